@@ -209,6 +209,7 @@ function createRegistry(
       }
       const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)
       model.plan.notes = model.plan.notes.map(hidePaths)
+      if (model.plan.products !== undefined) model.plan.products = hidePaths(model.plan.products)
       return model
     },
     mode: configuration.MULTIGATE_VERSIONS,

@@ -78,7 +78,10 @@ t.test('oneDNN is optional, but not where it is named', async (t) => {
   const settings = { MULTIGATE_MODELS: folder, MULTIGATE_CACHE: 'off', XDG_CACHE_HOME: folder }
   const none = await doctor(settings)
   t.equal(none.code, 0, none.text)
-  t.match(none.text, /^ok {5}oneDNN: not used: oneDNN is not installed: run `npm run setup:onednn` \(this processor .+\)$/m)
+  t.match(
+    none.text,
+    /^ok {5}oneDNN: not used: oneDNN is not installed: run `npm run setup:onednn` \(this processor .+\)$/m,
+  )
   const off = await doctor({ ...settings, MULTIGATE_ONEDNN: 'off' })
   t.equal(off.code, 0, off.text)
   t.match(off.text, /^ok {5}oneDNN: not used: MULTIGATE_ONEDNN is off \(this processor .+\)$/m)

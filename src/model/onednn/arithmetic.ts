@@ -51,7 +51,7 @@ export function softmax(t: Translation, node: NodeProto): void {
   )
 }
 
-/** Between integers of any width nothing changes; a float becomes the integer towards zero. */
+/** Between integers of 32 and 64 bits nothing changes; a float becomes the integer towards zero. */
 export function cast(t: Translation, node: NodeProto): void {
   const given = t.tensor(node.input[0]!)
   const target = intAttribute(node, 'to', 0)
@@ -61,6 +61,7 @@ export function cast(t: Translation, node: NodeProto): void {
   }
   const toIntegers = target === DataType.INT32 || target === DataType.INT64
   if (!toIntegers && target !== DataType.FLOAT) throw new NotTranslated('Cast to neither float32 nor integers')
+  if (given.kind !== 'int32' && given.kind !== 'float32') throw new NotTranslated(`Cast of ${given.kind}`)
   if (toIntegers === (given.kind === 'int32')) {
     t.set(node.output[0]!, given)
     return
@@ -73,10 +74,20 @@ export function cast(t: Translation, node: NodeProto): void {
     const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
     for (let row = 0; row < call[each]; row++) {
       const from = source + row * x.stride
-      if (toIntegers) integers.set(floats.subarray(from, from + x.width), target + row * out.stride)
+      if (toIntegers) toIntegersOf(floats, from, integers, target + row * out.stride, x.width)
       else floats.set(integers.subarray(from, from + x.width), target + row * out.stride)
     }
   })
+}
+
+/** Throws RangeError for what is no integer of 32 bits: to wrap it would make it another id. */
+function toIntegersOf(floats: Float32Array, from: number, integers: Int32Array, to: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const value = floats[from + i]!
+    if (!(value > -(2 ** 31) - 1 && value < 2 ** 31))
+      throw new RangeError(`${value} is cast to an integer, and has more than 32 bits`)
+    integers[to + i] = value
+  }
 }
 
 /** float16 as float32. */

@@ -4,7 +4,7 @@ import type { TensorData } from '../contracts/engine.ts'
 import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../graph/onnx_pb.ts'
 import { type ScaledInput, scaledInput } from './bytes.ts'
-import { type InputSides, readableRows } from './leading-part.ts'
+import { type InputSides, ReadableTensors } from './leading-part.ts'
 import type { Library } from './library.ts'
 import { NotTranslated } from './not-translated.ts'
 import { translate } from './operators.ts'
@@ -56,6 +56,7 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
     const results = Object.fromEntries(outputs.map(({ name, result }) => [name, result]))
     const { context, requests } = options
     const sides = inputs.map(({ name }) => (name === requests ? 'numbers' : context.has(name) ? 'requests' : 'rows'))
+    if (sides.includes('numbers') && !sides.includes('rows')) throw new NotTranslated('no input has a row for each row')
     return {
       inputs: inputs.map(({ name, type, dims, scaled }) => ({
         name,
@@ -73,6 +74,7 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
       },
     }
   } catch (error) {
+    program.close()
     tables.close()
     throw error
   }
@@ -82,6 +84,7 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
 export function untranslatedNodes(library: Library, graph: Graph, options: GraphOptions): Set<NodeProto> {
   const { translation } = begin(library, graph, options)
   const left = new Set<NodeProto>()
+  const tensors = new ReadableTensors(graph, options)
   try {
     for (const node of graph.nodes)
       try {
@@ -90,15 +93,16 @@ export function untranslatedNodes(library: Library, graph: Graph, options: Graph
         if (!(error instanceof NotTranslated)) throw error
         left.add(node)
         for (const name of node.output) {
-          const found = readableRows(graph, name, options)
+          const found = tensors.get(name)
           if (found === undefined) continue
-          const [, ...dims] = found.shape.dims
-          const type = inputTypes[found.shape.dtype]!
-          translation.set(name, translation.result(found.each, dims, type === 'int64' ? 'int32' : type))
+          const { each, shape } = found
+          const kind = inputTypes[shape.dtype]!
+          translation.set(name, translation.result(each, shape.dims.slice(1), kind === 'int64' ? 'int32' : kind))
         }
       }
     return left
   } finally {
+    translation.program.close()
     translation.tables.close()
   }
 }
@@ -126,7 +130,10 @@ function begin(
     if (name === requests) continue
     const kind = type === 'int64' ? 'int32' : type
     const tensor = translation.result(context.has(name) ? 'requests' : 'rows', dims, kind)
-    translation.set(scaled?.output ?? name, { ...tensor, input })
+    // Products read rows behind the last: callers' bytes have some, those of ONNX Runtime have not.
+    const isLed = type === 'uint8' && scaled === undefined
+    const given = { ...tensor, input }
+    translation.set(scaled?.output ?? name, isLed ? translation.whole(given) : given)
     for (const node of scaled?.nodes ?? []) translation.fusion.finish(node)
   }
   return { translation, inputs }

@@ -59,10 +59,12 @@ function copyingFrom(
 function gatherColumns(t: Translation, node: NodeProto): void {
   const { part: x, each, dims } = t.floats(node.input[0]!, node)
   const indices = t.integers(node.input[1]!)
+  const rank = t.graph.dimsOf(node.input[1]!)!.length
   const isColumns = dims.length === 1 && positive(intAttribute(node, 'axis', 0), 2) === 1
-  if (!isColumns || indices.some((index) => index < 0 || index >= dims[0]!))
+  if (!isColumns || rank > 1 || indices.some((index) => index < 0 || index >= dims[0]!))
     throw new NotTranslated('Gather of columns')
-  const to = t.result(each, [indices.length], 'float32')
+  // A single index drops the axis.
+  const to = t.result(each, rank === 0 ? [] : [indices.length], 'float32')
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
   t.program.steps.push(({ at, floats }, call) => {

@@ -24,52 +24,79 @@ export interface Cut {
   context: ReadonlySet<string>
 }
 
-const readable = new Set<number>([DataType.FLOAT, DataType.INT32, DataType.INT64, DataType.UINT8])
+/** Types that a program reads: it has no integers of 64 bits. */
+const readable = new Set<number>([DataType.FLOAT, DataType.INT32, DataType.UINT8])
 
-/** What a tensor has a row for, if a program can read it. `graph`: with the shapes of its tensors. */
-export function readableRows(
-  graph: Graph,
-  name: string,
-  { context, requests }: InputSides,
-  index = new NodeIndex(graph.nodes),
-): { each: Each; shape: TensorShape } | undefined {
-  const shape = graph.shapes.get(name)
-  const [first, ...dims] = shape?.dims ?? []
-  if (shape === undefined || first !== -1 || dims.some((side) => side < 0) || !readable.has(shape.dtype))
-    return undefined
-  const read = new Set([name, ...index.inOrder([name]).flatMap(({ input }) => input)])
-  const inputs = graph.inputs.filter((input) => read.has(input.name)).map((input) => input.name)
-  if (inputs.every((input) => context.has(input))) return { each: 'requests', shape }
-  // Rows that are spread from requests are a single one where there is one request.
-  if (inputs.every((input) => context.has(input) || input === requests)) return undefined
-  return { each: 'rows', shape }
+/** Which tensors of a graph, whose shapes are known, a program can read. */
+export class ReadableTensors {
+  readonly #shapes: ReadonlyMap<string, TensorShape>
+  /** What each tensor depends on. */
+  readonly #sides = new Map<string, { rows: boolean; requests: boolean }>()
+
+  constructor({ inputs, nodes, shapes }: Graph, { context, requests }: InputSides) {
+    this.#shapes = shapes
+    for (const { name } of inputs)
+      this.#sides.set(name, { rows: !context.has(name) && name !== requests, requests: name === requests })
+    // A tidy graph has its nodes in an order of computation.
+    for (const { input, output } of nodes) {
+      const read = input.flatMap((name) => this.#sides.get(name) ?? [])
+      const sides = { rows: read.some(({ rows }) => rows), requests: read.some(({ requests }) => requests) }
+      for (const name of output) this.#sides.set(name, sides)
+    }
+  }
+
+  /** What a tensor has a row for. */
+  get(name: string): { each: Each; shape: TensorShape } | undefined {
+    const shape = this.#shapes.get(name)
+    const [first, ...dims] = shape?.dims ?? []
+    if (shape === undefined || first !== -1 || dims.some((side) => side < 0) || !readable.has(shape.dtype))
+      return undefined
+    const { rows, requests } = this.#sides.get(name)!
+    if (rows) return { each: 'rows', shape }
+    // Rows that are spread from requests are a single one where there is one request.
+    return requests ? undefined : { each: 'requests', shape }
+  }
 }
 
-/** Cuts a graph, with the shapes of its tensors, behind these nodes. Undefined where a program can't read what they compute. */
+/** Cuts a tidy graph, with the shapes of its tensors, behind these nodes. Undefined where a program can't read what they compute. */
 export function cutBehind(graph: Graph, nodes: ReadonlySet<NodeProto>, sides: InputSides): Cut | undefined {
   const index = new NodeIndex(graph.nodes)
-  const leading = new Set(index.inOrder([...nodes].flatMap(({ output }) => output)))
+  const tensors = new ReadableTensors(graph, sides)
   // Rows of requests are spread behind the cut.
   const isSpread = ({ opType, input }: NodeProto) => opType === 'Gather' && input[1] === sides.requests
-  const follows = (node: NodeProto) => !leading.has(node) || (isSpread(node) && !nodes.has(node))
+  const last = new Set(nodes)
+  for (;;) {
+    const leading = new Set(index.inOrder([...last].flatMap(({ output }) => output)))
+    const isLed = (node: NodeProto) => leading.has(node) && (!isSpread(node) || last.has(node))
+    const isRead = (name: string) => graph.isOutput(name) || index.users(name).some((user) => !leading.has(user))
+    const isFollowing = (node: NodeProto) => !isLed(node) && (!leading.has(node) || node.output.some(isRead))
+    const outputs = [...leading].flatMap((node) =>
+      isLed(node) ? node.output.filter((name) => graph.isOutput(name) || index.users(name).some(isFollowing)) : [],
+    )
+    const unreadable = outputs.filter((name) => tensors.get(name) === undefined)
+    if (unreadable.some((name) => graph.isOutput(name))) return undefined
+    if (unreadable.length === 0) return cutAt(graph, isFollowing, outputs, tensors, sides)
+    for (const name of unreadable) for (const user of index.users(name)) if (isFollowing(user)) last.add(user)
+  }
+}
+
+function cutAt(
+  graph: Graph,
+  isFollowing: (node: NodeProto) => boolean,
+  outputs: readonly string[],
+  tensors: ReadableTensors,
+  sides: InputSides,
+): Cut {
   const rest = graph.copy()
-  rest.nodes = rest.nodes.filter((_, i) => follows(graph.nodes[i]!))
-  rest.touch()
-  rest.tidy()
-  const read = new Set([...rest.nodes.flatMap(({ input }) => input), ...rest.outputs.map(({ name }) => name)])
-  const outputs = [...leading].flatMap((node) => (follows(node) ? [] : node.output.filter((name) => read.has(name))))
+  rest.nodes = rest.nodes.filter((_, i) => isFollowing(graph.nodes[i]!))
   const context = new Set(sides.context)
   for (const name of outputs) {
-    const found = readableRows(graph, name, sides, index)
-    if (found === undefined) {
-      const users = index.users(name).filter(follows)
-      return graph.isOutput(name) || users.length === 0
-        ? undefined
-        : cutBehind(graph, new Set([...nodes, ...users]), sides)
-    }
-    if (found.each === 'requests') context.add(name)
-    rest.inputs.push(declare(name, found.shape))
+    const { each, shape } = tensors.get(name)!
+    if (each === 'requests') context.add(name)
+    rest.inputs.push(declare(name, shape))
   }
+  rest.touch()
+  rest.tidy()
   const head = graph.copy()
   head.outputs.splice(0, Number.POSITIVE_INFINITY, ...outputs.map((name) => create(ValueInfoProtoSchema, { name })))
   head.tidy()

@@ -14,8 +14,11 @@ import {
   type Product,
   type ProductShape,
   type Region,
+  type ReleasableConversion,
+  type ReleasableProduct,
   type Weights,
 } from './primitives.ts'
+import { Shared } from './shared.ts'
 import { amxTiling, avx512Tiling, type Tiling } from './tiling.ts'
 import { OnednnUnavailable } from './unavailable.ts'
 
@@ -83,9 +86,10 @@ export class Library {
   readonly #maker: Omit<Maker, 'factorArgument'>
   #factorArgument: number | undefined
   readonly #regions = new WeakMap<ArrayBuffer, Region>()
-  readonly #products = new Map<string, Product>()
-  readonly #conversions = new Map<string, Conversion>()
-  readonly #places = new Map<string, Int32Array | undefined>()
+  readonly #products = new Shared<ReleasableProduct>((product) => product.release())
+  readonly #conversions = new Shared<ReleasableConversion>((conversion) => conversion.release())
+  /** By product, and by the rows of its weights. */
+  readonly #places = new WeakMap<Product, Map<string, Int32Array | undefined>>()
   /** Descriptions of weights that differ; a layout is an index. */
   readonly #layouts: number[] = []
 
@@ -125,6 +129,7 @@ export class Library {
       stream: this.#functions.createStream(engine),
       region: (buffer) => this.region(buffer),
       layoutOf: (description) => this.#layoutOf(description),
+      weightsOf: (layout) => this.#layouts[layout]!,
     }
   }
 
@@ -151,17 +156,22 @@ export class Library {
     return { offset, ...this.#map(file, start - offset, bytes + offset) }
   }
 
-  /** The product for this shape. Throws where the library can't compute it. */
+  /** The product for this shape, to be given back. Throws where the library can't compute it. */
   product(shape: ProductShape): Product {
     const { rows, k, n, input, stride, output, relu } = shape
-    const key = `${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`
-    let product = this.#products.get(key)
-    if (product === undefined) {
+    return this.#products.take(`${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`, () => {
       this.#factorArgument ??= output === 'uint8' ? this.#findFactorArgument() : undefined
-      product = createProduct({ ...this.#maker, factorArgument: this.#factorArgument ?? 0 }, shape)
-      this.#products.set(key, product)
-    }
-    return product
+      return createProduct({ ...this.#maker, factorArgument: this.#factorArgument ?? 0 }, shape)
+    })
+  }
+
+  /** Gives a product back: nothing of it may run any more. */
+  giveProduct(product: Product): void {
+    this.#products.give(product as ReleasableProduct)
+  }
+
+  giveConversion(conversion: Conversion): void {
+    this.#conversions.give(conversion as ReleasableConversion)
   }
 
   /** The number that this version gives to factors after the product: the first one by which a product of zeros is right. */
@@ -180,6 +190,7 @@ export class Library {
         continue
       } finally {
         bound.release()
+        product.release()
       }
       if (out.every((byte) => byte === 3)) return factorArgument
     }
@@ -188,7 +199,9 @@ export class Library {
 
   #layoutOf(description: number): number {
     const known = this.#layouts.findIndex((other) => this.#functions.isSame(other, description))
-    return known >= 0 ? known : this.#layouts.push(description) - 1
+    if (known < 0) return this.#layouts.push(description) - 1
+    this.#functions.destroyMatrix(description)
+    return known
   }
 
   /** Copies a matrix [k, n] into the layouts of these products; `scale` [n]: of weights for bytes. */
@@ -222,9 +235,11 @@ export class Library {
    * [pairs, n]. Undefined where they don't share a word.
    */
   placesOfPairs(product: Product, k: number, n: number, first: number): Int32Array | undefined {
-    const key = `${product.layout} ${k} ${n} ${first}`
-    if (!this.#places.has(key)) this.#places.set(key, this.#findPlaces(product, k, n, first))
-    return this.#places.get(key)
+    const known = this.#places.get(product) ?? new Map<string, Int32Array | undefined>()
+    this.#places.set(product, known)
+    const key = `${k} ${n} ${first}`
+    if (!known.has(key)) known.set(key, this.#findPlaces(product, k, n, first))
+    return known.get(key)
   }
 
   #findPlaces(product: Product, k: number, n: number, first: number): Int32Array | undefined {
@@ -273,19 +288,17 @@ export class Library {
     return { address: start, bytes, buffer }
   }
 
-  /** Copies a matrix into another format or stride. */
+  /** Copies a matrix into another format or stride; to be given back. */
   conversion(from: Matrix, to: Matrix): Conversion {
     const key = [from, to].map(({ rows, columns, format, stride }) => [rows, columns, format, stride]).join()
-    let conversion = this.#conversions.get(key)
-    if (conversion === undefined) {
+    return this.#conversions.take(key, () => {
       if (from.rows !== to.rows || from.columns !== to.columns)
         throw new RangeError('a copy has the sides of its source')
       const f = this.#functions
       const [source, target] = [f.matrix(from), f.matrix(to)]
-      conversion = createConversion(this.#maker, source, target, bytesOf(from), bytesOf(to))
+      const conversion = createConversion(this.#maker, source, target, bytesOf(from), bytesOf(to))
       for (const used of [source, target]) f.destroyMatrix(used)
-      this.#conversions.set(key, conversion)
-    }
-    return conversion
+      return conversion
+    })
   }
 }

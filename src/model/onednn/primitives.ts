@@ -47,6 +47,10 @@ export interface Product {
   bind(weights: Weights): BoundProduct
 }
 
+/** `release`: frees it; nothing of it may run afterwards. */
+export type ReleasableProduct = Product & { release(): void }
+export type ReleasableConversion = Conversion & { release(): void }
+
 /** A product with its weights. Places that do not change from call to call cost nothing. */
 export interface BoundProduct {
   /** Keeps their memory, which the library knows by its address alone. */
@@ -76,14 +80,16 @@ export interface Maker {
   engine: number
   stream: number
   region(buffer: ArrayBuffer): Region
-  /** The index of a description of weights; two that are equal have one. */
+  /** The index of a description of weights, which it takes over; two that are equal have one. */
   layoutOf(description: number): number
+  /** The description of a layout. */
+  weightsOf(layout: number): number
   /** The argument of factors after a product, where any product has them. */
   factorArgument: number
 }
 
 /** Throws where the library can't compute it. */
-export function createProduct(maker: Maker, shape: ProductShape): Product {
+export function createProduct(maker: Maker, shape: ProductShape): ReleasableProduct {
   const { rows, k, n, input, stride = k, output, relu } = shape
   const { functions: f, engine, stream } = maker
   const isBytes = input === 'uint8'
@@ -97,8 +103,8 @@ export function createProduct(maker: Maker, shape: ProductShape): Product {
   }
   const scale = scaleOf(maker, shape)
   const description = f.describeProduct(engine, matrices, relu, scale?.scaling)
-  const weightsMatrix = f.weightsOf(description)
-  const layout = maker.layoutOf(weightsMatrix)
+  const layout = maker.layoutOf(f.weightsOf(description))
+  const weightsMatrix = maker.weightsOf(layout)
   const weightsBytes = f.bytesOf(weightsMatrix)
   const implementation = f.implementationOf(description)
   const primitive = f.createPrimitive(description)
@@ -142,6 +148,11 @@ export function createProduct(maker: Maker, shape: ProductShape): Product {
         },
       }
     },
+    release() {
+      f.destroyPrimitive(primitive)
+      for (const matrix of [matrices.x, matrices.bias, matrices.out]) f.destroyMatrix(matrix)
+      if (scale) f.destroyMatrix(scale.matrix)
+    },
   }
 }
 
@@ -163,7 +174,7 @@ export function createConversion(
   to: number,
   fromBytes: number,
   toBytes: number,
-): Conversion & { release(): void } {
+): ReleasableConversion {
   const primitive = f.createPrimitive(f.describeConversion(engine, from, to))
   const source = f.createMemory(from, engine)
   const target = f.createMemory(to, engine)

@@ -16,7 +16,7 @@ export interface DenseWeights {
 
 /** A product for each class of rows, and the weights as it reads them; k and n are filled up with zeros. */
 export function productsOf(
-  { library, tiling }: Translation,
+  { library, program, tiling }: Translation,
   matrix: DenseWeights,
   { format: input, stride, columns: rows }: Operand,
   { each, columns, output, relu }: { each: Each; columns: number } & Pick<ProductShape, 'output' | 'relu'>,
@@ -24,6 +24,7 @@ export function productsOf(
   const shape = { n: columns, input, output, relu }
   const bound = (classes: readonly number[], k: number) => {
     const products = classes.map((rows) => library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }))
+    program.keep({ products })
     const { values, scale } = filledWeights(matrix, k, columns)
     const weights = library.pack(values, k, columns, products, scale)
     return products.map((product) => ({ product, weights }))

@@ -16,7 +16,8 @@ import type { Translation } from './translation.ts'
 export function gemm(t: Translation, node: NodeProto): void {
   const [x, weights, bias] = node.input as [string, string, string | undefined]
   if (!isPlain(node)) throw new NotTranslated('Gemm with factors or transposed operands')
-  dense(t, node, x, weights, bias)
+  // An empty name stands for none.
+  dense(t, node, x, weights, bias || undefined)
 }
 
 /** By a constant [k, n], or, as a mixture of experts has it, of two tensors of the rows. */

@@ -1,7 +1,7 @@
 import type { TensorData } from '../contracts/engine.ts'
 import { createHeap, type Heap } from './kernel.ts'
 import type { Library } from './library.ts'
-import type { BoundProduct, Place, Product, Region, Weights } from './primitives.ts'
+import type { BoundProduct, Conversion, Place, Product, Region, Weights } from './primitives.ts'
 
 /*
  * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all tensors lie in
@@ -46,6 +46,8 @@ export class Program {
   /** Bytes a row, or numbers that are the same in every frame. */
   readonly #buffers: (number | Float32Array)[] = []
   readonly #bound: BoundProduct[] = []
+  readonly #products: Product[] = []
+  readonly #conversions: Conversion[] = []
   #frame: (Frame & { capacity: number }) | undefined
 
   constructor(library: Library) {
@@ -69,6 +71,18 @@ export class Program {
     return { region: this.#library.region(buffer), at: 0 }
   }
 
+  /** Has these as long as the program is open. */
+  keep({
+    products = [],
+    conversions = [],
+  }: {
+    products?: readonly Product[]
+    conversions?: readonly Conversion[]
+  }): void {
+    this.#products.push(...products)
+    this.#conversions.push(...conversions)
+  }
+
   /** A product with its weights, as long as the program is open. */
   bind(product: Product, weights: Weights): BoundProduct {
     const bound = product.bind(weights)
@@ -79,6 +93,8 @@ export class Program {
   /** Frees what the program has outside of JavaScript's memory: no call may follow. */
   close(): void {
     for (const bound of this.#bound.splice(0)) bound.release()
+    for (const product of this.#products.splice(0)) this.#library.giveProduct(product)
+    for (const conversion of this.#conversions.splice(0)) this.#library.giveConversion(conversion)
   }
 
   /** Runs all steps; returns the frame, which holds the results until the next call. Throws RangeError where memory is missing. */

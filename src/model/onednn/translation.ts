@@ -112,7 +112,7 @@ export class Translation {
     if (tensor.parts.length === 1) return { ...copied, part: tensor.parts[0]! }
     let whole = this.#whole.get(tensor)
     if (whole === undefined) {
-      whole = this.result(tensor.each, tensor.dims, tensor.kind)
+      whole = { ...this.result(tensor.each, tensor.dims, tensor.kind), ...(tensor.flat && { flat: true }) }
       this.#whole.set(tensor, whole)
       const [to] = whole.parts as [Part]
       if (tensor.ofRequest) this.#spread(this.whole(tensor.ofRequest).part, to, sizes[tensor.kind])
@@ -247,6 +247,7 @@ export class Translation {
         { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
       ),
     )
+    this.program.keep({ conversions })
     this.program.steps.push(({ region, at }, call) =>
       this.tiling.inChunks(0, call[each], (row, index) =>
         conversions[index]!.run(

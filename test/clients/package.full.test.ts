@@ -147,7 +147,7 @@ t.test('it has what it needs, and no tests', async (t) => {
   t.ok(paths.some((path) => /^models\/ads-funnel\/1\/.*\.bin$/.test(path)))
   t.ok(paths.includes('src/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
   const expected =
-    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(build\/src|build\/onnxruntime-node|build\/typebox|deploy|docs|models|src\/train\/specs)\/.+)$/
+    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(build\/src|build\/console|build\/onnxruntime-node|build\/typebox|deploy|docs|models|src\/train\/specs)\/.+)$/
   t.same(
     paths.filter((path) => !expected.test(path) || /(^|\/)(test|loadtest)\/|\.test\.|\.map$|node_modules/.test(path)),
     [],
@@ -217,7 +217,6 @@ t.test('what needs an optional package says how to install it', async (t) => {
     run(process.execPath, [join(modules, 'multigate/build/src/cli.js'), ...args], project)
   const tensorflow =
     /the optional package @tensorflow\/tfjs-core is not installed: npm install @tensorflow\/tfjs-core@4 @tensorflow\/tfjs-layers@4 /
-  t.match(await command('train', 'ads-funnel'), { status: 1, stderr: tensorflow })
   const served = await command('serve', '--models', join(modules, 'multigate/models'), '--engine', 'tensorflow')
   t.match(served, { status: 1, stderr: tensorflow })
   await writeFile(join(project, 'weights.h5'), Buffer.from([0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]))

@@ -25,6 +25,7 @@ export const optionalPackages: Record<string, string[]> = {
   '@tensorflow/tfjs-backend-cpu': ['@tensorflow/tfjs-backend-cpu@4'],
   '@tensorflow/tfjs-node': ['@tensorflow/tfjs-node@4'],
   h5wasm: ['h5wasm@0.10'],
+  koffi: ['koffi@3'],
   '@aws-sdk/client-s3': ['@aws-sdk/client-s3@3'],
   'google-auth-library': ['google-auth-library@10'],
   vega,

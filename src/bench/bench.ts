@@ -135,7 +135,7 @@ export async function productsOf({ plan }: Prepared): Promise<Products> {
     try {
       const { openFull } = await import('../model/compile/onednn/judge-onednn.ts')
       const { program, products } = await openFull(plan, precision)
-      program.close()
+      await program.close()
       return { products }
     } catch (error) {
       return { reason: reasonOf(error) }

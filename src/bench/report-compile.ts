@@ -14,6 +14,7 @@ import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { settleTables } from '../model/graph/external-data.ts'
 import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
+import { chosenPrecision, refusedPrecision } from '../model/prediction/describe-plan.ts'
 import {
   type BenchOptions,
   describeInt8,
@@ -112,16 +113,11 @@ export async function reportCompile(target: Target, options: CompileReportOption
 }
 
 /** What came of the requested precision; of int8, its own report says so. */
-function precisionNotes(
-  { precision, precisionProblem, products, choice }: CompiledPlan,
-  { request }: Target,
-): string[] {
+function precisionNotes(plan: CompiledPlan, { request: { precision } }: Target): string[] {
   return [
-    ...(choice === undefined ? [] : [`precision auto takes ${precision}: ${choice}`]),
-    ...(precisionProblem === undefined || request.precision === 'int8'
-      ? []
-      : [`float32 is served, not ${request.precision}: ${precisionProblem}`]),
-    ...(products === undefined ? [] : [`products by ${products}`]),
+    ...chosenPrecision(plan),
+    ...(precision === 'int8' ? [] : refusedPrecision(plan, precision)),
+    ...(plan.products === undefined ? [] : [`products by ${plan.products}`]),
   ]
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type * as OnnxRuntime from 'onnxruntime-node'
-import type { Tensor } from 'onnxruntime-node'
+import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { ModelError, reasonOf } from './errors.ts'
 import { sendNoUsageData } from './usage-data.ts'
 
@@ -18,6 +18,22 @@ export function tensorOf({ data, dims }: { data: ArrayBufferView; dims: readonly
   if (data instanceof Int32Array) return new onnxruntime.Tensor('int32', data, dims)
   if (data instanceof BigInt64Array) return new onnxruntime.Tensor('int64', data, dims)
   throw new TypeError(`${data.constructor.name} is no data of a tensor`)
+}
+
+/** The tensors that a session takes; `rank`: how many dimensions each has. */
+export function inputsOf({ inputMetadata }: InferenceSession): { name: string; type: Tensor.Type; rank: number }[] {
+  return inputMetadata.flatMap((input) =>
+    input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
+  )
+}
+
+/** Options of a session whose graph is in memory, and its external data in `folder`. */
+export function withExternalData(
+  options: InferenceSession.SessionOptions,
+  folder: string,
+): InferenceSession.SessionOptions {
+  const session = { ...(options.extra?.session as object), model_external_initializers_file_folder_path: folder }
+  return { ...options, extra: { ...options.extra, session } }
 }
 
 /** `build`: the folder of compiled files. Throws ENGINE_UNAVAILABLE with instructions. */

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
-import { tensorOf } from '../base/onnxruntime.ts'
+import { inputsOf, tensorOf } from '../base/onnxruntime.ts'
 import { type CompiledPlan, exactGraph, filesOf, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
 import {
   compareLogits,
@@ -14,7 +14,7 @@ import {
   passesClearly,
 } from './int8/judge.ts'
 import { type InputRows, openSession } from './int8/observe-ranges.ts'
-import { graphFeeds, inputsOf } from './onednn/graph-feeds.ts'
+import { graphFeeds } from './onednn/graph-feeds.ts'
 import { checkInt8, judgeBfloat16 } from './onednn/judge-onednn.ts'
 import { planNames } from './sides/tensor-names.ts'
 

@@ -95,9 +95,8 @@ export function untranslatedNodes(library: Library, graph: Graph, options: Graph
         for (const name of node.output) {
           const found = tensors.get(name)
           if (found === undefined) continue
-          const { each, shape } = found
-          const kind = inputTypes[shape.dtype]!
-          translation.set(name, translation.result(each, shape.dims.slice(1), kind === 'int64' ? 'int32' : kind))
+          const { each, kind, shape } = found
+          translation.set(name, translation.result(each, shape.dims.slice(1), kind))
         }
       }
     return left

@@ -25,7 +25,18 @@ export interface Cut {
 }
 
 /** Types that a program reads: it has no integers of 64 bits. */
-const readable = new Set<number>([DataType.FLOAT, DataType.INT32, DataType.UINT8])
+const kinds: Record<number, 'float32' | 'int32' | 'uint8'> = {
+  [DataType.FLOAT]: 'float32',
+  [DataType.INT32]: 'int32',
+  [DataType.UINT8]: 'uint8',
+}
+
+/** A tensor that a program can read, and what it has a row for. */
+interface ReadableTensor {
+  each: Each
+  kind: (typeof kinds)[number]
+  shape: TensorShape
+}
 
 /** Which tensors of a graph, whose shapes are known, a program can read. */
 export class ReadableTensors {
@@ -45,16 +56,15 @@ export class ReadableTensors {
     }
   }
 
-  /** What a tensor has a row for. */
-  get(name: string): { each: Each; shape: TensorShape } | undefined {
+  get(name: string): ReadableTensor | undefined {
     const shape = this.#shapes.get(name)
+    const kind = shape && kinds[shape.dtype]
     const [first, ...dims] = shape?.dims ?? []
-    if (shape === undefined || first !== -1 || dims.some((side) => side < 0) || !readable.has(shape.dtype))
-      return undefined
+    if (kind === undefined || first !== -1 || dims.some((side) => side < 0)) return undefined
     const { rows, requests } = this.#sides.get(name)!
-    if (rows) return { each: 'rows', shape }
     // Rows that are spread from requests are a single one where there is one request.
-    return requests ? undefined : { each: 'requests', shape }
+    if (!rows && requests) return undefined
+    return { each: rows ? 'rows' : 'requests', kind, shape: shape! }
   }
 }
 

@@ -14,8 +14,6 @@ import {
   type Product,
   type ProductShape,
   type Region,
-  type ReleasableConversion,
-  type ReleasableProduct,
   type Weights,
 } from './primitives.ts'
 import { Shared } from './shared.ts'
@@ -86,8 +84,8 @@ export class Library {
   readonly #maker: Omit<Maker, 'factorArgument'>
   #factorArgument: number | undefined
   readonly #regions = new WeakMap<ArrayBuffer, Region>()
-  readonly #products = new Shared<ReleasableProduct>((product) => product.release())
-  readonly #conversions = new Shared<ReleasableConversion>((conversion) => conversion.release())
+  /** Products and conversions. */
+  readonly #primitives = new Shared()
   /** By product, and by the rows of its weights. */
   readonly #places = new WeakMap<Product, Map<string, Int32Array | undefined>>()
   /** Descriptions of weights that differ; a layout is an index. */
@@ -159,19 +157,15 @@ export class Library {
   /** The product for this shape, to be given back. Throws where the library can't compute it. */
   product(shape: ProductShape): Product {
     const { rows, k, n, input, stride, output, relu } = shape
-    return this.#products.take(`${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`, () => {
+    return this.#primitives.take(`product ${rows} ${k} ${n} ${input} ${stride} ${output} ${relu}`, () => {
       this.#factorArgument ??= output === 'uint8' ? this.#findFactorArgument() : undefined
       return createProduct({ ...this.#maker, factorArgument: this.#factorArgument ?? 0 }, shape)
     })
   }
 
-  /** Gives a product back: nothing of it may run any more. */
-  giveProduct(product: Product): void {
-    this.#products.give(product as ReleasableProduct)
-  }
-
-  giveConversion(conversion: Conversion): void {
-    this.#conversions.give(conversion as ReleasableConversion)
+  /** Takes a product or a conversion back: nothing of it may run any more. */
+  takeBack(primitive: Product | Conversion): void {
+    this.#primitives.give(primitive)
   }
 
   /** The number that this version gives to factors after the product: the first one by which a product of zeros is right. */
@@ -290,8 +284,8 @@ export class Library {
 
   /** Copies a matrix into another format or stride; to be given back. */
   conversion(from: Matrix, to: Matrix): Conversion {
-    const key = [from, to].map(({ rows, columns, format, stride }) => [rows, columns, format, stride]).join()
-    return this.#conversions.take(key, () => {
+    const sides = [from, to].map(({ rows, columns, format, stride }) => [rows, columns, format, stride])
+    return this.#primitives.take(`conversion ${sides}`, () => {
       if (from.rows !== to.rows || from.columns !== to.columns)
         throw new RangeError('a copy has the sides of its source')
       const f = this.#functions

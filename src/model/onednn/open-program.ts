@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { product } from '../base/dims.ts'
-import { onnxruntime, tensorOf } from '../base/onnxruntime.ts'
+import { inputsOf, onnxruntime, tensorOf, withExternalData } from '../base/onnxruntime.ts'
 import type { VariantFile } from '../contracts/compiled-plan.ts'
 import { Graph } from '../graph/graph.ts'
 import { traceShapes } from '../graph/shapes.ts'
@@ -114,16 +114,8 @@ async function joinParts(
   folder: string,
   options: InferenceSession.SessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1 },
 ): Promise<OpenProgram> {
-  const session = await onnxruntime.InferenceSession.create(model, {
-    ...options,
-    extra: {
-      ...options.extra,
-      session: { ...(options.extra?.session as object), model_external_initializers_file_folder_path: folder },
-    },
-  })
-  const led = session.inputMetadata.flatMap((input) =>
-    input.isTensor ? [{ name: input.name, type: input.type as ProgramInput['type'], rank: input.shape.length }] : [],
-  )
+  const session = await onnxruntime.InferenceSession.create(model, withExternalData(options, folder))
+  const led = inputsOf(session) as ProgramInput[]
   const given = program.inputs.filter(({ name }) => !session.outputNames.includes(name) && !names.includes(name))
   const inputs: ProgramInput[] = [...led, ...given]
   /** Where the program's inputs come from: the feeds, or else the outputs of the leading part. */

@@ -1,4 +1,5 @@
 import { argument, type Binding, type Format, type Matrix, type Scaling, sizes } from './binding.ts'
+import type { Releasable } from './shared.ts'
 
 /*
  * Products and copies of matrices as objects that run. Memory is named by a region and a place in it; each call checks that what it
@@ -47,10 +48,6 @@ export interface Product {
   bind(weights: Weights): BoundProduct
 }
 
-/** `release`: frees it; nothing of it may run afterwards. */
-export type ReleasableProduct = Product & { release(): void }
-export type ReleasableConversion = Conversion & { release(): void }
-
 /** A product with its weights. Places that do not change from call to call cost nothing. */
 export interface BoundProduct {
   /** Keeps their memory, which the library knows by its address alone. */
@@ -89,7 +86,7 @@ export interface Maker {
 }
 
 /** Throws where the library can't compute it. */
-export function createProduct(maker: Maker, shape: ProductShape): ReleasableProduct {
+export function createProduct(maker: Maker, shape: ProductShape): Product & Releasable {
   const { rows, k, n, input, stride = k, output, relu } = shape
   const { functions: f, engine, stream } = maker
   const isBytes = input === 'uint8'
@@ -174,7 +171,7 @@ export function createConversion(
   to: number,
   fromBytes: number,
   toBytes: number,
-): ReleasableConversion {
+): Conversion & Releasable {
   const primitive = f.createPrimitive(f.describeConversion(engine, from, to))
   const source = f.createMemory(from, engine)
   const target = f.createMemory(to, engine)

@@ -24,7 +24,7 @@ export function productsOf(
   const shape = { n: columns, input, output, relu }
   const bound = (classes: readonly number[], k: number) => {
     const products = classes.map((rows) => library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }))
-    program.keep({ products })
+    program.keep(products)
     const { values, scale } = filledWeights(matrix, k, columns)
     const weights = library.pack(values, k, columns, products, scale)
     return products.map((product) => ({ product, weights }))

@@ -46,8 +46,7 @@ export class Program {
   /** Bytes a row, or numbers that are the same in every frame. */
   readonly #buffers: (number | Float32Array)[] = []
   readonly #bound: BoundProduct[] = []
-  readonly #products: Product[] = []
-  readonly #conversions: Conversion[] = []
+  readonly #kept: (Product | Conversion)[] = []
   #frame: (Frame & { capacity: number }) | undefined
 
   constructor(library: Library) {
@@ -72,15 +71,8 @@ export class Program {
   }
 
   /** Has these as long as the program is open. */
-  keep({
-    products = [],
-    conversions = [],
-  }: {
-    products?: readonly Product[]
-    conversions?: readonly Conversion[]
-  }): void {
-    this.#products.push(...products)
-    this.#conversions.push(...conversions)
+  keep(primitives: readonly (Product | Conversion)[]): void {
+    this.#kept.push(...primitives)
   }
 
   /** A product with its weights, as long as the program is open. */
@@ -93,8 +85,7 @@ export class Program {
   /** Frees what the program has outside of JavaScript's memory: no call may follow. */
   close(): void {
     for (const bound of this.#bound.splice(0)) bound.release()
-    for (const product of this.#products.splice(0)) this.#library.giveProduct(product)
-    for (const conversion of this.#conversions.splice(0)) this.#library.giveConversion(conversion)
+    for (const primitive of this.#kept.splice(0)) this.#library.takeBack(primitive)
   }
 
   /** Runs all steps; returns the frame, which holds the results until the next call. Throws RangeError where memory is missing. */

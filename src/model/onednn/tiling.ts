@@ -3,7 +3,7 @@
  * weights longer than it multiplies; with AVX-512, time is proportional to rows and columns.
  */
 
-export interface TilingOptions {
+interface TilingOptions {
   /** Columns are filled up to a whole number of these. */
   blockColumns: number
   /** Rows that a product or a conversion computes in one call, ascending, from 1. Fewer rows are filled up with what the memory holds. */
@@ -14,34 +14,27 @@ export interface TilingOptions {
   fillsSingleRows: boolean
 }
 
-export class Tiling {
-  readonly rowClasses: readonly number[]
-  readonly mostColumns: number
-  readonly fillsSingleRows: boolean
-  readonly #blockColumns: number
-
-  constructor({ blockColumns, rowClasses, mostColumns, fillsSingleRows }: TilingOptions) {
-    this.rowClasses = rowClasses
-    this.mostColumns = mostColumns
-    this.fillsSingleRows = fillsSingleRows
-    this.#blockColumns = blockColumns
-  }
-
+export interface Tiling extends TilingOptions {
   /** Columns, filled up to whole blocks. */
-  padded(columns: number): number {
-    return Math.ceil(columns / this.#blockColumns) * this.#blockColumns
-  }
-
+  padded(columns: number): number
   /** Calls `compute` for the rows from `start` to `end` in chunks, each of a class of rows. */
-  inChunks(start: number, end: number, compute: (row: number, index: number) => void): void {
-    const { rowClasses } = this
-    const most = rowClasses.length - 1
-    for (let row = start; row < end; row += rowClasses[most]!) {
-      const left = end - row
-      let index = most
-      while (index > 0 && rowClasses[index - 1]! >= left) index--
-      compute(row, index)
-    }
+  inChunks(start: number, end: number, compute: (row: number, index: number) => void): void
+}
+
+function createTiling(options: TilingOptions): Tiling {
+  const { blockColumns, rowClasses } = options
+  const most = rowClasses.length - 1
+  return {
+    ...options,
+    padded: (columns) => Math.ceil(columns / blockColumns) * blockColumns,
+    inChunks(start, end, compute) {
+      for (let row = start; row < end; row += rowClasses[most]!) {
+        const left = end - row
+        let index = most
+        while (index > 0 && rowClasses[index - 1]! >= left) index--
+        compute(row, index)
+      }
+    },
   }
 }
 
@@ -50,7 +43,7 @@ export class Tiling {
  * too, and takes 6 to 13 times as long. A product of one row takes 1.2 to 2.2 times as long on AMX as on AVX512-BF16: contexts, which are
  * mostly those of one request, are not filled up to a block; for candidates, that is not worth the memory.
  */
-export const amxTiling = new Tiling({
+export const amxTiling = createTiling({
   blockColumns: 64,
   rowClasses: [1, 8, 16, 32, 48, 64, 80, 96, 112, 128],
   mostColumns: 2048,
@@ -58,7 +51,7 @@ export const amxTiling = new Tiling({
 })
 
 /** A product [rows, 216] · [216, 2048] takes 3 µs and 2 µs a row on an AMD EPYC: calls are cheap, rows and columns are not. */
-export const avx512Tiling = new Tiling({
+export const avx512Tiling = createTiling({
   blockColumns: 8,
   rowClasses: [1, ...Array.from({ length: 32 }, (_, i) => 4 * (i + 1))],
   mostColumns: Number.POSITIVE_INFINITY,

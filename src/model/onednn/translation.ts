@@ -247,7 +247,7 @@ export class Translation {
         { rows, columns: part.width, format: 'bfloat16', stride: operand.stride },
       ),
     )
-    this.program.keep({ conversions })
+    this.program.keep(conversions)
     this.program.steps.push(({ region, at }, call) =>
       this.tiling.inChunks(0, call[each], (row, index) =>
         conversions[index]!.run(

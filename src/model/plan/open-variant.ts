@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { InferenceSession } from 'onnxruntime-node'
 import { concat } from '../base/concat.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
-import { onnxruntime, tensorOf } from '../base/onnxruntime.ts'
+import { inputsOf, onnxruntime, tensorOf } from '../base/onnxruntime.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { Cost, VariantFile } from '../contracts/compiled-plan.ts'
 import type { Batch } from '../contracts/engine.ts'
@@ -29,9 +29,7 @@ async function openSession(
   const session = await onnxruntime.InferenceSession.create(join(folder, file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${file} can't be opened: ${reasonOf(cause)}`, { cause })
   })
-  const inputs = session.inputMetadata.flatMap((input) =>
-    input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
-  )
+  const inputs = inputsOf(session)
   return {
     inputs,
     run(feeds) {

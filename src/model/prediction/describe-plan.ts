@@ -17,11 +17,21 @@ export function isRounded({ plan }: CompileOutcome): boolean {
 
 const tablesOf = ({ description }: CompiledPlan) => description.tableRows?.format ?? 'float32'
 
+/** Why the plan has another precision than the one that is asked for. */
+export function refusedPrecision({ precisionProblem }: CompiledPlan, precision: Manifest['precision']): string[] {
+  return precisionProblem === undefined ? [] : [`float32 is served, not ${precision}: ${precisionProblem}`]
+}
+
+/** What `precision: auto` takes, and why. */
+export function chosenPrecision({ precision, choice }: CompiledPlan): string[] {
+  return choice === undefined ? [] : [`precision auto: ${precision} is served; ${choice}`]
+}
+
 /** Why the plan has another precision, or other tables, than the manifest asks for. */
-export function refusals({ precisionProblem, description }: CompiledPlan, { precision, tables }: Manifest): string[] {
-  const problem = description.tableRows?.problem
+export function refusals(plan: CompiledPlan, { precision, tables }: Manifest): string[] {
+  const problem = plan.description.tableRows?.problem
   return [
-    ...(precisionProblem === undefined ? [] : [`float32 is served, not ${precision}: ${precisionProblem}`]),
+    ...refusedPrecision(plan, precision),
     ...(problem === undefined ? [] : [`float32 tables are served, not ${tables}: ${problem}`]),
   ]
 }
@@ -32,7 +42,7 @@ function notesOf(
   unsplit: string | undefined,
   catalogueProblem: string | undefined,
 ): string[] {
-  const { precision, verdict, description, choice } = plan
+  const { precision, verdict, description } = plan
   const served = [
     precision === 'float32' ? undefined : verdict,
     tablesOf(plan) === 'float32' ? undefined : description.tableRows?.verdict,
@@ -40,7 +50,7 @@ function notesOf(
   const unjudged = new Set(served.flatMap((one) => one?.tasks ?? []).flatMap(unjudgedTask))
   return [
     ...refusals(plan, manifest),
-    ...(choice === undefined ? [] : [`precision auto: ${precision} is served; ${choice}`]),
+    ...chosenPrecision(plan),
     ...(unjudged.size === 0
       ? []
       : [

@@ -154,8 +154,11 @@ t.test('rows that nothing but their requests names are left to ONNX Runtime', { 
 
 t.test('what several use is made once, and freed with the last of them', async (t) => {
   const freed: object[] = []
-  const shared = new Shared<object>((value) => freed.push(value))
-  const make = () => ({})
+  const shared = new Shared()
+  const make = () => {
+    const made = { release: () => void freed.push(made) }
+    return made
+  }
   const [first, second, other] = [shared.take('a', make), shared.take('a', make), shared.take('b', make)]
   t.equal(first, second)
   t.not(first, other)

@@ -68,32 +68,18 @@ export async function judgedLogits(folder: string, file: VariantFile, rows: Inpu
   return (await judgedProbabilities(folder, file, rows)).map(logit)
 }
 
-/** Probabilities computed by a plan's file. */
-export async function judgedProbabilities(folder: string, file: VariantFile, rows: InputRows): Promise<Float32Array> {
-  const predictor = await openPredictor(folder, file)
-  try {
-    return await predictor.predict(rows)
-  } finally {
-    await predictor.close()
-  }
-}
-
-/** A plan's graph that is open to compute rows. */
-export interface Predictor {
-  /** Probabilities [rows, tasks]. */
-  predict(rows: InputRows): Float32Array | Promise<Float32Array>
-  close(): void | Promise<void>
-}
-
-/** Opens a plan's file in ONNX Runtime. */
-export async function openPredictor(folder: string, { file, rows: packed }: VariantFile): Promise<Predictor> {
+/** Probabilities [rows, tasks] computed by a plan's file, in ONNX Runtime. */
+export async function judgedProbabilities(
+  folder: string,
+  { file, rows: packed }: VariantFile,
+  { rows, inputs }: InputRows,
+): Promise<Float32Array> {
   const session = await openSession(join(folder, file))
-  return {
-    predict({ rows, inputs }) {
-      const own = Object.fromEntries(packed.map(({ name, input }) => [name, inputs[input]!]))
-      return predictRows(session, session.outputNames[0]!, { rows, inputs: own })
-    },
-    close: () => session.release(),
+  try {
+    const own = Object.fromEntries(packed.map(({ name, input }) => [name, inputs[input]!]))
+    return await predictRows(session, session.outputNames[0]!, { rows, inputs: own })
+  } finally {
+    await session.release()
   }
 }
 

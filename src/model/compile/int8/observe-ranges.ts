@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type ort from 'onnxruntime-node'
-import { onnxruntime } from '../../base/onnxruntime.ts'
+import { onnxruntime, withExternalData } from '../../base/onnxruntime.ts'
 import type { Segment } from '../../graph/columns.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { ValueInfoProtoSchema } from '../../graph/onnx_pb.ts'
@@ -20,17 +20,13 @@ const chunk = 256
 
 /** A session on one thread, as in workers; external data of a graph in memory is in `folder`. */
 export function openSession(graph: Uint8Array | string, folder?: string): Promise<ort.InferenceSession> {
-  const options: ort.InferenceSession.SessionOptions = {
+  const own: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: '0' },
-        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
-      },
-    },
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
   }
+  const options = folder === undefined ? own : withExternalData(own, folder)
   return typeof graph === 'string'
     ? onnxruntime.InferenceSession.create(graph, options)
     : onnxruntime.InferenceSession.create(graph, options)

@@ -1,4 +1,3 @@
-import type ort from 'onnxruntime-node'
 import type { VariantFile } from '../../contracts/compiled-plan.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
@@ -13,12 +12,6 @@ interface GraphInput {
   name: string
   type: string
   rank: number
-}
-
-export function inputsOf({ inputMetadata }: ort.InferenceSession): GraphInput[] {
-  return inputMetadata.flatMap((input) =>
-    input.isTensor ? [{ name: input.name, type: input.type, rank: input.shape.length }] : [],
-  )
 }
 
 /**

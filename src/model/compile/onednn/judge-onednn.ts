@@ -57,23 +57,14 @@ async function predictFull(
   precision: Rounding,
   rows: JudgedRows,
 ): Promise<{ probabilities: Float32Array; products: string }> {
-  const { predict, close, products } = await openOnednnPredictor(plan, precision)
-  try {
-    return { probabilities: await predict(rows), products }
-  } finally {
-    await close()
-  }
-}
-
-/** Opens the full graph of a plan in oneDNN to compute rows. Rejects as `openFull` does. */
-async function openOnednnPredictor(
-  plan: Plan,
-  precision: Rounding,
-): Promise<{ predict(rows: InputRows): Promise<Float32Array>; close(): Promise<void>; products: string }> {
   const { program, products } = await openFull(plan, precision)
   const { description } = plan
-  const { full } = filesIn(description, precision)
-  return { predict: (rows) => predict(program, description.output, full, rows), close: () => program.close(), products }
+  try {
+    const { full } = filesIn(description, precision)
+    return { probabilities: await predict(program, description.output, full, rows), products }
+  } finally {
+    await program.close()
+  }
 }
 
 const optionsOf = (precision: Rounding): ProgramOptions => ({ precision, requests: planNames.requests })

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { tensorOf } from '../../base/onnxruntime.ts'
+import { inputsOf, tensorOf } from '../../base/onnxruntime.ts'
 import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import type { ProgramResults } from '../../onednn/create-program.ts'
 import { openProgram, type ProgramOptions } from '../../onednn/open-program.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import { planNames } from '../sides/tensor-names.ts'
-import { type GraphFeed, graphFeeds, inputsOf } from './graph-feeds.ts'
+import { type GraphFeed, graphFeeds } from './graph-feeds.ts'
 
 /* The test of oneDNN at each load: graphs by side answer as they do in ONNX Runtime. */
 

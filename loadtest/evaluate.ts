@@ -72,7 +72,7 @@ async function judge(folder: string, models: string, log: (line: string) => void
     target: 'rows',
     modelVersion: undefined,
     service: undefined,
-    int8: false,
+    precisions: [],
     predictions: undefined,
     part: undefined,
     seed: 1,

@@ -55,6 +55,7 @@ export async function createCommands({ signal, start }: CommandContext): Promise
     evaluate.createEvaluateCommand(signal),
     evaluate.createCompareCommand(signal),
     evaluate.createCalibrateCommand(signal),
+    evaluate.createQuantizeCommand(signal),
     bench.createCompileCommand(signal),
     bench.createBenchCommand(signal),
     warm.createWarmCommand(signal),

@@ -4,14 +4,15 @@ import type { ServiceAddress } from '../client/service-client.ts'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { wholeNumber } from '../config/option-numbers.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
+import type { Precision, TableFormat } from '../schemas/precision.ts'
 import type { PartName } from './evaluate.ts'
 import type { RowsOptions } from './run-evaluate.ts'
 
-/* `multigate evaluate`, `compare` and `calibrate`. Libraries are imported when a command runs. */
+/* `multigate evaluate`, `compare`, `calibrate` and `quantize`. Libraries are imported when a command runs. */
 
 const specs = join(projectRoot, 'src/train/specs')
 
-/** What the command line gives all three. */
+/** What the command line gives all of them but `quantize`. */
 interface Given {
   data?: string
   models: string
@@ -43,6 +44,11 @@ export function createEvaluateCommand(signal: AbortSignal): Command {
     .addOption(
       new Option('--int8', 'also compare int8 with float32, for a version on disk').conflicts('url').default(false),
     )
+    .addOption(
+      new Option('--bfloat16', 'also compare bfloat16 with float32, where this machine computes it')
+        .conflicts('url')
+        .default(false),
+    )
     .option('--predictions <file>', 'also write the predictions: CSV, .csv.gz is compressed')
   addRowsOptions(command, 'conditions that the version must meet, else the exit code is 3')
   addServiceOptions(command)
@@ -58,7 +64,7 @@ Examples:
     )
     .action(async (given: string, options: Given & GivenService & EvaluateGiven) => {
       const { runEvaluate } = await import('./run-evaluate.ts')
-      const { data, model, modelVersion, int8, predictions } = options
+      const { data, model, modelVersion, int8, bfloat16, predictions } = options
       const name = data === undefined ? model : given
       const target = name === undefined ? undefined : withVersion(name, modelVersion)
       process.exitCode = await runEvaluate({
@@ -66,7 +72,7 @@ Examples:
         target,
         modelVersion,
         service: serviceOf(options),
-        int8,
+        precisions: [...(int8 ? (['int8'] as const) : []), ...(bfloat16 ? (['bfloat16'] as const) : [])],
         predictions,
       })
     })
@@ -76,6 +82,7 @@ interface EvaluateGiven {
   model?: string
   modelVersion?: string
   int8: boolean
+  bfloat16: boolean
   predictions?: string
 }
 
@@ -146,6 +153,68 @@ interface CalibrateGiven {
   dryRun: boolean
 }
 
+export function createQuantizeCommand(signal: AbortSignal): Command {
+  const command = new Command('quantize')
+    .description(
+      'give a version bfloat16, int8 or narrow tables: store rows that judge them, and write the next version; see docs/compiler.md',
+    )
+    .argument('<model>', 'model, model/version or folder of a version')
+    .requiredOption('--data <spec>', 'spec of labelled rows (.yaml or .json), or a training spec or its name')
+    .addOption(
+      new Option('--precision <name>', 'auto: each machine takes the fastest that passes with a margin')
+        .choices(['auto', 'int8', 'bfloat16', 'float32'])
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--tables <format>', 'rows of large embedding tables; default: as the version has them').choices([
+        'float32',
+        'float16',
+        'int8',
+      ]),
+    )
+    .option('--rows <number>', 'most rows to store, spread evenly over the data', wholeNumber(200, 100_000), 4096)
+    .option('--models <folder>', 'folder of models', 'models')
+    .addOption(
+      new Option(
+        '--part <name>',
+        'rows to choose from, not trained on; default: validation if the spec splits its rows, else all',
+      ).choices(['all', 'train', 'validation', 'test']),
+    )
+    .option('--dry-run', 'print the report and write nothing', false)
+    .option('--json', 'print JSON', false)
+  return command
+    .addHelpText(
+      'after',
+      `
+The first half of the rows sets the scales of int8, the second half compares the answers with those of float32.
+
+Exit codes: 0 if the version was written; 3 if the precision or the tables fail their check, and nothing was written.
+
+Examples:
+  multigate quantize shop --data last-week.yaml                       writes models/shop/<next version>, precision auto
+  multigate quantize shop/7 --data last-week.yaml --precision int8 --tables int8 --dry-run`,
+    )
+    .action(async (target: string, options: QuantizeGiven) => {
+      const { runQuantize } = await import('./run-quantize.ts')
+      const { data, models, part, json, precision, tables, rows, dryRun } = options
+      process.exitCode = await runQuantize({
+        ...surroundings('quantize', signal),
+        ...{ target, data, models, part, precision, tables, rows, json, dryRun },
+      })
+    })
+}
+
+interface QuantizeGiven {
+  data: string
+  models: string
+  part?: PartName
+  json: boolean
+  precision: Precision
+  tables?: TableFormat
+  rows: number
+  dryRun: boolean
+}
+
 function addRowsOptions(command: Command, gate?: string): void {
   command
     .option('--data <spec>', 'spec of the rows (.yaml or .json), or a training spec or its name')
@@ -175,15 +244,16 @@ function addServiceOptions(command: Command): void {
 
 function rowsOptions(name: string, given: Given & { data: string }, signal: AbortSignal): RowsOptions {
   const { data, models, part, seed, report, json, gate } = given
+  return { ...surroundings(name, signal), data, models, part, seed, report, json, gate }
+}
+
+/** What does not depend on options. */
+function surroundings(
+  name: string,
+  signal: AbortSignal,
+): Pick<RowsOptions, 'specs' | 'command' | 'version' | 'cache' | 'now' | 'signal' | 'out' | 'err'> {
   return {
-    data,
     specs,
-    models,
-    part,
-    seed,
-    report,
-    json,
-    gate,
     command: ['multigate', name, ...process.argv.slice(3)].join(' '),
     version: multigateVersion,
     cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),

@@ -11,7 +11,7 @@ import { readBundle } from '../model/version/read-version.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 import { comparisonOf } from './compare.ts'
 import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
-import { judgeInt8Safely } from './int8.ts'
+import { type JudgedPrecisions, judgePrecisions, precisionsOf } from './judge-precision.ts'
 import { openLocalPredictor } from './local-predictor.ts'
 import { previousVersion } from './previous-version.ts'
 import type { Progress } from './progress.ts'
@@ -60,7 +60,7 @@ export async function judgeNewVersion(
           judged.evaluation,
         )
     }
-    if (publish) report.publish = checkPublish(publish, { report, int8: judged.int8 })
+    if (publish) report.publish = checkPublish(publish, { report, precisions: judged.precisions })
     return { report, scored: judged.scored }
   } finally {
     await rm(root, { recursive: true, force: true })
@@ -75,7 +75,7 @@ async function judgeVersion(
 ): Promise<{
   evaluation: Evaluation
   scored: ScoredPart
-  int8: Awaited<ReturnType<typeof judgeInt8Safely>> | undefined
+  precisions: JudgedPrecisions
 }> {
   const rows = rowsOfPart(dataset, 'test')
   const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
@@ -100,10 +100,9 @@ async function judgeVersion(
         progress?.stage(what)
       },
     })
-    const int8 = loaded.spec.publish?.int8
-      ? await judgeInt8Safely(bundle, loaded.spec, own, rows, { cache, now: now() })
-      : undefined
-    return { evaluation, scored, int8 }
+    const wanted = precisionsOf(loaded.spec.publish)
+    const precisions = await judgePrecisions(wanted, bundle, loaded, own, rows, { cache, now: now() })
+    return { evaluation, scored, precisions }
   } finally {
     await predictor.close()
   }

@@ -1,20 +1,20 @@
-import type { Verdict as Int8Verdict } from '../model/contracts/compiled-plan.ts'
 import { type MetricName, metricNames } from '../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome } from '../schemas/evaluation.ts'
 import type { Publish } from '../schemas/rows-spec.ts'
 import { formatEstimate, metricTitles } from './format.ts'
+import { type JudgedPrecisions, precisionsOf } from './judge-precision.ts'
 
 type Condition = PublishOutcome['conditions'][number]
 
 /** What conditions are checked against. */
 export interface PublishFacts {
   report: EvaluationReport
-  /** int8 against float32; undefined where it was not judged, with the reason. */
-  int8?: { verdict: Int8Verdict | undefined; problem: string | undefined } | undefined
+  /** Precisions against float32. */
+  precisions?: JudgedPrecisions | undefined
 }
 
 /** Checks the conditions for a version to be published. A metric that is undefined meets no bound. */
-export function checkPublish(publish: Publish, { report, int8 }: PublishFacts): PublishOutcome {
+export function checkPublish(publish: Publish, { report, precisions }: PublishFacts): PublishOutcome {
   const conditions: Condition[] = []
   for (const [task, bounds] of Object.entries(publish.metrics ?? {})) {
     const evaluated = report.tasks.find(({ name }) => name === task)
@@ -24,11 +24,10 @@ export function checkPublish(publish: Publish, { report, int8 }: PublishFacts): 
     }
   }
   if (publish.not_worse) conditions.push(checkComparison(report))
-  if (publish.int8) {
-    const found = int8?.verdict
-      ? int8.verdict.reasons.join('; ') || 'within its limits'
-      : (int8?.problem ?? 'not judged')
-    conditions.push({ condition: 'int8 passes its check', passed: int8?.verdict?.passed === true, found })
+  for (const precision of precisionsOf(publish)) {
+    const { verdict, problem = 'not judged' } = precisions?.[precision] ?? {}
+    const found = verdict ? verdict.reasons.join('; ') || 'within its limits' : problem
+    conditions.push({ condition: `${precision} passes its check`, passed: verdict?.passed === true, found })
   }
   return { passed: conditions.every(({ passed }) => passed), conditions }
 }

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
@@ -11,10 +10,9 @@ import { ModelError } from '../model/base/errors.ts'
 import { foldOf } from '../model/base/scatter.ts'
 import { evaluationFile, evaluationFiles } from '../model/bundle/evaluation.ts'
 import type { Bundle } from '../model/bundle/read.ts'
-import { type CopiedFile, type NewBundle, writeBundle } from '../model/bundle/write.ts'
+import { type NewBundle, writeBundle } from '../model/bundle/write.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
 import { servedOf } from '../model/prediction/served.ts'
-import { signatureFile } from '../model/version/signature.ts'
 import type { EvaluationReport } from '../schemas/evaluation.ts'
 import type { Calibration, Manifest } from '../schemas/manifest.ts'
 import type { CalibrationMethod } from '../schemas/train-spec.ts'
@@ -22,10 +20,10 @@ import { comparisonOf } from './compare.ts'
 import { readConditions } from './conditions.ts'
 import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
 import { type CalibratedTasks, fitVersion, serve } from './fit-version.ts'
-import { judgeInt8Safely } from './int8.ts'
+import { judgePrecisions, precisionsOf } from './judge-precision.ts'
 import { findVersion } from './local-predictor.ts'
+import { copiedFiles, nextVersion, warnUnsigned } from './next-version.ts'
 import type { Predictor } from './predictor.ts'
-import { versionsOnDisk } from './previous-version.ts'
 import { createProgress } from './progress.ts'
 import { checkPublish } from './publish.ts'
 import { qualityOf } from './quality.ts'
@@ -88,10 +86,10 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const after = await judge(next, { ...judged.scored, predictions })
     const { report } = after
     report.comparison = comparisonOf(before, after)
-    const int8 = conditions?.int8
-      ? await judgeInt8Safely(bundle, loaded.spec, dataset, judged.scored.rows, { cache: options.cache, now: now() })
-      : undefined
-    if (conditions) report.publish = checkPublish(conditions, { report, int8 })
+    const { rows: held } = judged.scored
+    const kept = { cache: options.cache, now: now() }
+    const precisions = await judgePrecisions(precisionsOf(conditions), bundle, loaded, dataset, held, kept)
+    if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     await printReport(report, options)
     describeCalibrations(bundle.manifest, version, err)
@@ -108,10 +106,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const folder = join(dirname(bundle.folder), next.version)
     await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }, report))
     err.write(`written to ${folder}\n`)
-    if (existsSync(join(bundle.folder, signatureFile)))
-      err.write(
-        `${bundle.manifest.name}/${bundle.manifest.version} is signed, the new version is not: multigate sign ${folder}\n`,
-      )
+    warnUnsigned(bundle, folder, err)
     return 0
   } finally {
     progress.stop()
@@ -199,17 +194,17 @@ function judgedRows(
 
 /** The manifest of the next version, without what is measured. */
 async function nextManifest(
-  { folder, manifest }: Bundle,
+  bundle: Bundle,
   { tasks, derived }: CalibratedTasks,
   { spec }: LoadedRows,
   rows: number,
   { command, version, now }: RunCalibrateOptions,
 ): Promise<Manifest> {
-  const [highest = manifest.version] = await versionsOnDisk(dirname(dirname(folder)), manifest.name)
+  const { manifest } = bundle
   const { golden } = manifest
   return {
     ...manifest,
-    version: String(BigInt(highest) + 1n),
+    version: await nextVersion(bundle),
     tasks,
     derived,
     ...(golden && { golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) } }),
@@ -224,13 +219,9 @@ async function nextManifest(
 }
 
 /** The files of the version before, with another manifest and report. */
-function newBundle({ folder }: Bundle, { files, ...manifest }: Manifest, report: EvaluationReport): NewBundle {
+function newBundle(bundle: Bundle, { files, ...manifest }: Manifest, report: EvaluationReport): NewBundle {
   const { [evaluationFile]: _, ...others } = files
-  const copies = Object.entries(others).map(([path, sha256]): [string, CopiedFile] => [
-    path,
-    { from: join(folder, path), sha256 },
-  ])
-  return { manifest, files: { ...Object.fromEntries(copies), ...evaluationFiles(report) } }
+  return { manifest, files: { ...copiedFiles(bundle, Object.keys(others)), ...evaluationFiles(report) } }
 }
 
 function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predictor['model'] {

@@ -10,10 +10,16 @@ import { comparisonOf } from './compare.ts'
 import { readConditions } from './conditions.ts'
 import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
 import { formatEvaluation } from './format.ts'
-import { formatInt8, type JudgedInt8, judgeInt8Safely } from './int8.ts'
+import {
+  formatVerdict,
+  type JudgedPrecisions,
+  judgePrecisions,
+  precisionsOf,
+  type RoundedPrecision,
+} from './judge-precision.ts'
 import { findVersion, openLocalPredictor } from './local-predictor.ts'
 import { writePredictions } from './predictions-file.ts'
-import type { Predictor } from './predictor.ts'
+import type { Predictor, PredictorField } from './predictor.ts'
 import { previousVersion } from './previous-version.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { checkPublish } from './publish.ts'
@@ -57,8 +63,8 @@ export interface RunEvaluateOptions extends RowsOptions {
   modelVersion: string | undefined
   /** A service to ask instead of a version on disk. */
   service: ServiceAddress | undefined
-  /** Also compare int8 with float32. */
-  int8: boolean
+  /** Also compare these with float32. */
+  precisions: readonly RoundedPrecision[]
   /** File for the predictions, one line per row and task. */
   predictions: string | undefined
   /** Default: on the terminal. */
@@ -94,14 +100,16 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
         await judgePredictor(judged, before.predictor, before.bundle, { brief: true }),
         evaluation,
       )
-    const int8 = await int8Of(bundle, options.int8 || conditions?.int8 === true, judged)
-    if (conditions) report.publish = checkPublish(conditions, { report, int8 })
+    const wanted = new Set([...options.precisions, ...precisionsOf(conditions)])
+    const precisions = await judgedPrecisions(bundle, [...wanted], judged)
+    if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     err.write(`${judgedLine(report)}\n`)
     if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, shared.dataset)
     await printReport(report, options)
-    if (int8?.verdict && !options.json) out.write(`\n${formatInt8(int8.verdict)}\n`)
-    else if (int8?.problem) err.write(`int8 was not judged: ${int8.problem}\n`)
+    for (const [precision, { verdict, problem }] of Object.entries(precisions))
+      if (verdict === undefined) err.write(`${precision} was not judged: ${problem}\n`)
+      else if (!options.json) out.write(`\n${formatVerdict(precision, verdict)}\n`)
     return report.publish?.passed === false ? notGoodEnough : 0
   } finally {
     progress.stop()
@@ -191,17 +199,24 @@ export async function judgePredictor(
   })
 }
 
-async function int8Of(
+async function judgedPrecisions(
   bundle: Bundle | undefined,
-  wanted: boolean,
+  wanted: readonly RoundedPrecision[],
   context: JudgeContext,
-): Promise<JudgedInt8 | undefined> {
-  if (!wanted) return undefined
-  if (bundle === undefined) return { verdict: undefined, problem: 'int8 is judged for versions on disk alone' }
+): Promise<JudgedPrecisions> {
+  if (wanted.length === 0) return {}
+  if (bundle === undefined) {
+    const unjudged = { verdict: undefined, problem: 'it is judged for versions on disk alone' }
+    return Object.fromEntries(wanted.map((precision) => [precision, unjudged]))
+  }
   const { loaded, shared, part, cache, now } = context
-  const fields = bundle.manifest.features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
-  const dataset = shared.datasetOf({ fields })
-  return judgeInt8Safely(bundle, loaded.spec, dataset, rowsOfPart(dataset, part), { cache, now: now() })
+  const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
+  return judgePrecisions(wanted, bundle, loaded, dataset, rowsOfPart(dataset, part), { cache, now: now() })
+}
+
+/** The fields of a version that is not open. */
+export function fieldsOf({ manifest }: Bundle): PredictorField[] {
+  return manifest.features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
 }
 
 /** Prints a report, and writes it to its folder. */

@@ -257,6 +257,12 @@ export const Provenance = Type.Object(
         { description: 'The version that was recalibrated, and the rows that its calibration was fitted to' },
       ),
     ),
+    quantization: Type.Optional(
+      Type.Object(
+        { from: Type.String(), data: Type.String(), rows: Type.Integer() },
+        { description: 'The version that was given a precision, and the rows that judge it' },
+      ),
+    ),
     engine: Type.Optional(Type.String()),
     multigate: Type.Optional(Type.String({ description: 'Version of multigate' })),
   },

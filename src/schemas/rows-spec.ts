@@ -220,6 +220,9 @@ export const Publish = Type.Object(
       Type.Boolean({ description: 'The paired comparison with the highest version on disk must not find it worse' }),
     ),
     int8: Type.Optional(Type.Boolean({ description: 'int8 must pass its check' })),
+    bfloat16: Type.Optional(
+      Type.Boolean({ description: 'bfloat16 must pass its check, on a machine that computes it' }),
+    ),
   },
   { ...strict, minProperties: 1, description: 'What a version must fulfil to be written' },
 )

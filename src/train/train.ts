@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { columnProblems, judgingBytes, readDataset } from '../data/dataset.ts'
 import { describeData } from '../data/describe-data.ts'
 import { measureDistributions } from '../data/distributions.ts'
+import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
 import { type LoadedSpec, SpecError } from '../data/spec.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
@@ -28,7 +29,6 @@ import { goldenRows } from './golden-rows.ts'
 import type { Network } from './network/network.ts'
 import { expectStart, startNetwork } from './network/start.ts'
 import type { TrainOptions } from './options.ts'
-import { chooseQuantizationRows, quantizationFile } from './quantization.ts'
 
 /** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
 const bytesAfter = 4 + judgingBytes / 3

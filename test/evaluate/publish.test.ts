@@ -50,12 +50,12 @@ t.test('not worse than the version before, if there is one', async (t) => {
 
 t.test('int8 must have been judged, and pass', async (t) => {
   const verdict = { passed: true, rows: 1, tasks: [], reasons: [] }
-  t.equal(checkPublish({ int8: true }, { report, int8: { verdict, problem: undefined } }).passed, true)
+  t.equal(checkPublish({ int8: true }, { report, precisions: { int8: { verdict, problem: undefined } } }).passed, true)
   const failed = { ...verdict, passed: false, reasons: ['ctr: the AUC falls by 0.01'] }
-  t.match(checkPublish({ int8: true }, { report, int8: { verdict: failed, problem: undefined } }), {
+  t.match(checkPublish({ int8: true }, { report, precisions: { int8: { verdict: failed, problem: undefined } } }), {
     conditions: [{ passed: false, found: 'ctr: the AUC falls by 0.01' }],
   })
-  t.match(checkPublish({ int8: true }, { report, int8: { verdict: undefined, problem: 'no rows' } }), {
+  t.match(checkPublish({ int8: true }, { report, precisions: { int8: { verdict: undefined, problem: 'no rows' } } }), {
     conditions: [{ passed: false, found: 'no rows' }],
   })
 })

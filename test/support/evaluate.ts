@@ -9,7 +9,7 @@ export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
   target: undefined,
   modelVersion: undefined,
   service: undefined,
-  int8: false,
+  precisions: [],
   predictions: undefined,
   part: undefined,
   seed: 1,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readDataset } from '../../src/data/dataset.ts'
 import { readSpec } from '../../src/data/read-spec.ts'
-import { formatInt8, judgeInt8 } from '../../src/evaluate/int8.ts'
+import { formatVerdict, judgePrecision } from '../../src/evaluate/judge-precision.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { readingsOf } from '../../src/train/fields.ts'
 import { temporaryFolder } from '../support/bundle.ts'
@@ -19,14 +19,20 @@ async function judgeOn(t: Test, specName: string, names: string[]) {
   const cache = await temporaryFolder(t)
   for (const name of names) {
     const bundle = await readBundle(models, name, '1')
-    const verdict = await judgeInt8(bundle, spec, dataset, dataset.parts.test, { cache, now: Date.now() })
+    const verdict = await judgePrecision('int8', bundle, { file, spec }, dataset, dataset.parts.test, {
+      cache,
+      now: Date.now(),
+    })
     t.ok(verdict.passed, `${name}: ${verdict.reasons.join('; ') || 'within the limits'}`)
     t.equal(verdict.rows, dataset.parts.test.length)
     for (const { task, auc_loss, logit_max } of verdict.tasks) {
       t.type(auc_loss, 'number', `${name}: there are labels enough to judge ${task}`)
       t.ok(logit_max > 0, `${name}: int8 is not float32`)
     }
-    t.match(formatInt8(verdict), /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits \(in brackets\) on \d+ rows$/)
+    t.match(
+      formatVerdict('int8', verdict),
+      /^int8 +AUC loss .*\n[\s\S]*\nwithin the limits \(in brackets\) on \d+ rows$/,
+    )
   }
 }
 
@@ -43,8 +49,14 @@ t.test('refuses a version without quantization rows', async (t) => {
   const bundle = await readBundle(models, 'ads-funnel', '1')
   const { quantization: _, ...manifest } = bundle.manifest
   const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
-  await t.rejects(judgeInt8({ ...bundle, manifest }, spec, dataset, dataset.parts.test, { cache: undefined, now: 0 }), {
-    code: 'INVALID_BUNDLE',
-    message: /ads-funnel\/1 has no quantization rows to set the scales of int8$/,
-  })
+  await t.rejects(
+    judgePrecision('int8', { ...bundle, manifest }, { file, spec }, dataset, dataset.parts.test, {
+      cache: undefined,
+      now: 0,
+    }),
+    {
+      code: 'INVALID_BUNDLE',
+      message: /ads-funnel\/1 has no quantization rows to set the scales of int8$/,
+    },
+  )
 })

@@ -52,17 +52,6 @@ export function nearestLimit({ tasks }: Verdict): string {
 /** With fewer pairs of a positive and a negative row, a single swapped pair exceeds a tenth of the limit. */
 const fewestPairs = 10 / limits.auc_loss
 
-/** Compares two plans in files on rows. */
-export async function judgeFiles(
-  folder: string,
-  reference: VariantFile,
-  plan: VariantFile,
-  rows: JudgedRows,
-): Promise<Verdict> {
-  const [expected, actual] = [await judgedLogits(folder, reference, rows), await judgedLogits(folder, plan, rows)]
-  return compareLogits(expected, actual, rows)
-}
-
 /** Logits computed by a plan's file. */
 export async function judgedLogits(folder: string, file: VariantFile, rows: InputRows): Promise<Float32Array> {
   return (await judgedProbabilities(folder, file, rows)).map(logit)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { chooseQuantizationRows } from '../../src/data/quantization-rows.ts'
 import type { Examples } from '../../src/train/examples.ts'
-import { chooseQuantizationRows } from '../../src/train/quantization.ts'
 
 /** Rows that can be told apart: row r has the ids 2r and 2r + 1, the number −r, and labels of three kinds. */
 function examplesOf(rows: number): Examples {

@@ -1,17 +1,20 @@
 import type { QuantizationRows } from '../model/bundle/quantization.ts'
-import type { Examples } from './examples.ts'
+import type { EncodedRows } from './encode-rows.ts'
 
 export const quantizationFile = 'quantization.bin'
 
-/** Most rows: half of them set int8's scales, half measure its loss. */
-const mostRows = 4096
+/** Most rows, unless another number is asked for: half of them set int8's scales, half measure its loss. */
+export const usualQuantizationRows = 4096
 
 /**
- * Chooses rows for int8 from the validation rows, which have labels and are not trained on. They are spread evenly, not by class,
- * so that they represent traffic. Every second row goes to the second half, so that both halves are alike even if the data
- * changes with its order.
+ * Chooses rows for int8 from rows with labels that were not trained on, such as the validation rows. They are spread evenly, not by
+ * class, so that they represent traffic. Every second row goes to the second half, so that both halves are alike even if the data
+ * changes with its order. `labels`: per task, per row 1, 0, or −1 outside the task's sample space.
  */
-export function chooseQuantizationRows({ encoded, labels }: Examples): QuantizationRows {
+export function chooseQuantizationRows(
+  { encoded, labels }: { encoded: EncodedRows; labels: readonly ArrayLike<number>[] },
+  mostRows = usualQuantizationRows,
+): QuantizationRows {
   const { sparse, dense, sparseFields, denseFields } = encoded
   const chosen = interleaved(spread(encoded.rows, Math.min(mostRows, encoded.rows)))
   const rows: QuantizationRows & { labels: Float32Array } = {

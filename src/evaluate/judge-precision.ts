@@ -1,0 +1,120 @@
+import type { Dataset } from '../data/dataset.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
+import { formatTable } from '../model/base/text-table.ts'
+import { readQuantizationRows } from '../model/bundle/quantization.ts'
+import type { Bundle } from '../model/bundle/read.ts'
+import { judge } from '../model/compile/choose-precision.ts'
+import { type JudgedRows, limits } from '../model/compile/int8/judge.ts'
+import { removeTemporary } from '../model/compile/prepare.ts'
+import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
+import type { Precision, Verdict } from '../model/contracts/compiled-plan.ts'
+import { bindingsOf, namedInputs } from '../model/prediction/bindings.ts'
+import { describeGraph, savedGraph } from '../model/prediction/load-graph.ts'
+import type { Publish } from '../schemas/rows-spec.ts'
+import { encodePart } from './encode-part.ts'
+
+/** Precisions that round, which are judged against float32. */
+export type RoundedPrecision = Exclude<Precision, 'float32'>
+export const roundedPrecisions = ['int8', 'bfloat16'] as const satisfies RoundedPrecision[]
+
+/**
+ * Compares a precision with float32 on rows of a data set, whose cells are those of the version's fields. The version's quantization
+ * rows, which must not be among them, set the scales of int8.
+ *
+ * Rejects with INVALID_BUNDLE for int8 without quantization rows, with UNSUPPORTED_GRAPH where the graph has no such plan, and with the
+ * reason where this machine can't compute it.
+ */
+export async function judgePrecision(
+  precision: RoundedPrecision,
+  bundle: Bundle,
+  loaded: Parameters<typeof encodePart>[1],
+  dataset: Dataset,
+  rows: Int32Array,
+  options: { cache: string | undefined; now: number },
+): Promise<Verdict> {
+  const { manifest, folder } = bundle
+  const { tasks } = manifest
+  const quantization = await readQuantizationRows(bundle)
+  if (quantization === undefined && precision === 'int8')
+    throw new ModelError('INVALID_BUNDLE', `${folder} has no quantization rows to set the scales of int8`)
+  const { encoded, labels } = encodePart(manifest, loaded, dataset, rows)
+  const judged: JudgedRows = {
+    rows: encoded.rows,
+    inputs: namedInputs(manifest, encoded.sparse, encoded.dense),
+    labels: Float32Array.from({ length: encoded.rows * tasks.length }, (_, i) => {
+      const label = labels[i % tasks.length]![Math.floor(i / tasks.length)]!
+      return label < 0 ? Number.NaN : label
+    }),
+    tasks: tasks.map(({ name }) => name),
+  }
+  const { plan, problem } = await prepareInThread({
+    ...describeGraph(manifest, quantization),
+    // bfloat16 computes the float32 plan.
+    precision: precision === 'int8' ? 'int8' : 'float32',
+    source: savedGraph(bundle, [bindingsOf(manifest).probabilities]),
+    ...options,
+  })
+  if (plan === undefined || (precision === 'int8' && plan.description.int8 === undefined))
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${folder} has no ${precision} plan: ${plan?.description.int8Problem ?? problem}`,
+    )
+  try {
+    return (await judge(precision, plan, judged)).verdict
+  } finally {
+    await removeTemporary(plan)
+  }
+}
+
+/** A verdict, or why there is none. */
+export interface JudgedPrecision {
+  verdict: Verdict | undefined
+  problem: string | undefined
+}
+
+export type JudgedPrecisions = Partial<Record<RoundedPrecision, JudgedPrecision>>
+
+/** Judges precisions one after the other; says why one can't be judged instead of rejecting. */
+export async function judgePrecisions(
+  precisions: readonly RoundedPrecision[],
+  bundle: Bundle,
+  loaded: Parameters<typeof encodePart>[1],
+  dataset: Dataset,
+  rows: Int32Array,
+  options: { cache: string | undefined; now: number },
+): Promise<JudgedPrecisions> {
+  const judged: JudgedPrecisions = {}
+  for (const precision of precisions)
+    try {
+      judged[precision] = {
+        verdict: await judgePrecision(precision, bundle, loaded, dataset, rows, options),
+        problem: undefined,
+      }
+    } catch (error) {
+      judged[precision] = { verdict: undefined, problem: reasonOf(error) }
+    }
+  return judged
+}
+
+/** Precisions that must pass their check for a version to be published. */
+export function precisionsOf(publish: Publish | undefined): RoundedPrecision[] {
+  return roundedPrecisions.filter((precision) => publish?.[precision] === true)
+}
+
+/** The comparison as a table of text. */
+export function formatVerdict(precision: string, { passed, rows, tasks, reasons }: Verdict): string {
+  const header = [precision, 'AUC loss', 'mean change', 'p99 |Δlogit|', 'max |Δlogit|']
+  const number = (value: number | null, limit?: number) =>
+    value === null ? '–' : `${value.toExponential(1)}${limit === undefined ? '' : ` (${limit.toExponential(0)})`}`
+  const lines = tasks.map(({ task, auc_loss, mean_change, logit_p99, logit_max }) => [
+    task,
+    number(auc_loss, limits.auc_loss),
+    number(mean_change, limits.mean_change),
+    number(logit_p99, limits.logit_p99),
+    number(logit_max),
+  ])
+  const verdict = passed
+    ? `within the limits (in brackets) on ${rows} rows`
+    : `exceeds the limits: ${reasons.join('; ')}`
+  return `${formatTable(header, lines)}\n${verdict}`
+}

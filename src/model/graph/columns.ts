@@ -60,6 +60,16 @@ function lookUp(graph: Graph, gather: NodeProto, width: number, found: Found): S
   return { ...source, table, dim: dims[1]! }
 }
 
+/** The look-ups of a graph: its tables, and the columns of inputs whose values are their ids. */
+export function lookUpsOf(graph: Graph): Segment[] {
+  const found: Found = new Map()
+  return graph.nodes.flatMap((node) => {
+    const dims = graph.shapes.get(node.output[0]!)?.dims
+    if (dims === undefined || node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return []
+    return lookUp(graph, node, product(dims.slice(1)), found) ?? []
+  })
+}
+
 /** Maximum segments: more cannot be features. */
 const mostSegments = 10_000
 

@@ -59,6 +59,16 @@ t.test('a table a column is told by column, and a shape that is not declared is 
   t.match(outputs, [{ dims: [1] }])
 })
 
+t.test('several columns that are looked up before attention are ids', async (t) => {
+  const folder = join(import.meta.dirname, '../../../../test/fixtures/pytorch')
+  for (const exporter of ['dynamo', 'script']) {
+    const file = `user-tower-${exporter}.onnx`
+    const { inputs } = await survey({ folder, format: 'onnx', file, outputs: [] })
+    // 50 of the context, and one of the candidate, by two tables.
+    t.match(inputs, [{ name: 'ids', dims: [51], ids: Array(51).fill(20), shared: false }, { name: 'dense' }], file)
+  }
+})
+
 t.test('in a thread it is the same, errors too', async (t) => {
   const source = await save(t, tables([7, 300, 12]))
   t.same(await surveyInThread(source), await survey(source))

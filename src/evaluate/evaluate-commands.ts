@@ -247,7 +247,7 @@ function rowsOptions(name: string, given: Given & { data: string }, signal: Abor
   return { ...surroundings(name, signal), data, models, part, seed, report, json, gate }
 }
 
-/** What does not depend on options. */
+/** The part that no option changes. */
 function surroundings(
   name: string,
   signal: AbortSignal,

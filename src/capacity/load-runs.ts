@@ -67,6 +67,9 @@ const mostWarmUps = 20
 export const fewestAnswers = 20
 const longestRun = 60
 
+/** The server answered no request, and said that it is too busy for each: its deadline is too short for any. */
+export class AllRejectedError extends Error {}
+
 /** Loads one server with one kind of requests, over connections of its own. */
 export class LoadRuns {
   readonly #server: MeasuredServer
@@ -115,7 +118,10 @@ export class LoadRuns {
     const length = Math.min(longestWarmUp, seconds / 4)
     let least = Number.POSITIVE_INFINITY
     for (let runs = 0, steady = 0; steady < steadyRuns && runs < mostWarmUps; runs++) {
-      const { processorSeconds } = await this.closed(length)
+      const run = await this.closed(length).catch(noneIfRejected)
+      // Nothing that answers is left to be compiled.
+      if (run === undefined) return
+      const { processorSeconds } = run
       steady = processorSeconds > least * 0.95 ? steady + 1 : 0
       least = Math.min(least, processorSeconds)
     }
@@ -123,15 +129,16 @@ export class LoadRuns {
 
   /**
    * As many requests as the server can answer; longer where these are too few to tell what they cost. Throws if one fails, or
-   * hardly any is answered.
+   * hardly any is answered; AllRejectedError where the server rejects all.
    */
   async closed(seconds: number): Promise<Run> {
     for (let length = seconds; ; length *= 2) {
       const run = await this.#measure(() =>
         runClosedLoop({ transport: this.#transport(), clock: systemClock, inProgress, seconds: length }),
       )
-      const { answers, failed, reasons } = run.result
+      const { answers, rejected, failed, reasons } = run.result
       if (failed > 0) throw new Error(`${failed} requests failed: ${reasons.join(', ')}`)
+      if (answers === 0 && rejected > 0) throw new AllRejectedError(`the server rejected all of ${rejected} requests`)
       if (answers >= fewestAnswers) return run
       if (length > longestRun)
         throw new Error(`the server answered only ${answers} requests in ${Math.round(length)} s; is the machine busy?`)
@@ -204,6 +211,11 @@ export class LoadRuns {
       result,
     }
   }
+}
+
+/** Undefined in the place of a run in which all requests were rejected. */
+export function noneIfRejected(error: unknown): undefined {
+  if (!(error instanceof AllRejectedError)) throw error
 }
 
 function runOf(before: Usage, after: Usage, answers: number): Omit<Run, 'answerBytes' | 'otherCores'> {

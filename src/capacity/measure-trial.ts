@@ -2,7 +2,7 @@ import { createPredictRequests, type PredictRequests } from '../load/predict-req
 import { ModelError } from '../model/base/errors.ts'
 import type { Features } from '../schemas/features.ts'
 import type { Placement } from './cores.ts'
-import { LoadRuns, type Step } from './load-runs.ts'
+import { LoadRuns, noneIfRejected, type Step } from './load-runs.ts'
 import { type MeasuredServer, startMeasuredServer } from './measured-server.ts'
 import type { Trial } from './search-settings.ts'
 import { type TunedSettings, toVariables } from './tuned-settings.ts'
@@ -132,7 +132,7 @@ export class TrialRunner {
     try {
       const load = await LoadRuns.open(server, this.#requests(), seed, signal)
       await load.warmUp(this.#options.seconds)
-      this.#maximum ??= (await load.closed(Math.min(1, this.#options.seconds))).rate
+      this.#maximum ??= (await load.closed(Math.min(1, this.#options.seconds)).catch(noneIfRejected))?.rate ?? 0
       if (this.#maximum === 0) throw infeasible(p99Ms, [])
       return {
         load,

@@ -12,7 +12,7 @@ import { tooFew } from '../model/compile/int8/different-rows.ts'
 import { removeTemporary } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { CompiledPlan, Verdict } from '../model/contracts/compiled-plan.ts'
-import { chosenPrecision, refusals } from '../model/prediction/describe-plan.ts'
+import { roundingNotes } from '../model/prediction/describe-plan.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import type { Precision, TableFormat } from '../schemas/precision.ts'
@@ -110,7 +110,7 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
       notes: [
         ...warnings,
         ...(problem === undefined ? [] : [`the graph can't be compiled: ${problem}`]),
-        ...(plan === undefined ? [] : [...refusals(plan, manifest), ...chosenPrecision(plan)]),
+        ...(plan === undefined ? [] : roundingNotes(plan, manifest)),
       ],
     }
     out.write(`${json ? JSON.stringify(report, undefined, 2) : formatReport(report)}\n`)

@@ -36,12 +36,8 @@ export function refusals(plan: CompiledPlan, { precision, tables }: Manifest): s
   ]
 }
 
-function notesOf(
-  plan: CompiledPlan,
-  manifest: Manifest,
-  unsplit: string | undefined,
-  catalogueProblem: string | undefined,
-): string[] {
+/** What came of the precision and the tables that the manifest asks for. */
+export function roundingNotes(plan: CompiledPlan, manifest: Manifest): string[] {
   const { precision, verdict, description } = plan
   const served = [
     precision === 'float32' ? undefined : verdict,
@@ -56,6 +52,17 @@ function notesOf(
       : [
           `the AUC of ${[...unjudged].join(', ')} was not compared: its quantization rows have too few labels, or of one class`,
         ]),
+  ]
+}
+
+function notesOf(
+  plan: CompiledPlan,
+  manifest: Manifest,
+  unsplit: string | undefined,
+  catalogueProblem: string | undefined,
+): string[] {
+  return [
+    ...roundingNotes(plan, manifest),
     ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
     ...(catalogueProblem === undefined ? [] : [`the catalogue is not used: ${catalogueProblem}`]),
   ]

@@ -1,15 +1,10 @@
 import type { Dataset } from '../data/dataset.ts'
-import { type EncodedRows, encodeRows } from '../data/encode-rows.ts'
+import { encodeRows } from '../data/encode-rows.ts'
+import type { LabelledRows } from '../data/quantization-rows.ts'
 import { RowProblems } from '../data/row-problems.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { hasOwnIds } from '../model/features/layout.ts'
 import type { Manifest } from '../schemas/manifest.ts'
-
-/** Encoded rows; per task of the version, per row 1, 0, or −1 where there is no label. */
-export interface LabelledRows {
-  encoded: EncodedRows
-  labels: Int8Array[]
-}
 
 /**
  * Encodes rows of a data set, whose cells are those of the version's fields. Throws a SpecError that lists cells that a request could

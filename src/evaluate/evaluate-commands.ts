@@ -186,9 +186,11 @@ export function createQuantizeCommand(signal: AbortSignal): Command {
     .addHelpText(
       'after',
       `
-The first half of the rows sets the scales of int8, the second half compares the answers with those of float32.
+The first half of the rows sets the scales of int8, the second half compares the answers with those of float32. Where this machine
+can't compute bfloat16, the version is written unjudged: servers judge it when they load it.
 
-Exit codes: 0 if the version was written; 3 if the precision or the tables fail their check, and nothing was written.
+Exit codes: 0 if the version was written or, with --dry-run, would have been; 3 if the precision or the tables fail their check, and
+nothing was written; 1 for any other failure, 2 for wrong usage, 130 if interrupted.
 
 Examples:
   multigate quantize shop --data last-week.yaml                       writes models/shop/<next version>, precision auto

@@ -1,4 +1,5 @@
 import type { Dataset } from '../data/dataset.ts'
+import { toQuantizationRows } from '../data/quantization-rows.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { formatTable } from '../model/base/text-table.ts'
 import { readQuantizationRows } from '../model/bundle/quantization.ts'
@@ -41,10 +42,7 @@ export async function judgePrecision(
   const judged: JudgedRows = {
     rows: encoded.rows,
     inputs: namedInputs(manifest, encoded.sparse, encoded.dense),
-    labels: Float32Array.from({ length: encoded.rows * tasks.length }, (_, i) => {
-      const label = labels[i % tasks.length]![Math.floor(i / tasks.length)]!
-      return label < 0 ? Number.NaN : label
-    }),
+    labels: toQuantizationRows({ encoded, labels }).labels,
     tasks: tasks.map(({ name }) => name),
   }
   const { plan, problem } = await prepareInThread({

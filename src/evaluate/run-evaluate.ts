@@ -102,6 +102,8 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
       )
     const wanted = new Set([...options.precisions, ...precisionsOf(conditions)])
     const precisions = await judgedPrecisions(bundle, [...wanted], judged)
+    if (precisions.int8?.verdict) report.int8_check = precisions.int8.verdict
+    if (precisions.bfloat16?.verdict) report.bfloat16_check = precisions.bfloat16.verdict
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     err.write(`${judgedLine(report)}\n`)

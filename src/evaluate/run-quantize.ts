@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { describeData } from '../data/describe-data.ts'
 import { hasParts } from '../data/parts.ts'
-import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
+import { chooseRows, quantizationFile, toQuantizationRows } from '../data/quantization-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { SpecError } from '../data/spec.ts'
+import { ModelError } from '../model/base/errors.ts'
+import { grouped } from '../model/base/text-table.ts'
 import { encodeQuantizationRows, type QuantizationRows } from '../model/bundle/quantization.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { writeBundle } from '../model/bundle/write.ts'
@@ -13,6 +15,7 @@ import { removeTemporary } from '../model/compile/prepare.ts'
 import { prepareInThread } from '../model/compile/prepare-in-thread.ts'
 import type { CompiledPlan, Verdict } from '../model/contracts/compiled-plan.ts'
 import { roundingNotes } from '../model/prediction/describe-plan.ts'
+import { hasLiveFields } from '../model/prediction/live.ts'
 import { describeGraph, outputsOf, savedGraph } from '../model/prediction/load-graph.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import type { Precision, TableFormat } from '../schemas/precision.ts'
@@ -24,6 +27,7 @@ import { copiedFiles, nextVersion, warnUnsigned } from './next-version.ts'
 import { createProgress } from './progress.ts'
 import { fieldsOf, notGoodEnough, type RowsOptions } from './run-evaluate.ts'
 import { readRowsFor } from './session.ts'
+import { checkTasks } from './task-rows.ts'
 
 export interface RunQuantizeOptions extends Omit<RowsOptions, 'seed' | 'report' | 'gate'> {
   target: string
@@ -43,6 +47,8 @@ interface QuantizeReport {
   folder: string | null
   rows: number
   precision: Precision
+  /** The precision of the version before. */
+  former: Precision
   tables: TableFormat
   /** On this machine. */
   served: { precision: CompiledPlan['precision']; tables: TableFormat; products?: string | undefined }
@@ -65,10 +71,14 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
   try {
     progress.stage(`opening ${options.target}`)
     const bundle = await findVersion(options.target, models)
+    const { tasks, derived } = bundle.manifest
+    checkTasks(loaded.file, loaded.spec, [...tasks, ...derived])
+    expectNoLiveFields(bundle, options)
     const shared = await readRowsFor(loaded, [{ fields: fieldsOf(bundle) }], { signal, progress })
     const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
-    const labelled = encodePart(bundle.manifest, loaded, dataset, rowsOfPart(dataset, part))
-    const rows = chooseQuantizationRows(labelled, options.rows)
+    const all = rowsOfPart(dataset, part)
+    const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)
+    const rows = toQuantizationRows(encodePart(bundle.manifest, loaded, dataset, chosen))
     const content = encodeQuantizationRows(rows)
     const manifest = await nextManifest(bundle, rows, describeData(loaded.spec.data), content, options)
     const described = describeGraph(manifest, rows)
@@ -82,37 +92,19 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
       cache: options.cache,
       now: options.now(),
     })
-    if (plan) await removeTemporary(plan)
+    if (plan !== undefined) await removeTemporary(plan)
     progress.stop()
     signal.throwIfAborted()
-    const failed = plan === undefined ? wants(manifest) : hasFailed(plan, manifest)
+    if (plan === undefined) throw new Error(`${options.target} can't be compiled: ${problem}`)
+    const failed = hasFailed(plan, manifest)
     const folder = join(dirname(bundle.folder), manifest.version)
     if (!failed && !dryRun) {
-      const { [quantizationFile]: _, ...others } = bundle.manifest.files
-      const { files: __, ...next } = manifest
-      const files = { ...copiedFiles(bundle, Object.keys(others)), [quantizationFile]: content }
-      await writeBundle(folder, { manifest: next, files })
+      const { files, ...next } = manifest
+      const { file } = manifest.quantization!
+      const others = Object.keys(files).filter((path) => path !== file)
+      await writeBundle(folder, { manifest: next, files: { ...copiedFiles(bundle, others), [file]: content } })
     }
-    const report: QuantizeReport = {
-      model: manifest.name,
-      version: manifest.version,
-      folder: failed || dryRun ? null : folder,
-      rows: rows.rows,
-      precision: manifest.precision,
-      tables: manifest.tables ?? 'float32',
-      served: {
-        precision: plan?.precision ?? 'float32',
-        tables: plan?.description.tableRows?.format ?? 'float32',
-        products: plan?.products,
-      },
-      verdict: plan?.verdict,
-      tables_verdict: plan?.description.tableRows?.verdict,
-      notes: [
-        ...warnings,
-        ...(problem === undefined ? [] : [`the graph can't be compiled: ${problem}`]),
-        ...(plan === undefined ? [] : roundingNotes(plan, manifest)),
-      ],
-    }
+    const report = reportOf(bundle, manifest, rows, plan, warnings, failed || dryRun ? null : folder)
     out.write(`${json ? JSON.stringify(report, undefined, 2) : formatReport(report)}\n`)
     if (report.folder === null) err.write('nothing was written\n')
     else {
@@ -125,14 +117,59 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
   }
 }
 
-/** Whether the version asks for more than float32 of the compiler. */
-const wants = ({ precision, tables = 'float32' }: Manifest) => precision !== 'float32' || tables !== 'float32'
+function reportOf(
+  { manifest: { precision: former } }: Bundle,
+  manifest: Manifest,
+  rows: QuantizationRows,
+  plan: CompiledPlan,
+  warnings: readonly string[],
+  folder: string | null,
+): QuantizeReport {
+  const { name: model, version, precision, tables = 'float32' } = manifest
+  const { tableRows } = plan.description
+  return {
+    ...{ model, version, folder, rows: rows.rows, precision, former, tables },
+    served: { precision: plan.precision, tables: tableRows?.format ?? 'float32', products: plan.products },
+    verdict: plan.verdict,
+    tables_verdict: tableRows?.verdict,
+    notes: [
+      ...warnings,
+      ...roundingNotes(plan, manifest),
+      ...unlabelled(manifest, rows),
+      ...(isUnjudged(plan, manifest) ? ['it is written unjudged: servers judge it when they load it'] : []),
+    ],
+  }
+}
+
+/** Rows of live tables may be replaced while they are served, which needs float32. Throws INVALID_REQUEST. */
+function expectNoLiveFields({ manifest }: Bundle, { target, precision }: RunQuantizeOptions): void {
+  if (precision === 'float32' || !hasLiveFields(manifest)) return
+  const message = `${target} has live fields, whose tables are replaced in float32 alone: --precision float32 keeps them`
+  throw new ModelError('INVALID_REQUEST', message)
+}
+
+/** Tasks of which no machine can compare the AUC, as the half of the rows that judges has labels of one class at most. */
+function unlabelled({ tasks }: Manifest, { rows, labels }: QuantizationRows): string[] {
+  const without = tasks.filter((_, task) => {
+    const classes = new Set<number>()
+    for (let row = Math.ceil(rows / 2); row < rows; row++) classes.add(labels![row * tasks.length + task]!)
+    return !(classes.has(0) && classes.has(1))
+  })
+  if (without.length === 0) return []
+  const names = without.map(({ name }) => name).join(', ')
+  return [`the rows that judge have no labels of both classes for ${names}: their AUC can't be compared`]
+}
+
+/** bfloat16 that this machine can't compute. */
+function isUnjudged({ verdict }: CompiledPlan, { precision }: Manifest): boolean {
+  return precision === 'bfloat16' && verdict === undefined
+}
 
 /** bfloat16 that this machine can't compute has not failed: another may, and judges it then. */
-function hasFailed({ description, precision, verdict }: CompiledPlan, manifest: Manifest): boolean {
-  if (description.tableRows?.problem !== undefined) return true
-  if (manifest.precision === 'auto' || manifest.precision === precision) return false
-  return manifest.precision === 'int8' || verdict?.passed === false
+function hasFailed(plan: CompiledPlan, manifest: Manifest): boolean {
+  if (plan.description.tableRows?.problem !== undefined) return true
+  if (manifest.precision === 'auto' || manifest.precision === plan.precision) return false
+  return !isUnjudged(plan, manifest)
 }
 
 /** The manifest of the next version. */
@@ -144,14 +181,15 @@ async function nextManifest(
   { command, version, now, precision, tables = bundle.manifest.tables }: RunQuantizeOptions,
 ): Promise<Manifest> {
   const { manifest } = bundle
-  // In the order in which they are written: servers find the plan that is compiled here.
-  const { [quantizationFile]: _, ...files } = manifest.files
+  const files = { ...manifest.files }
+  if (manifest.quantization !== undefined) delete files[manifest.quantization.file]
+  const file = freeName(files)
   return {
     ...manifest,
     version: await nextVersion(bundle),
     precision,
     ...(tables && { tables }),
-    quantization: { file: quantizationFile, rows, labels: true },
+    quantization: { file, rows, labels: true },
     provenance: {
       ...manifest.provenance,
       created: new Date(now()).toISOString(),
@@ -159,15 +197,23 @@ async function nextManifest(
       multigate: version,
       quantization: { from: `${manifest.name}/${manifest.version}`, data, rows },
     },
-    files: { ...files, [quantizationFile]: createHash('sha256').update(content).digest('hex') },
+    // In the order in which they are written: servers find the plan that is compiled here.
+    files: { ...files, [file]: createHash('sha256').update(content).digest('hex') },
   }
 }
 
+/** A name that no other file of the version has. */
+function freeName(files: Readonly<Record<string, string>>): string {
+  let name = quantizationFile
+  for (let i = 2; Object.hasOwn(files, name); i++) name = `quantization-${i}.bin`
+  return name
+}
+
 function formatReport({ model, version, rows, precision, tables, served, ...report }: QuantizeReport): string {
-  const asked = tables === 'float32' ? precision : `${precision}, ${tables} tables`
+  const asked = `${precision}${report.former === precision ? '' : ` (was ${report.former})`}${tables === 'float32' ? '' : `, ${tables} tables`}`
   const computed = served.products === undefined ? '' : `, products by ${served.products}`
   return [
-    `${model}/${version}: ${asked}, judged on half of ${rows} rows; this machine serves ${served.precision}${computed}`,
+    `${model}/${version}: ${asked}, with ${grouped(rows)} quantization rows; this machine serves ${served.precision}${computed}`,
     ...report.notes,
     ...(report.verdict ? [formatVerdict(precision === 'auto' ? served.precision : precision, report.verdict)] : []),
     ...(report.tables_verdict ? [formatVerdict(`${tables} tables`, report.tables_verdict)] : []),

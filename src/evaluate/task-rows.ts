@@ -168,7 +168,8 @@ function pickOf(values: Uint32Array, positions: Int32Array): Uint32Array {
   return picked
 }
 
-function checkTasks(file: string, spec: RowsSpec, tasks: readonly PredictorTask[]): void {
+/** Throws a SpecError if the spec names a task that the version lacks. */
+export function checkTasks(file: string, spec: Pick<RowsSpec, 'tasks'>, tasks: readonly { name: string }[]): void {
   const names = tasks.map(({ name }) => name)
   const problems = spec.tasks.flatMap(({ name }, index): Violation[] =>
     names.includes(name)

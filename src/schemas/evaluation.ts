@@ -1,6 +1,7 @@
 import Type, { type Static } from '#typebox'
 import { Comparison, count, Estimate, Metrics, orNull } from './comparison.ts'
 import { TaskName } from './manifest.ts'
+import { PrecisionCheck } from './served-plan.ts'
 
 /*
  * `report.json` of an evaluation: how good a model version is on labelled rows. The HTML report shows the same numbers.
@@ -248,6 +249,8 @@ export const EvaluationReport = Type.Object(
     tasks: Type.Array(TaskEvaluation),
     comparison: Type.Optional(Comparison),
     publish: Type.Optional(PublishOutcome),
+    int8_check: Type.Optional(PrecisionCheck),
+    bfloat16_check: Type.Optional(PrecisionCheck),
     drift: Type.Optional(Type.Array(DriftRow)),
     gates: Type.Optional(GateUse),
     history: Type.Optional(Type.Array(Epoch)),

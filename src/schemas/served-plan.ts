@@ -3,7 +3,7 @@ import Type from '#typebox'
 /* How a loaded version is computed: part of GET /models/{model}. */
 
 /** How a precision compares with float32 on held-out rows, measured where it is served. */
-const PrecisionCheck = Type.Object({
+export const PrecisionCheck = Type.Object({
   passed: Type.Boolean(),
   rows: Type.Integer({ description: 'Rows compared' }),
   tasks: Type.Array(

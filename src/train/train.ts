@@ -9,6 +9,7 @@ import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/quality.ts'
 import { readingProgress } from '../evaluate/session.ts'
 import { sidesOf } from '../model/architectures/side-inputs.ts'
+import { reasonOf } from '../model/base/errors.ts'
 import { evaluationFiles } from '../model/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../model/bundle/quantization.ts'
 import { writeBundle } from '../model/bundle/write.ts'
@@ -54,6 +55,7 @@ export async function train(
   }
 
   expectStart(loaded, from)
+  if (spec.publish?.bfloat16) await expectBfloat16(file)
   const started = now()
   const dataset = await readDataset(loaded, readingsOf(spec.fields), {
     signal,
@@ -113,6 +115,17 @@ export async function train(
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
+}
+
+/** A condition that this machine can't check would be found only after the training. Rejects with a SpecError. */
+async function expectBfloat16(file: string): Promise<void> {
+  const { openFastLibrary } = await import('../model/onednn/library.ts')
+  try {
+    openFastLibrary('bfloat16')
+  } catch (error) {
+    const message = `can't be checked on this machine: ${reasonOf(error)}`
+    throw new SpecError(file, [{ path: '/publish/bfloat16', message }])
+  }
 }
 
 /** At most as many threads as have two rows of a step each: one row has no variance. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { chooseQuantizationRows } from '../../src/data/quantization-rows.ts'
+import { chooseQuantizationRows, chooseRows } from '../../src/data/quantization-rows.ts'
 import type { Examples } from '../../src/train/examples.ts'
 
 /** Rows that can be told apart: row r has the ids 2r and 2r + 1, the number −r, and labels of three kinds. */
@@ -23,41 +23,49 @@ function examplesOf(rows: number): Examples {
 /** Numbers of the rows chosen. */
 const chosenOf = (rows: number) => Array.from(chooseQuantizationRows(examplesOf(rows)).dense, (value) => 0 - value)
 
-t.test('all rows where there are few; every second one goes to the second half', async (t) => {
+t.test('all rows where there are few, with their ids, numbers and labels', async (t) => {
+  const chosen = chosenOf(5)
+  t.same(chosen.toSorted(), [0, 1, 2, 3, 4])
   t.same(chooseQuantizationRows(examplesOf(5)), {
     rows: 5,
-    sparse: Int32Array.of(0, 1, 4, 5, 8, 9, 2, 3, 6, 7),
-    dense: Float32Array.of(-0, -2, -4, -1, -3),
-    labels: Float32Array.of(0, Number.NaN, 0, Number.NaN, 0, Number.NaN, 1, 0, 1, 1),
+    sparse: Int32Array.from(chosen.flatMap((row) => [2 * row, 2 * row + 1])),
+    dense: Float32Array.from(chosen, (row) => -row),
+    labels: Float32Array.from(chosen.flatMap((row) => [row % 2, row % 2 ? (row >> 1) % 2 : Number.NaN])),
   })
   t.same(chosenOf(1), [0])
   t.equal(new Set(chosenOf(4096)).size, 4096)
+  t.same(chosenOf(300), chosenOf(300), 'the same each time')
 })
 
-t.test('4096 of many, spread evenly over both halves', async (t) => {
-  const chosen = chosenOf(50_000)
-  t.equal(chosen.length, 4096)
-  t.same([chosen[0], chosen[2048]], [0, 12])
-  const sorted = chosen.toSorted((a, b) => a - b)
-  const gaps = sorted.slice(1).map((row, i) => row - sorted[i]!)
-  t.same([Math.min(...gaps), Math.max(...gaps)], [12, 13])
-  t.equal(50_000 - sorted.at(-1)!, 13)
-})
-
-t.test('of any number of rows each is chosen once at most, and the halves lie side by side', async () => {
+t.test('of any number of rows one of each stretch is chosen, and of two neighbours one for each half', async () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 20_000 }), (rows) => {
-      const chosen = chosenOf(rows)
-      const half = Math.ceil(chosen.length / 2)
-      const [scales, judges] = [chosen.slice(0, half), chosen.slice(half)]
+    fc.property(fc.integer({ min: 1, max: 20_000 }), fc.integer({ min: 1, max: 5000 }), (rows, most) => {
+      const chosen = chooseRows(rows, most)
+      const count = Math.min(most, rows)
+      const half = Math.ceil(count / 2)
+      const pairs = Array.from({ length: half }, (_, i) => [chosen[i]!, chosen[half + i] ?? chosen[i]!])
+      const sorted = chosen.toSorted((a, b) => a - b)
+      const startOf = (i: number) => Math.floor((i * rows) / count)
       return (
-        chosen.length === Math.min(4096, rows) &&
-        chosen.every((row) => row < rows) &&
-        judges.every((row, i) => scales[i]! < row && (i + 1 >= half || row < scales[i + 1]!))
+        chosen.length === count &&
+        sorted.every((row, i) => startOf(i) <= row && row < startOf(i + 1)) &&
+        pairs.every((pair, i) => [2 * i, Math.min(2 * i + 1, count - 1)].every((at) => pair.includes(sorted[at]!)))
       )
     }),
     { numRuns: 50 },
   )
+})
+
+t.test('rows whose labels alternate leave both halves with both classes', async (t) => {
+  for (const rows of [4096, 8192, 16_384]) {
+    const { labels } = chooseQuantizationRows(examplesOf(rows))
+    const positives = (from: number) => {
+      let sum = 0
+      for (let row = from; row < from + 2048; row++) sum += labels![2 * row]!
+      return sum
+    }
+    for (const sum of [positives(0), positives(2048)]) t.ok(sum > 800 && sum < 1250, `${sum} of 2048`)
+  }
 })
 
 t.test('rows without sparse or without numeric fields', async (t) => {
@@ -65,5 +73,5 @@ t.test('rows without sparse or without numeric fields', async (t) => {
   const ids = { ...encoded, dense: new Float32Array(), denseFields: 0 }
   const numbers = { ...encoded, sparse: new Int32Array(), sparseFields: 0 }
   t.match(chooseQuantizationRows({ encoded: ids, labels }), { rows: 3, dense: new Float32Array() })
-  t.same(chooseQuantizationRows({ encoded: numbers, labels }).dense, Float32Array.of(-0, -2, -1))
+  t.same(chooseQuantizationRows({ encoded: numbers, labels }).dense.toSorted(), Float32Array.of(-2, -1, -0))
 })

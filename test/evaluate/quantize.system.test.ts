@@ -1,5 +1,6 @@
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual as isSame } from 'node:util'
 import t, { type Test } from 'tap'
 import { type RunQuantizeOptions, runQuantize } from '../../src/evaluate/run-quantize.ts'
 import { createUniform } from '../../src/model/base/random.ts'
@@ -63,32 +64,45 @@ async function prepareAsServer(bundle: Bundle, cache: string) {
 
 t.test('writes the next version, with rows that judge its precision', async (t) => {
   const shop = await writeShop(t)
-  const { code, printed, said } = await quantize(shop, { rows: 1000 })
+  const { code, printed, said } = await quantize(shop)
   t.equal(code, 0)
   t.match(said, /^written to .*shop\/2\n$/)
   const report = JSON.parse(printed)
-  t.match(report, { model: 'shop', version: '2', folder: /shop\/2$/, rows: 1000, precision: 'auto', tables: 'float32' })
+  t.match(report, {
+    model: 'shop',
+    version: '2',
+    folder: /shop\/2$/,
+    rows: 1200,
+    precision: 'auto',
+    former: 'float32',
+    tables: 'float32',
+  })
   t.match(report.notes, [/^precision auto: /])
 
   const bundle = await readBundle(shop.models, 'shop', '2')
   const { manifest } = bundle
-  t.match(manifest, { version: '2', precision: 'auto', quantization: { rows: 1000, labels: true } })
-  t.match(manifest.provenance?.quantization, { from: 'shop/1', data: 'rows.csv', rows: 1000 })
+  t.match(manifest, {
+    version: '2',
+    precision: 'auto',
+    quantization: { file: 'quantization.bin', rows: 1200, labels: true },
+  })
+  t.match(manifest.provenance?.quantization, { from: 'shop/1', data: 'rows.csv', rows: 1200 })
   const stored = (await readQuantizationRows(bundle))!
-  // The first of the data, and the first of the second half: the second that was chosen.
+  // The first two rows of the data are the first of each half, in this order or in the other.
   const encoder = createEncoder(manifest.features)
   const expected = encoder.rows(undefined, [shop.drawn[0]!, shop.drawn[1]!], { maxRows: 2, partial: false })
   const [ids, numbers] = [encoder.layout.sparse.length, encoder.layout.dense.length]
-  for (const [row, place] of [0, 500].entries()) {
-    t.same(stored.sparse.subarray(place * ids, (place + 1) * ids), expected.sparse.subarray(row * ids, (row + 1) * ids))
-    t.same(
-      stored.dense.subarray(place * numbers, (place + 1) * numbers),
-      expected.dense.subarray(row * numbers, (row + 1) * numbers),
-    )
+  const rowIn = (values: Int32Array | Float32Array, width: number, row: number) => [
+    ...values.subarray(row * width, (row + 1) * width),
+  ]
+  const second = isSame(rowIn(stored.dense, numbers, 0), rowIn(expected.dense, numbers, 0)) ? 600 : 0
+  for (const [row, place] of [600 - second, second].entries()) {
+    t.same(rowIn(stored.sparse, ids, place), rowIn(expected.sparse, ids, row))
+    t.same(rowIn(stored.dense, numbers, place), rowIn(expected.dense, numbers, row))
   }
   // Row 0: no click, so that there is no label of a sale; row 1: a click and a sale.
-  t.same(stored.labels!.subarray(0, 2), Float32Array.of(0, Number.NaN))
-  t.same(stored.labels!.subarray(1000, 1002), Float32Array.of(1, 1))
+  t.same(rowIn(stored.labels!, 2, 600 - second), [0, Number.NaN])
+  t.same(rowIn(stored.labels!, 2, second), [1, 1])
 
   t.equal((await prepareAsServer(bundle, shop.cache)).plan?.origin, 'cached', 'a server finds the compiled plan')
   const evaluated = { data: shop.data, models: shop.models, cache: shop.cache }
@@ -116,7 +130,7 @@ t.test('writes nothing where the precision fails its check', async (t) => {
   const shop = await writeShop(t, { bundle: { numberScale: 3000 } })
   const { code, printed, said } = await quantize(shop, { precision: 'int8', json: false })
   t.equal(code, 3)
-  t.match(printed, /^shop\/2: int8, judged on half of 1200 rows; this machine serves float32\n/)
+  t.match(printed, /^shop\/2: int8 \(was float32\), with 1,200 quantization rows; this machine serves float32\n/)
   t.match(printed, /float32 is served, not int8: /)
   t.match(printed, /\nint8 +AUC loss +mean change [\s\S]*exceeds the limits: /)
   t.match(said, /nothing was written\n$/)
@@ -142,6 +156,51 @@ t.test('takes the validation rows of a spec that splits its rows', async (t) => 
   t.match(JSON.parse((await quantize(shop, { dryRun: true, part: 'train' })).printed), { rows: 600 })
 })
 
+t.test('says which tasks no machine can compare, and refuses those that the model lacks', async (t) => {
+  const label = 'click == "1"'
+  const one = await writeShop(t, { spec: { tasks: [{ name: 'ctr', label }] } })
+  t.match(JSON.parse((await quantize(one, { dryRun: true })).printed).notes, [
+    /^precision auto/,
+    "the rows that judge have no labels of both classes for cvr: their AUC can't be compared",
+  ])
+  const wrong = await writeShop(t, { spec: { tasks: [{ name: 'click', label }] } })
+  await t.rejects(quantize(wrong), { message: /\/tasks\/0\/name "click" is no task of the model: ctr, cvr, ctcvr/ })
+})
+
+t.test('replaces the rows that a version has, whatever their file is called', async (t) => {
+  const shop = await writeShop(t)
+  t.equal((await quantize(shop)).code, 0)
+  const folder = join(shop.models, 'shop/2')
+  const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))
+  const { 'quantization.bin': sha256, ...files } = manifest.files
+  await rename(join(folder, 'quantization.bin'), join(folder, 'rows.bin'))
+  const { quantization } = manifest
+  await writeFile(
+    join(folder, 'manifest.json'),
+    JSON.stringify({
+      ...manifest,
+      quantization: { ...quantization, file: 'rows.bin' },
+      files: { ...files, 'rows.bin': sha256 },
+    }),
+  )
+  t.equal((await quantize(shop, { precision: 'float32' })).code, 0)
+  const names = await readdir(join(shop.models, 'shop/3'))
+  t.ok(names.includes('quantization.bin') && !names.includes('rows.bin'), names.join())
+
+  const taken = await writeShop(t, { bundle: { files: { 'quantization.bin': Buffer.from('something else') } } })
+  t.equal((await quantize(taken, { precision: 'float32' })).code, 0)
+  const bundle = await readBundle(taken.models, 'shop', '2')
+  t.equal(bundle.manifest.quantization?.file, 'quantization-2.bin')
+  t.equal(await readFile(join(taken.models, 'shop/2/quantization.bin'), 'utf8'), 'something else')
+})
+
+t.test('keeps live tables in float32', async (t) => {
+  const features = testFeatures.map((field) => (field.name === 'campaign' ? { ...field, live: true } : field))
+  const shop = await writeShop(t, { bundle: { manifest: { features: features as typeof testFeatures } } })
+  await t.rejects(quantize(shop), { message: /^shop has live fields, .* --precision float32 keeps them$/ })
+  t.equal((await quantize(shop, { precision: 'float32' })).code, 0)
+})
+
 t.test('refuses rows that are too few, or that no request may have', async (t) => {
   const few = await writeShop(t, { rows: 150 })
   await t.rejects(quantize(few), {
@@ -160,7 +219,7 @@ t.test('from the command line', async (t) => {
   const { models, data, cache } = await writeShop(t)
   const asked = ['quantize', 'shop', '--data', data, '--models', models]
   const written = await runCli([...asked, '--precision', 'float32'], { MULTIGATE_CACHE: cache })
-  t.match(written, { code: 0, stdout: /^shop\/2: float32, judged on half of 1200 rows/, stderr: /^written to/ })
+  t.match(written, { code: 0, stdout: /^shop\/2: float32, with 1,200 quantization rows/, stderr: /^written to/ })
   const tables = await runCli([...asked, '--tables', 'float16'], { MULTIGATE_CACHE: cache })
   t.match(tables, { code: 3, stdout: /float32 tables are served, not float16: /, stderr: /nothing was written/ })
   t.match(await runCli(['quantize', 'shop', '--models', models]), { code: 2, stderr: /--data <spec>' not specified/ })

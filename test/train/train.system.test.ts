@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readDataset } from '../../src/data/dataset.ts'
+import { chooseRows } from '../../src/data/quantization-rows.ts'
 import { readSpec } from '../../src/data/read-spec.ts'
 import { SpecError } from '../../src/data/spec.ts'
 import type { Progress } from '../../src/evaluate/progress.ts'
@@ -13,6 +14,7 @@ import { readingsOf } from '../../src/train/fields.ts'
 import type { EpochReport, FitObserver } from '../../src/train/fit.ts'
 import type { TrainOptions } from '../../src/train/options.ts'
 import { train } from '../../src/train/train.ts'
+import { withoutBfloat16 } from '../support/onednn.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 type Judged = EvaluationReport['tasks'][number]
@@ -100,13 +102,20 @@ t.test('keeps the validation rows with their labels for int8, whatever the preci
 
   const loaded = await readSpec(join(folder, 'spec.yaml'), specs)
   const dataset = await readDataset(loaded, readingsOf(loaded.spec.fields))
-  const place = (i: number) => dataset.parts.validation[i < 40 ? i * 2 : (i - 40) * 2 + 1]!
+  const places = chooseRows(80, 80)
   const [ctr, cvr] = dataset.labels as [Int8Array, Int8Array]
   for (let i = 0; i < rows; i++) {
-    const row = place(i)
+    const row = dataset.parts.validation[places[i]!]!
     t.equal(dense[i * 2 + 1], dataset.cells[4]!.at(row), `is_red of row ${row}`)
     t.same([labels![i * 2], labels![i * 2 + 1]], [ctr[row], ctr[row] ? cvr[row] : Number.NaN])
   }
+})
+
+t.test('a condition that this machine can not check is refused before the training', async (t) => {
+  const missing = withoutBfloat16()
+  const trained = trainIn(t.testdir({}), { publish: { bfloat16: true } })
+  if (missing === undefined) t.match((await trained).report.publish?.conditions, [{ condition: /^bfloat16 / }])
+  else await t.rejects(trained, { message: /\/publish\/bfloat16 can't be checked on this machine: / })
 })
 
 t.test('the same seed gives the same model, bit for bit', async (t) => {

@@ -4,6 +4,7 @@ import { intAttribute } from './attributes.ts'
 import { isExternal } from './constants.ts'
 import type { Graph } from './graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
+import { pickedColumns } from './picked-columns.ts'
 
 /*
  * The origin of a tensor's columns: the columns of the graph's inputs that they depend on, and how they are computed.
@@ -20,6 +21,8 @@ export interface Segment {
   /** Name of the constant [ids, dim]. */
   table: string | undefined
   dim: number
+  /** Per column what is added to the input's value, a whole number ≥ 0; undefined where it is computed in any other way. */
+  added: number[] | undefined
   /**
    * Adds nodes to `target` that compute the values (or ids, if there is a table) of the columns at `positions` in `columns` from
    * `packed`, these columns of the input. Returns their tensor, [batch, positions].
@@ -60,12 +63,13 @@ function lookUp(graph: Graph, gather: NodeProto, width: number, found: Found): S
   return { ...source, table, dim: dims[1]! }
 }
 
-/** The look-ups of a graph: its tables, and the columns of inputs whose values are their ids. */
+/** The look-ups of a graph: its tables, and the columns of inputs whose values are, or become, their ids. */
 export function lookUpsOf(graph: Graph): Segment[] {
   const found: Found = new Map()
   return graph.nodes.flatMap((node) => {
     const dims = graph.shapes.get(node.output[0]!)?.dims
-    if (dims === undefined || node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return []
+    // Tables have two dimensions.
+    if (dims === undefined || node.opType !== 'Gather' || positive(intAttribute(node, 'axis', 0), 2) !== 0) return []
     return lookUp(graph, node, product(dims.slice(1)), found) ?? []
   })
 }
@@ -98,7 +102,7 @@ function sideBySide(graph: Graph, name: string, found: Found, concatenated: Conc
   return source?.columns.length === width ? [{ ...source, table: undefined, dim: 1 }] : undefined
 }
 
-type Source = Pick<Segment, 'input' | 'columns' | 'build'>
+type Source = Pick<Segment, 'input' | 'columns' | 'added' | 'build'>
 
 const unary = new Set(['Cast', 'Neg', 'Abs', 'Log', 'Exp', 'Sqrt', 'Relu', 'Sigmoid', 'Tanh', 'Not', 'Floor', 'Ceil'])
 const binary = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Less', 'Greater', 'Equal', 'And', 'Or', 'Where'])
@@ -134,7 +138,8 @@ function follow(graph: Graph, name: string, found: Found): Source | undefined {
   const width = product(dims.slice(1))
   if (graph.inputs.some((input) => input.name === name)) {
     if (dims.length > 2) return undefined
-    return { input: name, columns: Array.from({ length: width }, (_, i) => i), build: (_, packed) => packed }
+    const columns = Array.from({ length: width }, (_, i) => i)
+    return { input: name, columns, added: columns.map(() => 0), build: (_, packed) => packed }
   }
   const node = graph.producer(name)
   if (node === undefined || node.domain !== '') return undefined
@@ -156,6 +161,7 @@ function follow(graph: Graph, name: string, found: Found): Source | undefined {
     return {
       input: source.input,
       columns: picked.map((i) => source.columns[i]!),
+      added: source.added && picked.map((i) => source.added![i]!),
       build: (target, packed, positions) =>
         source.build(
           target,
@@ -184,6 +190,7 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
   return {
     input: first.input,
     columns: first.columns,
+    added: addedBy(graph, node, found),
     build(target, packed, positions) {
       const copy = clone(NodeProtoSchema, node)
       copy.input = operands.map((operand) => operand.build(target, packed, positions))
@@ -199,6 +206,35 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
       built(target).set(key, output)
       return output
     },
+  }
+}
+
+/** What an element-wise node adds to the values of its input, as `Segment.added`. */
+function addedBy(graph: Graph, node: NodeProto, found: Found): number[] | undefined {
+  const [first, second, third] = node.input
+  switch (node.opType) {
+    case 'Cast':
+      return intAttribute(node, 'to', 0) === DataType.BOOL ? undefined : columnwise(graph, first!, found)?.added
+    case 'Add': {
+      const [value, constant] = graph.constants.has(first!) ? [second!, first!] : [first!, second!]
+      const offsets = graph.integersOf(constant)
+      if (offsets?.every((offset) => offset >= 0) !== true) return undefined
+      const known = columnwise(graph, value, found)?.added
+      return known?.map((sum, i) => sum + offsets[offsets.length === 1 ? 0 : i]!)
+    }
+    case 'Where': {
+      // x < 0 ? x + rows : x, as Keras counts negative ids from a table's end.
+      const [less, sum] = [graph.producer(first!), graph.producer(second!)]
+      const counts =
+        less?.opType === 'Less' &&
+        sum?.opType === 'Add' &&
+        less.input[0] === third &&
+        graph.integersOf(less.input[1]!)?.every((bound) => bound === 0) === true &&
+        sum.input.includes(third!)
+      return counts ? columnwise(graph, third!, found)?.added : undefined
+    }
+    default:
+      return undefined
   }
 }
 
@@ -255,32 +291,4 @@ function constantOperand(graph: Graph, name: string, width: number): Operand | u
       return picked
     },
   }
-}
-
-/** Columns of its input, [batch, columns, …], that a node selects, in order: Gather and Slice over axis 1, and Split. */
-export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
-  const dims = graph.shapes.get(node.input[0]!)?.dims
-  if (dims === undefined || dims.length < 2) return undefined
-  const rank = dims.length
-  const width = dims[1]!
-  if (node.opType === 'Gather' && positive(intAttribute(node, 'axis', 0), rank) === 1)
-    return graph.integersOf(node.input[1]!)?.map((i) => positive(i, width))
-  if (node.opType === 'Split' && positive(intAttribute(node, 'axis', 0), rank) === 1) {
-    const sizes = node.output.map((name) => graph.shapes.get(name)?.dims[1])
-    const at = node.output.indexOf(output)
-    if (sizes.some((size) => size === undefined)) return undefined
-    const start = sizes.slice(0, at).reduce((sum: number, size) => sum + size!, 0)
-    return Array.from({ length: sizes[at]! }, (_, i) => start + i)
-  }
-  if (node.opType === 'Slice') {
-    const given = node.input.slice(1)
-    if (given.some((name) => name !== '' && !graph.constants.has(name))) return undefined
-    const [starts, ends, axes, steps] = given.map((name) => graph.integersOf(name))
-    if (starts?.length !== 1 || ends?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return undefined
-    if (positive(axes?.[0] ?? 0, rank) !== 1) return undefined
-    const from = Math.max(0, positive(starts[0]!, width))
-    const to = Math.min(width, positive(ends[0]!, width))
-    return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i)
-  }
-  return undefined
 }

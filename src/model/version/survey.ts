@@ -42,7 +42,13 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const whole = smallestTable(graph, name)
     const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }
     const ids = Array.from({ length: width }, (_, column) => whole ?? rows?.get(column))
-    return { name, dtype: nameOf(input), dims, ids, shared: whole !== undefined || count === 1 }
+    return {
+      name,
+      dtype: nameOf(input),
+      dims,
+      ids,
+      shared: whole !== undefined || (count === 1 && ids.every((one) => one !== undefined)),
+    }
   })
   const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
     const dims = sidesOf(graph, output)

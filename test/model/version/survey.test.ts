@@ -69,6 +69,33 @@ t.test('several columns that are looked up before attention are ids', async (t) 
   }
 })
 
+t.test('ids that are computed have no range, and what is added is taken off it', async (t) => {
+  const rows = 20
+  const idsOf = async (index: (graph: Graph, constant: (value: number) => string) => string) => {
+    const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 4] } })
+    const constant = (value: number) => graph.constant(`c${value}`, BigInt64Array.of(BigInt(value)), [])
+    const table = graph.constant('table', new Float32Array(rows * 2).fill(0.1), [rows, 2])
+    const embedded = graph.node('Gather', [table, index(graph, constant)])
+    const mean = graph.node('ReduceMean', [embedded], { attributes: { axes: [1], keepdims: 0 } })
+    const weights = graph.constant('weights', Float32Array.of(0.5, 0.3), [2, 1])
+    answerWith(graph, graph.node('Sigmoid', [graph.node('MatMul', [mean, weights])]))
+    const [{ ids, shared } = {}] = (await survey(await save(t, graph))).inputs
+    return { ids, shared }
+  }
+  const known = (ids: number) => ({ ids: Array(4).fill(ids), shared: true })
+  const none = { ids: Array(4).fill(undefined), shared: false }
+  t.same(await idsOf(() => 'ids'), known(rows))
+  t.same(await idsOf((graph, c) => graph.node('Add', ['ids', c(5)])), known(rows - 5))
+  const wrapped = (graph: Graph, c: (value: number) => string) =>
+    graph.node('Where', [graph.node('Less', ['ids', c(0)]), graph.node('Add', ['ids', c(rows)]), 'ids'])
+  t.same(await idsOf(wrapped), known(rows), "as Keras counts from a table's end")
+  t.same(await idsOf((graph, c) => graph.node('Sub', ['ids', c(10)])), none)
+  t.same(await idsOf((graph, c) => graph.node('Div', ['ids', c(10)])), none)
+  t.same(await idsOf((graph, c) => graph.node('Min', ['ids', c(rows - 1)])), none)
+  t.same(await idsOf((graph, c) => graph.node('Max', ['ids', c(0)])), none)
+  t.same(await idsOf((graph, c) => graph.node('Where', [graph.node('Less', ['ids', c(rows)]), 'ids', c(0)])), none)
+})
+
 t.test('in a thread it is the same, errors too', async (t) => {
   const source = await save(t, tables([7, 300, 12]))
   t.same(await surveyInThread(source), await survey(source))

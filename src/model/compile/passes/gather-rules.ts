@@ -1,6 +1,6 @@
 import { intAttribute } from '../../graph/attributes.ts'
-import { pickedColumns } from '../../graph/columns.ts'
 import type { Graph } from '../../graph/graph.ts'
+import { pickedColumns } from '../../graph/picked-columns.ts'
 import { bypass, isPlainReshape, type Rule } from './rule.ts'
 
 /**

@@ -108,10 +108,11 @@ t.test('writes the next version, with rows that judge its precision', async (t) 
   const evaluated = { data: shop.data, models: shop.models, cache: shop.cache }
   const [former, next] = [
     await evaluateToJson({ ...evaluated, target: 'shop/1' }),
-    await evaluateToJson({ ...evaluated, target: 'shop/2' }),
+    await evaluateToJson({ ...evaluated, target: 'shop/2', precisions: ['int8'] }),
   ]
   const auc = next.tasks[0]!.metrics.auc.value! - former.tasks[0]!.metrics.auc.value!
   t.ok(Math.abs(auc) < 1e-3, `the same graph: AUC differs by ${auc}`)
+  t.match(next.int8_check, { passed: true, rows: count, tasks: [{ task: 'ctr' }, { task: 'cvr' }] })
 
   const again = await quantize(shop, { target: 'shop/2', precision: 'int8', dryRun: true })
   t.equal(again.code, 0)

@@ -1,6 +1,6 @@
 import { request } from 'node:https'
 import type { LiveEvent, LiveHistory } from '../../src/schemas/live.ts'
-import type { FaultEvent } from './accounts.ts'
+import type { FaultEvent, Loss } from './accounts.ts'
 import type { Certificates } from './certificates.ts'
 import type { FaultKind } from './plan.ts'
 import type { ChaosServer } from './server.ts'
@@ -74,7 +74,12 @@ function askHistory({ adminPort }: ChaosServer, { authority }: Certificates): Pr
 }
 
 /** Faults that the console did not report; `stop`: when the service was stopped, ms. */
-export function unreported(faults: readonly FaultEvent[], console: readonly ConsoleEvent[], stop: number): string[] {
+export function unreported(
+  faults: readonly FaultEvent[],
+  losses: readonly Loss[],
+  console: readonly ConsoleEvent[],
+  stop: number,
+): string[] {
   return faults.flatMap(({ kind, at, end, what }) => {
     const expected = signs[kind]
     const isReported = console.some(
@@ -84,6 +89,16 @@ export function unreported(faults: readonly FaultEvent[], console: readonly Cons
     const isBrief = kind === 'swap' && what.includes('unloaded')
     // What happened just before the end had no time.
     if (expected === undefined || isReported || isBrief || end + patience > stop) return []
+    if (losses.some((loss) => loss.kind === kind && loss.at >= at && loss.at <= end && diedSoon(loss, losses)))
+      return []
     return [`the console did not report ${kind} at ${(at / 1000).toFixed(1)} s (${what})`]
   })
+}
+
+/** Whether the process of a killed thread was killed before its next reading, which alone has the thread. */
+function diedSoon({ kind, pid, at }: Loss, losses: readonly Loss[]): boolean {
+  return (
+    kind === 'killed thread' &&
+    losses.some((other) => other.kind === 'killed process' && other.pid === pid && Math.abs(other.at - at) < interval)
+  )
 }

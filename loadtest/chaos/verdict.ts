@@ -54,7 +54,7 @@ export function judgeRun(run: ChaosRun): ChaosVerdict {
     ...(total.right === 0 ? ['no request was answered right'] : []),
     ...hostileFaults(run),
     ...scrapeFaults(run),
-    ...unreported(run.events, run.console, run.stop.at),
+    ...unreported(run.events, losses, run.console, run.stop.at),
     ...memoryFaults(run, memory),
     ...run.wrong,
   ]

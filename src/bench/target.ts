@@ -7,11 +7,10 @@ import type { Bundle } from '../model/bundle/read.ts'
 import { optimise } from '../model/compile/optimise.ts'
 import type { PrepareRequest } from '../model/compile/prepare-request.ts'
 import type { Side, Sides } from '../model/compile/sides/contract.ts'
-import { tableRows } from '../model/compile/sides/table-rows.ts'
+import { type LookedUp, lookedUpInputs } from '../model/compile/sides/table-rows.ts'
 import type { GraphSource, Signature } from '../model/contracts/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { layoutOf } from '../model/features/layout.ts'
-import type { Graph } from '../model/graph/graph.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
 import { bindingsOf } from '../model/prediction/bindings.ts'
 import { wantsRounding } from '../model/prediction/describe-plan.ts'
@@ -138,11 +137,12 @@ async function openGraph(
     () => graph,
     () => undefined,
   )
+  const lookedUp = optimised === undefined ? new Map<string, LookedUp>() : lookedUpInputs(optimised)
   const inputs = signature.inputs.map(({ name, dtype, width }) => ({
     name,
     dtype,
     sides: new Array<Side>(width).fill('candidate'),
-    draws: drawsOf(optimised, name, dtype, width),
+    draws: drawsOf(lookedUp.get(name), dtype, width),
   }))
   const widths = inputs.map(({ name, sides }) => ({ name, width: sides.length }))
   for (const [side, choice] of [
@@ -187,10 +187,9 @@ async function signatureOf(source: GraphSource): Promise<Signature> {
 }
 
 /** Draws ids for columns with a table, otherwise numbers. */
-function drawsOf(graph: Graph | undefined, input: string, dtype: TargetInput['dtype'], width: number): Draw[] {
-  const rows = graph === undefined ? new Map<number, number>() : tableRows(graph, input)
+function drawsOf(lookedUp: LookedUp | undefined, dtype: TargetInput['dtype'], width: number): Draw[] {
   return Array.from({ length: width }, (_, column) => {
-    const ids = rows.get(column)
+    const ids = lookedUp?.rows.get(column)
     if (ids !== undefined) return idDraw(0, ids)
     return dtype === 'int32' ? idDraw(0, 1) : standardNormal
   })

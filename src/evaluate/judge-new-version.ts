@@ -101,7 +101,7 @@ async function judgeVersion(
       },
     })
     const wanted = precisionsOf(loaded.spec.publish)
-    const precisions = await judgePrecisions(wanted, bundle, loaded, own, rows, { cache, now: now() })
+    const precisions = await judgePrecisions(wanted, { bundle, loaded, dataset: own, rows, cache, now: now() })
     return { evaluation, scored, precisions }
   } finally {
     await predictor.close()

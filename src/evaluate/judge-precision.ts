@@ -18,20 +18,29 @@ import { encodePart } from './encode-part.ts'
 export type RoundedPrecision = Exclude<Precision, 'float32'>
 export const roundedPrecisions = ['int8', 'bfloat16'] as const satisfies RoundedPrecision[]
 
+/** A version, and the rows that judge it. */
+export interface PrecisionRows {
+  bundle: Bundle
+  loaded: Parameters<typeof encodePart>[1]
+  /** Its cells are those of the version's fields. */
+  dataset: Dataset
+  /** Indexes in the data set. */
+  rows: Int32Array
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  /** Milliseconds since 1970. */
+  now: number
+}
+
 /**
- * Compares a precision with float32 on rows of a data set, whose cells are those of the version's fields. The version's quantization
- * rows, which must not be among them, set the scales of int8.
+ * Compares a precision with float32 on rows of a data set. The version's quantization rows, which must not be among them, set the scales of int8.
  *
  * Rejects with INVALID_BUNDLE for int8 without quantization rows, with UNSUPPORTED_GRAPH where the graph has no such plan, and with the
  * reason where this machine can't compute it.
  */
 export async function judgePrecision(
   precision: RoundedPrecision,
-  bundle: Bundle,
-  loaded: Parameters<typeof encodePart>[1],
-  dataset: Dataset,
-  rows: Int32Array,
-  options: { cache: string | undefined; now: number },
+  { bundle, loaded, dataset, rows, cache, now }: PrecisionRows,
 ): Promise<Verdict> {
   const { manifest, folder } = bundle
   const { tasks } = manifest
@@ -50,7 +59,8 @@ export async function judgePrecision(
     // bfloat16 computes the float32 plan.
     precision: precision === 'int8' ? 'int8' : 'float32',
     source: savedGraph(bundle, [bindingsOf(manifest).probabilities]),
-    ...options,
+    cache,
+    now,
   })
   if (plan === undefined || (precision === 'int8' && plan.description.int8 === undefined))
     throw new ModelError(
@@ -75,17 +85,13 @@ export type JudgedPrecisions = Partial<Record<RoundedPrecision, JudgedPrecision>
 /** Judges precisions one after the other; says why one can't be judged instead of rejecting. */
 export async function judgePrecisions(
   precisions: readonly RoundedPrecision[],
-  bundle: Bundle,
-  loaded: Parameters<typeof encodePart>[1],
-  dataset: Dataset,
-  rows: Int32Array,
-  options: { cache: string | undefined; now: number },
+  judgedOn: PrecisionRows,
 ): Promise<JudgedPrecisions> {
   const judged: JudgedPrecisions = {}
   for (const precision of precisions)
     try {
       judged[precision] = {
-        verdict: await judgePrecision(precision, bundle, loaded, dataset, rows, options),
+        verdict: await judgePrecision(precision, judgedOn),
         problem: undefined,
       }
     } catch (error) {

@@ -86,9 +86,10 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const after = await judge(next, { ...judged.scored, predictions })
     const { report } = after
     report.comparison = comparisonOf(before, after)
-    const { rows: held } = judged.scored
-    const kept = { cache: options.cache, now: now() }
-    const precisions = await judgePrecisions(precisionsOf(conditions), bundle, loaded, dataset, held, kept)
+    const precisions = await judgePrecisions(precisionsOf(conditions), {
+      ...{ bundle, loaded, dataset, rows: judged.scored.rows },
+      ...{ cache: options.cache, now: now() },
+    })
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     await printReport(report, options)

@@ -133,13 +133,13 @@ export function targetOf({ file, trains }: LoadedRows, version?: string): string
   throw new SpecError(file, [{ path: '', message }])
 }
 
-/** Test rows if the spec divides its rows, else all. */
-export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined): PartName {
+/** The part that is asked for; else the usual one if the spec divides its rows, or all. */
+export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined, usual: PartName = 'test'): PartName {
   if (asked !== undefined && asked !== 'all' && !hasParts(spec))
     throw new SpecError(file, [
       { path: '/split', message: `is missing, so there is no part ${asked}: all rows are judged` },
     ])
-  return asked ?? (hasParts(spec) ? 'test' : 'all')
+  return asked ?? (hasParts(spec) ? usual : 'all')
 }
 
 export function openOnDisk(
@@ -213,7 +213,7 @@ async function judgedPrecisions(
   }
   const { loaded, shared, part, cache, now } = context
   const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
-  return judgePrecisions(wanted, bundle, loaded, dataset, rowsOfPart(dataset, part), { cache, now: now() })
+  return judgePrecisions(wanted, { bundle, loaded, dataset, rows: rowsOfPart(dataset, part), cache, now: now() })
 }
 
 /** The fields of a version that is not open. */

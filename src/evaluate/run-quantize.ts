@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { describeData } from '../data/describe-data.ts'
-import { hasParts } from '../data/parts.ts'
 import { chooseRows, quantizationFile, toQuantizationRows } from '../data/quantization-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { SpecError } from '../data/spec.ts'
@@ -25,7 +24,7 @@ import { formatVerdict } from './judge-precision.ts'
 import { findVersion } from './local-predictor.ts'
 import { copiedFiles, nextVersion, warnUnsigned } from './next-version.ts'
 import { createProgress } from './progress.ts'
-import { fieldsOf, notGoodEnough, type RowsOptions } from './run-evaluate.ts'
+import { fieldsOf, notGoodEnough, partOf, type RowsOptions } from './run-evaluate.ts'
 import { readRowsFor } from './session.ts'
 import { checkTasks } from './task-rows.ts'
 
@@ -64,9 +63,7 @@ interface QuantizeReport {
 export async function runQuantize(options: RunQuantizeOptions): Promise<number> {
   const { models, out, err, json, signal, dryRun } = options
   const loaded = await readRowsSpec(options.data, options.specs)
-  const part = options.part ?? (hasParts(loaded.spec) ? 'validation' : 'all')
-  if (part !== 'all' && !hasParts(loaded.spec))
-    throw new SpecError(loaded.file, [{ path: '/split', message: `is missing, so there is no part ${part}` }])
+  const part = partOf(loaded, options.part, 'validation')
   const progress = createProgress(err)
   try {
     progress.stage(`opening ${options.target}`)
@@ -74,8 +71,8 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
     const { tasks, derived } = bundle.manifest
     checkTasks(loaded.file, loaded.spec, [...tasks, ...derived])
     expectNoLiveFields(bundle, options)
-    const shared = await readRowsFor(loaded, [{ fields: fieldsOf(bundle) }], { signal, progress })
-    const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
+    const version = { fields: fieldsOf(bundle) }
+    const dataset = (await readRowsFor(loaded, [version], { signal, progress })).datasetOf(version)
     const all = rowsOfPart(dataset, part)
     const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)
     const rows = toQuantizationRows(encodePart(bundle.manifest, loaded, dataset, chosen))

@@ -32,7 +32,8 @@ async function judgeOn(t: Test, specName: string, names: string[]) {
   const cache = await temporaryFolder(t)
   for (const name of names) {
     const bundle = await readBundle(models, name, '1')
-    const verdict = await judgePrecision('int8', bundle, { file, spec }, dataset, dataset.parts.test, {
+    const verdict = await judgePrecision('int8', {
+      ...{ bundle, loaded: { file, spec }, dataset, rows: dataset.parts.test },
       cache,
       now: Date.now(),
     })
@@ -72,7 +73,8 @@ t.test('refuses a version without quantization rows', async (t) => {
   const { quantization: _, ...manifest } = bundle.manifest
   const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
   await t.rejects(
-    judgePrecision('int8', { ...bundle, manifest }, { file, spec }, dataset, dataset.parts.test, {
+    judgePrecision('int8', {
+      ...{ bundle: { ...bundle, manifest }, loaded: { file, spec }, dataset, rows: dataset.parts.test },
       cache: undefined,
       now: 0,
     }),

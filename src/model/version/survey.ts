@@ -1,7 +1,7 @@
 import { product } from '../base/dims.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { optimise } from '../compile/optimise.ts'
-import { tableRows, tablesOf } from '../compile/sides/table-rows.ts'
+import { type LookedUp, lookedUpInputs } from '../compile/sides/table-rows.ts'
 import type { GraphSource } from '../contracts/engine.ts'
 import type { SavedSignature, SavedTensor } from '../contracts/saved-signature.ts'
 import { intAttribute } from '../graph/attributes.ts'
@@ -40,14 +40,14 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const width = product(dims)
     if (width > widestInput) throw unsupported(`the input ${name} is ${width} wide, more than ${widestInput}`)
     const whole = smallestTable(graph, name)
-    const { rows, count } = tables.get(name) ?? { rows: undefined, count: 0 }
-    const ids = Array.from({ length: width }, (_, column) => whole ?? rows?.get(column))
+    const found = tables.get(name)
+    const ids = Array.from({ length: width }, (_, column) => whole ?? found?.rows.get(column))
     return {
       name,
       dtype: nameOf(input),
       dims,
       ids,
-      shared: whole !== undefined || (count === 1 && ids.every((one) => one !== undefined)),
+      shared: whole !== undefined || (found?.tables.size === 1 && ids.every((one) => one !== undefined)),
     }
   })
   const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
@@ -97,19 +97,17 @@ async function learnOutputs(graph: Graph): Promise<void> {
  * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the compiler's
  * passes see through them.
  */
-async function learnTables(graph: Graph): Promise<Map<string, { rows: Map<number, number>; count: number }>> {
-  const tables = new Map<string, { rows: Map<number, number>; count: number }>()
+async function learnTables(graph: Graph): Promise<Map<string, LookedUp>> {
   const lookedUp = graph.nodes.some(({ opType, input }) => opType === 'Gather' && graph.constants.has(input[0]!))
-  if (!lookedUp || graph.inputs.every(({ name }) => smallestTable(graph, name) !== undefined)) return tables
+  if (!lookedUp || graph.inputs.every(({ name }) => smallestTable(graph, name) !== undefined)) return new Map()
   const optimised = graph.copy()
   try {
     await optimise(optimised)
-    for (const { name } of graph.inputs)
-      tables.set(name, { rows: tableRows(optimised, name), count: tablesOf(optimised, name).size })
+    return lookedUpInputs(optimised)
   } catch {
     // A graph that can't be compiled is served unchanged, its ids unchecked.
+    return new Map()
   }
-  return tables
 }
 
 const names = new Map<number, string>([

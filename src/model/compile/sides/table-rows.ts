@@ -1,24 +1,30 @@
 import { lookUpsOf } from '../../graph/columns.ts'
 import type { Graph } from '../../graph/graph.ts'
 
-/** The tables of an optimised graph in which columns of an input are looked up. */
-export function tablesOf(graph: Graph, input: string): Set<string> {
-  return new Set(lookUpsOf(graph).flatMap(({ table, input: read }) => (read === input ? [table!] : [])))
+/** How an input of an optimised graph is looked up. */
+export interface LookedUp {
+  /** The tables that its columns are looked up in. */
+  tables: Set<string>
+  /**
+   * Per column how many ids it takes from 0 on: the rows of the smallest table that it is looked up in. None of columns from which ids
+   * are computed: any value may be one.
+   */
+  rows: Map<number, number>
 }
 
-/**
- * Per column of an optimised graph's input, how many ids it takes from 0 on: the rows of the smallest table that it is looked up in.
- * None of columns from which ids are computed: any value may be one.
- */
-export function tableRows(graph: Graph, input: string): Map<number, number> {
-  const rows = new Map<number, number>()
-  for (const { table, input: read, columns, added } of lookUpsOf(graph)) {
+/** The inputs of an optimised graph that are looked up in tables, by name. */
+export function lookedUpInputs(graph: Graph): Map<string, LookedUp> {
+  const inputs = new Map<string, LookedUp>()
+  for (const { table, input, columns, added } of lookUpsOf(graph)) {
+    const known = inputs.get(input) ?? { tables: new Set(), rows: new Map() }
+    inputs.set(input, known)
+    known.tables.add(table!)
     const all = graph.dimsOf(table!)?.[0]
-    if (read !== input || all === undefined || added === undefined) continue
+    if (all === undefined || added === undefined) continue
     for (const [place, column] of columns.entries()) {
       const ids = all - added[place]!
-      if (ids > 0) rows.set(column, Math.min(ids, rows.get(column) ?? ids))
+      if (ids > 0) known.rows.set(column, Math.min(ids, known.rows.get(column) ?? ids))
     }
   }
-  return rows
+  return inputs
 }

@@ -1,17 +1,22 @@
 import { Command, Option } from 'commander'
-import { envSchema } from 'env-schema'
+import type { TSchema } from '#typebox'
+import { Errors } from '#typebox/schema'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { Configuration } from '../schemas/configuration.ts'
-import { plainMessage, type SchemaError } from '../schemas/plain-message.ts'
+import { plainMessage } from '../schemas/plain-message.ts'
 
 /** A setting, by its environment variable. */
 export type Key = keyof Configuration
 
-const properties = Configuration.properties as unknown as Record<
-  Key,
-  { type?: string; anyOf?: { const: string }[]; default: unknown; description: string }
->
+interface SettingSchema extends TSchema {
+  type?: string
+  anyOf?: { const: string }[]
+  default: unknown
+  description: string
+}
+
+const properties = Configuration.properties as unknown as Record<Key, SettingSchema>
 export const allSettings = Object.keys(properties) as Key[]
 
 /** Flags that were given, by the variable that each stands for. */
@@ -55,37 +60,34 @@ export function checkConfiguration(
   given: Partial<Record<Key, string | undefined>>,
   nameOf: (key: Key) => string = (key) => key,
 ): Configuration {
-  const data = Object.fromEntries(
-    Object.entries(given).map(([key, text = '']) => {
-      const value = words[key as Key]?.[text] ?? text
-      // Infinity is a number of JavaScript's, but of no schema: the bounds would not be checked.
-      return [key, isNumeric(key as Key) && isInfinite(value) ? Number.NaN : value]
-    }),
-  )
-  try {
-    return envSchema<Configuration>({ schema: Configuration, data, env: false, dotenv: false })
-  } catch (error) {
-    const { errors } = error as { errors?: SchemaError[] }
-    if (errors === undefined) throw error
-    throw new Error(
-      errors
-        // A choice has a problem for each value that it is not, and one for all of them.
-        .filter(({ keyword }) => keyword !== 'const')
-        .map((problem) => {
-          const key = problem.instancePath.slice(1) as Key
-          const choices = properties[key].anyOf?.map((choice) => choice.const).join(', ')
-          return `${nameOf(key)} ${choices === undefined ? plainMessage(problem) : `must be one of ${choices}`}, not ${JSON.stringify(given[key])}`
-        })
-        .join('; '),
-    )
-  }
+  const problems: string[] = []
+  const values = allSettings.map((key): [Key, unknown] => {
+    const schema = properties[key]
+    const text = given[key]
+    if (text === undefined) return [key, schema.default]
+    const value = words[key]?.[text] ?? readValue(schema, text)
+    const [problem] = Errors(schema, value)[1]
+    if (problem !== undefined) {
+      const choices = schema.anyOf?.map((choice) => choice.const).join(', ')
+      const expected = choices === undefined ? plainMessage(problem) : `must be one of ${choices}`
+      problems.push(`${nameOf(key)} ${expected}, not ${JSON.stringify(text)}`)
+    }
+    return [key, value]
+  })
+  if (problems.length > 0) throw new Error(problems.join('; '))
+  return Object.fromEntries(values) as Configuration
 }
 
 /** Words that stand for a number. */
-const words: Partial<Record<Key, Record<string, string>>> = { MULTIGATE_PROCESSES: { auto: '0' } }
+const words: Partial<Record<Key, Record<string, number>>> = { MULTIGATE_PROCESSES: { auto: 0 } }
 
-const isNumeric = (key: Key) => ['integer', 'number'].includes(properties[key].type ?? '')
-const isInfinite = (value: string | undefined) => Math.abs(Number(value)) === Number.POSITIVE_INFINITY
+/** The value that a text stands for; the text itself where it stands for none of the setting's type. */
+function readValue({ type }: SettingSchema, text: string): unknown {
+  if (type === 'boolean') return text === 'true' || (text === 'false' ? false : text)
+  if (type !== 'integer' && type !== 'number') return text
+  const value = Number(text)
+  return text.trim() !== '' && Number.isFinite(value) ? value : text
+}
 
 /**
  * The command that serves, its flags made from the schema; `run` gets those that were given. `usage` is how people call

@@ -385,6 +385,8 @@ export function evaluationReport(changes: Partial<EvaluationReport> = {}): Evalu
         },
       ],
     },
+    int8_check: precisionCheckOf(names, 1),
+    bfloat16_check: { ...precisionCheckOf(names, 0.03), passed: true, reasons: [] },
     drift: driftOf(fieldNames, names, random),
     gates: gatesOf(names, random),
     history: Array.from({ length: 12 }, (_, i) => ({
@@ -400,6 +402,20 @@ export function evaluationReport(changes: Partial<EvaluationReport> = {}): Evalu
     ...changes,
   }
 }
+
+/** A failed comparison of a precision with float32. */
+const precisionCheckOf = (tasks: readonly string[], scale: number): NonNullable<EvaluationReport['int8_check']> => ({
+  passed: false,
+  rows: 2048,
+  tasks: tasks.map((task, i) => ({
+    task,
+    auc_loss: i === 1 ? null : -0.00003 * scale,
+    mean_change: 0.0031 * scale * (i + 1),
+    logit_p99: 0.04 * scale,
+    logit_max: 0.11 * scale,
+  })),
+  reasons: tasks.map((task, i) => `${task}: mean_change is 0.00${31 * (i + 1)}, and the limit 0.002`),
+})
 
 /** An evaluation of one small task, without any optional part. */
 export function minimalReport(): EvaluationReport {
@@ -512,6 +528,7 @@ export function hostileReport(): EvaluationReport {
     tasks,
     comparison,
     publish: change(report.publish, '', true) as NonNullable<EvaluationReport['publish']>,
+    int8_check: change(report.int8_check, '', true) as NonNullable<EvaluationReport['int8_check']>,
     drift: change(report.drift, '', true) as DriftRow[],
     gates: change(report.gates, '', true) as NonNullable<EvaluationReport['gates']>,
     history: report.history!,

@@ -9,6 +9,7 @@ import { driftSection } from './sections/drift.ts'
 import { fieldsSection } from './sections/fields.ts'
 import { gatesSection } from './sections/gates.ts'
 import { historySection } from './sections/history.ts'
+import { precisionsSection } from './sections/precisions.ts'
 import { publishSection } from './sections/publish.ts'
 import type { Section } from './sections/section.ts'
 import { slicesSection } from './sections/slices.ts'
@@ -24,6 +25,7 @@ const sectionsOf = [
   tasksSection,
   slicesSection,
   gatesSection,
+  precisionsSection,
   driftSection,
   historySection,
   fieldsSection,

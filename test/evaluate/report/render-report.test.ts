@@ -113,6 +113,7 @@ t.test('sections stand in their order; absent parts leave nothing behind', async
     'tasks',
     'slices',
     'gates',
+    'precisions',
     'drift',
     'history',
     'fields',
@@ -156,13 +157,15 @@ t.test('all slices, fields and drifts are there', async (t) => {
   const report = evaluationReport()
   const html = await renderReport(report)
   const rows = [...html.matchAll(/<th scope="row"/g)].length
-  const { tasks, comparison, publish, gates, drift, model } = report
+  const { tasks, comparison, publish, gates, int8_check, bfloat16_check, drift, model } = report
   const expected =
     tasks.length * (4 + 1 + 40) +
     comparison!.tasks.length * (6 + 1) +
     publish!.conditions.length +
     gates!.tasks.length +
     gates!.slices.length +
+    int8_check!.tasks.length +
+    bfloat16_check!.tasks.length +
     drift!.length +
     model.fields.length
   t.equal(rows, expected)
@@ -172,6 +175,17 @@ t.test('all slices, fields and drifts are there', async (t) => {
   t.match(
     textOf(`<body>${table}`),
     new RegExp(`^ *Population stability index Name Kind PSI Change ${psis[0]} .* ${psis[1]} `),
+  )
+})
+
+t.test('precisions are compared with float32', async (t) => {
+  const text = textOf(await renderReport(evaluationReport()))
+  t.match(text, '✗ int8 fails on 2,048 rows. ctr: mean_change is 0.0031, and the limit 0.002 cvr: ')
+  t.match(text, '✓ bfloat16 passes on 2,048 rows. bfloat16 and float32 Task')
+  t.match(text, 'ctr −.000030 0.310 % .0400 .1100 cvr – 0.620 %')
+  t.match(
+    text,
+    'AUC falls by at most .0001, the mean prediction changes by at most 0.2 %, and 99 of 100 logits differ by at most .05.',
   )
 })
 
@@ -224,6 +238,6 @@ t.test('parts may be almost empty', async (t) => {
   })
   for (const broken of ['NaN', 'Infinity', '="undefined']) t.notOk(html.includes(broken), broken)
   t.notOk(/<(?:tbody|div[^>]*|ul|dl[^>]*)>\s*<\//.test(html), 'nothing is empty')
-  t.same(linksOf(html), ['summary', 'tasks', 'slices', 'gates', 'drift', 'history', 'fields', 'card'])
+  t.same(linksOf(html), ['summary', 'tasks', 'slices', 'gates', 'precisions', 'drift', 'history', 'fields', 'card'])
   t.match(textOf(html), 'No validation loss was recorded.')
 })

@@ -51,6 +51,17 @@ const followed: Record<string, [(g: Graph) => string, string]> = {
     },
     'x[0,1,2,3,4,5]',
   ],
+  'functions of columns side by side': [
+    (g) => {
+      const some = g.node('Concat', [slice(g, 4, 6, 1), g.node('Log', [slice(g, 1, 2, 1)])], axis(1))
+      return g.node('Add', [g.node('Mul', [some, vector(g, 3)]), vector(g, 3)])
+    },
+    'x[4,5,1]',
+  ],
+  'numbers within bounds': [
+    (g) => g.node('Log', [g.node('Add', [g.node('Clip', ['x', vector(g)]), vector(g, 1)])]),
+    'x[0,1,2,3,4,5]',
+  ],
   'a column of its own': [
     (g) => g.node('Unsqueeze', [g.node('Squeeze', [slice(g, 2, 3, 1), g.integers([1])]), g.integers([1])]),
     'x[2]',
@@ -70,34 +81,44 @@ for (const [name, [write, expected]] of Object.entries(followed))
     t.equal(textOf(graph, graph.outputs[0]!.name), expected)
   })
 
-t.test('builds the same values from any of the columns, packed in that order', async (t) => {
-  const graph = await prepared(
-    smallGraph((g) => {
-      const picked = g.node('Gather', ['x', g.integers([5, 1, 2, 4])], axis(1))
-      const scaled = g.node('Add', [g.node('Mul', [picked, vector(g, 4)]), vector(g, 1)])
-      return g.node('Where', [g.node('Greater', [scaled, picked]), scaled, g.node('Neg', [picked])])
-    }),
-  )
-  const [segment] = segmentsOf(graph, graph.outputs[0]!.name)!
-  const feeds = feedsOf(graph, 5, dice)
-  const [whole] = Object.values((await answersOf(graph, [feeds]))[0]!)
-  const pick = (values: Float32Array, columns: number[]) =>
-    Float32Array.from({ length: 5 * columns.length }, (_, i) => {
-      const row = Math.floor(i / columns.length)
-      return values[row * (values.length / 5) + columns[i % columns.length]!]!
-    })
-  for (const positions of [[0], [3, 0], [1, 1, 2], [0, 1, 2, 3]]) {
-    const built = emptyGraph({ packed: floatShape(-1, positions.length) })
-    const name = segment!.build(built, 'packed', positions)
-    t.equal(segment!.build(built, 'packed', positions), name, 'what is the same is built once')
-    answerWith(built, name)
-    const columns = positions.map((i) => segment!.columns[i]!)
-    const dims = [5, positions.length]
-    const packed = new ort.Tensor('float32', pick(feeds.x!.data as Float32Array, columns), dims)
-    const [actual] = await answersOf(built, [{ packed }])
-    t.equal(differenceOf([{ [name]: { dims, values: pick(whole!.values, positions) } }], [actual!]), undefined)
-  }
-})
+/** Four columns, each computed from one. */
+const computed: Record<string, (g: Graph) => string> = {
+  functions(g) {
+    const picked = g.node('Gather', ['x', g.integers([5, 1, 2, 4])], axis(1))
+    const scaled = g.node('Add', [g.node('Mul', [picked, vector(g, 4)]), vector(g, 1)])
+    return g.node('Where', [g.node('Greater', [scaled, picked]), scaled, g.node('Neg', [picked])])
+  },
+  'functions of parts'(g) {
+    const part = g.node('Exp', [slice(g, 3, 5, 1)])
+    const some = g.node('Concat', [g.node('Neg', [slice(g, 5, 6, 1)]), part, slice(g, 0, 1, 1)], axis(1))
+    return g.node('Clip', [g.node('Mul', [some, vector(g, 4)]), '', vector(g)])
+  },
+  'parts that are not computed': (g) =>
+    g.node('Abs', [g.node('Concat', [slice(g, 3, 5, 1), slice(g, 0, 2, 1)], axis(1))]),
+}
+for (const [name, write] of Object.entries(computed))
+  t.test(`builds the same ${name} from any of the columns, packed in that order`, async (t) => {
+    const graph = await prepared(smallGraph(write))
+    const [segment] = segmentsOf(graph, graph.outputs[0]!.name)!
+    const feeds = feedsOf(graph, 5, dice)
+    const [whole] = Object.values((await answersOf(graph, [feeds]))[0]!)
+    const pick = (values: Float32Array, columns: number[]) =>
+      Float32Array.from({ length: 5 * columns.length }, (_, i) => {
+        const row = Math.floor(i / columns.length)
+        return values[row * (values.length / 5) + columns[i % columns.length]!]!
+      })
+    for (const positions of [[0], [3, 0], [1, 1, 2], [2, 1], [0, 1, 2, 3]]) {
+      const built = emptyGraph({ packed: floatShape(-1, positions.length) })
+      const name = segment!.build(built, 'packed', positions)
+      t.equal(segment!.build(built, 'packed', positions), name, 'what is the same is built once')
+      answerWith(built, name)
+      const columns = positions.map((i) => segment!.columns[i]!)
+      const dims = [5, positions.length]
+      const packed = new ort.Tensor('float32', pick(feeds.x!.data as Float32Array, columns), dims)
+      const [actual] = await answersOf(built, [{ packed }])
+      t.equal(differenceOf([{ [name]: { dims, values: pick(whole!.values, positions) } }], [actual!]), undefined)
+    }
+  })
 
 /** Tensors whose columns depend on others, or are of no single input. */
 const lost: Record<string, (g: Graph) => string> = {

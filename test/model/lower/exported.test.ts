@@ -104,7 +104,7 @@ const towers: Record<string, { shared: [number, number]; cached: number } | stri
   'two-towers': { shared: [204, 216], cached: 0 },
   // The tower has 99.95 % of them.
   'user-tower': { shared: [330, 619_584], cached: 180 },
-  'target-attention': 'no product of features was found',
+  'target-attention': 'no product of features was found: Expand',
 }
 
 for (const file of exported.filter((file) => !files.includes(file)))
@@ -125,7 +125,8 @@ for (const file of exported.filter((file) => !files.includes(file)))
     }
     const plans = splitSides(graph, sides)
     const expected = towers[model]!
-    if (typeof expected === 'string' || typeof plans === 'string') return t.equal(plans, expected)
+    if (typeof expected === 'string' || typeof plans === 'string')
+      return t.ok(String(plans).startsWith(String(expected)), String(plans))
     const { multiplications, multiplications_once } = describe(plans.shared_context!.graph, '', 0)
     t.same([multiplications, multiplications_once], expected.shared)
     t.equal(multiplicationsOf(plans.cached!.graph), expected.cached)

@@ -131,14 +131,16 @@ function countedFromEnd(graph: Graph, ids: Columns): Columns {
 function denseFeatures(write: Writer, dice: Dice, dense: Columns, wild: boolean): Columns[] {
   if (wild && dice.chance(0.5)) return [write.dense(dense, dense.n * dice.between(1, 4))]
   if (dice.chance(0.5)) return [dice.chance(0.5) ? dense : elementwise(write, dice, dense)]
-  return write.pick(dense).map((part) => (dice.chance(0.5) ? elementwise(write, dice, part) : part))
+  const parts = write.pick(dense).map((part) => (dice.chance(0.5) ? elementwise(write, dice, part) : part))
+  // Columns that are prepared one by one are often scaled together.
+  return dice.chance(0.3) ? [elementwise(write, dice, write.concat(parts))] : parts
 }
 
 /** Functions of single values. */
 function elementwise({ graph, constant }: Writer, dice: Dice, { name, n }: Columns): Columns {
   const vector = () =>
     dice.chance(0.5) ? constant('vector', dice.floats(n), [n]) : constant('one', dice.floats(1), [])
-  switch (dice.below(4)) {
+  switch (dice.below(5)) {
     case 0: {
       const positive = graph.node('Add', [graph.node('Abs', [name]), constant('one', Float32Array.of(1), [])])
       return { name: graph.node('Log', [positive]), n }
@@ -146,6 +148,8 @@ function elementwise({ graph, constant }: Writer, dice: Dice, { name, n }: Colum
     case 1:
       return { name: graph.node('Mul', dice.shuffled([graph.node('Sub', [name, vector()]), vector()])), n }
     case 2:
+      return { name: graph.node('Clip', [name, '', constant('most', Float32Array.of(0.4), [])]), n }
+    case 3:
       return {
         name: graph.node('Min', [graph.node('Max', [name, vector()]), constant('one', Float32Array.of(0.5), [1])]),
         n,

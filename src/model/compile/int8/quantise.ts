@@ -1,7 +1,7 @@
 import type { Graph } from '../../graph/graph.ts'
 import type { CutGraph, FirstLayer, Side, Sides, SplitGraphs, VariantGraph } from '../sides/contract.ts'
 import { assemble, groupsOf } from '../sides/side-graphs.ts'
-import { firstLayers, regionalLayers, splitLayers } from '../sides/split-sides.ts'
+import { firstLayers, regionalLayers, splitLayers, withoutProducts } from '../sides/split-sides.ts'
 import { Int8Emitter } from './int8-emitter.ts'
 import { quantiseHiddenLayers } from './quantise-hidden.ts'
 import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
@@ -18,7 +18,7 @@ import { type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
 export function quantise(cut: CutGraph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
   const layers = firstLayers(cut.rest)
   const regional = regionalLayers(cut)
-  if (layers.length + regional.length === 0) throw new Error('no product of features was found')
+  if (layers.length + regional.length === 0) throw new Error(withoutProducts(cut.rest))
   takeHidden(cut.rest, layers, options.hidden)
   takeHidden(cut.whole, regional, options.hidden)
   const all = [...layers, ...regional]

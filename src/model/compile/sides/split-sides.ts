@@ -1,4 +1,4 @@
-import { segmentsOf } from '../../graph/columns.ts'
+import { mixingNode, segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
@@ -44,6 +44,15 @@ export function splitSides(graph: Graph, sides: Sides, overlays?: OverlayEmitter
   return splitLayers({ cut, layers, emitter: floatEmitter(cut) })
 }
 
+/** That there are no products of features, and the node that comes between. */
+export function withoutProducts(graph: Graph): string {
+  const reason = 'no product of features was found'
+  const first = graph.nodes.find((node) => isGemm(graph, node))
+  const mixing = first && mixingNode(graph, first.input[0]!)
+  if (mixing === undefined) return reason
+  return `${reason}: ${mixing.opType} ${mixing.name || mixing.output[0]} mixes columns before the first product`
+}
+
 /** All products of features. */
 export function firstLayers(graph: Graph): FirstLayer[] {
   const layers: FirstLayer[] = []
@@ -66,7 +75,7 @@ export function regionalLayers({ whole, rest, regions }: CutGraph): FirstLayer[]
 export function splitLayers(options: SplitOptions): SplitGraphs | string {
   const { cut, layers, emitter } = options
   const { sides, regions } = cut
-  if (layers.length === 0 && regions.size === 0) return 'no product of features was found'
+  if (layers.length === 0 && regions.size === 0) return withoutProducts(cut.rest)
   const shared_context = cut.read.has('context') ? assemble(options, emitter.shared_context) : undefined
   if (typeof shared_context === 'string') return shared_context
 

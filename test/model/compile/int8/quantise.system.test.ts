@@ -199,7 +199,10 @@ t.test('what can not be computed in int8 says so', async (t) => {
   const sum = odd.node('ReduceSum', ['sparse', odd.integers([1])], { attributes: { keepdims: 1 } })
   const same = odd.node('Mul', [odd.node('Sub', [sum, sum]), 'sparse'])
   for (const node of odd.nodes) if (node.opType === 'Gather') node.input = [node.input[0]!, same]
-  t.equal(await problemOf(odd), 'no product of features was found')
+  t.match(
+    await problemOf(odd),
+    /^no product of features was found: ReduceSum \S+ mixes columns before the first product$/,
+  )
   const linear = emptyGraph({ dense: floatShape(-1, 3) })
   const weights = linear.constant('w', Float32Array.of(1, 2, 3), [3, 1])
   linear.node('Sigmoid', [linear.node('MatMul', ['dense', weights])], { outputs: [output] })

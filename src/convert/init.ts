@@ -1,5 +1,11 @@
 import { ModelError } from '../model/base/errors.ts'
-import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../model/contracts/saved-signature.ts'
+import {
+  holdsIds,
+  type SavedOutput,
+  type SavedSignature,
+  type SavedTensor,
+  widthOf,
+} from '../model/contracts/saved-signature.ts'
 import { idsOf } from '../model/features/field.ts'
 import { createLayout } from '../model/features/layout.ts'
 import { taskNames } from '../model/version/manifestless.ts'
@@ -29,6 +35,8 @@ export interface Scaffold {
   found: string[]
   /** Left to fill in, with its place in the manifest. */
   left: string[]
+  /** Whether the graph shows that its outputs are probabilities, or logits. */
+  isCertain: boolean
 }
 
 /** Ids of a column without a table: the most that a field can have. */
@@ -45,8 +53,8 @@ export function scaffold(
   saved: SavedSignature,
   choice: ScaffoldChoice,
 ): Scaffold {
-  const sparse = saved.inputs.filter(holdsIds)
-  const dense = saved.inputs.filter((input) => !holdsIds(input))
+  let sparse = saved.inputs.filter(holdsIds)
+  let dense = saved.inputs.filter((input) => !holdsIds(input))
   const wide = sparse.find((input) => sparse.length > 1 && widthOf(input) > 1)
   if (wide)
     throw new ModelError(
@@ -57,12 +65,15 @@ export function scaffold(
   const left: string[] = []
   const features = choice.features ?? plainFields([...sparse, ...dense], choice.sides)
   expectFields(features, sparse, dense)
+  sparse = inOrderOf(features, sparse, ({ kind }) => kind !== 'numeric')
+  dense = inOrderOf(features, dense, ({ kind }) => kind === 'numeric')
   if (choice.features !== undefined && !choice.allowUnused) expectSizes(features, sparse)
   if (choice.features === undefined) describeFields(features, sparse, found, left)
   const outputs = chooseOutputs(saved.outputs, choice.outputs, graph.file)
   const tasks = nameTasks(outputs, choice.tasks)
   const one = <T>(list: T[]) => (list.length === 1 ? list[0]! : list)
   found.push(`${outputs.map(({ name }) => name).join(', ')} → ${tasks.join(', ')}`)
+  const areLogits = outputs.every(({ values }) => values === 'logits')
   if (choice.tasks === undefined)
     left.push('/tasks: names for the columns of the output (ctr, cvr, …); products of tasks as /derived')
   const [ids] = sparse
@@ -86,11 +97,14 @@ export function scaffold(
         ...(own && { ids: 'per_field' as const }),
         ...(dense.length > 0 && { dense: one(dense.map(({ name }) => name)) }),
       },
-      outputs: { probabilities: one(outputs.map(({ name }) => name)) },
+      outputs: {
+        probabilities: one(outputs.map(({ name }) => name)),
+        ...(areLogits && { activation: 'sigmoid' as const }),
+      },
     },
     precision: 'float32',
   }
-  return { manifest, found, left }
+  return { manifest, found, left, isCertain: outputs.every(({ values }) => values === 'probabilities') }
 }
 
 function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
@@ -135,6 +149,26 @@ function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTens
         'INVALID_REQUEST',
         `the features have ${given} ${kind} fields, but the graph takes ${expected}`,
       )
+}
+
+/**
+ * Inputs in the order of their fields: by name where every field has the name of an input, else unchanged. Throws INVALID_REQUEST
+ * for a field with the name of an input in another place.
+ */
+function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: Field) => boolean): SavedTensor[] {
+  const fields = features.filter(isTheirs)
+  const named = fields.flatMap(({ name }) => inputs.find((input) => input.name === name && widthOf(input) === 1) ?? [])
+  if (named.length === fields.length) return named
+  const columns = inputs.flatMap((input) => Array.from({ length: widthOf(input) }, () => input))
+  const crossed = fields.findIndex(
+    ({ name }, i) => name !== columns[i]!.name && named.some((input) => input.name === name),
+  )
+  if (crossed < 0) return inputs
+  const { name } = fields[crossed]!
+  throw new ModelError(
+    'INVALID_REQUEST',
+    `/features/${features.indexOf(fields[crossed]!)}: ${name} stands in the place of the graph's input ${columns[crossed]!.name}; give the fields the order of the inputs, or all their names: ${inputs.map((input) => input.name).join(', ')}`,
+  )
 }
 
 /** With one table for all fields, sizes that do not add up to its rows would shift ids to other rows. */
@@ -196,7 +230,7 @@ function describeFields(features: Field[], sparse: SavedTensor[], found: string[
   if (numbers > 0) left.push('/features/*/scaling: the scaling used in training (standard, min_max, log1p)')
 }
 
-function chooseOutputs(outputs: SavedTensor[], chosen: string[] | undefined, file: string): SavedTensor[] {
+function chooseOutputs(outputs: SavedOutput[], chosen: string[] | undefined, file: string): SavedOutput[] {
   const floats = outputs.filter(({ dtype }) => dtype === 'float32')
   const names = floats.map((output) => `${output.name} [${['rows', ...output.dims].join(', ')}]`).join(', ')
   if (floats.length === 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file} has no float32 output of fixed width`)

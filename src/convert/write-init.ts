@@ -19,7 +19,7 @@ import { survey } from '../model/version/survey.ts'
 import { type GoldenRows, type Manifest, ModelName, VersionName } from '../schemas/manifest.ts'
 import { askGraph } from './ask-graph.ts'
 import { differenceOf, placeErrors, readGolden } from './golden.ts'
-import { type ScaffoldChoice, scaffold } from './init.ts'
+import { type Scaffold, type ScaffoldChoice, scaffold } from './init.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
 import { readText } from './read-options.ts'
 
@@ -66,10 +66,11 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
     )
   const { format, file } = saved.source
   const choice = { ...options, name: place.name, version: place.version }
-  const { manifest, found, left } = scaffold({ format, file }, await survey(saved.source), choice)
+  const drafted = scaffold({ format, file }, await survey(saved.source), choice)
+  const { manifest, found, left } = drafted
   const golden =
     options.golden === undefined
-      ? await drawGolden(manifest, saved.source.folder, found, left)
+      ? await drawGolden(drafted, saved.source.folder)
       : await checkGolden(manifest, saved.source.folder, options.golden, found)
   manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
   left.push('/tasks/*/calibration and /derived: then update /golden/served, or remove it')
@@ -173,22 +174,20 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
 }
 
 /** Golden rows drawn at random and answered by the graph. Answers outside 0 … 1 show that its outputs are logits. */
-async function drawGolden(
-  manifest: Omit<Manifest, 'files'>,
-  folder: string,
-  found: string[],
-  left: string[],
-): Promise<GoldenRows> {
+async function drawGolden({ manifest, found, left, isCertain }: Scaffold, folder: string): Promise<GoldenRows> {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
   let probabilities = await askGraph(folder, manifest, rows)
+  let reason = 'the outputs come from no sigmoid or softmax'
   if (probabilities.flat().some((value) => !(value >= 0 && value <= 1))) {
-    outputLogits(manifest)
+    otherActivation(manifest)
     probabilities = await askGraph(folder, manifest, rows)
-    found.push('some answers lie outside 0 … 1, so the outputs are taken as logits (/graph/outputs/activation)')
-    left.push('/graph/outputs/activation: whether the outputs are logits')
+    reason = 'some answers lie outside 0 … 1'
   }
+  if (manifest.graph.outputs.activation !== undefined)
+    found.push(`${reason}, so the outputs are taken as logits (/graph/outputs/activation)`)
+  if (!isCertain) left.push('/graph/outputs/activation: whether the outputs are logits')
   found.push(`${goldenRows} golden rows, drawn at random and answered by this graph`)
   left.push('/golden: rows with answers from the program that trained the model (--golden)')
   return { rows, probabilities, tolerance: 1e-5 }
@@ -207,17 +206,20 @@ async function checkGolden(
   const ask = () => placeErrors(file, () => askGraph(folder, manifest, golden.rows))
   const difference = differenceOf(golden, await ask(), tasks, 'the graph answers')
   if (difference !== undefined) {
-    outputLogits(manifest)
+    otherActivation(manifest)
     if (differenceOf(golden, await ask(), tasks, 'the graph answers') !== undefined)
       throw new ModelError('INVALID_REQUEST', `${file}: ${difference}`)
-    found.push('the outputs are logits, according to the golden rows (/graph/outputs/activation)')
   }
+  const what = manifest.graph.outputs.activation === undefined ? 'probabilities' : 'logits'
+  found.push(`the outputs are ${what}, according to the golden rows (/graph/outputs/activation)`)
   found.push(`${golden.rows.length} golden rows of ${file}, which the graph answers within ${golden.tolerance}`)
   return golden
 }
 
-function outputLogits(manifest: Omit<Manifest, 'files'>): void {
-  manifest.graph = { ...manifest.graph, outputs: { ...manifest.graph.outputs, activation: 'sigmoid' } }
+/** Takes the outputs for logits instead of probabilities, or the other way round. */
+function otherActivation(manifest: Omit<Manifest, 'files'>): void {
+  const { activation, ...outputs } = manifest.graph.outputs
+  manifest.graph = { ...manifest.graph, outputs: activation ? outputs : { ...outputs, activation: 'sigmoid' } }
 }
 
 function ignoreAbsent(error: NodeJS.ErrnoException): void {

@@ -4,6 +4,7 @@ import { toBinary } from '@bufbuild/protobuf'
 import t from 'tap'
 import { type InitOptions, writeInit } from '../../src/convert/write-init.ts'
 import { parseManifest } from '../../src/model/bundle/manifest.ts'
+import type { Graph } from '../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../src/model/graph/onnx_pb.ts'
 import { declare, floatShape } from '../../src/model/graph/tensor-shape.ts'
 import type { Field } from '../../src/schemas/features.ts'
@@ -103,6 +104,64 @@ t.test('logits are known by their values', async (t) => {
   const [row] = manifest.golden!.rows
   const logit = 5 * (row!.x_0 as number) + 7 * (row!.x_1 as number)
   t.ok(Math.abs(manifest.golden!.probabilities[0]![0]! - 1 / (1 + Math.exp(-logit))) < 1e-5)
+})
+
+t.test('logits are known by the last operator, whatever their values', async (t) => {
+  const folder = await temporaryFolder(t)
+  const init = async (name: string, write: (graph: Graph, logit: string) => string, golden?: object) => {
+    const graph = emptyGraph({ x: floatShape(-1, 2) })
+    const weights = graph.constant('weights', Float32Array.of(0.1, 0.2), [2, 1])
+    const bias = graph.constant('bias', Float32Array.of(0.3), [1])
+    const answer = write(graph, graph.node('Add', [graph.node('MatMul', ['x', weights]), bias]))
+    graph.node('Squeeze', [answer, graph.integers([1])], { outputs: ['click'] })
+    graph.outputs.push(declare('click', floatShape(-1)))
+    await writeFile(join(folder, `${name}.onnx`), graph.toBytes())
+    const file = join(folder, `${name}.json`)
+    if (golden) await writeFile(file, JSON.stringify(golden))
+    const options = { ...defaults(join(folder, `${name}.onnx`), join(folder, 'models')), golden: golden && file }
+    const { manifest, found, left } = await writeInit(options)
+    const asked = left.some((line) => line.startsWith('/graph/outputs/activation'))
+    return { activation: manifest.graph.outputs.activation, found: found.join('; '), asked }
+  }
+  const logits = await init('logits', (_, logit) => logit)
+  t.match(logits, { activation: 'sigmoid', asked: true })
+  t.match(logits.found, 'the outputs come from no sigmoid or softmax, so the outputs are taken as logits')
+  t.match(await init('probabilities', (g, logit) => g.node('Sigmoid', [logit])), {
+    activation: undefined,
+    asked: false,
+  })
+  t.match(await init('open', (g, logit) => g.node('Tanh', [logit])), { activation: undefined, asked: true })
+  // A linear model of probabilities: only its answers show that.
+  const golden = { rows: [{ x_0: 1, x_1: 1 }], probabilities: [[0.6]] }
+  const linear = await init('linear', (_, logit) => logit, golden)
+  t.match(linear, { activation: undefined, asked: false })
+  t.match(linear.found, 'the outputs are probabilities, according to the golden rows')
+})
+
+t.test('fields with the names of inputs belong to them, in any order', async (t) => {
+  const folder = await temporaryFolder(t)
+  const path = join(folder, 'model.onnx')
+  await writeFile(path, perFeatureGraph().toBytes())
+  const id = (name: string, size: number): Field => ({
+    ...{ name, side: 'candidate', kind: 'integer', size, out_of_vocabulary: 'error', missing: 'error' },
+  })
+  const number = (name: string): Field => ({
+    ...{ name, side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' },
+  })
+  const numbers = ['price', 'a', 'b', 'c', 'd'].map(number)
+  const init = (name: string, features: Field[]) =>
+    writeInit({ ...defaults(path, join(folder, 'models')), name, features })
+  const { manifest } = await init('any', [id('hour', 24), id('country', 5), ...numbers])
+  t.same(manifest.graph.inputs, { sparse: ['hour', 'country'], dense: ['price', 'sizes'] })
+  const { manifest: renamed } = await init('renamed', [id('land', 5), id('time', 24), ...numbers])
+  t.same(renamed.graph.inputs.sparse, ['country', 'hour'])
+  await t.rejects(init('crossed', [id('hour', 24), id('land', 5), ...numbers]), {
+    code: 'INVALID_REQUEST',
+    message: /^\/features\/0: hour stands in the place of the graph's input country; give the fields the order/,
+  })
+  await t.rejects(init('shifted', [id('country', 5), id('hour', 24), ...numbers.toReversed()]), {
+    message: /^\/features\/6: price stands in the place of the graph's input sizes/,
+  })
 })
 
 t.test('what the graph does not tell is asked for, and what does not fit is refused', async (t) => {

@@ -23,8 +23,13 @@ export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }
 
+export interface SavedOutput extends SavedTensor {
+  /** What the graph's operators say that it holds; undefined where they leave it open. */
+  values?: 'probabilities' | 'logits' | undefined
+}
+
 export interface SavedSignature {
   inputs: SavedTensor[]
   /** Only outputs with one row per row of the request, which clients can request. */
-  outputs: SavedTensor[]
+  outputs: SavedOutput[]
 }

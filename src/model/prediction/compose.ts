@@ -25,6 +25,11 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
   }))
   const output = bindingsOf(manifest).probabilities
   const width = manifest.tasks.length
+  // Such a graph may answer some rows within 0 … 1 by chance.
+  const remedy =
+    manifest.graph.outputs.activation === undefined
+      ? '; if it answers logits, its manifest needs graph.outputs.activation'
+      : ''
   const [least, most] = anyNumber ? [-Number.MAX_VALUE, Number.MAX_VALUE] : [0, 1]
 
   const compose: Composer = (plan, request, outputs) => {
@@ -51,7 +56,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
           if (Number.isFinite(value))
             throw new ModelError(
               'MODEL_FAILED',
-              `The model answered ${value} as the probability of ${manifest.tasks[column]!.name} for row ${row}`,
+              `The model answered ${value} as the probability of ${manifest.tasks[column]!.name} for row ${row}${remedy}`,
             )
           failed ??= new Set()
           failed.add(row)

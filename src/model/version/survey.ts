@@ -3,11 +3,12 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { optimise } from '../compile/optimise.ts'
 import { type LookedUp, lookedUpInputs } from '../compile/sides/table-rows.ts'
 import type { GraphSource } from '../contracts/engine.ts'
-import type { SavedSignature, SavedTensor } from '../contracts/saved-signature.ts'
+import type { SavedOutput, SavedSignature } from '../contracts/saved-signature.ts'
 import { intAttribute } from '../graph/attributes.ts'
 import { dtypeOf, isBatched, sidesOf } from '../graph/declared.ts'
 import type { Graph } from '../graph/graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from '../graph/onnx_pb.ts'
+import { outputValues } from '../graph/output-values.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import { signatureOfProgram } from '../lower/program-signature.ts'
 import { checkExternal, openGraph } from '../lower/read-graph.ts'
@@ -50,9 +51,11 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
       shared: whole !== undefined || (found?.tables.size === 1 && ids.every((one) => one !== undefined)),
     }
   })
-  const outputs = graph.outputs.flatMap((output): SavedTensor[] => {
+  const outputs = graph.outputs.flatMap((output): SavedOutput[] => {
     const dims = sidesOf(graph, output)
-    return dims === undefined ? [] : [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false }]
+    if (dims === undefined) return []
+    const values = outputValues(graph, output.name)
+    return [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false, values }]
   })
   return { inputs, outputs }
 }

@@ -152,7 +152,7 @@ for (const value of [-0.5, 1.5]) {
   t.test(`${value} as a probability is the model failing`, async (t) => {
     t.throws(() => answer([0.5, 0.5, 0.5, value]), {
       code: 'MODEL_FAILED',
-      message: `The model answered ${value} as the probability of cvr for row 1`,
+      message: `The model answered ${value} as the probability of cvr for row 1; if it answers logits, its manifest needs graph.outputs.activation`,
     })
   })
 }

@@ -25,6 +25,8 @@ const retryAfter = 100
 /** Lines kept while the reader of a non-blocking pipe is slow, bytes. */
 const mostWaiting = 1 << 20
 
+const newline = 0x0a
+
 /** `writeTo` takes some bytes of a buffer, as `fs.writeSync` does. */
 export function createLogDestination(
   writeTo: (bytes: Buffer) => number = (bytes) => writeSync(1, bytes),
@@ -33,6 +35,8 @@ export function createLogDestination(
   let waiting: Buffer = Buffer.alloc(0)
   let dropped = 0
   let reason = ''
+  /** The last byte that was written. */
+  let last = newline
   /** The last line was written in part. */
   let isTorn = false
 
@@ -45,11 +49,15 @@ export function createLogDestination(
   function send(bytes: Buffer): Buffer {
     let rest = bytes
     try {
-      while (rest.length > 0) rest = rest.subarray(writeTo(rest))
+      while (rest.length > 0) {
+        const taken = writeTo(rest)
+        last = rest[taken - 1] ?? last
+        rest = rest.subarray(taken)
+      }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return rest
       drop(error)
-      isTorn = rest.length < bytes.length
+      isTorn = last !== newline
       return Buffer.alloc(0)
     }
     return rest

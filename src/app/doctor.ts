@@ -1,8 +1,8 @@
-import { readdir, readFile, statfs } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rmdir, statfs } from 'node:fs/promises'
 import { arch, cpus, release, totalmem, type } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cacheFolder } from '../config/cache-folder.ts'
-import { allSettings, checkConfiguration, readConfiguration } from '../config/configuration.ts'
+import { allSettings, checkConfiguration, readSettings } from '../config/configuration.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { existingFolder } from '../model/base/existing-folder.ts'
 import { processorFeatures } from '../model/base/processor.ts'
@@ -39,7 +39,7 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; f
     `memory: ${formatBytes(await memoryLimit())}`,
   ]
   const findings: Finding[] = []
-  const configuration = readSettings(env, findings)
+  const configuration = settings(env, findings)
   findings.push(...changedSettings(configuration))
   findings.push(await engine(configuration))
   findings.push(await onednn(configuration))
@@ -55,15 +55,11 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; f
   return { text: [...facts, '', ...lines, '', summary].join('\n'), failed }
 }
 
-function readSettings(env: NodeJS.ProcessEnv, findings: Finding[]): Configuration {
-  try {
-    const { configuration, unknown } = readConfiguration(env, {})
-    for (const name of unknown) findings.push({ name, detail: '', problem: 'is not a setting' })
-    return configuration
-  } catch (error) {
-    findings.push({ name: 'settings', detail: '', problem: reasonOf(error) })
-    return checkConfiguration({})
-  }
+function settings(env: NodeJS.ProcessEnv, findings: Finding[]): Configuration {
+  const { configuration, unknown, problems } = readSettings(env, {})
+  for (const problem of problems) findings.push({ name: 'settings', detail: '', problem })
+  for (const name of unknown) findings.push({ name, detail: '', problem: 'is not a setting' })
+  return configuration
 }
 
 function changedSettings(configuration: Configuration): Finding[] {
@@ -121,7 +117,10 @@ async function cache({ MULTIGATE_CACHE }: Configuration): Promise<Finding> {
   if (folder === undefined) return { name: 'plan cache', detail: 'off' }
   try {
     // The server makes the folder: whether it can says the one above.
-    const { bavail, bsize } = await statfs(await existingFolder(folder))
+    const existing = await existingFolder(folder)
+    // In some folders, as of `/proc`, nothing can be made although permissions allow it.
+    await rmdir(await mkdtemp(join(existing, '.multigate-')))
+    const { bavail, bsize } = await statfs(existing)
     const free = bavail * bsize
     const detail = `${folder}, ${formatBytes(free)} free`
     return { name: 'plan cache', detail, ...(free < leastFree && { problem: `${detail}: nearly full` }) }

@@ -45,11 +45,20 @@ export function readConfiguration(
   env: Readonly<Record<string, string | undefined>>,
   flags: ConfigurationFlags,
 ): ReadConfiguration {
+  const { problems, ...read } = readSettings(env, flags)
+  throwProblems(problems)
+  return read
+}
+
+/** The same with the default in place of each wrong value, which `problems` lists. */
+export function readSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: ConfigurationFlags,
+): ReadConfiguration & { problems: string[] } {
   const given = Object.fromEntries(allSettings.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
   const nameOf = (key: Key) => (flags[key] === undefined ? key : `${key} (${flagOf(key)})`)
-  const configuration = checkConfiguration({ ...given, ...flags }, nameOf)
   const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !allSettings.includes(name as Key))
-  return { configuration, unknown }
+  return { ...judge({ ...given, ...flags }, nameOf), unknown }
 }
 
 /**
@@ -60,6 +69,19 @@ export function checkConfiguration(
   given: Partial<Record<Key, string | undefined>>,
   nameOf: (key: Key) => string = (key) => key,
 ): Configuration {
+  const { configuration, problems } = judge(given, nameOf)
+  throwProblems(problems)
+  return configuration
+}
+
+function throwProblems(problems: readonly string[]): void {
+  if (problems.length > 0) throw new Error(problems.join('; '))
+}
+
+function judge(
+  given: Partial<Record<Key, string | undefined>>,
+  nameOf: (key: Key) => string,
+): { configuration: Configuration; problems: string[] } {
   const problems: string[] = []
   const values = allSettings.map((key): [Key, unknown] => {
     const schema = properties[key]
@@ -67,15 +89,13 @@ export function checkConfiguration(
     if (text === undefined) return [key, schema.default]
     const value = words[key]?.[text] ?? readValue(schema, text)
     const [problem] = Errors(schema, value)[1]
-    if (problem !== undefined) {
-      const choices = schema.anyOf?.map((choice) => choice.const).join(', ')
-      const expected = choices === undefined ? plainMessage(problem) : `must be one of ${choices}`
-      problems.push(`${nameOf(key)} ${expected}, not ${JSON.stringify(text)}`)
-    }
-    return [key, value]
+    if (problem === undefined) return [key, value]
+    const choices = schema.anyOf?.map((choice) => choice.const).join(', ')
+    const expected = choices === undefined ? plainMessage(problem) : `must be one of ${choices}`
+    problems.push(`${nameOf(key)} ${expected}, not ${JSON.stringify(text)}`)
+    return [key, schema.default]
   })
-  if (problems.length > 0) throw new Error(problems.join('; '))
-  return Object.fromEntries(values) as Configuration
+  return { configuration: Object.fromEntries(values) as Configuration, problems }
 }
 
 /** Words that stand for a number. */

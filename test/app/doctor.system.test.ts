@@ -68,8 +68,20 @@ t.test('every fault is named, and no secret is read out', async (t) => {
   ])
     t.match(text, line)
   t.notMatch(text, /hunter2/)
-  const admin = await doctor({ MULTIGATE_HOST: '0.0.0.0', MULTIGATE_ADMIN: 'true', MULTIGATE_PORT: 'abc' })
-  t.match(admin.text, /^FAILED settings: MULTIGATE_PORT must be an integer/m)
+  const wrong = await doctor({
+    MULTIGATE_PORT: 'abc',
+    MULTIGATE_WORKERS: '-1',
+    MULTIGATE_MODELS: join(folder, 'none'),
+    MULTIGATE_CACHE: '/proc/plans',
+  })
+  for (const line of [
+    /^FAILED settings: MULTIGATE_PORT must be an integer, not "abc"$/m,
+    /^FAILED settings: MULTIGATE_WORKERS must be /m,
+    // The others are judged as they are set.
+    /^FAILED models: \S+none is missing$/m,
+    /^FAILED plan cache: \/proc\/plans can't be written: E/m,
+  ])
+    t.match(wrong.text, line)
 })
 
 t.test('oneDNN is optional, but not where it is named', async (t) => {

@@ -3,11 +3,18 @@ import { commaList } from '../config/comma-list.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { type Area, openAreas } from '../server/security/areas.ts'
 
-/** Throws an Error that says what to do where administration would be open to everyone who reaches the address. */
+/**
+ * Throws an Error that says what to do where administration would be open to everyone who reaches the address, or settings of
+ * addresses and access contradict each other.
+ */
 export function checkAccess(configuration: Configuration): void {
   const { MULTIGATE_ADMIN, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_KEYS } = configuration
   openAreasOf(configuration)
   allowedHostsOf(configuration)
+  if (sharesPort(configuration))
+    throw new Error(
+      `--port (MULTIGATE_PORT) and --admin-port (MULTIGATE_ADMIN_PORT) are both ${MULTIGATE_ADMIN_PORT}: administration needs a port of its own, or 0 for none`,
+    )
   const { MULTIGATE_TLS_CERT, MULTIGATE_TLS_KEY, MULTIGATE_TLS_CLIENT_CA } = configuration
   if (MULTIGATE_TLS_CERT === '' && (MULTIGATE_TLS_KEY !== '' || MULTIGATE_TLS_CLIENT_CA !== ''))
     throw new Error(
@@ -56,6 +63,14 @@ export function allowedHostsOf({
       `MULTIGATE_ALLOWED_HOSTS has ${JSON.stringify(wrong)}; it may have host names, such as admin.example.com`,
     )
   return new Set([MULTIGATE_HOST.toLowerCase(), MULTIGATE_ADMIN_HOST.toLowerCase(), ...named])
+}
+
+/** Different addresses may have the same port. */
+function sharesPort(configuration: Configuration): boolean {
+  const { MULTIGATE_PORT, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_ADMIN_HOST } = configuration
+  if (MULTIGATE_ADMIN_PORT === 0 || MULTIGATE_ADMIN_PORT !== MULTIGATE_PORT) return false
+  const hosts = [MULTIGATE_HOST, MULTIGATE_ADMIN_HOST]
+  return MULTIGATE_HOST === MULTIGATE_ADMIN_HOST || hosts.includes('0.0.0.0') || hosts.includes('::')
 }
 
 function isLoopback(host: string): boolean {

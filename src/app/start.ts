@@ -26,24 +26,26 @@ export function beginStart(): Start {
     process.exit(0)
   }
   for (const signal of signals) process.on(signal, stop)
-  process.on('uncaughtException', failStart)
+  const fail = (error: Error) => failStart(error)
+  process.on('uncaughtException', fail)
   return {
     over() {
       isOver = true
-      process.off('uncaughtException', failStart)
+      process.off('uncaughtException', fail)
     },
   }
 }
 
-/** Says why the process can't start, and ends it with 1. */
-export function failStart(error: unknown): never {
-  const { message, code } = error as NodeJS.ErrnoException
-  console.error(`multigate can't start: ${explain(code, message ?? String(error))}`)
+/** Says why the process can't start, and ends it with 1. `adminPort`: the port of administration, where one is configured. */
+export function failStart(error: unknown, { adminPort = 0 }: { adminPort?: number | undefined } = {}): never {
+  const { message, code, port } = error as NodeJS.ErrnoException & { port?: number }
+  const flag = port === adminPort ? '--admin-port' : '--port'
+  console.error(`multigate can't start: ${explain(code, message ?? String(error), flag)}`)
   process.exit(1)
 }
 
-function explain(code: string | undefined, message: string): string {
-  if (code === 'EADDRINUSE') return `${message}; --port chooses another`
+function explain(code: string | undefined, message: string, flag: string): string {
+  if (code === 'EADDRINUSE') return `${message}; ${flag} chooses another`
   // Without descriptors to look for them, Node reports modules as missing.
   const noDescriptor = code === 'ERR_MODULE_NOT_FOUND' && openFilesLimit() < 256
   if (noDescriptor || /\bE[MN]FILE\b/.test(message)) return `too few file descriptors (${message}). ${moreFiles}`

@@ -13,14 +13,16 @@ import type { ChosenProcesses } from './choose-processes.ts'
 
 /** Serves until a signal says stop. A server that can't start says why and ends the process with 1. */
 export async function runServer(flags: ConfigurationFlags, start?: Start): Promise<void> {
+  let adminPort: number | undefined
   try {
     const read = await withProcesses(readConfiguration(process.env, flags))
     checkAccess(read.configuration)
+    adminPort = read.configuration.MULTIGATE_ADMIN_PORT
     // Worker threads and child processes look for the library themselves.
     if (flags.MULTIGATE_ONEDNN !== undefined) process.env.MULTIGATE_ONEDNN = flags.MULTIGATE_ONEDNN
     await (read.configuration.MULTIGATE_PROCESSES > 1 ? runSeveral(read, start) : runOne(read, start))
   } catch (error) {
-    failStart(error)
+    failStart(error, { adminPort })
   }
 }
 

@@ -63,7 +63,10 @@ t.test('a port in use is said', async (t) => {
   const { port } = await start(t)
   const second = run(t, { MULTIGATE_PORT: String(port), MULTIGATE_MODELS: models })
   t.equal(await second.ended, 1)
-  t.match(second.stderr(), new RegExp(`can't start: .*EADDRINUSE.*${port}`))
+  t.match(second.stderr(), new RegExp(`can't start: .*EADDRINUSE.*${port}; --port chooses another\n$`))
+  const admin = run(t, { MULTIGATE_PORT: '0', MULTIGATE_ADMIN_PORT: String(port), MULTIGATE_MODELS: models })
+  t.equal(await admin.ended, 1)
+  t.match(admin.stderr(), new RegExp(`can't start: .*EADDRINUSE.*${port}; --admin-port chooses another\n$`))
 })
 
 t.test('SIGTERM under load loses nothing', async (t) => {

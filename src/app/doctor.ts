@@ -13,7 +13,7 @@ import { createEngine } from '../model/engines/create.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { checkAccess } from './check-access.ts'
-import { openFilesLimit } from './open-files.ts'
+import { openFilesLimit, openFilesProblem } from './open-files.ts'
 
 /** A check: what it looked at, and the problem if there is one. */
 interface Finding {
@@ -21,9 +21,6 @@ interface Finding {
   detail: string
   problem?: string
 }
-
-/** Fewest file descriptors that a server should have. */
-const fewestFiles = 4096
 
 /** Free bytes below which a disk counts as nearly full. */
 const leastFree = 1024 ** 3
@@ -46,7 +43,7 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; f
   findings.push(await models(configuration))
   findings.push(await cache(configuration))
   findings.push(...(await security(configuration)))
-  findings.push(openFiles())
+  findings.push(openFiles(configuration))
   const failed = findings.filter(({ problem }) => problem !== undefined).length
   const lines = findings.map(
     ({ name, detail, problem }) => `${problem === undefined ? 'ok    ' : 'FAILED'} ${name}: ${problem ?? detail}`,
@@ -160,13 +157,13 @@ async function security(configuration: Configuration): Promise<Finding[]> {
   return findings
 }
 
-function openFiles(): Finding {
+function openFiles(configuration: Configuration): Finding {
   const limit = openFilesLimit()
-  const few = limit < fewestFiles
+  const problem = openFilesProblem(configuration, limit)
   return {
     name: 'open files',
     detail: Number.isFinite(limit) ? String(limit) : 'no limit known',
-    ...(few && { problem: `the limit is ${limit}; set ulimit -n to ${fewestFiles} or more` }),
+    ...(problem !== undefined && { problem }),
   }
 }
 

@@ -3,6 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import { checkAccess, openToAll } from '../app/check-access.ts'
 import { checkModelsFolder } from '../app/models-folder.ts'
+import { openFilesProblem } from '../app/open-files.ts'
 import { graceOf } from '../app/shutdown.ts'
 import { failStart, type Start } from '../app/start.ts'
 import { collectSeldom } from '../app/v8-flags.ts'
@@ -98,4 +99,6 @@ function report(
   if (chosen !== undefined) log.info(chosen, 'MULTIGATE_PROCESSES=auto')
   for (const name of unknown) log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
   for (const open of openToAll(configuration)) log.warn(open)
+  const fewFiles = openFilesProblem(configuration)
+  if (fewFiles !== undefined) log.warn(fewFiles)
 }

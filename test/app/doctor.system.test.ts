@@ -14,7 +14,7 @@ function doctor(variables: Record<string, string>): Promise<{ code: number; text
     execFile(
       'sh',
       ['-c', 'ulimit -n 4096; exec "$0" "$@"', process.execPath, cli, 'doctor'],
-      { env: { ...env, ...variables } },
+      { env: { ...env, MULTIGATE_MAX_CONNECTIONS: '1000', ...variables } },
       (error, stdout) => resolve({ code: Number(error?.code ?? 0), text: stdout }),
     )
   })
@@ -54,6 +54,7 @@ t.test('every fault is named, and no secret is read out', async (t) => {
     MULTIGATE_KEYS: keys,
     MULTIGATE_TLS_CERT: join(folder, 'none.crt'),
     MULTIGATE_ONEDNN: join(folder, 'libdnnl.so.3'),
+    MULTIGATE_MAX_CONNECTIONS: '4000',
     MULTIGATE_MODLES: 'typo',
   })
   t.equal(code, 1)
@@ -64,7 +65,8 @@ t.test('every fault is named, and no secret is read out', async (t) => {
     /^FAILED plan cache: \S+plans can't be written: \S+ is not a folder$/m,
     /^FAILED keys: the file of keys \S+ can't be used: \/keys\/0\//m,
     /^FAILED certificate: MULTIGATE_TLS_CERT needs MULTIGATE_TLS_KEY/m,
-    /^6 of \d+ checks failed\.$/m,
+    /^FAILED open files: the limit of open files is 4096, and MULTIGATE_MAX_CONNECTIONS=4000 needs 4400: /m,
+    /^7 of \d+ checks failed\.$/m,
   ])
     t.match(text, line)
   t.notMatch(text, /hunter2/)

@@ -29,6 +29,13 @@ t.test('a volume that drops unloads nothing, and is reported; what is back is no
   await mount('volume')
   await until(async () => (await missing()) === 0)
   t.notOk('problem' in (await listed(port, 'b')))
+  const unreadable = async () => (await series(port, 'multigate_models_folder_unreadable '))[0]!.split(' ')[1]
+  t.equal(await unreadable(), '0')
+  await rm(models)
+  await until(async () => (await unreadable()) === '1')
+  t.equal((await predict(port, 'a')).status, 200)
+  await mount('volume')
+  await until(async () => (await unreadable()) === '0')
   // One alone is meant to go.
   await rm(join(models, 'a'), { recursive: true })
   await until(async () => (await predict(port, 'a')).status === 404)

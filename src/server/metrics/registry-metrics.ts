@@ -6,7 +6,10 @@ export interface RegistrySources {
   summary?: (() => RegistrySummary) | undefined
 }
 
-/** Models by state, versions that failed or are scheduled, and models that vanished. Series go with the versions that they are of. */
+/**
+ * Models by state, versions that failed or are scheduled, models that vanished, and whether the folder can be read. Series go
+ * with the versions that they are of.
+ */
 export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
   if (summary === undefined) return
   const registers = [registry]
@@ -53,6 +56,15 @@ export function registerRegistryMetrics(registry: Registry, { summary }: Registr
     aggregator,
     collect() {
       this.set(summary().missing)
+    },
+  })
+  new Gauge({
+    name: 'multigate_models_folder_unreadable',
+    help: "1 while the models folder is missing or can't be read: loaded models keep serving, new versions are not found",
+    registers,
+    aggregator,
+    collect() {
+      this.set(Number(summary().unreadable !== undefined))
     },
   })
 }

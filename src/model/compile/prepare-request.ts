@@ -39,6 +39,8 @@ export interface Prepared {
   plan: CompiledPlan | undefined
   /** Why it is served as saved. */
   problem: string | undefined
+  /** Why no folder could take the plan, and what follows; undefined where that is not the problem. */
+  unstored?: string | undefined
   /** Problems that did not prevent compilation. */
   warnings: string[]
 }

@@ -28,7 +28,8 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
       : await compileAndStore(build, folder, warnings)
     return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings }
   } catch (error) {
-    return { plan: undefined, problem: reasonOf(error), warnings }
+    const unstored = isOfDisk(error) ? `${whyUnstored(error, tmpdir())}, so the graph runs as it was saved` : undefined
+    return { plan: undefined, problem: reasonOf(error), unstored, warnings }
   }
 }
 
@@ -74,9 +75,13 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
   }
 }
 
-/** Without the path, which is the cache's, but where a file is in its place: "file already exists" would sound as if all were well. */
-function whyUnstored(error: NodeJS.ErrnoException, cache: string): string {
-  if (error.code === 'EEXIST' || error.code === 'ENOTDIR') return `a file is in the place of the folder ${cache}`
+/** A system error may be due to the disk, as when it is full or read-only. */
+const isOfDisk = (error: unknown): error is NodeJS.ErrnoException =>
+  (error as NodeJS.ErrnoException).syscall !== undefined
+
+/** Without the path, but where a file is in the folder's place: "file already exists" would sound as if all were well. */
+function whyUnstored(error: NodeJS.ErrnoException, folder: string): string {
+  if (error.code === 'EEXIST' || error.code === 'ENOTDIR') return `a file is in the place of the folder ${folder}`
   return reasonOf(error).split(', ')[0]!
 }
 
@@ -95,9 +100,9 @@ async function compileAndStore(
       await cleanCache(cache, now, request.cacheBytes)
       return { folder, description: await buildPlan(request, folder), origin: 'compiled' }
     } catch (error) {
-      // A system error may be due to the disk: then another folder may work. Other errors would occur there too.
-      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-      unstored = whyUnstored(error as NodeJS.ErrnoException, cache)
+      // Another folder may work then. Other errors would occur there too.
+      if (!isOfDisk(error)) throw error
+      unstored = whyUnstored(error, cache)
     }
   }
   const temporary = await mkdtemp(join(tmpdir(), 'multigate-plan-'))
@@ -106,7 +111,7 @@ async function compileAndStore(
     const description = await buildPlan(request, own)
     if (unstored === undefined) return { folder: own, description, origin: 'temporary' }
     warnings.push(`the compiled plan can't be stored in the cache ${cache}: ${unstored}`)
-    return { folder: own, description, origin: 'temporary', unstored }
+    return { folder: own, description, origin: 'temporary', unstored: `${unstored}, so each start compiles it again` }
   } catch (error) {
     await rm(temporary, { recursive: true, force: true })
     throw error

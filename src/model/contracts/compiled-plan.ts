@@ -68,7 +68,7 @@ export interface CompiledPlan {
   precisionProblem: string | undefined
   /** A `temporary` plan is removed when the model is closed. */
   origin: 'compiled' | 'cached' | 'temporary'
-  /** Why it could not be stored in the cache; absent where it is there, or was not meant to be. */
+  /** Why it could not be stored in the cache, and what follows; absent where it is there, or was not meant to be. */
   unstored?: string
   /** Costs of the graphs, if they are not to be measured. */
   costs?: PlanCosts

@@ -142,7 +142,7 @@ export interface ServedPlan {
   split: boolean
   /** Why the graph runs as it was saved, or in another precision or with other tables than asked for, or is not taken apart by side. */
   notes: string[]
-  /** Why the compiled plan could not be stored in the cache; undefined where it is there, or was not meant to be. */
+  /** Why the compiled plan could not be stored in the cache, and what follows; undefined where it is there, or was not meant to be. */
   unstored: string | undefined
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined
@@ -160,6 +160,8 @@ export interface CompileOutcome {
   source: GraphSource
   plan: CompiledPlan | undefined
   problem: string | undefined
+  /** Why no folder could take the plan, where that is the problem. */
+  unstored?: string | undefined
   /** Why its catalogue is not used. */
   catalogueProblem?: string
   seconds: number

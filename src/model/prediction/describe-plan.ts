@@ -81,7 +81,7 @@ export function describePlan(
 
 function describeCompiled(
   manifest: Manifest,
-  { plan, problem, seconds: compileSeconds, source, catalogueProblem }: CompileOutcome,
+  { plan, problem, unstored, seconds: compileSeconds, source, catalogueProblem }: CompileOutcome,
 ): Omit<ServedPlan, 'workers' | 'maxBatchRows'> {
   if (plan === undefined) {
     const notes = problem === undefined ? [] : [`the graph runs as it was saved: ${problem}`]
@@ -95,7 +95,7 @@ function describeCompiled(
       compileSeconds,
       split: false,
       notes,
-      unstored: undefined,
+      unstored,
       verdict: undefined,
       tablesVerdict: undefined,
       passes: [],

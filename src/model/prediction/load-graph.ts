@@ -37,13 +37,13 @@ export async function loadGraph(
   const { manifest } = bundle
   const source = savedGraph(bundle, outputs)
   let seconds = 0
-  const leave = async (reason: string | undefined) => {
+  const leave = async (reason: string | undefined, unstored?: string) => {
     const graph = await pool.load(source)
     const { engine } = graph.signature
     const problem = engine === undefined ? reason : `${reason === undefined ? '' : `${reason}; `}${engine} computes it`
     return {
       graph,
-      compiled: { source, plan: undefined, problem, seconds, dispose: async () => undefined },
+      compiled: { source, plan: undefined, problem, unstored, seconds, dispose: async () => undefined },
     }
   }
   if (compiler === undefined) return leave(undefined)
@@ -71,7 +71,7 @@ export async function loadGraph(
   for (const warning of warnings) warn(warning)
   if (plan === undefined) {
     warn(`the graph runs as it was saved: ${problem}`)
-    return leave(problem)
+    return leave(problem, prepared.unstored)
   }
   for (const refusal of refusals(plan, manifest)) warn(refusal)
   const stopTouching = keepInCache(plan, clock)

@@ -226,10 +226,7 @@ function problemsOf({ answered }: Readings): Change[] {
       model,
     })),
     ...unstored.map(({ model, version, reason }) =>
-      warning(
-        'plan_unstored',
-        `The compiled plan of ${model}/${version} can’t be stored: ${reason}; each start compiles it again`,
-      ),
+      warning('plan_unstored', `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
     ),
   ])
   return [...new Map(all.map((change) => [change.text, change])).values()]

@@ -65,7 +65,7 @@ export function registerGraphMetrics(registry: Registry, models: MetricsSources[
   })
   new Gauge({
     name: 'multigate_plan_unstored',
-    help: "1 if a version's compiled plan could not be stored in the cache, as on a full disk: each start compiles it again",
+    help: "1 if a version's compiled plan could not be stored in the cache, as on a full disk: each start compiles it again, or the graph runs as it was saved",
     labelNames: model,
     registers,
     aggregator: 'max',

@@ -155,7 +155,27 @@ t.test('a cache that can not be written to only costs time', async (t) => {
   t.same(await readdir(root), ['file'])
 })
 
-t.test('so does a full disk', async (t) => {
+t.test('where temporary files can not be written either, the graph runs as it was saved', async (t) => {
+  const root = await temporaryFolder(t)
+  await writeFile(join(root, 'file'), '')
+  const { TMPDIR } = process.env
+  t.teardown(() => {
+    process.env.TMPDIR = TMPDIR
+  })
+  for (const [cache, temporary, reason] of [
+    [join(root, 'file'), join(root, 'file'), `a file is in the place of the folder ${join(root, 'file')}`],
+    ['/proc/cache', '/proc', 'ENOENT: no such file or directory'],
+    [undefined, '/proc', 'ENOENT: no such file or directory'],
+  ] as const) {
+    process.env.TMPDIR = temporary
+    const { plan, problem, unstored } = await prepare(await requestFor(exampleModel, folder, { cache }))
+    t.equal(plan, undefined)
+    t.match(problem, /^E[A-Z]+: /)
+    t.equal(unstored, `${reason}, so the graph runs as it was saved`)
+  }
+})
+
+t.test('a full disk only costs time, too', async (t) => {
   const disk = await temporaryFolder(t)
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24k', 'tmpfs', disk], { stdio: 'ignore' })

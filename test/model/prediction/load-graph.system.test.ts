@@ -93,6 +93,17 @@ t.test('a version that asks for nothing is compiled in float32', async (t) => {
   await free(loaded)
 })
 
+t.test('a disk that takes no plan counts as one that can not store it', async (t) => {
+  const bundle = await bundleWith(t)
+  const { TMPDIR } = process.env
+  process.env.TMPDIR = '/proc'
+  const loaded = await load(bundle, { cache: '/proc/plans' })
+  process.env.TMPDIR = TMPDIR
+  t.match(loaded.plan, { compiled: false, notes: [/^the graph runs as it was saved: ENOENT/] })
+  t.equal(loaded.plan.unstored, 'ENOENT: no such file or directory, so the graph runs as it was saved')
+  await free(loaded)
+})
+
 t.test('int8 without rows to check it with is float32, and that is said', async (t) => {
   const loaded = await load(await bundleWith(t, 0))
   const reason = 'the version has no quantization rows to evaluate int8 with'

@@ -56,9 +56,12 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
     ],
     'what failed before stays as it was',
   )
-  const unstored = [{ model: 'ads', version: '1', reason: 'the disk is full' }]
+  const unstored = [{ model: 'ads', version: '1', reason: 'the disk is full, so its graph runs as it was saved' }]
   t.same(eventsOf(answered({}), answered({ condition: { unstored } })), [
-    ['plan_unstored', 'The compiled plan of ads/1 can’t be stored: the disk is full; each start compiles it again'],
+    [
+      'plan_unstored',
+      'The compiled plan of ads/1 can’t be stored: the disk is full, so its graph runs as it was saved',
+    ],
   ])
   t.match(eventsOf(answered({}), answered({ condition: { missing: 2 } })), [['models_missing', /^2 models/]])
   const unreadable = 'it is not there'

@@ -86,7 +86,7 @@ function conditionsOf({
       text: `${unstored
         .slice(0, 3)
         .map(({ model, version, reason }) => `${model}/${version}: ${reason}`)
-        .join('; ')}. Each start compiles them again.`,
+        .join('; ')}.`,
     })
   if (Math.abs(clockAhead) > 30_000)
     found.push({

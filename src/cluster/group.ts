@@ -17,6 +17,7 @@ export interface GroupOptions {
   adminUrl: string | undefined
   log: {
     info(details: object, message: string): void
+    warn(details: object, message: string): void
     error(details: object, message: string): void
   }
   /** A process got a signal that is meant for all. */
@@ -63,12 +64,17 @@ export class Group {
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({
       name: 'multigate_processes',
-      help: 'Processes that serve: alive, and ready once',
+      help: 'Processes that serve: ready once, and answering',
       registers: [this.#own],
       collect() {
-        this.set(members().filter(({ ready }) => ready).length)
+        this.set(members().filter(({ ready, answers }) => ready && answers).length)
       },
     })
+    new Gauge({
+      name: 'multigate_processes_configured',
+      help: 'Processes that are to serve',
+      registers: [this.#own],
+    }).set(this.#places.length)
     this.#replaced = new Counter({
       name: 'multigate_processes_replaced_total',
       help: 'Processes that died and were replaced',
@@ -210,8 +216,9 @@ export class Group {
 
   async #scrape(): Promise<string> {
     const members = this.#members()
-    const own = (await this.#own.getMetricsAsJSON()) as Snapshot
     const answers = await Promise.all(members.map((member) => member.metrics()))
+    for (const [i, member] of members.entries()) this.#note(member, answers[i] !== undefined)
+    const own = (await this.#own.getMetricsAsJSON()) as Snapshot
     // Of those that have died meanwhile the counters are kept already.
     const alive = (member: ServerProcess) => this.#members().includes(member)
     const current = answers.filter((answer, i) => answer !== undefined && alive(members[i]!)) as Snapshot[]
@@ -219,6 +226,15 @@ export class Group {
       answers[i] === undefined && member.snapshot !== undefined && alive(member) ? [member.snapshot] : [],
     )
     return this.#totals.text([own, ...current], earlier)
+  }
+
+  /** One that loads its models may be busy, and the end of one is reported by itself. */
+  #note(member: ServerProcess, answers: boolean): void {
+    if (!member.ready || !member.connected || member.answers === answers) return
+    member.answers = answers
+    const { log } = this.#options
+    if (answers) log.info({ process: member.pid }, 'a process answers again')
+    else log.warn({ process: member.pid }, 'a process does not answer: it is stopped, or very busy')
   }
 
   #members(): ServerProcess[] {

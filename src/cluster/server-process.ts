@@ -50,6 +50,8 @@ export class ServerProcess implements ConnectionReceiver {
   serving = false
   ready = false
   leaving = false
+  /** It answered in time when its metrics were last asked for. */
+  answers = true
   /** What it has last answered. */
   snapshot: Snapshot | undefined
   /** Resolves with its exit code, or the signal that ended it, when all its messages have been handled. */

@@ -88,7 +88,17 @@ t.test('a process that hangs holds up neither metrics nor probes', async (t) => 
   const { text } = await send(port, '/metrics', { agent })
   t.match(text, /^multigate_requests_total\{.*outcome="ok"\} 2$/m, 'it counts with what it last said')
   t.match(text, /^multigate_workers 1$/m)
+  t.match(text, /^multigate_processes 1$/m, 'it does not count as one that serves')
+  t.match(text, /^multigate_processes_configured 2$/m)
   t.equal((await send(port, '/readyz', { agent })).status, 200)
+  process.kill(second!, 'SIGCONT')
+  await until(async () => /^multigate_processes 2$/m.test((await send(port, '/metrics', { agent })).text))
+  const told = server.lines().filter(({ process }) => process === second)
+  t.match(told, [
+    { level: 40, msg: /^a process does not answer/ },
+    { level: 30, msg: 'a process answers again' },
+  ])
+  process.kill(second!, 'SIGSTOP')
 
   // Half of these were given to the one that hangs: when it is gone the other answers them.
   const answers = Promise.all(

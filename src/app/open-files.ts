@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /** File descriptors that a process needs beside those of its connections. */
@@ -5,8 +6,21 @@ const own = 400
 
 /** How many files the process may have open; infinity where the system has no such limit. */
 export function openFilesLimit(): number {
-  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
-  return Number(userLimits?.open_files?.soft ?? Number.POSITIVE_INFINITY) || Number.POSITIVE_INFINITY
+  return Number(limitOfLinux() ?? limitOfReport() ?? Number.POSITIVE_INFINITY) || Number.POSITIVE_INFINITY
+}
+
+function limitOfLinux(): string | undefined {
+  try {
+    return /^Max open files +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+/** Takes longer, and asks name servers about open connections. */
+function limitOfReport(): number | string | undefined {
+  const { userLimits } = process.report.getReport() as { userLimits?: { open_files?: { soft: number | string } } }
+  return userLimits?.open_files?.soft
 }
 
 /** Why the limit of open files is too low for the connections that a process may have; undefined where it isn't. */

@@ -94,6 +94,7 @@ t.test(
     t.ok(Number(/Overall exposure level for multigate\.service: ([\d.]+)/.exec(text)?.[1]) < 2.5, text)
     writeFileSync(file, unit.replace('ProtectHome=yes', 'ProtectHomes=yes'))
     t.match(await output('systemd-analyze', ['verify', '--man=no', file]), { text: /Unknown key.*ProtectHomes/ })
+    t.notMatch(unit, /^ProcSubset=pid/m, 'it would hide /proc/cpuinfo')
 
     const settings = Object.fromEntries(
       readFileSync(join(root, 'deploy/systemd/multigate.env'), 'utf8')

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { SyncPass } from './synchroniser.ts'
 
 export interface SyncMetrics {
@@ -11,6 +11,7 @@ export interface SyncMetrics {
 /** The metrics of `multigate sync`. */
 export function createSyncMetrics(): SyncMetrics {
   const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const passes = new Counter({
     name: 'multigate_sync_passes_total',

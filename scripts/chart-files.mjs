@@ -12,12 +12,16 @@ const chart = 'deploy/helm/multigate'
 const check = process.argv.includes('--check')
 
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
+const { words } = await import(join(root, 'build/src/config/configuration.js'))
 const { settingName } = await import(join(root, 'build/src/config/settings.js'))
 const { version } = JSON.parse(read('package.json'))
 
 const wanted = new Map([
   ['Chart.yaml', read(`${chart}/Chart.yaml`).replaceAll(/^((?:appV|v)ersion:) .*$/gm, `$1 ${version}`)],
-  ['values.schema.json', `${JSON.stringify(valuesSchema(settingsSchema(Configuration, settingName)), undefined, 2)}\n`],
+  [
+    'values.schema.json',
+    `${JSON.stringify(valuesSchema(settingsSchema(Configuration, settingName, words)), undefined, 2)}\n`,
+  ],
 ])
 for (const [folder, extension] of [
   ['prometheus', '.yaml'],

@@ -57,8 +57,8 @@ const secretKey = (description) =>
   object({ name: name('Name of the Secret'), key: file('Key in the Secret') }, description)
 const spread = choice(['ScheduleAnyway', 'DoNotSchedule', 'none'])
 
-/** The parts of the configuration that a chart can state: types, bounds, choices, descriptions. */
-export function settingsSchema({ properties }, nameOf) {
+/** The parts of the configuration that a chart can state: types, bounds, choices, `words` for numbers, descriptions. */
+export function settingsSchema({ properties }, nameOf, words) {
   const schemaOf = ({ anyOf, type, minimum, exclusiveMinimum, maximum, minLength, description, default: value }) =>
     JSON.parse(
       JSON.stringify(
@@ -67,7 +67,14 @@ export function settingsSchema({ properties }, nameOf) {
           : { type: 'string', enum: anyOf.map((literal) => literal.const), description, default: value },
       ),
     )
-  const entries = Object.entries(properties).map(([key, schema]) => [nameOf(key), schemaOf(schema)])
+  const withWords = (schema, names) =>
+    names === undefined
+      ? schema
+      : { ...schema, type: [schema.type, 'string'], pattern: `^(${Object.keys(names).join('|')})$` }
+  const entries = Object.entries(properties).map(([key, schema]) => [
+    nameOf(key),
+    withWords(schemaOf(schema), words[key]),
+  ])
   return object(
     Object.fromEntries(entries),
     'Settings of the server, by the names of docs/configuration.md in camelCase',

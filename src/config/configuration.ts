@@ -99,7 +99,7 @@ function judge(
 }
 
 /** Words that stand for a number. */
-const words: Partial<Record<Key, Record<string, number>>> = { MULTIGATE_PROCESSES: { auto: 0 } }
+export const words: Partial<Record<Key, Record<string, number>>> = { MULTIGATE_PROCESSES: { auto: 0 } }
 
 /** The value that a text stands for; the text itself where it stands for none of the setting's type. */
 function readValue({ type }: SettingSchema, text: string): unknown {

@@ -125,9 +125,28 @@ t.test('every setting becomes its variable, numbers in full', { skip }, async (t
   const everySetting = Object.fromEntries(
     Object.entries<any>(schema).map(([name, { default: value }]) => [name, value]),
   )
-  // Without a port nothing can be sent, and without models there is nothing to mount.
-  const all = serverOf(await kinds(t, { settings: everySetting })).env.map(({ name }: { name: string }) => name)
+  // With the default of host nothing could be sent.
+  const settingsOfAll = { ...everySetting, host: '0.0.0.0' }
+  const all = serverOf(await kinds(t, { settings: settingsOfAll })).env.map(({ name }: { name: string }) => name)
   t.same(all.sort(), Object.keys(checkConfiguration({})).sort())
+})
+
+t.test('processes are a number or auto', { skip }, async (t) => {
+  for (const processes of [0, 2, 'auto']) {
+    const { env } = serverOf(await kinds(t, { settings: { processes } }))
+    t.match(
+      env.find(({ name }: { name: string }) => name === 'MULTIGATE_PROCESSES'),
+      { value: String(processes) },
+    )
+  }
+})
+
+t.test('a port for this host alone is fine where probes have another way', { skip }, async (t) => {
+  const settings = { host: '127.0.0.1' }
+  t.equal((await render(t, helm, { settings })).error, undefined, 'the administration port')
+  const { tls, keys } = valueSets.everything as { tls: object; keys: object }
+  const local = { ...settings, adminHost: '127.0.0.1' }
+  t.equal((await render(t, helm, { settings: local, tls, keys })).error, undefined, 'probes in the pod')
 })
 
 t.test('one autoscaler at a time, which owns the number of pods', { skip }, async (t) => {
@@ -232,6 +251,13 @@ const nonsense: [object, RegExp][] = [
   [{ settings: { prot: 3000 } }, /at '\/settings': additional properties 'prot' not allowed/],
   [{ settings: { port: 70000 } }, /at '\/settings\/port': maximum: got 70,000, want 65,535/],
   [{ settings: { port: 0 } }, /settings\.port must be above 0/],
+  [{ settings: { processes: 'many' } }, /at '\/settings\/processes': 'many' does not match/],
+  [{ settings: { processes: 257 } }, /at '\/settings\/processes': maximum: got 257, want 256/],
+  [
+    { settings: { host: '127.0.0.1', adminHost: 'localhost' } },
+    /settings\.host .* can never be ready: set it to 0\.0\.0\.0/,
+  ],
+  [{ settings: { host: null, adminPort: 0 } }, /settings\.host .* can never be ready/],
   [{ settings: { models: '' } }, /at '\/settings\/models': minLength/],
   [{ settings: { adminPort: 3000 } }, /settings\.adminPort must differ from settings\.port/],
   [{ settings: { deadlineMs: 0 } }, /at '\/settings\/deadlineMs': exclusiveMinimum/],

@@ -47,10 +47,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Not empty: only the pod itself reaches this host, or none, which is the server's default. */}}
+{{- define "multigate.isLoopback" -}}
+{{- $host := . | default "127.0.0.1" }}
+{{- if or (hasPrefix "127." $host) (has $host (list "localhost" "::1")) }}yes{{ end }}
+{{- end }}
+
 {{/* Not empty: the administration port is on, and others than the pod itself reach it. */}}
 {{- define "multigate.adminReachable" -}}
-{{- $host := .Values.settings.adminHost | default "127.0.0.1" }}
-{{- if and .Values.settings.adminPort (not (or (hasPrefix "127." $host) (has $host (list "localhost" "::1")))) }}yes{{ end }}
+{{- if and .Values.settings.adminPort (not (include "multigate.isLoopback" .Values.settings.adminHost)) }}yes{{ end }}
 {{- end }}
 
 {{/* The port of probes and metrics. */}}

@@ -37,6 +37,9 @@
 {{- if and .models.source (has (int .models.sync.port) (list (int .settings.port) (int .settings.adminPort))) }}
 {{- fail (printf "models.sync.port must differ from settings.port and settings.adminPort: %d is taken" (int .models.sync.port)) }}
 {{- end }}
+{{- if and (include "multigate.isLoopback" .settings.host) (not (include "multigate.adminReachable" $)) (not (include "multigate.mutualTls" $)) }}
+{{- fail "settings.host lets nobody else reach the pod, not even probes, so it can never be ready: set it to 0.0.0.0" }}
+{{- end }}
 {{- if and .settings.admin (not .settings.adminPort) (not .keys.secret) (not .settings.keys) }}
 {{- fail "settings.admin lets everyone who reaches the service unload models: set keys.secret, or settings.adminPort" }}
 {{- end }}

@@ -40,7 +40,7 @@ answers.json has rows of named features, or tensors as the model takes them:
   {"rows": [{"country": 3, "price": 1.5}], "probabilities": [[0.021, 0.34]]}
   {"sparse": [[3, 71]], "dense": [[1.5]], "probabilities": [[0.021, 0.34]]}
 
-Exit codes: 0 all answers agree, 1 at least one differs.`,
+Exit codes: 0 all answers agree, 1 at least one differs, or with --url a model can't answer or none has golden rows.`,
     )
     .action(async (target: string | undefined, options: VerifyOptions, command: Command) => {
       const { golden, models, url } = options
@@ -67,7 +67,11 @@ async function checkVersion(target: string, golden: string, models: string): Pro
 }
 
 async function checkService({ models, ...address }: VerifyOptions & { url: string }): Promise<void> {
-  const { verifyService, formatServed } = await import('./verify-service.ts')
-  const served = await showWork(process.stderr, `asking ${address.url}`, () => verifyService(address, models))
-  process.stdout.write(`${formatServed(served)}\n`)
+  const { connectService } = await import('../client/service-client.ts')
+  const { failureOf, formatServed, verifyService } = await import('./verify-service.ts')
+  const ask = await connectService(address)
+  const served = await showWork(process.stderr, `asking ${address.url}`, () => verifyService(ask, models))
+  if (served.length > 0) process.stdout.write(`${formatServed(served)}\n`)
+  const failure = failureOf(served)
+  if (failure !== undefined) throw new ModelError('MODEL_FAILED', `${address.url}: ${failure}`)
 }

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type AskService, connectService, type ServiceAddress } from '../client/service-client.ts'
-import { ModelError } from '../model/base/errors.ts'
+import type { AskService } from '../client/service-client.ts'
+import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { manifestFile } from '../model/bundle/manifest.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import type { ModelList, VersionStatus } from '../schemas/models.ts'
@@ -11,45 +11,55 @@ import { readText } from './read-options.ts'
 
 /** A version that a service answers with. */
 export interface ServedVersion {
-  /** `<name>/<version>` */
+  /** `<name>/<version>`; the name alone where no version answers. */
   version: string
   /** Golden rows that were answered rightly. */
   rows: number
   /** Why none were sent. */
   skipped?: string
+  /** Why it fails. */
+  problem?: string
 }
 
 /**
- * Sends the golden rows of every model that a running service answers for, and compares the uncalibrated answers with the
- * manifests below `models`.
+ * Sends a running service the golden rows of each of its models, and compares the uncalibrated answers with the manifests
+ * below `models`. A model that fails does not hide the others.
  *
- * Rejects with MODEL_FAILED at the first answer that differs, and where no model has golden rows.
+ * Rejects with MODEL_FAILED if the service does not list its models.
  */
-export async function verifyService(address: ServiceAddress, models: string): Promise<ServedVersion[]> {
-  const ask = await connectService(address)
+export async function verifyService(ask: AskService, models: string): Promise<ServedVersion[]> {
   const list = (await ask('GET', '/models')) as ModelList
   const checked: ServedVersion[] = []
   for (const { name, default_version: version, versions } of list.models) {
-    if (version === undefined) throw new ModelError('MODEL_FAILED', `${name}: no version answers`)
+    if (version === undefined) {
+      checked.push({ version: name, rows: 0, problem: 'no version answers' })
+      continue
+    }
     const rounded = roundedBy(versions.find((status) => status.version === version))
-    checked.push({ version: `${name}/${version}`, ...(await verifyVersion({ ask, models, name, version, rounded })) })
+    const found = await verifyVersion({ ask, models, name, version, rounded }).catch((error) => ({
+      rows: 0,
+      problem: reasonOf(error),
+    }))
+    checked.push({ version: `${name}/${version}`, ...found })
   }
-  if (checked.every(({ rows }) => rows === 0))
-    throw new ModelError(
-      'MODEL_FAILED',
-      `no model of ${address.url} has golden rows${checked.map(({ version, skipped }) => `; ${version}: ${skipped}`).join('')}`,
-    )
   return checked
 }
 
+/** One line per version. */
 export function formatServed(served: ServedVersion[]): string {
-  return served
-    .map(({ version, rows, skipped }) =>
-      skipped === undefined
-        ? `${version}: ${rows} golden rows answered correctly`
-        : `${version}: not checked, ${skipped}`,
-    )
-    .join('\n')
+  return served.map((one) => `${one.version}: ${outcomeOf(one)}`).join('\n')
+}
+
+function outcomeOf({ rows, skipped, problem }: ServedVersion): string {
+  if (problem !== undefined) return `failed, ${problem}`
+  return skipped === undefined ? `${rows} golden rows answered correctly` : `not checked, ${skipped}`
+}
+
+/** Why the service as a whole fails; undefined if it does not. */
+export function failureOf(served: ServedVersion[]): string | undefined {
+  const failed = served.filter(({ problem }) => problem !== undefined).map(({ version }) => version)
+  if (failed.length > 0) return `${failed.length} of ${served.length} models failed: ${failed.join(', ')}`
+  return served.every(({ rows }) => rows === 0) ? 'no model has golden rows' : undefined
 }
 
 /** What takes digits from a version's answers. */

@@ -14,6 +14,11 @@ type TaskComparison = Comparison['tasks'][number]
 const deciding = ['auc', 'normalised_entropy'] as const
 /** Probability that any verdict of a comparison is wrong if there is no difference. */
 const level = 0.05
+/**
+ * Differences up to this may be of rounding: two fits of a calibration, or sums of floats, agree to about 1e-7. The last digit
+ * that is shown of a metric is ten times as large.
+ */
+const rounding = 1e-6
 
 /**
  * Compares two versions on the same rows. Every interval is that of the paired difference, over groups where there are some. The
@@ -141,9 +146,9 @@ function estimate(a: number | null, b: number | null, drawn: Float64Array): Diff
   return { value: b - a, ...(centralInterval(drawn) ?? { low: null, high: null }) }
 }
 
-/** `sign`: 1 if more is better. Differences of rounding alone show nothing. */
+/** `sign`: 1 if more is better. Differences that may be of rounding show nothing. */
 function verdictOf(value: number | null, deviation: number, z: number, sign: 1 | -1): Verdict {
-  if (value === null || !Number.isFinite(deviation) || Math.abs(value) <= Math.max(z * deviation, 1e-9))
+  if (value === null || !Number.isFinite(deviation) || Math.abs(value) <= Math.max(z * deviation, rounding))
     return 'no difference shown'
   return sign * value > 0 ? 'better' : 'worse'
 }

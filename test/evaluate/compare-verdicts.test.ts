@@ -25,6 +25,16 @@ t.test('a version is not told from itself', async (t) => {
   t.same(reasons, ['no interval of AUC or normalised entropy excludes "no difference"'])
 })
 
+t.test('versions that differ by the rounding of a fit are not told apart', async (t) => {
+  const { a } = drawPair(alike, 2000, 1)
+  const scaled = (by: number) => ({ ...a, predictions: a.predictions.map((prediction) => prediction * by) })
+  const pair = { a: scaled(1.5), b: scaled(1.5 * (1 - 3e-8)) }
+  const { tasks } = compare({ a: 'a', b: 'b' }, [pair], createResampling(bucketsOf(a), 100, 1))
+  const { calibration_ratio, ...others } = tasks[0]!.metrics
+  t.not(calibration_ratio.difference.value, 0)
+  for (const { verdict } of [calibration_ratio, ...Object.values(others)]) t.equal(verdict, 'no difference shown')
+})
+
 t.test('turned round, better is worse, by the same numbers', async (t) => {
   const { a, b } = drawPair({ ...alike, a: 1.5 }, 8000, 1)
   const resampling = createResampling(bucketsOf(a), 200, 1)

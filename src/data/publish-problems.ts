@@ -1,4 +1,6 @@
 import type { Violation } from '../model/base/errors.ts'
+import { suggestNames } from '../model/base/known-names.ts'
+import { isObject } from '../schemas/json.ts'
 import type { Publish } from '../schemas/rows-spec.ts'
 
 /** Bounds of publishing that no metric can meet. `path`: of the conditions. */
@@ -10,4 +12,15 @@ export function publishProblems(publish: Publish | undefined, path: string): Vio
         : [],
     ),
   )
+}
+
+/** Tasks of conditions, which may be malformed, that are none of `labelled`: no metric of them is known. `path`: of the conditions. */
+export function unlabelledTasks(publish: unknown, path: string, labelled: readonly string[]): Violation[] {
+  const metrics = isObject(publish) && isObject(publish.metrics) ? Object.keys(publish.metrics) : []
+  return metrics
+    .filter((task) => !labelled.includes(task))
+    .map((task) => ({
+      path: `${path}/metrics/${task}`,
+      message: `the rows have no labels of ${task}${suggestNames(task, labelled, 'they have those of')}`,
+    }))
 }

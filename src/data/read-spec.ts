@@ -14,7 +14,7 @@ import { TrainSpec } from '../schemas/train-spec.ts'
 import { openSource } from './dataset.ts'
 import { defaultSelection, splitSelection, taskMetrics } from './epoch-metrics.ts'
 import { hasParts, partProblems } from './parts.ts'
-import { publishProblems } from './publish-problems.ts'
+import { publishProblems, unlabelledTasks } from './publish-problems.ts'
 import type { FieldReading } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import type { Source } from './source.ts'
@@ -141,6 +141,7 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
   const problems = contradictionsOfRows({ tasks, fields, ...spec })
   if (!hasParts(spec)) problems.push({ path: '/split', message: 'is required' })
   const names = tasks.map((task) => task.name)
+  problems.push(...unlabelledTasks(spec.publish, '/publish', [...names, ...derived.map(({ name }) => name)]))
   derived.forEach(({ name, product }, index) => {
     if ([...names, ...derived.slice(0, index).map((task) => task.name)].includes(name))
       problems.push({ path: `/derived/${index}/name`, message: `${JSON.stringify(name)} is already used` })

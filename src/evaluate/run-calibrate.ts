@@ -27,7 +27,7 @@ import type { Predictor } from './predictor.ts'
 import { createProgress } from './progress.ts'
 import { checkPublish } from './publish.ts'
 import { qualityOf } from './quality.ts'
-import { notGoodEnough, openOnDisk, partOf, printReport, type RowsOptions } from './run-evaluate.ts'
+import { notGoodEnough, openOnDisk, partOf, printReport, type RowsOptions, tasksOf } from './run-evaluate.ts'
 import { type ScoredPart, selectRows } from './score-rows.ts'
 import { readRowsFor, scoreWithProgress } from './session.ts'
 import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
@@ -48,11 +48,12 @@ export interface RunCalibrateOptions extends RowsOptions {
 export async function runCalibrate(options: RunCalibrateOptions): Promise<number> {
   const { models, err, signal, now } = options
   const loaded = await readRowsSpec(options.data, options.specs)
-  const conditions = (await readConditions(options.gate, loaded)) ?? loaded.spec.publish
   if (options.report !== undefined) await checkReportFolder(options.report)
   const progress = createProgress(err)
   progress.stage(`opening ${options.target}`)
   const bundle = await findVersion(options.target, models)
+  const gate = options.gate ?? loaded.spec.publish !== undefined
+  const conditions = await readConditions(gate, loaded, tasksOf(bundle))
   const predictor = await openOnDisk(bundle, options)
   try {
     const shared = await readRowsFor(loaded, [predictor], { signal, progress })

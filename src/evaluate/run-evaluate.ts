@@ -19,7 +19,7 @@ import {
 } from './judge-precision.ts'
 import { findVersion, openLocalPredictor } from './local-predictor.ts'
 import { writePredictions } from './predictions-file.ts'
-import type { Predictor, PredictorField } from './predictor.ts'
+import type { Predictor, PredictorField, PredictorTask } from './predictor.ts'
 import { previousVersion } from './previous-version.ts'
 import { createProgress, type Progress } from './progress.ts'
 import { checkPublish } from './publish.ts'
@@ -79,14 +79,15 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
   const { models, service, out, err, signal } = options
   const loaded = await readRowsSpec(options.data, options.specs)
   const target = options.target ?? targetOf(loaded, options.modelVersion)
-  const conditions = await readConditions(options.gate, loaded)
   if (options.report !== undefined) await checkReportFolder(options.report)
   const { progress = createProgress(err) } = options
   const opened: Predictor[] = []
   try {
     progress.stage(`opening ${target}`)
     const bundle = service ? undefined : await findVersion(target, models)
-    const predictor = bundle ? await openOnDisk(bundle, options) : await openServed(service!, target)
+    const served = service && (await openServed(service, target))
+    const conditions = await readConditions(options.gate, loaded, served?.tasks ?? tasksOf(bundle!))
+    const predictor = served ?? (await openOnDisk(bundle!, options))
     opened.push(predictor)
     const before = conditions?.not_worse ? await openPrevious(predictor, bundle, options) : undefined
     if (before) opened.push(before.predictor)
@@ -214,6 +215,11 @@ async function judgedPrecisions(
   const { loaded, shared, part, cache, now } = context
   const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
   return judgePrecisions(wanted, { bundle, loaded, dataset, rows: rowsOfPart(dataset, part), cache, now: now() })
+}
+
+/** Tasks, then derived tasks, of a version that is not open. */
+export function tasksOf({ manifest }: Bundle): PredictorTask[] {
+  return [...manifest.tasks, ...manifest.derived]
 }
 
 /** The fields of a version that is not open. */

@@ -75,13 +75,11 @@ export function taskRows(
   { groups, buckets }: RowGroups,
 ): TaskRows[] {
   checkTasks(file, spec, tasks)
-  const labelled = new Map(spec.tasks.map((task, index) => [task.name, index]))
   const found: TaskRows[] = []
-  for (const { name, product } of tasks) {
-    const own = labelled.get(name)
-    const factors = own === undefined ? product?.map((factor) => labelled.get(factor)) : [own]
-    if (factors === undefined || factors.includes(undefined)) continue
-    const indexes = factors as number[]
+  for (const task of tasks) {
+    const { name } = task
+    const indexes = labelsOf(spec, task)
+    if (indexes === undefined) continue
     const labelOf = productLabel(indexes.map((task) => dataset.labels[task]!))
     const oracles = indexes.map((task) => dataset.oracles[task])
     const oracle = oracles.every((values) => values !== undefined) ? multiply(oracles, dataset.rows) : undefined
@@ -103,6 +101,19 @@ export function taskRows(
     )
   }
   return found
+}
+
+/** Names of the tasks and derived tasks that the spec has labels for. */
+export function labelledTasks(spec: Pick<RowsSpec, 'tasks'>, tasks: readonly PredictorTask[]): string[] {
+  return tasks.filter((task) => labelsOf(spec, task) !== undefined).map(({ name }) => name)
+}
+
+/** Indexes of a task's labels in the spec: its own, else those of its factors. Undefined if some are missing. */
+function labelsOf(spec: Pick<RowsSpec, 'tasks'>, { name, product }: PredictorTask): number[] | undefined {
+  const indexOf = (wanted: string) => spec.tasks.findIndex((task) => task.name === wanted)
+  const own = indexOf(name)
+  const indexes = own < 0 ? product?.map(indexOf) : [own]
+  return indexes?.includes(-1) ? undefined : indexes
 }
 
 /** The label of a product of tasks, per row: 0 if one label is 0, 1 if all are 1, −1 if it is unknown. */

@@ -27,6 +27,16 @@ t.test('fills in defaults', async (t) => {
   t.match(spec.data, { separator: ',', trim: false, missing: [''] })
 })
 
+t.test('conditions of publishing are about tasks of the spec', async (t) => {
+  const { tasks } = tinySpec()
+  const name = tasks[0]!.name
+  const publish = { metrics: { [name]: { auc: { min: 0.5 } }, [`${name}x`]: { auc: { min: 0.5 } } } }
+  const folder = t.testdir({ 'spec.yaml': JSON.stringify({ ...tinySpec(), publish }) })
+  const problems = (await problemsOf(folder)).filter((problem) => problem.startsWith('/publish'))
+  t.equal(problems.length, 1)
+  t.match(problems[0], `/publish/metrics/${name}x the rows have no labels of ${name}x; did you mean "${name}"?`)
+})
+
 t.test('lists all problems at once, each with its path', async (t) => {
   const spec = {
     ...tinySpec(),

@@ -343,6 +343,15 @@ t.test('unknown keys are named by JSON pointers, however many there are', async 
   t.match(many.body.detail, /^\/key0 is not known here/)
 })
 
+t.test('an option outside of options is told its place', async (t) => {
+  const { status, body } = await predict({ context, candidates: [ad], deadline_ms: 50, toString: 1 })
+  t.equal(status, 400)
+  t.match(body.errors, [
+    { path: '/deadline_ms', message: 'is not known here; did you mean /options/deadline_ms?' },
+    { path: '/toString', message: /^is not known here; there is model, / },
+  ])
+})
+
 t.test('a long name is not repeated with every problem', async (t) => {
   const columns = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`c${i}`, [1, 2]]))
   const { status, body } = await predict({ candidates: { ['n'.repeat(100_000)]: [1], ...columns } })

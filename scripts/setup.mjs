@@ -14,8 +14,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
-step('node_modules/.multigate-setup', lockHash, 'Installing dependencies (once; about a minute)', () => {
-  npm('ci', '--loglevel=error', '--no-progress')
+const installed = 'node_modules/.multigate-setup'
+// npm ci removes the stamp.
+const isByHand = !existsSync(installed) && isInstalled()
+step(installed, lockHash, isByHand ? undefined : 'Installing dependencies (once; about a minute)', () => {
+  if (!isByHand) npm('ci', '--loglevel=error', '--no-progress')
   // It may be from an older release.
   rmSync('build/onnxruntime-node', { recursive: true, force: true })
 })
@@ -37,10 +40,10 @@ if (!process.argv.includes('--no-build')) {
   })
 }
 
-/** Runs `work` unless `stamp` contains `value`; writes the stamp only after success. */
+/** Runs `work` unless `stamp` contains `value`; writes the stamp only after success. Without a title it is silent. */
 function step(stamp, value, title, work) {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
-  console.error(`${title} …`)
+  if (title !== undefined) console.error(`${title} …`)
   try {
     work()
   } catch (error) {
@@ -49,6 +52,23 @@ function step(stamp, value, title, work) {
   }
   mkdirSync(join(stamp, '..'), { recursive: true })
   writeFileSync(stamp, value)
+}
+
+/** Whether npm has installed the locked packages and no others; optional ones may be missing, as those of other platforms. */
+function isInstalled() {
+  const packagesOf = (file) => JSON.parse(readFileSync(file, 'utf8')).packages
+  try {
+    const { '': _, ...locked } = packagesOf('package-lock.json')
+    const found = packagesOf('node_modules/.package-lock.json')
+    const isLocked = ([path, { version, integrity }]) =>
+      version === locked[path]?.version && integrity === locked[path]?.integrity
+    return (
+      Object.entries(found).every(isLocked) &&
+      Object.entries(locked).every(([path, { optional }]) => optional || path in found)
+    )
+  } catch {
+    return false
+  }
 }
 
 /** Runs the npm that started this process, or the one on PATH. */

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -71,6 +72,35 @@ test('setup installs again when the lock file changed', async (t) => {
   const { folder, setup } = project(t)
   setup()
   writeFileSync(join(folder, 'package-lock.json'), '{"lockfileVersion":3}')
+  t.same(setup('--no-build').calls, ['npm ci'])
+})
+
+test('setup does not repeat an install by hand', async (t) => {
+  const { folder, setup } = project(t)
+  const [a, b] = [
+    { version: '1.0.0', integrity: 'sha512-a' },
+    { version: '2.0.0', integrity: 'sha512-b' },
+  ]
+  const lock = (file: string, packages: object) => writeFileSync(join(folder, file), JSON.stringify({ packages }))
+  lock('package-lock.json', {
+    '': { name: 'x' },
+    'node_modules/a': a,
+    'node_modules/b': b,
+    'node_modules/elsewhere': { ...a, optional: true },
+  })
+  mkdirSync(join(folder, 'node_modules'))
+  for (const packages of [
+    { 'node_modules/a': a },
+    { 'node_modules/a': a, 'node_modules/b': { ...b, version: '1.9.0' } },
+    { 'node_modules/a': a, 'node_modules/b': b, 'node_modules/c': b },
+  ]) {
+    lock('node_modules/.package-lock.json', packages)
+    t.same(setup('--no-build').calls, ['npm ci'])
+    rmSync(join(folder, 'node_modules/.multigate-setup'))
+  }
+  lock('node_modules/.package-lock.json', { 'node_modules/a': a, 'node_modules/b': b })
+  t.same(setup('--no-build'), { status: 0, calls: [], output: '' })
+  lock('package-lock.json', { 'node_modules/a': b })
   t.same(setup('--no-build').calls, ['npm ci'])
 })
 

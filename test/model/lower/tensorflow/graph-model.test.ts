@@ -37,6 +37,17 @@ async function answer(engine: Engine, source: GraphSource, rows = [1, 2, 3, 4]):
   }
 }
 
+t.test("computes erfc, of which Keras' gelu is made", async (t) => {
+  const graph: HandWritten = {
+    nodes: [placeholder('x'), node('Erfc', 'Identity', ['x'])],
+    inputs: { features: ['x', F, [-1, 2]] },
+    outputs: { answer: 'Identity' },
+  }
+  const answers = await answer(onnx, await saveGraphModel(await freshFolder(t), graph), [0, 0.5, -0.5, 2])
+  for (const [i, expected] of [1, 0.479500122, 1.520499878, 0.004677735].entries())
+    t.ok(Math.abs(answers[i]! - expected) < 1e-6, `${answers[i]} is ${expected}`)
+})
+
 /** The linear model, its model.json changed. */
 async function changed(t: Test, change: (json: any) => void): Promise<GraphSource> {
   const source = await saveGraphModel(await freshFolder(t), linear)

@@ -125,6 +125,12 @@ const expm1: Operator = (application) => {
   return apply(application, 'Sub', application.emit('Exp', [x], x), application.scalar(x.type, 1))
 }
 
+/** 1 − erf(x) */
+const erfc: Operator = (application) => {
+  const x = input(application, 0)
+  return apply(application, 'Sub', application.scalar(x.type, 1), application.emit('Erf', [x], x))
+}
+
 function between(application: Application, x: Value, low: Value, high: Value): Value {
   return apply(application, 'Max', apply(application, 'Min', x, high), low)
 }
@@ -234,6 +240,7 @@ export const elementwise: Record<string, Operator> = {
   Reciprocal: reciprocal,
   IsInf: test('IsInf'),
   IsNan: test('IsNaN'),
+  Erfc: erfc,
   Expm1: expm1,
   LeakyRelu: leakyRelu,
   Log1p: log1p,

@@ -5,6 +5,7 @@ import { checkGraphBounds } from './bounds.ts'
 import { type ConstantData, constantOf, floatsOf, integersOf } from './constants.ts'
 import { NodeIndex } from './node-index.ts'
 import {
+  type GraphProto,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
@@ -71,7 +72,7 @@ export class Graph {
 
   /**
    * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for functions, sparse constants, and nodes with subgraphs (If, Loop,
-   * Scan), which read tensors that are not inputs of the node.
+   * Scan), which read tensors that are not inputs of the node; INVALID_BUNDLE where a tensor is defined twice.
    */
   static from(model: ModelProto, folder: string): Graph {
     const { graph } = model
@@ -82,6 +83,7 @@ export class Graph {
       node.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0),
     )
     if (nested) throw new ModelError('UNSUPPORTED_GRAPH', `${nested.opType} ${nested.name} contains a subgraph`)
+    checkDefinitions(graph)
     const constants = new Set(graph.initializer.map(({ name }) => name))
     return new Graph({
       // Before IR version 4 constants were listed as inputs too.
@@ -264,5 +266,21 @@ export class Graph {
   #indexed(): NodeIndex {
     this.#index ??= new NodeIndex(this.nodes)
     return this.#index
+  }
+}
+
+/** Every output of a node needs a name of its own, but optional outputs that are left out. */
+function checkDefinitions({ input, initializer, node }: GraphProto): void {
+  const definitions = new Map<string, string>()
+  for (const { name } of input) definitions.set(name, 'an input of the graph')
+  for (const { name } of initializer) definitions.set(name, 'a constant')
+  for (const { opType, name, output } of node) {
+    const definition = `the output of ${opType} ${name}`.trimEnd()
+    for (const tensor of output) {
+      const other = definitions.get(tensor)
+      if (other !== undefined)
+        throw new ModelError('INVALID_BUNDLE', `${tensor} is defined twice: it is ${other} and ${definition}`)
+      if (tensor !== '') definitions.set(tensor, definition)
+    }
   }
 }

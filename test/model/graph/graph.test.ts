@@ -292,6 +292,31 @@ t.test('reads a model', async (t) => {
       'UNSUPPORTED_GRAPH',
       /^If choice contains a subgraph$/,
     ],
+    'with two nodes of one output': [
+      model({
+        node: [
+          { opType: 'Relu', name: 'first', output: ['y', ''] },
+          { opType: 'Tanh', output: ['', 'y'] },
+        ],
+      }),
+      'INVALID_BUNDLE',
+      /^y is defined twice: it is the output of Relu first and the output of Tanh$/,
+    ],
+    'with one output name twice': [
+      model({ node: [{ opType: 'Split', name: 's', output: ['y', 'y'] }] }),
+      'INVALID_BUNDLE',
+      /^y is defined twice: it is the output of Split s and the output of Split s$/,
+    ],
+    'with a node of the name of an input': [
+      model({ input: [{ name: 'x' }], node: [{ opType: 'Relu', name: 'r', output: ['x'] }] }),
+      'INVALID_BUNDLE',
+      /^x is defined twice: it is an input of the graph and the output of Relu r$/,
+    ],
+    'with a node of the name of a constant': [
+      model({ initializer: [tensor], node: [{ opType: 'Relu', name: 'r', output: ['c'] }] }),
+      'INVALID_BUNDLE',
+      /^c is defined twice: it is a constant and the output of Relu r$/,
+    ],
     'with graphs in a node': [
       model({ node: [{ opType: 'Any', attribute: [{ name: 'branches', graphs: [nested] }] }] }),
       'UNSUPPORTED_GRAPH',

@@ -1,5 +1,5 @@
 import { readdir, readFile, realpath } from 'node:fs/promises'
-import { join, posix, relative, sep } from 'node:path'
+import { join, posix } from 'node:path'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
@@ -7,6 +7,7 @@ import type { SavedSignature } from '../contracts/saved-signature.ts'
 import { externalFiles } from '../graph/external-data.ts'
 import { sha256 } from './checksum.ts'
 import { hashInThread } from './hash-in-thread.ts'
+import { realPathInside } from './links.ts'
 import { manifestFile, readManifest } from './manifest.ts'
 
 /** A model version on disk, its manifest and checksums verified. */
@@ -43,10 +44,7 @@ async function verifyFiles(folder: string, manifest: Manifest, version: string):
   let bytes = 0
   for (const file of Object.keys(manifest.files))
     await reading(`${version}/${file}`, async () => {
-      const path = await realpath(join(folder, file))
-      // Names may begin with two dots: Kubernetes mounts files as links into a folder `..data`.
-      if (`${relative(inside, path)}${sep}`.startsWith(`..${sep}`))
-        invalid(`${version}/${file} leads out of its folder`)
+      const path = await realPathInside(inside, join(folder, file), `${version}/${file}`)
       bytes += await sizeOfOrdinary(path)
       paths.set(file, path)
     })

@@ -4,6 +4,7 @@ import { Check } from '#typebox/schema'
 import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
 import { checksums } from '../bundle/checksum.ts'
+import { checkLinks } from '../bundle/links.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
 import { formatOfModelJson } from './model-json.ts'
 import { surveyInThread } from './survey-in-thread.ts'
@@ -39,7 +40,8 @@ export async function findGraph(folder: string, where: string): Promise<Manifest
 
 /**
  * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums, so that its compiled
- * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers.
+ * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers, with INVALID_BUNDLE
+ * for links that lead out of the folder.
  */
 export async function describeManifestless(
   folder: string,
@@ -47,6 +49,7 @@ export async function describeManifestless(
   { name, version }: { name: string; version: string },
 ): Promise<{ manifest: Manifest; signature: SavedSignature }> {
   const where = `${name}/${version}/${graph.file}`
+  await checkLinks(folder, `${name}/${version}`)
   const signature = await surveyInThread({ folder, ...graph, outputs: [] }).catch((error) => {
     if (!(error instanceof ModelError)) throw error
     throw new ModelError(error.code, `${name}/${version}/${error.message}`, { cause: error })

@@ -4,12 +4,13 @@ import type { Logger } from 'pino'
 import { systemClock } from '../model/base/clock.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import { adminApp, app, serverOptions } from '../server/app.ts'
+import { adminApp, app, serverOptions, strictByHooks } from '../server/app.ts'
 import { holdContinue } from '../server/body/expect-continue.ts'
 import { addFastPath } from '../server/fast-path/fast-path.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
+import { refuseConnect } from '../server/plugins/refuse-connect.ts'
 import type { Access } from '../server/request/access.ts'
 import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
@@ -185,11 +186,14 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
     loggerInstance: log as FastifyBaseLogger,
   }
   // Fastify has a type of its own for instances on HTTPS.
-  const fastify = Fastify((tls === undefined ? options : { ...options, https: tls.options }) as FastifyServerOptions)
+  const fastify = Fastify(
+    (tls === undefined ? options : { ...options, https: { ...tls.options, ...strictByHooks } }) as FastifyServerOptions,
+  )
   const { server } = fastify
   tls?.follow(server)
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
   holdContinue(server)
+  server.on('connect', refuseConnect)
   surviveAcceptErrors(server, log, systemClock.now)
   server.on('drop', () => metrics.connectionRefused())
   return fastify

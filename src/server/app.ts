@@ -1,5 +1,6 @@
+import type { Server } from 'node:http'
 import compress from '@fastify/compress'
-import { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
+import { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import { createDecoders } from './body/decoders.ts'
 import { answerUnreadable } from './errors/client-error.ts'
 import { problems, sendProblem } from './errors/error-handler.ts'
@@ -145,13 +146,17 @@ async function boundAnswers(fastify: FastifyInstance, { answers, metrics }: Serv
   await fastify.register(unreadAnswers, { answers, onGivenUp: () => metrics.shed('unread') })
 }
 
+/** Options of the HTTP or HTTPS server: hooks refuse a request without `Host`, since Node's own answer is not problem details. */
+export const strictByHooks = { requireHostHeader: false }
+
 /** Options of the Fastify instance that `app` belongs into. */
 export function serverOptions(options: {
   maxBodyBytes: number
   timeline?: RequestTimeline | undefined
-}): FastifyServerOptions {
+}): FastifyHttpOptions<Server> {
   return {
     bodyLimit: options.maxBodyBytes,
+    http: strictByHooks,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // However slow the machine is, the start is not given up.
     pluginTimeout: 0,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { ProblemDetails } from '../../schemas/problem.ts'
 import { problemDetails } from './problem-details.ts'
 
 /** Connections on which nothing more can be read. */
@@ -13,32 +14,39 @@ const unreadable = new WeakSet<Socket>()
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || unreadable.has(socket)) return
   unreadable.add(socket)
+  inTurn(socket, (answer) => {
+    if (!answer?.headersSent) socket.write(refusalOf(error.code))
+    socket.destroy(error)
+  })
+}
+
+/** Waits until complete requests are answered; `refuse` is given the answer to one that is not, if there is one. */
+export function inTurn(socket: Socket, refuse: (answer: ServerResponse | null | undefined) => void): void {
   const settle = () => {
     // An answer before has ended the connection.
     if (!socket.writable) return
     // Node's own name for the answer whose turn it is: there is no other.
     const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
     if (answer?.req.complete) answer.once('finish', settle)
-    else {
-      if (!answer?.headersSent) socket.write(refusal(error.code))
-      socket.destroy(error)
-    }
+    else refuse(answer)
   }
   settle()
 }
 
-/** As it goes over the wire. */
-function refusal(code: string | undefined): string {
+function refusalOf(code: string | undefined): string {
   const detail = details[code ?? ''] ?? 'The request is not HTTP/1.1 as it should be'
-  const requestId = randomUUID()
-  const body = JSON.stringify(
-    problemDetails('INVALID_REQUEST', detail, requestId, { errors: [{ path: '', message: detail }] }),
-  )
+  return written(problemDetails('INVALID_REQUEST', detail, randomUUID(), { errors: [{ path: '', message: detail }] }))
+}
+
+/** A refusal as it goes over the wire. */
+export function written(problem: ProblemDetails, more: string[] = []): string {
+  const body = JSON.stringify(problem)
   return [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'content-type: application/problem+json',
-    `x-request-id: ${requestId}`,
+    `x-request-id: ${problem.request_id}`,
+    ...more,
     'connection: close',
     '',
     body,

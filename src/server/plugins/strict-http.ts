@@ -17,7 +17,7 @@ export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
 })
 
 /** Why a request is refused, if it is. */
-export function fault({ rawHeaders, headers }: IncomingMessage): string | undefined {
+export function fault({ rawHeaders, headers, httpVersion }: IncomingMessage): string | undefined {
   const { 'transfer-encoding': transferEncoding, expect } = headers
   if (transferEncoding !== undefined && transferEncoding.trim().toLowerCase() !== 'chunked')
     return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'
@@ -30,6 +30,7 @@ export function fault({ rawHeaders, headers }: IncomingMessage): string | undefi
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
     else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++
   }
+  if (hosts === 0 && httpVersion === '1.1') return 'The request has no Host header, which HTTP/1.1 requires'
   if (hosts > 1) return 'The request has more than one Host header'
   return authorizations > 1 ? 'The request has more than one Authorization header' : undefined
 }

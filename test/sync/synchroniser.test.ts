@@ -184,10 +184,12 @@ t.test('names are only names', async (t) => {
   t.same(Object.keys(index.models), ['__proto__'])
   const from = await temporaryFolder(t)
   const to = await temporaryFolder(t)
-  write(from, { '__proto__/1/constructor': 'x' })
+  write(from, { 'constructor/1/constructor': 'x' })
   t.same(await writeIndex(from), { models: 1, versions: 1, bytes: 1 })
   t.same((await (await open(to, from)).run(signal)).problems, [])
-  t.same(contents(to), { '__proto__/1/constructor': 'x' })
+  t.same(contents(to), { 'constructor/1/constructor': 'x' })
+  write(from, { '__proto__/1/constructor': 'x' })
+  await t.rejects(writeIndex(from), { message: /^"__proto__" can't be the name of a model: / })
 })
 
 t.test('a version that changes at the source is refused; a damaged copy is replaced', async (t) => {

@@ -1,5 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Check } from '#typebox/schema'
+import { ModelName } from '../../schemas/manifest.ts'
 import { reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 import { isOfDeltas } from '../bundle/deltas-folder.ts'
@@ -69,11 +71,17 @@ export function keepUnknown(model: SourceModel, before: SourceModel | undefined)
   return model.unknown === 'labels' ? { ...model, ...kept } : { ...model, versions, ...kept }
 }
 
+/** No request can name such a model. */
+const unusable =
+  "can't be the name of a model: up to 128 letters of a to z, digits, dots, underscores and hyphens, of which the first is a letter or digit"
+
 async function readModel(root: string, name: string, now: number): Promise<SourceModel | undefined> {
   const folder = join(root, name)
   let entries: string[]
   try {
     if (!(await stat(folder)).isDirectory()) return undefined
+    if (!Check(ModelName, name))
+      return { name, versions: [], labels: {}, problem: `${JSON.stringify(name)} ${unusable}` }
     entries = await readdir(folder)
   } catch (error) {
     return { name, versions: [], labels: {}, problem: `${name} can't be read: ${reason(error)}`, unknown: 'all' }

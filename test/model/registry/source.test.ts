@@ -66,6 +66,16 @@ t.test('a model without a version is a problem', async (t) => {
   ])
 })
 
+t.test('a folder that no request can name is a problem, and none of its versions is loaded', async (t) => {
+  for (const name of ['__proto__', 'a\nb', 'a b', '-a', 'é', 'a'.repeat(129)]) {
+    const [model, ...others] = await scan(t, { [`${name}/1/manifest.json`]: '{}' })
+    t.match(model, { name, versions: [] })
+    t.ok(model?.problem?.startsWith(`${JSON.stringify(name)} can't be the name of a model: `), String(model?.problem))
+    t.same(others, [])
+  }
+  t.match(await scan(t, { [`${'a'.repeat(128)}/1/manifest.json`]: '{}' }), [{ versions: [{ version: '1' }] }])
+})
+
 t.test('a link to a folder is a model, a link to a file is none', async (t) => {
   const root = await models(t, { 'store/1/manifest.json': '{}', file: '' })
   await symlink('store', join(root, 'linked'))

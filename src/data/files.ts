@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { CsvData, ParquetData } from '../schemas/rows-spec.ts'
 import { SpecError } from './spec.ts'
@@ -16,7 +16,8 @@ export interface DataFile {
 
 /**
  * The files of a spec, whose paths are relative to it: first those that the split divides, then those of validation and of test.
- * Throws a SpecError that lists those that do not exist.
+ * Throws a SpecError that lists those that do not exist, and pipes and devices: they would be read more than once, and opening a
+ * pipe blocks until something writes to it.
  */
 export function locateFiles(data: CsvData | ParquetData, specFile: string): DataFile[] {
   const [form, paths] = 'csv' in data ? ['csv', data.csv] : ['parquet', data.parquet]
@@ -30,14 +31,20 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
       file: { path: resolve(dirname(specFile), written), place: `${place}/${index}`, part },
     })),
   )
-  const absent = listed.filter(({ file }) => !existsSync(file.path))
-  if (absent.length > 0)
+  const problems = listed.flatMap(({ written, file }) => {
+    const message = problemOf(file.path, written)
+    return message === undefined ? [] : [{ path: file.place, message }]
+  })
+  if (problems.length > 0)
     throw new SpecError(specFile, [
-      ...absent.map(({ written, file }) => ({
-        path: file.place,
-        message: `no such file: ${written} (relative to the spec)`,
-      })),
+      ...problems,
       ...(data.obtain === undefined ? [] : [{ path: '/data/obtain', message: data.obtain.trim() }]),
     ])
   return listed.map(({ file }) => file)
+}
+
+function problemOf(path: string, written: string): string | undefined {
+  if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
+  const found = statSync(path)
+  return found.isFile() || found.isDirectory() ? undefined : `${written} is a pipe or a device, not a file`
 }

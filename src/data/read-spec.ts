@@ -6,6 +6,7 @@ import { optionProblems } from '../model/architectures/check-options.ts'
 import { sidesOf } from '../model/architectures/side-inputs.ts'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
+import { sizeOfOrdinary } from '../model/base/regular-file.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
 import { isObject } from '../schemas/json.ts'
@@ -122,6 +123,7 @@ async function readExtended(file: string, seen: string[]): Promise<unknown> {
 async function readYaml(file: string): Promise<unknown> {
   let text: string
   try {
+    await sizeOfOrdinary(file)
     text = await readFile(file, 'utf8')
   } catch (error) {
     throw new SpecError(file, [{ path: '', message: `can't be read: ${reasonOf(error)}` }])

@@ -3,6 +3,7 @@ import { parse } from 'yaml'
 import { publishProblems, unlabelledTasks } from '../data/publish-problems.ts'
 import { type LoadedRows, SpecError } from '../data/spec.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
+import { sizeOfOrdinary } from '../model/base/regular-file.ts'
 import { check } from '../schemas/check.ts'
 import { Publish } from '../schemas/rows-spec.ts'
 import type { PredictorTask } from './predictor.ts'
@@ -28,6 +29,7 @@ export async function readConditions(
   }
   let written: unknown
   try {
+    await sizeOfOrdinary(gate)
     written = parse(await readFile(gate, 'utf8'))
   } catch (error) {
     throw new SpecError(gate, [{ path: '', message: `can't be read: ${reasonOf(error)}` }])

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
@@ -5,6 +6,7 @@ import { readDataset } from '../../src/data/dataset.ts'
 import { readSpec } from '../../src/data/read-spec.ts'
 import { SpecError } from '../../src/data/spec.ts'
 import { readingsOf } from '../../src/train/fields.ts'
+import { temporaryFolder } from '../support/bundle.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
 type TestDirs = Pick<typeof t, 'testdir'>
@@ -203,6 +205,13 @@ t.test('names malformed files', async (t) => {
   t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [
     '/data/csv/0 tiny.csv.gz: is no valid gzip file (incorrect header check)',
   ])
+})
+
+t.test('refuses a pipe, which blocks', async (t) => {
+  const pipe = join(await temporaryFolder(t), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  for (const data of [{ csv: [pipe] }, { parquet: [pipe] }])
+    t.match(await problemsOf(t, { data }, {}), [`/data/${Object.keys(data)[0]}/0 ${pipe} is a pipe or a device, not a file`])
 })
 
 t.test('refuses parts that hold too few rows', async (t) => {

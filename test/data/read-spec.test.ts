@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -35,6 +36,12 @@ t.test('conditions of publishing are about tasks of the spec', async (t) => {
   const problems = (await problemsOf(folder)).filter((problem) => problem.startsWith('/publish'))
   t.equal(problems.length, 1)
   t.match(problems[0], `/publish/metrics/${name}x the rows have no labels of ${name}x; did you mean "${name}"?`)
+})
+
+t.test('refuses a pipe, which blocks', async (t) => {
+  const folder = t.testdir()
+  execFileSync('mkfifo', [join(folder, 'spec.yaml')])
+  t.same(await problemsOf(folder), [" can't be read: it is a pipe or a device, not a file"])
 })
 
 t.test('lists all problems at once, each with its path', async (t) => {

@@ -4,6 +4,7 @@ import {
   type SavedOutput,
   type SavedSignature,
   type SavedTensor,
+  unusableInput,
   widthOf,
 } from '../model/contracts/saved-signature.ts'
 import { idsOf } from '../model/features/field.ts'
@@ -53,6 +54,8 @@ export function scaffold(
   saved: SavedSignature,
   choice: ScaffoldChoice,
 ): Scaffold {
+  const unusable = unusableInput(saved.inputs)
+  if (unusable !== undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file}: ${unusable}`)
   let sparse = saved.inputs.filter(holdsIds)
   let dense = saved.inputs.filter((input) => !holdsIds(input))
   const wide = sparse.find((input) => sparse.length > 1 && widthOf(input) > 1)
@@ -253,7 +256,13 @@ function nameTasks(outputs: SavedTensor[], names: string[] | undefined): string[
   if (tasks.length !== columns)
     throw new ModelError(
       'INVALID_REQUEST',
-      `${count(tasks.length, 'task name')} given, but the outputs have ${count(columns, 'column')}`,
+      `${count(tasks.length, 'task name')} given, but the outputs have ${count(columns, 'column')}${classifierHint(outputs, tasks)}`,
     )
   return tasks
+}
+
+/** A binary classifier answers with the probabilities of both classes. */
+function classifierHint(outputs: SavedTensor[], [task, ...others]: string[]): string {
+  if (others.length > 0 || outputs.length > 1 || widthOf(outputs[0]!) !== 2) return ''
+  return `; if they are a classifier's P(0) and P(1), name both: --tasks no_${task},${task}`
 }

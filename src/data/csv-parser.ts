@@ -189,6 +189,8 @@ function startOf(bytes: Buffer): number {
   if (begins(0xff, 0xfe) || begins(0xfe, 0xff)) throw new Error('is in UTF-16: save it in UTF-8')
   if (begins(0x1f, 0x8b)) throw new Error('is compressed by gzip: give it a name that ends with .gz')
   if (begins(0x50, 0x41, 0x52, 0x31)) throw new Error('is a Parquet file: name it under `parquet`')
+  if (begins(0x7b, 0x22) || begins(0x7b, 0x20, 0x22) || begins(0x5b, 0x7b))
+    throw new Error('looks like JSON lines or JSON, which are not read: CSV and Parquet are')
   return 0
 }
 

@@ -9,7 +9,7 @@ import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../src/mo
 import { declare, floatShape } from '../../src/model/graph/tensor-shape.ts'
 import type { Field } from '../../src/schemas/features.ts'
 import { temporaryFolder } from '../support/bundle.ts'
-import { emptyGraph } from '../support/compile/run-graph.ts'
+import { answerWith, emptyGraph } from '../support/compile/run-graph.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { noReference, readReference } from '../support/reference.ts'
 import { startTestServer } from '../support/server.ts'
@@ -162,6 +162,29 @@ t.test('fields with the names of inputs belong to them, in any order', async (t)
   await t.rejects(init('shifted', [id('country', 5), id('hour', 24), ...numbers.toReversed()]), {
     message: /^\/features\/6: price stands in the place of the graph's input sizes/,
   })
+})
+
+t.test('a classifier with one column per class, and an input of halves', async (t) => {
+  const folder = await temporaryFolder(t)
+  const refusal = async (dtype: number, tasks: string[]) => {
+    const graph = emptyGraph({ x: { dtype, dims: [-1, 2] } })
+    answerWith(graph, graph.node('Softmax', ['x']))
+    await writeFile(join(folder, 'clicks.onnx'), graph.toBytes())
+    const options = { ...defaults(join(folder, 'clicks.onnx'), join(folder, 'models')), tasks, force: true }
+    return writeInit(options).then(
+      () => 'it is taken',
+      ({ message }) => message,
+    )
+  }
+  t.equal(
+    await refusal(DataType.FLOAT, ['ctr']),
+    "1 task name given, but the outputs have 2 columns; if they are a classifier's P(0) and P(1), name both: --tasks no_ctr,ctr",
+  )
+  t.equal(await refusal(DataType.FLOAT, ['no_ctr', 'ctr']), 'it is taken')
+  t.equal(
+    await refusal(DataType.FLOAT16, ['no_ctr', 'ctr']),
+    'clicks.onnx: the input x is float16, not int32, int64 or float32',
+  )
 })
 
 t.test('what the graph does not tell is asked for, and what does not fit is refused', async (t) => {

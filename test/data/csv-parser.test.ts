@@ -82,6 +82,9 @@ t.test('names the line of what is malformed', async (t) => {
     [Buffer.from('\ufeffa,b\n', 'utf16le'), /^is in UTF-16: save it in UTF-8$/],
     [Buffer.from('a,b\n', 'utf16le'), /^line 1 has a NUL byte: the file is no text, or none in UTF-8$/],
     [Buffer.of(0x1f, 0x8b, 8, 0), /^is compressed by gzip: give it a name that ends with .gz$/],
+    ['{"a":1}\n{"a":2}\n', /^looks like JSON lines or JSON, which are not read: CSV and Parquet are$/],
+    ['{ "a": 1 }\n', /^looks like JSON lines/],
+    ['[{"a":1}]', /^looks like JSON lines/],
     ['PAR1xxxx', /^is a Parquet file: name it under `parquet`$/],
   ]
   for (const [bytes, message] of cases)

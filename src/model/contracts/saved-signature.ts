@@ -18,6 +18,12 @@ export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): bo
   return dtype !== 'float32' || (ids.length > 0 && ids.every((rows) => rows !== undefined))
 }
 
+/** Names the first input of a type that requests can't give; undefined if there is none. */
+export function unusableInput(inputs: readonly SavedTensor[]): string | undefined {
+  const odd = inputs.find(({ dtype }) => !['int32', 'int64', 'float32'].includes(dtype))
+  return odd && `the input ${odd.name} is ${odd.dtype}, not int32, int64 or float32`
+}
+
 /** Values per row. */
 export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)

@@ -5,7 +5,13 @@ import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifes
 import { ModelError } from '../base/errors.ts'
 import { checksums } from '../bundle/checksum.ts'
 import { checkLinks } from '../bundle/links.ts'
-import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../contracts/saved-signature.ts'
+import {
+  holdsIds,
+  type SavedSignature,
+  type SavedTensor,
+  unusableInput,
+  widthOf,
+} from '../contracts/saved-signature.ts'
 import { formatOfModelJson } from './model-json.ts'
 import { surveyInThread } from './survey-in-thread.ts'
 
@@ -55,8 +61,8 @@ export async function describeManifestless(
     throw new ModelError(error.code, `${name}/${version}/${error.message}`, { cause: error })
   })
   const unsupported = (message: string) => new ModelError('UNSUPPORTED_GRAPH', `${where}: ${message}`)
-  const odd = signature.inputs.find(({ dtype }) => !['int32', 'int64', 'float32'].includes(dtype))
-  if (odd) throw unsupported(`the input ${odd.name} is ${odd.dtype}, not int32, int64 or float32`)
+  const unusable = unusableInput(signature.inputs)
+  if (unusable !== undefined) throw unsupported(unusable)
   const total = signature.inputs.reduce((sum, input) => sum + widthOf(input), 0)
   if (total === 0 || total > widestRow)
     throw unsupported(`its inputs are ${total} numbers a row, which must be from 1 to ${widestRow}`)

@@ -36,7 +36,7 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   const inputs = graph.inputs.map((input) => {
     const { name } = input
     const dims = sidesOf(graph, input)
-    if (!isBatched(input)) throw unsupported(`the input ${name} has a fixed number of rows, or none`)
+    if (!isBatched(input)) throw unsupported(`the input ${name} ${fixedRows}`)
     if (dims === undefined) throw unsupported(`the input ${name} has no fixed width`)
     const width = product(dims)
     if (width > widestInput) throw unsupported(`the input ${name} is ${width} wide, more than ${widestInput}`)
@@ -57,11 +57,22 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const values = outputValues(graph, output.name)
     return [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false, values }]
   })
+  const maps = graph.outputs.find(isMaps)
+  if (maps && !outputs.some(({ dtype }) => dtype === 'float32'))
+    throw unsupported(`the output ${maps.name} is a sequence of maps, not a tensor: export it with zipmap=False`)
   return { inputs, outputs }
 }
 
+const fixedRows =
+  'has a fixed number of rows, or none: export it with a free first dimension (dynamic_axes or dynamic_shapes in PyTorch)'
+
 /** Wider inputs are no features. */
 const widestInput = 65_536
+
+/** What ZipMap makes: a map of class and probability for each row. */
+function isMaps({ type }: ValueInfoProto): boolean {
+  return type?.value.case === 'sequenceType' && type.value.value.elemType?.value.case === 'mapType'
+}
 
 /** As many as a manifest can name. */
 const mostTensors = 4096

@@ -1,10 +1,15 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { create } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import type { GraphSource } from '../../../src/model/contracts/engine.ts'
 import { holdsIds } from '../../../src/model/contracts/saved-signature.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import {
+  TensorProto_DataType as DataType,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+} from '../../../src/model/graph/onnx_pb.ts'
 import { summarise } from '../../../src/model/graph/summary.ts'
 import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { survey } from '../../../src/model/version/survey.ts'
@@ -120,13 +125,27 @@ t.test('inputs that can not be asked for any number of rows are refused', async 
   fixed.inputs.splice(0, 1, declare('ids', { dtype: DataType.INT64, dims: [4, 1] }))
   await t.rejects(survey(await save(t, fixed)), {
     code: 'UNSUPPORTED_GRAPH',
-    message: 'model.onnx: the input ids has a fixed number of rows, or none',
+    message:
+      'model.onnx: the input ids has a fixed number of rows, or none: export it with a free first dimension (dynamic_axes or dynamic_shapes in PyTorch)',
   })
   const wide = tables([7])
   wide.inputs.splice(0, 1, declare('ids', { dtype: DataType.INT64, dims: [-1, -2] }))
   await t.rejects(survey(await save(t, wide)), {
     code: 'UNSUPPORTED_GRAPH',
     message: 'model.onnx: the input ids has no fixed width',
+  })
+})
+
+t.test('a classifier that answers with maps is refused, and how to export it is said', async (t) => {
+  const graph = emptyGraph({ x: floatShape(-1, 2) })
+  graph.node('ZipMap', ['x'], { outputs: ['probabilities'], domain: 'ai.onnx.ml' })
+  const maps = create(TypeProtoSchema, {
+    value: { case: 'sequenceType', value: { elemType: { value: { case: 'mapType', value: {} } } } },
+  })
+  graph.outputs.push(create(ValueInfoProtoSchema, { name: 'probabilities', type: maps }))
+  await t.rejects(survey(await save(t, graph)), {
+    code: 'UNSUPPORTED_GRAPH',
+    message: 'model.onnx: the output probabilities is a sequence of maps, not a tensor: export it with zipmap=False',
   })
 })
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { importModel } from '../../src/convert/import-model.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
+import { temporaryFolder } from '../support/bundle.ts'
 import { importOptions } from '../support/import-options.ts'
 import { counted, functional, input, layer, saveKeras } from '../support/keras/saved-model.ts'
 
@@ -50,6 +51,35 @@ t.test('a version is written that verifies, and says where it is from', async (t
     provenance: { command: 'multigate import', created: '1970-01-01T00:00:00.000Z' },
   })
   t.ok(said.length >= 4)
+})
+
+t.test('inputs of one value a row, of ids and of numbers', async (t) => {
+  const layers = [
+    input('country'),
+    input('campaign'),
+    input('price'),
+    layer('Embedding', 'of_country', { input_dim: 3, output_dim: 2 }, ['country']),
+    layer('Embedding', 'of_campaign', { input_dim: 5, output_dim: 3 }, ['campaign']),
+    layer('Reshape', 'prices', { target_shape: [1] }, ['price']),
+    layer('Concatenate', 'all', {}, ['of_country', 'of_campaign', 'prices']),
+    layer('Dense', 'out', { units: 1, activation: 'sigmoid' }, ['all']),
+  ]
+  const tensors = {
+    'layers/embedding/vars/0': counted(3, 2),
+    'layers/embedding_1/vars/0': counted(5, 3),
+    'layers/dense/vars/0': counted(6, 1),
+    'layers/dense/vars/1': counted(1),
+  }
+  const folder = await temporaryFolder(t)
+  const path = await saveKeras(folder, functional(layers, ['out'], ['country', 'campaign', 'price']), tensors)
+  const { engine, plan, manifest } = await importModel(importOptions(path, join(folder, 'models')))
+  t.match(manifest.features, [
+    { name: 'country', size: 3 },
+    { name: 'campaign', size: 5 },
+    { name: 'price', kind: 'numeric' },
+  ])
+  t.equal(engine, 'onnx')
+  t.ok(plan.compiled, plan.notes.join())
 })
 
 t.test('what is there is left alone, unless it is to be replaced', async (t) => {

@@ -10,7 +10,7 @@ export const lowerFlatten: Lowering = (application) => {
   return { ...input, name: output, dims: [product(input.dims)] }
 }
 
-/** [B, …] → [B, …target_shape], where one dimension may be −1 or null: the remaining elements. */
+/** [B, …] → [B, …target_shape], which may be empty, and where one dimension may be −1 or null: the remaining elements. */
 export const lowerReshape: Lowering = (application) => {
   const { layer, graph, output } = application
   const input = only(application)
@@ -19,7 +19,7 @@ export const lowerReshape: Lowering = (application) => {
   const size = product(input.dims)
   const known = product(target.filter((side) => side !== -1))
   const dims: number[] = target.map((side) => (side === -1 ? size / known : side))
-  if (dims.length === 0 || !dims.every((side) => Number.isInteger(side) && side > 0) || product(dims) !== size)
+  if (!Array.isArray(shape) || !dims.every((side) => Number.isInteger(side) && side > 0) || product(dims) !== size)
     throw unsupported(layer, `[${input.dims}] can't take the shape ${JSON.stringify(shape)}`)
   // In ONNX 0 keeps a dimension: the batch.
   graph.node('Reshape', [input.name, graph.integers([0, ...dims])], output)

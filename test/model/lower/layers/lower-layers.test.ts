@@ -44,6 +44,10 @@ const graphs: Record<string, (inputs: Inputs) => SymbolicTensor> = {
     apply(tfl.batchNormalization({ scale: false, center: false, epsilon: 0.1 }), x),
   BatchNormalization: ({ x }) => apply(tfl.batchNormalization({}), x),
   'Reshape with a side left open': ({ x }) => apply(tfl.reshape({ targetShape: [3, -1] }), x),
+  'Reshape to one value a row, and back': ({ x }) => {
+    const scalars = apply(tfl.reshape({ targetShape: [] }), apply(tfl.dense({ units: 1 }), x))
+    return apply(tfl.reshape({ targetShape: [1, 1] }), scalars)
+  },
   Dropout: ({ x }) => apply(tfl.dropout({ rate: 0.5 }), x),
   'Softmax layer': ({ x }) => apply(tfl.softmax({ axis: -1 }), matrix(x)),
   'ReLU with a bound': ({ x }) => apply(tfl.reLU({ maxValue: 0.7 }), x),

@@ -36,9 +36,10 @@ export async function verifyBundle(bundle: NewBundle, cache: string | undefined,
         maxQueueRows: 10_000,
         maxRequestRows: 10_000,
       })
-      const { compiled, split, notes } = model.plan
+      const { engine, plan } = model
+      const { compiled, split, notes } = plan
       await model.close()
-      return { engine: pool.engine, plan: { compiled, split, notes } }
+      return { engine, plan: { compiled, split, notes } }
     } finally {
       await pool.close()
     }

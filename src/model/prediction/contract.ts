@@ -59,6 +59,7 @@ export interface LoadedModel {
   tensors: ModelTensors
   /** There is no manifest on disk: no named features, and answers that may be any numbers. */
   manifestless: boolean
+  /** What computes its graph: the pool's engine, or another for a graph that this one can't run. */
   engine: string
   plan: ServedPlan
   /** Its deltas; undefined where no field is live. */

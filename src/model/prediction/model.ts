@@ -76,6 +76,7 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
     encoder,
     tensors,
     manifestless: bundle.manifestless !== undefined,
+    engine: graph.signature.engine ?? pool.engine,
     compiled,
     live,
     traffic,
@@ -136,7 +137,7 @@ interface Traffic {
 const isCounted = ({ serving, observed }: Traffic) => serving && observed
 
 /** What a model is, apart from how it is computed. */
-type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless'> & {
+type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'engine'> & {
   folder: string
   compiled: CompileOutcome
   live: LiveVersion | undefined
@@ -144,7 +145,7 @@ type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manife
 }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { folder, manifest, encoder, tensors, manifestless, compiled, live, traffic } = parts
+  const { folder, manifest, encoder, tensors, manifestless, engine, compiled, live, traffic } = parts
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
@@ -154,7 +155,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     encoder,
     tensors,
     manifestless,
-    engine: options.pool.engine,
+    engine,
     live,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },

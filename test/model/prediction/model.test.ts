@@ -89,6 +89,11 @@ t.test('a loaded model says what it is and what computes it', async (t) => {
   t.match(model.stats(), { queuedRows: 0, requests: 0 })
 })
 
+t.test('a model that another engine of the pool computes says so', async (t) => {
+  const { engine } = await load(exampleManifest(), { signature: { ...signature, engine: 'another' } }).loaded
+  t.equal(engine, 'another')
+})
+
 t.test('every batch size up to the limit is warmed in every worker', async (t) => {
   const { loaded, pool } = load(exampleManifest(), { maxBatchRows: 6, size: 3 })
   await loaded

@@ -146,6 +146,7 @@ t.test(
     }
     t.equal(await (await fetch(`${metricsAt}/livez`)).text(), 'ok\n')
     t.equal((await fetch(`${metricsAt}/other`)).status, 404)
+    t.ok((await metric('process_start_time_seconds')) > 0, 'what MultigateSyncStale counts from')
 
     // A new version, first with a damaged graph.
     await writeTestBundle(from, { version: next })

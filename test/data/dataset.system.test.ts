@@ -211,7 +211,9 @@ t.test('refuses a pipe, which blocks', async (t) => {
   const pipe = join(await temporaryFolder(t), 'pipe')
   execFileSync('mkfifo', [pipe])
   for (const data of [{ csv: [pipe] }, { parquet: [pipe] }])
-    t.match(await problemsOf(t, { data }, {}), [`/data/${Object.keys(data)[0]}/0 ${pipe} is a pipe or a device, not a file`])
+    t.match(await problemsOf(t, { data }, {}), [
+      `/data/${Object.keys(data)[0]}/0 ${pipe} is a pipe or a device, not a file`,
+    ])
 })
 
 t.test('refuses parts that hold too few rows', async (t) => {

@@ -36,7 +36,7 @@ export interface Scaffold {
   found: string[]
   /** Left to fill in, with its place in the manifest. */
   left: string[]
-  /** Whether the graph shows that its outputs are probabilities, or logits. */
+  /** Whether the graph shows that its outputs are probabilities. */
   isCertain: boolean
 }
 

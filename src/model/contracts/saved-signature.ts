@@ -29,9 +29,11 @@ export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }
 
+/** What an output holds, as far as the graph's operators say. */
+export type OutputValues = 'probabilities' | 'logits' | undefined
+
 export interface SavedOutput extends SavedTensor {
-  /** What the graph's operators say that it holds; undefined where they leave it open. */
-  values?: 'probabilities' | 'logits' | undefined
+  values?: OutputValues
 }
 
 export interface SavedSignature {

@@ -51,11 +51,12 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
       shared: whole !== undefined || (found?.tables.size === 1 && ids.every((one) => one !== undefined)),
     }
   })
+  const values = outputValues(graph)
   const outputs = graph.outputs.flatMap((output): SavedOutput[] => {
     const dims = sidesOf(graph, output)
     if (dims === undefined) return []
-    const values = outputValues(graph, output.name)
-    return [{ name: output.name, dtype: nameOf(output), dims, ids: [], shared: false, values }]
+    const { name } = output
+    return [{ name, dtype: nameOf(output), dims, ids: [], shared: false, values: values.get(name) }]
   })
   const maps = graph.outputs.find(isMaps)
   if (maps && !outputs.some(({ dtype }) => dtype === 'float32'))

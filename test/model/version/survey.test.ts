@@ -26,6 +26,15 @@ async function save(t: Test, graph: Graph | Uint8Array): Promise<GraphSource> {
   return { folder, format: 'onnx', file: 'model.onnx', outputs: [] }
 }
 
+/** A graph whose output comes from a long chain of operators that pass values on. */
+function deep(write: (graph: Graph) => string): Graph {
+  const graph = emptyGraph({ x: floatShape(-1, 2) })
+  let value = write(graph)
+  for (let i = 0; i < 5000; i++) value = graph.node('Identity', [value])
+  graph.outputs.push(declare(value, floatShape(-1, 2)))
+  return graph
+}
+
 /** Three columns of ids, each with a table of its own, as ranking models in PyTorch have them; or one for all. */
 function tables(sizes: number[], dtype: number = DataType.INT64): Graph {
   const graph = emptyGraph({ ids: { dtype, dims: [-1, sizes.length] } })
@@ -42,6 +51,15 @@ function tables(sizes: number[], dtype: number = DataType.INT64): Graph {
   answerWith(graph, p)
   return graph
 }
+
+t.test('says what an output holds, however deep the graph is', async (t) => {
+  const valuesOf = async (write: (graph: Graph) => string) =>
+    (await survey(await save(t, deep(write)))).outputs.map(({ values }) => values)
+  const weights = (g: Graph) => g.constant('weights', Float32Array.of(1, 2, 3, 4), [2, 2])
+  t.same(await valuesOf((g) => g.node('Sigmoid', ['x'])), ['probabilities'])
+  t.same(await valuesOf((g) => g.node('MatMul', ['x', weights(g)])), ['logits'])
+  t.same(await valuesOf(() => 'x'), [undefined])
+})
 
 t.test('says what a graph wants and answers', async (t) => {
   const { inputs, outputs } = await survey(await save(t, perFeatureGraph()))

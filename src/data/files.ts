@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { isOrdinary } from '../model/base/regular-file.ts'
 import type { CsvData, ParquetData } from '../schemas/rows-spec.ts'
 import { SpecError } from './spec.ts'
 
@@ -45,6 +46,5 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
 
 function problemOf(path: string, written: string): string | undefined {
   if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
-  const found = statSync(path)
-  return found.isFile() || found.isDirectory() ? undefined : `${written} is a pipe or a device, not a file`
+  return isOrdinary(statSync(path)) ? undefined : `${written} is a pipe or a device, not a file`
 }

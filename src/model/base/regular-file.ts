@@ -1,10 +1,14 @@
+import type { Stats } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { reasonOf } from './errors.ts'
+
+/** Not a pipe, which blocks, nor a device, which may never end. */
+export const isOrdinary = (found: Stats) => found.isFile() || found.isDirectory()
 
 /** Size of a file or folder. Rejects for pipes, which block, and devices, which may never end. */
 export async function sizeOfOrdinary(path: string): Promise<number> {
   const found = await stat(path)
-  if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device, not a file')
+  if (!isOrdinary(found)) throw new Error('it is a pipe or a device, not a file')
   return found.size
 }
 

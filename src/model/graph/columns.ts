@@ -67,15 +67,9 @@ export function lookUpsOf(graph: Graph): Segment[] {
 /** The node because of which a tensor has no segments: it computes its columns from several, or in a way that isn't followed. */
 export function mixingNode(graph: Graph, name: string): NodeProto | undefined {
   const finder = featureFinder(graph)
-  const found: Found = new Map()
   for (let at = name; ; ) {
     const node = graph.producer(at)
-    const lost = node?.input.find(
-      (input) =>
-        graph.shapes.get(input)?.dims[0] === -1 &&
-        finder(input) === undefined &&
-        columnwise(graph, input, found) === undefined,
-    )
+    const lost = node?.input.find((input) => graph.shapes.get(input)?.dims[0] === -1 && finder(input) === undefined)
     if (node === undefined || lost === undefined) return node
     at = lost
   }

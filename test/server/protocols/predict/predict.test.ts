@@ -343,7 +343,7 @@ t.test('unknown keys are named by JSON pointers, however many there are', async 
   t.match(many.body.detail, /^\/key0 is not known here/)
 })
 
-t.test('an option outside of options is told its place', async (t) => {
+t.test('the problem of an option outside of options names its place', async (t) => {
   const { status, body } = await predict({ context, candidates: [ad], deadline_ms: 50, toString: 1 })
   t.equal(status, 400)
   t.match(body.errors, [

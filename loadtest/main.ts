@@ -30,6 +30,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   console: async () => (await import('./console-cost.ts')).measureConsole,
   evaluate: async () => (await import('./evaluate.ts')).measureEvaluate,
   'live-tables': async () => (await import('./live-tables.ts')).measureLiveTables,
+  memory: async () => (await import('./memory/memory.ts')).measureMemory,
   models: async () => (await import('./many-models.ts')).measureModels,
   'narrow-tables': async () => (await import('./narrow-tables.ts')).measureNarrowTables,
   residency: async () => (await import('./resident-models.ts')).measureResidency,

@@ -12,7 +12,7 @@ import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
 import { addFastPath } from '../server/fast-path/fast-path.ts'
 import { createMetrics } from '../server/metrics/metrics.ts'
 import { createAdmission } from '../server/overload/admission.ts'
-import { createPendingBytes } from '../server/overload/pending-bytes.ts'
+import { createMemoryBudget } from '../server/overload/pending-bytes.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
 import type { ServerContext } from '../server/request/context.ts'
 import type { Log } from './load-options.ts'
@@ -131,7 +131,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
     now: systemClock.now,
   })
   const fastify = Fastify(serverOptions({ maxBodyBytes }))
-  const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
+  const bodies = createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part()
   const context: ServerContext = {
     registry,
     folder: '',
@@ -141,7 +141,7 @@ async function startServer(maxBodyBytes: number): Promise<Target> {
     admission: createAdmission({ clock: systemClock, predictedWait: () => 0, slots: 1 }),
     reader: createLargeBodyReader({ bodies, maxBodyBytes, maxRows: Number.POSITIVE_INFINITY, script: readerScript }),
     bodies,
-    answers: createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+    answers: createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part(),
     admin: false,
     deadlineMs: 1000,
   }

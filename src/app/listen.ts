@@ -11,6 +11,7 @@ import type { Metrics } from '../server/metrics/metrics.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { type ConnectionSource, listenOn } from '../server/overload/connections.ts'
 import { refuseConnect } from '../server/plugins/refuse-connect.ts'
+import { keptHeaders } from '../server/plugins/strict-http.ts'
 import type { Access } from '../server/request/access.ts'
 import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
@@ -191,6 +192,7 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
   )
   const { server } = fastify
   tls?.follow(server)
+  server.maxHeadersCount = keptHeaders
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
   holdContinue(server)
   server.on('connect', refuseConnect)

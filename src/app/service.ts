@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { homedir, tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { commaList } from '../config/comma-list.ts'
+import { pendingBytesOf } from '../config/pending-bytes.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
@@ -18,7 +19,7 @@ import type { Reading } from '../server/console/reading.ts'
 import { createMetrics, type Metrics } from '../server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../server/metrics/process-metrics.ts'
 import { type Admission, createAdmission } from '../server/overload/admission.ts'
-import { createPendingBytes } from '../server/overload/pending-bytes.ts'
+import { createMemoryBudget } from '../server/overload/pending-bytes.ts'
 import { createSaturation, type Saturation } from '../server/overload/saturation.ts'
 import type { Drain } from '../server/plugins/draining.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
@@ -236,15 +237,15 @@ function createRegistry(
 
 /** What holds the bytes of requests and responses, within the configured bounds. */
 function createBuffers(configuration: Configuration): Pick<AppOptions['context'], 'bodies' | 'answers' | 'reader'> {
-  const pending = { maxBytes: configuration.MULTIGATE_MAX_PENDING_BYTES }
-  const bodies = createPendingBytes(pending)
+  const budget = createMemoryBudget({ maxBytes: pendingBytesOf(configuration) })
+  const bodies = budget.part()
   const reader = createLargeBodyReader({
     bodies,
     maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES,
     maxRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
     script: readerScript,
   })
-  return { bodies, answers: createPendingBytes(pending), reader }
+  return { bodies, answers: budget.part(), reader }
 }
 
 /** How full this process is, by its event loop, its workers and their queues. */

@@ -143,11 +143,11 @@ export const Configuration = Type.Object({
     description: 'Maximum size of a request body, before and after decompression, in bytes',
   }),
   MULTIGATE_MAX_PENDING_BYTES: Type.Integer({
-    minimum: 1024,
+    minimum: 0,
     maximum: 1_099_511_627_776,
-    default: 268_435_456,
+    default: 0,
     description:
-      'Maximum bytes of request bodies being received and, separately, of responses not yet read by clients, over all processes; when exceeded, the largest request body or unread response is dropped',
+      'Maximum bytes that clients make all processes hold: request bodies being received, responses not yet read, and requests behind them; when exceeded, the largest is dropped. 0: an eighth of the container’s memory limit, or of the machine’s memory, from 16 to 256 MiB',
   }),
   MULTIGATE_MAX_CONNECTIONS: Type.Integer({
     minimum: 1,

@@ -5,6 +5,7 @@ import { createDecoders } from './body/decoders.ts'
 import { answerUnreadable } from './errors/client-error.ts'
 import { problems, sendProblem } from './errors/error-handler.ts'
 import { toProblem } from './errors/problem-details.ts'
+import type { ConnectionMemoryOptions } from './overload/connection-memory.ts'
 import { pipelining } from './overload/pipelining.ts'
 import { unreadAnswers } from './overload/unread-answers.ts'
 import { draining } from './plugins/draining.ts'
@@ -130,10 +131,11 @@ async function registerConsole(fastify: FastifyInstance, context: ServerContext,
 }
 
 /** What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown. */
-async function registerBasics(fastify: FastifyInstance, { timeline, drain }: ServerContext): Promise<void> {
+async function registerBasics(fastify: FastifyInstance, context: ServerContext): Promise<void> {
+  const { timeline, drain } = context
   // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
   fastify.setSerializerCompiler(() => JSON.stringify)
-  await fastify.register(pipelining)
+  await fastify.register(pipelining, memoryOf(context))
   if (timeline !== undefined) await fastify.register(requestFollowing, { timeline })
   await fastify.register(problems)
   await fastify.register(requestId)
@@ -142,8 +144,13 @@ async function registerBasics(fastify: FastifyInstance, { timeline, drain }: Ser
 }
 
 /** Bounds answers that nobody reads; registered after what compresses them. */
-async function boundAnswers(fastify: FastifyInstance, { answers, metrics }: ServerContext): Promise<void> {
-  await fastify.register(unreadAnswers, { answers, onGivenUp: () => metrics.shed('unread') })
+async function boundAnswers(fastify: FastifyInstance, context: ServerContext): Promise<void> {
+  await fastify.register(unreadAnswers, memoryOf(context))
+}
+
+/** What connections may hold. */
+function memoryOf({ answers, metrics }: ServerContext): ConnectionMemoryOptions {
+  return { answers, onGivenUp: () => metrics.shed('unread') }
 }
 
 /** Options of the HTTP or HTTPS server: hooks refuse a request without `Host`, since Node's own answer is not problem details. */

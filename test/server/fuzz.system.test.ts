@@ -20,7 +20,8 @@ import { send, startVictim } from '../support/hostile-clients.ts'
  */
 
 const mebibyte = 2 ** 20
-const maxPending = 32 * mebibyte
+/** More than all bodies that are sent together: unread responses and requests that wait share it. */
+const maxPending = 33 * mebibyte
 
 /** By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
 const slack = 400 * mebibyte

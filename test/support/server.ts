@@ -17,7 +17,7 @@ import { addFastPath } from '../../src/server/fast-path/fast-path.ts'
 import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts'
 import { registerProcessMetrics } from '../../src/server/metrics/process-metrics.ts'
 import type { Admission } from '../../src/server/overload/admission.ts'
-import { createPendingBytes, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
+import { createMemoryBudget, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
 import type { Drain } from '../../src/server/plugins/draining.ts'
 import { readerScript } from '../../src/server/protocols/reader-script.ts'
 import type { ServerContext } from '../../src/server/request/context.ts'
@@ -106,7 +106,7 @@ export async function startTestServer(
     ...serverOptions({ maxBodyBytes: options.maxBodyBytes ?? 1_000_000, timeline: options.timeline }),
     ...(options.logger ? { logger: options.logger } : {}),
   })
-  const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
+  const bodies = createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part()
   const maxBodyBytes = options.maxBodyBytes ?? 1_000_000
   const reader = createLargeBodyReader({ bodies, maxBodyBytes, maxRows: 10_000, script: readerScript })
   const read = createReader({
@@ -127,7 +127,7 @@ export async function startTestServer(
     drain,
     admission: options.admission ?? unlimited,
     bodies,
-    answers: options.answers ?? createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY }),
+    answers: options.answers ?? createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part(),
     admin: options.admin ?? false,
     // However slow the machine, nothing is late.
     deadlineMs: 600_000,

@@ -4,6 +4,7 @@ import { invalidRequest } from '../../model/features/problems.ts'
 import type { Holder, PendingBytes } from '../overload/pending-bytes.ts'
 import { type Coding, contentCoding, type Decoders, isCoding } from './decoders.ts'
 import { askForBody } from './expect-continue.ts'
+import { Pieces } from './pieces.ts'
 
 type Done = (error: Error | null, body?: Buffer) => void
 
@@ -16,11 +17,14 @@ export interface BodyOptions {
   decoders?: Decoders | undefined
 }
 
-/** An uncompressed body that announces at most this many bytes isn't counted: a single packet may hold nearly as much. */
-const smallBody = 1 << 16
-
 /** A compressed body may inflate to at most this many times its size; one of JSON stays far below. */
 const maxCompressionRatio = 100
+
+/** A body may come in so many pieces, however small: to take each costs as much as a kilobyte. */
+const anyPieces = 4096
+
+/** Beyond that, their average size must be at least this, bytes. */
+const leastPiece = 64
 
 /** Any compressed body may inflate to this many bytes, whatever its ratio. */
 const smallInflated = 1 << 18
@@ -68,17 +72,16 @@ interface ExpectedBody {
 class ReceivedBody {
   readonly #request: FastifyRequest
   readonly #payload: RequestPayload
-  readonly #decoders: Decoders | undefined
   readonly #expected: ExpectedBody
   readonly #done: Done
-  readonly #holder: Holder | undefined
-  #pieces: Buffer[] = []
-  #length = 0
+  readonly #options: BodyOptions
+  #holder: Holder | undefined
+  readonly #pieces = new Pieces()
   #settled = false
   #giveUpDecoding: (() => void) | undefined
 
   constructor(
-    { bodies, onGivenUp, decoders }: BodyOptions,
+    options: BodyOptions,
     request: FastifyRequest,
     payload: RequestPayload,
     expected: ExpectedBody,
@@ -86,15 +89,9 @@ class ReceivedBody {
   ) {
     this.#request = request
     this.#payload = payload
-    this.#decoders = decoders
+    this.#options = options
     this.#expected = expected
     this.#done = done
-    if (expected.announced <= smallBody && expected.coding === undefined) return
-    this.#holder = bodies.open(() => {
-      onGivenUp()
-      const message = 'Too many bytes of request bodies are being received, and this body is the largest'
-      this.#settle(new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 }))
-    })
   }
 
   receive(): void {
@@ -119,7 +116,7 @@ class ReceivedBody {
     if (this.#settled) return
     this.#settled = true
     this.#holder?.close()
-    this.#pieces = []
+    this.#pieces.clear()
     this.#stopReceiving()
     this.#giveUpDecoding?.()
     // Nobody reads the rest. A request itself can't be destroyed before it is answered: it passes over the rest.
@@ -131,17 +128,17 @@ class ReceivedBody {
     // A stream that another plugin put in its place may give text.
     const piece = typeof given === 'string' ? Buffer.from(given) : given
     const { coding } = this.#expected
-    const isDecoded = coding !== undefined && !this.#decoders
+    const isDecoded = coding !== undefined && !this.#options.decoders
     this.#take(piece, isDecoded ? (this.#payload.receivedEncodedLength ?? 0) : undefined)
   }
 
   readonly #onEnd = (): void => {
     const { announced, coding } = this.#expected
-    const body = () => concatenated(this.#pieces, this.#length)
-    if (!Number.isNaN(announced) && (this.#payload.receivedEncodedLength || this.#length) !== announced)
+    const { decoders } = this.#options
+    if (!Number.isNaN(announced) && (this.#payload.receivedEncodedLength || this.#pieces.length) !== announced)
       this.#settle(new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH())
-    else if (coding !== undefined && this.#decoders) this.#decode(this.#decoders, coding as Coding, body())
-    else this.#settle(null, body())
+    else if (coding !== undefined && decoders) this.#decode(decoders, coding as Coding, this.#pieces.take())
+    else this.#settle(null, this.#pieces.take())
   }
 
   readonly #onClose = (): void => this.#fail(new Error('the connection was closed'))
@@ -156,27 +153,42 @@ class ReceivedBody {
 
   /** `encoded`: size of the compressed body that the piece comes from, as far as it has arrived; undefined if not decompressed. */
   #take(piece: Buffer, encoded?: number): void {
-    const { limit } = this.#expected
-    this.#pieces.push(piece)
-    this.#length += piece.length
-    if (this.#length > limit || (encoded ?? 0) > limit) this.#settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
-    else if (encoded !== undefined && this.#length > smallInflated && this.#length > maxCompressionRatio * encoded)
+    const { limit, announced, coding } = this.#expected
+    const pieces = this.#pieces
+    pieces.add(piece)
+    const { length } = pieces
+    if (length > limit || (encoded ?? 0) > limit) this.#settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
+    else if (encoded !== undefined && length > smallInflated && length > maxCompressionRatio * encoded)
       this.#settle(tooDense())
-    else this.#holder?.add(piece.length)
+    else if (pieces.count > anyPieces && length < leastPiece * pieces.count) this.#settle(tooSmallChunks())
+    // What has come whole is about to be read.
+    else if (length !== announced || coding !== undefined) this.#hold(length, piece.length)
+  }
+
+  /** Counts what has come, `all` bytes, of which `more` have just come. */
+  #hold(all: number, more: number): void {
+    if (this.#holder !== undefined) {
+      this.#holder.add(more)
+      return
+    }
+    const { bodies, onGivenUp } = this.#options
+    this.#holder = bodies.open(() => {
+      onGivenUp()
+      this.#settle(tooManyPending())
+    })
+    this.#holder.add(all)
   }
 
   #decode(decoders: Decoders, coding: Coding, encoded: Buffer): void {
     this.#stopReceiving()
-    this.#pieces = []
-    this.#length = 0
     const giveUp = decoders.decode(coding, encoded, {
       start: (memory) => {
         if (this.#request.raw.socket.destroyed) this.#onClose()
-        else this.#holder?.add(memory)
+        else this.#hold(encoded.length + memory, memory)
         return !this.#settled
       },
       data: (piece) => this.#take(piece, encoded.length),
-      end: () => this.#settle(null, concatenated(this.#pieces, this.#length)),
+      end: () => this.#settle(null, this.#pieces.take()),
       error: this.#fail,
     })
     if (this.#settled) giveUp()
@@ -184,8 +196,17 @@ class ReceivedBody {
   }
 }
 
-const concatenated = (pieces: Buffer[], length: number) =>
-  pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, length)
+/** To take them would keep all others waiting, so this client has to come again with larger ones. */
+function tooSmallChunks(): ModelError {
+  const message = `must not come in more than ${anyPieces} pieces of less than ${leastPiece} bytes on average`
+  return invalidRequest([{ path: '', message }])
+}
+
+/** Why a body is refused that has to make room for others. */
+export function tooManyPending(): ModelError {
+  const message = 'Clients hold more memory than they may together, and this body is among the largest'
+  return new ModelError('QUEUE_FULL', message, { retryAfterSeconds: 1 })
+}
 
 class UnsupportedCoding extends Error {
   readonly statusCode = 415

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
+import { keepFiles } from '../overload/kept-files.ts'
 
 /** Where the build puts the console's files. */
 const root = join(import.meta.dirname, '../../../console')
@@ -41,15 +41,11 @@ export async function consoleFiles(app: FastifyInstance): Promise<void> {
     if (!path.endsWith('/')) return reply.redirect(`${path.split('/').at(-1)}/`)
     return reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page)
   })
-  await app.register(fastifyStatic, {
-    root: join(root, 'assets'),
-    prefix: '/console/assets/',
-    schemaHide: true,
-    decorateReply: false,
-    index: false,
-    preCompressed: true,
-    // Their names change with their contents.
-    immutable: true,
-    maxAge: '365d',
-  })
+  // Their names change with their contents.
+  const files = await keepFiles(join(root, 'assets'), { 'cache-control': 'public, max-age=31536000, immutable' })
+  app.get<{ Params: { '*': string } }>(
+    '/console/assets/*',
+    { schema: { hide: true } },
+    (request, reply) => files.send(request.params['*'], request, reply) ?? reply.callNotFound(),
+  )
 }

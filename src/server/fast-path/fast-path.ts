@@ -2,11 +2,14 @@ import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server, Ser
 import type { Socket } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
 import { asError } from '../../model/base/errors.ts'
+import { Pieces } from '../body/pieces.ts'
+import { tooManyPending } from '../body/raw-body.ts'
 import { problemText } from '../errors/error-handler.ts'
 import { type ProblemAnswer, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
+import { type ConnectionMemoryOptions, countUnread } from '../overload/connection-memory.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
-import { countUnread } from '../overload/unread-answers.ts'
+import type { Holder } from '../overload/pending-bytes.ts'
 import { requestIdOf, traceIdOf } from '../plugins/request-id.ts'
 import { fault } from '../plugins/strict-http.ts'
 import { inferRoute } from '../protocols/open-inference/infer.ts'
@@ -102,7 +105,7 @@ class FastPath {
   readonly #context: ServerContext
   readonly #log: FastPathOptions['log']
   readonly #mostBytes: number
-  readonly #unread: Parameters<typeof countUnread>[3]
+  readonly #unread: ConnectionMemoryOptions
 
   readonly #refusals = { text: refusalTemplate(true), problem: refusalTemplate(false) }
   #unsent: { socket: Socket; response: ServerResponse; body: string }[] = []
@@ -168,18 +171,45 @@ class FastPath {
     }
     const exchange: Exchange = { headers, id, response, ticket, key, arrived, pending: undefined, handled: false }
     closeWith(exchange)
-    const pieces: Buffer[] = []
-    request.on('data', (piece: Buffer) => pieces.push(piece))
+    this.#receive(asked, exchange)
+  }
+
+  #receive(asked: Asked, exchange: Exchange): void {
+    const { bodies, clock, metrics } = this.#context
+    const { route, request, response, arrived } = asked
+    const announced = Number(request.headers['content-length'])
+    const body = new Pieces()
+    let holder: Holder | undefined
+    /** It has not come whole: its client has gone, or it had to make room. */
+    const end = (outcome: string) => {
+      holder?.close()
+      if (!exchange.handled) metrics.request(undefined, outcome, (clock.now() - arrived) / 1000)
+      exchange.handled = true
+    }
+    const giveUp = () => {
+      end('queue_full')
+      body.clear()
+      metrics.shed('pending_bytes')
+      this.#sendProblem(asked, toProblem(tooManyPending(), asked.id), ['connection', 'close'])
+    }
+    request.on('data', (piece: Buffer) => {
+      if (exchange.handled) return
+      body.add(piece)
+      // Hardly any body comes in several pieces.
+      if (body.length === announced && holder === undefined) return
+      holder ??= bodies.open(giveUp)
+      holder.add(piece.length)
+    })
     request.on('end', () => {
-      const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
-      asked.route.respond(this.#context, exchange, body).then(
+      if (exchange.handled) return
+      holder?.close()
+      route.respond(this.#context, exchange, body.take()).then(
         ({ headers, body }) => this.#send(asked, 200, headers, body.toString('latin1')),
         (error) => this.#sendError(asked, error),
       )
     })
-    // Its client has gone before all of it came.
     request.on('error', () => {
-      if (!exchange.handled) metrics.request(undefined, 'cancelled', (clock.now() - arrived) / 1000)
+      end('cancelled')
       response.destroy()
     })
   }
@@ -236,8 +266,9 @@ class FastPath {
     const unsent = this.#unsent
     this.#unsent = []
     for (const { socket, response, body } of unsent) {
-      countUnread(response, socket, body.length, this.#unread)
       response.end(body, 'latin1')
+      // Hardly ever: the system takes a small response, unless its client has left others unread.
+      if (socket.writableLength > 0) countUnread(response, socket, socket.writableLength, this.#unread)
     }
   }
 }

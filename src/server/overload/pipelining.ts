@@ -2,75 +2,80 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { type ConnectionMemoryOptions, countWaiting } from './connection-memory.ts'
 import { ignoreRest } from './ignore-rest.ts'
-
-/** Pipelined requests of one connection that are under way: read, computed, or answered and not yet taken by the client. */
-const mostUnderWay = 16
+import { createTurns } from './turns.ts'
 
 /** Pipelined requests of one connection that may wait for their turn; one that sends more in one piece is closed. */
 const mostWaiting = 100
 
-/** The pipelined requests of a connection: those that came before the answer to an earlier one had been sent. */
-interface Pipeline {
-  underWay: Set<ServerResponse>
-  /** Each goes on with a request. */
-  waiting: (() => void)[]
+/** And of all connections together: where many wait, each may have fewer, down to the last number. */
+const mostWaitingOfAll = 3200
+const leastWaiting = 8
+
+/** What a request that waits takes beside its headers, bytes: those of Node and of Fastify, measured. */
+const requestBytes = 8192
+
+/** Requests that begin in one turn of the event loop, besides predictions and probes. */
+const perTurn = 8
+
+/** Routes that never wait for a turn while they are first of their connection. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route tells whether the process lives, or is ready. */
+    probes?: boolean
+  }
 }
 
 /**
- * Bounds what one connection can have under way. Node reads pipelined requests as long as no answers pile up, and answers to
- * requests that take a while are not there yet: a client that sends on and reads nothing could have thousands. Beyond the
- * bound, requests wait, unread, until the client has taken earlier answers.
+ * Answers the requests of a connection one after the other: one begins when the response before it has left. So a client that sends
+ * on and reads nothing makes this process hold one response, and few requests behind it: Node reads all that come in one piece,
+ * whatever becomes of them, and nothing more is read while they wait.
  *
- * It also closes a response that waits behind others when its connection closes: Node notifies only the first.
+ * It also has requests of all connections begin a few per turn of the event loop.
  */
-export const pipelining = fastifyPlugin(async (app: FastifyInstance) => {
-  const pipelines = new WeakMap<Socket, Pipeline>()
+export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: ConnectionMemoryOptions) => {
+  const turns = createTurns({ perTurn, soon: setImmediate })
+  /** Requests that wait, by connection. */
+  const waiting = new Map<Socket, number>()
 
-  function pipelineOf(socket: Socket): Pipeline {
-    const known = pipelines.get(socket)
-    if (known !== undefined) return known
-    const pipeline: Pipeline = { underWay: new Set(), waiting: [] }
-    pipelines.set(socket, pipeline)
-    socket.once('close', () => {
-      pipeline.waiting = []
-      for (const answer of pipeline.underWay) if (answer.socket === null) answer.emit('close')
-    })
-    return pipeline
+  /** Answers whether one more may. */
+  function mayWait(socket: Socket): boolean {
+    const share = Math.max(leastWaiting, Math.min(mostWaiting, Math.floor(mostWaitingOfAll / (waiting.size + 1))))
+    return !socket.destroyed && (waiting.get(socket) ?? 0) < share
   }
 
-  function begin(pipeline: Pipeline, socket: Socket, answer: ServerResponse, done: () => void): void {
-    pipeline.underWay.add(answer)
-    answer.once('close', () => {
-      pipeline.underWay.delete(answer)
-      if (socket.destroyed) return
-      const next = pipeline.waiting.shift()
-      if (next === undefined) return
-      if (pipeline.waiting.length === 0) socket.resume()
-      next()
-    })
-    done()
-  }
-
-  app.addHook('onRequest', (request, reply, done) => {
-    const { raw: answer } = reply
-    // An answer has a connection once those before it have been sent.
-    if (answer.socket !== null) {
-      done()
-      return
+  function wait(socket: Socket, answer: ServerResponse, begin: () => void): void {
+    const before = waiting.get(socket)
+    waiting.set(socket, (before ?? 0) + 1)
+    if (before === undefined) {
+      socket.pause()
+      socket.once('close', () => waiting.delete(socket))
     }
-    const { socket } = request.raw
-    const pipeline = pipelineOf(socket)
-    if (socket.destroyed || pipeline.waiting.length >= mostWaiting) {
+    countWaiting(answer, socket, requestBytes, options)
+    // Node gives a response its connection once those before it have left.
+    answer.once('socket', () => {
+      const left = waiting.get(socket)! - 1
+      waiting.set(socket, left)
+      if (left === 0) socket.resume()
+      turns.next(begin)
+    })
+  }
+
+  app.addHook('onRequest', ({ raw: { socket }, routeOptions: { config } }, reply, done) => {
+    const { raw: answer } = reply
+    const begin = () => {
+      if (socket.destroyed) reply.hijack()
+      else done()
+    }
+    if (answer.socket !== null) {
+      if (config?.predicts || config?.probes) done()
+      else turns.enter(begin)
+    } else if (mayWait(socket)) wait(socket, answer, begin)
+    else {
       ignoreRest(socket)
       socket.destroy()
       reply.hijack()
-    } else if (pipeline.underWay.size < mostUnderWay) {
-      begin(pipeline, socket, answer, done)
-    } else {
-      // Until there is room no more is read of the connection than the system has already handed over.
-      socket.pause()
-      pipeline.waiting.push(() => begin(pipeline, socket, answer, done))
     }
   })
 })

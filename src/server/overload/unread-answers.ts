@@ -1,66 +1,34 @@
-import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Holder, PendingBytes } from './pending-bytes.ts'
+import { type ConnectionMemoryOptions, countUnread } from './connection-memory.ts'
 
-/** Bytes of an answer that are hardly ever in our memory: the system takes them from a connection with nothing else to send. */
-const smallAnswer = 1 << 16
+/** What a stream holds, bytes: a compressor above all. */
+const streamBytes = 320 * 1024
 
-interface Options {
-  answers: PendingBytes
-  /** A connection was closed because it held most of what clients don't read. */
-  onGivenUp(): void
-}
+/** What a response holds beside its own bytes, where these are shared by all that ask for them. */
+const sharedBytes = 4096
 
-const connections = new WeakMap<Socket, { holder: Holder; answers: number }>()
+/** Bytes that many responses share: they are in memory once. */
+const shared = new WeakSet<Uint8Array>()
 
-/** What a connection holds; given back, whatever became of its answers, when it closes. */
-function connectionOf(socket: Socket, { answers, onGivenUp }: Options) {
-  const known = connections.get(socket)
-  if (known !== undefined) return known
-  const holder = answers.open(() => {
-    onGivenUp()
-    socket.destroy()
-  })
-  const connection = { holder, answers: 0 }
-  connections.set(socket, connection)
-  socket.once('close', () => holder.close())
-  return connection
-}
-
-/**
- * Counts an answer of `bytes` bytes that is about to be sent, if it may lie in memory until its client takes it: a client that asks on
- * and never reads could leave hundreds. Large answers count, and those that wait behind others of their connection.
- */
-export function countUnread(answer: ServerResponse, socket: Socket, bytes: number, options: Options): void {
-  // Of a connection that has been closed nothing is kept: neither it nor the answer closes once more.
-  if (socket.destroyed || answer.destroyed || bytes === 0) return
-  if (bytes <= smallAnswer && answer.socket !== null && socket.writableLength === 0) return
-  const connection = connectionOf(socket, options)
-  const { holder } = connection
-  connection.answers++
-  answer.once('close', () => {
-    connection.answers--
-    holder.add(-bytes)
-  })
-  holder.add(bytes)
-  // One answer may be larger than all that is allowed; several need not be in flight together.
-  if (options.answers.exceeded && connection.answers > 1 && !socket.destroyed) {
-    options.onGivenUp()
-    socket.destroy()
-  }
+/** Marks bytes that are kept anyway, and sent to whoever asks. */
+export function shareable<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
+  shared.add(bytes)
+  return bytes
 }
 
 /** Bounds what clients of an application leave unread. */
-export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, options: Options) => {
+export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, options: ConnectionMemoryOptions) => {
   app.addHook('onSend', ({ raw: { socket } }, { raw: answer }, payload, done) => {
-    countUnread(answer, socket, bytesOf(payload), options)
+    countUnread(answer, socket, bytesOf(payload, 'encrypted' in socket), options)
     done()
   })
 })
 
-/** A file that is streamed holds only little in memory. */
-function bytesOf(payload: unknown): number {
-  return typeof payload === 'string' || Buffer.isBuffer(payload) ? payload.length : 0
+/** `isCopied`: TLS encrypts a copy for each connection. */
+function bytesOf(payload: unknown, isCopied: boolean): number {
+  if (payload === null || payload === undefined) return 0
+  if (typeof payload === 'string') return payload.length
+  if (payload instanceof Uint8Array) return shared.has(payload) && !isCopied ? sharedBytes : payload.length
+  return streamBytes
 }

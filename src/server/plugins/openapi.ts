@@ -1,13 +1,21 @@
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { keepFiles } from '../overload/kept-files.ts'
+import { shareable } from '../overload/unread-answers.ts'
 import { components } from './openapi-components.ts'
 import { unreadable } from './openapi-errors.ts'
 import { documentSchemas, finishDocument, nameOf } from './openapi-schemas.ts'
 
 /** Relative to `/docs/json`, wherever a proxy has that. */
 const servers = [{ url: '..', description: 'This server' }]
+
+const swaggerUiFiles = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static')
+
+const staticName = ({ params }: FastifyRequest) => (params as { '*': string })['*']
 
 interface OpenApiOptions {
   version: string
@@ -60,6 +68,11 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, has
     docs.addHook('onSend', (_request, reply, _payload, done) => {
       reply.headers(docsHeaders)
       done()
+    })
+    // Before the plugin opens and streams them, for each request.
+    const files = await keepFiles(swaggerUiFiles, { 'cache-control': 'public, max-age=0' })
+    docs.addHook('onRequest', async (request, reply) => {
+      if (request.routeOptions.url?.endsWith('/docs/static/*')) await files.send(staticName(request), request, reply)
     })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
@@ -119,7 +132,7 @@ function answerOnce(app: FastifyInstance): onRequestHookHandler {
     const format = /\/(json|yaml)$/.exec(request.routeOptions.url ?? '')?.[1] as keyof typeof formats | undefined
     if (format === undefined) return done()
     const { type, write } = formats[format]
-    const document = written.get(format) ?? Buffer.from(write())
+    const document = written.get(format) ?? shareable(Buffer.from(write()))
     written.set(format, document)
     reply.type(type).send(document)
   }

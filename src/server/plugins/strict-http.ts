@@ -3,6 +3,12 @@ import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../model/base/errors.ts'
 
+/** Most headers of a request: each takes more memory than its bytes. */
+const mostHeaders = 256
+
+/** Headers that a server has Node keep of a request: one more than there may be. The rest is lost. */
+export const keptHeaders = mostHeaders + 1
+
 /** Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1), and expectations that it can't meet. */
 export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
   app.addHook('onRequest', (request, reply, done) => {
@@ -23,6 +29,7 @@ export function fault({ rawHeaders, headers, httpVersion }: IncomingMessage): st
     return 'The only supported Transfer-Encoding is chunked; Content-Encoding announces a compressed body'
   if (expect !== undefined && expect.toLowerCase() !== '100-continue')
     return 'The only supported Expect is 100-continue'
+  if (rawHeaders.length > 2 * mostHeaders) return `The request has more than ${mostHeaders} headers`
   let hosts = 0
   let authorizations = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -87,9 +87,8 @@ export function predictionRoute({
         const outcome = request.raw.readableAborted ? 'cancelled' : outcomeOf(error)
         metrics.request(undefined, outcome, reply.elapsedTime / 1000)
       }
-      // Dropped to make room for others: the rest of its body is not read.
-      if (error instanceof ModelError && error.code === 'QUEUE_FULL' && !request.raw.complete)
-        reply.header('connection', 'close')
+      // Dropped while it was received: the rest of its body is not read.
+      if (error instanceof ModelError && !request.raw.complete) reply.header('connection', 'close')
       // The application's handler answers, where an Error is thrown: anything else would be sent unchanged.
       throw asError(error)
     },

@@ -3,11 +3,11 @@ import { ModelError } from '../../model/base/errors.ts'
 import { listNames, shortName } from '../../model/base/known-names.ts'
 import { evaluationFile } from '../../model/bundle/evaluation.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
-import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { VersionDistributions, VersionRows } from '../../schemas/model-versions.ts'
 import type { ModelDetails, ModelStatus } from '../../schemas/models.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
+import { KeptAnswer } from '../overload/kept-answer.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/models-of.ts'
@@ -90,7 +90,6 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
   app.route<{ Params: { model: string; version: string } }>({
     method: 'GET',
     url: '/models/:model/versions/:version/evaluation',
-    compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
     schema: {
       operationId: 'getEvaluation',
       tags: ['models'],
@@ -121,13 +120,28 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
   })
 }
 
-async function answerEvaluation(model: LoadedModel, reply: FastifyReply): Promise<EvaluationReport | FastifyReply> {
+/** Reports as they are sent, kept as long as their versions; undefined: it has none. */
+const reports = new WeakMap<LoadedModel, Promise<KeptAnswer | undefined>>()
+
+function reportOf(model: LoadedModel): Promise<KeptAnswer | undefined> {
+  const known = reports.get(model)
+  if (known !== undefined) return known
+  const answer = model
+    .evaluation()
+    .then((report) => report && new KeptAnswer(Buffer.from(JSON.stringify(report)), 'application/json; charset=utf-8'))
+  reports.set(model, answer)
+  // It may be readable the next time, when there are more file descriptors.
+  answer.catch(() => reports.delete(model))
+  return answer
+}
+
+async function answerEvaluation(model: LoadedModel, reply: FastifyReply): Promise<FastifyReply> {
   const { name, version } = model.manifest
-  const answer = await model.evaluation().catch((error: unknown) => {
+  const answer = await reportOf(model).catch((error: unknown) => {
     if (error instanceof ModelError && error.code === 'INVALID_BUNDLE') return error.message
     throw error
   })
-  if (typeof answer === 'object') return answer
+  if (typeof answer === 'object') return answer.send(reply.request, reply)
   const detail = answer ?? `Version ${version} of ${name} has no ${evaluationFile}: it was published without a report`
   const body = problemDetails('NOT_FOUND', detail, reply.request.id)
   return sendProblem(reply, { body })

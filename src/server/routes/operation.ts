@@ -13,6 +13,7 @@ export async function probeRoutes(app: FastifyInstance, { context }: { context: 
   app.route({
     method: 'GET',
     url: '/livez',
+    config: { probes: true },
     schema: {
       operationId: 'live',
       tags: ['operation'],
@@ -25,6 +26,7 @@ export async function probeRoutes(app: FastifyInstance, { context }: { context: 
   app.route({
     method: 'GET',
     url: '/readyz',
+    config: { probes: true },
     schema: {
       operationId: 'ready',
       tags: ['operation'],

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { smallBody } from '../../../src/server/body/json-bounds.ts'
 import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
-import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.ts'
 import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
 import { readerScript } from '../../../src/server/protocols/reader-script.ts'
 import { startTestServer } from '../../support/server.ts'
@@ -124,7 +124,7 @@ t.test('large bodies are read one after the other, each with its own answer', as
 })
 
 t.test('a thread that dies fails the body that it reads, and is replaced', async (t) => {
-  const bodies = createPendingBytes({ maxBytes: 1000 })
+  const bodies = createMemoryBudget({ maxBytes: 1000 }).part()
   const script = new URL(`data:text/javascript,${encodeURIComponent('process.exit(7)')}`)
   const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script })
   for (let i = 0; i < 2; i++) {
@@ -138,7 +138,7 @@ t.test('a thread that dies fails the body that it reads, and is replaced', async
 })
 
 t.test('bodies that wait make room, the largest first', async (t) => {
-  const bodies = createPendingBytes({ maxBytes: 1000 })
+  const bodies = createMemoryBudget({ maxBytes: 1000 }).part()
   const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script: readerScript })
   t.teardown(() => reader.close())
   const read = (size: number) =>

@@ -3,9 +3,9 @@ import type { FastifyRequest, RequestPayload } from 'fastify'
 import t from 'tap'
 import { createDecoders } from '../../../src/server/body/decoders.ts'
 import { createBytesParser } from '../../../src/server/body/raw-body.ts'
-import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.ts'
 
-const bodies = createPendingBytes({ maxBytes: Number.POSITIVE_INFINITY })
+const bodies = createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part()
 
 /** What the parser answers of a body that says it has so many bytes. */
 function read(length: number | undefined, send: (body: PassThrough) => void, bodyLimit = 100) {

@@ -1,9 +1,9 @@
 import t from 'tap'
-import { createPendingBytes } from '../../../src/server/overload/pending-bytes.ts'
+import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.ts'
 
 /** Bodies by name, and who was given up. */
 function setUp(maxBytes: number) {
-  const bodies = createPendingBytes({ maxBytes })
+  const bodies = createMemoryBudget({ maxBytes }).part()
   const givenUp: string[] = []
   const open = (name: string) => bodies.open(() => givenUp.push(name))
   return { bodies, givenUp, open }

@@ -40,10 +40,12 @@ export async function inferMetadataRoutes(
   })
   app.route({
     ...get('/v2/health/live', inferLiveSchema),
+    config: { probes: true },
     handler: async (): Promise<InferLive> => ({ live: true }),
   })
   app.route({
     ...get('/v2/health/ready', inferReadySchema),
+    config: { probes: true },
     handler: async (_, reply): Promise<InferReady | Buffer> => {
       const reasons = await unreadyReasons(context)
       if (reasons.length === 0) return { ready: true }

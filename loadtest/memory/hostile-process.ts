@@ -1,0 +1,62 @@
+import { connect, type Socket } from 'node:net'
+import { behaviours } from './behaviours.ts'
+
+/*
+ * Hostile clients in a process of their own: `{ play, connections }` from the parent opens so many connections, each of which
+ * behaves so and reads nothing; one that the server closes comes again. `pause` has all of them leave.
+ */
+
+const port = Number(process.argv[2])
+
+/** Connections that are being opened at a time: more than the system's backlog holds would only wait for each other. */
+const together = 500
+
+/** Connections come again at most so often, as a multiple of how many there are. */
+const returns = 3
+
+let sockets = new Set<Socket>()
+
+function play(name: string, connections: number): void {
+  const { bytes } = behaviours.find((behaviour) => behaviour.name === name)!
+  const own = new Set<Socket>()
+  sockets = own
+  let opened = 0
+  let opening = 0
+  const open = () => {
+    if (sockets !== own || opening >= together || own.size >= connections || opened >= connections * returns) return
+    opened++
+    opening++
+    const socket = connect({ port, host: '127.0.0.1' })
+    own.add(socket)
+    let isOpening = true
+    const settle = () => {
+      if (!isOpening) return
+      isOpening = false
+      opening--
+    }
+    socket.pause()
+    socket.on('error', () => undefined)
+    socket.once('connect', () => {
+      settle()
+      socket.write(bytes)
+      open()
+    })
+    socket.once('close', () => {
+      settle()
+      own.delete(socket)
+      setImmediate(open)
+    })
+    if (opening < together) setImmediate(open)
+  }
+  open()
+}
+
+process.on('message', (message: { play: string; connections: number } | 'pause') => {
+  if (message === 'pause') {
+    for (const socket of sockets) socket.resetAndDestroy()
+    sockets = new Set()
+    process.send?.('gone')
+  } else play(message.play, message.connections)
+})
+process.on('disconnect', () => process.exit())
+process.send?.('ready')

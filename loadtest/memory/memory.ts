@@ -1,0 +1,234 @@
+// Plays hostile clients that read nothing against a server in a container of little memory, while a polite client asks.
+//   npm run loadtest -- memory [--connections 4000] [--out loadtest/results/memory.md]
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+import { serverArgv } from '../../src/app/v8-flags.ts'
+import { type ServingChild, startServing, untilReady } from '../../src/load/serving.ts'
+import { reasonOf } from '../../src/model/base/errors.ts'
+import type { Machine } from '../machine.ts'
+import { table, whole } from '../markdown.ts'
+import { behaviours } from './behaviours.ts'
+import { type Container, createContainer } from './container.ts'
+import { drawMemory, type MemoryPoint } from './plot.ts'
+import { politeClient, type Waits } from './polite-client.ts'
+
+const mebibyte = 2 ** 20
+
+/** Containers, MiB, and the connections of hostile clients in each. */
+const containers = [
+  { mib: 1024, connections: 4500 },
+  { mib: 2048, connections: 9000 },
+]
+
+/** What is promised: the longest wait of a polite client, ms, and what may be in use a minute after all have gone, bytes. */
+const promised = { wait: 1000, left: 100 * mebibyte, within: 60_000 }
+
+interface Played {
+  behaviour: string
+  waits: Waits
+  /** Largest use of the container, bytes. */
+  peak: number
+  /** The server ended. */
+  ended: boolean
+}
+
+interface Run {
+  mib: number
+  connections: number
+  played: Played[]
+  points: MemoryPoint[]
+  /** In use by the server's heap and outside it, before and after, bytes; NaN where it has ended. */
+  before: number
+  after: number
+  /** When `after` was within the promise, ms after all had gone. */
+  settledMs: number
+}
+
+interface Options {
+  behaviours: string[]
+  seconds: number
+  connections?: number
+  models: string
+  out?: string
+}
+
+export async function measureMemory(
+  argv: readonly string[],
+  machine: Machine,
+  log: (line: string) => void,
+): Promise<void> {
+  const options = readOptions(argv)
+  const runs: Run[] = []
+  for (const { mib, connections } of containers) {
+    let container: Container
+    try {
+      container = await createContainer(`multigate-memory-${process.pid}-${mib}`, mib * mebibyte)
+    } catch (error) {
+      console.log(`skipped: a container of ${mib} MiB can't be made here: ${reasonOf(error)}`)
+      continue
+    }
+    runs.push(await play(container, { mib, connections: options.connections ?? connections }, options, log))
+  }
+  if (runs.length === 0) return
+  const picture = options.out?.replace(/(\.md)?$/, '.svg')
+  const text = toMarkdown(runs, options, machine, picture && basename(picture))
+  console.log(text)
+  if (picture !== undefined) {
+    await writeFile(options.out!, text)
+    await writeFile(picture, await drawMemory(runs))
+  }
+  const broken = runs.flatMap(brokenPromises)
+  if (broken.length > 0) throw new Error(`broken promises:\n${broken.join('\n')}`)
+}
+
+function readOptions(argv: readonly string[]): Options {
+  const names = behaviours.map(({ name }) => name)
+  return new Command('npm run loadtest -- memory')
+    .description('Play hostile clients that read nothing against a server in containers of 1 and 2 GiB')
+    .option('--behaviours <names>', `separated by ";" (${names.join('; ')})`, (text) => text.split(';'), names)
+    .option('--seconds <number>', 'how long each behaves so', Number, 10)
+    .option('--connections <number>', 'of hostile clients (default: 4,500 and 9,000)', Number)
+    .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
+    .option('--out <file.md>', 'also write the results here, and a plot as SVG next to it')
+    .parse(argv, { from: 'user' })
+    .opts<Options>()
+}
+
+async function play(
+  container: Container,
+  { mib, connections }: Pick<Run, 'mib' | 'connections'>,
+  { behaviours: chosen, seconds, models }: Options,
+  log: (line: string) => void,
+): Promise<Run> {
+  const started = performance.now()
+  const run: Run = {
+    mib,
+    connections,
+    played: [],
+    points: [],
+    before: Number.NaN,
+    after: Number.NaN,
+    settledMs: Number.NaN,
+  }
+  let server = await start(container, models)
+  run.before = await inUse(server)
+  let stage = 'start'
+  const sampling = setInterval(async () => {
+    const bytes = await container.usage()
+    run.points.push({ at: (performance.now() - started) / 1000, mib: bytes / mebibyte, stage })
+  }, 200)
+  for (const behaviour of chosen) {
+    if (server.process.exitCode !== null || server.process.signalCode !== null) server = await start(container, models)
+    stage = behaviour
+    const first = run.points.length
+    const waits = await playOne(server, behaviour, connections, seconds)
+    const ended = server.process.exitCode !== null || server.process.signalCode !== null
+    const peak = Math.max(0, ...run.points.slice(first).map((point) => point.mib)) * mebibyte
+    run.played.push({ behaviour, waits, peak, ended })
+    log(
+      `${mib} MiB, ${behaviour}: ${ended ? 'THE SERVER ENDED, ' : ''}longest wait ${whole(waits.longest)} ms, ${waits.failed} of ${waits.asked} failed, peak ${whole(peak / mebibyte)} MiB`,
+    )
+  }
+  stage = 'after'
+  const gone = performance.now()
+  for (;;) {
+    run.after = await inUse(server).catch(() => Number.NaN)
+    run.settledMs = performance.now() - gone
+    if (!(run.after - run.before > promised.left) || run.settledMs > promised.within) break
+    await sleep(1000)
+  }
+  log(
+    `${mib} MiB: ${whole(run.before / mebibyte)} MiB in use before, ${whole(run.after / mebibyte)} MiB after ${whole(run.settledMs / 1000)} s`,
+  )
+  clearInterval(sampling)
+  await server.stop()
+  container.remove()
+  return run
+}
+
+async function start(container: Container, models: string): Promise<ServingChild> {
+  const script = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+  const env = { ...process.env, MALLOC_ARENA_MAX: '2' }
+  const server = await startServing(script, ['--port', '0', '--models', models], env, serverArgv([]), container.wrapper)
+  await untilReady(server.url)
+  return server
+}
+
+async function playOne({ url }: ServingChild, behaviour: string, connections: number, seconds: number): Promise<Waits> {
+  const client = politeClient(url)
+  const hostile = fork(fileURLToPath(new URL('./hostile-process.js', import.meta.url)), [new URL(url).port])
+  await once(hostile, 'message')
+  hostile.send({ play: behaviour, connections })
+  await sleep(seconds * 1000)
+  hostile.send('pause')
+  await once(hostile, 'message')
+  hostile.disconnect()
+  // What they have left behind takes its time, too.
+  await sleep(2000)
+  return client.stop()
+}
+
+/** In use by the heap, and outside it, bytes. */
+async function inUse({ url }: ServingChild): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', url))).text()
+  const gauge = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+  return gauge('nodejs_heap_size_used_bytes') + gauge('nodejs_external_memory_bytes')
+}
+
+function brokenPromises({ mib, played, before, after }: Run): string[] {
+  const broken = played.flatMap(({ behaviour, waits, ended }) => {
+    const where = `${mib} MiB, ${behaviour}`
+    if (ended) return [`${where}: the server ended`]
+    if (waits.longest > promised.wait) return [`${where}: a polite client waited for ${whole(waits.longest)} ms`]
+    return waits.failed > 0 ? [`${where}: ${waits.failed} of ${waits.asked} polite requests failed`] : []
+  })
+  return after - before <= promised.left
+    ? broken
+    : [...broken, `${mib} MiB: ${whole((after - before) / mebibyte)} MiB are left in use`]
+}
+
+function toMarkdown(
+  runs: readonly Run[],
+  { seconds }: Options,
+  { date, processor, versions }: Machine,
+  picture: string | undefined,
+): string {
+  const sections = runs.map(
+    ({
+      mib,
+      connections,
+      played,
+      before,
+      after,
+      settledMs,
+    }) => `## A container of ${mib} MiB, ${whole(connections)} connections
+
+${table<Played>(
+  {
+    'what they ask for': ({ behaviour }) => behaviour,
+    'peak, MiB': ({ peak }) => whole(peak / mebibyte),
+    "polite client's longest wait, ms": ({ waits }) => whole(waits.longest),
+    'its requests': ({ waits }) => whole(waits.asked),
+    failed: ({ waits }) => whole(waits.failed),
+    server: ({ ended }) => (ended ? 'ended' : 'serves'),
+  },
+  played,
+)}
+
+In use by the server's heap and outside it: ${whole(before / mebibyte)} MiB before, ${whole(after / mebibyte)} MiB ${whole(settledMs / 1000)} s after all had gone.`,
+  )
+  return `# Clients that do not read
+
+${date}, ${processor}, Node ${versions.node}. One server with the shipped models and default settings, in a memory cgroup. Hostile
+clients, which share its cores, open all their connections at once, send 40 pipelined requests or an endless one on each, read
+nothing for ${seconds} s, and come again where they are closed. Meanwhile a polite client asks for a prediction every 20 ms, and must not
+wait for more than a second. Made by \`npm run loadtest -- memory\`.
+${picture === undefined ? '' : `\n![Memory of the container over time](${picture})\n`}
+${sections.join('\n\n')}
+`
+}

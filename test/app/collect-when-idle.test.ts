@@ -1,0 +1,46 @@
+import t from 'tap'
+import { createIdleCollector } from '../../src/app/collect-when-idle.ts'
+
+const mebibyte = 2 ** 20
+
+function setUp() {
+  const state = { used: 60 * mebibyte, left: 60 * mebibyte, busy: 0, collections: 0 }
+  const look = createIdleCollector({
+    used: () => state.used,
+    busy: () => state.busy,
+    collect() {
+      state.collections++
+      state.used = state.left
+    },
+  })
+  return { state, look }
+}
+
+t.test('what a flood leaves behind is collected once there is nothing to do', async (t) => {
+  const { state, look } = setUp()
+  look()
+  t.equal(state.collections, 0, 'nothing has been left behind')
+  state.used = 500 * mebibyte
+  state.busy = 0.5
+  look()
+  t.equal(state.collections, 0, 'a pause would cost more than memory')
+  state.busy = 0.01
+  look()
+  t.equal(state.collections, 1)
+  look()
+  t.equal(state.collections, 1)
+})
+
+t.test('memory that stays in use is not looked at again and again', async (t) => {
+  const { state, look } = setUp()
+  state.used = 400 * mebibyte
+  state.left = 300 * mebibyte
+  look()
+  t.equal(state.collections, 1)
+  state.used = 500 * mebibyte
+  look()
+  t.equal(state.collections, 1)
+  state.used = 700 * mebibyte
+  look()
+  t.equal(state.collections, 2)
+})

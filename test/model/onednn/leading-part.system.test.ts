@@ -21,10 +21,11 @@ import { distance } from '../../support/compile/random-model.ts'
 import { randomTowers } from '../../support/compile/random-towers.ts'
 import { costsFor } from '../../support/compile/random-traffic.ts'
 import { answersOf, answerWith, emptyGraph, type Feeds, feedsOf } from '../../support/compile/run-graph.ts'
-import { withoutBfloat16, withoutInt8, withoutOnednn } from '../../support/onednn.ts'
+import { withoutBfloat16, withoutInt8 } from '../../support/onednn.ts'
 
 const folder = await temporaryFolder(t)
 const without = { bfloat16: withoutBfloat16(), int8: withoutInt8() }
+const skip = without.int8 ?? false
 const sessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
 
 /** int8 leaves products of floats in float32. */
@@ -41,50 +42,46 @@ function feedsFor({ graph, context }: VariantGraph, requests: readonly number[],
   return feeds
 }
 
-t.test(
-  'graphs of towers answer as in ONNX Runtime, which computes their leading parts',
-  { skip: withoutOnednn() ?? false },
-  async (t) => {
-    const opened = { translated: 0, behind: 0, left: 0 }
-    await fc.assert(
-      fc.asyncProperty(fc.nat(), async (seed) => {
-        const { graph, sides } = randomTowers(seed)
-        const { float32 } = await compile(await prepared(graph), { sides, fields: {}, quantization: undefined })
-        const { full, split } = float32
-        const variants =
-          typeof split === 'string'
-            ? [full]
-            : [full, split.shared_context, split.candidate_encoder, split.context_encoder, split.cached]
-        for (const variant of variants) {
-          if (variant === undefined) continue
-          await writeFile(join(folder, 'graph.onnx'), variant.graph.toBytes())
-          const file = { file: 'graph.onnx', context: variant.context, rows: variant.rows }
-          const program = await openProgram(folder, file, options)
-          if (typeof program === 'string') {
-            opened.left++
-            continue
-          }
-          try {
-            for (const requests of [[1], [3], [2, 1, 6]]) {
-              const feeds = feedsFor(variant, requests, new Dice(seed))
-              const [expected] = await answersOf(variant.graph, [feeds])
-              const actual = await program.run(program.inputs.map(({ name }) => feeds[name] as unknown as ProgramValue))
-              for (const { name } of variant.graph.outputs) {
-                const apart = distance(expected![name]!.values, actual[name]!.data)
-                if (!(apart <= 1e-4)) throw new Error(`${name} is ${apart} apart`)
-              }
-            }
-            opened[program.reason === undefined ? 'translated' : 'behind']++
-          } finally {
-            await program.close()
-          }
+t.test('graphs of towers answer as in ONNX Runtime, which computes their leading parts', { skip }, async (t) => {
+  const opened = { translated: 0, behind: 0, left: 0 }
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), async (seed) => {
+      const { graph, sides } = randomTowers(seed)
+      const { float32 } = await compile(await prepared(graph), { sides, fields: {}, quantization: undefined })
+      const { full, split } = float32
+      const variants =
+        typeof split === 'string'
+          ? [full]
+          : [full, split.shared_context, split.candidate_encoder, split.context_encoder, split.cached]
+      for (const variant of variants) {
+        if (variant === undefined) continue
+        await writeFile(join(folder, 'graph.onnx'), variant.graph.toBytes())
+        const file = { file: 'graph.onnx', context: variant.context, rows: variant.rows }
+        const program = await openProgram(folder, file, options)
+        if (typeof program === 'string') {
+          opened.left++
+          continue
         }
-      }),
-      { numRuns: 60 },
-    )
-    t.ok(opened.behind > 50 && opened.translated > 5, JSON.stringify(opened))
-  },
-)
+        try {
+          for (const requests of [[1], [3], [2, 1, 6]]) {
+            const feeds = feedsFor(variant, requests, new Dice(seed))
+            const [expected] = await answersOf(variant.graph, [feeds])
+            const actual = await program.run(program.inputs.map(({ name }) => feeds[name] as unknown as ProgramValue))
+            for (const { name } of variant.graph.outputs) {
+              const apart = distance(expected![name]!.values, actual[name]!.data)
+              if (!(apart <= 1e-4)) throw new Error(`${name} is ${apart} apart`)
+            }
+          }
+          opened[program.reason === undefined ? 'translated' : 'behind']++
+        } finally {
+          await program.close()
+        }
+      }
+    }),
+    { numRuns: 60 },
+  )
+  t.ok(opened.behind > 50 && opened.translated > 5, JSON.stringify(opened))
+})
 
 /** A user's last items, pooled and normalised, and layers of the user and a candidate. */
 function userTower(): Graph {
@@ -110,66 +107,62 @@ function userTower(): Graph {
   return graph
 }
 
-t.test(
-  'a user tower is computed by ONNX Runtime, and large layers behind it by oneDNN',
-  { skip: without.int8 ?? false },
-  async (t) => {
-    const graph = userTower()
-    await writeFile(join(folder, 'model.onnx'), graph.toBytes())
-    const side = (name: Side, count: number) => new Array<Side>(count).fill(name)
-    const rowsOf = (rows: number, seed: number): InputRows => {
-      const { ids, dense } = feedsOf(graph, rows, new Dice(seed))
-      return {
-        rows,
-        inputs: { ids: Int32Array.from(ids!.data as BigInt64Array, Number), dense: dense!.data as Float32Array },
-      }
+t.test('a user tower is computed by ONNX Runtime, and large layers behind it by oneDNN', { skip }, async (t) => {
+  const graph = userTower()
+  await writeFile(join(folder, 'model.onnx'), graph.toBytes())
+  const side = (name: Side, count: number) => new Array<Side>(count).fill(name)
+  const rowsOf = (rows: number, seed: number): InputRows => {
+    const { ids, dense } = feedsOf(graph, rows, new Dice(seed))
+    return {
+      rows,
+      inputs: { ids: Int32Array.from(ids!.data as BigInt64Array, Number), dense: dense!.data as Float32Array },
     }
-    const answersTo = async ({ rows, inputs }: InputRows) => {
-      const ids = new ort.Tensor('int64', BigInt64Array.from(inputs.ids as Int32Array, BigInt), [rows, 6])
-      const dense = new ort.Tensor('float32', inputs.dense as Float32Array, [rows, 2])
-      const [answers] = await answersOf(graph, [{ ids, dense }])
-      return answers!.probabilities!.values
-    }
-    const judged = rowsOf(400, 1)
-    const labels = (await answersTo(judged)).map((probability, i) => Number(probability > (i % 10) / 10))
-    const request = {
-      source: { folder, format: 'onnx' as const, file: 'model.onnx', outputs: ['probabilities'] },
-      output: 'probabilities',
-      sides: { ids: [...side('context', 5), 'candidate'], dense: ['context', 'candidate'] } as Sides,
-      fields: {},
-      quantization: { scales: rowsOf(400, 2), judged: { ...judged, labels, tasks: ['ctr', 'cvr'] } },
-      identity: '',
-      cache: undefined,
-      now: 0,
-    }
-    const batch = rowsOf(40, 3)
-    for (let row = 1; row < 40; row++) {
-      batch.inputs.ids!.copyWithin(6 * row, 0, 5)
-      batch.inputs.dense!.copyWithin(2 * row, 0, 1)
-    }
-    const expected = await answersTo(batch)
-    for (const precision of ['bfloat16', 'int8'] as const) {
-      if (without[precision] !== undefined) continue
-      const { plan, problem } = await prepare({ ...request, precision })
-      if (plan === undefined) throw new Error(problem)
-      try {
-        t.equal(plan.precision, precision, `${plan.precisionProblem}`)
-        t.match(plan.products, /^oneDNN .*, behind a part in ONNX Runtime \(.+\)$/)
-        for (const way of ['full', 'shared_context', 'cached'] as const) {
-          const open = await openPlan({ ...plan, costs: costsFor(way) }, sessionOptions, 1e6)
-          try {
-            for (let call = 0; call < 3; call++) {
-              const apart = distance(expected, await open.run({ ...batch, requests: [40] }))
-              t.ok(apart > 0 && apart < 0.02, `${precision}, ${way}: ${apart}`)
-            }
-            t.ok(open.stats().rows[way] >= 40, way)
-          } finally {
-            await open.close()
+  }
+  const answersTo = async ({ rows, inputs }: InputRows) => {
+    const ids = new ort.Tensor('int64', BigInt64Array.from(inputs.ids as Int32Array, BigInt), [rows, 6])
+    const dense = new ort.Tensor('float32', inputs.dense as Float32Array, [rows, 2])
+    const [answers] = await answersOf(graph, [{ ids, dense }])
+    return answers!.probabilities!.values
+  }
+  const judged = rowsOf(400, 1)
+  const labels = (await answersTo(judged)).map((probability, i) => Number(probability > (i % 10) / 10))
+  const request = {
+    source: { folder, format: 'onnx' as const, file: 'model.onnx', outputs: ['probabilities'] },
+    output: 'probabilities',
+    sides: { ids: [...side('context', 5), 'candidate'], dense: ['context', 'candidate'] } as Sides,
+    fields: {},
+    quantization: { scales: rowsOf(400, 2), judged: { ...judged, labels, tasks: ['ctr', 'cvr'] } },
+    identity: '',
+    cache: undefined,
+    now: 0,
+  }
+  const batch = rowsOf(40, 3)
+  for (let row = 1; row < 40; row++) {
+    batch.inputs.ids!.copyWithin(6 * row, 0, 5)
+    batch.inputs.dense!.copyWithin(2 * row, 0, 1)
+  }
+  const expected = await answersTo(batch)
+  for (const precision of ['bfloat16', 'int8'] as const) {
+    if (without[precision] !== undefined) continue
+    const { plan, problem } = await prepare({ ...request, precision })
+    if (plan === undefined) throw new Error(problem)
+    try {
+      t.equal(plan.precision, precision, `${plan.precisionProblem}`)
+      t.match(plan.products, /^oneDNN .*, behind a part in ONNX Runtime \(.+\)$/)
+      for (const way of ['full', 'shared_context', 'cached'] as const) {
+        const open = await openPlan({ ...plan, costs: costsFor(way) }, sessionOptions, 1e6)
+        try {
+          for (let call = 0; call < 3; call++) {
+            const apart = distance(expected, await open.run({ ...batch, requests: [40] }))
+            t.ok(apart > 0 && apart < 0.02, `${precision}, ${way}: ${apart}`)
           }
+          t.ok(open.stats().rows[way] >= 40, way)
+        } finally {
+          await open.close()
         }
-      } finally {
-        await rm(plan.folder, { recursive: true })
       }
+    } finally {
+      await rm(plan.folder, { recursive: true })
     }
-  },
-)
+  }
+})

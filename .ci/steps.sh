@@ -66,14 +66,16 @@ prepare() {
 
 # run_tests SECONDS COMMAND…: adds the assertions that the tests' last line counts.
 run_tests() {
-  local status
+  local status wrong=0
   step "$1" tests "${@:2}"
   status=$?
   if [[ $(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$logs/last" | tail -n 1) =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
-    passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}
+    wrong=${BASH_REMATCH[2]}
+    passed=$((passed + BASH_REMATCH[1])) skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
   fi
   # Such as a run that did not compile, or was stopped.
-  if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  if [ "$status" -ne 0 ] && [ "$wrong" -eq 0 ]; then wrong=1; fi
+  failed=$((failed + wrong))
 }
 
 # The last line, and the exit code.

@@ -5,7 +5,7 @@ import { cacheFolder } from '../config/cache-folder.ts'
 import { allSettings, checkConfiguration, readSettings } from '../config/configuration.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { existingFolder } from '../model/base/existing-folder.ts'
-import { processorFeatures } from '../model/base/processor.ts'
+import { classOf, detectProcessor, type Processor } from '../model/base/processor.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { formatBytes } from '../model/base/text-table.ts'
@@ -29,17 +29,20 @@ const leastFree = 1024 ** 3
  * Looks at versions, the processor, the engine, settings, folders and limits. Answers a report, and how many checks failed. It
  * names files, but reads no secret out.
  */
-export async function examine(env: NodeJS.ProcessEnv): Promise<{ text: string; failed: number }> {
+export async function examine(
+  env: NodeJS.ProcessEnv,
+  processor: Processor = detectProcessor({ env }),
+): Promise<{ text: string; failed: number }> {
   const facts = [
     `multigate ${multigateVersion}, Node ${process.version}, ${type()} ${release()} ${arch()}`,
-    `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${features()}`,
+    `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${featuresOf(processor)}`,
     `memory: ${formatBytes(await memoryLimit())}`,
   ]
   const findings: Finding[] = []
   const configuration = settings(env, findings)
   findings.push(...changedSettings(configuration))
   findings.push(await engine(configuration))
-  findings.push(await onednn(configuration))
+  findings.push(await onednn(configuration, processor))
   findings.push(await models(configuration))
   findings.push(await cache(configuration))
   findings.push(...(await security(configuration)))
@@ -75,25 +78,19 @@ async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
 }
 
 /** Optional: that it can't be used is a problem only where the settings name a library. */
-async function onednn({ MULTIGATE_ONEDNN }: Configuration): Promise<Finding> {
+async function onednn({ MULTIGATE_ONEDNN }: Configuration, processor: Processor): Promise<Finding> {
+  const { fastPrecisions, suitabilityOf } = await import('../model/onednn/instructions.ts')
   const { openFastLibrary } = await import('../model/onednn/library.ts')
   try {
     const { version, instructions } = openFastLibrary('int8')
-    const scope = instructions === 'AVX512-VNNI' ? ', for int8 alone' : ''
+    const scope = fastPrecisions(instructions).length === 1 ? ', for int8 alone' : ''
     return { name: 'oneDNN', detail: `${version}, ${instructions}${scope}` }
   } catch (error) {
     const problem = reasonOf(error)
+    const suitability = `this processor ${suitabilityOf(classOf(processor))}`
     const isNamed = MULTIGATE_ONEDNN !== '' && MULTIGATE_ONEDNN !== 'off'
-    return { name: 'oneDNN', detail: `not used: ${problem} (${suitability()})`, ...(isNamed && { problem }) }
+    return { name: 'oneDNN', detail: `not used: ${problem} (${suitability})`, ...(isNamed && { problem }) }
   }
-}
-
-/** Which precisions oneDNN would make faster on this processor. */
-function suitability(): string {
-  const all = processorFeatures()
-  const suits = (...names: string[]) => names.some((name) => all?.has(name))
-  if (suits('amx_bf16', 'avx512_bf16')) return 'this processor suits bfloat16 and int8'
-  return suits('avx512_vnni') ? 'this processor suits int8 alone' : 'this processor does not suit it'
 }
 
 async function models({ MULTIGATE_MODELS }: Configuration): Promise<Finding> {
@@ -168,8 +165,7 @@ function openFiles(configuration: Configuration): Finding {
 }
 
 /** What decides how fast matrices are multiplied. */
-function features(): string {
-  const all = processorFeatures()
+function featuresOf({ features, cap }: Processor): string {
   const known = [
     'avx2',
     'avx512f',
@@ -183,7 +179,8 @@ function features(): string {
     'bf16',
     'sve',
   ]
-  return known.filter((name) => all?.has(name)).join(', ') || 'features unknown'
+  const found = known.filter((name) => features?.has(name)).join(', ') || 'features unknown'
+  return cap === undefined ? found : `${found}; ONEDNN_MAX_CPU_ISA=${cap} allows no wider ones`
 }
 
 /** The container's limit, or the machine's memory; bytes. */

@@ -1,9 +1,13 @@
 import { execFile } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { type ProcessorClass, processorClasses } from '../../src/model/base/processor.ts'
+import { defaultLibrary } from '../../src/model/onednn/find-library.ts'
+import { suitabilityOf } from '../../src/model/onednn/instructions.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { cannotPlay, playing } from '../support/processor.ts'
 
 const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 
@@ -33,7 +37,7 @@ t.test('a machine on which all is well', async (t) => {
     /\d of \d+ cores available; /,
     /^ok {5}MULTIGATE_WORKERS: 3$/m,
     /^ok {5}engine: onnx/m,
-    /^ok {5}oneDNN: (\d+\.\d+\.\d+, (AMX|AVX512-BF16)|not used: \S.*)$/m,
+    /^ok {5}oneDNN: (\d+\.\d+\.\d+, A\S+( for int8 alone)?|not used: \S.*)$/m,
     /^ok {5}plan cache: \S+cache, .* free$/m,
   ])
     t.match(text, line)
@@ -42,6 +46,45 @@ t.test('a machine on which all is well', async (t) => {
   t.equal(code, 0, text)
   t.match(text, /All checks passed\.\n$/)
 })
+
+const all = 'avx512f avx512_vnni avx512_bf16 amx_int8 amx_bf16'.split(' ')
+const unmasked = 'or ONEDNN_MAX_CPU_ISA masks'
+
+/** What doctor says of the processor: how many of these features it has, and the line about oneDNN. */
+const said: Record<ProcessorClass, [features: number, onednn: string]> = {
+  AVX2: [0, `not used: the processor has no AVX-512, ${unmasked} it (this processor does not suit it)`],
+  AVX2_VNNI: [0, `not used: the processor has no AVX-512, ${unmasked} it (this processor does not suit it)`],
+  AVX512_CORE: [
+    1,
+    `not used: the processor has neither AMX nor AVX512-VNNI, ${unmasked} them (this processor does not suit it)`,
+  ],
+  AVX512_CORE_VNNI: [2, 'VERSION, AVX512-VNNI, for int8 alone'],
+  AVX512_CORE_BF16: [3, 'VERSION, AVX512-BF16'],
+  AVX512_CORE_AMX: [5, 'VERSION, AMX'],
+}
+
+for (const name of processorClasses)
+  t.test(`a processor of the class ${name}`, { skip: cannotPlay(name) ?? false }, async (t) => {
+    const models = await temporaryFolder(t)
+    await writeTestBundle(models)
+    const settings = { MULTIGATE_MODELS: models, MULTIGATE_CACHE: 'off', ...playing(name) }
+    const { code, text } = await doctor(settings)
+    const [features, expected] = said[name]
+    const [facts = ''] = /^.* cores available; .*$/m.exec(text) ?? []
+    t.same(
+      all.filter((feature) => facts.includes(`, ${feature}`)),
+      all.slice(0, features),
+    )
+    t.ok(facts.endsWith(`; ONEDNN_MAX_CPU_ISA=${name} allows no wider ones`), facts)
+    if (existsSync(defaultLibrary())) {
+      const [line] = /(?<=^ok {5}oneDNN: ).*$/m.exec(text) ?? [text]
+      t.equal(line.replace(/^3\.\d+\.\d+/, 'VERSION'), expected)
+    }
+    t.equal(code, 0, text)
+    const off = await doctor({ ...settings, MULTIGATE_ONEDNN: 'off' })
+    const isOff = `ok     oneDNN: not used: MULTIGATE_ONEDNN is off (this processor ${suitabilityOf(name)})`
+    t.ok(off.text.split('\n').includes(isOff), off.text)
+  })
 
 t.test('every fault is named, and no secret is read out', async (t) => {
   const folder = await temporaryFolder(t)

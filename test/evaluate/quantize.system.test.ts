@@ -1,59 +1,17 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual as isSame } from 'node:util'
-import t, { type Test } from 'tap'
-import { type RunQuantizeOptions, runQuantize } from '../../src/evaluate/run-quantize.ts'
-import { createUniform } from '../../src/model/base/random.ts'
+import t from 'tap'
 import { readQuantizationRows } from '../../src/model/bundle/quantization.ts'
 import type { Bundle } from '../../src/model/bundle/read.ts'
 import { prepareInThread } from '../../src/model/compile/prepare-in-thread.ts'
-import { drawRow } from '../../src/model/features/draw-value.ts'
 import { createEncoder } from '../../src/model/features/encoder.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../src/model/prediction/load-graph.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
-import { type TestBundle, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { testFeatures } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
-import { evaluateDefaults, evaluateToJson } from '../support/evaluate.ts'
-import { withoutBfloat16 } from '../support/onednn.ts'
-
-const count = 1200
-
-/** A version, `count` rows of its fields with labels, and their spec. */
-async function writeShop(
-  t: Test,
-  { bundle = {}, spec = {}, rows = count }: Partial<{ bundle: TestBundle; spec: object; rows: number }> = {},
-) {
-  const folder = await temporaryFolder(t)
-  const models = join(folder, 'models')
-  await writeTestBundle(models, { name: 'shop', ...bundle })
-  const random = createUniform(5)
-  const drawn = Array.from({ length: rows }, () => drawRow(testFeatures, random))
-  const names = testFeatures.map(({ name }) => name)
-  const lines = drawn.map((row, i) => [...names.map((name) => row[name]), i % 2, i % 4 === 1 ? 1 : 0].join(','))
-  await writeFile(join(folder, 'rows.csv'), `${[...names, 'click', 'sale'].join(',')}\n${lines.join('\n')}\n`)
-  const data = join(folder, 'rows.yaml')
-  const tasks = [
-    { name: 'ctr', label: 'click == "1"' },
-    { name: 'cvr', label: 'sale == "1"', where: 'click == "1"' },
-  ]
-  await writeFile(data, JSON.stringify({ data: { csv: ['rows.csv'] }, tasks, ...spec }))
-  return { folder, models, data, drawn, cache: join(folder, 'cache') }
-}
-
-type Shop = Awaited<ReturnType<typeof writeShop>>
-
-async function quantize({ models, data, cache }: Shop, changes: Partial<RunQuantizeOptions> = {}) {
-  const out: string[] = []
-  const err: string[] = []
-  const code = await runQuantize({
-    ...{ ...evaluateDefaults, models, data, cache, target: 'shop' },
-    ...{ precision: 'auto', tables: undefined, rows: 4096, dryRun: false, json: true },
-    out: { write: (text) => out.push(text) },
-    err: { write: (text) => err.push(text) },
-    ...changes,
-  })
-  return { code, printed: out.join(''), said: err.join('') }
-}
+import { evaluateToJson } from '../support/evaluate.ts'
+import { count, quantize, writeShop } from '../support/quantize.ts'
 
 /** The plan that a server would compile or find. */
 async function prepareAsServer(bundle: Bundle, cache: string) {
@@ -126,46 +84,11 @@ t.test('writes the next version, with rows that judge its precision', async (t) 
   t.same(await readdir(join(shop.models, 'shop')), ['1', '2'])
 })
 
-t.test('writes nothing where the precision fails its check', async (t) => {
-  // Large weights of the numbers: their rounding shows.
-  const shop = await writeShop(t, { bundle: { numberScale: 3000 } })
-  const { code, printed, said } = await quantize(shop, { precision: 'int8', json: false })
-  t.equal(code, 3)
-  t.match(printed, /^shop\/2: int8 \(was float32\), with 1,200 quantization rows; this machine serves float32\n/)
-  t.match(printed, /float32 is served, not int8: /)
-  t.match(printed, /\nint8 +AUC loss +mean change [\s\S]*exceeds the limits: /)
-  t.match(said, /nothing was written\n$/)
-  t.same(await readdir(join(shop.models, 'shop')), ['1'])
-})
-
-t.test('bfloat16 that this machine can not compute is left to machines that can', async (t) => {
-  const shop = await writeShop(t)
-  const { code, printed } = await quantize(shop, { precision: 'bfloat16' })
-  t.equal(code, 0)
-  const { served, verdict, notes } = JSON.parse(printed)
-  const missing = withoutBfloat16()
-  if (missing === undefined)
-    t.match({ served, verdict }, { served: { precision: 'bfloat16' }, verdict: { passed: true } })
-  else t.match({ served, notes }, { served: { precision: 'float32' }, notes: [/float32 is served, not bfloat16: /] })
-  t.equal((await readBundle(shop.models, 'shop', '2')).manifest.precision, 'bfloat16')
-})
-
 t.test('takes the validation rows of a spec that splits its rows', async (t) => {
   const shop = await writeShop(t, { spec: { split: { by: 'order', train: 0.5, validation: 0.25, test: 0.25 } } })
   t.match(JSON.parse((await quantize(shop, { dryRun: true })).printed), { rows: 300 })
   t.match(JSON.parse((await quantize(shop, { dryRun: true, part: 'test' })).printed), { rows: 300 })
   t.match(JSON.parse((await quantize(shop, { dryRun: true, part: 'train' })).printed), { rows: 600 })
-})
-
-t.test('says which tasks no machine can compare, and refuses those that the model lacks', async (t) => {
-  const label = 'click == "1"'
-  const one = await writeShop(t, { spec: { tasks: [{ name: 'ctr', label }] } })
-  t.match(JSON.parse((await quantize(one, { dryRun: true })).printed).notes, [
-    /^precision auto/,
-    "the rows that judge have no labels of both classes for cvr: their AUC can't be compared",
-  ])
-  const wrong = await writeShop(t, { spec: { tasks: [{ name: 'click', label }] } })
-  await t.rejects(quantize(wrong), { message: /\/tasks\/0\/name "click" is no task of the model: ctr, cvr, ctcvr/ })
 })
 
 t.test('replaces the rows that a version has, whatever their file is called', async (t) => {

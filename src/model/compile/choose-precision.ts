@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../base/errors.ts'
 import { inputsOf, tensorOf } from '../base/onnxruntime.ts'
+import { processorTitle } from '../base/processor.ts'
 import { type CompiledPlan, exactGraph, filesOf, type Precision, type Verdict } from '../contracts/compiled-plan.ts'
 import {
   compareLogits,
@@ -76,7 +76,7 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
     }
   if (passed.size === 0) return { precision: 'float32', choice: refused.join('; ') }
   const machine = JSON.stringify([
-    cpus()[0]?.model,
+    processorTitle(),
     process.version,
     [...passed].map(([name, { products }]) => [name, products]),
   ])

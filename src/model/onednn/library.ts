@@ -2,9 +2,11 @@ import { fstatSync } from 'node:fs'
 import { endianness } from 'node:os'
 import type * as Koffi from 'koffi'
 import { reasonOf } from '../base/errors.ts'
+import { classOfBits } from '../base/processor.ts'
 import { type Binding, bind, bindMapping, factorArguments, loadKoffi, type Matrix } from './binding.ts'
 import { checkIsUnchanged, checkIsWhole } from './check-library.ts'
 import { findLibrary } from './find-library.ts'
+import { type Instructions, instructionsOf, lackingFor } from './instructions.ts'
 import {
   bytesOf,
   type Conversion,
@@ -20,15 +22,6 @@ import { Shared } from './shared.ts'
 import { amxTiling, avx512Tiling, type Tiling } from './tiling.ts'
 import { OnednnUnavailable } from './unavailable.ts'
 
-/** Instruction sets as bits; the wider includes the narrower. */
-const sets = { AMX: 0xfef, 'AVX512-BF16': 0xe7, 'AVX512-VNNI': 0x67, 'AVX-512': 0x27 }
-type Instructions = keyof typeof sets
-/** Those that make a precision fast. */
-const fast: Record<'bfloat16' | 'int8', readonly Instructions[]> = {
-  bfloat16: ['AMX', 'AVX512-BF16'],
-  int8: ['AMX', 'AVX512-BF16', 'AVX512-VNNI'],
-}
-const lacking = { bfloat16: 'neither AMX nor AVX512-BF16', int8: 'neither AMX nor AVX512-VNNI' }
 /** What a line of the processor's cache holds, bytes: where memory begins best. */
 const line = 64
 /** A file is mapped from the beginning of one on. */
@@ -49,17 +42,15 @@ export function openLibrary(): Library {
   return opened
 }
 
-/**
- * The library, where its products in this precision are faster than ONNX Runtime's: without such instructions it emulates bfloat16,
- * and sums of bytes saturate. Throws OnednnUnavailable.
- */
+/** The library, where its products in this precision are faster than ONNX Runtime's. Throws OnednnUnavailable. */
 export function openFastLibrary(precision: 'bfloat16' | 'int8'): Library {
   const found = findLibrary()
   // Threads that open it later trust what this one has read.
   if (opened === undefined && 'path' in found) checkIsUnchanged(found.path)
   const library = openLibrary()
-  if (!fast[precision].includes(library.instructions))
-    throw new OnednnUnavailable(`the processor has ${lacking[precision]}, or ONEDNN_MAX_CPU_ISA masks them`)
+  const lacking = lackingFor(precision, library.instructions)
+  if (lacking !== undefined)
+    throw new OnednnUnavailable(`the processor has ${lacking}, or ONEDNN_MAX_CPU_ISA masks them`)
   return library
 }
 
@@ -112,8 +103,7 @@ export class Library {
     this.version = this.#functions.version()
     if (!this.version.startsWith('3.'))
       throw new OnednnUnavailable(`${found.path} is oneDNN ${this.version}: version 3 is needed`)
-    const isa = this.#functions.instructions()
-    const widest = (Object.keys(sets) as Instructions[]).find((name) => (isa & sets[name]) === sets[name])
+    const widest = instructionsOf(classOfBits(this.#functions.instructions()))
     if (widest === undefined)
       throw new OnednnUnavailable('the processor has no AVX-512, or ONEDNN_MAX_CPU_ISA masks it')
     this.instructions = widest

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { wallClock } from '../base/clock.ts'
+import { processorTitle } from '../base/processor.ts'
 import { replaceFile } from '../base/replace-file.ts'
 import { costsFile } from '../compile/store/clean-cache.ts'
 import { type CompiledPlan, filesOf, onednnPrecision, type PlanCosts } from '../contracts/compiled-plan.ts'
@@ -78,10 +79,7 @@ let processors: string | undefined
 
 /** Reading what processors there are takes a millisecond: once in each thread. */
 function processorNames(): string {
-  if (processors === undefined) {
-    const all = cpus()
-    processors = `${all.length} × ${all[0]?.model}`
-  }
+  processors ??= `${cpus().length} × ${processorTitle()}`
   return processors
 }
 

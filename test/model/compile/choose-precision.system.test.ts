@@ -5,6 +5,7 @@ import t from 'tap'
 import { prepare } from '../../../src/model/compile/prepare.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { buildModel, exampleModel, quantizationOf, requestFor } from '../../support/compile/random-model.ts'
+import { withoutBfloat16 } from '../../support/onednn.ts'
 
 const folder = await temporaryFolder(t)
 const model = { ...exampleModel, layers: 2, width: 128 }
@@ -23,6 +24,8 @@ t.test('takes the fastest of those that pass, says why, and stays with it', asyn
   const first = await prepared()
   const { precision, choice = '', precisionProblem } = first
   t.equal(precisionProblem, undefined)
+  const missing = withoutBfloat16()
+  t.equal(choice.includes(`bfloat16 can't be served: ${missing}`), missing !== undefined, choice)
   const times = new Map(
     [...choice.matchAll(/(int8|bfloat16) takes (\d+\.\d+)/g)].map(([, name, time]) => [name, +time!]),
   )

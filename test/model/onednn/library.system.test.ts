@@ -4,11 +4,14 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { type ProcessorClass, processorClasses } from '../../../src/model/base/processor.ts'
 import { findLibrary } from '../../../src/model/onednn/find-library.ts'
+import { instructionsOf, lackingFor } from '../../../src/model/onednn/instructions.ts'
 import { openLibrary } from '../../../src/model/onednn/library.ts'
 import type { ProductShape } from '../../../src/model/onednn/primitives.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { withoutInt8, withoutOnednn } from '../../support/onednn.ts'
+import { cannotPlay, playing } from '../../support/processor.ts'
 import { toByte } from '../../support/to-byte.ts'
 
 const skip = withoutOnednn() ?? false
@@ -212,27 +215,31 @@ t.test('a library without its functions is no oneDNN', { skip: process.platform 
   t.match(await openedWith({ MULTIGATE_ONEDNN: path }), /^OnednnUnavailable: .*libm\.so\.6 is no oneDNN 3: .*dnnl/)
 })
 
-t.test('masked instructions are missing ones', { skip }, async (t) => {
+for (const name of processorClasses)
+  t.test(
+    `oneDNN sees a processor of the class ${name} where the detection does`,
+    { skip: skipFor(name) },
+    async (t) => {
+      const instructions = instructionsOf(name)
+      for (const precision of ['bfloat16', 'int8'] as const) {
+        const lacking = instructions && lackingFor(precision, instructions)
+        const said = await openedWith(playing(name), precision)
+        if (instructions !== undefined && lacking === undefined)
+          t.match(said, new RegExp(`^oneDNN 3\\.\\d+\\.\\d+, ${instructions}$`))
+        else
+          t.equal(
+            said,
+            `OnednnUnavailable: the processor has ${lacking ?? 'no AVX-512'}, or ONEDNN_MAX_CPU_ISA masks ${lacking ? 'them' : 'it'}`,
+          )
+      }
+    },
+  )
+
+/** Without the library, no class can be asked for. */
+function skipFor(name: ProcessorClass): string | false {
   const found = findLibrary()
-  const path = 'path' in found ? found.path : ''
-  t.match(
-    await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX2' }),
-    /^OnednnUnavailable: the processor has no AVX-512, or ONEDNN_MAX_CPU_ISA masks it$/,
-  )
-  t.match(
-    await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE' }),
-    /^OnednnUnavailable: the processor has neither AMX nor AVX512-BF16, or ONEDNN_MAX_CPU_ISA masks them$/,
-  )
-  t.match(
-    await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE' }, 'int8'),
-    /^OnednnUnavailable: the processor has neither AMX nor AVX512-VNNI, or ONEDNN_MAX_CPU_ISA masks them$/,
-  )
-  if (withoutInt8() === undefined)
-    t.match(
-      await openedWith({ MULTIGATE_ONEDNN: path, ONEDNN_MAX_CPU_ISA: 'AVX512_CORE_VNNI' }, 'int8'),
-      /^oneDNN 3\.\d+\.\d+, AVX512-VNNI$/,
-    )
-})
+  return 'reason' in found ? found.reason : (cannotPlay(name) ?? false)
+}
 
 function libraryOfC(): { path: string | undefined } {
   const report = process.report.getReport() as unknown as { sharedObjects: string[] }

@@ -35,7 +35,10 @@ export function hideCredentials(address: string): string {
   return begin + rest.replace(URL.canParse(address) ? /^[^/?#]*@/ : /^.*@/s, '…@')
 }
 
-/** A text in which addresses may be, without their users and passwords. */
+/**
+ * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the last `@` is
+ * shown: what looks like a path may be a password.
+ */
 export function hideCredentialsIn(text: string): string {
-  return text.replace(/(:\/\/)[^\s/?#@]*@/g, '$1…@')
+  return text.replace(/(:\/\/)\S*@/g, '$1…@')
 }

@@ -3,6 +3,7 @@ import { arch, cpus, release, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { allSettings, checkConfiguration, readSettings } from '../config/configuration.ts'
+import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { existingFolder } from '../model/base/existing-folder.ts'
 import { classOf, detectProcessor, type Processor } from '../model/base/processor.ts'
@@ -65,7 +66,7 @@ function settings(env: NodeJS.ProcessEnv, findings: Finding[]): Configuration {
 function changedSettings(configuration: Configuration): Finding[] {
   const defaults = checkConfiguration({})
   const changed = allSettings.filter((key) => configuration[key] !== defaults[key])
-  return changed.map((key) => ({ name: key, detail: String(configuration[key]) }))
+  return changed.map((key) => ({ name: key, detail: hideCredentialsIn(String(configuration[key])) }))
 }
 
 async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help, type Option } from 'commander'
 import { SpecError } from '../data/spec.ts'
+import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { clearProgress } from '../model/base/terminal.ts'
@@ -9,7 +10,7 @@ const interrupted = 130
 
 /**
  * Runs the command line `args` with these commands and resolves with the exit code. Errors are printed without a stack trace; for
- * unexpected errors the environment variable DEBUG adds it.
+ * unexpected errors the environment variable DEBUG adds it. Passwords in addresses are not printed.
  */
 export async function runProgram(commands: Command[], args: string[], signal: AbortSignal): Promise<number> {
   const program = new Command('multigate')
@@ -27,7 +28,11 @@ Exit codes are those of docs/commands.md.`,
     )
     .showHelpAfterError('(--help lists commands and options)')
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands]) command.exitOverride().configureHelp({ optionDescription })
+  for (const command of [program, ...commands])
+    command
+      .exitOverride()
+      .configureHelp({ optionDescription })
+      .configureOutput({ outputError: (text, write) => write(hideCredentialsIn(text)) })
   try {
     await program.parseAsync(args, { from: 'user' })
     // A command that reports failed checks sets it.
@@ -40,7 +45,8 @@ Exit codes are those of docs/commands.md.`,
       return interrupted
     }
     const expected = error instanceof SpecError || error instanceof ModelError
-    console.error(expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack)
+    const text = expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack
+    console.error(hideCredentialsIn(text ?? ''))
     return 1
   }
 }

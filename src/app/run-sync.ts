@@ -100,7 +100,7 @@ function report({ copied, removed, present, listed, problems }: SyncPass, log: L
   for (const { model, version } of copied) log.info({ model, version }, 'version copied')
   for (const { model, version } of removed)
     log.info({ model, version }, 'version removed: the source no longer lists it')
-  for (const reason of problems) log.error({ reason }, 'version not copied')
+  for (const reason of problems) log.error({ reason }, 'not copied')
   if (copied.length > 0 || problems.length > 0) log.info({ present, listed }, 'pass done')
 }
 

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { isatty } from 'node:tty'
+import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { moreFiles } from '../server/overload/accept-errors.ts'
 import { openFilesLimit } from './open-files.ts'
 
@@ -40,7 +41,7 @@ export function beginStart(): Start {
 export function failStart(error: unknown, { adminPort = 0 }: { adminPort?: number | undefined } = {}): never {
   const { message, code, port } = error as NodeJS.ErrnoException & { port?: number }
   const flag = port === adminPort ? '--admin-port' : '--port'
-  console.error(`multigate can't start: ${explain(code, message ?? String(error), flag)}`)
+  console.error(`multigate can't start: ${explain(code, hideCredentialsIn(message ?? String(error)), flag)}`)
   process.exit(1)
 }
 

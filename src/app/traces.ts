@@ -1,5 +1,6 @@
 import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import { Counter, type Registry } from 'prom-client'
+import { hideCredentials, hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { systemClock } from '../model/base/clock.ts'
 import { missingPackage } from '../model/base/optional-packages.ts'
 import { multigateVersion } from '../model/base/project.ts'
@@ -22,7 +23,7 @@ export async function openTraces(
   if (MULTIGATE_TRACES === 'off') return undefined
   if (MULTIGATE_TRACES_ENDPOINT !== '' && !isHttpUrl(MULTIGATE_TRACES_ENDPOINT))
     throw new Error(
-      `MULTIGATE_TRACES_ENDPOINT: ${JSON.stringify(MULTIGATE_TRACES_ENDPOINT)} is no URL, such as http://collector:4318`,
+      `MULTIGATE_TRACES_ENDPOINT: ${JSON.stringify(hideCredentials(MULTIGATE_TRACES_ENDPOINT))} is no URL, such as http://collector:4318`,
     )
   try {
     const [exporter, { createOpenTelemetry }] = await Promise.all([
@@ -78,6 +79,6 @@ function reportExports(log: Log, registry: Registry): (spans: number, error: Err
     spans.inc({ result: error === undefined ? 'exported' : 'failed' }, count)
     if (error === undefined || systemClock.now() - warned < warningInterval) return
     warned = systemClock.now()
-    log.warn({ reason: error.message }, 'traces could not be sent; requests are not affected')
+    log.warn({ reason: hideCredentialsIn(error.message) }, 'traces could not be sent; requests are not affected')
   }
 }

@@ -1,14 +1,15 @@
 import { readFile } from 'node:fs/promises'
-import { request as requestHttp } from 'node:http'
+import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { splitCredentials } from '../model/base/address-credentials.ts'
 import { ModelError, reasonOf, type Violation } from '../model/base/errors.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { isObject } from '../schemas/json.ts'
 
 /** How to reach a running service. Files are paths. */
 export interface ServiceAddress {
+  /** A user and password in it are sent, unless there is a key. */
   url: string
   /** File of an API key. */
   keyFile?: string | undefined
@@ -26,8 +27,10 @@ export type AskService = (method: 'GET' | 'POST', path: string, body?: object) =
 
 /** Longest time for an answer, ms. */
 const patience = 30_000
-/** Retries after 429 and 503, each after the time that the service asks for. */
+/** Retries after 429 and 503, each after the time that the service asks for, but no longer than `patience`. */
 const mostRetries = 20
+/** Of an answer, bytes: 500 rows with as many tasks and gates as a model has are less. */
+const longestAnswer = 64 * 1024 * 1024
 
 /** Rejects with INVALID_REQUEST if a file can't be read. */
 export async function connectService(address: ServiceAddress): Promise<AskService> {
@@ -35,19 +38,21 @@ export async function connectService(address: ServiceAddress): Promise<AskServic
     [address.keyFile, address.ca, address.clientCert, address.clientKey].map(readOptional),
   )
   const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(certKey && { key: certKey }) }
+  const { url: base, authorization: basic } = splitCredentials(new URL(address.url))
+  const authorization = key ? `Bearer ${key.trim()}` : basic
   return async (method, path, body) => {
-    const url = new URL(path, address.url)
+    const url = new URL(path, base)
     const headers = {
       accept: 'application/json',
       // Golden rows are checked, not the time that they take.
       'x-deadline-ms': String(patience),
       ...(body && { 'content-type': 'application/json' }),
-      ...(key && { authorization: `Bearer ${key.trim()}` }),
+      ...(authorization && { authorization }),
     }
     const text = body && JSON.stringify(body)
     let { status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text)
     for (let retry = 0; (status === 429 || status === 503) && retry < mostRetries; retry++) {
-      await sleep(1000 * (retryAfter || 0.1))
+      await sleep(Math.min(1000 * (retryAfter || 0.1), patience))
       ;({ status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text))
     }
     if (status !== 200) {
@@ -78,10 +83,21 @@ function send(url: URL, options: object, body: string | undefined): Promise<Serv
     sent.once('error', failed)
     sent.once('response', (response) => {
       const retryAfter = Number(response.headers['retry-after']) || 0
-      text(response).then((answer) => resolve({ status: response.statusCode ?? 0, answer, retryAfter }), failed)
+      readAnswer(response).then((answer) => resolve({ status: response.statusCode ?? 0, answer, retryAfter }), failed)
     })
     sent.end(body)
   })
+}
+
+async function readAnswer(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > longestAnswer) throw new Error(`its answer is larger than ${longestAnswer} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 async function readOptional(path: string | undefined): Promise<string | undefined> {

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { hideCredentials } from '../model/base/address-credentials.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { showWork } from '../model/base/terminal.ts'
 
@@ -70,8 +71,9 @@ async function checkService({ models, ...address }: VerifyOptions & { url: strin
   const { connectService } = await import('../client/service-client.ts')
   const { failureOf, formatServed, verifyService } = await import('./verify-service.ts')
   const ask = await connectService(address)
-  const served = await showWork(process.stderr, `asking ${address.url}`, () => verifyService(ask, models))
+  const url = hideCredentials(address.url)
+  const served = await showWork(process.stderr, `asking ${url}`, () => verifyService(ask, models))
   if (served.length > 0) process.stdout.write(`${formatServed(served)}\n`)
   const failure = failureOf(served)
-  if (failure !== undefined) throw new ModelError('MODEL_FAILED', `${address.url}: ${failure}`)
+  if (failure !== undefined) throw new ModelError('MODEL_FAILED', `${url}: ${failure}`)
 }

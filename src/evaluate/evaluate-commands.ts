@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { wholeNumber } from '../config/option-numbers.ts'
+import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
 import type { Precision, TableFormat } from '../schemas/precision.ts'
 import type { PartName } from './evaluate.ts'
@@ -256,7 +257,7 @@ function surroundings(
 ): Pick<RowsOptions, 'specs' | 'command' | 'version' | 'cache' | 'now' | 'signal' | 'out' | 'err'> {
   return {
     specs,
-    command: ['multigate', name, ...process.argv.slice(3)].join(' '),
+    command: hideCredentialsIn(['multigate', name, ...process.argv.slice(3)].join(' ')),
     version: multigateVersion,
     cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
     now: Date.now,

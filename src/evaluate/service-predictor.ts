@@ -1,4 +1,5 @@
 import { connectService, type ServiceAddress } from '../client/service-client.ts'
+import { hideCredentials } from '../model/base/address-credentials.ts'
 import { ModelError } from '../model/base/errors.ts'
 import type { ModelDetails } from '../schemas/models.ts'
 import type { PredictionColumns } from '../schemas/predict.ts'
@@ -19,10 +20,11 @@ export async function openServicePredictor(
   version: string | undefined,
 ): Promise<Predictor> {
   const ask = await connectService(address)
+  const url = hideCredentials(address.url)
   const details = (await ask('GET', `/models/${encodeURIComponent(name)}`)) as ModelDetails
   const answering = version ?? details.version
   if (answering === undefined || details.fields === undefined || details.tasks === undefined)
-    throw new ModelError('MODEL_FAILED', `${address.url} serves no version of ${name}`)
+    throw new ModelError('MODEL_FAILED', `${url} serves no version of ${name}`)
   const { description, architecture, plan, provenance, fields, tasks } = details
   const names = tasks.map((task) => task.name)
   const gates = tasks.some((task) => 'gate' in task && task.gate === true)
@@ -31,7 +33,7 @@ export async function openServicePredictor(
       name,
       version: answering,
       description,
-      url: address.url,
+      url,
       engine: plan?.engine,
       precision: plan?.precision,
       compiled: plan?.compiled,

@@ -78,7 +78,8 @@ const loading = / is being |waiting to be loaded/
 export async function untilReady(base: string): Promise<void> {
   const patience = Date.now() + readyPatience
   for (;;) {
-    const answer = await fetch(new URL('/readyz', base))
+    const left = AbortSignal.timeout(Math.max(1, patience - Date.now()))
+    const answer = await fetch(new URL('/readyz', base), { signal: left })
     const text = await answer.text()
     if (answer.status === 200) return
     if (Date.now() > patience || !loading.test(text)) throw new Error(`the server does not become ready: ${text}`)

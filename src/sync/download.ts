@@ -1,20 +1,16 @@
 import { createHash } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { addAbortSignal } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { makeFolder } from '../model/base/make-folder.ts'
 import type { IndexedFile, IndexedFiles } from '../schemas/sync-index.ts'
+import { createPatience } from './patience.ts'
 import type { SyncSource } from './source.ts'
 
 /** Files that are copied at the same time. */
 const streams = 4
 const tries = 3
-/** What a timer can hold, ms. */
-const longestTimer = 2 ** 31 - 1
 
-/** The slowest source that is waited for. */
-const defaultPatience = (bytes: number) => 60_000 + (bytes / 64 / 1024) * 1000
 const defaultDelay = (tried: number) => 2 ** (tried - 1) * 1000 * (1 + Math.random() / 2)
 
 export interface DownloadOptions {
@@ -24,8 +20,8 @@ export interface DownloadOptions {
   onBytes(bytes: number): void
   /** Milliseconds before the next try; default: a second, then two, each up to half as long again. */
   delay?: ((tried: number) => number) | undefined
-  /** Longest that a file of this many bytes may take, ms; default: a minute, and its time at 64 KiB per second. */
-  patience?: ((bytes: number) => number) | undefined
+  /** Longest silence of the source, ms; default: a minute. */
+  silence?: number | undefined
 }
 
 /**
@@ -83,19 +79,16 @@ async function downloadOnce(
   path: string,
   { bytes, sha256 }: IndexedFile,
   target: string,
-  { source, signal, onBytes, patience = defaultPatience }: DownloadOptions,
+  { source, signal, onBytes, silence }: DownloadOptions,
 ): Promise<void> {
   const name = `${source.name}/${path}`
   const file = await open(target, 'wx', 0o644)
-  const longest = Math.min(patience(bytes), longestTimer)
-  const slow = new AbortController()
-  const timer = setTimeout(() => slow.abort(), longest)
-  const either = AbortSignal.any([signal, slow.signal])
+  const patience = createPatience(name, signal, { silence })
   try {
-    const body = addAbortSignal(either, await source.open(path, { bytes, sha256 }, either))
+    const { body } = await patience.open(source.open(path, { bytes, sha256 }, patience.signal))
     const hash = createHash('sha256')
     let received = 0
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of patience.read(body)) {
       received += chunk.length
       if (received > bytes) throw new Error(`${name} is longer than the ${bytes} bytes of its index`)
       hash.update(chunk)
@@ -106,12 +99,7 @@ async function downloadOnce(
     const found = hash.digest('hex')
     if (found !== sha256) throw new Error(`${name} is damaged: its SHA-256 is ${found}, its index says ${sha256}`)
     await file.sync().catch(local)
-  } catch (error) {
-    signal.throwIfAborted()
-    if (slow.signal.aborted) throw new Error(`${name} did not arrive within ${Math.round(longest / 1000)} s`)
-    throw error
   } finally {
-    clearTimeout(timer)
     await file.close()
   }
 }

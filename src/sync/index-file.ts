@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { checksums, sha256 } from '../model/bundle/checksum.ts'
+import { isOfDeltas } from '../model/bundle/deltas-folder.ts'
 import { parseJson } from '../model/registry/json-file.ts'
 import { createFolderSource, isVersion, labelsFile } from '../model/registry/source.ts'
 import { check } from '../schemas/check.ts'
@@ -17,15 +18,29 @@ export const indexFile = 'index.json'
 /** Bytes of an index, at most: more than 100,000 files. */
 export const largestIndex = 32 * 1024 * 1024
 
-/** Parses an index. Throws an Error that names the wrong place; an index without a model is wrong, too. */
+/**
+ * Parses an index, without the deltas that it may list. Throws an Error that names the wrong place; an index without a model is
+ * wrong, too.
+ */
 export function parseIndex(text: string): SyncIndex {
   const value = parseJson(text)
   const problems: ProblemItem[] = []
   const index = check(SyncIndex, value, '', problems) as SyncIndex
   if (problems.length > 0) throw new Error(`${problems[0]!.path || 'the document'} ${problems[0]!.message}`)
+  leaveDeltas(index)
   checkNames(index)
   return index
 }
+
+/** Takes deltas out of an index: they come and go while a version is served, which otherwise never changes. */
+export function leaveDeltas({ models }: SyncIndex): void {
+  for (const { versions } of Object.values(models))
+    for (const files of Object.values(versions))
+      for (const path of Object.keys(files)) if (isOfDeltas(path)) delete files[path]
+}
+
+/** A text of the source as a message shows it. */
+export const quoted = (text: string | undefined) => JSON.stringify(text?.slice(0, 200))
 
 /** The schedule of a version, beside its folder. */
 export const scheduleOf = (version: string) => `${version}.json`
@@ -39,18 +54,17 @@ export function isBesideVersions(name: string): boolean {
 export function checkNames({ models }: SyncIndex): void {
   if (Object.keys(models).length === 0) throw new Error('lists no model')
   for (const [model, { versions, files = {} }] of Object.entries(models)) {
-    if (!isFileName(model) || model.startsWith('.'))
-      throw new Error(`${JSON.stringify(model)} is not the name of a model`)
+    if (!isFileName(model) || model.startsWith('.')) throw new Error(`${quoted(model)} is not the name of a model`)
     for (const [version, content] of Object.entries(versions)) {
-      if (!isVersion(version)) throw new Error(`${JSON.stringify(version)} of ${model} is not a version, such as "7"`)
+      if (!isVersion(version)) throw new Error(`${quoted(version)} of ${model} is not a version, such as "7"`)
       if (Object.keys(content).length === 0) throw new Error(`${model}/${version} lists no file`)
       for (const path of Object.keys(content))
         if (path.length > 1024 || !path.split('/').every(isFileName))
-          throw new Error(`${JSON.stringify(path)} of ${model}/${version} is not a path inside its folder`)
+          throw new Error(`${quoted(path)} of ${model}/${version} is not a path inside its folder`)
     }
     for (const name of Object.keys(files))
       if (!isBesideVersions(name))
-        throw new Error(`${JSON.stringify(name)} of ${model} is neither ${labelsFile} nor a schedule, such as 7.json`)
+        throw new Error(`${quoted(name)} of ${model} is neither ${labelsFile} nor a schedule, such as 7.json`)
   }
 }
 

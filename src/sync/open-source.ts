@@ -1,9 +1,11 @@
+import { hideCredentials } from '../model/base/address-credentials.ts'
 import { missingPackage } from '../model/base/optional-packages.ts'
 import type { SyncSource } from './source.ts'
 
 /**
  * Opens a source by its address: a folder, `https://…`, `s3://bucket/prefix`, `gs://bucket/prefix` or
- * `oci://registry/repository:tag`. Only what that kind needs is loaded. Rejects with an Error for anything else.
+ * `oci://registry/repository:tag`. Only what that kind needs is loaded. Rejects for anything else with an Error that shows no
+ * password of the address.
  */
 export async function openSource(address: string, env: NodeJS.ProcessEnv = process.env): Promise<SyncSource> {
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(address) ?? []
@@ -15,7 +17,8 @@ export async function openSource(address: string, env: NodeJS.ProcessEnv = proce
     }
     case 'http':
     case 'https': {
-      if (!URL.canParse(address)) throw new Error(`${address} is not a URL, such as https://models.example.com/ads`)
+      if (!URL.canParse(address))
+        throw new Error(`${hideCredentials(address)} is not a URL, such as https://models.example.com/ads`)
       const { openHttp } = await import('./sources/http.ts')
       return openHttp(new URL(address), env.MULTIGATE_SYNC_TOKEN)
     }
@@ -32,17 +35,22 @@ export async function openSource(address: string, env: NodeJS.ProcessEnv = proce
       const { openOci, parseOciReference } = await import('./sources/oci.ts')
       const reference = parseOciReference(rest)
       if (reference === undefined)
-        throw new Error(`${address} is not an artefact, such as oci://registry.example.com/team/models:prod`)
+        throw new Error(
+          `${hideCredentials(address)} is not an artefact, such as oci://registry.example.com/team/models:prod`,
+        )
       return openOci(reference)
     }
     default:
-      throw new Error(`${address}: sources are folders, https://, s3://, gs:// and oci://`)
+      throw new Error(`${hideCredentials(address)}: sources are folders, https://, s3://, gs:// and oci://`)
   }
 }
 
 function splitBucket(address: string, rest: string): [bucket: string, prefix: string] {
   const [bucket = '', ...names] = rest.split('/')
   if (bucket === '') throw new Error(`${address} names no bucket, such as s3://bucket/models`)
+  // A password may hold a slash.
+  if (bucket.includes('@') || (rest.includes('@') && !URL.canParse(address)))
+    throw new Error(`${hideCredentials(address)} names a user; credentials of buckets come from their own tools`)
   return [bucket, names.filter((name) => name !== '').join('/')]
 }
 

@@ -1,29 +1,36 @@
 import type { Readable } from 'node:stream'
+import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import type { IndexedFile, SyncIndex } from '../schemas/sync-index.ts'
-import { indexFile, largestIndex, parseIndex } from './index-file.ts'
+import { indexFile, parseIndex } from './index-file.ts'
 
-/** Where models come from. */
-export interface SyncSource {
-  /** Its address, without credentials. */
-  readonly name: string
-  /**
-   * What it holds, and a tag that changes when that does; undefined if it still is what `tag` stands for. Rejects with an
-   * Error that names the address.
-   */
-  readIndex(
-    tag: string | undefined,
-    signal: AbortSignal,
-  ): Promise<{ index: SyncIndex; tag?: string | undefined } | undefined>
-  /** A file of the index, such as `ads/7/manifest.json`. Rejects like `readIndex`. */
-  open(path: string, file: IndexedFile, signal: AbortSignal): Promise<Readable>
-}
-
+/** An object that is open for reading. */
 export interface StoredObject {
   body: Readable
+  /** Changes when the object does. */
   tag?: string | undefined
 }
 
-/** Reads an object by its path; undefined if it still is what `tag` stands for. Rejects with an Error that names the object. */
+/**
+ * Where models come from. A source only opens objects: how long it is waited for, how fast it must be, and how many bytes it
+ * may send are for the reader to say (`Patience`).
+ */
+export interface SyncSource {
+  /** Its address, without credentials. */
+  readonly name: string
+  /** The address of what lists its files. */
+  readonly indexName: string
+  /** Opens that; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that names it. */
+  openIndex(tag: string | undefined, signal: AbortSignal): Promise<StoredObject | undefined>
+  /** What it lists. Throws an Error whose message goes on after `indexName`. */
+  parseIndex(content: Buffer, tag: string | undefined): SyncIndex
+  /** Opens a file of the index, such as `ads/7/manifest.json`. Rejects like `openIndex`. */
+  open(path: string, file: IndexedFile, signal: AbortSignal): Promise<StoredObject>
+}
+
+/**
+ * Opens an object by its path; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that
+ * names the object.
+ */
 export type GetObject = (
   path: string,
   tag: string | undefined,
@@ -34,31 +41,35 @@ export type GetObject = (
 export function createIndexedSource(name: string, get: GetObject): SyncSource {
   return {
     name,
-    async readIndex(tag, signal) {
-      const found = await get(indexFile, tag, signal)
-      if (found === undefined) return undefined
-      try {
-        const text = (await readAll(found.body, largestIndex)).toString('utf8')
-        return { index: parseIndex(text), tag: found.tag }
-      } catch (cause) {
-        throw new Error(`${name}/${indexFile} ${(cause as Error).message}`, { cause })
-      }
-    },
+    indexName: `${name}/${indexFile}`,
+    openIndex: (tag, signal) => get(indexFile, tag, signal),
+    parseIndex: (content) => parseIndex(content.toString('utf8')),
     async open(path, _file, signal) {
-      const found = await get(path, undefined, signal)
-      return found!.body
+      return (await get(path, undefined, signal))!
     },
   }
 }
 
-/** The bytes of a stream. Rejects with an Error where there are more than `most`. */
-export async function readAll(body: Readable, most: number): Promise<Buffer> {
+/** Bytes of a reason that a message has at most: a source may send anything. */
+const longestReason = 500
+
+/** A fault of a source, as one line that names the object and has no credentials. */
+export function sourceError(name: string, error: unknown): Error {
+  // `fetch failed` and `terminated` say nothing; what they failed of does.
+  const { cause } = error as Error
+  const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
+  const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ').slice(0, longestReason)
+  return new Error(`${name}: ${hideCredentialsIn(reason)}`, { cause: error })
+}
+
+/** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */
+export async function readAll(name: string, body: AsyncIterable<Buffer>, most: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of body) {
-    bytes += (chunk as Buffer).length
-    if (bytes > most) throw new Error(`is larger than ${most} bytes`)
-    chunks.push(chunk as Buffer)
+    bytes += chunk.length
+    if (bytes > most) throw new Error(`${name} is larger than ${most} bytes`)
+    chunks.push(chunk)
   }
   return Buffer.concat(chunks)
 }

@@ -1,23 +1,26 @@
-import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { reasonOf } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { compareVersions } from '../model/base/versions.ts'
 import { sha256 } from '../model/bundle/checksum.ts'
+import { deltasFolder } from '../model/bundle/deltas-folder.ts'
 import { labelsFile } from '../model/registry/source.ts'
 import type { IndexedFiles, SyncIndex } from '../schemas/sync-index.ts'
 import { type DownloadOptions, download, downloadFiles } from './download.ts'
 import { bytesOf, isBesideVersions, scheduleOf } from './index-file.ts'
+import { type CurrentIndex, readIndex } from './read-index.ts'
 import { keyOf, openRecords, type Records, Verifier, type VersionId } from './records.ts'
+import { checkRoom, exists, ignoreMissing } from './room.ts'
 import { openWorkFolder } from './work-folder.ts'
 
-export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' | 'delay' | 'patience'> {
+export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' | 'delay' | 'silence'> {
   /** The folder of models that becomes a copy of the source. */
   folder: string
   /** How long a version stays after the source stopped listing it, ms; undefined: for ever. */
   keep: number | undefined
-  /** Most bytes that the copies may take together; undefined: what the disk has. */
+  /** Most bytes that all copied files may take together; undefined: what the disk has. */
   mostBytes?: number | undefined
   /** Milliseconds, monotonic. */
   now(): number
@@ -48,7 +51,7 @@ export class Synchroniser {
   readonly #work: string
   /** When a version was first missing from the index. */
   readonly #unlisted = new Map<string, number>()
-  #current: { index: SyncIndex; tag?: string | undefined } | undefined
+  #current: CurrentIndex | undefined
 
   private constructor(options: SyncOptions, work: string) {
     this.#options = options
@@ -68,7 +71,8 @@ export class Synchroniser {
    * all its files have been checked. Rejects with an Error if the index can't be read or is wrong: then nothing changes.
    */
   async run(signal: AbortSignal): Promise<SyncPass> {
-    this.#current = (await this.#options.source.readIndex(this.#current?.tag, signal)) ?? this.#current
+    const { source, silence } = this.#options
+    this.#current = (await readIndex(source, this.#current?.tag, signal, { silence })) ?? this.#current
     const { index } = this.#current!
     const versions = versionsOf(index)
     const pass: SyncPass = { copied: [], removed: [], listed: versions.length, present: 0, problems: [] }
@@ -115,11 +119,12 @@ export class Synchroniser {
         if (!isSame) await this.#records.write(id, files)
         return false
       }
-      if (recorded === undefined) throw new Error(`${place} differs from the source, and sync did not put it there`)
-      if (!isSame) throw new Error(`${keyOf(id)} has changed at the source; a version never changes: publish a new one`)
+      if (recorded === undefined && !(await holdsOnlyDeltas(place)))
+        throw new Error(`${place} differs from the source, and sync did not put it there`)
+      if (recorded !== undefined && !isSame)
+        throw new Error(`${keyOf(id)} has changed at the source; a version never changes: publish a new one`)
     }
-    await checkSpace(folder, keyOf(id), files)
-    await this.#checkLimit(id, files)
+    await this.#checkRoom(keyOf(id), bytesOf(files))
     const copy = join(this.#work, 'version')
     try {
       await mkdir(copy)
@@ -133,15 +138,9 @@ export class Synchroniser {
     }
   }
 
-  async #checkLimit(id: VersionId, files: IndexedFiles): Promise<void> {
+  #checkRoom(name: string, bytes: number): Promise<void> {
     const { folder, mostBytes } = this.#options
-    if (mostBytes === undefined) return
-    let taken = 0
-    for (const other of await this.#records.list())
-      if (keyOf(other) !== keyOf(id) && (await exists(join(folder, other.model, other.version))))
-        taken += bytesOf((await this.#records.find(other)) ?? {})
-    if (taken + bytesOf(files) > mostBytes)
-      throw new Error(`${keyOf(id)} has ${bytesOf(files)} bytes, and the copies take ${taken} of at most ${mostBytes}`)
+    return checkRoom({ folder, records: this.#records, mostBytes }, name, bytes)
   }
 
   /** Moves a whole copy to its place. */
@@ -158,6 +157,8 @@ export class Synchroniser {
       // Another sync was faster, or what is there is damaged: then it may be away for a moment.
       if (await this.#verifier.verify(id, files)) return
       await rename(place, damaged)
+      // Others bring these.
+      await rename(join(damaged, deltasFolder), join(copy, deltasFolder)).catch(ignoreMissing)
       await rename(copy, place)
     } finally {
       await rm(damaged, { recursive: true, force: true })
@@ -172,9 +173,11 @@ export class Synchroniser {
     if (file === undefined) return
     const { folder } = this.#options
     const path = join(folder, model, name)
+    const isThere = (await sha256(path).catch(() => undefined)) === file.sha256
+    if (!isThere) await this.#checkRoom(`${model}/${name}`, file.bytes)
     const recorded = await this.#records.filesBeside(model)
     if (!isDeepStrictEqual(recorded[name], file)) await this.#records.writeBeside(model, { ...recorded, [name]: file })
-    if ((await sha256(path).catch(() => undefined)) === file.sha256) return
+    if (isThere) return
     const copy = join(this.#work, name)
     await rm(copy, { force: true })
     await download(`${model}/${name}`, file, copy, { ...this.#options, signal })
@@ -233,19 +236,9 @@ function versionsOf({ models }: SyncIndex): [VersionId, IndexedFiles][] {
     .map(({ id, files }) => [id, files])
 }
 
-async function checkSpace(folder: string, name: string, files: IndexedFiles): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  const needed = bytesOf(files)
-  if (needed > bavail * bsize)
-    throw new Error(`${name} has ${needed} bytes, and the disk of ${folder} has ${bavail * bsize} left`)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(ignoreMissing)) !== undefined
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
+/** Whether a version's folder was made for its deltas, which came before it. */
+async function holdsOnlyDeltas(folder: string): Promise<boolean> {
+  return (await readdir(folder)).every((name) => name === deltasFolder)
 }
 
 /** Writes a folder's names to the disk. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
+import { hideCredentials, splitCredentials } from '../model/base/address-credentials.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { isObject } from '../schemas/json.ts'
 import { readUpdate, type ShownUpdate } from './read-update.ts'
@@ -11,7 +12,7 @@ import { readUpdate, type ShownUpdate } from './read-update.ts'
 export type LiveEvent = { update: ShownUpdate } | { lost: string } | { unreadable: string }
 
 export interface FollowOptions {
-  /** Where the service is, e.g. `http://127.0.0.1:3000`. */
+  /** Where the service is, e.g. `http://127.0.0.1:3000`. A user and password in it are sent, unless there is a key. */
   url: string
   /** An API key. */
   key: string | undefined
@@ -47,7 +48,7 @@ export async function* followLive(options: FollowOptions): AsyncGenerator<LiveEv
       // `fetch failed` says nothing; what it failed of does.
       const cause = (error as Error).cause ?? error
       if ((cause as NodeJS.ErrnoException).code?.startsWith('HPE_'))
-        throw new RefusedError(`${options.url} is no multigate server: its answers are not HTTP`)
+        throw new RefusedError(`${hideCredentials(options.url)} is no multigate server: its answers are not HTTP`)
       yield { lost: reasonOf(cause) }
     }
     await pause(Math.min(firstPause * 2 ** failures, longestPause), signal).catch(() => undefined)
@@ -65,10 +66,11 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
   const onSilence = () => silence.abort(new Error('the service does not answer'))
   let timer = setTimeout(onSilence, longestSilence)
   try {
-    const address = new URL('console/live', url.endsWith('/') ? url : `${url}/`)
+    const { url: base, authorization } = splitCredentials(new URL(url.endsWith('/') ? url : `${url}/`))
+    const address = new URL('console/live', base)
     const response = await fetch(address, {
       signal: AbortSignal.any([signal, silence.signal]),
-      headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+      headers: headersOf(key === undefined ? authorization : `Bearer ${key}`),
     })
     if (!response.ok || response.body === null) throw await failureOf(response, address)
     if (!response.headers.get('content-type')?.startsWith('text/event-stream'))
@@ -97,6 +99,15 @@ async function* readStream({ url, key, signal }: FollowOptions): AsyncGenerator<
   } finally {
     clearTimeout(timer)
     silence.abort()
+  }
+}
+
+function headersOf(authorization: string | undefined): Headers {
+  try {
+    return new Headers(authorization === undefined ? {} : { authorization })
+  } catch {
+    // Its message has the key.
+    throw new RefusedError('the key has characters that no header can have')
   }
 }
 

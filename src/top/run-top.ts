@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { hideCredentials } from '../model/base/address-credentials.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { draw, type View } from './draw.ts'
@@ -30,12 +31,15 @@ export async function runTop(options: TopOptions, terminal: TopTerminal, signal:
   if (json) return printLines({ url, key }, terminal, signal)
   const quit = new AbortController()
   const screen = new Screen({ out, input, colours: !env.NO_COLOR, onQuit: () => quit.abort() })
+  const shown = hideCredentials(url)
   try {
-    let view: View = { url, update: undefined, problem: undefined }
+    let view: View = { url: shown, update: undefined, problem: undefined }
     screen.show(draw(view))
     for await (const event of followLive({ url, key, signal: AbortSignal.any([signal, quit.signal]) })) {
       view =
-        'update' in event ? { url, update: event.update, problem: undefined } : { ...view, problem: problemOf(event) }
+        'update' in event
+          ? { url: shown, update: event.update, problem: undefined }
+          : { ...view, problem: problemOf(event) }
       screen.show(draw(view))
     }
   } finally {
@@ -54,11 +58,12 @@ async function printOnce(
   signal: AbortSignal,
 ) {
   const done = new AbortController()
+  const shown = hideCredentials(url)
   for await (const event of followLive({ url, key, signal: AbortSignal.any([signal, done.signal]) })) {
-    if ('lost' in event) throw new Error(`${url} can't be asked: ${event.lost}`)
-    if ('unreadable' in event) throw new Error(`${url} sends figures that can't be read: ${event.unreadable}`)
+    if ('lost' in event) throw new Error(`${shown} can't be asked: ${event.lost}`)
+    if ('unreadable' in event) throw new Error(`${shown} sends figures that can't be read: ${event.unreadable}`)
     const { update } = event
-    const lines = draw({ url, update, problem: undefined })
+    const lines = draw({ url: shown, update, problem: undefined })
     out.write(json ? lineOf(update) : `${lines.map(({ text }) => text).join('\n')}\n`)
     done.abort()
     return

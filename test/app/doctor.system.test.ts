@@ -31,11 +31,13 @@ t.test('a machine on which all is well', async (t) => {
     MULTIGATE_MODELS: models,
     MULTIGATE_CACHE: join(models, 'cache'),
     MULTIGATE_WORKERS: '3',
+    MULTIGATE_TRACES_ENDPOINT: 'http://me:secret@collector:4318',
   })
   t.match(text, /^multigate \d+\.\d+\.\d+, Node v\d+/)
   for (const line of [
     /\d of \d+ cores available; /,
     /^ok {5}MULTIGATE_WORKERS: 3$/m,
+    /^ok {5}MULTIGATE_TRACES_ENDPOINT: http:\/\/…@collector:4318$/m,
     /^ok {5}engine: onnx/m,
     /^ok {5}oneDNN: (\d+\.\d+\.\d+, A\S+( for int8 alone)?|not used: \S.*)$/m,
     /^ok {5}plan cache: \S+cache, .* free$/m,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import t from 'tap'
 import { runProgram } from '../../src/app/program.ts'
 import { createCommands } from '../../src/commands/all-commands.ts'
@@ -60,4 +60,26 @@ t.test('exit codes are those of the documentation', async (t) => {
     [...documented.matchAll(/^\| (\d+) \| /gm)].map(([, code]) => code),
     Object.keys(codes),
   )
+})
+
+t.test('no error shows the password of an address', async (t) => {
+  const lines: string[] = []
+  t.intercept(console, 'error', { value: (text: string) => lines.push(text) })
+  t.intercept(process.stderr, 'write', { value: (text: string) => lines.push(text) })
+  t.teardown(() => {
+    process.exitCode = 0
+  })
+  const parse = () => {
+    throw new InvalidArgumentError('It must be an http or https URL.')
+  }
+  const command = new Command('work').option('--url <url>', 'where', parse).action(() => {
+    throw new Error('http://me:secret@host is away')
+  })
+  for (const args of [['work'], ['work', '--url', 'http://me:se/cret@host']])
+    await runProgram([command], args, new AbortController().signal)
+  t.match(
+    lines.join('\n'),
+    /http:\/\/…@host is away\nerror: option '--url <url>' argument 'http:\/\/…@host' is invalid/,
+  )
+  t.notMatch(lines.join('\n'), /cret/)
 })

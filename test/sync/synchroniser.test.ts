@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { indexFile, parseIndex, writeIndex } from '../../src/sync/index-file.ts'
+import { indexFile, largestIndex, parseIndex, writeIndex } from '../../src/sync/index-file.ts'
+import { readIndex } from '../../src/sync/read-index.ts'
 import { createIndexedSource, type GetObject } from '../../src/sync/source.ts'
 import { openFolder } from '../../src/sync/sources/folder.ts'
 import { Synchroniser, type SyncOptions } from '../../src/sync/synchroniser.ts'
@@ -84,7 +85,7 @@ function lying(from: string, lies: Record<string, () => Readable>) {
   const honest = openFolder(from)
   const get: GetObject = async (path, tag, signal) => {
     if (lies[path] !== undefined) return { body: lies[path]() }
-    if (path !== indexFile) return { body: await honest.open(path, { bytes: 0, sha256: '' }, signal) }
+    if (path !== indexFile) return honest.open(path, { bytes: 0, sha256: '' }, signal)
     return { body: Readable.from([readFileSync(join(from, indexFile))]), tag: tag ?? 'first' }
   }
   return createIndexedSource('lies://bucket', get)
@@ -116,7 +117,11 @@ t.test('a version with a wrong file does not appear, and the others do', async (
         }),
       /connection reset/,
     ],
-    ['silent', () => new Readable({ read: () => undefined }), /ads\/2\/manifest\.json did not arrive within 0 s$/],
+    [
+      'silent',
+      () => new Readable({ read: () => undefined }),
+      /ads\/2\/manifest\.json is silent for 0 s, or slower than 64 KiB\/s$/,
+    ],
   ]
   for (const [name, lie, problem] of cases) {
     const { from, to } = await setUp(t)
@@ -127,7 +132,7 @@ t.test('a version with a wrong file does not appear, and the others do', async (
         return lie()
       },
     }
-    const sync = await open(to, from, { source: lying(from, lies), patience: () => 50 })
+    const sync = await open(to, from, { source: lying(from, lies), silence: 50 })
     const pass = await sync.run(signal)
     t.equal(pass.problems.length, 1, name)
     t.match(pass.problems[0], problem, name)
@@ -155,6 +160,7 @@ t.test('a wrong index changes nothing', async (t) => {
     [{ format: 1, models: { '.sync': { versions: {} } } }, /"\.sync" is not the name of a model/],
     [{ format: 1, models: { ads: { versions: { latest: { a: file } } } } }, /"latest" of ads is not a version/],
     [{ format: 1, models: { ads: { versions: { 1: {} } } } }, /ads\/1 lists no file/],
+    [version({ 'deltas/delta-1.bin': file }), /ads\/1 lists no file/],
     [version({ '../2/a': file }), /"\.\.\/2\/a" of ads\/1 is not a path inside its folder/],
     [version({ '/etc/passwd': file }), /is not a path inside/],
     [version({ 'a//b': file }), /is not a path inside/],
@@ -308,6 +314,74 @@ t.test('copies take no more than they may', async (t) => {
   t.same(problems, ['ads/1 has 10 bytes, and the copies take 7 of at most 16'])
   t.same(Object.keys(contents(to)), ['ads/2/manifest.json'])
   t.same((await (await open(to, from, { mostBytes: 17 })).run(signal)).problems, [])
+})
+
+t.test('files beside versions count, too, and need room on the disk', async (t) => {
+  const { from, to } = await setUp(t)
+  write(from, { 'ads/labels.json': '{"live":"2"}', 'ads/1.json': '{"activate_at":1}' })
+  await writeIndex(from)
+  const run = async (mostBytes: number) => (await (await open(to, from, { mostBytes })).run(signal)).problems
+  t.same(await run(7 + 16), ['ads/1.json has 17 bytes, and the copies take 7 of at most 23'])
+  t.same(await run(7 + 12 + 17), ['ads/1 has 10 bytes, and the copies take 36 of at most 36'])
+  t.same(await run(7 + 10 + 12 + 17), [])
+  t.equal(Object.values(contents(to)).join('').length, 46)
+  write(from, { 'ads/labels.json': '{"live":"1","next":"2"}' })
+  await writeIndex(from)
+  t.same(await run(46), ['ads/labels.json has 23 bytes, and the copies take 34 of at most 46'])
+  t.same(await run(57), [], 'the former labels make room')
+  const index = JSON.parse(readFileSync(join(from, indexFile), 'utf8'))
+  index.models.ads.files['labels.json'] = { bytes: 2 ** 52, sha256: '0'.repeat(64) }
+  writeFileSync(join(from, indexFile), JSON.stringify(index))
+  t.match((await (await open(to, from)).run(signal)).problems, [
+    /^ads\/labels\.json has 4503599627370496 bytes, and the disk/,
+  ])
+})
+
+t.test('deltas are not copied, though an index lists them, and stay where others put them', async (t) => {
+  const { from, to } = await setUp(t)
+  write(from, { 'ads/2/deltas/delta-1.bin': 'theirs' })
+  const index = JSON.parse(readFileSync(join(from, indexFile), 'utf8'))
+  index.models.ads.versions[2]['deltas/delta-1.bin'] = {
+    bytes: 6,
+    sha256: createHash('sha256').update('theirs').digest('hex'),
+  }
+  writeFileSync(join(from, indexFile), JSON.stringify(index))
+  // Those of version 1 are there before it.
+  write(to, { 'ads/1/deltas/delta-1.bin': 'ours' })
+  const sync = await open(to, from)
+  t.same((await sync.run(signal)).problems, [])
+  t.same(contents(to), { 'ads/1/deltas/delta-1.bin': 'ours', ...first })
+  writeFileSync(join(to, 'ads/1/graph/model.onnx'), 'damage')
+  t.same((await sync.run(signal)).copied, [{ model: 'ads', version: '1' }])
+  t.same(contents(to), { 'ads/1/deltas/delta-1.bin': 'ours', ...first })
+})
+
+t.test('an index that is endless or too slow is refused, and a device', async (t) => {
+  const { from, to } = await setUp(t)
+  const read = (body: Readable, silence?: number) =>
+    readIndex(
+      createIndexedSource('x://y', async () => ({ body })),
+      undefined,
+      signal,
+      { silence },
+    )
+  const endless = new Readable({
+    read() {
+      this.push(Buffer.alloc(1 << 20))
+    },
+  })
+  await t.rejects(read(endless), { message: `x://y/index.json is larger than ${largestIndex} bytes` })
+  t.ok(endless.destroyed)
+  await t.rejects(read(new Readable({ read: () => undefined }), 20), { message: /^x:\/\/y\/index\.json is silent for/ })
+  const lies = { [indexFile]: () => new Readable({ read: () => undefined }) }
+  await t.rejects((await open(to, from, { source: lying(from, lies), silence: 20 })).run(signal), {
+    message: /is silent for/,
+  })
+  rmSync(join(from, indexFile))
+  symlinkSync('/dev/zero', join(from, indexFile))
+  await t.rejects((await open(to, from)).run(signal), {
+    message: /index\.json can't be read: it is a pipe or a device$/,
+  })
 })
 
 t.test('several can work on one folder', async (t) => {

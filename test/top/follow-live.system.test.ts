@@ -62,6 +62,20 @@ t.test('a key is sent; where the service refuses, the error says what to do', as
   t.same(keys, [undefined, 'Bearer k1', 'Bearer k1'])
 })
 
+t.test('a user and a password of the address are sent, and are in no message; nor is a key', async (t) => {
+  const keys: (string | undefined)[] = []
+  const url = await serve(t, (response, key) => {
+    keys.push(key)
+    response.writeHead(404).end('nothing')
+  })
+  const { host } = new URL(url)
+  await t.rejects(follow(url.replace('//', '//me:secret@'), 1), {
+    message: `http://${host}/prefix/console/live is not there: http://${host} is no multigate server, or not at this path`,
+  })
+  t.same(keys, [`Basic ${Buffer.from('me:secret').toString('base64')}`])
+  await t.rejects(follow(url, 1, 'se\ncret'), { message: 'the key has characters that no header can have' })
+})
+
 t.test('figures that can not be read are reported, and the stream is followed on', async (t) => {
   const part = { fine: [], models: [], processes: [] }
   const wrong: [data: string, reason: RegExp][] = [

@@ -23,23 +23,25 @@ export interface Bundle {
  * Reads and verifies `<root>/<name>/<version>/`, which has a manifest.
  *
  * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed, or contradicts itself or
- * its folder, or if a file is missing, is outside the folder, or has a different checksum.
+ * its folder, or if a file, the manifest included, is missing, is outside the folder, or has a different checksum.
  */
 export async function readManifestBundle(root: string, name: string, version: string): Promise<Bundle> {
   const folder = join(root, name, version)
   const where = `${name}/${version}/${manifestFile}`
+  const inside = await reading(where, () => realpath(folder))
+  await reading(where, () => realPathInside(inside, join(folder, manifestFile), where))
   const manifest = await readManifest(join(folder, manifestFile), where)
   if (manifest.name !== name)
     invalid(`${where}: /name is ${JSON.stringify(manifest.name)}, but the folder is called ${name}`)
   if (manifest.version !== version)
     invalid(`${where}: /version is ${JSON.stringify(manifest.version)}, but the folder is called ${version}`)
-  await verifyFiles(folder, manifest, `${name}/${version}`)
+  await verifyFiles(folder, inside, manifest, `${name}/${version}`)
   await verifyShards(folder, manifest, where)
   return { folder, manifest }
 }
 
-async function verifyFiles(folder: string, manifest: Manifest, version: string): Promise<void> {
-  const inside = await realpath(folder)
+/** `inside`: the real path of the folder. */
+async function verifyFiles(folder: string, inside: string, manifest: Manifest, version: string): Promise<void> {
   const paths = new Map<string, string>()
   let bytes = 0
   for (const file of Object.keys(manifest.files))

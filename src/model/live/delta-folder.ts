@@ -1,6 +1,7 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { deltasFolder } from '../bundle/deltas-folder.ts'
+import { realPathInside } from '../bundle/links.ts'
 
 const name = /^delta-([1-9][0-9]{0,8})\.bin$/
 /** The name of a file that was meant to be a delta. */
@@ -39,7 +40,7 @@ export function sequenceOf(file: string): number | undefined {
 
 /**
  * The deltas of the version in `folder`. Rejects with the system's error where they can't be listed, and where the version's folder
- * is gone: then nothing is known of them.
+ * is gone, with INVALID_BUNDLE where one leads out of it: then nothing is known of them.
  */
 export async function findDeltas(folder: string): Promise<FoundDeltas> {
   const names = await readdir(join(folder, deltasFolder)).catch(async (error) => {
@@ -47,13 +48,14 @@ export async function findDeltas(folder: string): Promise<FoundDeltas> {
     await stat(folder)
     return []
   })
+  const inside = await realpath(folder)
   const sequences = names.flatMap((file) => sequenceOf(file) ?? []).sort((a, b) => a - b)
   const gap = sequences.findIndex((sequence, i) => sequence !== i + 1)
   const contiguous = gap < 0 ? sequences : sequences.slice(0, gap)
   const files = await Promise.all(
     contiguous.map(async (sequence) => {
       const file = fileOf(sequence)
-      const { mtimeMs, size, ino } = await stat(join(folder, file))
+      const { mtimeMs, size, ino } = await stat(await realPathInside(inside, join(folder, file), file))
       return { sequence, file, bytes: size, stamp: `${mtimeMs} ${size} ${ino}` }
     }),
   )

@@ -1,9 +1,10 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../base/regular-file.ts'
 import { replaceFile } from '../base/replace-file.ts'
+import { realPathInside } from '../bundle/links.ts'
 import { manifestFile } from '../bundle/manifest.ts'
 import type { Bundle } from '../bundle/read.ts'
 import { readBundle } from './read-version.ts'
@@ -53,7 +54,7 @@ export async function signVersion(folder: string, keyFile: string): Promise<stri
 
 /**
  * Reads a version whose manifest one of the keys has signed; any version where there are no keys. Throws INVALID_BUNDLE as
- * `readBundle` does, and where the signature is missing or is not of these keys.
+ * `readBundle` does, and where the signature is missing, is outside the folder, or is not of these keys.
  */
 export async function readSignedBundle(
   root: string,
@@ -79,9 +80,9 @@ export async function readSignedBundle(
 }
 
 async function read(folder: string, file: string, where: string, longest = Number.POSITIVE_INFINITY): Promise<Buffer> {
-  const path = join(folder, file)
   const hint = file === signatureFile ? '; MULTIGATE_MODEL_KEYS asks for versions that multigate sign has signed' : ''
   try {
+    const path = await realPathInside(await realpath(folder), join(folder, file), `${where}/${file}`)
     if ((await sizeOfOrdinary(path)) > longest) invalid(`${where}/${file} is larger than ${longest} bytes`)
     return await readFile(path)
   } catch (cause) {

@@ -1,20 +1,23 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileProblem } from '../../model/base/regular-file.ts'
+import { hideCredentials } from '../../model/base/address-credentials.ts'
+import { fileProblem, isOrdinary } from '../../model/base/regular-file.ts'
 import { createIndexedSource, type SyncSource } from '../source.ts'
 
 /** A folder, such as a network volume. */
 export function openFolder(folder: string): SyncSource {
-  return createIndexedSource(folder, async (path, tag, signal) => {
+  const name = hideCredentials(folder)
+  return createIndexedSource(name, async (path, tag, signal) => {
     const file = join(folder, path)
     try {
-      const { mtimeMs, size, ino } = await stat(file)
-      const current = `${mtimeMs} ${size} ${ino}`
+      const found = await stat(file)
+      if (!isOrdinary(found)) throw new Error('it is a pipe or a device, not a file')
+      const current = `${found.mtimeMs} ${found.size} ${found.ino}`
       if (current === tag) return undefined
       return { body: createReadStream(file, { highWaterMark: 1 << 20, signal }), tag: current }
     } catch (cause) {
-      throw new Error(`${file} ${fileProblem(cause)}`, { cause })
+      throw new Error(`${join(name, path)} ${fileProblem(cause)}`, { cause })
     }
   })
 }

@@ -1,5 +1,5 @@
-import { createIndexedSource, type SyncSource } from '../source.ts'
-import { getOverHttp } from './http.ts'
+import { createIndexedSource, type SyncSource, sourceError } from '../source.ts'
+import { getOverHttp } from './fetch-checked.ts'
 
 const scope = 'https://www.googleapis.com/auth/devstorage.read_only'
 
@@ -15,10 +15,13 @@ export async function openGcs(bucket: string, prefix: string): Promise<SyncSourc
       : `http://${emulator}`
     : 'https://storage.googleapis.com'
   const authorization = emulator ? async () => undefined : await createAuthorization()
-  return createIndexedSource(`gs://${bucket}${prefix && `/${prefix}`}`, async (path, tag, signal) => {
+  const name = `gs://${bucket}${prefix && `/${prefix}`}`
+  return createIndexedSource(name, async (path, tag, signal) => {
     const key = prefix === '' ? path : `${prefix}/${path}`
     const url = new URL(`/storage/v1/b/${encodeURIComponent(bucket)}/o/${encodeURIComponent(key)}?alt=media`, base)
-    const token = await authorization()
+    const token = await authorization().catch((cause) => {
+      throw sourceError(name, cause)
+    })
     return getOverHttp(url, { ...(token && { authorization: token }), ...(tag && { 'if-none-match': tag }) }, signal)
   })
 }

@@ -1,15 +1,18 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import Type, { type Static } from '#typebox'
 import { fileProblem } from '../../model/base/regular-file.ts'
+import { parseJson } from '../../model/registry/json-file.ts'
 import { isVersion } from '../../model/registry/source.ts'
 import { check } from '../../schemas/check.ts'
+import { isObject } from '../../schemas/json.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import type { IndexedFiles, IndexedModel, SyncIndex } from '../../schemas/sync-index.ts'
-import { checkNames, indexFile, isBesideVersions, largestIndex } from '../index-file.ts'
+import { checkNames, indexFile, isBesideVersions, leaveDeltas, quoted } from '../index-file.ts'
 import { readAll, type SyncSource } from '../source.ts'
-import { bodyOf, fetchChecked } from './http.ts'
+import { bodyOf, fetchChecked } from './fetch-checked.ts'
 
 /*
  * An artefact of an OCI registry, as `oras push` makes it: one layer for each file, titled with its path. The artefact's manifest
@@ -30,6 +33,9 @@ const OciManifest = Type.Object({
   ),
 })
 
+/** Bytes of the answer of a server of tokens, at most. */
+const largestToken = 1024 * 1024
+
 export interface OciReference {
   registry: string
   repository: string
@@ -39,7 +45,10 @@ export interface OciReference {
 
 /** Parses `registry[:port]/repository[:tag | @sha256:…]`; undefined if it is something else. */
 export function parseOciReference(text: string): OciReference | undefined {
-  const match = /^([^/@]+)\/([a-z0-9][a-z0-9._/-]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(text)
+  const match =
+    /^([\w.-]+(?::\d{1,5})?|\[[\da-f:]+\](?::\d{1,5})?)\/([a-z0-9][a-z0-9._/-]*?)(?::([\w][\w.-]{0,127})|@(sha256:[0-9a-f]{64}))?$/.exec(
+      text,
+    )
   if (match === null) return undefined
   return { registry: match[1]!, repository: match[2]!, reference: match[3] ?? match[4] ?? 'latest' }
 }
@@ -57,26 +66,33 @@ export function openOci({ registry, repository, reference }: OciReference): Sync
     const answer = await ask([401])
     if (answer.status !== 401) return answer
     await answer.body?.cancel()
-    authorization = await authorize(answer.headers.get('www-authenticate') ?? '', { registry, repository }, signal)
+    authorization = await authorize(
+      answer.headers.get('www-authenticate') ?? '',
+      { registry, repository },
+      base,
+      signal,
+    )
     return ask([])
   }
   return {
     name,
-    async readIndex(tag, signal) {
+    indexName: name,
+    async openIndex(tag, signal) {
       const answer = await get(`manifests/${reference}`, { accept: manifestType }, signal)
       const current = answer.headers.get('docker-content-digest') ?? undefined
-      if (current !== undefined && current === tag) {
-        await answer.body?.cancel()
-        return undefined
-      }
-      try {
-        return { index: parseOciManifest((await readAll(bodyOf(answer), largestIndex)).toString('utf8')), tag: current }
-      } catch (cause) {
-        throw new Error(`${name} ${(cause as Error).message}`, { cause })
-      }
+      if (tag === undefined || current !== tag) return { body: bodyOf(answer), tag: current }
+      await answer.body?.cancel()
+      return undefined
+    },
+    parseIndex(content, tag) {
+      const stated = reference.includes(':') ? reference : tag
+      const found = `sha256:${createHash('sha256').update(content).digest('hex')}`
+      if (stated?.startsWith('sha256:') && found !== stated)
+        throw new Error(`is damaged: its digest is ${found}, not ${quoted(stated)}`)
+      return parseOciManifest(content.toString('utf8'))
     },
     async open(_path, { sha256 }, signal) {
-      return bodyOf(await get(`blobs/sha256:${sha256}`, {}, signal))
+      return { body: bodyOf(await get(`blobs/sha256:${sha256}`, {}, signal)) }
     },
   }
 }
@@ -84,18 +100,23 @@ export function openOci({ registry, repository, reference }: OciReference): Sync
 /** The index that the layers of an artefact make. Throws an Error whose message goes on after the artefact's name. */
 export function parseOciManifest(text: string): SyncIndex {
   const problems: ProblemItem[] = []
-  const { layers } = check(OciManifest, JSON.parse(text), '', problems) as Static<typeof OciManifest>
-  if (problems.length > 0) throw new Error(`is no artefact: ${problems[0]!.path} ${problems[0]!.message}`)
+  const manifest = check(OciManifest, parseJson(text), '', problems) as Static<typeof OciManifest>
+  if (problems.length > 0)
+    throw new Error(`is no artefact: ${problems[0]!.path || 'the document'} ${problems[0]!.message}`)
   // Any name is only a name here, `__proto__` too.
   const models: Record<string, IndexedModel> = Object.create(null)
   const modelOf = (name: string) => (models[name] ??= { versions: {} })
-  layers.forEach(({ digest, size, annotations = {} }, i) => {
+  const titles = new Set<string>()
+  manifest.layers.forEach(({ digest, size, annotations = {} }, i) => {
     const path = annotations[title]
     const file = { bytes: size, sha256: digest.slice('sha256:'.length) }
     const [model, version, ...rest] = path?.split('/') ?? []
     if (path === indexFile) return
     if (annotations['io.deis.oras.content.unpack'] === 'true')
       throw new Error(`/layers/${i} is an archive of a folder: push files, not folders`)
+    if (path !== undefined && titles.has(path))
+      throw new Error(`/layers/${i} has the title of another: ${quoted(path)}`)
+    titles.add(path ?? '')
     if (model !== undefined && version !== undefined && isBesideVersions(version) && rest.length === 0) {
       const entry = modelOf(model)
       entry.files ??= {}
@@ -104,9 +125,10 @@ export function parseOciManifest(text: string): SyncIndex {
       const { versions } = modelOf(model)
       versions[version] ??= Object.create(null) as IndexedFiles
       versions[version][rest.join('/')] = file
-    } else throw new Error(`/layers/${i} is titled ${JSON.stringify(path)}, not as a file such as ads/7/manifest.json`)
+    } else throw new Error(`/layers/${i} is titled ${quoted(path)}, not as a file such as ads/7/manifest.json`)
   })
   const index: SyncIndex = { format: 1, models }
+  leaveDeltas(index)
   checkNames(index)
   return index
 }
@@ -115,6 +137,7 @@ export function parseOciManifest(text: string): SyncIndex {
 async function authorize(
   challenge: string,
   { registry, repository }: Omit<OciReference, 'reference'>,
+  base: URL,
   signal: AbortSignal,
 ): Promise<string> {
   const credentials = await dockerCredentials(registry)
@@ -131,12 +154,31 @@ async function authorize(
   if (!/^bearer\b/i.test(challenge) || realm === undefined || !URL.canParse(realm))
     throw new Error(`${registry} asks for an unknown authorization: ${JSON.stringify(challenge.slice(0, 200))}`)
   const url = new URL(realm)
+  if (url.protocol !== 'https:' && base.protocol === 'https:')
+    throw new Error(`${registry} names ${url.protocol}//${url.host} for tokens, which must be https://`)
   if (service !== undefined) url.searchParams.set('service', service)
   url.searchParams.set('scope', scope)
   const answer = await fetchChecked(url, { ...(basic && { authorization: basic }) }, signal)
-  const { token, access_token } = (await answer.json()) as { token?: string; access_token?: string }
-  if (!token && !access_token) throw new Error(`${url.origin}${url.pathname} answers without a token`)
-  return `Bearer ${token ?? access_token}`
+  const name = `${url.origin}${url.pathname}`
+  const text = (await readAll(name, bodyOf(answer), largestToken)).toString('utf8')
+  const token = tokenOf(text)
+  if (token === undefined) throw new Error(`${name} answers without a token`)
+  return `Bearer ${token}`
+}
+
+function tokenOf(text: string): string | undefined {
+  const { token, access_token } = objectOf(text) ?? {}
+  return [token, access_token].find((found) => typeof found === 'string' && found !== '') as string | undefined
+}
+
+/** Undefined for another text, which may hold secrets: the parser's message would quote it. */
+function objectOf(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** `user:password` in base64, from docker's configuration. */
@@ -149,6 +191,10 @@ async function dockerCredentials(registry: string): Promise<string | undefined> 
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new Error(`${file} ${fileProblem(cause)}`, { cause })
   }
-  const { auths } = JSON.parse(text) as { auths?: Record<string, { auth?: string }> }
-  return (auths?.[registry] ?? auths?.[`https://${registry}`])?.auth
+  const configuration = objectOf(text)
+  if (configuration === undefined) throw new Error(`${file} is not JSON, or holds no object`)
+  const { auths } = configuration
+  if (!isObject(auths)) return undefined
+  const entry = auths[registry] ?? auths[`https://${registry}`]
+  return isObject(entry) && typeof entry.auth === 'string' ? entry.auth : undefined
 }

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
@@ -159,6 +159,26 @@ t.test('a wrong file and those after it are refused; what was applied stays', as
   t.equal(valueFor(1), 1)
   await write(2, [2])
   t.match(await refresh(), { applied: 3, refused: null })
+})
+
+t.test('a link that leads out of the folder is not followed; what was applied stays', async (t) => {
+  const { refresh, write, folder, valueFor } = follow(t)
+  await write(1, [1])
+  await refresh()
+  await write(2, [2])
+  const place = join(folder, 'deltas/delta-2.bin')
+  await rename(place, join(folder, '../elsewhere'))
+  await symlink('../../elsewhere', place)
+  const reason = "can't be read: deltas/delta-2.bin leads out of its folder"
+  t.match(await refresh(), { applied: 1, refused: { file: 'deltas', reason } })
+  await rm(place)
+  await rename(join(folder, '../elsewhere'), join(folder, 'kept'))
+  await symlink('../kept', place)
+  t.match(await refresh(), { applied: 2, refused: null }, 'a link inside is')
+  await rename(join(folder, 'deltas'), join(folder, '../deltas'))
+  await symlink('../deltas', join(folder, 'deltas'))
+  t.match(await refresh(), { applied: 2, refused: { reason: /deltas\/delta-\d\.bin leads out of its folder$/ } })
+  t.same([1, 2].map(valueFor), [1, 2])
 })
 
 t.test('a file that is still being written is read again when it is whole', async (t) => {

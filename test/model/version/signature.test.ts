@@ -1,5 +1,14 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parsePublicKeys, readSignedBundle, signatureFile, signVersion } from '../../../src/model/version/signature.ts'
@@ -52,6 +61,41 @@ t.test('a forged one is not, whatever was changed', async (t) => {
     code: 'INVALID_BUNDLE',
     message:
       'ads/1/manifest.json.sig is missing; MULTIGATE_MODEL_KEYS asks for versions that multigate sign has signed',
+  })
+})
+
+t.test('a manifest or a signature that links out of its folder is refused, though both are right', async (t) => {
+  for (const [file, keys] of [
+    ['manifest.json', [ours.publicKey]],
+    ['manifest.json', []],
+    [signatureFile, [ours.publicKey]],
+  ] as const) {
+    const { root, folder } = await signed(t)
+    renameSync(join(folder, file), join(root, 'elsewhere'))
+    symlinkSync('../../elsewhere', join(folder, file))
+    await t.rejects(readSignedBundle(root, 'ads', '1', keys), {
+      code: 'INVALID_BUNDLE',
+      message: `ads/1/${file} leads out of its folder`,
+    })
+    // As Kubernetes mounts files.
+    mkdirSync(join(folder, '..data'))
+    renameSync(join(root, 'elsewhere'), join(folder, '..data', file))
+    rmSync(join(folder, file))
+    symlinkSync(join('..data', file), join(folder, file))
+    t.match(await readSignedBundle(root, 'ads', '1', keys), { manifest: { name: 'ads' } })
+  }
+})
+
+t.test('a signed version is of its own name and number alone', async (t) => {
+  const { root } = await signed(t)
+  cpSync(join(root, 'ads/1'), join(root, 'ads/2'), { recursive: true })
+  cpSync(join(root, 'ads'), join(root, 'shop'), { recursive: true })
+  const keys = [ours.publicKey]
+  await t.rejects(readSignedBundle(root, 'ads', '2', keys), {
+    message: /\/version is "1", but the folder is called 2$/,
+  })
+  await t.rejects(readSignedBundle(root, 'shop', '1', keys), {
+    message: /\/name is "ads", but the folder is called shop$/,
   })
 })
 

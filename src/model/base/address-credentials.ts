@@ -1,0 +1,44 @@
+/*
+ * Users and passwords in addresses: sent as a header, and never part of a message.
+ */
+
+/** The address without its user and password, and the header that sends these; undefined where it has none. */
+export function splitCredentials(address: URL): { url: URL; authorization: string | undefined } {
+  const { username, password } = address
+  const url = new URL(address)
+  url.username = ''
+  url.password = ''
+  if (username === '' && password === '') return { url, authorization: undefined }
+  const credentials = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')
+  return { url, authorization: `Basic ${credentials}` }
+}
+
+/** A `%` that begins no escape stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
+
+/**
+ * An address as a message may show it: `…` stands for a user and a password. Where it is no URL, as with a password that holds a
+ * slash, nothing before the last `@` is shown.
+ */
+export function hideCredentials(address: string): string {
+  const [begin] = scheme.exec(address) ?? []
+  if (begin === undefined) return address.replace(/^[^/\\\s]*:[^/\\\s]*@/, '…@')
+  const rest = address.slice(begin.length)
+  return begin + rest.replace(URL.canParse(address) ? /^[^/?#]*@/ : /^.*@/s, '…@')
+}
+
+/**
+ * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the last `@` is
+ * shown: what looks like a path may be a password.
+ */
+export function hideCredentialsIn(text: string): string {
+  return text.replace(/(:\/\/)\S*@/g, '$1…@')
+}

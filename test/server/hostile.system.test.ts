@@ -147,6 +147,39 @@ attack('bodies that never end are cut off where they are too large', async (t) =
   for (const { socket } of clients) socket.destroy()
 })
 
+attack('thousands of reports that are asked for and never read are not held', async (t) => {
+  const version = await versionOf()
+  const report = `GET /models/ads-funnel/versions/${version}/evaluation HTTP/1.1\r\nhost: a\r\n\r\n`
+  const page = 'GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n'
+  const clients = Array.from({ length: 250 }, (_, i) => dial(port, (i % 2 ? report : page).repeat(40)))
+  for (const { socket } of clients) socket.pause()
+  await until(async () => (await metric('multigate_shed_total{model="",version="",reason="unread"}')) > 0)
+  t.ok((await metric('multigate_pending_answer_bytes')) <= maxPending)
+  for (const { socket } of clients) socket.destroy()
+  await until(async () => (await metric('multigate_pending_answer_bytes')) === 0)
+})
+
+attack('bodies that come byte by byte are refused, or take no more than their bytes', async (t) => {
+  const byte = '1\r\n \r\n'
+  const chunked = head('transfer-encoding: chunked', patient)
+  const refused = Array.from({ length: 20 }, () => dial(port, chunked, byte.repeat(10_000)))
+  await until(() => refused.every(({ text, socket }) => text() !== '' || socket.destroyed))
+  for (const { text } of refused)
+    if (text() !== '') t.match(text(), /^HTTP\/1\.1 400 [\s\S]*more than 4096 pieces of less than 64 bytes/)
+  const waiting = Array.from({ length: 200 }, () => dial(port, chunked, byte.repeat(4000)))
+  await until(async () => (await metric('multigate_pending_body_bytes')) >= 200 * 4000)
+  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * 4000)
+  for (const { socket } of [...refused, ...waiting]) socket.destroy()
+})
+
+attack('small bodies that are held open count too', async (t) => {
+  const part = 'x'.repeat(60_000)
+  const clients = Array.from({ length: 200 }, () => dial(port, head('content-length: 65000', patient), part))
+  await until(async () => (await metric('multigate_pending_body_bytes')) >= 200 * part.length)
+  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * part.length)
+  for (const { socket } of clients) socket.destroy()
+})
+
 attack('slow senders are answered when all has come', async (t) => {
   const bytes = Buffer.from(head(`content-length: ${Buffer.byteLength(body)}`) + body)
   const clients = Array.from({ length: 20 }, () => dial(port))

@@ -20,7 +20,7 @@ export interface BodyOptions {
 /** A compressed body may inflate to at most this many times its size; one of JSON stays far below. */
 const maxCompressionRatio = 100
 
-/** A body may come in so many pieces, however small: to take each costs as much as a kilobyte. */
+/** A body may come in this many pieces, however small: each takes as much time as a kilobyte. */
 const anyPieces = 4096
 
 /** Beyond that, their average size must be at least this, bytes. */
@@ -161,7 +161,7 @@ class ReceivedBody {
     else if (encoded !== undefined && length > smallInflated && length > maxCompressionRatio * encoded)
       this.#settle(tooDense())
     else if (pieces.count > anyPieces && length < leastPiece * pieces.count) this.#settle(tooSmallChunks())
-    // What has come whole is about to be read.
+    // A whole body is about to be read.
     else if (length !== announced || coding !== undefined) this.#hold(length, piece.length)
   }
 

@@ -26,12 +26,12 @@ export function registerConnectionMetrics(registry: Registry, sources: Connectio
     })
   now(
     'multigate_pending_body_bytes',
-    'Bytes of large request bodies being received',
+    'Bytes of request bodies of which a part has arrived',
     () => sources.pendingBytes?.() ?? 0,
   )
   now(
     'multigate_pending_answer_bytes',
-    'Bytes of large responses that clients have yet to read',
+    'Bytes of responses that clients have yet to read, and of requests that wait behind them',
     () => sources.unreadBytes?.() ?? 0,
   )
   new Gauge({

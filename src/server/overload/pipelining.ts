@@ -22,7 +22,7 @@ const perTurn = 8
 /** Routes that never wait for a turn while they are first of their connection. */
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route tells whether the process lives, or is ready. */
+    /** The route answers probes. */
     probes?: boolean
   }
 }

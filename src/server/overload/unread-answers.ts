@@ -11,7 +11,7 @@ const sharedBytes = 4096
 /** Bytes that many responses share: they are in memory once. */
 const shared = new WeakSet<Uint8Array>()
 
-/** Marks bytes that are kept anyway, and sent to whoever asks. */
+/** Marks bytes that are kept anyway, and sent to every client that asks. */
 export function shareable<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
   shared.add(bytes)
   return bytes

@@ -120,7 +120,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
   })
 }
 
-/** Reports as they are sent, kept as long as their versions; undefined: it has none. */
+/** Written reports, kept as long as their versions; undefined: it has none. */
 const reports = new WeakMap<LoadedModel, Promise<KeptAnswer | undefined>>()
 
 function reportOf(model: LoadedModel): Promise<KeptAnswer | undefined> {

@@ -1,13 +1,20 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { createServer, IncomingMessage } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import t from 'tap'
 import { ignoreRest } from '../../../src/server/overload/ignore-rest.ts'
 
 for (const closes of ['at once', 'after an answer'])
   t.test(`of a connection that is closed ${closes}, requests of the same piece are ignored`, async (t) => {
     let seen = 0
-    const server = createServer(({ socket }, answer) => {
+    let parsed = 0
+    class Counted extends IncomingMessage {
+      constructor(socket: Socket) {
+        super(socket)
+        parsed++
+      }
+    }
+    const server = createServer({ IncomingMessage: Counted }, ({ socket }, answer) => {
       seen++
       if (seen < 10) {
         answer.end()
@@ -27,5 +34,6 @@ for (const closes of ['at once', 'after an answer'])
     socket.write('POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc'.repeat(1000))
     await once(socket, 'close')
     t.equal(seen, 10)
+    t.ok(parsed <= 11, `${parsed} were parsed`)
     if (closes === 'after an answer') t.match(text, /last$/)
   })

@@ -115,7 +115,10 @@ t.test('what can not be sent is said at once, and not waited for', async (t) => 
     structuredClone(message)
     return true
   }
-  await t.rejects(channel.ask('strange', 1e6, () => 1), { name: 'DataCloneError' })
+  await t.rejects(
+    channel.ask('strange', 1e6, () => 1),
+    { name: 'DataCloneError' },
+  )
   t.equal(clock.timers, 0)
 })
 

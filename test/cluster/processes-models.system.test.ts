@@ -55,7 +55,9 @@ t.test('a model is unloaded and loaded in all processes, in those that come late
   await t.test('one that stands still and is killed in the middle of a change holds up none', async (t) => {
     // Each has one of these connections.
     const agents = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
-    t.teardown(() => agents.forEach((agent) => agent.destroy()))
+    t.teardown(() => {
+      for (const agent of agents) agent.destroy()
+    })
     for (const agent of agents) t.equal((await send(port, '/livez', { agent })).status, 200)
     const started = () => serving(server).length
     const before = started()

@@ -10,7 +10,14 @@ const events = {
   ...{ request: nothing, observations: nothing, drift: nothing, liveHistory: nothing, live: nothing },
   ...{ change: nothing, usage: nothing },
 }
-const start = { configuration: {} as never, url: '', adminUrl: undefined, started: false, introduces: false, unloaded: [] }
+const start = {
+  configuration: {} as never,
+  url: '',
+  adminUrl: undefined,
+  started: false,
+  introduces: false,
+  unloaded: [],
+}
 /** It takes what it is told, and answers nothing. */
 const mute = new URL('../support/mute-process.js', import.meta.url)
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultEvent, Loss } from './accounts.ts'
+import type { Changes } from './changes.ts'
 import type { SettableClock } from './clock.ts'
 import type { Disk } from './disk.ts'
 import type { HostileClients, HostileReport } from './hostile.ts'
@@ -17,6 +18,10 @@ export interface FaultTools {
   server: ChaosServer
   scraper: Scraper
   publisher: Publisher
+  /** Models are changed until that is stopped. */
+  startChanges(): Changes
+  /** Asks the administration port; resolves with its status. */
+  probe(): Promise<number>
   hostile: HostileClients
   cacheDisk: Disk | undefined
   logDisk: Disk | undefined
@@ -37,6 +42,10 @@ export interface FaultLog {
 
 /** Longest time until the service has recovered, or a thread has died, ms. */
 const patience = 45_000
+/** Changes of models go on for up to this long before a process is killed, ms. */
+const longestHeadStart = 400
+/** Longest time for a connection to be on its way, ms. */
+const longestProbe = 300
 /** Clocks jump by this, s. */
 const jumps = [3600, -3600, 86_400, -86_400]
 
@@ -94,26 +103,36 @@ const makers: Record<PlannedFault['kind'], Maker> = {
   },
 
   async 'killed process'({ draw }, tools, log, event) {
-    const { server, scraper, now } = tools
+    const { server, scraper, now, startChanges, probe } = tools
     await untilAllReady(tools)
     const replaced = scraper.last!.replaced
     const pid = pick(server.serving(), draw)
-    // It stands still while the kernel is asked for its connections.
-    event.at = now()
-    process.kill(pid, 'SIGSTOP')
-    const ports = clientPortsOf(pid, server.port)
-    const at = now()
-    process.kill(pid, 'SIGKILL')
-    const loss: Loss = { kind: 'killed process', pid, at, until: at, ports }
-    log.losses.push(loss)
-    // The kernel closes its connections when the last thread has ended: threads of low priority need a core for that, too.
-    await until(() => stateOf(pid) === undefined, `process ${pid} does not end`)
-    loss.until = now()
-    await until(
-      () => scraper.last!.replaced > replaced && scraper.last!.processes === processCount,
-      `process ${pid} is not replaced`,
-    )
-    return `process ${pid}, with ${ports.size} connections, is killed`
+    const changes = startChanges()
+    let made = 0
+    let ports = new Set<number>()
+    try {
+      await sleep(draw * longestHeadStart)
+      // It stands still while the kernel is asked for its connections.
+      event.at = now()
+      process.kill(pid, 'SIGSTOP')
+      ports = clientPortsOf(pid, server.port)
+      // Connections come in turn: when one of these is answered, another is on its way to the process that stands still.
+      await Promise.race([...[1, 2].map(() => probe().catch(() => undefined)), sleep(longestProbe)])
+      const at = now()
+      process.kill(pid, 'SIGKILL')
+      const loss: Loss = { kind: 'killed process', pid, at, until: at, ports }
+      log.losses.push(loss)
+      // The kernel closes its connections when the last thread has ended: threads of low priority need a core for that, too.
+      await until(() => stateOf(pid) === undefined, `process ${pid} does not end`)
+      loss.until = now()
+      await until(
+        () => scraper.last!.replaced > replaced && scraper.last!.processes === processCount,
+        `process ${pid} is not replaced`,
+      )
+    } finally {
+      made = await changes.stop()
+    }
+    return `process ${pid}, with ${ports.size} connections, is killed during ${made} changes of models`
   },
 
   async 'frozen process'({ draw, seconds }, tools, log, event) {

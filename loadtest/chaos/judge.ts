@@ -36,7 +36,7 @@ export interface Deadline {
   toleranceMs: number
 }
 
-/** Errors by design, and their statuses. Only those of 429 have `Retry-After`. */
+/** Errors by design, and their statuses. Those of 429 always have `Retry-After`. */
 const refusals: Record<string, number> = { QUEUE_FULL: 429, NOT_READY: 503, DRAINING: 503, DEADLINE_EXCEEDED: 504 }
 
 /** What became of a request, by its answer alone; `tookMs` from sending to the answer. */

@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Call, FaultEvent, Loss } from './accounts.ts'
 import { makeCertificates } from './certificates.ts'
+import { changedModel, startChanges } from './changes.ts'
 import { createSettableClock } from './clock.ts'
 import { type ConsoleEvent, followConsole } from './console.ts'
 import { type Disk, mountDisk } from './disk.ts'
-import { type FaultLog, makeFault } from './faults.ts'
+import { type FaultLog, type FaultTools, makeFault } from './faults.ts'
 import { type HostileReport, startHostileClients } from './hostile.ts'
 import { startLoad } from './load.ts'
 import type { MemorySample } from './memory.ts'
@@ -16,7 +17,7 @@ import { type FaultKind, type PlannedFault, planArrivals, planFaults } from './p
 import { proportionalBytes } from './processes.ts'
 import { createPublisher, publishedBy } from './publish.ts'
 import { type Scrape, startScraping } from './scrapes.ts'
-import { askAdmin, type ChaosServer, keys, processCount, startChaosServer } from './server.ts'
+import { type AskOptions, askAdmin, type ChaosServer, keys, processCount, startChaosServer } from './server.ts'
 import { addVersion, chaosModel, createKnownRequests, type KnownRequest } from './versions.ts'
 
 export interface ChaosOptions {
@@ -125,7 +126,12 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     const post = (path: string) => postUntilAnswered(server, certificates, path)
     const { models, staging, mortal } = paths
     const publisher = createPublisher({ staging, models, versions, now, seen: load.seen, post })
-    const tools = { now, server, scraper, publisher, hostile, cacheDisk, logDisk, clock, mortal }
+    const ask = (path: string, options?: AskOptions) => askAdmin(server, certificates, path, options)
+    const tools: FaultTools = {
+      ...{ now, server, scraper, publisher, hostile, cacheDisk, logDisk, clock, mortal },
+      startChanges: () => startChanges(ask),
+      probe: () => ask('/livez').then(({ status }) => status),
+    }
     await makeFaults(plan, (fault) => {
       log(`${fault.kind}${fault.way === undefined ? '' : `: a version is ${fault.way}`}`)
       return makeFault(fault, tools, faults)
@@ -174,8 +180,10 @@ async function prepareVersions(
   await mkdir(join(models, chaosModel.name))
   for (const version of versions)
     await addVersion(requests, version === '1' ? join(models, chaosModel.name) : staging, version)
-  const shipped = fileURLToPath(new URL('../../../models/ads-funnel', import.meta.url))
-  await cp(shipped, join(models, 'ads-funnel'), { recursive: true })
+  for (const name of ['ads-funnel', changedModel]) {
+    const shipped = fileURLToPath(new URL(`../../../models/${name}`, import.meta.url))
+    await cp(shipped, join(models, name), { recursive: true })
+  }
   return { requests: requests as KnownRequest[], versions }
 }
 

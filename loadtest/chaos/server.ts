@@ -125,17 +125,28 @@ export interface AdminAnswer {
   text: string
 }
 
-/** Asks the administration port over a connection of its own. Rejects where no answer comes. */
+export interface AskOptions {
+  method?: 'GET' | 'POST'
+  /** Longest time without a sign of the server, ms. */
+  timeout?: number
+  /** JSON. */
+  body?: string
+}
+
+/**
+ * Asks the administration port over a connection of its own. Rejects where no answer comes: with a code where the connection broke,
+ * without one after `timeout`.
+ */
 export function askAdmin(
   { adminPort }: Pick<ChaosServer, 'adminPort'>,
   { authority }: Pick<Certificates, 'authority'>,
   path: string,
-  { method = 'GET', timeout = 10_000 } = {},
+  { method = 'GET', timeout = 10_000, body = '' }: AskOptions = {},
 ): Promise<AdminAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request({
       ...{ host: '127.0.0.1', port: adminPort, path, method, ca: authority, agent: false, timeout },
-      headers: { 'content-length': 0 },
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
     })
     sent.once('timeout', () => sent.destroy(new Error(`no answer to ${path} after ${timeout} ms`)))
     sent.once('error', reject)
@@ -147,7 +158,7 @@ export function askAdmin(
         resolve({ status: response.statusCode ?? 0, date: Date.parse(response.headers.date ?? ''), text }),
       )
     })
-    sent.end()
+    sent.end(body)
   })
 }
 

@@ -71,18 +71,23 @@ export async function openTls(
       log.error({ reason: reasonOf(error) }, 'the former certificate stays')
     }
   })
-  const verifies = configuration.MULTIGATE_TLS_CLIENT_CA !== ''
   return {
-    options: {
-      ...context,
-      // Bounds on connections hold for HTTP/1.1.
-      ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: longestHandshake,
-      requestCert: verifies,
-      rejectUnauthorized: verifies,
-    },
+    options: tlsOptions(configuration, context),
     follow: (server) => servers.push(server as TlsServer),
     close,
+  }
+}
+
+/** For `https.createServer`. */
+export function tlsOptions({ MULTIGATE_TLS_CLIENT_CA }: TlsFiles, context: SecureContextOptions): object {
+  const verifies = MULTIGATE_TLS_CLIENT_CA !== ''
+  return {
+    ...context,
+    // Bounds on connections hold for HTTP/1.1.
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: longestHandshake,
+    requestCert: verifies,
+    rejectUnauthorized: verifies,
   }
 }
 

@@ -27,6 +27,7 @@ export class Distributor {
   /** In the order of their turns, with what each has not yet taken, oldest first. */
   #takers = new Map<ConnectionReceiver, Connection[]>()
   #waiting: Connection[] = []
+  #refuse: ((connection: Connection) => void) | undefined
 
   add(taker: ConnectionReceiver): void {
     this.#takers.set(taker, [])
@@ -41,7 +42,17 @@ export class Distributor {
     this.update()
   }
 
+  /** From now on `refuse` gets what waits and what comes; where it is undefined, that waits. */
+  refuseBy(refuse: ((connection: Connection) => void) | undefined): void {
+    this.#refuse = refuse
+    if (refuse) for (const connection of this.#waiting.splice(0)) refuse(connection)
+  }
+
   distribute(connection: Connection): void {
+    if (this.#refuse) {
+      this.#refuse(connection)
+      return
+    }
     this.#waiting.push(connection)
     this.update()
   }

@@ -8,6 +8,7 @@ import { ModelChanges } from './model-changes.ts'
 import { type MemberEvents, ServerProcess } from './server-process.ts'
 import { shareOf } from './share.ts'
 import { type Snapshot, Totals } from './totals.ts'
+import { Unavailable } from './unavailable.ts'
 
 export interface GroupOptions {
   configuration: Configuration
@@ -24,10 +25,14 @@ export interface GroupOptions {
   onStop(): void
 }
 
-/** The place of one process: the one that is there, and what was waited before it was started, ms. */
+/** The place of one process. */
 interface ProcessSlot {
+  /** The one that is there. */
   member: ServerProcess | undefined
+  /** The delay before it was started, ms. */
   delay: number | undefined
+  /** When the next one is started, ms of the monotonic clock. */
+  startsAt: number
 }
 
 /**
@@ -43,6 +48,7 @@ export class Group {
   readonly #own = new Registry()
   readonly #all: AnswersOfAll
   readonly #recorder: LiveRecorder
+  readonly #unavailable: Unavailable
   readonly #replaced: Counter
   readonly #timers = new Set<NodeJS.Timeout>()
   #state: 'starting' | 'started' | 'stopping' = 'starting'
@@ -57,9 +63,11 @@ export class Group {
     this.#places = Array.from({ length: options.configuration.MULTIGATE_PROCESSES }, () => ({
       member: undefined,
       delay: undefined,
+      startsAt: Number.POSITIVE_INFINITY,
     }))
     const members = () => this.#members()
     this.#all = new AnswersOfAll(members, options.configuration)
+    this.#unavailable = new Unavailable(options.configuration, () => (this.#nextStart() - performance.now()) / 1000)
     this.#recorder = createRecorder(() => this.#all.readings())
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({
@@ -147,6 +155,8 @@ export class Group {
     const unloaded = this.#models.unloaded
     // The primary process has looked for the folder: one that replaces another starts, wherever a volume is meanwhile.
     const share = { ...shareOf(configuration), MULTIGATE_WAIT_FOR_MODELS: configuration.MULTIGATE_POLL_SECONDS > 0 }
+    this.distributor.refuseBy(undefined)
+    this.#unavailable.close()
     const introduces = this.#state === 'starting' && place === this.#places[0]
     const start = { configuration: share, url, adminUrl, started: this.#wasReady, introduces, unloaded }
     const member = new ServerProcess(start, this.#events)
@@ -202,6 +212,7 @@ export class Group {
     this.#onFailed(new Error(`its first process ended before it served: ${how}`))
     if (this.#state === 'stopping') return
     place.delay = backOff(performance.now() - member.born, place.delay)
+    place.startsAt = performance.now() + place.delay
     this.#options.log.error(
       { process: member.pid, ended: how, delay_ms: place.delay },
       'a process died; another takes its place',
@@ -212,6 +223,13 @@ export class Group {
       this.#spawn(place)
     }, place.delay)
     this.#timers.add(timer)
+    // Connections wait for one that is being started, or is started immediately.
+    const isNoneStarting = this.#members().length === 0 && this.#nextStart() > performance.now()
+    if (isNoneStarting) this.distributor.refuseBy(({ socket }) => this.#unavailable.answer(socket))
+  }
+
+  #nextStart(): number {
+    return Math.min(...this.#places.map(({ startsAt }) => startsAt))
   }
 
   async #scrape(): Promise<string> {

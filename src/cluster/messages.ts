@@ -42,7 +42,10 @@ export interface Refusal {
   message: string
 }
 
-/** How long the primary waits for a process, ms; a process that asks the primary waits twice as long. */
+/**
+ * How long the primary waits for a process, ms; a process that asks the primary waits twice as long. None waits longer for one
+ * that gives no sign of life.
+ */
 export const longestAnswer = {
   metrics: 1000,
   reasons: 500,

@@ -22,7 +22,8 @@ export class ModelChanges {
   /** `members`: all that there are, or are being started. Answers the first refusal. */
   change(change: ModelChange, members: () => readonly Changeable[]): Promise<Refusal | undefined> {
     const done = this.#working.then(() => this.#change(change, members()))
-    this.#working = done
+    // Whatever becomes of it, others go on.
+    this.#working = done.catch(() => undefined)
     return done
   }
 

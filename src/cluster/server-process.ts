@@ -69,10 +69,14 @@ export class ServerProcess implements ConnectionReceiver {
     const child = this.#process
     this.pid = child.pid
     this.ended = new Promise((resolve) => {
+      const end = (how: number | string) => {
+        this.#channel.close()
+        resolve(how)
+      }
       // Not `disconnect`, which never comes where a socket was on its way to it.
-      child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+      child.once('close', (code, signal) => end(code ?? signal ?? 'unknown'))
       child.on('error', (error) => {
-        if (child.pid === undefined) resolve(reasonOf(error))
+        if (child.pid === undefined) end(reasonOf(error))
       })
     })
     this.#channel = createChannel(child, {

@@ -31,15 +31,30 @@ async function start(t: Test, models: string, changes: Partial<Configuration> = 
   return server
 }
 
-async function ask(server: RunningServer, path: string, body?: unknown): Promise<{ status: number; body: any }> {
+interface Asked {
+  status: number
+  /** The header. */
+  retryAfter: string | null
+  body: any
+}
+
+/** `by`: a body in chunks has no length, and so does not take the fast path. */
+async function ask(server: RunningServer, path: string, body?: unknown, by?: 'chunks'): Promise<Asked> {
   const answer = await fetch(
     `${server.url}${path}`,
     body === undefined
       ? {}
-      : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+      : {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          ...(by
+            ? { body: new Blob([JSON.stringify(body)]).stream(), duplex: 'half' }
+            : { body: JSON.stringify(body) }),
+        },
   )
   const text = await answer.text()
-  return { status: answer.status, body: path === '/metrics' ? text : JSON.parse(text) }
+  const retryAfter = answer.headers.get('retry-after')
+  return { status: answer.status, retryAfter, body: path === '/metrics' ? text : JSON.parse(text) }
 }
 
 t.test('it starts without any model, says so, and takes one that comes', async (t) => {
@@ -50,7 +65,7 @@ t.test('it starts without any model, says so, and takes one that comes', async (
   const early = await ask(server, '/readyz')
   t.match(early, { status: 503, body: { reasons: [/there is no model|folder is being read/] } })
   await server.loaded
-  t.same(await ask(server, '/readyz'), {
+  t.match(await ask(server, '/readyz'), {
     status: 503,
     body: { status: 'unavailable', reasons: ['there is no model in the folder'] },
   })
@@ -77,6 +92,29 @@ t.test('a folder that does not exist ends the start, unless it is to be waited f
     "the models folder can't be read: it is missing",
     'there is no model in the folder',
   ])
+  const infer = { inputs: [{ name: 'price', datatype: 'FP64', shape: [1], data: [1.25] }] }
+  const predictions: [string, unknown][] = [
+    ['/predict', one],
+    ['/predict', { ...one, model: 'ads' }],
+    ['/v2/models/ads/infer', infer],
+    ['/v2/models/ads/versions/1/infer', infer],
+    ['/v1/models/ads:predict', { instances: [{ price: 1.25 }] }],
+    ['/v1/models/ads/versions/1:predict', { instances: [{ price: 1.25 }] }],
+  ]
+  const descriptions = ['/models/ads', '/models/ads/versions/1', '/models/ads/fields/country/values']
+  const ofOthers = ['/v1/models/ads', '/v1/models/ads/metadata', '/v2/models/ads', '/v2/models/ads/ready']
+  const ofAll = async () => [
+    ...(await Promise.all(predictions.map(([path, body]) => ask(server, path, body)))),
+    ...(await Promise.all(predictions.map(([path, body]) => ask(server, path, body, 'chunks')))),
+    ...(await Promise.all([...descriptions, ...ofOthers].map((path) => ask(server, path)))),
+  ]
+  for (const { status, retryAfter, body } of await ofAll()) {
+    t.same([status, retryAfter], [503, '1'])
+    t.equal(body.detail ?? body.error, 'The models folder has not been read yet')
+  }
+  await mkdir(folder)
+  await until(async () => (await ask(server, '/models/ads')).status === 404)
+  t.same(new Set((await ofAll()).slice(1, 6).map(({ status }) => status)), new Set([404]))
   await writeTestBundle(folder)
   await until(async () => (await ask(server, '/readyz')).status === 200)
 })

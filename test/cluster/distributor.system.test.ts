@@ -127,3 +127,17 @@ t.test('at the end, with nobody there, what waits is closed', async (t) => {
   distributor.flush()
   t.ok(socket.destroyed)
 })
+
+t.test('while all are refused nothing waits; afterwards it does again', async (t) => {
+  const { distributor, taker, connect } = start()
+  const refused: unknown[] = []
+  connect()
+  distributor.refuseBy(({ socket }) => refused.push(socket))
+  connect()
+  t.match(refused, [{ id: 0 }, { id: 1 }])
+  distributor.refuseBy(undefined)
+  connect()
+  const one = taker()
+  distributor.add(one)
+  t.same([idsOf(one), refused.length], [[2], 2])
+})

@@ -89,3 +89,14 @@ t.test('all look at the folder again, whatever is out of service', async (t) => 
   t.same(told.slice(2), ['a: reconcile ads', 'b: reconcile ads'])
   t.same(changes.unloaded, ['ads'])
 })
+
+t.test('a change that goes wrong holds up none of those behind it', async (t) => {
+  const told: string[] = []
+  const changes = new ModelChanges()
+  const broken: Changeable = { change: () => Promise.reject(new Error('unforeseen')) }
+  const bad = changes.change({ action: 'load', model: 'ads' }, () => [broken])
+  const good = changes.change({ action: 'load', model: 'ads' }, () => [createMember('a', told)])
+  await t.rejects(bad, { message: 'unforeseen' })
+  t.equal(await good, undefined)
+  t.same(told, ['a: load ads'])
+})

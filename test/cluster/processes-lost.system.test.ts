@@ -1,5 +1,6 @@
 import { Agent } from 'node:http'
 import t, { type Test } from 'tap'
+import { childrenOf } from '../../loadtest/chaos/processes.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { type Answer, type Process, run, send } from '../support/process.ts'
 import { askAnew, isAlive, keepAsking, metric, serving, startTwo } from '../support/processes.ts'
@@ -12,6 +13,7 @@ const body = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidates: 
 const start = (t: Test, variables: Record<string, string> = {}): Promise<Process & { port: number }> =>
   startTwo(t, { MULTIGATE_MODELS: models, ...variables })
 
+const onLinux = { skip: process.platform === 'linux' ? false : 'the processes are found in /proc' }
 const preload = `--import ${new URL('../support/preload.js', import.meta.url)}`
 
 t.test('a process that is killed under load is replaced; only what it held fails, and counters go on', async (t) => {
@@ -108,6 +110,35 @@ t.test('a process that hangs holds up neither metrics nor probes', async (t) => 
   agent.destroy()
   process.kill(second!, 'SIGKILL')
   for (const { status } of await answers) t.equal(status, 200)
+
+  await t.test(
+    'where all processes have died again and again, requests are answered until one serves',
+    onLinux,
+    async (t) => {
+      const kill = () => {
+        // Those that are still starting, too.
+        for (const pid of childrenOf(server.child.pid!)) process.kill(pid, 'SIGKILL')
+      }
+      let refused: Answer | undefined
+      await until(async () => {
+        kill()
+        const answer = await send(port, '/predict', { agent: new Agent(), payload: body })
+        if (answer.text.includes('No process serves')) refused = answer
+        return refused !== undefined
+      })
+      t.match(refused, { status: 503, connection: 'close' })
+      t.equal(JSON.parse(refused!.text).code, 'NOT_READY')
+      const statuses = new Set<number | undefined>()
+      await until(async () => {
+        const { status } = await send(port, '/predict', { agent: new Agent(), payload: body })
+        statuses.add(status)
+        return status === 200
+      })
+      t.notOk(statuses.has(404))
+      server.child.kill('SIGTERM')
+      t.equal(await server.ended, 0)
+    },
+  )
 })
 
 t.test('a second signal ends all at once', async (t) => {

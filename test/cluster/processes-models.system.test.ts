@@ -51,6 +51,32 @@ t.test('a model is unloaded and loaded in all processes, in those that come late
 
   t.equal((await change('load')).status, 200)
   t.same(await statuses(), [200])
+
+  await t.test('one that stands still and is killed in the middle of a change holds up none', async (t) => {
+    // Each has one of these connections.
+    const agents = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }))
+    t.teardown(() => {
+      for (const agent of agents) agent.destroy()
+    })
+    for (const agent of agents) t.equal((await send(port, '/livez', { agent })).status, 200)
+    const started = () => serving(server).length
+    const before = started()
+    const victim = serving(server).at(-1)!
+    process.kill(victim, 'SIGSTOP')
+    const agent = await Promise.race(agents.map((agent) => send(port, '/livez', { agent }).then(() => agent)))
+    const changed = send(port, '/v2/repository/models/other/unload', { agent, payload: '{}' })
+    // One of these is on its way to it.
+    const probes = [1, 2].map(() => askAnew(port, '/livez'))
+    await Promise.race(probes)
+    process.kill(victim, 'SIGKILL')
+    t.equal((await changed).status, 200)
+    await Promise.all(probes)
+    await until(() => started() > before)
+    t.equal((await change('load')).status, 200)
+    await until(async () => (await metric(port, 'multigate_processes ')) === 2)
+    t.same(await statuses(), [200])
+  })
+
   const unknown = await change('load', 'nothing')
   t.match([unknown.status, JSON.parse(unknown.text)], [404, { error: 'There is no model called "nothing"' }])
 })

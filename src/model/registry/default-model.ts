@@ -30,10 +30,10 @@ export class DefaultModel {
     return models.length === 1 ? models[0]!.name : undefined
   }
 
-  /** Throws MODEL_NOT_FOUND, or NOT_READY where there is no model; `looked`: the folder has been read. */
-  require(looked: boolean): string {
+  /** Throws MODEL_NOT_FOUND, or NOT_READY where there is no model. */
+  require(): string {
     const { name } = this
-    const missing = looked ? this.#missing() : undefined
+    const missing = this.#missing()
     if (missing !== undefined) throw new ModelError('MODEL_NOT_FOUND', `The request names no model, and ${missing}`)
     if (name !== undefined) return name
     if (this.#options.inFolder().length === 0) throw new ModelError('NOT_READY', 'There is no model')

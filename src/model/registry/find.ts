@@ -3,6 +3,7 @@ import { listNames, shortName, suggestNames } from '../base/known-names.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { Entry, KnownModel } from './entry.ts'
 import { whyNotReadyBriefly } from './status.ts'
+import { stateOf } from './summary.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
 export function findVersion(model: KnownModel, version: string | undefined, label: string | undefined): Entry {
@@ -16,10 +17,9 @@ export function findVersion(model: KnownModel, version: string | undefined, labe
   const entry = entries.find((candidate) => candidate.version === asked)
   if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', notServed(model, asked, label))
   if (entry.state === 'ready') return entry
-  throw new ModelError(
-    entry.state === 'loading' ? 'NOT_READY' : 'VERSION_NOT_FOUND',
-    `Version ${asked} of ${name} ${describeState(entry, name)}`,
-  )
+  const message = `Version ${asked} of ${name} ${describeState(entry, name)}`
+  if (entry.state === 'loading') throw new ModelError('NOT_READY', message, soonReady)
+  throw new ModelError('VERSION_NOT_FOUND', message)
 }
 
 function notServed({ name, entries }: KnownModel, version: string, label: string | undefined): string {
@@ -46,8 +46,22 @@ function describeState({ state }: Entry, name: string): string {
 export function notReady(model: KnownModel, why = whyNotReadyBriefly): ModelError {
   const { name, source } = model
   if (source === undefined) return noModel(name, model.names())
-  return new ModelError('NOT_READY', `${name} can't answer: ${why(model)}`)
+  return new ModelError('NOT_READY', `${name} can't answer: ${why(model)}`, isBeingLoaded(model) ? soonReady : {})
 }
+
+/** Whether it will answer without anybody's help, and not only from a scheduled time on. */
+function isBeingLoaded(model: KnownModel): boolean {
+  const { entries, scheduled } = model
+  return stateOf(model) === 'loading' && (scheduled.size === 0 || entries.some(({ state }) => state === 'loading'))
+}
+
+/** That nobody knows yet which models there are. */
+export function notScanned(): ModelError {
+  return new ModelError('NOT_READY', 'The models folder has not been read yet', soonReady)
+}
+
+/** For a folder or version that is being read: the time that it takes is not known. */
+const soonReady = { retryAfterSeconds: 1 }
 
 /** That there is no model of this name, and which there are. */
 export function noModel(name: string, names: readonly string[]): ModelError {

@@ -17,6 +17,7 @@ export class FolderView {
   #problem: string | undefined
   #reported: string | undefined
   #unreadable: string | undefined
+  #scanned = false
   #held: Held = new Map()
 
   constructor(options: FolderViewOptions) {
@@ -25,6 +26,11 @@ export class FolderView {
 
   get models(): readonly SourceModel[] {
     return this.#models
+  }
+
+  /** The folder has been read once: a model that it does not name does not exist. */
+  get scanned(): boolean {
+    return this.#scanned
   }
 
   /** Problems of the folder or of models in it. */
@@ -52,6 +58,7 @@ export class FolderView {
       const found = (await this.#options.source()).map((model) => keepUnknown(model, this.of(model.name)))
       this.#models = this.#holdVanished(found)
       this.#unreadable = undefined
+      this.#scanned = true
       this.#report()
       return true
     } catch (error) {

@@ -6,7 +6,7 @@ import { ActivationTimer } from './activation-timer.ts'
 import { contentsOf, type FolderVersion } from './contents.ts'
 import { DefaultModel } from './default-model.ts'
 import type { KnownModel } from './entry.ts'
-import { findVersion, notReady } from './find.ts'
+import { findVersion, notReady, notScanned } from './find.ts'
 import { FolderView } from './folder-view.ts'
 import { type Lease, leaseOf } from './lease.ts'
 import type { LoadingOptions } from './loading.ts'
@@ -15,7 +15,7 @@ import { ServedModel, type ServedModelOptions } from './served-model.ts'
 import { createSlots } from './slots.ts'
 import type { Source, SourceModel } from './source.ts'
 import { statusOf, whyNotReady } from './status.ts'
-import { failedOf, type ModelState, modelStates, type RegistrySummary, scheduledOf, stateOf } from './summary.ts'
+import { type RegistrySummary, summaryOf } from './summary.ts'
 
 export type { RegistryEvent } from './event.ts'
 export type { Lease } from './lease.ts'
@@ -133,10 +133,13 @@ export class Registry {
 
   /**
    * Takes the model out of service immediately, until it is loaded on demand; accepted requests are answered. Rejects with
-   * MODEL_NOT_FOUND or DRAINING.
+   * MODEL_NOT_FOUND, NOT_READY where the folder has never been read, or DRAINING.
    */
   async unload(name: string): Promise<void> {
     this.#refuseClosing()
+    // It may be new, or the folder yet to be read.
+    if (this.#folder.of(name) === undefined) await this.#inTurn(() => this.#look().then(() => undefined))
+    this.requireScan()
     const known = this.#known(name)
     if (known.source === undefined) throw notReady(known)
     this.#unloaded.add(name)
@@ -149,16 +152,22 @@ export class Registry {
 
   /**
    * Holds the version that answers a request. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY where the model
-   * has no version that answers yet, or DRAINING once the registry is closed.
+   * has no version that answers yet or the folder has never been read, or DRAINING once the registry is closed.
    */
   acquire(name?: string, version?: string, label?: string): Lease {
     this.#refuseClosing()
     this.#timer.check()
-    const asked = name ?? this.#default.require(this.#looked)
+    this.requireScan()
+    const asked = name ?? this.#default.require()
     // Most requests mean just this one.
     const usual =
       (version ?? label) === undefined && !this.#unloaded.has(asked) ? this.#models.get(asked)?.answering() : undefined
     return leaseOf(usual ?? findVersion(this.#known(asked), version, label))
+  }
+
+  /** Throws NOT_READY until the folder has been read once: before, no model can be said not to exist. */
+  requireScan(): void {
+    if (!this.#folder.scanned) throw notScanned()
   }
 
   /** Every model that should exist or does, by name. */
@@ -179,18 +188,9 @@ export class Registry {
 
   /** How many models are in each state, which version of each answers, which failed, and which wait for their time. */
   summary(): RegistrySummary {
+    const { held, unreadable } = this.#folder
     const models = this.#names().map((name) => this.#known(name))
-    const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
-    return {
-      states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
-      answering: Object.fromEntries(
-        models.flatMap(({ name, answering, unloaded }) => (answering && !unloaded ? [[name, answering.version]] : [])),
-      ),
-      failed: models.flatMap(failedOf),
-      scheduled: models.flatMap(scheduledOf),
-      missing: this.#folder.held.size,
-      unreadable: this.#folder.unreadable,
-    }
+    return { ...summaryOf(models), missing: held.size, unreadable }
   }
 
   /** Why requests can't be answered yet; empty when ready. */

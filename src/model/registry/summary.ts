@@ -35,6 +35,21 @@ export interface RegistrySummary {
   unreadable: string | undefined
 }
 
+/** Of all models. */
+export function summaryOf(
+  models: readonly KnownModel[],
+): Pick<RegistrySummary, 'states' | 'answering' | 'failed' | 'scheduled'> {
+  const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
+  return {
+    states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
+    answering: Object.fromEntries(
+      models.flatMap(({ name, answering, unloaded }) => (answering && !unloaded ? [[name, answering.version]] : [])),
+    ),
+    failed: models.flatMap(failedOf),
+    scheduled: models.flatMap(scheduledOf),
+  }
+}
+
 /** A model is as its best version. */
 export function stateOf({ entries, answering, unloaded, source }: KnownModel): ModelState {
   if (unloaded) return 'unloaded'
@@ -45,7 +60,7 @@ export function stateOf({ entries, answering, unloaded, source }: KnownModel): M
 }
 
 /** Versions in the folder that failed to load. */
-export function failedOf({ name, entries, source }: KnownModel): FailedVersion[] {
+function failedOf({ name, entries, source }: KnownModel): FailedVersion[] {
   const there = new Set(source?.versions.map(({ version }) => version))
   return entries
     .filter(({ state, version }) => state === 'failed' && there.has(version))
@@ -53,7 +68,7 @@ export function failedOf({ name, entries, source }: KnownModel): FailedVersion[]
 }
 
 /** Versions in the folder whose time has not come, loaded or not. */
-export function scheduledOf({ name, scheduled, source }: KnownModel): ScheduledVersion[] {
+function scheduledOf({ name, scheduled, source }: KnownModel): ScheduledVersion[] {
   const versions = source?.versions.filter(({ version }) => scheduled.has(version)) ?? []
   return versions.flatMap(({ version, activateAt }) =>
     activateAt === undefined ? [] : [{ name, version, activateAt }],

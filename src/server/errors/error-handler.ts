@@ -88,6 +88,9 @@ function patternOf(url: string): RegExp {
 /** TensorFlow Serving and the Open Inference Protocol: their clients read an error's text, and from bare `application/json` alone. */
 const protocols = /^\/v[12](?:[/?]|$)/
 
+/** Whether an error is answered as these clients read it. */
+export const isOfProtocol = (path: string): boolean => protocols.test(path)
+
 /** Below the prefix of the application. */
 function pathOf({ url, server }: FastifyRequest): string {
   return url.slice(server.prefix.length)
@@ -96,7 +99,7 @@ function pathOf({ url, server }: FastifyRequest): string {
 /** Whether an error is to be `{"error": …}`: as the request's `Accept` says, else as clients of such a path expect. */
 function prefersText(accept: string | undefined, path: string): boolean {
   if (accept?.includes('application/problem+json')) return false
-  return accept?.includes('application/json') || protocols.test(path)
+  return accept?.includes('application/json') || isOfProtocol(path)
 }
 
 /** These protocols have no list of problems: the message names the first ones. */
@@ -106,7 +109,7 @@ const problemsInText = 3
 export function sendProblem(
   reply: FastifyReply,
   { body, retryAfterSeconds }: ProblemAnswer,
-  text = protocols.test(pathOf(reply.request)),
+  text = isOfProtocol(pathOf(reply.request)),
 ): FastifyReply {
   noteProblem(reply.request, body)
   if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)

@@ -57,7 +57,7 @@ export function toProblem(error: unknown, requestId: string): ProblemAnswer {
         ...(stage ? { stage } : {}),
         ...(problems ? { errors: problems } : {}),
       }),
-      retryAfterSeconds: error.code === 'QUEUE_FULL' ? retryAfter(error.retryAfterSeconds ?? 1) : undefined,
+      retryAfterSeconds: retryAfterOf(error),
     }
   }
   const { code = '', statusCode = 500, message } = (error ?? {}) as FastifyError
@@ -66,6 +66,11 @@ export function toProblem(error: unknown, requestId: string): ProblemAnswer {
     mapped === 'INTERNAL' ? internal : mapped === 'UNSUPPORTED_MEDIA_TYPE' ? (unsupported[code] ?? message) : message
   const errors: ProblemItem[] | undefined = mapped === 'INVALID_REQUEST' ? [{ path: '', message: detail }] : undefined
   return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}) }
+}
+
+function retryAfterOf({ code, retryAfterSeconds }: ModelError): number | undefined {
+  const seconds = retryAfterSeconds ?? (code === 'QUEUE_FULL' ? 1 : undefined)
+  return seconds === undefined ? undefined : retryAfter(seconds)
 }
 
 const unsupported: Record<string, string> = {

@@ -32,9 +32,9 @@ type VersionRequest = FastifyRequest<{ Params: { model: string; version: string 
 /** `GET /models/{model}/versions/{version}` and below it: any version that is loaded. */
 export async function modelVersionRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry } = context
-  const errors = problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL')
+  const errors = problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY')
 
-  /** Throws MODEL_NOT_FOUND, or VERSION_NOT_FOUND with the reason. */
+  /** Throws as `statusOf`, or VERSION_NOT_FOUND with the reason. */
   function find(request: VersionRequest): { status: ModelStatus; model: LoadedModel } {
     const { model: name, version } = request.params
     const models = modelsOf(request, registry)
@@ -97,7 +97,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       params: ofVersion,
       response: {
         200: json('EvaluationReport', 'What multigate evaluate found', evaluationExample),
-        ...problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'NOT_FOUND', 'INTERNAL'),
+        ...problemResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'NOT_FOUND', 'INTERNAL', 'NOT_READY'),
       },
     },
     handler: (request, reply) => answerEvaluation(find(request).model, reply),

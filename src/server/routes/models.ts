@@ -58,7 +58,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       params: ofModel,
       response: {
         200: json('ModelDetails', 'The model and its default version', modelDetailsExample),
-        ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL'),
+        ...problemResponses('MODEL_NOT_FOUND', 'INTERNAL', 'NOT_READY'),
       },
     },
     handler: async (request): Promise<ModelDetails> => {
@@ -84,11 +84,12 @@ function summarise(model: LoadedModel | undefined, drift: Drift | undefined): Pi
   }
 }
 
-/** The status of a model. Throws MODEL_NOT_FOUND. */
-export function statusOf(models: Pick<ModelView, 'list'>, name: string): ModelStatus {
+/** The status of a model. Throws MODEL_NOT_FOUND, or NOT_READY where the models folder has never been read. */
+export function statusOf(models: Pick<ModelView, 'list' | 'requireScan'>, name: string): ModelStatus {
   const known = models.list()
   const status = known.find((candidate) => candidate.name === name)
   if (status !== undefined) return status
+  models.requireScan()
   throw noModel(
     name,
     known.map((model) => model.name),

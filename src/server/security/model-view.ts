@@ -5,7 +5,7 @@ import type { Lease, Registry } from '../../model/registry/registry.ts'
 import type { Key } from './keyring.ts'
 
 /** What requests may learn of the models. */
-export type ModelView = Pick<Registry, 'acquire' | 'list' | 'live' | 'mode'>
+export type ModelView = Pick<Registry, 'acquire' | 'list' | 'live' | 'mode' | 'requireScan'>
 
 /** The models that a key opens; all of them where it names none, or where no key is asked for. */
 export function viewFor(registry: Registry, key: Key | null | undefined): ModelView {
@@ -21,7 +21,9 @@ function restrict(registry: Registry, models: ReadonlySet<string>): ModelView {
     mode: registry.mode,
     list,
     live: () => registry.live().filter(({ name }) => models.has(name)),
+    requireScan: () => registry.requireScan(),
     acquire(name = only, version, label): Lease {
+      registry.requireScan()
       const asked = name ?? defaultOf(registry, models)
       if (asked === undefined) {
         const message = `The request names no model, and there is no default model; the key opens ${listNames(names())}`

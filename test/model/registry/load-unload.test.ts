@@ -113,6 +113,27 @@ t.test('what is not there can be neither loaded nor unloaded', async (t) => {
   t.throws(() => registry.acquire('nothing'), missing)
 })
 
+t.test('a model is unloaded before the folder has been read, or right after it has come', async (t) => {
+  const { registry, disk } = setUp()
+  const unloaded = registry.unload('ads')
+  const first = registry.reconcile()
+  await Promise.all([unloaded, first])
+  t.throws(() => registry.acquire('ads'), notReady(/it was unloaded/))
+  disk.models = [model('ads', ['1']), model('late', ['1'])]
+  await registry.unload('late')
+  await registry.reconcile()
+  t.throws(() => registry.acquire('late'), notReady(/it was unloaded/))
+})
+
+t.test('where the folder can not be read at first, nothing is unloaded', async (t) => {
+  const { registry, disk } = setUp()
+  disk.error = new Error('EIO')
+  await t.rejects(registry.unload('ads'), notReady(/^The models folder has not been read yet$/))
+  disk.error = undefined
+  await registry.reconcile()
+  t.equal(answering(registry), 'ads/1')
+})
+
 t.test('a closed registry loads and unloads nothing', async (t) => {
   const { registry } = setUp()
   await registry.reconcile()

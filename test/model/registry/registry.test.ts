@@ -96,6 +96,32 @@ t.test('where there is no model at all, none is ready', async (t) => {
   t.throws(() => registry.acquire(), { code: 'NOT_READY', message: 'There is no model' })
 })
 
+t.test('until the folder has been read once, no model is said not to exist', async (t) => {
+  for (const defaultModel of [undefined, 'ads']) {
+    const { registry, disk } = setUp({ defaultModel })
+    const unread = {
+      code: 'NOT_READY',
+      message: 'The models folder has not been read yet',
+      retryAfterSeconds: 1,
+    }
+    const refusesAll = () => {
+      for (const name of ['ads', 'other', undefined]) t.throws(() => registry.acquire(name), unread)
+      t.throws(() => registry.requireScan(), unread)
+    }
+    refusesAll()
+    disk.error = new Error('EIO')
+    await registry.reconcile()
+    refusesAll()
+    disk.error = undefined
+    await registry.reconcile()
+    t.equal(answering(registry), 'ads/1')
+    t.throws(() => registry.acquire('other'), { code: 'MODEL_NOT_FOUND' })
+    disk.error = new Error('EIO')
+    await registry.reconcile()
+    t.throws(() => registry.acquire('other'), { code: 'MODEL_NOT_FOUND' })
+  }
+})
+
 for (const name of ['other', '__proto__', 'constructor']) {
   t.test(`a model called ${name} is not found`, async (t) => {
     const { registry } = setUp()
@@ -121,6 +147,7 @@ t.test('a model whose versions all failed is not ready; operators get every reas
   t.throws(() => registry.acquire('ads'), {
     code: 'NOT_READY',
     message: "ads can't answer: version 2 failed to load; version 1 failed to load",
+    retryAfterSeconds: undefined,
   })
   t.same(registry.unreadyReasons(), ['ads: version 2 failed: misfit; version 1 failed: damaged'])
 })
@@ -193,8 +220,9 @@ t.test('a version that is being loaded is not ready', async (t) => {
   held.set('ads/1', loading.promise)
   const done = registry.reconcile()
   await settled()
-  t.throws(() => registry.acquire('ads'), { code: 'NOT_READY', message: "ads can't answer: it is being loaded" })
-  t.throws(() => registry.acquire('ads', '1'), { code: 'NOT_READY', message: 'Version 1 of ads is loading' })
+  const soon = { code: 'NOT_READY', retryAfterSeconds: 1 }
+  t.throws(() => registry.acquire('ads'), { ...soon, message: "ads can't answer: it is being loaded" })
+  t.throws(() => registry.acquire('ads', '1'), { ...soon, message: 'Version 1 of ads is loading' })
   loading.open()
   await done
 })
@@ -208,6 +236,7 @@ t.test('a model that waits for others to be loaded is not ready', async (t) => {
   t.throws(() => registry.acquire('b'), {
     code: 'NOT_READY',
     message: "b can't answer: it is waiting to be loaded",
+    retryAfterSeconds: 1,
   })
   loading.open()
   await done

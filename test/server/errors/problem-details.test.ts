@@ -49,7 +49,7 @@ t.test('the type names the kind of problem', async (t) => {
   }
 })
 
-t.test('Retry-After is whole seconds, at least one, and comes with a full queue alone', async (t) => {
+t.test('Retry-After is whole seconds, at least one, and always comes with a full queue', async (t) => {
   const after = (code: 'QUEUE_FULL' | 'NOT_READY', retryAfterSeconds?: number) =>
     toProblem(new ModelError(code, '', retryAfterSeconds === undefined ? {} : { retryAfterSeconds }), '')
       .retryAfterSeconds
@@ -57,7 +57,8 @@ t.test('Retry-After is whole seconds, at least one, and comes with a full queue 
   t.equal(after('QUEUE_FULL', 0), 1)
   t.equal(after('QUEUE_FULL', 0.01), 1)
   t.equal(after('QUEUE_FULL', 2.1), 3)
-  t.equal(after('NOT_READY', 5), undefined)
+  t.equal(after('NOT_READY', 5), 5)
+  t.equal(after('NOT_READY'), undefined)
 })
 
 t.test('anything thrown becomes a problem', async (t) => {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { ModelError } from '../../../src/model/base/errors.ts'
 import type { Registry } from '../../../src/model/registry/registry.ts'
 import type { Key } from '../../../src/server/security/keyring.ts'
 import { viewFor } from '../../../src/server/security/model-view.ts'
@@ -8,6 +9,7 @@ const registry = {
   mode: 'latest',
   list: () => names.map((name) => ({ name, default: name === 'secret', versions: [] })),
   live: () => names.map((name) => ({ name, version: '1', model: {} })),
+  requireScan: () => undefined,
   acquire: (name = 'secret', version?: string) => ({ model: { name, version }, release: () => undefined }),
 } as unknown as Registry
 const keyFor = (...models: string[]) => ({ models: new Set(models) }) as unknown as Key
@@ -44,4 +46,16 @@ t.test('other models are as if they were not there', async (t) => {
 t.test('the default model is the default where the key opens it; of one model it is that', async (t) => {
   t.equal(acquired(viewFor(registry, keyFor('ads', 'secret'))), 'secret')
   t.equal(acquired(viewFor(registry, keyFor('ads'))), 'ads')
+})
+
+t.test('before the folder has been read, no model is said not to exist', async (t) => {
+  const unread = () => {
+    throw new ModelError('NOT_READY', 'not read yet')
+  }
+  const view = viewFor(
+    { ...registry, list: () => [], requireScan: unread } as unknown as Registry,
+    keyFor('ads', 'feed'),
+  )
+  for (const name of ['ads', 'secret', undefined]) t.throws(() => view.acquire(name), { code: 'NOT_READY' })
+  t.throws(() => view.requireScan(), { code: 'NOT_READY' })
 })

@@ -82,8 +82,9 @@ export function createWorkerClient(
       if (reason !== undefined) return Promise.reject(new WorkerLostError(reason))
       const id = nextId++
       return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve, reject })
+        // Throws where the task can't be copied: then it doesn't count as pending.
         worker.postMessage({ ...task, id })
+        waiting.set(id, { resolve, reject })
       })
     },
     notify(notice) {

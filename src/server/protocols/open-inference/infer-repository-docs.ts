@@ -59,6 +59,6 @@ export const inferUnloadSchema = {
   body: body('InferRepositoryRequest', { plain: { value: { parameters: { unload_dependents: false } } } }),
   response: {
     200: json('InferRepositoryAnswer', 'It is no longer served', { name: 'ads-funnel', unload: true }),
-    ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND'),
+    ...inferErrorResponses(...errors, 'MODEL_NOT_FOUND', 'NOT_READY'),
   },
 }

@@ -147,7 +147,7 @@ const status = {
       ready: true,
       model_version_status: [{ version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } }],
     } satisfies ServingStatus),
-    ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL'),
+    ...servingErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY'),
   },
 }
 

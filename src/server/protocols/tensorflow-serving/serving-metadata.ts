@@ -40,11 +40,13 @@ export async function servingMetadataRoutes(
       release()
     }
   }
-  const status = (params: ServingParams, models: ModelView) =>
-    describeStatus(
+  const status = (params: ServingParams, models: ModelView) => {
+    models.requireScan()
+    return describeStatus(
       params,
       models.list().find(({ name }) => name === params.model),
     )
+  }
 
   get('/v1/models', servingModelsSchema, (_, models) => ({ models: models.list().map(({ name }) => name) }))
   for (const [i, path] of [servingModel, servingVersion, servingLabel].entries()) {

@@ -117,3 +117,10 @@ t.test('an engine is chosen by name, or the first that works', async (t) => {
     await pool.close()
   }
 })
+
+t.test('a task that can not be copied is rejected, and not pending for ever', async (t) => {
+  const client = createWorkerClient({ engine: 'onnx', threads: 1 })
+  t.teardown(() => client.stop())
+  await t.rejects(client.call({ type: 'stats', graph: (() => 1) as never }), { name: 'DataCloneError' })
+  t.equal(client.pending, 0)
+})

@@ -1,0 +1,2 @@
+process.on('message', () => undefined)
+process.once('disconnect', () => process.exit())

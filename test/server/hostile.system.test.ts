@@ -292,11 +292,12 @@ attack('ordinary clients may pipeline', async (t) => {
 })
 
 attack('the request in progress of a connection that is closed is cancelled', async (t) => {
-  const one = head(`content-length: ${Buffer.byteLength(body)}`, patient) + body
+  const many = JSON.stringify({ candidates: Array.from({ length: 5000 }, (_, i) => rows[i % rows.length]) })
+  const one = head(`content-length: ${Buffer.byteLength(many)}`, patient) + many
   const before = await metric('multigate_cancelled_total')
   const cancelled = until(async () => {
     const { socket } = dial(port)
-    await new Promise<void>((resolve) => socket.write(one.repeat(50), () => resolve()))
+    await new Promise<void>((resolve) => socket.write(one.repeat(2), () => resolve()))
     socket.resetAndDestroy()
     return (await metric('multigate_cancelled_total')) >= before + 2
   })

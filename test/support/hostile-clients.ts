@@ -118,6 +118,30 @@ export function head(...headers: string[]): string {
   return ['POST /predict HTTP/1.1', 'host: a', 'content-type: application/json', ...headers, '', ''].join('\r\n')
 }
 
+/** As many as may watch a process, without one. */
+const mostDeaf = 31
+
+/**
+ * Viewers of the live stream that read nothing. In the same piece each asks for documents before it, all for another number of
+ * them: these fill the buffers of the system, and the streams of some stay in the server. Resolves when they do.
+ */
+export async function deafViewers({ port, metric }: Pick<Victim, 'port' | 'metric'>): Promise<Socket[]> {
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
+  const viewers = Array.from({ length: mostDeaf }, (_, documents) => {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+    socket.write(ask('/docs/json').repeat(documents) + ask('/console/live'))
+    return socket
+  })
+  await until(async () => (await metric('multigate_connections ')) > mostDeaf)
+  let unread = Number.NaN
+  await until(async () => {
+    const before = unread
+    unread = await metric('multigate_pending_answer_bytes')
+    return unread > 0 && unread === before
+  })
+  return viewers
+}
+
 /** A client that asks the same all the time, over one connection; `stop` answers what went wrong meanwhile. */
 export async function wellBehaved(port: number, body: string): Promise<{ stop(): Promise<string[]> }> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })

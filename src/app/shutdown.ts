@@ -17,7 +17,7 @@ export function graceOf(configuration: Configuration) {
 /** Half of a long round trip, ms: so much earlier than the server a client takes itself for connected. */
 const longestHandshake = 100
 
-/** Resolves when the listener may close: whoever has connected during the drain delay waits to be accepted by then. */
+/** Resolves when the listener may close: clients that have connected during the drain delay wait to be accepted by then. */
 export async function drained({ MULTIGATE_DRAIN_DELAY_MS: delay }: Configuration): Promise<void> {
   // Without a delay nobody is promised anything.
   await setTimeout(delay === 0 ? 0 : delay + longestHandshake)

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { type Case, type Choice, dimensions, drawCase, kindsOf, maxBody } from '../support/fuzz/cases.ts'
 import { createKinds } from '../support/fuzz/good-payloads.ts'
 import { faultOf, play } from '../support/fuzz/play.ts'
-import { deafViewers, send, startVictim } from '../support/hostile-clients.ts'
+import { send, startDeafViewers, startVictim } from '../support/hostile-clients.ts'
 
 /*
  * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process, ready,
@@ -281,7 +281,7 @@ t.test('what was tried', async (t) => {
 
 t.test('it stops while viewers read nothing', async (t) => {
   const metric = async (name: string) => (await scrape())(name)
-  const viewers = await deafViewers({ port, metric })
+  const viewers = await startDeafViewers({ port, metric })
   server.kill('SIGTERM')
   t.equal(await server.ended, 0)
   t.equal(server.stderr(), '')

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder } from '../support/bundle.ts'
-import { deafViewers, dial, head, send, startVictim, wellBehaved } from '../support/hostile-clients.ts'
+import { dial, head, send, startDeafViewers, startVictim, wellBehaved } from '../support/hostile-clients.ts'
 import { until } from '../support/until.ts'
 
 /* A server in a process of its own, attacked over sockets while a well-behaved client asks all the time. */
@@ -271,13 +271,13 @@ attack('pipelined requests of a connection that is closed are cancelled', async 
 })
 
 attack('viewers that read nothing', async () => {
-  const viewers = await deafViewers(server)
+  const viewers = await startDeafViewers(server)
   for (const socket of viewers) socket.destroy()
 })
 
 t.test('it stops in spite of all that is held open', async (t) => {
   const client = await wellBehaved(port, body)
-  const viewers = await deafViewers(server)
+  const viewers = await startDeafViewers(server)
   const clients = Array.from({ length: 50 }, (_, i) =>
     i % 2 ? dial(port) : dial(port, head(`content-length: ${maxBody}`), 'x'.repeat(1000)),
   )

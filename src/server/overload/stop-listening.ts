@@ -27,7 +27,7 @@ export async function stopListening(server: HttpServer, longest: number): Promis
 /**
  * Closes a listener. The system resets what then waits to be accepted: so all of it is accepted before, each turn of the event
  * loop one connection. Requests of these connections are read once the listener is closed: to answer them earlier would make the
- * turns longer, and clients that connect anew for each request would come back meanwhile.
+ * turns longer, and clients with a connection for each request would come back meanwhile.
  */
 export async function closeListener(server: Server, now = () => performance.now()): Promise<void> {
   const listeners = server.rawListeners('connection') as ((socket: Socket) => void)[]
@@ -50,7 +50,7 @@ export async function closeListener(server: Server, now = () => performance.now(
     const isEmpty = accepted === before
     quiet = isEmpty && now() - turned < quietTurn ? quiet + 1 : 0
     emptied ||= (isEmpty && turns > 1) || accepted >= longestBacklog
-    // Whoever waited at the start has been accepted; others have had their time.
+    // All that waited at the start have been accepted; others have had their time.
     if (emptied && now() - started > patience) break
   }
   Server.prototype.close.call(server)

@@ -4,7 +4,7 @@ import { Server, type Socket } from 'node:net'
 import { setTimeout, setImmediate as turn } from 'node:timers/promises'
 
 /** A turn of the event loop is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone waits. */
-const quietTurn = 0.5
+const quietTurn = 0.1
 
 /** Most connections that wait to be accepted: as many as Node asks the system for, and one. */
 const longestBacklog = 512

@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { deafViewers } from '../../test/support/hostile-clients.ts'
 import type { Call, FaultEvent, Loss } from './accounts.ts'
 import { makeCertificates } from './certificates.ts'
 import { changedModel, startChanges } from './changes.ts'
@@ -17,7 +19,15 @@ import { type FaultKind, type PlannedFault, planArrivals, planFaults } from './p
 import { proportionalBytes } from './processes.ts'
 import { createPublisher, publishedBy } from './publish.ts'
 import { type Scrape, startScraping } from './scrapes.ts'
-import { type AskOptions, askAdmin, type ChaosServer, keys, processCount, startChaosServer } from './server.ts'
+import {
+  type AskOptions,
+  askAdmin,
+  type ChaosServer,
+  dialAdmin,
+  keys,
+  processCount,
+  startChaosServer,
+} from './server.ts'
 import { addVersion, chaosModel, createKnownRequests, type KnownRequest } from './versions.ts'
 
 export interface ChaosOptions {
@@ -140,11 +150,19 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     await scraper.stop()
     const console = await watched.stop()
     memory.stop()
+    // They are there as the service stops. Documents of 68 kB: few connections, whose answers delay others hardly.
+    const deaf = deafViewers(
+      () => dialAdmin(server, certificates),
+      '/models/ads-funnel/versions/1/evaluation',
+      [56, 60, 64],
+    )
+    await Promise.all(deaf.map((socket) => once(socket, 'secureConnect')))
     log('SIGTERM')
     load.serverStops()
     const ended = load.end(now() + afterStop * 1000)
     const stop = await stopServer(server, now)
     await ended
+    for (const socket of deaf) socket.destroy()
     if (stop.how !== 0) faults.wrong.push(`the service ended with ${stop.how} after SIGTERM, not 0`)
     const { calls, strangers, longestStall } = load
     return {

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { serverArgv } from '../../src/app/v8-flags.ts'
 import { freePort } from '../free-port.ts'
@@ -160,6 +161,14 @@ export function askAdmin(
     })
     sent.end(body)
   })
+}
+
+/** A connection to the administration port. */
+export function dialAdmin(
+  { adminPort }: Pick<ChaosServer, 'adminPort'>,
+  { authority }: Pick<Certificates, 'authority'>,
+) {
+  return connect({ host: '127.0.0.1', port: adminPort, ca: authority, servername: 'localhost' })
 }
 
 function entryOf([id, key]: [string, string]) {

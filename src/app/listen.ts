@@ -22,6 +22,7 @@ import { createLogger, isReadable } from './logging.ts'
 import { openRecords, type RequestRecords } from './request-records.ts'
 import { openSecurity, type Security } from './security.ts'
 import { createService, type Service } from './service.ts'
+import { drained } from './shutdown.ts'
 import type { Tls } from './tls.ts'
 
 export interface RunningServer {
@@ -128,7 +129,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   const close = async () => {
     service.drain()
     log.info({ drain_delay_ms: configuration.MULTIGATE_DRAIN_DELAY_MS }, 'stopping: not ready from now on')
-    await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
+    await drained(configuration)
     await connections.stop(longestIdle)
     const closing = Promise.all([fastify.close(), connections.ended()])
     security.close()

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { readConfiguration } from '../config/configuration.ts'
 import { reasonOf } from '../model/base/errors.ts'
+import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
 import { keepSynchronised } from '../sync/keep-synchronised.ts'
 import { createSyncMetrics, type SyncMetrics } from '../sync/metrics.ts'
 import { openSource } from '../sync/open-source.ts'
@@ -113,6 +114,7 @@ async function listen({ registry }: SyncMetrics, port: number, host: string, log
   })
   server.listen(port, host)
   await once(server, 'listening')
+  surviveAcceptErrors(server, log, () => performance.now())
   log.info({ address: `http://${host}:${(server.address() as AddressInfo).port}` }, 'metrics are served')
   return server
 }

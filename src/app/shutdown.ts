@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Options } from 'close-with-grace'
 import { longestStop } from '../config/configuration.ts'
 import type { Configuration } from '../schemas/configuration.ts'
@@ -11,4 +12,13 @@ const faults = ['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGABRT'] a
 /** How a process stops on a signal or an uncaught exception; options of close-with-grace. */
 export function graceOf(configuration: Configuration) {
   return { delay: longestStop(configuration), skip: [...faults] } satisfies Options
+}
+
+/** Half of a long round trip, ms: so much earlier than the server a client takes itself for connected. */
+const longestHandshake = 100
+
+/** Resolves when the listener may close: clients that have connected during the drain delay wait to be accepted by then. */
+export async function drained({ MULTIGATE_DRAIN_DELAY_MS: delay }: Configuration): Promise<void> {
+  // Without a delay nobody is promised anything.
+  await setTimeout(delay === 0 ? 0 : delay + longestHandshake)
 }

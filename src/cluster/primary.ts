@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer, Server, type Socket } from 'node:net'
-import { setTimeout } from 'node:timers/promises'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { createLogger } from '../app/logging.ts'
+import { drained } from '../app/shutdown.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { surviveAcceptErrors } from '../server/overload/accept-errors.ts'
-import { acceptWaiting } from '../server/overload/stop-listening.ts'
+import { closeListener } from '../server/overload/stop-listening.ts'
 import type { Connection } from './distributor.ts'
 import { Group } from './group.ts'
 
@@ -63,10 +63,8 @@ export async function startPrimary(
   async function stop(): Promise<void> {
     log.info({ drain_delay_ms: configuration.MULTIGATE_DRAIN_DELAY_MS }, 'stopping all processes')
     group.drain()
-    await setTimeout(configuration.MULTIGATE_DRAIN_DELAY_MS)
-    await acceptWaiting(server)
-    Server.prototype.close.call(server)
-    if (admin !== undefined) Server.prototype.close.call(admin)
+    await drained(configuration)
+    await Promise.all([server, admin].map((one) => one && closeListener(one)))
     await group.end()
     log.info('all processes stopped')
   }

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { type Case, type Choice, dimensions, drawCase, kindsOf, maxBody } from '../support/fuzz/cases.ts'
 import { createKinds } from '../support/fuzz/good-payloads.ts'
 import { faultOf, play } from '../support/fuzz/play.ts'
-import { send, startVictim } from '../support/hostile-clients.ts'
+import { send, startDeafViewers, startVictim } from '../support/hostile-clients.ts'
 
 /*
  * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process, ready,
@@ -53,7 +53,8 @@ const server = await startVictim(t, {
   MULTIGATE_MODELS: models,
   MULTIGATE_WORKERS: '1',
   MULTIGATE_ADMIN: 'true',
-  MULTIGATE_DRAIN_DELAY_MS: '0',
+  // So that the live stream has several turns of a second while it drains.
+  MULTIGATE_DRAIN_DELAY_MS: '3000',
   MULTIGATE_DEADLINE_MS: '600000',
   MULTIGATE_POLL_SECONDS: '0',
   MULTIGATE_MAX_BODY_BYTES: String(maxBody),
@@ -277,4 +278,17 @@ t.test('what was tried', async (t) => {
     ),
   )
   t.ok(table.flat().every((count) => count > 0))
+})
+
+t.test('it stops while viewers read nothing', async (t) => {
+  const metric = async (name: string) => (await scrape())(name)
+  const viewers = await startDeafViewers({ port, metric })
+  server.kill('SIGTERM')
+  t.equal(await server.ended, 0)
+  t.equal(server.stderr(), '')
+  t.same(
+    server.lines().filter(({ level }) => level >= 50),
+    [],
+  )
+  for (const socket of viewers) socket.destroy()
 })

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder } from '../support/bundle.ts'
-import { dial, head, send, startVictim, wellBehaved } from '../support/hostile-clients.ts'
+import { dial, head, send, startDeafViewers, startVictim, wellBehaved } from '../support/hostile-clients.ts'
 import { until } from '../support/until.ts'
 
 /* A server in a process of its own, attacked over sockets while a well-behaved client asks all the time. */
@@ -304,12 +304,18 @@ attack('the request in progress of a connection that is closed is cancelled', as
   await t.resolves(cancelled)
 })
 
+attack('viewers that read nothing', async () => {
+  const viewers = await startDeafViewers(server)
+  for (const socket of viewers) socket.destroy()
+})
+
 t.test('it stops in spite of all that is held open', async (t) => {
   const client = await wellBehaved(port, body)
+  const viewers = await startDeafViewers(server)
   const clients = Array.from({ length: 50 }, (_, i) =>
     i % 2 ? dial(port) : dial(port, head(`content-length: ${maxBody}`), 'x'.repeat(1000)),
   )
-  await until(async () => (await metric('multigate_connections ')) > 50)
+  await until(async () => (await metric('multigate_connections ')) > 50 + viewers.length)
   server.kill('SIGTERM')
   t.equal(await server.ended, 0)
   const wrong = await client.stop()
@@ -318,5 +324,10 @@ t.test('it stops in spite of all that is held open', async (t) => {
     wrong.join(),
   )
   t.equal(server.stderr(), '')
+  t.same(
+    server.lines().filter(({ level }) => level >= 50),
+    [],
+  )
   for (const { socket } of clients) socket.destroy()
+  for (const socket of viewers) socket.destroy()
 })

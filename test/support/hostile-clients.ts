@@ -118,6 +118,34 @@ export function head(...headers: string[]): string {
   return ['POST /predict HTTP/1.1', 'host: a', 'content-type: application/json', ...headers, '', ''].join('\r\n')
 }
 
+/**
+ * Viewers of the live stream that read nothing. In the same piece each asks for documents before it: those fill the buffers of the
+ * system, and the streams of some stay in the server. `counts`: of how many documents for each viewer.
+ */
+export function deafViewers(open: () => Socket, document: string, counts: readonly number[]): Socket[] {
+  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
+  return counts.map((count) => {
+    const socket = open().on('error', () => undefined)
+    socket.write(ask(document).repeat(count) + ask('/console/live'))
+    return socket
+  })
+}
+
+/** Resolves when the streams of some stay in the server. */
+export async function startDeafViewers({ port, metric }: Pick<Victim, 'port' | 'metric'>): Promise<Socket[]> {
+  // As many viewers as a process has, without one; documents of 230 kB.
+  const counts = Array.from({ length: 31 }, (_, i) => i)
+  const viewers = deafViewers(() => connect(port, '127.0.0.1'), '/docs/json', counts)
+  await until(async () => (await metric('multigate_connections ')) > viewers.length)
+  let unread = Number.NaN
+  await until(async () => {
+    const before = unread
+    unread = await metric('multigate_pending_answer_bytes')
+    return unread > 0 && unread === before
+  })
+  return viewers
+}
+
 /** A client that asks the same all the time, over one connection; `stop` answers what went wrong meanwhile. */
 export async function wellBehaved(port: number, body: string): Promise<{ stop(): Promise<string[]> }> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })

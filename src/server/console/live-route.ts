@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ModelError } from '../../model/base/errors.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
@@ -7,13 +6,10 @@ import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import type { LiveSource } from '../request/live-source.ts'
 import { keyOf } from '../security/guarded.ts'
-import type { Key } from '../security/keyring.ts'
+import { Viewer, type ViewerOptions } from './viewer.ts'
 
 /** Most open streams of a process. */
 const mostViewers = 32
-
-/** Bytes that wait for one viewer at most: one that reads slower is disconnected, and comes back. */
-const mostUnread = 1024 * 1024
 
 const headers = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -42,37 +38,34 @@ const schema = {
   },
 }
 
-interface Viewer {
-  response: ServerResponse
-  /** Who watches: the id of a key, else an address. */
-  client: string
-  /** Undefined where no key is asked for. */
-  key: Key | undefined
-  /** It has got its history. */
-  started: boolean
-}
-
 /** `GET /console/live`: a stream of server-sent events. Each is computed and written as text once, for all viewers. */
 export async function liveRoute(
   app: FastifyInstance,
-  { context, source }: { context: Pick<ServerContext, 'drain' | 'access'>; source: LiveSource },
+  { context, source }: { context: Pick<ServerContext, 'drain' | 'access' | 'clock'>; source: LiveSource },
 ): Promise<void> {
   const viewers = new Set<Viewer>()
-  let timer: NodeJS.Timeout | undefined
+  let stopSending: (() => void) | undefined
   let lastAt = 0
   let sending = false
+  let closing = false
 
   async function send(): Promise<void> {
     // A reading may take longer than a second.
     if (sending) return
     sending = true
     try {
-      if (context.drain.draining) for (const { response } of viewers) response.end('event: bye\ndata: {}\n\n')
+      for (const viewer of viewers) {
+        // Its client has had a second to take its end.
+        if (viewer.ending) viewer.destroy()
+        else if (isStopping()) viewer.end('event: bye\ndata: {}\n\n')
+        // Revoked or expired meanwhile: who comes again gets 401.
+        else if (viewer.key !== undefined && !context.access?.guard.isOpen(viewer.key, 'metrics')) viewer.end()
+      }
       const update = await source.latest(lastAt)
       lastAt = update?.fine.at(-1)?.at ?? lastAt
       // A comment keeps proxies from closing a stream that is quiet.
       const text = update === undefined ? ': nothing new\n\n' : event('sample', update)
-      for (const viewer of viewers) write(viewer, text, context.access)
+      for (const viewer of viewers) viewer.write(text)
     } catch (error) {
       app.log.error({ err: error }, 'live stream')
     } finally {
@@ -80,43 +73,38 @@ export async function liveRoute(
     }
   }
 
+  const isStopping = () => closing || context.drain.draining
+
   /** Takes a place until the connection closes: before anything is waited for, since the client may leave meanwhile. */
-  function enter(response: ServerResponse, client: string, key: Key | undefined): Viewer {
-    if (viewers.size >= mostViewers) makeRoom(client)
-    const viewer = { response, client, key, started: false }
+  function enter(options: Omit<ViewerOptions, 'onLeave'>): Viewer {
+    if (viewers.size >= mostViewers) makeRoom(viewers, options.client)
+    const viewer: Viewer = new Viewer({ ...options, onLeave: () => leave(viewer) })
     viewers.add(viewer)
-    response.once('close', () => leave(viewer))
     return viewer
   }
 
   function leave(viewer: Viewer): void {
     viewers.delete(viewer)
     if (viewers.size > 0) return
-    clearInterval(timer)
-    timer = undefined
-  }
-
-  function makeRoom(client: string): void {
-    const viewer = viewerToEnd(viewers, client)
-    if (viewer === undefined) throw full()
-    leave(viewer)
-    if (viewer.response.writableLength > 0) viewer.response.destroy()
-    else if (viewer.started) viewer.response.end()
+    stopSending?.()
+    stopSending = undefined
   }
 
   function start(viewer: Viewer, history: LiveHistory, id: string): void {
-    const { response } = viewer
-    response.writeHead(200, { ...headers, 'x-request-id': id })
-    response.write(`retry: 1000\n${event('history', history)}`)
-    viewer.started = true
-    if (timer !== undefined) return
+    viewer.start({ ...headers, 'x-request-id': id }, `retry: 1000\n${event('history', history)}`)
+    if (stopSending !== undefined) return
     lastAt = history.fine.at(-1)?.at ?? lastAt
+    sendEachSecond()
+  }
+
+  function sendEachSecond(): void {
+    stopSending = context.clock.after(1000, sendEachSecond)
     send()
-    timer = setInterval(send, 1000)
   }
 
   app.addHook('preClose', async () => {
-    for (const { response } of viewers) response.end()
+    closing = true
+    for (const viewer of viewers) viewer.end()
   })
 
   app.route({
@@ -126,15 +114,18 @@ export async function liveRoute(
     handler: async (request, reply) => {
       // The headers alone; no stream, which would have no end.
       if (request.method === 'HEAD') return reply.headers(headers).send()
-      if (context.drain.draining) throw new ModelError('DRAINING', 'The server is shutting down')
-      if (request.raw.socket.destroyed) throw new ModelError('CANCELLED', 'The client went away')
+      if (isStopping()) throw stopping()
+      const { socket } = request.raw
+      if (socket.destroyed) throw gone()
       const key = context.access && keyOf(request)
-      const viewer = enter(reply.raw, key?.id ?? request.ip, key)
+      const viewer = enter({ response: reply.raw, socket, client: key?.id ?? request.ip, key })
       try {
         const history = await source.history()
-        if (!viewers.has(viewer) && !reply.raw.destroyed) throw full()
+        if (socket.destroyed) throw gone()
+        if (isStopping()) throw stopping()
+        if (!viewers.has(viewer)) throw full()
         reply.hijack()
-        if (viewers.has(viewer)) start(viewer, history, request.id)
+        start(viewer, history, request.id)
       } catch (error) {
         leave(viewer)
         throw error
@@ -144,12 +135,10 @@ export async function liveRoute(
   })
 }
 
-function write({ response, key, started }: Viewer, text: string, access: ServerContext['access']): void {
-  if (!started) return
-  if (response.writableLength > mostUnread) response.destroy()
-  // Revoked or expired meanwhile: who comes again gets 401.
-  else if (key !== undefined && !access?.guard.isOpen(key, 'metrics')) response.end()
-  else response.write(text)
+function makeRoom(viewers: Iterable<Viewer>, client: string): void {
+  const viewer = viewerToEnd(viewers, client)
+  if (viewer === undefined) throw full()
+  viewer.giveUp()
 }
 
 /**
@@ -161,6 +150,14 @@ function viewerToEnd(viewers: Iterable<Viewer>, client: string): Viewer | undefi
   for (const viewer of viewers) byClient.set(viewer.client, [...(byClient.get(viewer.client) ?? []), viewer])
   const most = [...byClient.values()].reduce((a, b) => (b.length > a.length ? b : a))
   return most.length - 1 > byClient.get(client)!.length ? most.at(-1) : undefined
+}
+
+function stopping(): ModelError {
+  return new ModelError('DRAINING', 'The server is shutting down')
+}
+
+function gone(): ModelError {
+  return new ModelError('CANCELLED', 'The client went away')
 }
 
 function full(): ModelError {

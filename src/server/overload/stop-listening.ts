@@ -1,13 +1,16 @@
 import { once } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
-import { Server } from 'node:net'
+import { Server, type Socket } from 'node:net'
 import { setTimeout, setImmediate as turn } from 'node:timers/promises'
 
-/** Most turns of the event loop that are waited for quiet ones; each accepts one connection. */
-const mostTurns = 1000
+/** A turn of the event loop is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone waits. */
+const quietTurn = 0.1
 
-/** A turn is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone can be waiting. */
-const quietTurn = 0.5
+/** Most connections that wait to be accepted: as many as Node asks the system for, and one. */
+const longestBacklog = 512
+
+/** Longest time that those who connect even later are accepted, ms: until nobody waits, so that none of them is reset either. */
+const patience = 1000
 
 /**
  * Takes no new connections, and resolves once all that are open have ended, or when the time (ms) is over.
@@ -16,25 +19,48 @@ const quietTurn = 0.5
  * they stay for as long as clients need to find out.
  */
 export async function stopListening(server: HttpServer, longest: number): Promise<void> {
-  await acceptWaiting(server)
   const ended = once(server, 'close')
-  Server.prototype.close.call(server)
+  await closeListener(server)
   await Promise.race([ended, setTimeout(longest, undefined, { ref: false })])
 }
 
-/** Resolves when what waited to be accepted has been: the kernel resets it when the listener goes. */
-export async function acceptWaiting(server: Server): Promise<void> {
-  let accepted = false
-  const onConnection = () => {
-    accepted = true
+/**
+ * Closes a listener. The system resets what then waits to be accepted: so all of it is accepted before, each turn of the event
+ * loop one connection. Requests of these connections are read once the listener is closed: to answer them earlier would make the
+ * turns longer, and clients with a connection for each request would come back meanwhile.
+ */
+export async function closeListener(server: Server, now = () => performance.now()): Promise<void> {
+  const listeners = server.rawListeners('connection') as ((socket: Socket) => void)[]
+  const held: Socket[] = []
+  let accepted = 0
+  const onDrop = () => accepted++
+  const onConnection = (socket: Socket) => {
+    accepted++
+    held.push(socket.on('error', ignore))
   }
-  server.on('connection', onConnection)
-  // Two quiet ones: the first may be the rest of a turn, in which nobody is accepted.
-  for (let turns = 0, quiet = 0; turns < mostTurns && quiet < 2; turns++) {
-    accepted = false
-    const started = performance.now()
+  server.removeAllListeners('connection')
+  server.on('connection', onConnection).on('drop', onDrop)
+  const started = now()
+  let emptied = false
+  // Two quiet turns: the first may be the rest of one, in which nobody is accepted.
+  for (let turns = 1, quiet = 0; quiet < 2; turns++) {
+    const before = accepted
+    const turned = now()
     await turn()
-    quiet = !accepted && performance.now() - started < quietTurn ? quiet + 1 : 0
+    const isEmpty = accepted === before
+    quiet = isEmpty && now() - turned < quietTurn ? quiet + 1 : 0
+    emptied ||= (isEmpty && turns > 1) || accepted >= longestBacklog
+    // All that waited at the start have been accepted; others have had their time.
+    if (emptied && now() - started > patience) break
   }
-  server.off('connection', onConnection)
+  Server.prototype.close.call(server)
+  server.off('connection', onConnection).off('drop', onDrop)
+  for (const listener of listeners) server.on('connection', listener)
+  for (const socket of held) {
+    if (socket.destroyed) continue
+    server.emit('connection', socket)
+    socket.off('error', ignore)
+  }
 }
+
+function ignore(): void {}

@@ -28,6 +28,8 @@ export const modelErrorCodes = [
   'INVALID_BUNDLE',
   /** The engine cannot run a part of the graph; the message names the layer or node. */
   'UNSUPPORTED_GRAPH',
+  /** A version refuses requests, or lacks tasks, that the version before it answers, and is not to take over. */
+  'INCOMPATIBLE',
   /** The requested engine does not work on this machine. */
   'ENGINE_UNAVAILABLE',
 ] as const

@@ -28,6 +28,7 @@ export const problemTable: Record<ProblemCode, { status: number; title: string }
 const fromModel: Partial<Record<ModelErrorCode, ProblemCode>> = {
   INVALID_BUNDLE: 'INTERNAL',
   UNSUPPORTED_GRAPH: 'INTERNAL',
+  INCOMPATIBLE: 'INTERNAL',
   ENGINE_UNAVAILABLE: 'INTERNAL',
   CANCELLED: 'INTERNAL',
 }

@@ -47,6 +47,8 @@ export interface ModelErrorDetails {
   transient?: boolean
   /** Most tries after the first where the cause may be gone; default: no limit. */
   mostRetries?: number
+  /** The model that was asked because the request names none. */
+  defaultModel?: string | undefined
   cause?: unknown
 }
 
@@ -57,6 +59,7 @@ export class ModelError extends Error {
   readonly stage: 'queue' | 'compute' | undefined
   readonly transient: boolean
   readonly mostRetries: number
+  readonly defaultModel: string | undefined
 
   constructor(code: ModelErrorCode, message: string, details: ModelErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -67,6 +70,7 @@ export class ModelError extends Error {
     this.stage = details.stage
     this.transient = details.transient ?? isTransient(details.cause)
     this.mostRetries = details.mostRetries ?? Number.POSITIVE_INFINITY
+    this.defaultModel = details.defaultModel
   }
 }
 

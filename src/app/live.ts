@@ -57,14 +57,16 @@ export async function openLive(
 }
 
 function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
-  const { answering, failed, missing, unreadable } = registry.summary()
+  const { answering, failed, incompatible, missing, unreadable } = registry.summary()
+  const problemOf = ({ name, version, message }: (typeof incompatible)[number]) => ({
+    model: name,
+    version,
+    reason: message.slice(0, longestReason),
+  })
   return {
     serving: answering,
-    failed: failed.map(({ name, version, message }) => ({
-      model: name,
-      version,
-      reason: message.slice(0, longestReason),
-    })),
+    failed: failed.map(problemOf),
+    incompatible: incompatible.map(problemOf),
     unstored: registry.live().flatMap(({ name, version, model }) => {
       const reason = model.plan.unstored
       return reason === undefined ? [] : [{ model: name, version, reason }]

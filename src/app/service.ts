@@ -7,11 +7,12 @@ import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import type { FairShare } from '../model/batching/fair-share.ts'
+import { contractOf } from '../model/prediction/compare-contracts.ts'
 import type { LoadOptions } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
-import { Registry, type RegistryEvent } from '../model/registry/registry.ts'
+import { Registry } from '../model/registry/registry.ts'
 import { createFolderSource } from '../model/registry/source.ts'
-import { readSignedBundle } from '../model/version/signature.ts'
+import { readSignedBundle, readSignedDescription } from '../model/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
@@ -33,6 +34,7 @@ import { readModelKeys } from './model-keys.ts'
 import { checkModelsFolder } from './models-folder.ts'
 import { createPathHider } from './path-hider.ts'
 import { reportDelta } from './report-delta.ts'
+import { reportEvent } from './report-event.ts'
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
@@ -214,6 +216,8 @@ function createRegistry(
       return model
     },
     mode: configuration.MULTIGATE_VERSIONS,
+    incompatible: configuration.MULTIGATE_INCOMPATIBLE,
+    readContract: async (name, version) => contractOf(await readSignedDescription(root, name, version, modelKeys)),
     defaultModel: configuration.MULTIGATE_DEFAULT_MODEL || undefined,
     preferredModel: shippedDefault,
     requiredModels: commaList(configuration.MULTIGATE_REQUIRED_MODELS),
@@ -224,7 +228,7 @@ function createRegistry(
     describe: (error) => hidePaths(reasonOf(error)),
     now: systemClock.now,
     onEvent: (event) => {
-      report(event, log, metrics())
+      reportEvent(event, log, metrics())
       if (event.type !== 'ready') return
       log.info({ models: registry.live().map(({ name, version }) => `${name}/${version}`) }, 'ready')
       // Clients that wait for their responses have the cores to themselves.
@@ -268,31 +272,4 @@ function admissionBy(share: FairShare): Admission {
     slots: share.slots,
     onTurn: (ms) => share.eventLoopTurn(ms),
   })
-}
-
-function report(event: RegistryEvent, log: Log, metrics: Metrics): void {
-  switch (event.type) {
-    case 'loaded': {
-      const { name, version, model, seconds } = event
-      const { engine, plan } = model
-      const { precision, products } = plan
-      const details = { engine, precision, ...(products && { products }), seconds: Number(seconds.toFixed(3)) }
-      log.info({ model: name, version, ...details }, 'model loaded')
-      return
-    }
-    case 'failed':
-      log.error({ model: event.name, version: event.version, reason: reasonOf(event.error) }, 'model failed to load')
-      return
-    case 'unloaded':
-      log.info({ model: event.name, version: event.version }, 'model unloaded')
-      metrics
-        .forget(event.name, event.version)
-        .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
-      return
-    case 'switched':
-      log.info({ model: event.name, version: event.version, previous: event.from }, 'another version answers')
-      return
-    case 'problem':
-      log.warn(event.message)
-  }
 }

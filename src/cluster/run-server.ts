@@ -7,7 +7,12 @@ import { openFilesProblem } from '../app/open-files.ts'
 import { graceOf } from '../app/shutdown.ts'
 import { failStart, type Start } from '../app/start.ts'
 import { collectSeldom } from '../app/v8-flags.ts'
-import { type ConfigurationFlags, type ReadConfiguration, readConfiguration } from '../config/configuration.ts'
+import {
+  type ConfigurationFlags,
+  ignoredPort,
+  type ReadConfiguration,
+  readConfiguration,
+} from '../config/configuration.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { ChosenProcesses } from './choose-processes.ts'
@@ -97,6 +102,8 @@ function report(
   chosen: ChosenProcesses | undefined,
 ): void {
   if (chosen !== undefined) log.info(chosen, 'MULTIGATE_PROCESSES=auto')
+  const port = ignoredPort(process.env, configuration)
+  if (port !== undefined) log.warn(port)
   for (const name of unknown) log.warn(`${name} is not a setting of multigate; see multigate serve --help`)
   for (const open of openToAll(configuration)) log.warn(open)
   const fewFiles = openFilesProblem(configuration)

@@ -37,7 +37,7 @@ export interface ReadConfiguration {
 }
 
 /**
- * Reads the configuration from the environment and from flags; a flag wins over its variable.
+ * Reads the configuration from the environment and from flags; a flag wins over its variable, and MULTIGATE_PORT over PORT.
  *
  * Throws an Error that lists every wrong value.
  */
@@ -55,10 +55,24 @@ export function readSettings(
   env: Readonly<Record<string, string | undefined>>,
   flags: ConfigurationFlags,
 ): ReadConfiguration & { problems: string[] } {
-  const given = Object.fromEntries(allSettings.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]])))
+  const given = {
+    ...(isPort(env.PORT) && { MULTIGATE_PORT: env.PORT }),
+    ...Object.fromEntries(allSettings.flatMap((key) => (env[key] === undefined ? [] : [[key, env[key]]]))),
+  }
   const nameOf = (key: Key) => (flags[key] === undefined ? key : `${key} (${flagOf(key)})`)
   const unknown = Object.keys(env).filter((name) => name.startsWith('MULTIGATE_') && !allSettings.includes(name as Key))
   return { ...judge({ ...given, ...flags }, nameOf), unknown }
+}
+
+const isPort = (text: string | undefined): boolean => /^\d{1,5}$/.test(text ?? '') && Number(text) <= 65_535
+
+/** That `PORT`, by which hosting platforms say where servers are to listen, has no effect; undefined where it has, or is not set. */
+export function ignoredPort(
+  { PORT }: Readonly<Record<string, string | undefined>>,
+  { MULTIGATE_PORT }: Configuration,
+): string | undefined {
+  if (PORT === undefined || (isPort(PORT) && Number(PORT) === MULTIGATE_PORT)) return undefined
+  return `PORT is ${JSON.stringify(PORT)}, which has no effect: MULTIGATE_PORT (--port) is ${MULTIGATE_PORT}`
 }
 
 /**

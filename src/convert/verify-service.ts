@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { AskService } from '../client/service-client.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { manifestFile } from '../model/bundle/manifest.ts'
+import { formatContracts } from '../model/prediction/compare-contracts.ts'
 import type { Manifest } from '../schemas/manifest.ts'
 import type { ModelList, VersionStatus } from '../schemas/models.ts'
 import type { Prediction } from '../schemas/predict.ts'
@@ -19,6 +20,8 @@ export interface ServedVersion {
   skipped?: string
   /** Why it fails. */
   problem?: string
+  /** What versions of the model break of the one before them. */
+  contracts?: string[]
 }
 
 /**
@@ -40,14 +43,23 @@ export async function verifyService(ask: AskService, models: string): Promise<Se
       rows: 0,
       problem: reasonOf(error),
     }))
-    checked.push({ version: `${name}/${version}`, ...found })
+    checked.push({
+      version: `${name}/${version}`,
+      ...found,
+      contracts: versions.flatMap((one) => contractOf(name, one)),
+    })
   }
   return checked
 }
 
-/** One line per version. */
+/** One line per version that answers, and one for each that is incompatible. */
 export function formatServed(served: ServedVersion[]): string {
-  return served.map((one) => `${one.version}: ${outcomeOf(one)}`).join('\n')
+  return served.flatMap((one) => [`${one.version}: ${outcomeOf(one)}`, ...(one.contracts ?? [])]).join('\n')
+}
+
+function contractOf(name: string, { version, incompatible }: VersionStatus): string[] {
+  if (incompatible === undefined) return []
+  return [formatContracts(`${name}/${incompatible.with}`, `${name}/${version}`, incompatible.problems)]
 }
 
 function outcomeOf({ rows, skipped, problem }: ServedVersion): string {

@@ -1,8 +1,14 @@
+import { dirname } from 'node:path'
+import { versionsOnDisk } from '../evaluate/previous-version.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { formatError, formatTable } from '../model/base/text-table.ts'
+import { compareVersions } from '../model/base/versions.ts'
+import type { Bundle } from '../model/bundle/read.ts'
 import { encoderOf } from '../model/features/encoder.ts'
+import { compareContracts, contractOf, formatContracts } from '../model/prediction/compare-contracts.ts'
 import { missingModel } from '../model/version/missing-model.ts'
 import { findBundle } from '../model/version/open-version.ts'
+import { readDescription } from '../model/version/read-version.ts'
 import { askGraph } from './ask-graph.ts'
 import { differenceOf, placeErrors, readGolden } from './golden.ts'
 import { readText } from './read-options.ts'
@@ -15,6 +21,8 @@ export interface Verification {
   largest: { task: string; difference: number }[]
   /** Describes the first answer that differs by more than the tolerance. */
   difference: string | undefined
+  /** What it breaks of the next lower version beside it; undefined where there is none that can be read. */
+  contracts: string | undefined
 }
 
 /**
@@ -32,6 +40,7 @@ export async function verifyVersion(options: {
   if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one and accepts --golden`)
   const { manifest, folder } = bundle
+  const contracts = await compareWithFormer(bundle)
   const tasks = manifest.tasks.map(({ name }) => name)
   const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
@@ -44,15 +53,30 @@ export async function verifyVersion(options: {
     tolerance: golden.tolerance,
     largest: tasks.map((task, t) => ({ task, difference: Math.max(...differences(t)) })),
     difference: differenceOf(golden, answers, tasks, 'the version answers'),
+    contracts,
   }
 }
 
-export function formatVerification({ version, rows, tolerance, largest, difference }: Verification): string {
+async function compareWithFormer(bundle: Bundle): Promise<string | undefined> {
+  const { name, version } = bundle.manifest
+  const root = dirname(dirname(bundle.folder))
+  const former = (await versionsOnDisk(root, name)).find((one) => compareVersions(one, version) < 0)
+  if (former === undefined) return undefined
+  const described = await readDescription(root, name, former).catch(() => undefined)
+  if (described === undefined) return undefined
+  const problems = compareContracts(contractOf(described), contractOf(bundle))
+  return formatContracts(`${name}/${former}`, `${name}/${version}`, problems)
+}
+
+export function formatVerification({ version, rows, tolerance, largest, difference, contracts }: Verification): string {
   const table = formatTable(
     ['task', 'largest difference'],
     largest.map(({ task, difference }) => [task, formatError(difference)]),
   )
-  return difference === undefined
-    ? `${table}\n${version} gives the same answers to all ${rows} rows, within ${tolerance}`
-    : table
+  const lines = [
+    table,
+    ...(contracts === undefined ? [] : [contracts]),
+    ...(difference === undefined ? [`${version} gives the same answers to all ${rows} rows, within ${tolerance}`] : []),
+  ]
+  return lines.join('\n')
 }

@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { reasonOf } from '../model/base/errors.ts'
+import { repeatedIndexes } from '../model/base/repeated.ts'
 import type { CsvData } from '../schemas/rows-spec.ts'
 import { CsvParser } from './csv-parser.ts'
 import { locateFiles } from './files.ts'
@@ -92,8 +93,8 @@ async function readHeader(file: string, data: CsvData, specFile: string): Promis
       parser.push(piece, last)
       const names = parser.next()
       if (names === undefined) continue
-      const twice = names.find((name, index) => names.indexOf(name) !== index)
-      if (twice !== undefined) throw new Error(`the header names ${JSON.stringify(twice)} twice`)
+      const [twice] = repeatedIndexes(names)
+      if (twice !== undefined) throw new Error(`the header names ${JSON.stringify(names[twice])} twice`)
       return [...names]
     }
     throw new Error('is empty')
@@ -102,11 +103,12 @@ async function readHeader(file: string, data: CsvData, specFile: string): Promis
   }
 }
 
-/** How a header differs from that of the first file. */
-function differenceOf(header: readonly string[], first: readonly string[], file: string): string | undefined {
-  const absent = first.find((name) => !header.includes(name))
+/** How a header differs from that of the first file; undefined where it does not. */
+export function differenceOf(header: readonly string[], first: readonly string[], file: string): string | undefined {
+  const [own, known] = [new Set(header), new Set(first)]
+  const absent = first.find((name) => !own.has(name))
   if (absent !== undefined) return `no column ${JSON.stringify(absent)}, which ${file} has`
-  const added = header.find((name) => !first.includes(name))
+  const added = header.find((name) => !known.has(name))
   if (added !== undefined) return `a column ${JSON.stringify(added)}, which ${file} has not`
   if (header.length !== first.length) return 'a column twice'
   return header.every((name, i) => name === first[i]) ? undefined : `the columns in another order than ${file}`

@@ -53,8 +53,9 @@ export interface ReadOptions {
 /** Bytes per row and field of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
 export const judgingBytes = 12
 
-/** Rows between two looks at the signal, the memory and the progress. */
+/** Most rows between two looks at the signal, the memory and the progress; and about as many cells, since rows may be very wide. */
 const pause = 8192
+const pauseCells = 2 ** 18
 
 /**
  * Reads all rows of the data once, `fields` as columns. Rejects with a SpecError that lists what does not fit, with its place in
@@ -66,6 +67,7 @@ export async function readDataset(
   options: ReadOptions = {},
 ): Promise<Dataset> {
   const { source, readers } = await openDataset({ file, spec }, fields)
+  await pauseFor(options.signal)
   const read = await readRows(source, readers, file, options)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
   const problems: Violation[] = []
@@ -94,6 +96,7 @@ async function readRows(source: Source, readers: Readers, file: string, options:
   for (const column of [groups, weights, times]) if (column) columns.push(column)
   const problems = new RowProblems()
   const memory = new MemoryCheck(options.memory)
+  const pauseRows = Math.max(1, Math.min(pause, Math.floor(pauseCells / source.columns.length)))
   let rows = 0
   const attempt = <T>(path: string, read: (row: readonly never[]) => T, row: readonly unknown[]): T | null => {
     try {
@@ -121,10 +124,8 @@ async function readRows(source: Source, readers: Readers, file: string, options:
         slices[index]!.column.push(attempt(`/slices/${index}`, readers.slices[index]!.read, row) as never)
       rows += 1
       if (problems.full) break
-      // A generator never waits: this lets an interrupt through.
-      if (rows % pause === 0) {
-        await new Promise(setImmediate)
-        signal?.throwIfAborted()
+      if (rows % pauseRows === 0) {
+        await pauseFor(signal)
         const share = source.progress()
         onProgress?.(rows, share)
         const taken = bytesOf(columns)
@@ -148,6 +149,12 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     times: times?.flat(),
     slices,
   }
+}
+
+/** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */
+async function pauseFor(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise(setImmediate)
+  signal?.throwIfAborted()
 }
 
 function bytesOf(columns: readonly CellColumn[]): ColumnBytes {

@@ -31,9 +31,9 @@ export function compileExpression(
   const mentioned = identifiers(parse(environment, text).ast)
   const refused = unusable.find(({ name }) => mentioned.has(name))
   if (refused) throw new Error(unusableColumn(refused))
-  const used = columns
-    .map((column, index) => ({ ...column, index }))
-    .filter(({ name }) => mentioned.has(name) && identifier.test(name))
+  const used = columns.flatMap((column, index) =>
+    mentioned.has(column.name) && identifier.test(column.name) ? [{ ...column, index }] : [],
+  )
   for (const { name, type } of used) {
     try {
       environment.registerVariable(name, type)

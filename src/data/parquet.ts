@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { AsyncBuffer, FileMetaData, ParquetParsers, RowGroup } from 'hyparquet'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
+import { repeatedIndexes } from '../model/base/repeated.ts'
 import type { ParquetData } from '../schemas/rows-spec.ts'
 import { locateFiles } from './files.ts'
 import { type GroupColumn, numberColumn, stringColumn, ValueError } from './parquet-column.ts'
@@ -101,10 +102,9 @@ async function openFile(library: Library, path: string, first: number): Promise<
   metadata.schema = metadata.schema.map(withConvertedType)
   const children = library.parquetSchema(metadata).children
   const types = new Map(children.map((child) => [child.element.name, parquetTypeOf(child)]))
-  const twice = children.find(
-    ({ element }, i) => children.findIndex((other) => other.element.name === element.name) < i,
-  )
-  if (twice) throw new Error(`has two columns ${JSON.stringify(twice.element.name)}`)
+  const names = children.map(({ element }) => element.name)
+  const [twice] = repeatedIndexes(names)
+  if (twice !== undefined) throw new Error(`has two columns ${JSON.stringify(names[twice])}`)
   return { name, first, rows: Number(metadata.num_rows), buffer, metadata, types }
 }
 

@@ -7,6 +7,7 @@ import { sidesOf } from '../model/architectures/side-inputs.ts'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf, type Violation } from '../model/base/errors.ts'
 import { sizeOfOrdinary } from '../model/base/regular-file.ts'
+import { repeatedIndexes } from '../model/base/repeated.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../schemas/architecture.ts'
 import { check } from '../schemas/check.ts'
 import { isObject } from '../schemas/json.ts'
@@ -182,11 +183,10 @@ function contradictionsOfRows({ data, tasks, fields, split, group, publish }: Ro
 }
 
 function repeated(named: readonly { name: string }[], path: string): Violation[] {
-  return named.flatMap(({ name }, index) =>
-    named.findIndex((other) => other.name === name) < index
-      ? [{ path: `${path}/${index}/name`, message: `${JSON.stringify(name)} is already used` }]
-      : [],
-  )
+  return repeatedIndexes(named.map(({ name }) => name)).map((index) => ({
+    path: `${path}/${index}/name`,
+    message: `${JSON.stringify(named[index]!.name)} is already used`,
+  }))
 }
 
 function checkSelection(select: string, tasks: TrainSpec['tasks']): string | undefined {

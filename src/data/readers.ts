@@ -38,8 +38,9 @@ export function createReaders(
   columns: readonly Column[],
 ): Readers {
   const used = new Set<number>()
+  const indexes = new Map(columns.map(({ name }, index) => [name, index]))
   const column = (name: string): Reader<Cell> => {
-    const index = columns.findIndex((candidate) => candidate.name === name)
+    const index = indexes.get(name) ?? -1
     used.add(index)
     return (row) => row[index] ?? null
   }
@@ -77,7 +78,7 @@ export function createReaders(
     slices: slices
       .filter((name) => !fields.some((field) => field.name === name))
       .map((name) => {
-        const kind = columns.find((candidate) => candidate.name === name)?.type === 'double' ? 'number' : 'string'
+        const kind = columns[indexes.get(name) ?? -1]?.type === 'double' ? 'number' : 'string'
         const read = column(name)
         return { name, kind, read: kind === 'string' ? string(read) : finite(read) }
       }),

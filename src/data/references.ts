@@ -24,8 +24,9 @@ export function referenceProblems(
   fields: readonly FieldReading[],
   columns: Columns | undefined,
 ): Violation[] {
+  const names = columns && new Set(columns.columns.map(({ name }) => name))
   return [...fields.map(referenceOf), ...referencesOf(spec, fields)].flatMap(({ path, kind, text, hint = '' }) => {
-    const message = kind === 'expression' ? expressionProblem(text, columns) : columnProblem(text, columns)
+    const message = kind === 'expression' ? expressionProblem(text, columns) : columnProblem(text, names, columns)
     return message === undefined ? [] : [{ path, message: `${message}${hint}` }]
   })
 }
@@ -49,10 +50,13 @@ function expressionProblem(text: string, known: Columns | undefined): string | u
   }
 }
 
-function columnProblem(name: string, known: Columns | undefined): string | undefined {
-  if (known === undefined || known.columns.some((column) => column.name === name)) return undefined
-  const names = known.columns.map((column) => column.name)
-  return unknownColumn(name, names, known.unusable ?? [])
+function columnProblem(
+  name: string,
+  names: ReadonlySet<string> | undefined,
+  known: Columns | undefined,
+): string | undefined {
+  if (names === undefined || names.has(name)) return undefined
+  return unknownColumn(name, [...names], known?.unusable ?? [])
 }
 
 function referencesOf(spec: unknown, fields: readonly FieldReading[]): Reference[] {

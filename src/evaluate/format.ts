@@ -1,4 +1,5 @@
 import { formatTable, grouped } from '../model/base/text-table.ts'
+import { formatContracts } from '../model/prediction/compare-contracts.ts'
 import { type Comparison, type Estimate, type MetricName, metricNames } from '../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../schemas/evaluation.ts'
 
@@ -84,7 +85,7 @@ function formatTask(task: TaskEvaluation): string {
 }
 
 /** A comparison as text. */
-export function formatComparison({ a, b, verdict, reasons, tasks }: Comparison): string {
+export function formatComparison({ a, b, verdict, reasons, incompatible, tasks }: Comparison): string {
   const lines = tasks.flatMap(({ name, metrics }) =>
     metricNames.map((metric) => {
       const { a: first, b: second, difference, verdict: shown } = metrics[metric]
@@ -110,6 +111,7 @@ export function formatComparison({ a, b, verdict, reasons, tasks }: Comparison):
     formatTable(['', a, b, 'difference', '95 % interval', 'verdict'], lines),
     'The difference of a calibration ratio is that of its distance from 1.',
     ...rankings,
+    ...(incompatible === undefined ? [] : [formatContracts(a, b, incompatible)]),
     `${b} compared with ${a}: ${verdict} (${reasons.join('; ')})`,
   ].join('\n')
 }

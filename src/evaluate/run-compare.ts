@@ -1,5 +1,7 @@
 import type { ServiceAddress } from '../client/service-client.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
+import { compareContracts, contractOf } from '../model/prediction/compare-contracts.ts'
+import type { Comparison } from '../schemas/comparison.ts'
 import { comparisonOf } from './compare.ts'
 import { formatComparison } from './format.ts'
 import { findVersion } from './local-predictor.ts'
@@ -46,7 +48,11 @@ export async function runCompare(options: RunCompareOptions): Promise<number> {
       await judgePredictor(context, versions[1]!.predictor, versions[1]!.bundle),
     ]
     progress.stage('comparing')
-    const comparison = comparisonOf(a, b)
+    const [before, after] = versions.map(({ bundle }) => bundle && contractOf(bundle))
+    const comparison: Comparison = {
+      ...comparisonOf(a, b),
+      ...(before && after && { incompatible: compareContracts(before, after) }),
+    }
     const report = { ...b.report, comparison }
     progress.stop()
     out.write(`${json ? JSON.stringify(report, undefined, 2) : formatComparison(comparison)}\n`)

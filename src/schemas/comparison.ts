@@ -67,6 +67,11 @@ export const Comparison = Type.Object(
     b: Type.String({ description: 'The judged version' }),
     verdict: Verdict,
     reasons: Type.Array(Type.String(), { description: 'What the verdict follows from' }),
+    incompatible: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'What the second version no longer answers or accepts of the first; of versions on disk alone',
+      }),
+    ),
     tasks: Type.Array(
       Type.Object(
         {

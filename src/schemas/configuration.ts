@@ -38,6 +38,11 @@ export const Configuration = Type.Object({
     default: 'latest',
     description: 'Versions to serve of each model: the highest that loads, or all of them',
   }),
+  MULTIGATE_INCOMPATIBLE: Type.Union([Type.Literal('allow'), Type.Literal('refuse')], {
+    default: 'allow',
+    description:
+      'A version that lacks a task of the version that answers, or refuses requests that it accepts: `allow` lets it take over, with a warning; `refuse` fails it',
+  }),
   MULTIGATE_POLL_SECONDS: Type.Number({
     minimum: 0,
     maximum: 86400,

@@ -124,6 +124,7 @@ export const LiveEvent = Type.Object(
         Type.Literal('version_serves'),
         Type.Literal('model_unserved'),
         Type.Literal('version_failed'),
+        Type.Literal('version_incompatible'),
         Type.Literal('plan_unstored'),
         Type.Literal('models_missing'),
         Type.Literal('folder_unreadable'),

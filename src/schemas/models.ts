@@ -37,7 +37,19 @@ export const VersionStatus = Type.Object({
   precision: Type.Optional(Type.String({ examples: ['float32'] })),
   tables: Type.Optional(Type.String({ description: 'Format of the rows of large tables, if not float32' })),
   deltas: Type.Optional(DeltaStatus),
-  error: Type.Optional(Type.String({ description: 'Why it failed to load' })),
+  error: Type.Optional(Type.String({ description: 'Why it failed to load, or was refused' })),
+  incompatible: Type.Optional(
+    Type.Object(
+      {
+        with: Type.String({ description: 'The version that it replaced, or was to replace' }),
+        problems: Type.Array(Type.String({ examples: ['the task cvr is no longer answered'] })),
+      },
+      {
+        description:
+          'What it no longer answers or accepts. A version of the state `failed`, or `ready` without being `default_version`, does not take over because of that',
+      },
+    ),
+  ),
   drift: Type.Optional(
     Type.Object(
       {

@@ -49,6 +49,11 @@ export const ProblemDetails = Type.Object(
         description: 'DEADLINE_EXCEEDED: where the request was',
       }),
     ),
+    model: Type.Optional(
+      Type.String({
+        description: 'INVALID_REQUEST and TOO_MANY_ROWS: the default model, where the request names none',
+      }),
+    ),
     errors: Type.Optional(
       Type.Array(ProblemItem, { maxItems: 100, description: 'All problems of a body, at most 100' }),
     ),

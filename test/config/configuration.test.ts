@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import t from 'tap'
-import { createServeCommand, flagOf, readConfiguration } from '../../src/config/configuration.ts'
+import { createServeCommand, flagOf, ignoredPort, readConfiguration } from '../../src/config/configuration.ts'
 import { Configuration } from '../../src/schemas/configuration.ts'
 
 const keys = Object.keys(Configuration.properties) as (keyof Configuration)[]
@@ -81,6 +81,22 @@ t.test('a flag wins over a variable that is wrong', async (t) => {
 
 t.test('variables of others are no business of ours', async (t) => {
   t.same(readConfiguration({ PATH: '/bin', PORT: 'x', MULTIGATE: '1' }, {}).unknown, [])
+})
+
+t.test('PORT counts where nothing else says the port; where it has no effect, that is told', async (t) => {
+  const told = (env: Record<string, string>, flags = {}) => {
+    const { configuration } = readConfiguration(env, flags)
+    return [configuration.MULTIGATE_PORT, ignoredPort(env, configuration)]
+  }
+  t.same(told({}), [3000, undefined])
+  t.same(told({ PORT: '8080' }), [8080, undefined])
+  t.same(told({ PORT: '8080', MULTIGATE_PORT: '8080' }), [8080, undefined])
+  const ignored = (port: string, used: number) =>
+    `PORT is "${port}", which has no effect: MULTIGATE_PORT (--port) is ${used}`
+  t.same(told({ PORT: '8080', MULTIGATE_PORT: '9090' }), [9090, ignored('8080', 9090)])
+  t.same(told({ PORT: '8080' }, { MULTIGATE_PORT: '1' }), [1, ignored('8080', 1)])
+  for (const port of ['', 'x', '65536', '80.5', 'tcp://10.0.0.1:80'])
+    t.same(told({ PORT: port }), [3000, ignored(port, 3000)])
 })
 
 t.test('variables that begin like ours and are none are listed', async (t) => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -79,6 +79,20 @@ t.test('weights of a class end with a warning, and can be verified', async (t) =
   t.match(await run(...verify), {
     code: 0,
     stdout: /again\/1 gives the same answers to all 32 rows, within 0\.00001\n$/,
+  })
+  const next = join(models, 'ads/2')
+  await cp(join(models, 'ads/1'), next, { recursive: true })
+  const {
+    drift: _,
+    quality: __,
+    golden: own,
+    ...former
+  } = JSON.parse(await readFile(join(next, 'manifest.json'), 'utf8'))
+  await writeFile(join(next, 'manifest.json'), JSON.stringify({ ...former, version: '2', derived: [] }))
+  await writeFile(answers, JSON.stringify({ rows: own.rows, probabilities: own.probabilities }))
+  t.match(await run('verify', 'ads', '--models', models, '--golden', answers), {
+    code: 0,
+    stdout: /\nads\/2 is incompatible with ads\/1: the task ctcvr is no longer answered\nads\/2 gives the same answers/,
   })
   const misspelt = golden.rows.map((row: Record<string, unknown>) =>
     Object.fromEntries(Object.entries(row).map(([name, value], i) => [i === 0 ? 'land' : name, value])),

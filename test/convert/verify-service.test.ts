@@ -37,6 +37,21 @@ t.test('a model that fails does not hide the others', async (t) => {
   t.equal(failureOf(checked), '4 of 7 models failed: away, late/1, elsewhere/1, wrong/1')
 })
 
+t.test('versions that break what others answer are named, and fail nothing', async (t) => {
+  const problems = ['the task cvr is no longer answered', 'the field age is now required']
+  const versions = [{ version: '3', state: 'failed', incompatible: { with: '2', problems } }, { version: '2' }]
+  const models = await temporaryFolder(t)
+  await mkdir(join(models, 'ads/2'), { recursive: true })
+  const checked = await verifyService(
+    async () => ({ models: [{ name: 'ads', default_version: '2', versions }] }),
+    models,
+  )
+  t.same(formatServed(checked).split('\n'), [
+    'ads/2: not checked, it has no manifest',
+    'ads/3 is incompatible with ads/2: the task cvr is no longer answered; the field age is now required',
+  ])
+})
+
 t.test('a service without golden rows is not verified', async (t) => {
   t.equal(failureOf([{ version: 'ads/1', rows: 0, skipped: 'it has no manifest' }]), 'no model has golden rows')
   t.equal(failureOf([]), 'no model has golden rows')

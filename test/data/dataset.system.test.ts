@@ -46,6 +46,27 @@ t.test('reads cells by kind and labels by sample space', async (t) => {
   t.equal(place(2), 'tiny.csv line 4')
 })
 
+t.test('an interrupt is noticed while rows are read, however wide they are', async (t) => {
+  const more = Array.from({ length: 100_000 }, (_, i) => `c${i}`)
+  const row = `red,a,1,2.5,1,0${','.repeat(more.length)}\n`
+  const folder = t.testdir({
+    'tiny.csv': `${header.trim()},${more.join(',')}\n${row.repeat(5)}`,
+    'spec.yaml': JSON.stringify(tinySpec()),
+  })
+  const loaded = await readSpec(join(folder, 'spec.yaml'), specs)
+  const controller = new AbortController()
+  const looks: number[] = []
+  const onProgress = (rows: number) => {
+    looks.push(rows)
+    controller.abort(new Error('interrupted'))
+  }
+  const { signal } = controller
+  await t.rejects(readDataset(loaded, readingsOf(loaded.spec.fields), { signal, onProgress }), {
+    message: 'interrupted',
+  })
+  t.same(looks, [2])
+})
+
 t.test('several files, gzip, separators, white space, columns of the spec', async (t) => {
   const data = {
     csv: ['one.csv.gz', 'two.csv'],

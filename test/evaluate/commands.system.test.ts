@@ -272,6 +272,7 @@ t.test('the command line', async (t) => {
   const compared = await runCli(['compare', 'shop/2', 'shop/1', ...options])
   t.equal(compared.code, 3, compared.stderr)
   t.match(compared.stdout, /shop\/1 compared with shop\/2: worse/)
+  t.match(compared.stdout, /\nshop\/1 accepts and answers what shop\/2 does\n/)
   t.match(await runCli(['compare', 'shop', 'shop']), { code: 2, stderr: /required option '--data <spec>'/ })
   t.match(await runCli(['evaluate', 'shop', '--data', 'none.yaml']), {
     code: 1,

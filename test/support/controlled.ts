@@ -1,5 +1,7 @@
+import { describeIncompatibility } from '../../src/model/registry/compatibility.ts'
 import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/registry/registry.ts'
 import type { SourceModel } from '../../src/model/registry/source.ts'
+import type { Manifest } from '../../src/schemas/manifest.ts'
 import { createFakeLoadedModel, type FakeLoadedModel } from './fakes/loaded-model.ts'
 
 export interface Setup extends Partial<Omit<RegistryOptions, 'load' | 'source' | 'onEvent'>> {
@@ -29,6 +31,10 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   const closing = new Map<string, Promise<void>>()
   /** Versions without a manifest. */
   const manifestless = new Set<string>()
+  /** What is particular about the manifest of a version. */
+  const manifests = new Map<string, Partial<Manifest>>()
+  /** Versions whose contracts were read from the disk. */
+  const reads: string[] = []
   const registry = new Registry({
     source: async () => {
       if (disk.error) throw disk.error
@@ -44,9 +50,14 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
       if (error !== undefined) throw error
       if (reason !== undefined) throw new Error(reason)
       await beforeLoaded?.(name, free)
-      const model = createFakeLoadedModel(name, version, closing.get(key), manifestless.has(key))
+      const model = createFakeLoadedModel(name, version, closing.get(key), manifestless.has(key), manifests.get(key))
       loaded.set(key, model)
       return model
+    },
+    readContract: async (name, version) => {
+      const key = `${name}/${version}`
+      reads.push(key)
+      return createFakeLoadedModel(name, version, undefined, manifestless.has(key), manifests.get(key))
     },
     mode: 'latest',
     defaultModel: undefined,
@@ -55,18 +66,35 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     onEvent: (event) => {
       if (event.type === 'ready') turns.push('ready')
       else if (event.type === 'switched') turns.push(`${event.name} ${event.from} → ${event.version}`)
+      else if (event.type === 'incompatible')
+        events.push(`${event.name}/${event.version} ${describeIncompatibility(event.incompatibility)}`)
       else events.push(text(event))
     },
     ...options,
   })
-  return { registry, disk, broken, errors, held, loads, events, turns, clock, loaded, closing, manifestless }
+  return {
+    registry,
+    disk,
+    broken,
+    errors,
+    held,
+    loads,
+    events,
+    turns,
+    clock,
+    loaded,
+    closing,
+    manifestless,
+    manifests,
+    reads,
+  }
 }
 
 export function model(name: string, versions: string[], rest: Partial<SourceModel> = {}): SourceModel {
   return { name, versions: versions.map((version) => ({ version, stamp: 'old' })), labels: {}, ...rest }
 }
 
-function text(event: Exclude<RegistryEvent, { type: 'ready' | 'switched' }>): string {
+function text(event: Exclude<RegistryEvent, { type: 'ready' | 'switched' | 'incompatible' }>): string {
   if (event.type === 'problem') return `problem: ${event.message}`
   const name = `${event.type} ${event.name}/${event.version}`
   return event.type === 'loaded' ? `${name} in ${event.seconds} s` : name

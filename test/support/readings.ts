@@ -28,6 +28,7 @@ export function aVersion(changes: Partial<VersionReading> = {}): VersionReading 
 export const healthy: Condition = {
   serving: {},
   failed: [],
+  incompatible: [],
   unstored: [],
   missing: 0,
   unready: [],

@@ -28,6 +28,8 @@ export const modelErrorCodes = [
   'INVALID_BUNDLE',
   /** The engine cannot run a part of the graph; the message names the layer or node. */
   'UNSUPPORTED_GRAPH',
+  /** A version refuses requests, or lacks tasks, that the version before it answers, and is not to take over. */
+  'INCOMPATIBLE',
   /** The requested engine does not work on this machine. */
   'ENGINE_UNAVAILABLE',
 ] as const
@@ -45,6 +47,8 @@ export interface ModelErrorDetails {
   transient?: boolean
   /** Most tries after the first where the cause may be gone; default: no limit. */
   mostRetries?: number
+  /** The model that was asked because the request names none. */
+  defaultModel?: string | undefined
   cause?: unknown
 }
 
@@ -55,6 +59,7 @@ export class ModelError extends Error {
   readonly stage: 'queue' | 'compute' | undefined
   readonly transient: boolean
   readonly mostRetries: number
+  readonly defaultModel: string | undefined
 
   constructor(code: ModelErrorCode, message: string, details: ModelErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -65,6 +70,7 @@ export class ModelError extends Error {
     this.stage = details.stage
     this.transient = details.transient ?? isTransient(details.cause)
     this.mostRetries = details.mostRetries ?? Number.POSITIVE_INFINITY
+    this.defaultModel = details.defaultModel
   }
 }
 

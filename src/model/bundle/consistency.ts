@@ -1,5 +1,6 @@
 import type { Calibration, Distribution, Manifest } from '../../schemas/manifest.ts'
 import { closestName } from '../base/closest-name.ts'
+import { repeatedIndexes } from '../base/repeated.ts'
 import { requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 
@@ -17,7 +18,7 @@ export function contradictions(manifest: Manifest): string[] {
 
 function features(manifest: Manifest): string[] {
   const { features } = manifest
-  const problems = repeated(features.map(({ name }) => name)).map((i) => `/features/${i}/name is used twice`)
+  const problems = repeatedIndexes(features.map(({ name }) => name)).map((i) => `/features/${i}/name is used twice`)
   features.forEach((field, i) => {
     if (field.kind === 'numeric' && field.scaling.method === 'min_max' && field.scaling.max <= field.scaling.min) {
       problems.push(`/features/${i}/scaling/max must be greater than min`)
@@ -36,7 +37,7 @@ function features(manifest: Manifest): string[] {
 function tasks(manifest: Manifest): string[] {
   const names = manifest.tasks.map(({ name }) => name)
   const all = [...names, ...manifest.derived.map(({ name }) => name)]
-  const problems = repeated(all).map((i) =>
+  const problems = repeatedIndexes(all).map((i) =>
     i < names.length ? `/tasks/${i}/name is used twice` : `/derived/${i - names.length}/name is used twice`,
   )
   manifest.derived.forEach(({ product }, i) => {
@@ -149,9 +150,4 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
     )
   }
   return problems
-}
-
-/** Indices of names that occur earlier in the list. */
-function repeated(names: readonly string[]): number[] {
-  return names.flatMap((name, i) => (names.indexOf(name) < i ? [i] : []))
 }

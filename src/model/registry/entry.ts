@@ -2,6 +2,7 @@ import type { VersionState } from '../../schemas/models.ts'
 import type { ModelErrorCode } from '../base/errors.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
+import type { Incompatibility } from './compatibility.ts'
 import type { Retry } from './retry.ts'
 import type { SourceModel } from './source.ts'
 
@@ -24,6 +25,8 @@ export interface Entry {
   failure: ModelErrorCode | undefined
   /** The next try after an I/O error; undefined where none is planned. */
   retry: Retry | undefined
+  /** What it breaks: where it failed for that, where it must not take over, and where it took over from a lower version. */
+  incompatibility: Incompatibility | undefined
   /** The time at which it took effect, of its schedule; undefined where it has none, or that has not come. */
   activated: number | undefined
   /** Requests that hold the version. */
@@ -60,6 +63,7 @@ export function newEntry(version: string, stamp: string): Entry {
     error: undefined,
     failure: undefined,
     retry: undefined,
+    incompatibility: undefined,
     activated: undefined,
     leases: 0,
     onReleased: undefined,
@@ -68,10 +72,10 @@ export function newEntry(version: string, stamp: string): Entry {
 }
 
 /** The highest version that can answer and may. */
-export function highestReady(entries: Iterable<Entry>, scheduled: ReadonlySet<string>): Entry | undefined {
+export function highestReady(entries: Iterable<Entry>, waiting: ReadonlySet<string>): Entry | undefined {
   let highest: Entry | undefined
   for (const entry of entries) {
-    if (entry.state !== 'ready' || scheduled.has(entry.version)) continue
+    if (entry.state !== 'ready' || waiting.has(entry.version)) continue
     if (highest === undefined || compareVersions(entry.version, highest.version) > 0) highest = entry
   }
   return highest

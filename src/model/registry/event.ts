@@ -1,4 +1,5 @@
 import type { LoadedModel } from '../prediction/contract.ts'
+import type { Incompatibility } from './compatibility.ts'
 
 /** Reported by the registry. */
 export type RegistryEvent =
@@ -8,5 +9,7 @@ export type RegistryEvent =
   | { type: 'problem'; message: string }
   /** Another version answers requests that name none. */
   | { type: 'switched'; name: string; version: string; from: string }
+  /** The version that answers from now on refuses requests that the one before it answered. */
+  | { type: 'incompatible'; name: string; version: string; incompatibility: Incompatibility }
   /** Requests can be answered, for the first time. */
   | { type: 'ready' }

@@ -11,6 +11,8 @@ export interface KnownVersion {
   retry?: 'waiting' | 'due' | undefined
   /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
   manifestless?: boolean
+  /** It is ready, but would refuse what the version that answers accepts, and such versions don't take over. */
+  incompatible?: boolean
   /** The `activateAt` that has come for it: setting the clock back changes nothing. */
   activated?: number | undefined
 }
@@ -38,6 +40,8 @@ export interface Actions {
   /** Versions that answer, to be replaced by what is on disk now. */
   refresh: SourceVersion[]
   unload: string[]
+  /** Incompatible versions that are needed for nothing else: they are unloaded, and count as failed. */
+  refuse: string[]
   /** Failed versions that are gone, that have changed, or whose retry is due. */
   forget: string[]
   /** Versions that don't answer requests that name none yet: their time has not come, or can't be read. */
@@ -48,8 +52,8 @@ export interface Actions {
  * The next actions for one model: a pure function of the versions that should exist and those that do.
  *
  * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
- * The target is the highest version that loads and whose time has come, or the one that is pinned. The next one that will be is
- * loaded in advance. A version is unloaded only once its successor answers, so that there is always one to ask; a version that
+ * The target is the highest version that loads, is compatible and whose time has come, or the one that is pinned. The next one that
+ * will be is loaded in advance. A version is unloaded only once its successor answers, so that there is always one to ask; a version that
  * failed is tried again when any of its files has changed, or after a delay where an I/O error stopped it.
  */
 export function nextActions({ mode, source, labels, known, pin, serving, kept, time }: Situation): Actions {
@@ -70,9 +74,11 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept, t
     problem === undefined
       ? activateAt > time && known.find((entry) => entry.version === version)?.activated !== activateAt
       : version !== serving
-  const target = targetOf({ good, onDisk, pin, serving, isReady, waits })
+  const incompatible = new Set(known.filter((entry) => entry.incompatible).map(({ version }) => version))
+  const mayTakeOver = (version: SourceVersion) => !incompatible.has(version.version)
+  const target = targetOf({ good, onDisk, pin, serving, isReady, waits, mayTakeOver })
   const scheduled = onDisk.filter((version) => version.version !== target && waits(version))
-  const next = pin === undefined ? nextOf(scheduled.filter(isGood), target) : []
+  const next = pin === undefined ? nextOf(scheduled.filter(isGood).filter(mayTakeOver), target) : []
 
   const labelled = new Set(Object.values(labels))
   const successorReady = target === undefined ? onDisk.length === 0 : isReady(target)
@@ -98,11 +104,13 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept, t
         entry.stamp !== stamp &&
         entry.retry !== 'waiting',
     )
+  const going = unwanted.filter(goes).map(({ version }) => version)
   return {
     target,
     load,
     refresh: wanted.filter(isStale),
-    unload: unwanted.filter(goes).map(({ version }) => version),
+    unload: going.filter((version) => !incompatible.has(version)),
+    refuse: going.filter((version) => incompatible.has(version)),
     forget: forget.map(({ version }) => version),
     scheduled: scheduled.map(({ version }) => version),
   }
@@ -121,15 +129,17 @@ interface TargetInput extends Pick<Situation, 'pin' | 'serving'> {
   onDisk: readonly SourceVersion[]
   isReady(version: string): boolean
   waits(version: SourceVersion): boolean
+  mayTakeOver(version: SourceVersion): boolean
 }
 
 /**
  * A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. So does what
  * serves where every version waits for its time.
  */
-function targetOf({ good, onDisk, pin, serving, isReady, waits }: TargetInput): string | undefined {
+function targetOf({ good, onDisk, pin, serving, isReady, waits, mayTakeOver }: TargetInput): string | undefined {
   const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)
-  const highest = good.find((version) => !waits(version))?.version ?? (stays ? serving : undefined)
+  const next = good.find((version) => mayTakeOver(version) && !waits(version))
+  const highest = next?.version ?? (stays ? serving : undefined)
   if (pin === undefined || onDisk.length === 0) return highest
   if (isReady(pin) || good.some(({ version }) => version === pin)) return pin
   return stays ? serving : highest

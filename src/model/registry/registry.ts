@@ -1,5 +1,5 @@
 import type { ModelStatus } from '../../schemas/models.ts'
-import { type Clock, wallClock } from '../base/clock.ts'
+import { wallClock } from '../base/clock.ts'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
 import { ActivationTimer } from './activation-timer.ts'
@@ -9,39 +9,17 @@ import type { KnownModel } from './entry.ts'
 import { findVersion, notReady, notScanned } from './find.ts'
 import { FolderView } from './folder-view.ts'
 import { type Lease, leaseOf } from './lease.ts'
-import type { LoadingOptions } from './loading.ts'
+import type { RegistryOptions } from './options.ts'
 import { whyUnready } from './readiness.ts'
 import { ServedModel, type ServedModelOptions } from './served-model.ts'
 import { createSlots } from './slots.ts'
-import type { Source, SourceModel } from './source.ts'
+import type { SourceModel } from './source.ts'
 import { statusOf, whyNotReady } from './status.ts'
 import { type RegistrySummary, summaryOf } from './summary.ts'
 
 export type { RegistryEvent } from './event.ts'
 export type { Lease } from './lease.ts'
-
-export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
-  source: Source
-  mode: 'latest' | 'all'
-  /** Model of requests that name none; where undefined, `preferredModel`, or the only one there is. */
-  defaultModel: string | undefined
-  /** Default model where none is configured, if it exists. */
-  preferredModel?: string
-  /** Models that must answer for the registry to be ready; where empty, all that are found at the start are waited for. */
-  requiredModels: readonly string[]
-  /** Models that are not served until they are loaded on demand; default: none. */
-  unloaded?: readonly string[]
-  /** Most versions that are loaded side by side at the start; default: 1, the limit once the registry is ready. */
-  maxLoads?: number
-  /** How long models that vanish from the folder together go on serving, ms; default: not at all. */
-  unloadAfterMs?: number
-  /** How long a version that has been replaced stays loaded, ms; default: not at all. */
-  keepPreviousMs?: number
-  /** By which versions take effect, ms since 1970; default: the system's. */
-  wallClock?: Pick<Clock, 'now' | 'after'>
-  /** What clients may be given as the reason for a failure; default: all of it. */
-  describe?(error: unknown): string
-}
+export type { RegistryOptions } from './options.ts'
 
 /**
  * Which versions live, and for how long. `reconcile` compares what should exist with what does and acts: loads, then
@@ -75,6 +53,8 @@ export class Registry {
       describe,
       keepPreviousMs: options.keepPreviousMs ?? 0,
       wallClock: options.wallClock ?? wallClock,
+      incompatible: options.incompatible ?? 'allow',
+      readContract: options.readContract ?? (() => Promise.reject(new Error('contracts are not read'))),
       // Clients that wait for their answers come before versions that wait to be loaded.
       slots: createSlots(() => (this.#ready ? 1 : maxLoads)),
       isClosing: () => this.#closing,

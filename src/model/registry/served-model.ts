@@ -1,11 +1,16 @@
 import type { Clock } from '../base/clock.ts'
+import { ModelError } from '../base/errors.ts'
+import { compareVersions } from '../base/versions.ts'
+import type { Contract } from '../prediction/compare-contracts.ts'
+import type { LoadedModel } from '../prediction/contract.ts'
+import { Compatibility, describeIncompatibility, type Incompatibility } from './compatibility.ts'
 import { closeReleased, drain } from './drain.ts'
-import { type Entry, highestReady } from './entry.ts'
+import { type Entry, highestReady, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import { type LoadingOptions, type LoadingPlace, loadVersion, refreshVersion } from './loading.ts'
 import { type Actions, nextActions } from './policy.ts'
 import { retryState } from './retry.ts'
-import type { Slots } from './slots.ts'
+import { HeldSlot, type Slots } from './slots.ts'
 import type { SourceModel, SourceVersion } from './source.ts'
 import { referenceProblem } from './status.ts'
 
@@ -17,6 +22,10 @@ export interface ServedModelOptions extends LoadingOptions {
   slots: Slots
   /** Milliseconds since 1970. */
   wallClock: Pick<Clock, 'now'>
+  /** Whether a version may take over that refuses what the one before it accepts. */
+  incompatible: 'allow' | 'refuse'
+  /** Reads what a version on disk accepts and answers. */
+  readContract(name: string, version: string): Promise<Contract>
   /** Nothing more is to be loaded. */
   isClosing(): boolean
   onEvent?: ((event: RegistryEvent) => void) | undefined
@@ -36,10 +45,16 @@ export class ServedModel {
   #previous: { version: string; until: number } | undefined
   /** Versions that don't answer requests that name none yet. */
   #scheduled: ReadonlySet<string> = new Set()
+  /** These, and those that are incompatible with the one that answers. */
+  #waiting: ReadonlySet<string> = new Set()
+  readonly #compatibility: Compatibility
+  #pin: string | undefined
 
   constructor(name: string, options: ServedModelOptions) {
     this.name = name
     this.#options = options
+    const read = (version: string) => options.readContract(name, version)
+    this.#compatibility = new Compatibility(read, options.incompatible === 'refuse')
   }
 
   /** Nothing is left of it. */
@@ -54,7 +69,7 @@ export class ServedModel {
   /** The version that answers requests that name none. */
   answering(): Entry | undefined {
     const entry = this.#serving === undefined ? undefined : this.entries.get(this.#serving)
-    return entry?.state === 'ready' ? entry : highestReady(this.entries.values(), this.#scheduled)
+    return entry?.state === 'ready' ? entry : highestReady(this.entries.values(), this.#waiting)
   }
 
   /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should exist. */
@@ -84,7 +99,7 @@ export class ServedModel {
     const { onEvent, isClosing } = this.#options
     const { entries } = this
     const retries = new Map([...entries.values()].map(({ version, retry }) => [version, retry]))
-    const { target, load, refresh, unload, forget } = this.#nextActions(wanted())
+    const { target, load, refresh, unload, refuse, forget } = this.#nextActions(wanted())
     for (const version of forget) entries.delete(version)
     // The versions that are no longer needed depend on the one that answers.
     if (this.#serve(target)) return true
@@ -92,19 +107,23 @@ export class ServedModel {
       const entry = entries.get(version)
       if (entry) drain(this.name, entry, onEvent).then(() => entries.delete(version))
     }
+    for (const version of refuse) this.#refuse(entries.get(version)!)
     for (const version of load) {
       await slot.take()
       if (isClosing()) return false
+      await this.#lookBack(wanted())
       await loadVersion(this.name, entries, version, this.#options, this.#place(slot), retries.get(version.version))
       // Meanwhile the time of another version may have come.
       this.turn(wanted)
+      // One that failed can't have answered before others.
+      await this.#lookBack(wanted())
     }
     for (const version of refresh) {
       await slot.take()
       if (isClosing()) return false
       await this.#refresh(version, this.#place(slot))
     }
-    return load.length + refresh.length + unload.length + forget.length > 0
+    return load.length + refresh.length + unload.length + refuse.length + forget.length > 0
   }
 
   #nextActions(source: SourceModel | undefined): Actions {
@@ -115,12 +134,23 @@ export class ServedModel {
       const entry = this.entries.get(version)
       if (entry !== undefined && activateAt !== undefined && activateAt <= time) entry.activated = activateAt
     }
+    this.#pin = pin
+    const asked = new Set([...Object.values(labels), pin])
+    const loaded = [...this.entries.values()].filter(
+      ({ version, state }) => state === 'ready' && version !== this.#serving,
+    )
+    for (const entry of loaded) entry.incompatibility = this.#objectionTo(entry)
+    const refused = new Set(loaded.filter((entry) => entry.incompatibility !== undefined).map(({ version }) => version))
     const actions = nextActions({
       mode,
       source: versions,
       labels,
       pin,
-      known: [...this.entries.values()].map((entry) => ({ ...entry, retry: retryState(entry.retry, now()) })),
+      known: [...this.entries.values()].map((entry) => ({
+        ...entry,
+        incompatible: refused.has(entry.version),
+        retry: this.#isReconsidered(entry, asked) ? ('due' as const) : retryState(entry.retry, now()),
+      })),
       serving: this.#serving,
       kept: this.#kept(),
       time,
@@ -130,7 +160,69 @@ export class ServedModel {
       (version) => this.entries.has(version) && !versions.some((known) => known.version === version),
     )
     this.#scheduled = new Set([...actions.scheduled, ...gone])
+    this.#waiting = new Set([...this.#scheduled, ...refused])
     return actions
+  }
+
+  /** Where no version answers yet: finds out what each one is compared with. A pin asks for its version whatever that breaks. */
+  async #lookBack(source: SourceModel | undefined): Promise<void> {
+    if (this.#current() !== undefined || source === undefined || source.pin !== undefined) return
+    const time = this.#options.wallClock.now()
+    const versions = source.versions.filter(({ version, problem, activateAt = 0 }) => {
+      const entry = this.entries.get(version)
+      const isBroken = entry?.state === 'failed' && entry.incompatibility === undefined
+      return !isBroken && problem === undefined && activateAt <= time
+    })
+    await this.#compatibility.lookBack(versions)
+  }
+
+  /** What others are compared with. */
+  #current(): { version: string; contract: LoadedModel } | undefined {
+    const entry = this.#serving === undefined ? undefined : this.entries.get(this.#serving)
+    if (entry?.state !== 'ready' || entry.model === undefined) return undefined
+    return { version: entry.version, contract: entry.model }
+  }
+
+  #incompatibilityOf({ version, model }: Entry): Incompatibility | undefined {
+    return model && this.#compatibility.of(version, model, this.#current())
+  }
+
+  /** What keeps a version from taking over; going back to a lower version is never refused. */
+  #objectionTo(entry: Entry): Incompatibility | undefined {
+    const { version } = entry
+    if (this.#options.incompatible === 'allow' || version === this.#pin) return undefined
+    const current = this.#current()
+    if (current !== undefined && compareVersions(version, current.version) < 0) return undefined
+    return this.#incompatibilityOf(entry)
+  }
+
+  /** Whether a version that was refused is loaded again: it is asked for by name, or would be compared with another one now. */
+  #isReconsidered({ version, state, incompatibility }: Entry, asked: ReadonlySet<string | undefined>): boolean {
+    if (state !== 'failed' || incompatibility === undefined) return false
+    return asked.has(version) || this.#compatibility.formerOf(version, this.#current()) !== incompatibility.with
+  }
+
+  /** Unloads a version that must not take over; it counts as failed. */
+  #refuse(entry: Entry): void {
+    const { name, entries } = this
+    const { onEvent } = this.#options
+    const { version, stamp, incompatibility } = entry
+    const error = incompatibleError(incompatibility!)
+    const failed = { ...newEntry(version, stamp), incompatibility, failure: error.code, error: error.message }
+    entries.set(version, { ...failed, state: 'failed' })
+    onEvent?.({ type: 'failed', name, version, error })
+    this.#close(entry, () => {
+      // It may be loaded again.
+      if (entries.get(version)?.model === undefined) onEvent?.({ type: 'unloaded', name, version })
+    })
+  }
+
+  /** Closes a version in whose place another entry stands. */
+  #close(entry: Entry, onClosed?: () => void): void {
+    const closing = closeReleased(this.name, entry, this.#options.onEvent)
+      .then(onClosed)
+      .finally(() => this.#replaced.delete(closing))
+    this.#replaced.add(closing)
   }
 
   /** Waits for draining versions and forgets failed ones, so that both can be loaded again. */
@@ -169,9 +261,14 @@ export class ServedModel {
       this.#serving = undefined
       return false
     }
-    if (this.entries.get(version)?.state !== 'ready') return false
+    const entry = this.entries.get(version)
+    if (entry?.state !== 'ready') return false
     const former = this.answering()?.version
+    const incompatibility = this.#incompatibilityOf(entry)
+    entry.incompatibility = incompatibility
     this.#serving = version
+    this.#compatibility.forget()
+    if (incompatibility !== undefined) onEvent?.({ type: 'incompatible', name: this.name, version, incompatibility })
     if (former === undefined || former === version) return true
     this.#previous = keepPreviousMs > 0 ? { version: former, until: now() + keepPreviousMs } : undefined
     onEvent?.({ type: 'switched', name: this.name, version, from: former })
@@ -180,31 +277,24 @@ export class ServedModel {
 
   /** Puts what is on disk now in the place of a version, which then answers what it has accepted. */
   async #refresh(next: SourceVersion, place: LoadingPlace): Promise<void> {
-    const former = await refreshVersion(this.name, this.entries, next, this.#options, place)
+    const { name, entries } = this
+    const { onEvent, incompatible } = this.#options
+    const { version } = next
+    let incompatibility: Incompatibility | undefined
+    const load: LoadingOptions['load'] = async (...asked) => {
+      const model = await this.#options.load(...asked)
+      incompatibility = version === this.#serving ? this.#compatibility.of(version, model, this.#current()) : undefined
+      if (incompatibility === undefined || incompatible === 'allow' || version === this.#pin) return model
+      await model.close()
+      throw incompatibleError(incompatibility)
+    }
+    const former = await refreshVersion(name, entries, next, { ...this.#options, load }, place)
     if (former === undefined) return
-    const closing = closeReleased(this.name, former, this.#options.onEvent).finally(() =>
-      this.#replaced.delete(closing),
-    )
-    this.#replaced.add(closing)
+    if (incompatibility !== undefined) onEvent?.({ type: 'incompatible', name, version, incompatibility })
+    this.#close(former)
   }
 }
 
-/** The slot that a model holds while its versions are loaded one after the other: one that fails passes it on to the next. */
-class HeldSlot {
-  readonly #slots: Slots
-  #free: (() => void) | undefined
-
-  constructor(slots: Slots) {
-    this.#slots = slots
-  }
-
-  async take(): Promise<void> {
-    this.#free ??= await this.#slots.take()
-  }
-
-  /** Idempotent. */
-  readonly free = (): void => {
-    this.#free?.()
-    this.#free = undefined
-  }
+function incompatibleError(incompatibility: Incompatibility): ModelError {
+  return new ModelError('INCOMPATIBLE', describeIncompatibility(incompatibility))
 }

@@ -32,3 +32,23 @@ export function createSlots(limit: () => number): Slots {
     },
   }
 }
+
+/** The slot that a model holds while its versions are loaded one after the other: one that fails passes it on to the next. */
+export class HeldSlot {
+  readonly #slots: Slots
+  #free: (() => void) | undefined
+
+  constructor(slots: Slots) {
+    this.#slots = slots
+  }
+
+  async take(): Promise<void> {
+    this.#free ??= await this.#slots.take()
+  }
+
+  /** Idempotent. */
+  readonly free = (): void => {
+    this.#free?.()
+    this.#free = undefined
+  }
+}

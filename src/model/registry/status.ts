@@ -52,7 +52,7 @@ function versionsOf({ entries, source, scheduled }: KnownModel): VersionStatus[]
   const loaded = new Set(entries.map(({ version }) => version))
   const others = source?.versions.filter(({ version }) => !loaded.has(version)) ?? []
   const statuses = [
-    ...entries.map(({ version, state, model, error }) => ({
+    ...entries.map(({ version, state, model, error, incompatibility }) => ({
       version,
       state: state === 'ready' && scheduled.has(version) ? ('scheduled' as const) : state,
       ...timeOf(version),
@@ -60,6 +60,7 @@ function versionsOf({ entries, source, scheduled }: KnownModel): VersionStatus[]
       ...(model && model.plan.tables !== 'float32' && { tables: model.plan.tables }),
       ...(model?.live && { deltas: model.live.status() }),
       ...(error === undefined ? {} : { error }),
+      ...(incompatibility && { incompatible: { ...incompatibility, problems: [...incompatibility.problems] } }),
     })),
     ...others.map(({ version }) => ({ version, state: 'not_loaded' as const, ...timeOf(version) })),
   ]

@@ -1,4 +1,6 @@
 import type { ModelErrorCode } from '../base/errors.ts'
+import { compareVersions } from '../base/versions.ts'
+import { describeIncompatibility } from './compatibility.ts'
 import type { KnownModel } from './entry.ts'
 
 /** `empty`: its folder holds no version that can be looked at. */
@@ -28,6 +30,8 @@ export interface RegistrySummary {
   /** The version that answers, by model. */
   answering: Record<string, string>
   failed: readonly FailedVersion[]
+  /** Versions that answer, and refuse what a lower version in the folder accepts that answered before them. */
+  incompatible: readonly Omit<FailedVersion, 'reason'>[]
   scheduled: readonly ScheduledVersion[]
   /** Models that go on serving although they vanished from the folder. */
   missing: number
@@ -36,9 +40,7 @@ export interface RegistrySummary {
 }
 
 /** Of all models. */
-export function summaryOf(
-  models: readonly KnownModel[],
-): Pick<RegistrySummary, 'states' | 'answering' | 'failed' | 'scheduled'> {
+export function summaryOf(models: readonly KnownModel[]): Omit<RegistrySummary, 'missing' | 'unreadable'> {
   const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
   return {
     states: Object.fromEntries(modelStates.map((state) => [state, count(state)])) as Record<ModelState, number>,
@@ -46,6 +48,7 @@ export function summaryOf(
       models.flatMap(({ name, answering, unloaded }) => (answering && !unloaded ? [[name, answering.version]] : [])),
     ),
     failed: models.flatMap(failedOf),
+    incompatible: models.flatMap(incompatibleOf),
     scheduled: models.flatMap(scheduledOf),
   }
 }
@@ -59,12 +62,24 @@ export function stateOf({ entries, answering, unloaded, source }: KnownModel): M
   return (source?.versions.length ?? 0) > 0 ? 'loading' : 'empty'
 }
 
-/** Versions in the folder that failed to load. */
-function failedOf({ name, entries, source }: KnownModel): FailedVersion[] {
+/** Versions in the folder that failed to load, and those that are loaded but must not take over. */
+function failedOf({ name, entries, source, answering }: KnownModel): FailedVersion[] {
   const there = new Set(source?.versions.map(({ version }) => version))
-  return entries
-    .filter(({ state, version }) => state === 'failed' && there.has(version))
-    .map(({ version, failure, error = 'it failed' }) => ({ name, version, reason: reasonOf(failure), message: error }))
+  return entries.flatMap((entry) => {
+    const { version, state, failure, error = 'it failed', incompatibility } = entry
+    if (!there.has(version)) return []
+    if (state === 'failed') return [{ name, version, reason: reasonOf(failure), message: error }]
+    if (incompatibility === undefined || entry === answering || state !== 'ready') return []
+    return [{ name, version, reason: reasonOf('INCOMPATIBLE'), message: describeIncompatibility(incompatibility) }]
+  })
+}
+
+/** The version that answers, where it has broken a contract; going back to a lower one breaks only what that never promised. */
+function incompatibleOf({ name, source, answering }: KnownModel): Omit<FailedVersion, 'reason'>[] {
+  const { version = '', incompatibility } = answering ?? {}
+  const former = source?.versions.find((one) => one.version === incompatibility?.with)
+  if (incompatibility === undefined || former === undefined || compareVersions(former.version, version) >= 0) return []
+  return [{ name, version, message: describeIncompatibility(incompatibility) }]
 }
 
 /** Versions in the folder whose time has not come, loaded or not. */

@@ -45,7 +45,7 @@ export async function findGraph(folder: string, where: string): Promise<Manifest
 }
 
 /**
- * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums, so that its compiled
+ * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums (`files`), so that its compiled
  * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers, with INVALID_BUNDLE
  * for links that lead out of the folder.
  */
@@ -53,6 +53,7 @@ export async function describeManifestless(
   folder: string,
   graph: ManifestlessGraph,
   { name, version }: { name: string; version: string },
+  files: (folder: string) => Promise<Manifest['files']> | Manifest['files'] = checksums,
 ): Promise<{ manifest: Manifest; signature: SavedSignature }> {
   const where = `${name}/${version}/${graph.file}`
   await checkLinks(folder, `${name}/${version}`)
@@ -88,7 +89,7 @@ export async function describeManifestless(
       outputs: { probabilities: outputs.map((output) => output.name) },
     },
     precision: 'float32',
-    files: await checksums(folder),
+    files: await files(folder),
   }
   return { manifest, signature }
 }

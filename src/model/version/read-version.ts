@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../base/errors.ts'
-import { manifestFile } from '../bundle/manifest.ts'
+import { manifestFile, readManifest } from '../bundle/manifest.ts'
 import { type Bundle, readManifestBundle } from '../bundle/read.ts'
 import { describeManifestless, findGraph, type ManifestlessGraph } from './manifestless.ts'
 
@@ -20,6 +20,23 @@ export async function readBundle(root: string, name: string, version: string): P
     return { folder, manifest, manifestless: { signature } }
   }
   return readManifestBundle(root, name, version)
+}
+
+/**
+ * What a version says of itself, without its files: they are neither read nor verified, and a manifest that is derived from a graph
+ * lists none. Throws INVALID_BUNDLE.
+ */
+export async function readDescription(
+  root: string,
+  name: string,
+  version: string,
+): Promise<Pick<Bundle, 'manifest' | 'manifestless'>> {
+  const folder = join(root, name, version)
+  const graph = await bareGraph(root, name, version)
+  if (graph === undefined)
+    return { manifest: await readManifest(join(folder, manifestFile), `${name}/${version}/${manifestFile}`) }
+  const { manifest, signature } = await describeManifestless(folder, graph, { name, version }, () => ({}))
+  return { manifest, manifestless: { signature } }
 }
 
 /** The graph of a version that has no manifest, and whose model has none in any version. */

@@ -7,7 +7,7 @@ import { replaceFile } from '../base/replace-file.ts'
 import { realPathInside } from '../bundle/links.ts'
 import { manifestFile } from '../bundle/manifest.ts'
 import type { Bundle } from '../bundle/read.ts'
-import { readBundle } from './read-version.ts'
+import { readBundle, readDescription } from './read-version.ts'
 
 /*
  * Signed versions: an ed25519 signature of the manifest, which has the checksum of every other file.
@@ -63,6 +63,28 @@ export async function readSignedBundle(
   keys: readonly KeyObject[],
 ): Promise<Bundle> {
   if (keys.length === 0) return readBundle(root, name, version)
+  return whileSigned(root, name, version, keys, () => readBundle(root, name, version))
+}
+
+/** The same of what a version says of itself: see `readDescription`. */
+export async function readSignedDescription(
+  root: string,
+  name: string,
+  version: string,
+  keys: readonly KeyObject[],
+): Promise<Pick<Bundle, 'manifest' | 'manifestless'>> {
+  if (keys.length === 0) return readDescription(root, name, version)
+  return whileSigned(root, name, version, keys, () => readDescription(root, name, version))
+}
+
+/** What `work` reads of a version whose manifest is signed and stays the same meanwhile. */
+async function whileSigned<T>(
+  root: string,
+  name: string,
+  version: string,
+  keys: readonly KeyObject[],
+  work: () => Promise<T>,
+): Promise<T> {
   const where = `${name}/${version}`
   const folder = join(root, where)
   const manifest = await read(folder, manifestFile, where)
@@ -72,11 +94,11 @@ export async function readSignedBundle(
   )
   if (!keys.some((key) => verify(null, manifest, key, signature)))
     invalid(`${where}/${signatureFile} is not the signature of ${manifestFile} by one of MULTIGATE_MODEL_KEYS`)
-  const bundle = await readBundle(root, name, version)
+  const done = await work()
   // Otherwise another manifest may have been read in between.
   if (!manifest.equals(await read(folder, manifestFile, where)))
     invalid(`${where}/${manifestFile} changed while it was read`)
-  return bundle
+  return done
 }
 
 async function read(folder: string, file: string, where: string, longest = Number.POSITIVE_INFINITY): Promise<Buffer> {

@@ -218,11 +218,15 @@ function changesOfModels(before: Readings, now: Readings): Change[] {
   return changes
 }
 
-/** Versions that failed or whose plans could not be stored, once for all processes. */
+/** Versions that failed, are incompatible, or whose plans could not be stored, once for all processes. */
 function problemsOf({ answered }: Readings): Change[] {
-  const all = answered.flatMap(({ condition: { failed, unstored } }) => [
+  const all = answered.flatMap(({ condition: { failed, incompatible, unstored } }) => [
     ...failed.map(({ model, version, reason }) => ({
       ...error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
+      model,
+    })),
+    ...incompatible.map(({ model, version, reason }) => ({
+      ...warning('version_incompatible', `Version ${version} of ${model} answers, and is ${reason}`),
       model,
     })),
     ...unstored.map(({ model, version, reason }) =>

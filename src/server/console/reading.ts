@@ -43,6 +43,8 @@ export interface Condition {
   /** The version that answers, by model. */
   serving: Record<string, string>
   failed: VersionProblem[]
+  /** Versions that answer and break what the version before them answered. */
+  incompatible: VersionProblem[]
   /** Versions whose compiled plan could not be stored. */
   unstored: VersionProblem[]
   /** Models that go on serving although they vanished from the folder. */

@@ -28,6 +28,7 @@ export const problemTable: Record<ProblemCode, { status: number; title: string }
 const fromModel: Partial<Record<ModelErrorCode, ProblemCode>> = {
   INVALID_BUNDLE: 'INTERNAL',
   UNSUPPORTED_GRAPH: 'INTERNAL',
+  INCOMPATIBLE: 'INTERNAL',
   ENGINE_UNAVAILABLE: 'INTERNAL',
   CANCELLED: 'INTERNAL',
 }
@@ -51,10 +52,11 @@ export const retryAfter = (seconds: number): number => Math.max(1, Math.ceil(sec
 export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   if (error instanceof ModelError) {
     const code = fromModel[error.code] ?? (error.code as ProblemCode)
-    const { stage, problems } = error
+    const { stage, problems, defaultModel: model } = error
     return {
       body: problemDetails(code, code === 'INTERNAL' ? internal : error.message, requestId, {
         ...(stage ? { stage } : {}),
+        ...(model ? { model } : {}),
         ...(problems ? { errors: problems } : {}),
       }),
       retryAfterSeconds: retryAfterOf(error),
@@ -84,7 +86,7 @@ export function problemDetails(
   code: ProblemCode,
   detail: string,
   requestId: string,
-  more: Pick<ProblemDetails, 'stage' | 'errors'> = {},
+  more: Pick<ProblemDetails, 'stage' | 'model' | 'errors'> = {},
 ): ProblemDetails {
   const { status, title } = problemTable[code]
   const { errors } = more
@@ -93,9 +95,14 @@ export function problemDetails(
     errors: errors.map(({ path, message }) => ({ path: shortPath(path), message: shortText(message) })),
   }
   const place = first !== undefined && detail.startsWith(first.path) ? first.path.length : 0
-  const shortDetail = shortText(shortPath(detail.slice(0, place)) + detail.slice(place))
+  const shortDetail = shortText(shortPath(detail.slice(0, place)) + detail.slice(place)) + askedByDefault(more)
   const type = `urn:multigate:problem:${code.toLowerCase().replaceAll('_', '-')}`
   return { type, title, status, code, detail: shortDetail, request_id: requestId, ...more, ...short }
+}
+
+/** The end of a text about a request that names no model. */
+function askedByDefault({ model }: Pick<ProblemDetails, 'model'>): string {
+  return model === undefined ? '' : `; the request names no model, so ${model} was asked`
 }
 
 /** A place whose names are cut: a client's key may be megabytes long. */

@@ -7,7 +7,7 @@ export interface RegistrySources {
 }
 
 /**
- * Models by state, versions that failed or are scheduled, models that vanished, and whether the folder can be read. Series go
+ * Models by state, versions that failed, are incompatible or scheduled, models that vanished, and whether the folder can be read. Series go
  * with the versions that they are of.
  */
 export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
@@ -28,13 +28,24 @@ export function registerRegistryMetrics(registry: Registry, { summary }: Registr
   })
   new Gauge({
     name: 'multigate_version_failed',
-    help: 'Versions in the folder that failed to load; always 1',
+    help: 'Versions in the folder that failed to load or were refused; always 1',
     labelNames: ['model', 'version', 'reason'],
     registers,
     aggregator,
     collect() {
       this.reset()
       for (const { name, version, reason } of summary().failed) this.set({ model: name, version, reason }, 1)
+    },
+  })
+  new Gauge({
+    name: 'multigate_version_incompatible',
+    help: 'Versions that answer, and refuse requests that a lower version in the folder accepts which they replaced; always 1',
+    labelNames: ['model', 'version'],
+    registers,
+    aggregator,
+    collect() {
+      this.reset()
+      for (const { name, version } of summary().incompatible) this.set({ model: name, version }, 1)
     },
   })
   new Gauge({

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { ModelError } from '../../model/base/errors.ts'
+import { ModelError, type ModelErrorCode } from '../../model/base/errors.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { Tenant } from '../../model/contracts/tenant.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
@@ -65,6 +65,7 @@ export async function answerPrediction<T>(
   exchange.handled = true
   const models = viewFor(registry, key)
   let lease: Lease | undefined
+  let namesModel = true
   let outcome = 'ok'
   let began = clock.now()
   /** The last time that the clock was read. */
@@ -73,6 +74,7 @@ export async function answerPrediction<T>(
     let pending: PendingPrediction
     try {
       const started = start((...version) => {
+        namesModel = version[0] !== undefined
         lease = models.acquire(...version)
         const model = key === undefined ? lease.model : forTenant(lease.model, key.tenant)
         return exchange.followed?.watch(model) ?? model
@@ -105,12 +107,25 @@ export async function answerPrediction<T>(
   } catch (error) {
     now = clock.now()
     outcome = outcomeOf(error)
-    throw error
+    throw namesModel ? error : ofDefault(error, lease?.model)
   } finally {
     metrics.request(lease?.model, outcome, (now - exchange.arrived) / 1000, exchange.followed?.trace())
     if (key !== undefined) metrics.keys.ended(key.id, outcome, exchange.pending?.rows ?? 0)
     lease?.release()
   }
+}
+
+/** Codes of what is wrong with a request as its model sees it: who asks without a name may mean another model. */
+const ofRequests: readonly ModelErrorCode[] = ['INVALID_REQUEST', 'TOO_MANY_ROWS']
+
+function ofDefault(error: unknown, model: LoadedModel | undefined): unknown {
+  if (!(error instanceof ModelError && model !== undefined && ofRequests.includes(error.code))) return error
+  const { code, message, problems } = error
+  return new ModelError(code, message, {
+    ...(problems && { problems }),
+    defaultModel: model.manifest.name,
+    cause: error,
+  })
 }
 
 /** The model as a tenant asks it. */

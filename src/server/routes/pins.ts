@@ -72,7 +72,7 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
     const former = await pinVersion(folder, name, version)
     await follow(name)
     const status = statusFor(request)
-    if (status.pin === version && !isFailed(status, version)) return status
+    if (status.pin === version && failureOf(status, version) === undefined) return status
     await (former === undefined ? unpinVersion(folder, name) : pinVersion(folder, name, former))
     await follow(name)
     refuseFailed(status, version, former === undefined ? 'is not pinned' : `is not pinned; version ${former} is again`)
@@ -149,12 +149,16 @@ function read(body: Buffer): PinRequest {
   throw invalidRequest(helpfulProblems(pinRequest, value))
 }
 
-const isFailed = ({ versions }: ModelStatus, version: string): boolean =>
-  versions.some((one) => one.version === version && one.state === 'failed')
+/** Apart from a version that was only refused: a pin serves it. */
+const failureOf = ({ versions }: ModelStatus, version: string) =>
+  versions.find((one) => one.version === version && one.state === 'failed' && one.incompatible === undefined)
 
 /** Throws NOT_READY for a version that failed. `outcome`: what became of its pin. */
-function refuseFailed({ name, versions }: ModelStatus, version: string, outcome: string): void {
-  const failed = versions.find((one) => one.version === version && one.state === 'failed')
+function refuseFailed(status: ModelStatus, version: string, outcome: string): void {
+  const failed = failureOf(status, version)
   if (failed !== undefined)
-    throw new ModelError('NOT_READY', `Version ${version} of ${name} failed to load and ${outcome}: ${failed.error}`)
+    throw new ModelError(
+      'NOT_READY',
+      `Version ${version} of ${status.name} failed to load and ${outcome}: ${failed.error}`,
+    )
 }

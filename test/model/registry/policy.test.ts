@@ -21,6 +21,7 @@ interface Case {
   load?: string
   refresh?: string
   unload?: string
+  refuse?: string
   forget?: string
   scheduled?: string
 }
@@ -340,6 +341,73 @@ const cases: Case[] = [
     scheduled: '2',
   },
   { name: 'one that answers goes on', disk: '1 2@?', serving: '2', known: '2 ready', target: '2' },
+  {
+    name: 'an incompatible version does not take over, and is refused',
+    disk: '1 2',
+    serving: '1',
+    known: '1 ready, 2 incompatible',
+    target: '1',
+    refuse: '2',
+  },
+  {
+    name: 'it makes way for one that is compatible, higher or lower',
+    disk: '1 2 3',
+    serving: '1',
+    known: '1 ready, 3 incompatible',
+    load: '2',
+    target: '2',
+  },
+  {
+    name: 'where nothing answers yet, it stays until another one does',
+    disk: '1 2',
+    known: '2 incompatible',
+    load: '1',
+    target: '1',
+  },
+  {
+    name: 'a pin serves it',
+    disk: '1 2',
+    pin: '2',
+    serving: '1',
+    known: '1 ready, 2 incompatible',
+    target: '2',
+    unload: '1',
+  },
+  {
+    name: 'a label keeps it, to be asked for by name',
+    disk: '1 2',
+    labels: { next: '2' },
+    serving: '1',
+    known: '1 ready, 2 incompatible',
+    target: '1',
+  },
+  {
+    name: 'of all versions, it stays too',
+    mode: 'all',
+    disk: '1 2',
+    serving: '1',
+    known: '1 ready, 2 incompatible',
+    target: '1',
+  },
+  {
+    name: 'it is refused before its time, and the next one loaded',
+    disk: '1 2@9 3@8',
+    serving: '1',
+    known: '1 ready, 3 incompatible',
+    load: '2',
+    refuse: '3',
+    target: '1',
+    scheduled: '3 2',
+  },
+  {
+    name: 'it is refused before its time',
+    disk: '1 2@9',
+    serving: '1',
+    known: '1 ready, 2 incompatible',
+    target: '1',
+    refuse: '2',
+    scheduled: '2',
+  },
 ]
 
 for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', refresh = '', ...more } of cases) {
@@ -366,6 +434,7 @@ for (const { name, mode = 'latest', disk, labels = {}, known = '', load = '', re
         load: words(load),
         refresh: words(refresh),
         unload: words(gone.unload ?? ''),
+        refuse: words(gone.refuse ?? ''),
         forget: words(gone.forget ?? ''),
         scheduled: words(gone.scheduled ?? ''),
       },
@@ -400,6 +469,7 @@ const situation = fc.record({
       state: fc.constantFrom<VersionState>('ready', 'failed', 'draining'),
       stamp: fc.constantFrom('old', 'new'),
       bare: fc.boolean(),
+      incompatible: fc.boolean(),
     }),
     { selector: (entry) => entry.version },
   ),
@@ -412,7 +482,8 @@ const situation = fc.record({
 t.test('whatever the states, the only version that answers is never taken away while any is on disk', async () => {
   fc.assert(
     fc.property(situation, ({ mode, disk, known, labels, pin, serving, kept }) => {
-      const { unload } = nextActions({ mode, source: disk, labels, known, pin, serving, kept, time: 5 })
+      const actions = nextActions({ mode, source: disk, labels, known, pin, serving, kept, time: 5 })
+      const unload = [...actions.unload, ...actions.refuse]
       const ready = known.filter(({ state }) => state === 'ready').map((entry) => entry.version)
       return disk.length === 0 || unload.length === 0 || ready.some((entry) => !unload.includes(entry))
     }),
@@ -427,12 +498,17 @@ t.test('whatever the states and outcomes, doing as told comes to an end', async 
         const actions = nextActions({ mode, source: disk, labels, known: states, pin, serving, kept, time: 5 })
         if (count(actions) === 0) return true
         states = [
-          ...states.filter(
-            (entry) =>
-              ![...actions.unload, ...actions.forget, ...actions.refresh.map((one) => one.version)].includes(
-                entry.version,
-              ),
-          ),
+          ...states
+            .filter(
+              (entry) =>
+                ![...actions.unload, ...actions.forget, ...actions.refresh.map((one) => one.version)].includes(
+                  entry.version,
+                ),
+            )
+            .map(
+              (entry): KnownVersion =>
+                actions.refuse.includes(entry.version) ? { ...entry, state: 'failed', incompatible: false } : entry,
+            ),
           ...[...actions.load, ...actions.refresh].map(
             (entry): KnownVersion => ({ ...entry, state: succeeds(entry.version) ? 'ready' : 'failed' }),
           ),
@@ -443,8 +519,8 @@ t.test('whatever the states and outcomes, doing as told comes to an end', async 
   )
 })
 
-function count({ load, unload, forget }: Actions): number {
-  return load.length + unload.length + forget.length
+function count({ load, unload, refuse, forget }: Actions): number {
+  return load.length + unload.length + refuse.length + forget.length
 }
 
 function words(text: string): string[] {
@@ -473,6 +549,7 @@ function states(text: string): KnownVersion[] {
 
 const shorthand = {
   activated: { state: 'ready', activated: 9 },
+  incompatible: { state: 'ready', incompatible: true },
   manifestless: { state: 'ready', manifestless: true },
   waiting: { state: 'failed', retry: 'waiting' },
   due: { state: 'failed', retry: 'due' },

@@ -21,6 +21,7 @@ t.test('each model counts in the state of its best version', async (t) => {
       { name: 'bad', version: '1', reason: 'unforeseen', message: 'damaged' },
       { name: 'good', version: '2', reason: 'unforeseen', message: 'damaged' },
     ],
+    incompatible: [],
     scheduled: [],
     missing: 0,
     unreadable: undefined,

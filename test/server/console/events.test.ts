@@ -42,6 +42,15 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   t.same(eventsOf(answered({}), answered({ condition: { failed } }), answered({ condition: { failed } })), [
     ['version_failed', 'Version 3 of ads failed to load: ads/3/manifest.json is not JSON'],
   ])
+  const incompatible = [
+    { model: 'ads', version: '4', reason: 'incompatible with version 3: the task cvr is no longer answered' },
+  ]
+  t.same(eventsOf(answered({}), answered({ condition: { incompatible } }), answered({ condition: { incompatible } })), [
+    [
+      'version_incompatible',
+      'Version 4 of ads answers, and is incompatible with version 3: the task cvr is no longer answered',
+    ],
+  ])
   const log = createEventLog()
   for (const [i, condition] of [{}, { failed }, { failed }, { failed }, {}, {}].entries())
     log.add(answered({ condition }), 20_000 * i)

@@ -30,7 +30,7 @@ t.test('docs/errors.md lists exactly these codes, with their status', async (t) 
 })
 
 t.test('every way in which a model refuses or fails has a code on the wire', async (t) => {
-  const unforeseen = ['INVALID_BUNDLE', 'UNSUPPORTED_GRAPH', 'ENGINE_UNAVAILABLE', 'CANCELLED']
+  const unforeseen = ['INVALID_BUNDLE', 'UNSUPPORTED_GRAPH', 'INCOMPATIBLE', 'ENGINE_UNAVAILABLE', 'CANCELLED']
   for (const code of modelErrorCodes) {
     const { body } = toProblem(new ModelError(code, 'the inside'), 'id-1')
     t.equal(body.code, unforeseen.includes(code) ? 'INTERNAL' : code)

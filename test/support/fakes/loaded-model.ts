@@ -1,6 +1,7 @@
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { LoadedModel } from '../../../src/model/prediction/contract.ts'
 import { tensorsOf } from '../../../src/model/prediction/tensors.ts'
+import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { exampleManifest } from './manifest.ts'
 
 export interface FakeLoadedModel extends LoadedModel {
@@ -16,8 +17,9 @@ export function createFakeLoadedModel(
   version: string,
   closing?: Promise<void>,
   manifestless = false,
+  changes: Partial<Manifest> = {},
 ): FakeLoadedModel {
-  const manifest = exampleManifest({ name, version })
+  const manifest = exampleManifest({ name, version, ...changes })
   const encoder = createEncoder(manifest.features)
   const destroyed: unknown[] = []
   let closes = 0

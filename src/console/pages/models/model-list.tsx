@@ -98,6 +98,9 @@ function ModelCard({ model }: { model: Model }) {
             </p>
           ),
       )}
+      {versions.slice(0, mostVersions).map((version) => (
+        <Broken key={version.version} model={model} version={version} />
+      ))}
       {versions.length === 0 ? (
         <p class="muted">It has no version.</p>
       ) : (
@@ -106,6 +109,23 @@ function ModelCard({ model }: { model: Model }) {
     </section>
   )
 }
+
+/** What a version breaks of the contract of another, which it has replaced or must not replace. Where it failed for that, its error says so. */
+export function Broken({ model, version }: { model: Pick<Model, 'default_version'>; version: Version | undefined }) {
+  if (version?.incompatible === undefined || version.error !== undefined) return null
+  const { with: former, problems } = version.incompatible
+  const outcome = version.version === model.default_version ? '' : ' and does not take over'
+  return (
+    <p class="notice warning reason">
+      Version {version.version} is incompatible with version {former}
+      {outcome}: <bdi>{problems.slice(0, mostProblems).join('; ')}</bdi>
+      {problems.length > mostProblems && `; and ${problems.length - mostProblems} more`}
+    </p>
+  )
+}
+
+/** Most problems of a version that are named. */
+const mostProblems = 5
 
 /** Most versions of a model that the list shows. */
 const mostVersions = 8

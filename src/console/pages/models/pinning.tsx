@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { AskError, ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { askModels, type Details, type Model } from './words.ts'
+import { askModels, type Details, type Model, type Version } from './words.ts'
 
 interface Change {
   /** What its button says. */
@@ -26,7 +26,7 @@ export function Pinning({ details, version, again }: PinningProps) {
   const [asked, setAsked] = useState<Change>()
   const [done, setDone] = useState('')
   const [chosen, setChosen] = useState(() => firstChoice(details, version))
-  const choices = details.versions.filter(({ state }) => state !== 'failed').map((one) => one.version)
+  const choices = details.versions.filter(canAnswer).map((one) => one.version)
   const changes = changesOf(details, choices.includes(chosen) ? chosen : version)
   return (
     <>
@@ -77,10 +77,13 @@ export function Pinning({ details, version, again }: PinningProps) {
   )
 }
 
+/** A version that was only refused for what it breaks answers where it is pinned. */
+const canAnswer = ({ state, incompatible }: Version) => state !== 'failed' || incompatible !== undefined
+
 /** The version that is shown, or where it answers, the one before it. */
 function firstChoice({ default_version: answering, versions }: Details, version: string): string {
   if (version !== answering) return version
-  const lower = versions.find((one) => one.state !== 'failed' && BigInt(one.version) < BigInt(version))
+  const lower = versions.find((one) => canAnswer(one) && BigInt(one.version) < BigInt(version))
   return lower?.version ?? version
 }
 

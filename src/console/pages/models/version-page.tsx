@@ -7,7 +7,7 @@ import { Compare } from './compare.tsx'
 import { Drift } from './drift.tsx'
 import { Evaluation } from './evaluation.tsx'
 import { Fields } from './fields.tsx'
-import { Stale } from './model-list.tsx'
+import { Broken, Stale } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
 import { Provenance } from './provenance.tsx'
@@ -64,6 +64,7 @@ export function VersionPage({ model, version, against, section }: VersionPagePro
           <bdi>{data.description}</bdi>
         </p>
       )}
+      <Broken model={data} version={data.versions.find((one) => one.version === data.version)} />
       <Versions details={data} against={against} />
       {data.version === undefined ? (
         <p class="notice warning">No version of this model answers. The list of models has the reasons.</p>

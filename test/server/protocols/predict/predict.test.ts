@@ -45,6 +45,29 @@ t.test('named rows: the probability of every task, derived ones too, in the orde
   }
 })
 
+t.test('a problem of a request that names no model names the one that was asked, whatever the form', async (t) => {
+  const big = 'x'.repeat(300_000)
+  const forms: Record<string, object> = {
+    rows: { context, candidates: [{ ...ad, nothing: 1 }] },
+    'several problems': { context, candidates: [{ nothing: 1 }, { none: 2 }] },
+    columns: { context, candidates: { campaign: ['c9'], price: ['1'] } },
+    tensors: { sparse: [[1]], dense: [[1]] },
+    inputs: { inputs: { nothing: [[1]] } },
+    options: { context, candidates: [ad], tasks: ['nothing'] },
+    'a large body': { context, candidates: [{ ...ad, nothing: big }] },
+    'too many rows': { context, candidates: Array(501).fill(ad) },
+  }
+  const ending = '; the request names no model, so ads was asked'
+  for (const [form, body] of Object.entries(forms)) {
+    const { status, body: problem } = await predict(body)
+    t.match([status, problem.model], [/400|413/, 'ads'], form)
+    t.ok(problem.detail.endsWith(ending), form)
+    const named = await predict({ model: 'ads', ...body })
+    t.notMatch(named.body, { model: 'ads' })
+    t.notMatch(named.body.detail, /names no model/, `${form} with a name`)
+  }
+})
+
 t.test('the context holds for all candidates, and may be the one row', async (t) => {
   const spread = await predict({ candidates: [{ ...context, ...ad }] })
   const shared = await predict({ context, candidates: [ad] })

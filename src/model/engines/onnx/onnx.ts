@@ -25,6 +25,7 @@ import { keepOutputs, openGraph } from '../../lower/read-graph.ts'
 import { openPlan } from '../../plan/open-plan.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
 import { savedGraph } from './saved-graph.ts'
+import { outputsOf, unsupported, widthOf } from './session-outputs.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -226,18 +227,7 @@ function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource
     const results = await session.run(tensors, wanted, quiet).catch((cause) => {
       throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
     })
-    return Object.fromEntries(
-      wanted.map((name) => {
-        const { data, dims } = results[name]!
-        const width = widths.get(name)!
-        if (data.length !== batch.rows * width)
-          throw new ModelError(
-            'MODEL_FAILED',
-            `${file}: the output ${name} has the shape [${dims.join(', ')}] for ${batch.rows} rows, not ${width} numbers per row`,
-          )
-        return [name, data as Float32Array]
-      }),
-    )
+    return outputsOf(results, wanted, widths, { rows: batch.rows, file })
   }
 
   async function close(): Promise<void> {
@@ -282,17 +272,6 @@ function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
   return { name, type: input.type, dims }
 }
 
-function widthOf(file: string, session: InferenceSession, name: string): number {
-  const output = session.outputMetadata.find((output) => output.name === name)
-  if (output === undefined)
-    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
-  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
-  const dims = output.shape.slice(1)
-  if (!dims.every((side) => typeof side === 'number'))
-    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
-  return product(dims)
-}
-
 /** A session's refusal: of a file that is no ONNX, or of a graph that can't run; then its text names the node. */
 function refuse({ file, folder }: GraphSource, error: unknown): never {
   // Where it lies on this machine is nobody's business.
@@ -306,8 +285,4 @@ function refuse({ file, folder }: GraphSource, error: unknown): never {
     damaged ? `${file}: is not an ONNX file` : `${file}: ${reason}`,
     { cause: error },
   )
-}
-
-function unsupported(file: string, what: string): ModelError {
-  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
 }

@@ -3,9 +3,9 @@ import { product } from '../../base/dims.ts'
 import { ModelError } from '../../base/errors.ts'
 import type { Outputs } from '../../contracts/engine.ts'
 
-/* The outputs of a graph as it was saved: numbers per row. */
+/* The outputs of a saved graph: numbers per row. */
 
-/** Numbers per row of an output, as it is declared. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no fixed width. */
+/** Declared numbers per row of an output. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no fixed width. */
 export function widthOf(file: string, session: InferenceSession, name: string): number {
   const output = session.outputMetadata.find((output) => output.name === name)
   if (output === undefined)

@@ -1,4 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node'
+import { count } from '../../../schemas/plain-message.ts'
 import { product } from '../../base/dims.ts'
 import { ModelError } from '../../base/errors.ts'
 import type { Outputs } from '../../contracts/engine.ts'
@@ -30,7 +31,7 @@ export function outputsOf(
     if (data.length === rows * width) return data as Float32Array
     throw new ModelError(
       'MODEL_FAILED',
-      `${file}: the output ${name} has the shape [${dims.join(', ')}] for ${rows} rows, not ${width} numbers per row`,
+      `${file}: the output ${name} has the shape [${dims.join(', ')}] for ${count(rows, 'row')}, not ${count(width, 'number')} per row`,
     )
   }
   return Object.fromEntries(wanted.map((name) => [name, read(name)]))

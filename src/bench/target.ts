@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises'
-import { basename, dirname, extname, resolve } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { ModelError } from '../model/base/errors.ts'
 import { standardNormal } from '../model/base/random.ts'
 import { type QuantizationRows, readQuantizationRows } from '../model/bundle/quantization.ts'
@@ -11,6 +11,7 @@ import { type LookedUp, lookedUpInputs } from '../model/compile/sides/table-rows
 import type { GraphSource, Signature } from '../model/contracts/engine.ts'
 import { createOnnxEngine } from '../model/engines/onnx/onnx.ts'
 import { layoutOf } from '../model/features/layout.ts'
+import { externalFiles } from '../model/graph/external-data.ts'
 import { readGraph } from '../model/lower/read-graph.ts'
 import { bindingsOf } from '../model/prediction/bindings.ts'
 import { wantsRounding } from '../model/prediction/describe-plan.ts'
@@ -55,7 +56,7 @@ const drawnRows = 2048
 export async function openTarget(path: string, options: TargetOptions): Promise<Target> {
   if (extname(path) === '.onnx') {
     const [folder, file] = [dirname(resolve(path)), basename(path)]
-    return openGraph({ folder, format: 'onnx', file, outputs: [] }, file, options)
+    return openGraph({ folder, format: 'onnx', file, outputs: [] }, file, await identityOf(folder, file), options)
   }
   const bundle = await findBundle(path, options.models)
   if (bundle === undefined)
@@ -64,8 +65,10 @@ export async function openTarget(path: string, options: TargetOptions): Promise<
       await missingModel(path, options.models, 'an ONNX file, the folder of a model or version,'),
     )
   const { name, version } = bundle.manifest
-  if (bundle.manifestless)
-    return openGraph(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, options)
+  if (bundle.manifestless) {
+    const identity = JSON.stringify(bundle.manifest.files)
+    return openGraph(savedGraph(bundle, outputsOf(bundle.manifest)), `${name}/${version}`, identity, options)
+  }
   for (const option of ['context', 'cross', 'output'] as const)
     if (options[option] !== undefined)
       throw new ModelError('INVALID_REQUEST', `--${option} is only for graphs without a manifest`)
@@ -123,10 +126,32 @@ function columnOf(
   return sampleDraw(Float64Array.from({ length: rows.rows }, (_, row) => rows[part][row * width + column]!))
 }
 
-/** A graph without a manifest; `name` is for people. */
+/** Identifies an ONNX file and the files of its weights by their sizes and when they were written. */
+async function identityOf(folder: string, file: string): Promise<string> {
+  const path = join(folder, file)
+  const bytes = await readFile(path).catch(() => undefined)
+  // A file that is missing, or no ONNX file, is reported when it is opened.
+  const beside = bytes === undefined ? [] : filesBeside(bytes)
+  const described = [path, ...beside.map((name) => join(folder, name))].map(async (path) => {
+    const found = await stat(path).catch(() => undefined)
+    return [path, found?.size, found?.mtimeMs]
+  })
+  return JSON.stringify(await Promise.all(described))
+}
+
+function filesBeside(bytes: Uint8Array): string[] {
+  try {
+    return externalFiles(bytes)
+  } catch {
+    return []
+  }
+}
+
+/** A graph without a manifest; `name` is for people, `identity` changes with the graph and its weights. */
 async function openGraph(
   saved: GraphSource,
   name: string,
+  identity: string,
   { context, cross, output = saved.outputs[0], random }: TargetOptions,
 ): Promise<Target> {
   const graph = await readGraph(saved, output)
@@ -160,8 +185,6 @@ async function openGraph(
   }
   const sides: Sides = Object.fromEntries(inputs.map(({ name, sides }) => [name, sides]))
   const tasks = Array.from({ length: signature.outputs[0]!.width }, (_, task) => `task_${task}`)
-  const path = resolve(saved.folder, saved.file)
-  const { size, mtimeMs } = await stat(path)
   return {
     name,
     request: {
@@ -171,7 +194,7 @@ async function openGraph(
       fields: {},
       precision: 'float32',
       quantization: undefined,
-      identity: JSON.stringify([path, size, mtimeMs]),
+      identity,
     },
     inputs,
     quantization: drawQuantization(inputs, tasks, random),

@@ -1,5 +1,9 @@
+import { ModelError } from '../model/base/errors.ts'
+import type { GraphSource } from '../model/contracts/engine.ts'
 import { createEngine } from '../model/engines/create.ts'
 import { encoderOf } from '../model/features/encoder.ts'
+import { floatsOf } from '../model/graph/constants.ts'
+import { readWhole } from '../model/lower/read-graph.ts'
 import { bindingsOf, toBatch } from '../model/prediction/bindings.ts'
 import { savedGraph } from '../model/prediction/load-graph.ts'
 import type { GoldenRows, Manifest } from '../schemas/manifest.ts'
@@ -24,4 +28,37 @@ export async function askGraph(
   } finally {
     await graph.close()
   }
+}
+
+/** Like `askGraph`; also rejects with UNSUPPORTED_GRAPH where an answer is NaN, and names the weights that are. */
+export async function askNumbers(
+  source: GraphSource,
+  manifest: Omit<Manifest, 'files'>,
+  rows: GoldenRows['rows'],
+): Promise<number[][]> {
+  const answers = await askGraph(source.folder, manifest, rows)
+  const row = answers.findIndex((values) => values.some(Number.isNaN))
+  if (row < 0) return answers
+  const task = manifest.tasks[answers[row]!.findIndex(Number.isNaN)]!.name
+  const weights = await weightsWithNaN(source)
+  const cause =
+    weights.length > 0
+      ? `its weights hold NaN: ${listed(weights)}`
+      : `none of its weights is NaN, and the row is ${JSON.stringify(rows[row])}`
+  throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the graph answers NaN for ${task}: ${cause}`)
+}
+
+/** Names and shapes of the weights that hold NaN; none where the graph can't be read as ONNX. */
+async function weightsWithNaN(source: GraphSource): Promise<string[]> {
+  const graph = await readWhole(source).catch(() => undefined)
+  const found = [...(graph?.constants.values() ?? [])].filter((tensor) => floatsOf(tensor)?.some(Number.isNaN))
+  return found.map(({ name, dims }) => `${name} [${dims.join(', ')}]`)
+}
+
+/** Weights that a message lists. */
+const mostListed = 5
+
+function listed(names: string[]): string {
+  const more = names.length - mostListed
+  return `${names.slice(0, mostListed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }

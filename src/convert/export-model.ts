@@ -4,7 +4,7 @@ import { ModelError } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import type { Bundle } from '../model/bundle/read.ts'
 import { layoutOf } from '../model/features/layout.ts'
-import { externalFiles } from '../model/graph/external-data.ts'
+import { renameExternal } from '../model/graph/external-data.ts'
 import { partsOf } from '../model/lower/concatenate.ts'
 import { readLayersModel } from '../model/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../model/lower/layers/lower-layers.ts'
@@ -58,8 +58,7 @@ interface Written {
 export async function exportModel(options: ExportOptions): Promise<ExportResult> {
   const { target, models, to, force, signal, progress } = options
   const out = resolve(options.out)
-  if (!force && (await exists(out)))
-    throw new ModelError('INVALID_REQUEST', `${options.out} exists already; --force replaces it`)
+  if (!force) await expectFree(out, options.out)
   const bundle = await findBundle(target, models)
   if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
   if (bundle.manifestless)
@@ -76,6 +75,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
     progress('checking its golden rows')
     const checked = await checkers[to](bundle, temporary, basename(out))
     signal.throwIfAborted()
+    for (const file of force ? [] : files) await expectFree(join(dirname(out), file))
     if (force) await rename(out, join(temporary, 'replaced')).catch(ignoreAbsent)
     for (const file of files) await rename(join(temporary, file), join(dirname(out), file))
     return { out, manifest: bundle.manifest, checked, ids }
@@ -101,18 +101,10 @@ const writers: Record<
       await writeFile(join(folder, name), (await readComplete(saved)).toBytes())
       return { files: [name] }
     }
-    const bytes = await readFile(join(from, graph.file))
+    const { bytes, files } = renameExternal(await readFile(join(from, graph.file)), name)
     await writeFile(join(folder, name), bytes)
-    const tables = externalFiles(bytes)
-    for (const table of tables) {
-      if (table.includes('/'))
-        throw new ModelError(
-          'UNSUPPORTED_GRAPH',
-          `${graph.file} keeps tensors in another folder, ${table}, which can't be exported`,
-        )
-      await cp(join(from, dirname(graph.file), table), join(folder, table))
-    }
-    return { files: [...tables, name] }
+    for (const [was, is] of files) await cp(join(from, dirname(graph.file), was), join(folder, is))
+    return { files: [...files.values(), name] }
   },
 
   async tfjs({ folder: from, manifest }, folder, name) {
@@ -188,9 +180,10 @@ function ignoreAbsent(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
+async function expectFree(path: string, said = path): Promise<void> {
+  const exists = await stat(path).then(
     () => true,
     () => false,
   )
+  if (exists) throw new ModelError('INVALID_REQUEST', `${said} exists already; --force replaces it`)
 }

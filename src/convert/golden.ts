@@ -43,7 +43,7 @@ export function drawGolden({ features, ...source }: GoldenSource, random: () => 
       if (!(value >= 0 && value <= 1))
         throw new ModelError(
           'UNSUPPORTED_GRAPH',
-          `the model answers ${value} for ${source.tasks[t]}, which is not a probability: it should end in a sigmoid or a softmax`,
+          `the model answers ${value} for ${source.tasks[t]}, which is not a probability: ${Number.isNaN(value) ? 'do its weights hold NaN?' : 'it should end in a sigmoid or a softmax'}`,
         )
     })
   })

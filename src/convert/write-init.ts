@@ -17,7 +17,7 @@ import { findGraph } from '../model/version/manifestless.ts'
 import { readBundle } from '../model/version/read-version.ts'
 import { survey } from '../model/version/survey.ts'
 import { type GoldenRows, type Manifest, ModelName, VersionName } from '../schemas/manifest.ts'
-import { askGraph } from './ask-graph.ts'
+import { askNumbers } from './ask-graph.ts'
 import { differenceOf, placeErrors, readGolden } from './golden.ts'
 import { type Scaffold, type ScaffoldChoice, scaffold } from './init.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
@@ -70,8 +70,8 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
   const { manifest, found, left } = drafted
   const golden =
     options.golden === undefined
-      ? await drawGolden(drafted, saved.source.folder)
-      : await checkGolden(manifest, saved.source.folder, options.golden, found)
+      ? await drawGolden(drafted, saved.source)
+      : await checkGolden(manifest, saved.source, options.golden, found)
   manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
   left.push('/tasks/*/calibration and /derived: then update /golden/served, or remove it')
   const temporary = await mkdtemp(join(await parentOf(place.folder), '.init-'))
@@ -174,15 +174,15 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
 }
 
 /** Golden rows drawn at random and answered by the graph. Answers outside 0 … 1 show that its outputs are logits. */
-async function drawGolden({ manifest, found, left, isCertain }: Scaffold, folder: string): Promise<GoldenRows> {
+async function drawGolden({ manifest, found, left, isCertain }: Scaffold, source: GraphSource): Promise<GoldenRows> {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  let probabilities = await askGraph(folder, manifest, rows)
+  let probabilities = await askNumbers(source, manifest, rows)
   let reason = 'the outputs come from no sigmoid or softmax'
   if (probabilities.flat().some((value) => !(value >= 0 && value <= 1))) {
     otherActivation(manifest)
-    probabilities = await askGraph(folder, manifest, rows)
+    probabilities = await askNumbers(source, manifest, rows)
     reason = 'some answers lie outside 0 … 1'
   }
   if (manifest.graph.outputs.activation !== undefined)
@@ -196,14 +196,14 @@ async function drawGolden({ manifest, found, left, isCertain }: Scaffold, folder
 /** Golden rows of a file. Its outputs are probabilities or logits, whichever agree with the file's answers. */
 async function checkGolden(
   manifest: Omit<Manifest, 'files'>,
-  folder: string,
+  source: GraphSource,
   file: string,
   found: string[],
 ): Promise<GoldenRows> {
   const tasks = manifest.tasks.map(({ name }) => name)
   const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
-  const ask = () => placeErrors(file, () => askGraph(folder, manifest, golden.rows))
+  const ask = () => placeErrors(file, () => askNumbers(source, manifest, golden.rows))
   const difference = differenceOf(golden, await ask(), tasks, 'the graph answers')
   if (difference !== undefined) {
     otherActivation(manifest)

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type ExportOptions, exportModel } from '../../src/convert/export-model.ts'
@@ -6,7 +6,8 @@ import { importModel } from '../../src/convert/import-model.ts'
 import { createOnnxEngine } from '../../src/model/engines/onnx/onnx.ts'
 import { openLayersModel } from '../../src/model/engines/tensorflow/open-layers-model.ts'
 import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { writeTestBundle } from '../support/bundle.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { saveExternal } from '../support/external-weights.ts'
 import { importOptions } from '../support/import-options.ts'
 
 const exported = (models: string, options: Partial<ExportOptions> & Pick<ExportOptions, 'to' | 'out'>) =>
@@ -88,6 +89,33 @@ t.test('an ONNX file is exported as it is, with its tables, and as nothing else'
       code: 'UNSUPPORTED_GRAPH',
       message: /own\/1 is an ONNX file, which can only be exported with --to onnx/,
     })
+})
+
+t.test('weights in a file are exported to one that is named after the export', async (t) => {
+  const { models, manifest } = await bundle(t)
+  const plain = join(models, 'ads.onnx')
+  await exported(models, { to: 'onnx', out: plain })
+  const { writeBundle } = await import('../../src/model/bundle/write.ts')
+  const { quantization: _, ...rest } = manifest
+  const graph = { ...manifest.graph, format: 'onnx' as const, file: 'graph.onnx' }
+  const folder = await temporaryFolder(t)
+  await saveExternal(folder, 'graph.onnx', await readFile(plain))
+  const files = {
+    'graph.onnx': await readFile(join(folder, 'graph.onnx')),
+    'graph.onnx.data': await readFile(join(folder, 'graph.onnx.data')),
+  }
+  await writeBundle(join(models, 'own/1'), { manifest: { ...rest, name: 'own', graph }, files })
+  const outs = join(models, 'outs')
+  const golden = { checked: manifest.golden!.rows.length }
+  for (const name of ['a.onnx', 'b.onnx'])
+    t.match(await exported(models, { target: 'own', to: 'onnx', out: join(outs, name) }), golden)
+  t.same((await readdir(outs)).sort(), ['a.onnx', 'a.onnx.data', 'b.onnx', 'b.onnx.data'])
+  t.same(await readFile(join(outs, 'b.onnx.data')), files['graph.onnx.data'])
+  await rm(join(outs, 'a.onnx'))
+  await t.rejects(exported(models, { target: 'own', to: 'onnx', out: join(outs, 'a.onnx') }), {
+    code: 'INVALID_REQUEST',
+    message: /a\.onnx\.data exists already; --force/,
+  })
 })
 
 t.test('what is there is left alone; what fails leaves nothing', async (t) => {

@@ -138,6 +138,44 @@ t.test('logits are known by the last operator, whatever their values', async (t)
   t.match(linear.found, 'the outputs are probabilities, according to the golden rows')
 })
 
+t.test('a graph whose answers are no probabilities of rows is refused with the cause', async (t) => {
+  const folder = await temporaryFolder(t)
+  const init = async (write: (graph: Graph, x: string) => string, ...shape: number[]) => {
+    const graph = emptyGraph({ x: floatShape(-1, 2) })
+    const weights = graph.constant('weights', Float32Array.of(0.1, 0.2, 0.3, 0.4), [2, 2])
+    graph.node('Identity', [write(graph, graph.node('MatMul', ['x', weights]))], { outputs: ['click'] })
+    graph.outputs.push(declare('click', floatShape(...shape)))
+    await writeFile(join(folder, 'odd.onnx'), graph.toBytes())
+    return writeInit(defaults(join(folder, 'odd.onnx'), join(folder, 'models')))
+  }
+  const refused = (message: RegExp) => ({ code: 'UNSUPPORTED_GRAPH', message })
+  const numbers = (...values: number[]) => Float32Array.from(values)
+  await t.rejects(
+    init((g, x) => g.node('Sigmoid', [g.node('Add', [x, g.constant('bias', numbers(0, Number.NaN), [2])])]), -1, 2),
+    refused(/^odd\.onnx: the graph answers NaN for task_1: its weights hold NaN: bias \[2\]$/),
+  )
+  await t.rejects(
+    init((g, x) => g.node('Log', [g.node('Sub', [g.node('Abs', [x]), g.constant('nine', numbers(999), [])])]), -1, 2),
+    refused(/^odd\.onnx: the graph answers NaN for task_0: none of its weights is NaN, and the row is \{"x_0":/),
+  )
+  const mean = (keepdims: number) => (g: Graph, x: string) =>
+    g.node('ReduceMean', [x], { attributes: { axes: [0], keepdims } })
+  for (const [keepdims, shape] of [
+    [0, [2]],
+    [1, [1, 2]],
+  ] as const)
+    await t.rejects(
+      init(mean(keepdims), ...shape),
+      refused(
+        new RegExp(
+          `^odd\\.onnx: the output click has the shape \\[${shape.join(', ')}\\], not one row for each row of the inputs$`,
+        ),
+      ),
+    )
+  // An example's number of rows, declared by mistake.
+  t.match((await init((g, x) => g.node('Sigmoid', [x]), 1, 2)).manifest, { tasks: [{}, {}] })
+})
+
 t.test('fields with the names of inputs belong to them, in any order', async (t) => {
   const folder = await temporaryFolder(t)
   const path = join(folder, 'model.onnx')

@@ -1,4 +1,4 @@
-import { copyFile, cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runEvaluate } from '../../src/evaluate/run-evaluate.ts'
@@ -8,12 +8,12 @@ import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
 import { evaluateDefaults } from '../support/evaluate.ts'
+import { blocks, copyShop } from '../support/pytorch-example.ts'
 import { noReference, readReference } from '../support/reference.ts'
 import { startTestServer } from '../support/server.ts'
 
 /* Versions of every saved format: what `multigate evaluate` judges in its own process is what `POST /predict` answers. */
 
-const root = join(import.meta.dirname, '../../..')
 const rows = 700
 
 /** Writes drawn rows with drawn labels, and their spec. `unit`: numbers lie between 0 and 1, as the model was trained with. */
@@ -85,10 +85,8 @@ t.test('layers model, with a calibration, a derived task and its calibration', a
 
 t.test('export of PyTorch, a tensor per field', async (t) => {
   const folder = await temporaryFolder(t)
-  await copyFile(join(root, 'test/fixtures/pytorch/shop.onnx'), join(folder, 'shop.onnx'))
-  const page = await readFile(join(root, 'docs/import-export.md'), 'utf8')
-  const [, features] = /<!-- run: pytorch-features -->\n```\w+\n([\s\S]*?)\n```/.exec(page)!
-  await writeFile(join(folder, 'features.json'), features!)
+  await copyShop(folder)
+  await writeFile(join(folder, 'features.json'), blocks.features!)
   const models = join(folder, 'models')
   const options = ['--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr', '--models', models]
   const { code, stderr } = await runCli(['init', join(folder, 'shop.onnx'), '--name', 'shop', ...options])

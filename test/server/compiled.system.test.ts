@@ -108,10 +108,10 @@ t.test('int8, asked for and good enough, is served and says how good it is', asy
     const apart = Math.abs(logit(ctr) - logit(ctrs(expected.body)[i]!))
     t.ok(apart > 0 && apart < 0.15, `${apart}`)
   })
-  // Known from the second request on: a row's answer does not depend on that, nor on its batch-mates.
+  // Known from the second request on: a row's answer depends on that, and on its batch-mates, only by the rounding of its last layers.
   const same = (actual: number[], expected: number[]) =>
     actual.forEach((ctr, i) => {
-      t.ok(Math.abs(ctr - expected[i]!) < 1e-7)
+      t.ok(Math.abs(ctr / expected[i]! - 1) < 1e-5)
     })
   for (let i = 0; i < 3; i++) same(ctrs((await server.predict(body)).body), ctrs(answer.body))
   same(ctrs((await server.predict({ ...body, candidates: candidates.slice(1, 2) })).body), ctrs(answer.body).slice(1))

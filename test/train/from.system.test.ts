@@ -1,4 +1,4 @@
-import { copyFile, cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
@@ -11,6 +11,7 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
 import { evaluateToJson } from '../support/evaluate.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
+import { blocks, copyShop } from '../support/pytorch-example.ts'
 import { startTestServer } from '../support/server.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
 
@@ -89,13 +90,11 @@ t.test('frozen weights stay, bit for bit', async (t) => {
   }
 })
 
-/** `shop.onnx`, an export of PyTorch with a tensor per field, and rows that it was not trained on. */
+/** `shop.onnx`, an export of PyTorch with a table per field and its weights in a file, and rows that it was not trained on. */
 async function shopVersion(t: Test) {
   const folder = await temporaryFolder(t)
-  const page = await readFile(join(root, 'docs/import-export.md'), 'utf8')
-  const [, features] = /<!-- run: pytorch-features -->\n```\w+\n([\s\S]*?)\n```/.exec(page)!
-  await writeFile(join(folder, 'features.json'), features!)
-  await copyFile(join(root, 'test/fixtures/pytorch/shop.onnx'), join(folder, 'shop.onnx'))
+  await writeFile(join(folder, 'features.json'), blocks.features!)
+  await copyShop(folder)
   const random = createRandom(5)
   const lines = ['country,hour,item,price,rating,click,sale']
   const chance = (logit: number) => Number(random.uniform() < 1 / (1 + Math.exp(-logit)))
@@ -114,7 +113,7 @@ async function shopVersion(t: Test) {
       { name: 'ctr', label: 'click == "1"' },
       { name: 'cvr', label: 'sale == "1"', where: 'click == "1"' },
     ],
-    fields: JSON.parse(features!).map(({ values: _, scaling: __, ...field }: Record<string, unknown>) => field),
+    fields: JSON.parse(blocks.features!).map(({ values: _, scaling: __, ...field }: Record<string, unknown>) => field),
     split: { by: 'order', train: 0.6, validation: 0.2, test: 0.2 },
     training: { epochs: 1, batch_size: 64, learning_rate: 0.01, seed: 3 },
   }

@@ -3,7 +3,7 @@ import { makeFolder } from '../base/make-folder.ts'
 import type { PlanDescription } from '../contracts/compiled-plan.ts'
 import { settleTables } from '../graph/external-data.ts'
 import type { Graph } from '../graph/graph.ts'
-import { completeGraph, openGraph, readGraph } from '../lower/read-graph.ts'
+import { keepOutputs, openGraph, readGraph } from '../lower/read-graph.ts'
 import { compile } from './compile.ts'
 import { overlaySaved } from './live/saved-outputs.ts'
 import type { PrepareRequest } from './prepare-request.ts'
@@ -40,7 +40,7 @@ function compileOne(graph: Graph, { sides, fields, precision, quantization, live
 /** The saved graph with every output that may be requested. */
 async function readOutputs({ source }: PrepareRequest): Promise<Graph> {
   const graph = await openGraph(source)
-  await completeGraph(graph, source)
+  keepOutputs(graph, source)
   return graph
 }
 

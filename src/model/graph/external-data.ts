@@ -1,6 +1,6 @@
 import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { create, fromBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { product } from '../base/dims.ts'
 import type { TableFile } from '../contracts/compiled-plan.ts'
 import { checkGraphBounds } from './bounds.ts'
@@ -9,7 +9,11 @@ import { elementSize } from './element-size.ts'
 import type { Graph } from './graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
+  type GraphProto,
+  type ModelProto,
   ModelProtoSchema,
+  type NodeProto,
+  type SparseTensorProto,
   StringStringEntryProtoSchema,
   type TensorProto,
   TensorProtoSchema,
@@ -29,12 +33,54 @@ export function externalPlace(tensor: TensorProto): { location: string; start: n
   }
 }
 
-/** The files, relative to an ONNX file, that contain data of its constants. Throws if it is not an ONNX file. */
+/** The files, relative to an ONNX file, that contain data of its tensors. Throws if it is not an ONNX file. */
 export function externalFiles(bytes: Uint8Array): string[] {
+  const { tensors } = parseExternal(bytes)
+  return [...new Set(tensors.map((tensor) => externalPlace(tensor).location))]
+}
+
+/**
+ * An ONNX file whose external data is in files named after it, `file`.data, `file`.data.1, …, and the new name of each former file.
+ * Without such data it is unchanged. Throws if it is not an ONNX file.
+ */
+export function renameExternal(bytes: Uint8Array, file: string): { bytes: Uint8Array; files: Map<string, string> } {
+  const { model, tensors } = parseExternal(bytes)
+  const files = new Map<string, string>()
+  for (const { externalData } of tensors)
+    for (const entry of externalData)
+      if (entry.key === 'location') {
+        const name = files.get(entry.value) ?? `${file}.data${files.size > 0 ? `.${files.size}` : ''}`
+        files.set(entry.value, name)
+        entry.value = name
+      }
+  return { bytes: tensors.length > 0 ? toBinary(ModelProtoSchema, model) : bytes, files }
+}
+
+/** A model, and its tensors whose data is in files. */
+function parseExternal(bytes: Uint8Array): { model: ModelProto; tensors: TensorProto[] } {
   checkGraphBounds(bytes)
-  const { graph } = fromBinary(ModelProtoSchema, bytes)
-  const constants = graph?.initializer.filter(isExternal) ?? []
-  return [...new Set(constants.map((tensor) => externalPlace(tensor).location))]
+  const model = fromBinary(ModelProtoSchema, bytes)
+  const { graph, functions } = model
+  const tensors = [...(graph ? tensorsOf(graph) : []), ...functions.flatMap(({ node }) => node.flatMap(tensorsOfNode))]
+  return { model, tensors: tensors.filter(isExternal) }
+}
+
+/** Every tensor that holds data: constants, and those of attributes and subgraphs. */
+function tensorsOf({ initializer, sparseInitializer, node }: GraphProto): TensorProto[] {
+  return [...initializer, ...sparseInitializer.flatMap(partsOf), ...node.flatMap(tensorsOfNode)]
+}
+
+function tensorsOfNode({ attribute }: NodeProto): TensorProto[] {
+  return attribute.flatMap(({ t, tensors, sparseTensor, sparseTensors, g, graphs }) => [
+    ...(t ? [t] : []),
+    ...tensors,
+    ...[...(sparseTensor ? [sparseTensor] : []), ...sparseTensors].flatMap(partsOf),
+    ...[...(g ? [g] : []), ...graphs].flatMap(tensorsOf),
+  ])
+}
+
+function partsOf({ values, indices }: SparseTensorProto): TensorProto[] {
+  return [values, indices].filter((tensor) => tensor !== undefined)
 }
 
 /** The tensor with its data in a file. */
@@ -111,12 +157,12 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to))
 }
 
-/** Bytes of a tensor's data. */
 /** Bytes of all constants of a graph. */
 export function constantBytes({ constants }: Pick<Graph, 'constants'>): number {
   return [...constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0)
 }
 
+/** Bytes of a tensor's data. */
 export function bytesOf({ dims, dataType }: TensorProto): number {
   return product(dims.map(Number)) * elementSize(dataType)
 }

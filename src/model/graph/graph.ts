@@ -45,6 +45,8 @@ export class Graph {
   readonly shapes: Map<string, TensorShape>
   /** Folder of external data. */
   folder: string
+  /** Whether weights that the graph's file keeps in other files were read into memory. */
+  isResolved = false
   readonly #opsets: Map<string, bigint>
   readonly #taken = new Set<string>()
   readonly #floats = new Map<string, Float32Array>()

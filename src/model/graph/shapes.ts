@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type ort from 'onnxruntime-node'
 import { product } from '../base/dims.ts'
-import { onnxruntime } from '../base/onnxruntime.ts'
+import { onnxruntime, withExternalData } from '../base/onnxruntime.ts'
 import { intAttribute } from './attributes.ts'
 import { isExternal } from './constants.ts'
 import { elementSize } from './element-size.ts'
@@ -80,11 +80,9 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
       node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
   const names = new Set(traced.nodes.flatMap(({ output }) => output.filter((name) => name !== '')))
   traced.outputs.splice(0, Infinity, ...[...names].map((name) => create(ValueInfoProtoSchema, { name })))
-  const session = await onnxruntime.InferenceSession.create(traced.toBytes(), {
-    graphOptimizationLevel: 'disabled',
-    logSeverityLevel: 4,
-    intraOpNumThreads: 1,
-  })
+  const options = { graphOptimizationLevel: 'disabled', logSeverityLevel: 4, intraOpNumThreads: 1 } as const
+  // Tables whose columns are looked up are still in their files.
+  const session = await onnxruntime.InferenceSession.create(traced.toBytes(), withExternalData(options, graph.folder))
   return { session, names }
 }
 

@@ -1,28 +1,19 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { create } from '@bufbuild/protobuf'
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { ModelError } from '../base/errors.ts'
 import { pathInside } from '../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'
 import type { GraphSource } from '../contracts/engine.ts'
-import { isExternal } from '../graph/constants.ts'
 import { sidesOf } from '../graph/declared.ts'
-import { bytesOf, externalPlace, isTable } from '../graph/external-data.ts'
 import { Graph } from '../graph/graph.ts'
-import {
-  TensorProto_DataType as DataType,
-  type TensorProto,
-  TensorProtoSchema,
-  type ValueInfoProto,
-} from '../graph/onnx_pb.ts'
+import { TensorProto_DataType as DataType, type ValueInfoProto } from '../graph/onnx_pb.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import { joinTensors, partsOf } from './concatenate.ts'
+import { readExternal, resolveExternal } from './external-weights.ts'
 
 /**
  * A saved graph with only one of its outputs (its only one, if none is named); nodes for other outputs are dropped.
- * Embedding tables in external files stay there, to be mapped into memory; other weights are read, since passes need them.
- *
- * Rejects like Engine.load, and with INVALID_BUNDLE for external data outside the folder.
+ * Rejects like `openGraph`.
  */
 export async function readGraph(source: GraphSource, output: string | undefined): Promise<Graph> {
   const { file, format, outputs } = source
@@ -42,52 +33,47 @@ export async function readGraph(source: GraphSource, output: string | undefined)
   for (const name of source.outputs) checkOutput(graph, name, `${file}: `)
   graph.outputs.splice(0, Infinity, ...wanted)
   graph.tidy()
-  await readExternal(graph, source.folder, (name) => !isTable(graph, name))
   return graph
 }
 
-/**
- * Prepares a graph of `openGraph` for ONNX Runtime: keeps only the outputs that may be requested, and reads all data except
- * tables in files below the graph's `folder`. Rejects like `readGraph`.
- */
-export async function completeGraph(graph: Graph, source: GraphSource): Promise<void> {
-  await complete(graph, source, (name) => !isTable(graph, name))
+/** Keeps only the outputs of a graph that may be requested. Throws like `readGraph`. */
+export function keepOutputs(graph: Graph, source: GraphSource): void {
+  for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
+  const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
+  graph.outputs.splice(0, Infinity, ...wanted)
+  graph.tidy()
 }
 
 /** A graph with all its data, for a self-contained file. */
 export async function readComplete(source: GraphSource): Promise<Graph> {
   const graph = await openGraph(source)
-  await complete(graph, source, () => true)
+  keepOutputs(graph, source)
+  await readExternal(graph, source.folder)
   return graph
 }
 
 /** A saved graph with all its outputs and data. */
 export async function readWhole(source: GraphSource): Promise<Graph> {
   const graph = await openGraph(source)
-  await readExternal(graph, source.folder, () => true)
+  await readExternal(graph, source.folder)
   return graph
 }
 
-async function complete(graph: Graph, source: GraphSource, isRead: (name: string) => boolean): Promise<void> {
-  for (const name of source.outputs) checkOutput(graph, name, `${source.file}: `)
-  const wanted = graph.outputs.filter(({ name }) => source.outputs.includes(name))
-  graph.outputs.splice(0, Infinity, ...wanted)
-  graph.tidy()
-  await readExternal(graph, source.folder, isRead)
-}
-
-/** A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is empty. */
+/**
+ * A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is empty.
+ * Large tables in files stay there, below the graph's `folder`; all other weights are in memory, wherever they were saved.
+ *
+ * Rejects like Engine.load, and like `resolveExternal`.
+ */
 export async function openGraph(source: GraphSource): Promise<Graph> {
   const graph = await openSaved(source)
   const { joined, file } = source
+  await resolveExternal(graph, source.folder, file)
   if (joined === undefined) return graph
   const parts = Object.values(joined.outputs).flatMap(({ tensors }) => tensors)
   const unclear = (output: ValueInfoProto) => parts.includes(output.name) && sidesOf(graph, output) === undefined
   // Outputs are often declared without their width. Loading reports a graph that cannot be run.
-  if (graph.outputs.some(unclear)) {
-    await readExternal(graph, source.folder, (name) => !isTable(graph, name))
-    await traceShapes(graph).catch(() => undefined)
-  }
+  if (graph.outputs.some(unclear)) await traceShapes(graph).catch(() => undefined)
   joinTensors(graph, joined, file)
   return graph
 }
@@ -120,23 +106,6 @@ async function readOnnx(path: string, file: string): Promise<Buffer> {
   }
 }
 
-/** Rejects if external data is missing or outside the folder; reads none of it. */
-export const checkExternal = (graph: Graph, folder: string): Promise<void> => readExternal(graph, folder, () => false)
-
-/** Reads the external data of wanted constants. Rejects with INVALID_BUNDLE if it is missing, damaged or outside the folder. */
-export async function readExternal(
-  graph: Graph,
-  folder: string,
-  isWanted: (name: string) => boolean = () => true,
-): Promise<void> {
-  for (const tensor of [...graph.constants.values()]) {
-    if (!isExternal(tensor)) continue
-    const place = pathInside(folder, graph.folder, externalPlace(tensor).location)
-    await checkPlace(place, tensor)
-    if (isWanted(tensor.name)) graph.constants.set(tensor.name, await readTensor(place, tensor))
-  }
-}
-
 /** Outputs that may be requested later are checked too. */
 function checkOutput(graph: Graph, name: string, where: string): void {
   const output = graph.outputs.find((candidate) => candidate.name === name)
@@ -144,36 +113,6 @@ function checkOutput(graph: Graph, name: string, where: string): void {
   const type = output.type?.value
   if (type?.case === 'tensorType' && type.value.elemType !== DataType.FLOAT)
     throw new ModelError('UNSUPPORTED_GRAPH', `${where}the output ${name} is not float32`)
-}
-
-/** Checks offset and length, which may lead outside the file. */
-async function checkPlace(path: string, tensor: TensorProto): Promise<void> {
-  const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
-  const size = await sizeOfOrdinary(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${fileReason(cause)}`, { cause })
-  })
-  if (!Number.isSafeInteger(start) || start < 0 || length !== bytesOf(tensor) || start + length > size)
-    throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)
-}
-
-async function readTensor(path: string, tensor: TensorProto): Promise<TensorProto> {
-  const { name, dataType, dims } = tensor
-  const { location, start } = externalPlace(tensor)
-  const rawData = new Uint8Array(bytesOf(tensor))
-  let file: FileHandle | undefined
-  try {
-    file = await open(path)
-    for (let done = 0; done < rawData.length; ) {
-      const { bytesRead } = await file.read(rawData, done, rawData.length - done, start + done)
-      if (bytesRead === 0) throw new Error('it ends too early')
-      done += bytesRead
-    }
-  } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${location}: ${name} can't be read: ${reasonOf(cause)}`, { cause })
-  } finally {
-    await file?.close()
-  }
-  return create(TensorProtoSchema, { name, dataType, dims, rawData })
 }
 
 function parse(bytes: Uint8Array, folder: string, file: string): Graph {

@@ -4,6 +4,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { product } from '../base/dims.ts'
 import { inputsOf, onnxruntime, tensorOf, withExternalData } from '../base/onnxruntime.ts'
 import type { VariantFile } from '../contracts/compiled-plan.ts'
+import { restoreSigmoids } from '../graph/exact-sigmoid.ts'
 import { Graph } from '../graph/graph.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import {
@@ -50,6 +51,7 @@ export async function openProgram(
 ): Promise<OpenProgram | string> {
   const library = openLibrary()
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
+  restoreSigmoids(graph)
   graph.tidy()
   const sides: InputSides = { context: new Set(file.context.map(({ name }) => name)), requests: options.requests }
   try {

@@ -11,7 +11,7 @@ import { TensorProto_DataType as DataType, type ValueInfoProto } from '../graph/
 import { outputValues } from '../graph/output-values.ts'
 import { traceShapes } from '../graph/shapes.ts'
 import { signatureOfProgram } from '../lower/program-signature.ts'
-import { checkExternal, openGraph } from '../lower/read-graph.ts'
+import { openGraph } from '../lower/read-graph.ts'
 
 /**
  * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs
@@ -29,7 +29,6 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   }
   checkNames(graph, source.file)
   tidy(graph, source.file)
-  await checkExternal(graph, source.folder)
   await learnOutputs(graph)
   const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
   const tables = await learnTables(graph)
@@ -54,13 +53,18 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   const values = outputValues(graph)
   const outputs = graph.outputs.flatMap((output): SavedOutput[] => {
     const dims = sidesOf(graph, output)
-    if (dims === undefined) return []
+    if (dims === undefined || !isPerRow(graph, output)) return []
     const { name } = output
     return [{ name, dtype: nameOf(output), dims, ids: [], shared: false, values: values.get(name) }]
   })
   const maps = graph.outputs.find(isMaps)
   if (maps && !outputs.some(({ dtype }) => dtype === 'float32'))
     throw unsupported(`the output ${maps.name} is a sequence of maps, not a tensor: export it with zipmap=False`)
+  const mixed = graph.outputs.find((output) => !isPerRow(graph, output))
+  if (mixed && outputs.length === 0)
+    throw unsupported(
+      `the output ${mixed.name} has the shape ${shapeOf(graph, mixed.name)}, not one row for each row of the inputs`,
+    )
   return { inputs, outputs }
 }
 
@@ -101,9 +105,21 @@ function tidy(graph: Graph, file: string): void {
   }
 }
 
-/** Outputs are often declared without their width: then the graph is run on zeros. */
+/** Whether an output has one row per row of the inputs, as far as is known. */
+function isPerRow(graph: Graph, { name }: ValueInfoProto): boolean {
+  const shape = graph.shapes.get(name)
+  return shape === undefined ? !graph.constants.has(name) : shape.dims[0] === -1
+}
+
+/** `[2]`, `[1, rows]` */
+function shapeOf(graph: Graph, name: string): string {
+  const dims = graph.shapes.get(name)?.dims ?? graph.dimsOf(name)!
+  return `[${dims.map((side) => (side === -1 ? 'rows' : side < 0 ? `${-side} × rows` : side)).join(', ')}]`
+}
+
+/** Outputs are often declared without their width, or with the number of rows of an example: then the graph is run on zeros. */
 async function learnOutputs(graph: Graph): Promise<void> {
-  if (graph.outputs.every((output) => sidesOf(graph, output) !== undefined)) return
+  if (graph.outputs.every((output) => isBatched(output) && sidesOf(graph, output) !== undefined)) return
   // Operators that can't run here are reported at load.
   await traceShapes(graph).catch(() => undefined)
 }

@@ -10,7 +10,7 @@ import { prepareInThread } from '../../../src/model/compile/prepare-in-thread.ts
 import type { Prepared, PrepareRequest } from '../../../src/model/compile/prepare-request.ts'
 import { planFile } from '../../../src/model/compile/store/plan-files.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
-import { external } from '../../../src/model/graph/external-data.ts'
+import { external, largeTable } from '../../../src/model/graph/external-data.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
@@ -304,12 +304,17 @@ t.test('what can not be compiled is left alone, and it is said why', async (t) =
 t.test('a plan whose table lies in a file that was changed is made anew', async (t) => {
   const own = await temporaryFolder(t)
   const cache = join(own, 'cache')
-  const table = Float32Array.from({ length: 12 }, (_, i) => i / 10)
+  const table = Float32Array.from({ length: largeTable / 4 }, (_, i) => i / largeTable)
   await writeFile(join(own, 'table.bin'), table)
   const graph = emptyGraph({ x: { dtype: DataType.INT32, dims: [-1, 1] } })
   graph.constants.set(
     'table',
-    external({ name: 'table', dataType: DataType.FLOAT, dims: [6n, 2n] }, 'table.bin', 0, 48),
+    external(
+      { name: 'table', dataType: DataType.FLOAT, dims: [BigInt(largeTable / 8), 2n] },
+      'table.bin',
+      0,
+      largeTable,
+    ),
   )
   const rows = graph.node('Gather', ['table', 'x'])
   const flat = graph.node('Reshape', [rows, graph.integers([-1, 2])])

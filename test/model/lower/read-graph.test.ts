@@ -4,6 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { isExternal } from '../../../src/model/graph/constants.ts'
+import { largeTable } from '../../../src/model/graph/external-data.ts'
 import { Graph } from '../../../src/model/graph/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
@@ -100,7 +101,7 @@ interface External {
   length?: number
 }
 
-/** ids → rows of a table, times weights; `b`, the output, and `a`, of which nothing else is needed. */
+/** ids → rows of a large table, times weights: `b`; `a` is another output. `unread`: a constant that nothing reads. */
 function external(table: External, weights: External): Graph {
   const graph = emptyGraph({ ids: { dtype: DataType.INT32, dims: [-1] } })
   const put = (name: string, dims: bigint[], { location, ...place }: External) => {
@@ -110,27 +111,31 @@ function external(table: External, weights: External): Graph {
     const parts = { name, dims, dataType: DataType.FLOAT, dataLocation: DataLocation.EXTERNAL, externalData }
     graph.constants.set(name, create(TensorProtoSchema, parts))
   }
-  put('table', [4n, 2n], table)
+  put('table', [tableRows, 2n], table)
   put('weights', [2n, 3n], weights)
-  put('other', [2n], { location: '../not-looked-at.bin' })
+  put('unread', [2n], { location: '../not-looked-at.bin' })
   const rows = graph.node('Gather', ['table', 'ids'])
   graph.node('MatMul', [rows, 'weights'], { outputs: ['b'] })
-  graph.node('Add', [rows, 'other'], { outputs: ['a'] })
+  graph.node('Relu', [rows], { outputs: ['a'] })
   answerWith(graph, 'a', 'b')
   return graph
 }
 
+/** Rows of two numbers that are a large table. */
+const tableRows = BigInt(largeTable / 8)
+
 const values = Float32Array.of(9, 1, 2, 3, 4, 5, 6, 9)
 const bytes = new Uint8Array(values.buffer)
+const tableBytes = new Uint8Array(largeTable)
 
-t.test('reads external weights, and leaves tables where they lie', async (t) => {
+t.test('reads external weights, and leaves large tables where they lie', async (t) => {
   for (const [place, name] of [
     [{ location: 'weights.bin', offset: 4, length: 24 }, file],
     [{ location: 'weights.bin', offset: 4 }, join('sub', file)],
     [{ location: '../weights.bin', offset: 4 }, join('sub', file)],
   ] as const) {
     const source = await saved(t, external({ location: 'table.bin' }, place).toBytes(), name)
-    await writeFile(join(source.folder, name, '..', 'table.bin'), bytes)
+    await writeFile(join(source.folder, name, '..', 'table.bin'), tableBytes)
     await writeFile(join(source.folder, name, '..', place.location), bytes)
     const graph = await readGraph(source, 'b')
     t.same([...graph.floats('weights')!], [1, 2, 3, 4, 5, 6])
@@ -167,7 +172,8 @@ t.test('rejects external data that is not in the folder, or not whole', async (t
   ]
   for (const [what, graph, message] of refused) {
     const source = await saved(t, graph.toBytes())
-    for (const name of ['weights.bin', 'table.bin']) await writeFile(join(source.folder, name), bytes)
+    await writeFile(join(source.folder, 'weights.bin'), bytes)
+    await writeFile(join(source.folder, 'table.bin'), tableBytes)
     await t.rejects(readGraph(source, 'b'), { code: 'INVALID_BUNDLE', message }, what)
   }
 })

@@ -6,6 +6,7 @@ import { product } from '../../base/dims.ts'
 import { makeFolder } from '../../base/make-folder.ts'
 import type { PlanDescription, Precision, TableFile, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
 import { isExternal } from '../../graph/constants.ts'
+import { writeOutSigmoids } from '../../graph/exact-sigmoid.ts'
 import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
@@ -21,7 +22,7 @@ import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from '.
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 10
+export const compilerVersion = 11
 
 export const planFile = 'plan.json'
 
@@ -159,6 +160,7 @@ function createWriter(folder: string) {
   ): Promise<VariantFile> {
     const file = `${name}.onnx`
     const moved = await moveTables(graph)
+    writeOutSigmoids(moved)
     await put(file, moved.toBytes())
     set?.structure.update(structureOf(graph))
     for (const tensor of moved.constants.values())

@@ -2,7 +2,7 @@ import type ort from 'onnxruntime-node'
 import type { InferenceSession } from 'onnxruntime-node'
 import { product } from '../../base/dims.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { onnxruntime } from '../../base/onnxruntime.ts'
+import { onnxruntime, withExternalData } from '../../base/onnxruntime.ts'
 import { pathInside } from '../../base/path-inside.ts'
 import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
@@ -21,10 +21,11 @@ import { constantBytes } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { tooLarge } from '../../graph/shapes.ts'
-import { completeGraph, openGraph } from '../../lower/read-graph.ts'
+import { keepOutputs, openGraph } from '../../lower/read-graph.ts'
 import { openPlan } from '../../plan/open-plan.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
 import { savedGraph } from './saved-graph.ts'
+import { outputsOf, unsupported, widthOf } from './session-outputs.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -164,26 +165,29 @@ async function open(source: GraphSource, options: InferenceSession.SessionOption
   const { folder, file, format, joined } = source
   const create = async (graph: string | Uint8Array, own = options) =>
     await onnxruntime.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
-  if (format !== 'onnx' || joined !== undefined) {
-    const graph = await openGraph(source)
-    await checkMemory(graph, file)
-    await completeGraph(graph, source)
-    const extra = { session: { ...(options.extra?.session as object), [tableFolder]: graph.folder } }
-    const ids = idsOf(source, graph.inputs.filter(isMarked))
-    return { session: await create(graph.toBytes(), { ...options, extra }), ids, bytes: constantBytes(graph) }
-  }
-  // ONNX Runtime reads the file itself, and reports its faults.
-  const graph = await openGraph(source).catch(() => undefined)
+  const isPlain = format === 'onnx' && joined === undefined
+  // ONNX Runtime also computes graphs that are not understood here.
+  const graph = await openGraph(source).catch((error) => {
+    if (isPlain && error instanceof ModelError && error.code === 'UNSUPPORTED_GRAPH') return undefined
+    throw error
+  })
   if (graph !== undefined) await checkMemory(graph, file)
+  // It reads an ONNX file itself, but neither shapes nor axes from other files.
+  if (graph !== undefined && (!isPlain || graph.isResolved)) {
+    if (!isPlain) keepOutputs(graph, source)
+    const ids = idsOf(source, graph.inputs.filter(isMarked))
+    return {
+      session: await create(graph.toBytes(), withExternalData(options, graph.folder)),
+      ids,
+      bytes: constantBytes(graph),
+    }
+  }
   const path = pathInside(folder, folder, file)
   const size = await sizeOfOrdinary(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
   })
   return { session: await create(path), ids: idsOf(source, []), bytes: graph ? constantBytes(graph) : size }
 }
-
-/** Session option: where the large tables of a graph lie that is given as bytes. */
-const tableFolder = 'model_external_initializers_file_folder_path'
 
 /**
  * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow graph
@@ -204,6 +208,7 @@ function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource
     })),
     outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
   }
+  const widths = new Map(signature.outputs.map(({ name, width }) => [name, width]))
   const convert = feeds.map(createConverter)
   let open = true
   let rows = 0
@@ -222,7 +227,7 @@ function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource
     const results = await session.run(tensors, wanted, quiet).catch((cause) => {
       throw new ModelError('MODEL_FAILED', `${file}: ${reasonOf(cause)}`, { cause })
     })
-    return Object.fromEntries(wanted.map((name) => [name, results[name]!.data as Float32Array]))
+    return outputsOf(results, wanted, widths, { rows: batch.rows, file })
   }
 
   async function close(): Promise<void> {
@@ -267,17 +272,6 @@ function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
   return { name, type: input.type, dims }
 }
 
-function widthOf(file: string, session: InferenceSession, name: string): number {
-  const output = session.outputMetadata.find((output) => output.name === name)
-  if (output === undefined)
-    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
-  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
-  const dims = output.shape.slice(1)
-  if (!dims.every((side) => typeof side === 'number'))
-    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
-  return product(dims)
-}
-
 /** A session's refusal: of a file that is no ONNX, or of a graph that can't run; then its text names the node. */
 function refuse({ file, folder }: GraphSource, error: unknown): never {
   // Where it lies on this machine is nobody's business.
@@ -291,8 +285,4 @@ function refuse({ file, folder }: GraphSource, error: unknown): never {
     damaged ? `${file}: is not an ONNX file` : `${file}: ${reason}`,
     { cause: error },
   )
-}
-
-function unsupported(file: string, what: string): ModelError {
-  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
 }

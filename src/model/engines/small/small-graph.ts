@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { product } from '../../base/dims.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { Batch, TensorData } from '../../contracts/engine.ts'
+import { restoreSigmoids } from '../../graph/exact-sigmoid.ts'
 import { constantBytes } from '../../graph/external-data.ts'
 import { Graph } from '../../graph/graph.ts'
-import { readExternal } from '../../lower/read-graph.ts'
+import { readExternal } from '../../lower/external-weights.ts'
 import { createHeap } from './dense-row.ts'
 import { mostBytes, mostMultiplications } from './likely-small.ts'
 import { Program, type RowTensor } from './program.ts'
@@ -30,6 +31,7 @@ export async function openSmallGraph({ folder, description }: CompiledPlan): Pro
   if (multiplications > mostMultiplications) return `a row takes ${multiplications} multiplications`
   if ((description.files[file]?.bytes ?? 0) > mostBytes) return 'its file is large'
   const graph = Graph.parse(await readFile(join(folder, file)), folder)
+  restoreSigmoids(graph)
   if (constantBytes(graph) > mostBytes) return 'its constants are large'
   await readExternal(graph, folder)
   const program = new Program()

@@ -61,6 +61,26 @@ t.test('what is saved is read again, and its files are plans that answer alike',
   t.ok(distance(answers[output]!.data as Float32Array, expected) < 1e-5)
 })
 
+t.test('the files of a plan answer small probabilities precisely', async (t) => {
+  const graph = emptyGraph({ x: { dtype: DataType.FLOAT, dims: [-1, 2] } })
+  const logit = graph.node('Gemm', ['x', graph.constant('weights', Float32Array.of(1, 1), [2, 1])])
+  answerWith(graph, graph.node('Sigmoid', [logit]))
+  const name = graph.outputs[0]!.name
+  const folder = join(await temporaryFolder(t), 'plan')
+  const { float32 } = await savePlan(
+    folder,
+    name,
+    await compile(graph, { sides: undefined, fields: {}, quantization: undefined }),
+  )
+  const session = await ort.InferenceSession.create(join(folder, float32.full.file))
+  const x = Float32Array.from({ length: 80 }, (_, i) => -(i >> 1) / 4)
+  const answers = (await session.run({ x: new ort.Tensor('float32', x, [40, 2]) }))[name]!.data as Float32Array
+  for (const [row, p] of answers.entries()) {
+    const exact = 1 / (1 + Math.exp(row / 2))
+    t.ok(Math.abs(p / exact - 1) < 1e-6, `${p}, exactly ${exact}`)
+  }
+})
+
 t.test('a folder without a plan has none', async (t) => {
   const folder = await temporaryFolder(t)
   t.equal(await readPlan(join(folder, 'nowhere')), undefined)

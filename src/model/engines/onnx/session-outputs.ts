@@ -1,0 +1,42 @@
+import type { InferenceSession } from 'onnxruntime-node'
+import { count } from '../../../schemas/plain-message.ts'
+import { product } from '../../base/dims.ts'
+import { ModelError } from '../../base/errors.ts'
+import type { Outputs } from '../../contracts/engine.ts'
+
+/* The outputs of a saved graph: numbers per row. */
+
+/** Declared numbers per row of an output. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no fixed width. */
+export function widthOf(file: string, session: InferenceSession, name: string): number {
+  const output = session.outputMetadata.find((output) => output.name === name)
+  if (output === undefined)
+    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
+  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
+  const dims = output.shape.slice(1)
+  if (!dims.every((side) => typeof side === 'number'))
+    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
+  return product(dims)
+}
+
+/** What a session answered for `rows` rows. Throws MODEL_FAILED for an output that is not `widths` numbers per row. */
+export function outputsOf(
+  results: InferenceSession.OnnxValueMapType,
+  wanted: readonly string[],
+  widths: ReadonlyMap<string, number>,
+  { rows, file }: { rows: number; file: string },
+): Outputs {
+  const read = (name: string) => {
+    const { data, dims } = results[name]!
+    const width = widths.get(name)!
+    if (data.length === rows * width) return data as Float32Array
+    throw new ModelError(
+      'MODEL_FAILED',
+      `${file}: the output ${name} has the shape [${dims.join(', ')}] for ${count(rows, 'row')}, not ${count(width, 'number')} per row`,
+    )
+  }
+  return Object.fromEntries(wanted.map((name) => [name, read(name)]))
+}
+
+export function unsupported(file: string, what: string): ModelError {
+  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
+}

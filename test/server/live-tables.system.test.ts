@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { checksums } from '../../src/model/bundle/checksum.ts'
 import { createWorkerClient } from '../../src/model/engines/pool/worker-client.ts'
+import type { DeltaTable } from '../../src/model/live/delta-file.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { send } from '../support/hostile-clients.ts'
 import { constantRows, removeDelta, writeDelta, writeLiveBundle } from '../support/live-bundle.ts'
 import { startTwo } from '../support/processes.ts'
 import { startTestServer } from '../support/server.ts'
+import { items, itemWidth, sharedTableGraph, writeItems, writeSharedTable } from '../support/shared-table.ts'
 import { until } from '../support/until.ts'
 
 const script = new URL('../support/killed-worker.js', import.meta.url)
@@ -140,7 +142,7 @@ t.test('GET /models and the metrics say what is in effect, and what is refused',
       .split('\n')
       .filter((line) => /^multigate_(?:delta|overlay)/.test(line) && !line.includes('apply_seconds'))
       .map((line) => line.replace('{model="ads",version="1"}', ''))
-  t.same(await deltas(), { applied: 0, rows: 0, bytes: 32, last_applied_at: null, refused: null })
+  t.same(await deltas(), { applied: 0, rows: 0, bytes: 24, last_applied_at: null, refused: null })
   await writeDelta(folder, 1, first)
   await writeDelta(folder, 2, second, { model: 'other' })
   await registry.reconcile()
@@ -157,6 +159,68 @@ t.test('GET /models and the metrics say what is in effect, and what is refused',
     'multigate_deltas_refused_total 1',
   ])
   t.notMatch(JSON.stringify(await deltas()), folder)
+})
+
+const shop = JSON.stringify({
+  model: 'shop',
+  context: { first: 3, second: 5, third: 0 },
+  candidates: Array.from({ length: items }, (_, item) => ({ item })),
+})
+const itemRows = (field: string, rows: Record<number, number>): DeltaTable => ({
+  field,
+  width: itemWidth,
+  ids: Uint32Array.from(Object.keys(rows), Number),
+  rows: Float32Array.from(Object.values(rows).flatMap((value) => new Array<number>(itemWidth).fill(value))),
+})
+
+t.test('fields that share a table all read its new rows, whichever field names them', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = await writeSharedTable(models, sharedTableGraph(false), ['item', 'third'])
+  const { registry, predict } = await startTestServer(t, { models, limits: { compiler } })
+  const ask = async () => answerOf(JSON.stringify((await predict(shop)).body))
+  /** What another server answers for a version with the rows in its table. */
+  const written = async (rows: Record<number, number>) => {
+    const other = await temporaryFolder(t)
+    await writeSharedTable(other, writeItems(sharedTableGraph(false), rows), [])
+    const server = await startTestServer(t, { models: other, limits: { compiler } })
+    return answerOf(JSON.stringify((await server.predict(shop)).body))
+  }
+  const status = () => registry.list()[0]!.versions[0]!.deltas!
+  const steps: [DeltaTable[], Record<number, number>][] = [
+    [[itemRows('item', { 2: 1.5, 7: -1 })], { 3: 1.5, 8: -1 }],
+    [[itemRows('third', { 3: 0.5, 0: 2 })], { 3: 0.5, 8: -1, 0: 2 }],
+    [[itemRows('item', { 4: 0.25 }), itemRows('third', { 12: 0.75 })], { 3: 0.5, 8: -1, 0: 2, 5: 0.25, 12: 0.75 }],
+  ]
+  for (const [i, [tables, rows]] of steps.entries()) {
+    // Candidates are cached by then.
+    for (let call = 0; call < 3; call++) await ask()
+    await writeDelta(folder, i + 1, tables)
+    await registry.reconcile()
+    t.match(status(), { applied: i + 1, rows: Object.keys(rows).length, refused: null })
+    const expected = await written(rows)
+    for (let call = 0; call < 3; call++) t.ok(alike(await ask(), expected), `delta ${i + 1}, call ${call + 1}`)
+  }
+  await writeDelta(folder, 4, [itemRows('item', { 4: 1 }), itemRows('third', { 5: 1 })])
+  await registry.reconcile()
+  t.match(status(), {
+    applied: 3,
+    refused: { reason: /^table 1 \(third\): its id 5 is row 5 of the table, and so is/ },
+  })
+})
+
+t.test('a table that is a weight, too, is not live, and says why', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = await writeSharedTable(models, sharedTableGraph(true), ['item'])
+  const { registry, fastify, predict } = await startTestServer(t, { models, limits: { compiler } })
+  const before = (await predict(shop)).body
+  await writeDelta(folder, 1, [itemRows('item', { 2: 1.5 })])
+  await registry.reconcile()
+  const reason = /^the table items is not read by look-ups alone: Gemm \S+ reads it$/
+  t.match(registry.list()[0]!.versions[0]!.deltas, { applied: 0, refused: { file: 'deltas/delta-1.bin', reason } })
+  t.match((await fastify.inject('/models/shop')).json().plan.notes, [
+    /^deltas are refused: the table items is not read/,
+  ])
+  t.same((await predict(shop)).body.predictions, before.predictions)
 })
 
 t.test('digests of a version do not count its deltas', async (t) => {

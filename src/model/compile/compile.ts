@@ -7,16 +7,14 @@ import { calibrate, type InputRows } from './int8/observe-ranges.ts'
 import { quantise } from './int8/quantise.ts'
 import type { FieldIds, TableScales } from './int8/quantised-table.ts'
 import { shiftLogits } from './int8/shift-logits.ts'
-import { constantsOf, type FoundTables, findLiveTables } from './live/find-live-tables.ts'
-import { liveVariant } from './live/live-variant.ts'
-import { createOverlayEmitter, slotsShape } from './live/overlays.ts'
+import { findLiveTables } from './live/find-live-tables.ts'
+import { overlayVariant } from './live/overlays.ts'
 import { describe, optimise, type Watch } from './optimise.ts'
-import type { CutGraph, OverlayEmitter, Sides } from './sides/contract.ts'
+import type { CutGraph, Sides } from './sides/contract.ts'
 import { cutRegions, uncut } from './sides/cut-regions.ts'
 import { fullVariant } from './sides/full-variant.ts'
 import { splitSides } from './sides/split-sides.ts'
-import { planNames } from './sides/tensor-names.ts'
-import type { CompiledGraph, Plans } from './store/compiled-graph.ts'
+import { type CompiledGraph, changeEach, type Plans } from './store/compiled-graph.ts'
 import { type NarrowOptions, narrowPlans } from './tables/narrow-plans.ts'
 
 export interface CompileOptions {
@@ -53,10 +51,11 @@ const efforts: Effort[] = [
  * Rejects with an Error that gives the reason if the graph cannot be compiled; then it is served as saved.
  */
 export async function compile(graph: Graph, options: CompileOptions): Promise<CompiledGraph> {
-  const saved = constantsOf(graph)
+  const live = options.live && (await findLiveTables(graph, options.live))
   const passes = await optimise(graph, options.watch)
-  const live = options.live && findLiveTables(graph, options.live, saved)
-  const float32 = typeof live === 'object' ? livePlans(graph, options.sides, live) : plansOf(graph, options.sides)
+  const plans = plansOf(graph, options.sides)
+  const float32 =
+    typeof live === 'object' ? changeEach(plans, (variant) => overlayVariant(variant, live, options.fields)) : plans
   const compiled: CompiledGraph = { passes, float32, int8: undefined, int8Problem: undefined }
   if (typeof live === 'object') compiled.live = live
   else if (live !== undefined) compiled.liveProblem = live
@@ -70,16 +69,8 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
   return options.tables ? narrowPlans(graph, compiled, options.tables) : compiled
 }
 
-function plansOf(graph: Graph, sides: Sides | undefined, overlays?: OverlayEmitter): Plans {
-  return { full: fullVariant(graph), split: sides ? splitSides(graph, sides, overlays) : unknownSides }
-}
-
-/** The variants of a graph with live tables, which take their overlays as inputs. */
-function livePlans(graph: Graph, sides: Sides | undefined, found: FoundTables): Plans {
-  const { input, inputWidth } = found
-  graph.shapes.set(planNames.slots, slotsShape(inputWidth))
-  const all = sides && { ...sides, [planNames.slots]: sides[input]! }
-  return { ...plansOf(graph, all, createOverlayEmitter(found)), full: liveVariant(graph, found) }
+function plansOf(graph: Graph, sides: Sides | undefined): Plans {
+  return { full: fullVariant(graph), split: sides ? splitSides(graph, sides) : unknownSides }
 }
 
 const unknownSides = 'the sides of the fields are not known'

@@ -40,8 +40,7 @@ const mostNodes = 2000
  * be compiled.
  */
 export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[]> {
-  if (graph.opset < 13) throw new Error(`its operator set is ${graph.opset}: 13 and later are compiled`)
-  if (graph.nodes.length > mostNodes) throw new Error(`it has ${graph.nodes.length} nodes, more than ${mostNodes}`)
+  checkBounds(graph)
   await traceShapes(graph)
   const reports = [describe(graph, 'as saved', 0)]
   await watch?.(reports[0]!, graph)
@@ -54,6 +53,12 @@ export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[
     await watch?.(report, graph)
   }
   return reports
+}
+
+/** Throws a plain Error for a graph that can't be compiled. */
+export function checkBounds({ opset, nodes }: Graph): void {
+  if (opset < 13) throw new Error(`its operator set is ${opset}: 13 and later are compiled`)
+  if (nodes.length > mostNodes) throw new Error(`it has ${nodes.length} nodes, more than ${mostNodes}`)
 }
 
 /** Names the pass that throws. */

@@ -1,7 +1,13 @@
 /*
  * Live tables: embedding tables of which single rows change while a version is served. Changed rows are in an overlay, a
- * small table beside the large one, which is an input of the compiled graphs.
+ * small table beside the large one, which is an input of the compiled graphs, as is the index of the table's rows in it.
  */
+
+/**
+ * Rows of a table that share a page of its index: few, since changed rows may be anywhere, and each takes a page then. Pages of rows
+ * that are unchanged take 4 bytes each.
+ */
+export const rowsOfPage = 16
 
 /** A column of ids whose table rows may change. */
 export interface LiveColumn {
@@ -19,19 +25,40 @@ export interface LiveColumns {
   columns: LiveColumn[]
 }
 
+/** A live column, and the rows of its table that its ids are: `first` is the row of the field's id 0. */
+export interface LiveRows {
+  column: number
+  ids: number
+  first: number
+}
+
+/** A column of an input that is looked up in a table: a value's row is the value + `added`, and counted from the end where that is negative. */
+export interface TableReader {
+  input: string
+  column: number
+  added: number
+}
+
 /** A table with an overlay. */
 export interface LiveTable {
-  /** The graphs' input of its overlay: float32 [1 + changed rows, width]; row 0 is of no id. */
+  /** The graphs' input of its overlay: float32 [1 + changed rows, width]; row 0 is of no row. */
   overlay: string
+  /**
+   * The graphs' inputs of its index: int32 [rows / `rowsOfPage`], and [any]. The place of a row in the overlay, or 0, is
+   * slots[row + pages[row / `rowsOfPage`]].
+   */
+  pages: string
+  slots: string
+  rows: number
   width: number
-  columns: LiveColumn[]
+  /** The live columns; their rows may overlap. */
+  columns: LiveRows[]
+  /** All columns that are looked up in it, live or not; undefined where it is also read by other ids than values of single columns. */
+  readers?: TableReader[]
 }
 
 /** The live tables of a compiled plan. */
 export interface LiveTables {
-  input: string
-  /** Columns of that input. */
-  inputWidth: number
   tables: LiveTable[]
 }
 
@@ -40,15 +67,14 @@ export interface OverlayTable {
   width: number
   /** float32 [1 + changed rows, width]. */
   rows: Float32Array
-  columns: OverlayColumn[]
+  changed: RowIndex
 }
 
-/** The changed ids of one column. */
-export interface OverlayColumn {
-  column: number
-  /** int32 [places, 2], a power of two of places, at most half full: a row of the overlay, or 0, and the field's id. */
+/** Some rows of a table. */
+export interface RowIndex {
+  /** int32 [places, 2], a power of two of places, at most half full: a place in the overlay, or 0, and the table's row. */
   index: Int32Array
-  /** Changed ids. */
+  /** Rows in it. */
   count: number
 }
 
@@ -57,32 +83,40 @@ export interface Overlay {
   /** Differs from that of every other overlay of the version. */
   number: number
   tables: OverlayTable[]
-  /** Ids whose rows differ, or may, from those of the overlay `since`, 0 for none. */
-  changed: { since: number; columns: OverlayColumn[] }
+  /** Of each table the rows that differ, or may, from those of the overlay `since`, 0 for none. */
+  changed: { since: number; tables: RowIndex[] }
 }
 
-/** The place of an index, from which on an id is looked for. */
-export function placeOf(id: number, places: number): number {
-  // Multiplied by the golden ratio (Knuth), ids differ most in their high bits.
-  const hash = Math.imul(id, 0x9e3779b1)
+/** The place of an index, from which on a row is looked for. */
+export function placeOf(row: number, places: number): number {
+  // Multiplied by the golden ratio (Knuth), rows differ most in their high bits.
+  const hash = Math.imul(row, 0x9e3779b1)
   return (hash ^ (hash >>> 16)) & (places - 1)
 }
 
-/** The row of an overlay that replaces an id's; 0 if none does. */
-export function rowOf({ index }: OverlayColumn, id: number): number {
+/** The place in the overlay that replaces a table's row; 0 if none does. */
+export function slotOf({ index }: RowIndex, row: number): number {
   const places = index.length / 2
-  for (let place = placeOf(id, places); ; place = (place + 1) & (places - 1)) {
-    const row = index[place * 2]!
-    if (row === 0 || index[place * 2 + 1] === id) return row
+  for (let place = placeOf(row, places); ; place = (place + 1) & (places - 1)) {
+    const slot = index[place * 2]!
+    if (slot === 0 || index[place * 2 + 1] === row) return slot
   }
+}
+
+/** Calls back for each row of an index, with its place in the overlay. */
+export function eachRow({ index }: RowIndex, callback: (row: number, slot: number) => void): void {
+  for (let i = 0; i < index.length; i += 2) if (index[i] !== 0) callback(index[i + 1]!, index[i]!)
+}
+
+/** The row of a table of `rows` rows that a reader looks up for a value. */
+export function rowOf(value: number, { added }: TableReader, rows: number): number {
+  const row = Math.trunc(value) + added
+  return row < 0 ? row + rows : row
 }
 
 /** An overlay of the same tables without a row. */
 export function emptied({ tables }: Overlay): Overlay {
-  const empty = tables.map(({ width, rows, columns }) => ({
-    width,
-    rows: rows.subarray(0, width),
-    columns: columns.map(({ column }) => ({ column, index: new Int32Array(2), count: 0 })),
-  }))
-  return { number: 0, tables: empty, changed: { since: -1, columns: [] } }
+  const none = { index: new Int32Array(2), count: 0 }
+  const empty = tables.map(({ width, rows }) => ({ width, rows: rows.subarray(0, width), changed: none }))
+  return { number: 0, tables: empty, changed: { since: -1, tables: empty.map(() => none) } }
 }

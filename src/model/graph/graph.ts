@@ -43,6 +43,8 @@ export class Graph {
   nodes: NodeProto[]
   readonly constants: Map<string, TensorProto>
   readonly shapes: Map<string, TensorShape>
+  /** Constants whose values may change while the graph is served: no pass may compute others from them, so `floats` has none of them. */
+  readonly variables = new Set<string>()
   /** Folder of external data. */
   folder: string
   /** Whether weights that the graph's file keeps in other files were read into memory. */
@@ -105,7 +107,7 @@ export class Graph {
 
   /** A copy that shares only the data of constants. */
   copy(): Graph {
-    return new Graph({
+    const copy = new Graph({
       inputs: [...this.inputs],
       outputs: [...this.outputs],
       nodes: this.nodes.map((node) => clone(NodeProtoSchema, node)),
@@ -114,6 +116,8 @@ export class Graph {
       folder: this.folder,
       opsets: new Map(this.#opsets),
     })
+    for (const name of this.variables) copy.variables.add(name)
+    return copy
   }
 
   get opset(): number {
@@ -187,8 +191,9 @@ export class Graph {
     return this.constant(`integers:${values.join(',')}`, BigInt64Array.from(values, BigInt), [values.length])
   }
 
-  /** Values of a float32 constant; undefined for anything else, and for external data. */
+  /** Values of a float32 constant; undefined for anything else, for external data, and for `variables`. */
   floats(name: string): Float32Array | undefined {
+    if (this.variables.has(name)) return undefined
     const cached = this.#floats.get(name)
     if (cached) return cached
     const tensor = this.constants.get(name)

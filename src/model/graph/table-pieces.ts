@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { isExternal } from './constants.ts'
+import { floatsOf, isExternal } from './constants.ts'
 import { externalPlace } from './external-data.ts'
 import type { Graph } from './graph.ts'
 import type { TensorProto } from './onnx_pb.ts'
@@ -17,7 +17,7 @@ export function* tablePieces(
   dim: number,
 ): Iterable<{ values: Float32Array; row: number }> {
   if (!isExternal(tensor)) {
-    const values = graph.floats(tensor.name)!
+    const values = floatsOf(tensor)!
     yield { values: values.subarray(offset * dim, (offset + ids) * dim), row: offset }
     return
   }

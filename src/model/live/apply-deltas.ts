@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isTransient, ModelError, reasonOf } from '../base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../base/regular-file.ts'
-import { emptied, type Overlay } from '../contracts/live-tables.ts'
+import { eachRow, emptied, type Overlay } from '../contracts/live-tables.ts'
 import { type Delta, decodeDelta } from './delta-file.ts'
 import type { Refused } from './delta-folder.ts'
 import { checkDelta, type Expectation } from './expectation.ts'
-import { extended, idsOf, indexOf, sizeOf } from './overlay.ts'
+import { addRow, changesIn, emptyIndex, extended, sizeOf } from './overlay.ts'
 
 export interface ApplyRequest {
   /** The version's. */
@@ -31,7 +31,7 @@ export interface Applied {
 
 type Changed = Overlay['changed']
 
-/** Bytes of an index per id, at least: two places. */
+/** Bytes of an index per row, at least: two places. */
 const indexBytes = 16
 /** Largest delta file, bytes: as much as is read in one piece. */
 const largestFile = 2 ** 31 - 1
@@ -56,7 +56,7 @@ export async function applyDeltas(request: ApplyRequest): Promise<Applied> {
       break
     }
   }
-  const changed = { since: serving.number, columns: changesOf(deltas, expected, rebuild ? serving : undefined) }
+  const changed = { since: serving.number, tables: changesOf(serving, deltas, expected, rebuild) }
   const tables = extended(from, deltas, expected.fields)
   return { overlay: { number: serving.number + 1, tables, changed }, count: deltas.length, refused }
 }
@@ -74,22 +74,19 @@ async function readDelta(folder: string, file: string): Promise<Delta> {
   return decodeDelta(bytes)
 }
 
-/** The ids of each live column that deltas name, or that are changed in an overlay which is replaced. */
+/** The rows of each table that deltas name, or that are changed in an overlay which is `replaced`. */
 function changesOf(
+  { tables }: Overlay,
   deltas: readonly Delta[],
   { fields }: Expectation,
-  replaced: Overlay | undefined,
-): Changed['columns'] {
-  const former = replaced?.tables.flatMap(({ columns }) => columns) ?? []
-  return fields.flatMap(({ name, column }) => {
-    const own = deltas.flatMap(({ tables }) => tables.filter(({ field }) => field === name))
-    const before = former.find((one) => one.column === column)
-    const lists = [...own.map(({ ids }) => ids), ...(before ? [idsOf(before)] : [])]
-    const most = lists.reduce((sum, { length }) => sum + length, 0)
-    return most === 0 ? [] : [indexOf(column, eachOf(lists), most)]
+  replaced: boolean,
+): Changed['tables'] {
+  return tables.map(({ changed: before }, table) => {
+    const changes = changesIn(table, deltas, fields)
+    const most = changes.reduce((sum, { ids }) => sum + ids.length, replaced ? before.count : 0)
+    const changed = emptyIndex(most)
+    for (const { first, ids } of changes) for (const id of ids) addRow(changed, first + id)
+    if (replaced) eachRow(before, (row) => addRow(changed, row))
+    return changed
   })
-}
-
-function* eachOf(lists: readonly Iterable<number>[]): Iterable<number> {
-  for (const list of lists) yield* list
 }

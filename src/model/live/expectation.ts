@@ -7,11 +7,12 @@ import { baseOf, type Delta } from './delta-file.ts'
 /** A live field: what a delta may say of it. */
 export interface LiveField {
   name: string
-  column: number
   ids: number
   width: number
-  /** Number of its table among the live ones. */
+  /** Number of its table among the live ones; fields may share one. */
   table: number
+  /** The table's row of the field's id 0. */
+  first: number
 }
 
 /** The version that a delta has to be of. */
@@ -30,7 +31,8 @@ export function expectationOf(manifest: Manifest, { tables }: Pick<LiveTables, '
     const table = sparse ? tables.findIndex(({ columns }) => columns.some((live) => live.column === column)) : -1
     if (table < 0) return []
     const { width, columns } = tables[table]!
-    return [{ name, column, ids: columns.find((live) => live.column === column)!.ids, width, table }]
+    const { ids, first } = columns.find((live) => live.column === column)!
+    return [{ name, ids, width, table, first }]
   })
   const others = slots.map(({ name }) => name).filter((name) => !fields.some((field) => field.name === name))
   return { model: manifest.name, version: manifest.version, base: baseOf(manifest), fields, others }
@@ -52,6 +54,25 @@ export function checkDelta(delta: Delta, expected: Expectation): void {
     checkIds(table.ids, field.ids, where)
     checkValues(table.rows, table.width, where)
   }
+  checkShared(delta, expected)
+}
+
+/** Fields that share a table must not name the same row of it: which of the two would be meant? */
+function checkShared({ tables }: Delta, { fields }: Expectation): void {
+  const named = tables.map(({ field, ids }, i) => {
+    const { table, first } = fields.find(({ name }) => name === field)!
+    return { where: `table ${i} (${field})`, field, ids, table, first }
+  })
+  for (const [i, { where, ids, table, first }] of named.entries())
+    for (const other of named.slice(0, i)) {
+      if (other.table !== table) continue
+      const rows = new Set(Array.from(other.ids, (id) => other.first + id))
+      const twice = ids.find((id) => rows.has(first + id))
+      if (twice !== undefined)
+        throw new Error(
+          `${where}: its id ${twice} is row ${first + twice} of the table, and so is the id ${first + twice - other.first} of ${other.field}`,
+        )
+    }
 }
 
 function unknownField(field: string, { fields, others }: Expectation): string {

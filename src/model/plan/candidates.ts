@@ -3,6 +3,7 @@ import { median } from '../base/median.ts'
 import { planNames } from '../compile/sides/tensor-names.ts'
 import type { LayerParts, VariantFiles } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphStats } from '../contracts/engine.ts'
+import type { TableReader } from '../contracts/live-tables.ts'
 import { createCachedVariant } from './cached-variant.ts'
 import { CandidateCache, SEEN } from './candidate-cache.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
@@ -113,7 +114,7 @@ export class Candidates {
   /** Begins a call: reads the keys of the batch's rows. */
   readKeys(batch: Batch): void {
     if (this.#keys.length < batch.rows * this.keyWords) this.#keys = new Int32Array(batch.rows * this.keyWords)
-    writeKeys(keyPackers(this.#encoder), batch, this.#keys, this.keyWords)
+    writeKeys(this.#encoder.rows, batch, this.#keys, this.keyWords)
     this.#cache.begin()
   }
 
@@ -145,15 +146,19 @@ export class Candidates {
     await this.#fill(batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
   }
 
-  /** Forgets the candidates whose value in a column of `input` fulfils the condition; between two calls. */
-  forget(input: string, column: number, condition: (value: number) => boolean): void {
-    let start = 0
-    for (const packer of keyPackers(this.#encoder)) {
-      const place = packer.input === input ? packer.columns.indexOf(column) : -1
-      const word = start + place
-      if (place >= 0) this.#cache.forgetWhere((keys, key) => condition(packer.valueOf(keys[key + word]!)))
-      start += packer.columns.length
-    }
+  /** Forgets the candidates of which a column that `readers` look up has a value that fulfils the condition; between two calls. */
+  forget(readers: readonly TableReader[], condition: (value: number, reader: TableReader) => boolean): void {
+    const places = this.#encoder.rows.flatMap((packer, i, all) => {
+      const start = all.slice(0, i).reduce((sum, { columns }) => sum + columns.length, 0)
+      return readers.flatMap((reader) => {
+        const place = packer.input === reader.input ? packer.columns.indexOf(reader.column) : -1
+        return place < 0 ? [] : [{ reader, packer, word: start + place }]
+      })
+    })
+    if (places.length === 0) return
+    this.#cache.forgetWhere((keys, key) =>
+      places.some(({ reader, packer, word }) => condition(packer.valueOf(keys[key + word]!), reader)),
+    )
   }
 
   /** Forgets all candidates; the counts go on. */
@@ -271,14 +276,9 @@ function createMemory(options: RowMemoryOptions): RowMemory {
   }
 }
 
-/** What a candidate is known by: overlays of live tables change, and with them the places of its rows there. */
-function keyPackers({ rows }: Pick<OpenVariant, 'rows'>): readonly Packer[] {
-  return rows.filter(({ input }) => input !== planNames.slots)
-}
-
 /** int32 words of a candidate's key: the columns that the candidate encoder reads. */
-export function keyWordsOf(encoder: Pick<OpenVariant, 'rows'>): number {
-  return keyPackers(encoder).reduce((sum, { columns }) => sum + columns.length, 0)
+export function keyWordsOf({ rows }: Pick<OpenVariant, 'rows'>): number {
+  return rows.reduce((sum, { columns }) => sum + columns.length, 0)
 }
 
 /** Writes the keys of the batch's rows, [rows, keyWords]: the columns that the candidate encoder reads, by their bits. */

@@ -1,29 +1,22 @@
-import { planNames } from '../compile/sides/tensor-names.ts'
-import type { Batch } from '../contracts/engine.ts'
-import { type LiveTables, type Overlay, type OverlayColumn, rowOf } from '../contracts/live-tables.ts'
+import { eachRow, type LiveTable, type LiveTables, type Overlay, rowsOfPage } from '../contracts/live-tables.ts'
 import type { Feed } from './feed.ts'
 
-/** A column of ids, with its changed ones. */
-interface PlacedColumn {
-  column: number
-  offset: number
-  changed: OverlayColumn
-}
-
-/** The inputs that a plan with live tables has beside the saved graph's: the overlays, and each id's row in its overlay. */
+/** The inputs that a plan with live tables has beside the saved graph's: of each table its overlay, and the index of rows in it. */
 export class LiveInputs {
-  /** The overlays, by name; replaced between calls. */
-  readonly overlays: Record<string, Feed> = {}
-  readonly #live: LiveTables
+  /** By name; replaced between calls. */
+  readonly feeds: Record<string, Feed> = {}
+  readonly #tables: { live: LiveTable; pages: Int32Array }[]
   #overlay: Overlay | undefined
-  #columns: PlacedColumn[] = []
-  /** Rows in the overlays, [rows, inputWidth]; columns that are not live stay 0. */
-  #slots = new Int32Array(0)
 
-  constructor(live: LiveTables) {
-    this.#live = live
-    for (const { overlay, width } of live.tables)
-      this.overlays[overlay] = { data: new Float32Array(width), dims: [1, width] }
+  /** Throws RangeError where memory is missing. */
+  constructor({ tables }: LiveTables) {
+    this.#tables = tables.map((live) => {
+      const pages = new Int32Array(Math.ceil(live.rows / rowsOfPage))
+      for (let page = 0; page < pages.length; page++) pages[page] = -page * rowsOfPage
+      this.feeds[live.pages] = { data: pages, dims: [pages.length] }
+      this.#feed(live, new Float32Array(live.width), new Int32Array(rowsOfPage))
+      return { live, pages }
+    })
   }
 
   get number(): number {
@@ -32,32 +25,38 @@ export class LiveInputs {
 
   /** Takes an overlay over, for the calls from now on. Throws RangeError, with the former one in place, where memory is missing. */
   set(overlay: Overlay): void {
-    const feeds = this.#live.tables.map(({ overlay: name, width }, i) => {
+    const own = overlay.tables.map(({ rows, changed }) => ({
       // The engine accepts no memory that threads share.
-      const rows = new Float32Array(overlay.tables[i]!.rows)
-      return [name, { data: rows, dims: [rows.length / width, width] }] as const
+      rows: new Float32Array(rows),
+      // At most a page for each row, and the first, of unchanged rows.
+      slots: new Int32Array((1 + changed.count) * rowsOfPage),
+    }))
+    this.#tables.forEach(({ live, pages }, i) => {
+      const { rows, slots } = own[i]!
+      if (this.#overlay) eachRow(this.#overlay.tables[i]!.changed, (row) => resetPage(pages, row))
+      let end = rowsOfPage
+      eachRow(overlay.tables[i]!.changed, (row, slot) => {
+        const page = Math.floor(row / rowsOfPage)
+        const first = page * rowsOfPage
+        if (pages[page] === -first) {
+          pages[page] = end - first
+          end += rowsOfPage
+        }
+        slots[row + pages[page]!] = slot
+      })
+      this.#feed(live, rows, slots.subarray(0, end))
     })
-    const columns = this.#live.tables.flatMap(({ columns }, i) =>
-      columns.flatMap(({ column, offset }) => {
-        const changed = overlay.tables[i]!.columns.find((one) => one.column === column)!
-        return changed.count === 0 ? [] : [{ column, offset, changed }]
-      }),
-    )
-    for (const [name, feed] of feeds) this.overlays[name] = feed
     this.#overlay = overlay
-    this.#columns = columns
-    this.#slots = new Int32Array(0)
   }
 
-  /** The batch with each id's row in its overlay, 0 for none; what it answers lives until the next call. */
-  complete(batch: Batch): Batch {
-    const { input, inputWidth: width } = this.#live
-    const size = batch.rows * width
-    if (this.#slots.length < size) this.#slots = new Int32Array(size)
-    const slots = this.#slots.subarray(0, size)
-    const ids = batch.inputs[input]!
-    for (const { column, offset, changed } of this.#columns)
-      for (let at = column; at < size; at += width) slots[at] = rowOf(changed, ids[at]! - offset)
-    return { ...batch, inputs: { ...batch.inputs, [planNames.slots]: slots } }
+  #feed({ overlay, slots, width }: LiveTable, rows: Float32Array, places: Int32Array): void {
+    this.feeds[overlay] = { data: rows, dims: [rows.length / width, width] }
+    this.feeds[slots] = { data: places, dims: [places.length] }
   }
+}
+
+/** Makes a row's page one of unchanged rows: the first of all. */
+function resetPage(pages: Int32Array, row: number): void {
+  const page = Math.floor(row / rowsOfPage)
+  pages[page] = -page * rowsOfPage
 }

@@ -41,7 +41,7 @@ export class OpenGraphs {
   async openNow(file: VariantFile, engine?: Cost['engine']): Promise<OpenVariant> {
     const { folder, description } = this.#plan
     const native = engine === 'onnx' ? undefined : onednnPrecision(this.#plan)
-    const variant = await openVariant(folder, file, this.#options, this.#live?.overlays, native)
+    const variant = await openVariant(folder, file, this.#options, this.#live?.feeds, native)
     this.#opened.set(variant, description.files[file.file]?.bytes ?? 0)
     return variant
   }

@@ -9,7 +9,7 @@ import {
   type VariantFiles,
 } from '../contracts/compiled-plan.ts'
 import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../contracts/engine.ts'
-import { type LiveTables, type Overlay, rowOf } from '../contracts/live-tables.ts'
+import { type LiveTables, type Overlay, rowOf, slotOf } from '../contracts/live-tables.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
 import type { Catalogue } from './catalogue/catalogue.ts'
 import { payingVariants } from './choose-variant.ts'
@@ -120,7 +120,7 @@ export async function openPlan(
     const saved = description.live?.saved
     return {
       ...(live && liveParts(live, description.live!, candidates, saved && once(() => graphs.openNow(saved)))),
-      run: (batch) => runner.run(live ? live.complete(batch) : batch),
+      run: (batch) => runner.run(batch),
       stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
       memory: { variants: bytes, tables: tableBytes(description, files) },
       addCatalogue: catalogue.add,
@@ -185,29 +185,27 @@ function cataloguePlace(candidates: Candidates | string, open: (ready: ReadyCata
 /** What a plan with live tables does more than others. */
 function liveParts(
   live: LiveInputs,
-  { input, tables }: LiveTables,
+  { tables }: LiveTables,
   candidates: Candidates | undefined,
   openSaved: (() => Promise<OpenVariant>) | undefined,
 ): Pick<OpenPlan, 'runSaved' | 'setOverlay'> {
-  const offsets = new Map(tables.flatMap(({ columns }) => columns.map(({ column, offset }) => [column, offset])))
   return {
     setOverlay(overlay) {
-      const { since, columns } = overlay.changed
-      const isNext = since === live.number
+      const isNext = overlay.changed.since === live.number
       live.set(overlay)
-      if (!isNext) candidates?.clear()
-      else
-        for (const changed of columns) {
-          const offset = offsets.get(changed.column)!
-          candidates?.forget(input, changed.column, (value) => rowOf(changed, value - offset) !== 0)
-        }
+      tables.forEach(({ rows, readers }, i) => {
+        const changed = overlay.changed.tables[i]!
+        if (isNext && changed.count === 0) return
+        if (!isNext || readers === undefined) candidates?.clear()
+        else candidates?.forget(readers, (value, reader) => slotOf(changed, rowOf(value, reader, rows)) !== 0)
+      })
     },
     ...(openSaved && {
       async runSaved(batch, wanted) {
         // A call has its turn already.
         const variant = await openSaved()
         const rows = Int32Array.from({ length: batch.rows }, (_, row) => row)
-        const outputs = await variant.run(live.complete(batch), [{ rows }])
+        const outputs = await variant.run(batch, [{ rows }])
         return Object.fromEntries(wanted.map((name) => [name, (outputs[name]!.data as Float32Array).slice()]))
       },
     }),

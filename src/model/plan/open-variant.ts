@@ -41,18 +41,18 @@ async function openSession(
 }
 
 /**
- * Opens one graph of a plan; `overlays`: of its live tables, by input. `precision`: of oneDNN, which is taken where it can compute
+ * Opens one graph of a plan; `live`: the inputs of its live tables, by name. `precision`: of oneDNN, which is taken where it can compute
  * the graph; undefined: ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened.
  */
 export async function openVariant(
   folder: string,
   file: VariantFile,
   options: InferenceSession.SessionOptions,
-  overlays: Record<string, Feed> = {},
+  live: Record<string, Feed> = {},
   precision?: ProgramOptions['precision'],
 ): Promise<OpenVariant> {
   const native = precision && (await openOnednn(folder, file, precision, options))
-  const variant = createVariant(native ?? (await openSession(folder, file, options)), file, overlays)
+  const variant = createVariant(native ?? (await openSession(folder, file, options)), file, live)
   variant.cost.engine = native ? 'onednn' : 'onnx'
   return variant
 }
@@ -68,7 +68,7 @@ interface Call {
 }
 
 /** A graph of a plan that computes rows of batches. */
-function createVariant(session: GraphSession, file: VariantFile, overlays: Record<string, Feed>): OpenVariant {
+function createVariant(session: GraphSession, file: VariantFile, live: Record<string, Feed>): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
       // An engine drops inputs that the graph doesn't use.
@@ -85,8 +85,8 @@ function createVariant(session: GraphSession, file: VariantFile, overlays: Recor
     if (ofRows) return ({ batch, all }) => ofRows.pack(batch, all)
     if (name === planNames.requests) return ({ requests, all }) => numbersOf(requests, all.length)
     if (layer !== undefined) return ({ sums }) => sums[layer]!
-    // Overlays are replaced between calls.
-    return () => overlays[name]!
+    // These are replaced between calls.
+    return () => live[name]!
   })
 
   const run: OpenVariant['run'] = (batch, requests, sums = []) => {

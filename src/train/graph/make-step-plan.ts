@@ -56,6 +56,7 @@ export async function makeStepPlan(
   const scalar = appendLoss(training, logits, { ...loss, logVariance: loss.uncertainty ? logVarianceName : undefined })
   training.outputs.splice(0, Infinity, declare(scalar, floatShape()))
   training.tidy()
+  checkTables(training, tables)
 
   const lookedUp = cut.filter(({ table }) => trained.has(table))
   const { gradients, normalisations } = differentiate(training, scalar, [
@@ -153,6 +154,18 @@ function tablesOf(
     const [rows, width] = graph.dimsOf(name) as [number, number]
     return { name, rows, width, trained: trained.has(name), l2: l2.get(name) ?? 0 }
   })
+}
+
+/** Throws UNSUPPORTED_GRAPH where a trained table is a weight, too: the graph without its look-ups would keep the rows of the start. */
+function checkTables(graph: Graph, tables: readonly Table[]): void {
+  for (const { name, trained } of tables) {
+    const [reader] = trained ? graph.users(name) : []
+    if (reader !== undefined)
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        `the table ${name} can't be trained, since ${reader.opType} ${reader.name || reader.output[0]} reads it other than by ids of the batch: freeze it`,
+      )
+  }
 }
 
 /** Makes a constant, or a name that is new, an input of fixed sides. */

@@ -19,8 +19,8 @@ const expected: Expectation = {
   version: '3',
   base,
   fields: [
-    { name: 'ad', column: 0, ids: 6, width: 3, table: 0 },
-    { name: 'größe', column: 2, ids: 2 ** 31 - 1, width: 1, table: 1 },
+    { name: 'ad', ids: 6, width: 3, table: 0, first: 0 },
+    { name: 'größe', ids: 2 ** 31 - 1, width: 1, table: 1, first: 0 },
   ],
   others: ['hour'],
 }
@@ -136,4 +136,25 @@ t.test('says what does not fit the version', async (t) => {
     [wrong({ rows: Float32Array.of(1, 2, 3, 4, 5, Number.NEGATIVE_INFINITY) }), /row 1: column 2 is -Infinity/],
   ]
   for (const [bad, message] of cases) t.throws(() => checkDelta(bad, expected), { message }, `${message}`)
+})
+
+t.test('fields that share a table may not name the same row', async (t) => {
+  const shared: Expectation = {
+    ...expected,
+    fields: [
+      { name: 'item', ids: 6, width: 1, table: 0, first: 0 },
+      { name: 'clicked', ids: 5, width: 1, table: 0, first: 1 },
+      { name: 'hour', ids: 6, width: 1, table: 1, first: 0 },
+    ],
+  }
+  const of = (field: string, ...ids: number[]) => ({
+    field,
+    width: 1,
+    ids: Uint32Array.from(ids),
+    rows: new Float32Array(ids.length),
+  })
+  checkDelta({ ...delta, tables: [of('item', 3, 0), of('clicked', 3, 1), of('hour', 3, 0)] }, shared)
+  const bad = { ...delta, tables: [of('item', 1, 5), of('hour', 2), of('clicked', 1, 4)] }
+  const message = 'table 2 (clicked): its id 4 is row 5 of the table, and so is the id 5 of item'
+  t.throws(() => checkDelta(bad, shared), { message })
 })

@@ -11,7 +11,7 @@ const expected = {
   model: 'ads',
   version: '1',
   base: '0'.repeat(64),
-  fields: [{ name: 'ad', column: 0, ids: 100, width: 4, table: 0 }],
+  fields: [{ name: 'ad', ids: 100, width: 4, table: 0, first: 0 }],
   others: ['hour'],
 }
 

@@ -2,10 +2,9 @@ import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
-import { rowOf } from '../../../src/model/contracts/live-tables.ts'
+import { eachRow, slotOf } from '../../../src/model/contracts/live-tables.ts'
 import { baseOf, type Delta, encodeDelta } from '../../../src/model/live/delta-file.ts'
 import { type DeltaEvent, LiveVersion } from '../../../src/model/live/live-version.ts'
-import { idsOf } from '../../../src/model/live/overlay.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
 
@@ -33,9 +32,7 @@ function follow(t: Test, problem?: string, mostBytes?: number): Followed {
   const events: DeltaEvent[] = []
   let refusal: Error | undefined
   const live = {
-    input: 'sparse',
-    inputWidth: 3,
-    tables: [{ overlay: 'o', width: 2, columns: [{ column: 0, offset: 0, ids: 10 }] }],
+    tables: [{ overlay: 'o', pages: 'p', slots: 's', rows: 12, width: 2, columns: [{ column: 0, ids: 10, first: 1 }] }],
   }
   const only = { ...manifest, features: [field] }
   const version = new LiveVersion({
@@ -74,16 +71,17 @@ function follow(t: Test, problem?: string, mostBytes?: number): Followed {
     },
     valueFor(id) {
       const [table] = served.at(-1)!.tables
-      const row = rowOf(table!.columns[0]!, id)
+      const row = slotOf(table!.changed, 1 + id)
       return row === 0 ? undefined : table!.rows[row * 2]
     },
   }
 }
 
-const changedIn = ({ changed: { since, columns } }: Overlay) => ({
-  since,
-  ids: columns.flatMap((column) => [...idsOf(column)]).sort(),
-})
+const changedIn = ({ changed: { since, tables } }: Overlay) => {
+  const ids: number[] = []
+  for (const table of tables) eachRow(table, (row) => ids.push(row - 1))
+  return { since, ids: ids.sort() }
+}
 
 t.test('nothing is applied where there is nothing', async (t) => {
   const { refresh, served, events } = follow(t)

@@ -6,6 +6,7 @@ import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
+import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { Dice } from '../../support/compile/dice.ts'
@@ -56,7 +57,7 @@ t.test('answers are those of tables with the rows written in, whatever is comput
             for (const batch of batchesOf(model, traffic)) {
               if (dice.chance(0.4)) {
                 const deltas = Array.from({ length: dice.between(1, 2) }, () => randomDelta(named, dice))
-                for (const delta of deltas) writeRows(graph, model, delta, named)
+                for (const delta of deltas) writeRows(graph, delta, named)
                 overlay = nextOverlay(overlay, deltas, named)
                 plan.setOverlay!(overlay)
                 ways.changes++
@@ -122,7 +123,7 @@ t.test('only cached candidates that a delta touches are computed again', (t) =>
     for (let i = 0; i < 3; i++) await plan.run(fiveRows())
     t.equal(plan.stats().cache.entries, 5)
     const delta = deltaOf('field1', 7, 4)
-    writeRows(graph, model, delta, fields)
+    writeRows(graph, delta, fields)
     plan.setOverlay!(nextOverlay(overlay, [delta], fields))
     t.equal(plan.stats().cache.entries, 4)
     t.ok(distance(await savedAnswers(graph, fiveRows()), await plan.run(fiveRows())) <= 1e-5)
@@ -130,11 +131,71 @@ t.test('only cached candidates that a delta touches are computed again', (t) =>
   }),
 )
 
+/** The model of `withLive`, where both candidate fields read the same rows of the table; only the first of them is live. */
+async function withShared(use: (parts: Opened & { written: Graph }) => Promise<void>): Promise<void> {
+  const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 3] }, dense: floatShape(-1, 1) })
+  const dice = new Dice(2)
+  const table = graph.constant('table', dice.floats(80), [20, 4])
+  const column = (i: number) =>
+    graph.node('Gather', ['ids', graph.constant('place', BigInt64Array.of(BigInt(i)), [])], { attributes: { axis: 1 } })
+  const shifted = graph.node('Add', [column(1), graph.constant('shift', BigInt64Array.of(10n), [])])
+  const parts = [column(0), shifted, column(2)].map((ids) => graph.node('Gather', [table, ids]))
+  const x = graph.node('Concat', [...parts, 'dense'], { attributes: { axis: 1 } })
+  const weights = (k: number, n: number) => graph.constant('kernel', dice.floats(k * n), [k, n])
+  const hidden = graph.node('Relu', [graph.node('MatMul', [x, weights(13, 8)])])
+  graph.node('Sigmoid', [graph.node('MatMul', [hidden, weights(8, 1)])], { outputs: ['probabilities'] })
+  answerWith(graph, 'probabilities')
+  const model = join(folder, 'shared')
+  await mkdir(model, { recursive: true })
+  await writeFile(join(model, 'model.onnx'), graph.toBytes())
+  const { plan: ready, problem } = await prepare({
+    source: { folder: model, format: 'onnx', file: 'model.onnx', outputs: ['probabilities'] },
+    output: 'probabilities',
+    sides: { ids: ['candidate', 'candidate', 'context'], dense: ['context'] },
+    fields: {},
+    precision: 'float32',
+    live: { input: 'ids', columns: [{ column: 0, offset: 0, ids: 20 }] },
+    quantization: undefined,
+    identity: 'shared',
+    cache: join(folder, 'shared-cache'),
+    now: Date.now(),
+  })
+  if (ready === undefined) throw new Error(problem)
+  const plan = await openPlan({ ...ready, costs: costsFor('cached') }, options, bytesFor(ready, 100))
+  const live = ready.description.live!
+  const opened = { model: exampleModel, plan, fields: liveFieldsOf(live), overlay: firstOverlay(live) }
+  await use({ ...opened, written: reread(graph) }).finally(() => plan.close())
+}
+
+t.test('cached candidates are computed again, whichever of their fields reads a changed row', () =>
+  withShared(async ({ plan, fields, overlay, written }) => {
+    // Candidate i has the rows i and i + 11.
+    const ids = Array.from({ length: 5 }, (_, i) => [i, i + 1, 0]).flat()
+    const batch = { rows: 5, inputs: { ids: Int32Array.from(ids), dense: new Float32Array(5) } }
+    for (let i = 0; i < 3; i++) await plan.run(batch)
+    t.equal(plan.stats().cache.entries, 5)
+    for (const [id, left] of [
+      [2, 4],
+      [14, 4],
+      [9, 5],
+    ] as const) {
+      const delta = deltaOf('field0', id, 4)
+      writeRows(written, delta, fields)
+      overlay = nextOverlay(overlay, [delta], fields)
+      plan.setOverlay!(overlay)
+      t.equal(plan.stats().cache.entries, left, `row ${id}`)
+      for (let call = 0; call < 2; call++)
+        t.ok(distance(await savedAnswers(written, batch), await plan.run(batch)) <= 1e-5, `row ${id}, call ${call}`)
+      t.equal(plan.stats().cache.entries, 5)
+    }
+  }),
+)
+
 t.test('an overlay that does not follow the one before clears the cache', (t) =>
   withLive('cached', [0], async ({ plan, fields, overlay }) => {
     for (let i = 0; i < 3; i++) await plan.run(fiveRows())
     const next = nextOverlay(overlay, [deltaOf('field0', 19, 4)], fields)
-    plan.setOverlay!({ ...next, changed: { since: 7, columns: [] } })
+    plan.setOverlay!({ ...next, changed: { since: 7, tables: next.changed.tables } })
     t.equal(plan.stats().cache.entries, 0)
   }),
 )
@@ -209,12 +270,7 @@ t.test('fields with tables of their own have overlays of their own', async (t) =
     let overlay = firstOverlay(live)
     for (let i = 0; i < 6; i++) {
       const delta = randomDelta(fields, dice)
-      for (const { field, ids, rows, width } of delta.tables) {
-        const { buffer, byteOffset, length } = written.constants.get(`table${field.slice(-1)}`)!.rawData
-        const values = new Float32Array(buffer.slice(byteOffset, byteOffset + length))
-        for (const [i, id] of ids.entries()) values.set(rows.subarray(i * width, (i + 1) * width), id * width)
-        written.constants.get(`table${field.slice(-1)}`)!.rawData = new Uint8Array(values.buffer)
-      }
+      writeRows(written, delta, fields, ['table0', 'table1', 'table2'])
       overlay = nextOverlay(overlay, [delta], fields)
       plan.setOverlay!(overlay)
       for (let call = 0; call < 3; call++) {

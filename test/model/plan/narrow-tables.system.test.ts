@@ -79,7 +79,7 @@ t.test(
               for (const batch of batchesOf(model, traffic)) {
                 if (overlay && dice.chance(0.4)) {
                   const delta = randomDelta(named, dice)
-                  writeRows(graph, model, delta, named)
+                  writeRows(graph, delta, named)
                   overlay = nextOverlay(overlay, [delta], named)
                   plan.setOverlay!(overlay)
                   ways.changes++

@@ -14,20 +14,35 @@ export interface Columns {
 export interface RandomGraphOptions {
   /** Whether tensors in the middle may be outputs, and be read by other parts too. */
   shared?: boolean
-  /** Whether features may be anything but columns of the inputs, each for itself. */
+  /** Whether features may be anything but columns of the inputs, each for itself; then tables may be weights of products, too. */
   wild?: boolean
+  /** Whether each field may have an input of its own. */
+  apart?: boolean
 }
+
+/** A table that several look-ups, and products, may read. */
+interface Table {
+  name: string
+  dim: number
+}
+
+/** Rows of a table: more than there are ids. */
+const tableRows = vocabulary + 1
 
 /**
  * A multi-task model like those that people export: tables and dense columns, experts and gates or a shared bottom,
  * towers, probabilities. Its sizes, and how each part is written down, are random.
  */
-export function randomGraph(seed: number, { shared = true, wild = true }: RandomGraphOptions = {}): Graph {
+export function randomGraph(
+  seed: number,
+  { shared = true, wild = true, apart = true }: RandomGraphOptions = {},
+): Graph {
   const dice = new Dice(seed)
-  const { graph, features } = randomFeatures(dice, wild)
+  const { graph, features, tables } = randomFeatures(dice, { wild, apart })
   const write = new Writer(graph, dice)
   const middle: Columns[] = []
-  const x = write.detour(features)
+  const plain = write.detour(features)
+  const x = wild && dice.chance(0.25) ? write.concat([plain, tied(write, dice, plain, dice.pick(tables))]) : plain
   const towers = dice.between(1, 3)
   const width = dice.between(1, 6)
   const inputs = dice.chance(0.7)
@@ -75,46 +90,134 @@ function mixtures(write: Writer, dice: Dice, x: Columns, { tasks, width, middle 
 }
 
 /** A graph that has inputs and what is made of them, side by side, and no outputs yet. */
-export function randomFeatures(dice: Dice, wild = true): { graph: Graph; features: Columns } {
+function randomFeatures(
+  dice: Dice,
+  { wild, apart: mayBeApart }: { wild: boolean; apart: boolean },
+): { graph: Graph; features: Columns; tables: Table[] } {
   const fields = dice.between(1, 4)
   const dense = dice.between(dice.chance(0.2) ? 0 : 1, 3)
   const dtype = dice.pick([DataType.INT32, DataType.INT64, DataType.FLOAT])
   // One input for all fields, or one a field, [batch] or [batch, 1].
-  const apart = dice.chance(0.25)
+  const apart = mayBeApart && dice.chance(0.25)
   const inputs: Record<string, TensorShape> = {}
   if (apart) for (let i = 0; i < fields; i++) inputs[`id:${i}`] = { dtype, dims: dice.pick([[-1], [-1, 1]]) }
   else inputs.ids = { dtype, dims: [-1, fields] }
   if (dense > 0) inputs.dense = floatShape(-1, dense)
   const graph = emptyGraph(inputs)
   const write = new Writer(graph, dice)
+  const embeddings = new Embeddings(write, dice, wild)
   const integers = (name: string, n: number): Columns =>
     dtype === DataType.FLOAT
       ? { name: graph.node('Cast', [name], { attributes: { to: DataType.INT64 } }), n }
       : { name, n }
   const parts = apart
-    ? Array.from({ length: fields }, (_, i) =>
-        embed(write, dice, integers(`id:${i}`, 1), inputs[`id:${i}`]!.dims.length),
-      )
-    : embedAll(write, dice, integers('ids', fields), dtype !== DataType.INT32)
+    ? Array.from({ length: fields }, (_, i) => embeddings.embed(integers(`id:${i}`, 1), inputs[`id:${i}`]!.dims.length))
+    : embeddings.embedAll(integers('ids', fields), dtype !== DataType.INT32)
   if (dense > 0) parts.push(...denseFeatures(write, dice, { name: 'dense', n: dense }, wild))
-  return { graph, features: parts.length === 1 && dice.chance(0.5) ? parts[0]! : write.concat(dice.shuffled(parts)) }
+  const features = parts.length === 1 && dice.chance(0.5) ? parts[0]! : write.concat(dice.shuffled(parts))
+  return { graph, features, tables: embeddings.tables }
 }
 
-/** Ids [batch, n] by one table, or by one for each part. */
-function embedAll(write: Writer, dice: Dice, ids: Columns, wide: boolean): Columns[] {
-  if (!dice.chance(0.5)) return write.pick(ids).map((picked) => embed(write, dice, picked))
-  return [embed(write, dice, wide && dice.chance(0.3) ? countedFromEnd(write.graph, ids) : ids)]
+/** Look-ups, of which several may read one table. */
+class Embeddings {
+  readonly tables: Table[] = []
+  readonly #write: Writer
+  readonly #dice: Dice
+  readonly #wild: boolean
+
+  constructor(write: Writer, dice: Dice, wild: boolean) {
+    this.#write = write
+    this.#dice = dice
+    this.#wild = wild
+  }
+
+  /** Ids [batch, n] by one look-up, or by one for each part. */
+  embedAll(ids: Columns, wide: boolean): Columns[] {
+    const dice = this.#dice
+    if (dice.chance(0.5)) return this.#write.pick(ids).map((picked) => this.embed(picked))
+    const parts = [this.embed(wide && dice.chance(0.3) ? countedFromEnd(this.#write.graph, ids) : ids)]
+    // As of a wide and a deep part.
+    if (dice.chance(0.2)) parts.push(this.embed(ids))
+    if (this.#wild && ids.n > 1 && dice.chance(0.2)) parts.push(this.embed(this.#crossed(ids)))
+    return parts
+  }
+
+  /** Rows of a table for every id, flattened. */
+  embed(ids: Columns, rank = 2): Columns {
+    const { graph } = this.#write
+    const dice = this.#dice
+    const { name: table, dim } = this.#table()
+    // A column of ids by itself is [batch, 1] or [batch].
+    const alone = rank === 2 && ids.n === 1 && dice.chance(0.5)
+    const name = alone ? graph.node('Squeeze', [ids.name, this.#write.integers(1)]) : ids.name
+    const looked = graph.node('Gather', [table, this.#changed(name)], { attributes: { axis: 0 } })
+    return this.#write.flatten({
+      name: this.#wild && dice.chance(0.1) ? this.#moved(looked, table) : looked,
+      n: ids.n * dim,
+    })
+  }
+
+  #table(): Table {
+    const { graph, constant } = this.#write
+    const dice = this.#dice
+    if (this.tables.length > 0 && dice.chance(0.4)) {
+      const { name, dim } = dice.pick(this.tables)
+      return { name: dice.chance(0.2) ? graph.node('Identity', [name]) : name, dim }
+    }
+    const dim = dice.between(1, 4)
+    const table = { name: constant('table', dice.floats(tableRows * dim), [tableRows, dim]), dim }
+    this.tables.push(table)
+    return table
+  }
+
+  /** Other ids of the table, in the places of these. */
+  #changed(ids: string): string {
+    const { graph } = this.#write
+    const dice = this.#dice
+    if (dice.chance(0.75)) return ids
+    const wide = graph.node('Cast', [ids], { attributes: { to: DataType.INT64 } })
+    const number = (value: number) => graph.constant('number', BigInt64Array.of(BigInt(value)), [])
+    switch (dice.below(3)) {
+      case 0:
+        return graph.node('Add', [wide, number(1)])
+      case 1:
+        return graph.node('Clip', [wide, number(0), number(tableRows - 1)])
+      default:
+        return graph.node('Mod', [wide, number(dice.pick([tableRows, 3]))])
+    }
+  }
+
+  /** The larger of each two neighbours among ids [batch, n]: [batch, n − 1]. */
+  #crossed({ name, n }: Columns): Columns {
+    const { graph } = this.#write
+    const part = (from: number) =>
+      graph.node('Slice', [name, graph.integers([from]), graph.integers([from + n - 1]), graph.integers([1])])
+    return { name: graph.node('Max', [part(0), part(1)]), n: n - 1 }
+  }
+
+  /** Rows and one that is added to all of them. */
+  #moved(rows: string, table: string): string {
+    const { graph } = this.#write
+    const fixed = graph.node('Gather', [table, graph.constant('padding', BigInt64Array.of(2n), [])])
+    return graph.node('Add', [rows, fixed])
+  }
 }
 
-/** Rows of a table for every id, flattened. */
-function embed(write: Writer, dice: Dice, ids: Columns, rank = 2): Columns {
-  const dim = dice.between(1, 4)
-  const table = write.constant('table', dice.floats(vocabulary * dim), [vocabulary, dim])
-  // A column of ids by itself is [batch, 1] or [batch].
-  const alone = rank === 2 && ids.n === 1 && dice.chance(0.5)
-  const name = alone ? write.graph.node('Squeeze', [ids.name, write.integers(1)]) : ids.name
-  const rows = write.graph.node('Gather', [table, name], { attributes: { axis: 0 } })
-  return write.flatten({ name: rows, n: ids.n * dim })
+/** x·T', as where what is predicted is compared with every row of a table; [batch, rows]. */
+function tied(write: Writer, dice: Dice, x: Columns, { name: table, dim }: Table): Columns {
+  const { graph } = write
+  const { name } = write.dense(x, dim)
+  const product = () => {
+    switch (dice.below(3)) {
+      case 0:
+        return graph.node('MatMul', [name, graph.node('Transpose', [table])])
+      case 1:
+        return graph.node('Gemm', [name, table], { attributes: { transB: 1 } })
+      default:
+        return graph.node('Einsum', [name, table], { attributes: { equation: 'bk,nk->bn' } })
+    }
+  }
+  return { name: product(), n: tableRows }
 }
 
 /** x < 0 ? x + rows : x, as Keras 3 writes it for tf2onnx; ids are int64. */
@@ -122,7 +225,7 @@ function countedFromEnd(graph: Graph, ids: Columns): Columns {
   const { name } = ids
   const below = graph.node('Less', [name, graph.constant('zero', BigInt64Array.of(0n), [])])
   const number = (condition: string) => graph.node('Cast', [condition], { attributes: { to: DataType.INT64 } })
-  const raised = graph.node('Add', [name, graph.constant('rows', BigInt64Array.of(BigInt(vocabulary)), [])])
+  const raised = graph.node('Add', [name, graph.constant('rows', BigInt64Array.of(BigInt(tableRows)), [])])
   const shifted = graph.node('Mul', [number(below), raised])
   const kept = graph.node('Mul', [name, number(graph.node('Not', [below]))])
   return { name: graph.node('Add', [shifted, kept]), n: ids.n }

@@ -96,7 +96,7 @@ export function quantiseLayers(
 }
 
 function quantiseIds(
-  { input, columns }: Segment,
+  segment: Segment,
   name: string,
   graph: Graph,
   layers: FirstLayer[],
@@ -106,8 +106,8 @@ function quantiseIds(
   tables.set(name, table)
   return {
     table,
-    repeats: new Array<number>(columns.length).fill(effort.copies),
-    at: (i, d) => table.at(fields[input]?.[columns[i]!], d),
+    repeats: new Array<number>(segment.columns.length).fill(effort.copies),
+    at: (i, d) => table.at(rowsOfColumn(segment, i, fields), d),
     scale: new Float32Array(),
     zero: new Uint8Array(),
   }
@@ -137,14 +137,24 @@ function quantiseValues(
   return { table: undefined, repeats, at: (i) => [scale[i]!, -scale[i]! * zero[i]!], scale, zero }
 }
 
-/** All ids that may look up a table; undefined unless they are known and each belongs to one field. */
+/** The rows of a table that a column of its look-up can read; undefined where they are not known. */
+function rowsOfColumn(
+  { input, columns, added }: Segment,
+  i: number,
+  fields: QuantiseOptions['fields'],
+): FieldIds | undefined {
+  const ids = fields[input]?.[columns[i]!]
+  return ids && added && { offset: ids.offset + added[i]!, ids: ids.ids }
+}
+
+/** All rows of a table that may be looked up; undefined unless they are known and each belongs to one field. */
 function fieldsOf(table: string, layers: FirstLayer[], fields: QuantiseOptions['fields']): FieldIds[] | undefined {
   const found: FieldIds[] = []
   for (const { segments } of layers)
     for (const segment of segments) {
       if (segment.table !== table) continue
-      for (const column of segment.columns) {
-        const ids = fields[segment.input]?.[column]
+      for (const i of segment.columns.keys()) {
+        const ids = rowsOfColumn(segment, i, fields)
         if (ids === undefined) return undefined
         if (!found.some(({ offset, ids: count }) => offset === ids.offset && count === ids.ids)) found.push(ids)
       }

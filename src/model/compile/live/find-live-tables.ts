@@ -1,86 +1,123 @@
-import { product } from '../../base/dims.ts'
-import type { LiveColumns, LiveTable } from '../../contracts/live-tables.ts'
-import { intAttribute } from '../../graph/attributes.ts'
+import type { LiveColumn, LiveColumns, LiveTable, TableReader } from '../../contracts/live-tables.ts'
 import { featureFinder, type Segment } from '../../graph/columns.ts'
-import { isTable } from '../../graph/external-data.ts'
 import type { Graph } from '../../graph/graph.ts'
-import { TensorProto_DataType as DataType, type NodeProto, type TensorProto } from '../../graph/onnx_pb.ts'
+import { traceShapes } from '../../graph/shapes.ts'
+import { checkBounds } from '../optimise.ts'
+import { canonicalise, nameConstants } from '../passes/canonicalise.ts'
 import { planNames } from '../sides/tensor-names.ts'
+import type { FoundTables } from '../store/compiled-graph.ts'
+import { copyOf } from './copies.ts'
+import { firstRow } from './first-row.ts'
+import { isLookUp } from './look-ups.ts'
 
-/** A look-up of a table's rows; its ids are columns of an input. */
-export interface LookUp {
-  gather: NodeProto
-  segment: Segment & { table: string }
-}
-
-/** The live tables of a graph, and their look-ups. */
-export interface FoundTables {
-  input: string
-  inputWidth: number
-  /** By name of the constant. */
-  tables: Map<string, LiveTable>
-  lookUps: LookUp[]
-}
-
-/** The constants of a graph before it is optimised: a table that the compiler has rewritten has other rows. */
-export function constantsOf(graph: Graph): ReadonlyMap<string, TensorProto> {
-  return new Map(graph.constants)
+/** A look-up of a table's rows. `segment`: the columns whose values or functions of them are its ids; undefined where it has others. */
+interface LookUp {
+  name: string
+  table: string
+  ids: string
+  segment: Segment | undefined
 }
 
 /**
- * The tables that live columns are looked up in: each column in one table, which is read by look-ups alone. Returns a reason if
- * that is not so. `saved`: the constants before the graph was optimised.
+ * The tables that live columns are looked up in, in a graph as saved: each column in one table, which is read by look-ups alone.
+ * Returns a reason if that is not so. Makes these tables variables of `graph`, which otherwise computes the same.
+ *
+ * Rejects as `traceShapes`, and with a plain Error if the graph can't be compiled.
  */
-export function findLiveTables(
-  graph: Graph,
-  { input, columns }: LiveColumns,
-  saved: ReadonlyMap<string, TensorProto>,
-): FoundTables | string {
-  const looked = lookUpsOf(graph, input)
-  if (typeof looked === 'string') return looked
-  const ofColumn = new Map<number, Set<string>>()
-  for (const { segment } of looked)
-    for (const column of segment.columns)
-      ofColumn.set(column, (ofColumn.get(column) ?? new Set<string>()).add(segment.table))
+export async function findLiveTables(graph: Graph, { input, columns }: LiveColumns): Promise<FoundTables | string> {
+  checkBounds(graph)
+  nameConstants(graph)
+  const canonical = graph.copy()
+  // No reader of a table may disappear into another constant.
+  for (const node of canonical.nodes) if (isLookUp(canonical, node)) canonical.variables.add(node.input[0]!)
+  await traceShapes(canonical)
+  canonicalise(canonical, new Map())
+  const lookUps = lookUpsOf(canonical)
   const tables = new Map<string, LiveTable>()
   for (const live of columns) {
-    const [table, another] = ofColumn.get(live.column) ?? []
-    const where = `column ${live.column} of ${input}`
-    if (table === undefined) return `${where} is not looked up in a table`
-    if (another !== undefined) return `${where} is looked up in more than one table: ${table} and ${another}`
-    const problem = problemOf(graph, table, saved)
-    if (problem !== undefined) return problem
-    const [rows, width] = graph.dimsOf(table) as [number, number]
-    if (live.offset + live.ids > rows) return `the table ${table} has ${rows} rows, fewer than ${where} has ids`
-    const known = tables.get(table) ?? { overlay: planNames.overlay(tables.size), width, columns: [] }
-    known.columns.push(live)
-    tables.set(table, known)
+    const placed = await placeOf(canonical, lookUps, input, live)
+    if (typeof placed === 'string') return placed
+    const { name, first } = placed
+    const table = tables.get(name) ?? tableOf(canonical, name, lookUps, tables.size)
+    if (typeof table === 'string') return table
+    const { column, ids } = live
+    if (first + ids > table.rows)
+      return `the table ${name} has ${table.rows} rows, fewer than ${named(input, column)} has ids`
+    table.columns.push({ column, ids, first })
+    tables.set(name, table)
   }
-  const inputWidth = product(graph.shapes.get(input)?.dims.slice(1) ?? [])
-  return { input, inputWidth, tables, lookUps: looked.filter(({ segment }) => tables.has(segment.table)) }
+  for (const name of tables.keys()) graph.variables.add(name)
+  return tables
 }
 
-function problemOf(graph: Graph, table: string, saved: ReadonlyMap<string, TensorProto>): string | undefined {
-  if (saved.get(table) !== graph.constants.get(table)) return `the compiler rewrites the table ${table}`
-  if (!isTable(graph, table)) return `the table ${table} is not read by look-ups alone`
-  const fixed = graph.users(table).find((node) => graph.constants.has(node.input[1]!))
-  return fixed && `the node ${fixed.name} looks up fixed rows of the table ${table}`
+const named = (input: string, column: number) => `column ${column} of ${input}`
+
+/** The table that a live column is looked up in, and the row of its first id; a reason if it has no such table. */
+async function placeOf(
+  graph: Graph,
+  lookUps: readonly LookUp[],
+  input: string,
+  live: LiveColumn,
+): Promise<{ name: string; first: number } | string> {
+  const where = named(input, live.column)
+  const own = lookUps.flatMap(({ table, segment }) => {
+    if (segment?.input !== input) return []
+    return segment.columns.flatMap((column, place) => (column === live.column ? [{ table, segment, place }] : []))
+  })
+  const [name, another] = new Set(own.map(({ table }) => table))
+  if (name === undefined) {
+    const mixing = lookUps.find(({ segment, ids }) => segment === undefined && dependsOn(graph, ids, input))
+    return mixing === undefined
+      ? `${where} is not looked up in a table`
+      : `the node ${mixing.name} looks up rows of ${mixing.table} by ids that are not computed from one column each`
+  }
+  if (another !== undefined) return `${where} is looked up in more than one table: ${name} and ${another}`
+  const [rows] = graph.dimsOf(name) as [number, number]
+  if (live.ids > rows) return `the table ${name} has ${rows} rows, fewer than ${where} has ids`
+  const firsts = new Set<number | undefined>()
+  for (const { segment, place } of own) firsts.add(await firstRow(graph, segment, place, live, rows))
+  const [first, other] = firsts
+  if (firsts.has(undefined)) return `the rows of ${name} that ${where} is looked up in are not one after the other`
+  if (other !== undefined)
+    return `the ids of ${where} are looked up in different rows of ${name}: ${first} and ${other}`
+  return { name, first: first! }
 }
 
-/** The look-ups whose ids come from an input; a reason if one of them can't be followed to its columns. */
-function lookUpsOf(graph: Graph, input: string): LookUp[] | string {
+/** A table, without columns; a reason if its rows can't be replaced wherever they are read. */
+function tableOf(graph: Graph, name: string, lookUps: readonly LookUp[], number: number): LiveTable | string {
+  const other = graph.users(name).find((node) => !isLookUp(graph, node))
+  if (other !== undefined)
+    return `the table ${name} is not read by look-ups alone: ${other.opType} ${other.name || other.output[0]} reads it`
+  if (graph.isOutput(name)) return `the table ${name} is an output of the graph`
+  const copy = copyOf(graph, name)
+  if (copy !== undefined) return `${copy} holds the same values as the table ${name}, and would keep them`
+  const [rows, width] = graph.dimsOf(name) as [number, number]
+  const readers = readersOf(lookUps.filter(({ table }) => table === name))
+  const { overlay, pages, slots } = planNames
+  const names = { overlay: overlay(number), pages: pages(number), slots: slots(number) }
+  return { ...names, rows, width, columns: [], ...(readers && { readers }) }
+}
+
+function readersOf(lookUps: readonly LookUp[]): TableReader[] | undefined {
+  const readers = new Map<string, TableReader>()
+  for (const { segment } of lookUps) {
+    if (segment?.added === undefined) return undefined
+    const { input, columns, added } = segment
+    for (const [i, column] of columns.entries())
+      readers.set(`${input} ${column} ${added[i]}`, { input, column, added: added[i]! })
+  }
+  return [...readers.values()]
+}
+
+function lookUpsOf(graph: Graph): LookUp[] {
   const features = featureFinder(graph)
-  const lookUps: LookUp[] = []
-  for (const gather of graph.nodes) {
-    const [table, ids] = gather.input as [string, string]
-    if (gather.opType !== 'Gather' || graph.dimsOf(table)?.length !== 2) continue
-    if (graph.constants.get(table)?.dataType !== DataType.FLOAT || !dependsOn(graph, ids, input)) continue
-    const [segment, ...more] = (intAttribute(gather, 'axis', 0) === 0 && features(gather.output[0]!)) || []
-    if (segment?.table !== table || segment.input !== input || more.length > 0)
-      return `the node ${gather.name} looks up rows of ${table} by ids that are computed from more than one column each`
-    lookUps.push({ gather, segment: { ...segment, table } })
-  }
-  return lookUps
+  return graph.nodes.flatMap((node) => {
+    if (!isLookUp(graph, node)) return []
+    const [table, ids] = node.input as [string, string]
+    const [segment, ...more] = features(node.output[0]!) ?? []
+    const follows = segment?.table === table && more.length === 0
+    return [{ name: node.name || node.output[0]!, table, ids, segment: follows ? segment : undefined }]
+  })
 }
 
 /** Whether a tensor is computed from an input. */

@@ -1,108 +1,120 @@
-import type { LiveTable } from '../../contracts/live-tables.ts'
+import { type LiveTable, rowsOfPage } from '../../contracts/live-tables.ts'
+import { columnwise, type Found } from '../../graph/columnwise.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
 import { declare, floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
-import type { OverlayEmitter, VariantGraph } from '../sides/contract.ts'
+import type { FieldIds } from '../int8/quantised-table.ts'
+import type { VariantGraph } from '../sides/contract.ts'
 import { pickColumns, sideBySide } from '../sides/side-columns.ts'
-import { planNames } from '../sides/tensor-names.ts'
-import type { FoundTables } from './find-live-tables.ts'
+import type { FoundTables } from '../store/compiled-graph.ts'
+import { isLookUp } from './look-ups.ts'
 
-/** The shape of the rows' places in their overlays: those of ids. */
-export const slotsShape = (width: number) => ({ dtype: DataType.INT32, dims: [-1, width] })
+/** Per input of ids, the ids that each column can hold, if known. */
+type Fields = Record<string, FieldIds[]>
 
 /** With more runs of columns, their nodes cost more than to replace rows of other columns too. */
 const mostRuns = 6
 
-/** Replaces rows of live tables in the variants of a graph that is split by side. */
-export function createOverlayEmitter({ tables }: Pick<FoundTables, 'tables'>): OverlayEmitter {
-  return {
-    runs: (table, columns) => runsOf(tables.get(table), columns),
-    replace(graph, table, columns, rows, slots) {
-      const live = tables.get(table)
-      return live && columns.some((column) => isLive(live, column)) ? replaceRows(graph, live, rows, slots()) : rows
-    },
+/**
+ * A variant in which every look-up of a live table takes changed rows from the table's overlay. Throws an Error if a table is read
+ * in any other way.
+ */
+export function overlayVariant(variant: VariantGraph, found: FoundTables, fields: Fields): VariantGraph {
+  const graph = variant.graph.copy()
+  const overlaid = { ...variant, graph }
+  const readers = graph.nodes.filter(({ input }) => input.some((name) => found.has(name)))
+  const other = readers.find((node) => !isLookUp(graph, node))
+  if (other !== undefined) throw new Error(`${other.opType} ${other.name} reads a live table other than by its rows`)
+  const runs = runsIn(overlaid, fields)
+  const splits = readers.map((node) => runs(node, found.get(node.input[0]!)!))
+  for (const [i, node] of readers.entries()) replaceLookUp(graph, node, found.get(node.input[0]!)!, splits[i]!)
+  graph.tidy()
+  return overlaid
+}
+
+/** Neighbouring columns of a look-up's ids, whose rows may change or can't. */
+interface Run {
+  positions: number[]
+  changes: boolean
+}
+
+/** Finds the columns of look-ups whose rows may change; undefined where all may. */
+function runsIn(
+  { graph, rows }: VariantGraph,
+  fields: Fields,
+): (lookUp: NodeProto, live: LiveTable) => Run[] | undefined {
+  const found: Found = new Map()
+  return ({ input: [, ids] }, live) => {
+    const source = columnwise(graph, ids!, found)
+    const packed = rows.find(({ name }) => name === source?.input)
+    if (source?.added === undefined || packed === undefined || graph.shapes.get(ids!)?.dims.length !== 2)
+      return undefined
+    const all: Run[] = []
+    for (const [position, column] of source.columns.entries()) {
+      const field = fields[packed.input]?.[packed.columns[column]!]
+      const changes = field === undefined || mayChange(live, field.offset + source.added[position]!, field.ids)
+      const last = all.at(-1)
+      if (last?.changes === changes) last.positions.push(position)
+      else all.push({ positions: [position], changes })
+    }
+    const some = all.filter(({ changes }) => changes).length
+    return some === 0 || (all.length > 1 && all.length <= mostRuns) ? all : undefined
   }
 }
 
-/** The positions of columns, in runs that are live or not; all together where these were too many. */
-function runsOf(live: LiveTable | undefined, columns: readonly number[]): number[][] {
-  const all = [...columns.keys()]
-  if (all.length === 0) return []
-  if (live === undefined) return [all]
-  const runs: number[][] = []
-  for (const i of all) {
-    const last = runs.at(-1)
-    if (last !== undefined && isLive(live, columns[last[0]!]!) === isLive(live, columns[i]!)) last.push(i)
-    else runs.push([i])
-  }
-  return runs.length > mostRuns ? [all] : runs
+/** Whether deltas can name one of these rows. */
+function mayChange({ columns }: LiveTable, start: number, count: number): boolean {
+  return columns.some(({ first, ids }) => first < start + count && start < first + ids)
 }
 
-const isLive = (live: LiveTable, column: number) => live.columns.some((one) => one.column === column)
-
-/** row = slot > 0 ? overlay[slot] : row. `rows`: [batch, …, width]; `slots`: [batch, …]. */
-function replaceRows(graph: Graph, { overlay, width }: LiveTable, rows: string, slots: string): string {
-  if (!graph.inputs.some(({ name }) => name === overlay)) {
-    graph.inputs.push(declare(overlay, floatShape(-1, width), 'changed'))
-    graph.shapes.set(overlay, floatShape(-1, width))
-  }
-  const shape = graph.shapes.get(rows)!
-  const zero = graph.constant('no-slot', Int32Array.of(0), [])
-  const ids = { dtype: DataType.BOOL, dims: graph.shapes.get(slots)!.dims }
-  const isChanged = graph.node('Greater', [slots, zero], { shape: ids })
-  const each = graph.node('Unsqueeze', [isChanged, graph.integers([-1])], { shape: { ...ids, dims: [...ids.dims, 1] } })
-  const changed = graph.node('Gather', [overlay, slots], { attributes: { axis: 0 }, shape })
-  return graph.node('Where', [each, changed, rows], { shape })
-}
-
-/** The same in a whole graph, which takes the rows' places as one more input. */
-export function overlayWhole(whole: Graph, found: FoundTables): VariantGraph['graph'] {
-  const graph = whole.copy()
-  const { slots } = planNames
-  const shape = slotsShape(found.inputWidth)
-  graph.inputs.push(declare(slots, shape))
-  graph.shapes.set(slots, shape)
-  for (const { gather, segment } of found.lookUps) {
-    const live = found.tables.get(segment.table)!
-    if (!segment.columns.some((column) => isLive(live, column))) continue
-    replaceLookUp(graph, live, gather, segment.columns, shape)
-  }
-  return graph
-}
-
-/** Has the users of a look-up read its rows, or those of the overlay. `shape`: of the rows' places, for all columns. */
-function replaceLookUp(
-  graph: Graph,
-  live: LiveTable,
-  { input, output: [output] }: NodeProto,
-  columns: readonly number[],
-  shape: TensorShape,
-): void {
+/** Has the users of a look-up read its rows, or those of the overlay. */
+function replaceLookUp(graph: Graph, { input, output }: NodeProto, live: LiveTable, runs: Run[] | undefined): void {
   const [table, ids] = input as [string, string]
-  const idShape = graph.shapes.get(ids)!
-  const users = graph.users(output!)
-  const slotsOf = (picked: readonly number[]) => pickColumns(graph, planNames.slots, picked, shape)
-  const runs = idShape.dims.length === 2 ? runsOf(live, columns) : [[...columns.keys()]]
-  const rows = graph.shapes.get(output!)!
-  const parts = runs.map((run) => {
-    const picked = run.map((i) => columns[i]!)
-    const looked =
-      runs.length === 1
-        ? output!
-        : graph.node('Gather', [table, pickColumns(graph, ids, run, idShape)], {
-            attributes: { axis: 0 },
-            shape: { ...rows, dims: rows.dims.with(1, run.length) },
-          })
-    if (!picked.some((column) => isLive(live, column))) return looked
-    const slots =
-      idShape.dims.length === 2
-        ? slotsOf(picked)
-        : graph.node('Reshape', [slotsOf(picked), graph.integers(idShape.dims)], {
-            shape: { dtype: DataType.INT32, dims: idShape.dims },
-          })
-    return replaceRows(graph, live, looked, slots)
+  const rows = graph.shapes.get(output[0]!)
+  const idShape = graph.shapes.get(ids)
+  const look = (picked: string, shape = rows) =>
+    graph.node('Gather', [table, picked], { attributes: { axis: 0 }, ...(shape && { shape }) })
+  if (runs === undefined || rows === undefined || idShape === undefined) {
+    graph.replace(output[0]!, replaceRows(graph, live, look(ids), ids))
+    return
+  }
+  if (!runs.some(({ changes }) => changes)) return
+  const parts = runs.map(({ positions, changes }) => {
+    const picked = pickColumns(graph, ids, positions, idShape)
+    const looked = look(picked, { ...rows, dims: rows.dims.with(1, positions.length) })
+    return changes ? replaceRows(graph, live, looked, picked) : looked
   })
-  const whole = sideBySide(graph, parts, rows)
-  for (const user of users) user.input = user.input.map((name) => (name === output ? whole : name))
-  graph.touch()
+  graph.replace(output[0]!, sideBySide(graph, parts, rows))
+}
+
+/** row = slot > 0 ? overlay[slot] : row, see `LiveTable`. `ids`: […]; `rows`: […, width]. */
+function replaceRows(graph: Graph, live: LiveTable, rows: string, ids: string): string {
+  const { overlay, pages, slots, width } = live
+  const integers = { dtype: DataType.INT32, dims: [-1] }
+  if (!graph.inputs.some(({ name }) => name === overlay)) {
+    addInput(graph, overlay, floatShape(-1, width), 'changed')
+    addInput(graph, pages, integers, 'all')
+    addInput(graph, slots, integers, 'all')
+  }
+  const dims = graph.shapes.get(ids)?.dims
+  const shaped = (dtype: DataType, more: number[] = []) => dims && { shape: { dtype, dims: [...dims, ...more] } }
+  const whole = (opType: string, inputs: string[], attributes: Record<string, number> = {}) =>
+    graph.node(opType, inputs, { attributes, ...shaped(DataType.INT32) })
+  const number = (value: number) => graph.constant(`int32:${value}`, Int32Array.of(value), [])
+  const isWide = graph.shapes.get(ids)?.dtype !== DataType.INT32
+  // Those below 0 count from the end.
+  const row = whole('Mod', [isWide ? whole('Cast', [ids], { to: DataType.INT32 }) : ids, number(live.rows)])
+  const page = whole('Gather', [pages, whole('Div', [row, number(rowsOfPage)])], { axis: 0 })
+  const slot = whole('Gather', [slots, whole('Add', [row, page])], { axis: 0 })
+  const isChanged = graph.node('Greater', [slot, number(0)], { ...shaped(DataType.BOOL) })
+  const each = graph.node('Unsqueeze', [isChanged, graph.integers([-1])], { ...shaped(DataType.BOOL, [1]) })
+  const shape = graph.shapes.get(rows)
+  const known = shape && { shape }
+  const changed = graph.node('Gather', [overlay, slot], { attributes: { axis: 0 }, ...known })
+  return graph.node('Where', [each, changed, rows], { ...known })
+}
+
+function addInput(graph: Graph, name: string, shape: TensorShape, count: string): void {
+  graph.inputs.push(declare(name, shape, `${name} ${count}`))
+  graph.shapes.set(name, shape)
 }

@@ -2,7 +2,7 @@ import type { LiveTable } from '../../contracts/live-tables.ts'
 import { readGraph } from '../../lower/read-graph.ts'
 import { optimise } from '../optimise.ts'
 import type { PrepareRequest } from '../prepare-request.ts'
-import { constantsOf, findLiveTables } from './find-live-tables.ts'
+import { findLiveTables } from './find-live-tables.ts'
 
 /**
  * The live tables that a version's plan has; a reason if it has none. Rejects as `readGraph`, and with an Error if the graph can't
@@ -15,8 +15,7 @@ export async function surveyLive({
 }: Pick<PrepareRequest, 'source' | 'output' | 'live'>): Promise<LiveTable[] | string> {
   if (live === undefined) return 'the manifest declares no field live, or has the precision int8'
   const graph = await readGraph(source, output)
-  const saved = constantsOf(graph)
+  const found = await findLiveTables(graph, live)
   await optimise(graph)
-  const found = findLiveTables(graph, live, saved)
-  return typeof found === 'string' ? found : [...found.tables.values()]
+  return typeof found === 'string' ? found : [...found.values()]
 }

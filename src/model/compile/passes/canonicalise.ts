@@ -56,6 +56,17 @@ const dropConstantNode: Rule = (graph, node) => {
   return name !== undefined && bypass(graph, node, name)
 }
 
+/** Has the users of nodes that only yield constants read these: then each constant has one name. */
+export function nameConstants(graph: Graph): void {
+  const yields = (node: NodeProto) =>
+    node.opType === 'Constant' || (node.opType === 'Identity' && graph.constants.has(node.input[0]!))
+  for (let changed = true; changed; ) {
+    changed = false
+    for (const node of graph.nodes.filter(yields))
+      changed = dropConstantNode(graph, node) || dropIdentity(graph, node) || changed
+  }
+}
+
 /** Turns a Constant node into a constant of the graph; returns its name. */
 function constantOf(graph: Graph, node: NodeProto): string | undefined {
   const [held] = node.attribute

@@ -21,19 +21,6 @@ export interface CutGraph {
   read: ReadonlySet<Side>
   /** Features among the tensors of the two graphs. */
   features: { whole: FeatureFinder; rest: FeatureFinder }
-  /** Where rows of tables are replaced by those of an overlay. */
-  overlays?: OverlayEmitter | undefined
-}
-
-/** Replaces rows of live tables by those of their overlays. */
-export interface OverlayEmitter {
-  /** The positions of a look-up's columns, in order, in runs that are live or not; one run where that is cheaper. */
-  runs(table: string, columns: readonly number[]): number[][]
-  /**
-   * Adds nodes that replace rows of a table, [batch, ids, dim]; `slots` packs the columns of `planNames.slots` that belong to the
-   * ids. Returns the rows' name; the former one where no column of them is live.
-   */
-  replace(graph: Graph, table: string, columns: readonly number[], rows: string, slots: () => string): string
 }
 
 export interface VariantGraph {
@@ -48,7 +35,6 @@ export interface VariantGraph {
   region?: (input: string, wanted: Side[]) => string | undefined
   /** A tensor of a region that is given for each row. */
   given?: (input: string) => string | undefined
-  overlays?: OverlayEmitter | undefined
 }
 
 /** The variants of a graph that is split by side. */

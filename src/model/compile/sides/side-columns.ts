@@ -4,7 +4,7 @@ import { weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import type { NodeProto } from '../../graph/onnx_pb.ts'
 import { declare, floatShape, type TensorShape } from '../../graph/tensor-shape.ts'
-import type { OverlayEmitter, Side, Sides, VariantGraph } from './contract.ts'
+import type { Side, Sides, VariantGraph } from './contract.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
@@ -19,12 +19,6 @@ export function features(plan: VariantGraph, segments: Segment[], sides: Sides, 
   let width = 0
   for (const segment of segments) {
     const { table, dim } = segment
-    if (table !== undefined && plan.overlays !== undefined) {
-      const rows = overlaid(plan, plan.overlays, { ...segment, table }, sides, wanted)
-      parts.push(...rows.parts)
-      width += rows.width
-      continue
-    }
     const picked = columnsOf(plan, segment, sides, wanted)
     if (picked === undefined) continue
     const { values, positions } = picked
@@ -35,49 +29,23 @@ export function features(plan: VariantGraph, segments: Segment[], sides: Sides, 
   return sideBySide(graph, parts, floatShape(batch, width))
 }
 
-/** Rows of a table that may be live, in runs of columns: [batch, …] each. */
-function overlaid(
-  plan: VariantGraph,
-  overlays: OverlayEmitter,
-  { input, table, dim, columns, build }: Segment & { table: string },
-  sides: Sides,
-  wanted: Side[],
-): { parts: string[]; width: number } {
-  const { graph } = plan
-  const places = columns.flatMap((column, i) => (wanted.includes(sides[input]![column]!) ? [i] : []))
-  const runs = overlays.runs(
-    table,
-    places.map((i) => columns[i]!),
-  )
-  const parts = runs.map((run) => {
-    const positions = run.map((i) => places[i]!)
-    const picked = positions.map((i) => columns[i]!)
-    const ids = build(graph, pack(plan, input, sides, wanted, picked), positions)
-    const slots = () => pack(plan, planNames.slots, sides, wanted, picked)
-    const replace = (rows: string) => overlays.replace(graph, table, picked, rows, slots)
-    return embed(graph, table, ids, [batchOf(wanted), positions.length, dim], replace)
-  })
-  return { parts, width: places.length * dim }
-}
-
 /** Concatenates tensors [batch, …] over axis 1. */
 export function sideBySide(graph: Graph, parts: readonly string[], shape: TensorShape): string {
   return parts.length === 1 ? parts[0]! : graph.node('Concat', [...parts], { attributes: { axis: 1 }, shape })
 }
 
-/** Rows of a table, concatenated: [batch, fields·dim]; `replace` may put others in their place, [batch, fields, dim]. */
+/** Rows of a table, concatenated: [batch, fields·dim]. */
 export function embed(
   graph: Graph,
   table: string,
   ids: string,
   [batch, fields, dim]: [number, number, number],
-  replace: (rows: string) => string = (rows) => rows,
 ): string {
   const { dataType } = graph.constants.get(table)!
   const shape = { dtype: dataType, dims: [batch, fields, dim] }
   const rows = graph.node('Gather', [table, ids], { attributes: { axis: 0 }, shape })
   const flat = { dtype: dataType, dims: [batch, fields * dim] }
-  return graph.node('Reshape', [replace(rows), graph.integers([-1, fields * dim])], { shape: flat })
+  return graph.node('Reshape', [rows, graph.integers([-1, fields * dim])], { shape: flat })
 }
 
 /** Values (or ids) of a segment's columns of these sides, [batch, positions]; undefined if there are none. */

@@ -8,7 +8,7 @@ import type { CutGraph, Emit, Emitter, FirstLayer, Group, Side, Sides, VariantGr
 import { countsRows } from './cut-regions.ts'
 import { RegionNodes, rowCount, rowShape } from './region-nodes.ts'
 import { features, pickColumns, rowIndexes, sideBySide } from './side-columns.ts'
-import { isOfLiveTables, planNames } from './tensor-names.ts'
+import { planNames } from './tensor-names.ts'
 
 /*
  * The graph variants that a graph is split into, for any arithmetic of their first layers.
@@ -155,7 +155,7 @@ function repeat(plan: VariantGraph, values: string, width: number): string {
 /** An input of the variant that has one row per row. */
 function rowsInput({ graph, rows }: VariantGraph): string {
   const { requests } = planNames
-  const isRows = (name: string) => name !== requests && !isOfLiveTables(name) && graph.shapes.get(name)!.dims[0] === -1
+  const isRows = (name: string) => name !== requests && graph.shapes.get(name)!.dims[0] === -1
   const sum = graph.inputs.find(({ name }) => isRows(name))
   return rows[0]?.name ?? sum!.name
 }
@@ -230,7 +230,7 @@ function emptyPlan({ cut, emitter, sides = cut.sides }: SplitOptions): VariantGr
 }
 
 function withRegions(graph: Graph, cut: CutGraph, sides: Sides, emitter: Emitter): VariantGraph {
-  const plan: VariantGraph = { graph, context: [], rows: [], replaced: new Map(), overlays: cut.overlays }
+  const plan: VariantGraph = { graph, context: [], rows: [], replaced: new Map() }
   const nodes = new RegionNodes(plan, cut, sides, emitter.regions)
   plan.region = (input, wanted) => nodes.columns(input, wanted)
   return plan

@@ -2,16 +2,7 @@ import { mixingNode, segmentsOf } from '../../graph/columns.ts'
 import { isGemm, weightsOf } from '../../graph/gemm.ts'
 import type { Graph } from '../../graph/graph.ts'
 import { floatShape } from '../../graph/tensor-shape.ts'
-import type {
-  CutGraph,
-  Emitter,
-  FirstLayer,
-  Group,
-  OverlayEmitter,
-  Sides,
-  SplitGraphs,
-  VariantGraph,
-} from './contract.ts'
+import type { CutGraph, Emitter, FirstLayer, Group, Sides, SplitGraphs, VariantGraph } from './contract.ts'
 import { cutRegions } from './cut-regions.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import {
@@ -36,10 +27,9 @@ import { planNames } from './tensor-names.ts'
  * requests, at any depth. So are the shares of the products that combine them: `x·W + b = context·W₁ + candidate·W₂ + cross·W₃ +
  * b`. Returns a reason if the graph can't be split.
  */
-export function splitSides(graph: Graph, sides: Sides, overlays?: OverlayEmitter): SplitGraphs | string {
-  const found = cutRegions(graph, sides)
-  if (typeof found === 'string') return found
-  const cut = { ...found, overlays }
+export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
+  const cut = cutRegions(graph, sides)
+  if (typeof cut === 'string') return cut
   const layers = firstLayers(cut.rest)
   return splitLayers({ cut, layers, emitter: floatEmitter(cut) })
 }

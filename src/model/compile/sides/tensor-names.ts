@@ -1,4 +1,7 @@
 const sums = 'multigate:sum:'
+const overlays = 'multigate:overlay:'
+const pages = 'multigate:pages:'
+const slots = 'multigate:slots:'
 
 /** Names of tensors that compiled graphs have beside the saved graph's own; the prefix avoids collisions. */
 export const planNames = {
@@ -15,17 +18,18 @@ export const planNames = {
   requests: 'multigate:requests',
   /** Output of a first layer for candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
-  /** Per id of a live column, the row of the overlay that replaces its table's, or 0. */
-  slots: 'multigate:slots',
   /** The overlay of a live table. */
-  overlay: (table: number) => `multigate:overlay:${table}`,
+  overlay: (table: number) => `${overlays}${table}`,
+  /** The index of a live table's rows in its overlay. */
+  pages: (table: number) => `${pages}${table}`,
+  slots: (table: number) => `${slots}${table}`,
   /** A tensor that depends on one side alone, for each row or once a request. */
   region: (each: 'rows' | 'requests', tensor: string) => `multigate:region:${each}:${tensor}`,
 }
 
 /** Whether an input belongs to live tables, and not to the saved graph. */
 export function isOfLiveTables(input: string): boolean {
-  return input === planNames.slots || input.startsWith(planNames.overlay(0).slice(0, -1))
+  return [overlays, pages, slots].some((prefix) => input.startsWith(prefix))
 }
 
 /** The name that a tensor has in the whole graph. */

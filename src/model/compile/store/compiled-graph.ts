@@ -1,5 +1,5 @@
 import type { Effort, PassReport, TableRows, Verdict } from '../../contracts/compiled-plan.ts'
-import type { FoundTables } from '../live/find-live-tables.ts'
+import type { LiveTable } from '../../contracts/live-tables.ts'
 import type { SplitGraphs, VariantGraph } from '../sides/contract.ts'
 
 /** The graph variants of one precision. */
@@ -9,6 +9,25 @@ export interface Plans {
   /** Split by side, or the reason why not. */
   split: SplitGraphs | string
 }
+
+/** The same variants, each changed. */
+export function changeEach({ full, split }: Plans, change: (variant: VariantGraph) => VariantGraph): Plans {
+  if (typeof split === 'string') return { full: change(full), split }
+  const { layers, shared_context, candidate_encoder, context_encoder, cached } = split
+  return {
+    full: change(full),
+    split: {
+      layers,
+      shared_context: shared_context && change(shared_context),
+      candidate_encoder: candidate_encoder && change(candidate_encoder),
+      context_encoder: context_encoder && change(context_encoder),
+      cached: cached && change(cached),
+    },
+  }
+}
+
+/** The live tables of a graph, by name of the constant. */
+export type FoundTables = ReadonlyMap<string, LiveTable>
 
 export interface CompiledGraph {
   passes: PassReport[]

@@ -11,10 +11,9 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '..
 import type { Graph } from '../../graph/graph.ts'
 import { isMarked } from '../../graph/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../../graph/onnx_pb.ts'
-import type { FoundTables } from '../live/find-live-tables.ts'
 import type { VariantGraph } from '../sides/contract.ts'
 import { isOfLiveTables } from '../sides/tensor-names.ts'
-import type { CompiledGraph, Plans } from './compiled-graph.ts'
+import type { CompiledGraph, FoundTables, Plans } from './compiled-graph.ts'
 import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from './stored-files.ts'
 
 /*
@@ -171,11 +170,8 @@ function createWriter(folder: string) {
   return {
     files,
     part,
-    async live(
-      { input, inputWidth, tables }: FoundTables,
-      saved?: VariantGraph,
-    ): Promise<NonNullable<PlanDescription['live']>> {
-      const live = { input, inputWidth, tables: [...tables.values()] }
+    async live(found: FoundTables, saved?: VariantGraph): Promise<NonNullable<PlanDescription['live']>> {
+      const live = { tables: [...found.values()] }
       return saved === undefined ? live : { ...live, saved: await part('saved', saved) }
     },
     async plans(precision: Precision, { full, split }: Plans): Promise<VariantFiles> {

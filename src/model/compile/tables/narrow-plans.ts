@@ -4,8 +4,8 @@ import type { Graph } from '../../graph/graph.ts'
 import { tooFew } from '../int8/different-rows.ts'
 import { compareLogits, type JudgedRows, logitsOf } from '../int8/judge.ts'
 import { fullVariant } from '../sides/full-variant.ts'
-import type { CompiledGraph, Plans } from '../store/compiled-graph.ts'
-import { createNarrower, type Narrower } from './narrow-look-ups.ts'
+import { type CompiledGraph, changeEach } from '../store/compiled-graph.ts'
+import { createNarrower } from './narrow-look-ups.ts'
 
 export interface NarrowOptions {
   format: NarrowFormat
@@ -42,28 +42,12 @@ export async function narrowPlans(
     return {
       ...compiled,
       tableRows: { format, verdict },
-      float32: narrowed(float32, narrower),
-      int8: int8 && { ...int8, ...narrowed(int8, narrower) },
+      float32: changeEach(float32, narrower.narrow),
+      int8: int8 && { ...int8, ...changeEach(int8, narrower.narrow) },
       ...(int8 && { reference: float32.full }),
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error
     return refuse(reasonOf(error))
-  }
-}
-
-function narrowed({ full, split }: Plans, { narrow }: Narrower): Plans {
-  if (typeof split === 'string') return { full: narrow(full), split }
-  const { layers, ...variants } = split
-  const { shared_context, candidate_encoder, context_encoder, cached } = variants
-  return {
-    full: narrow(full),
-    split: {
-      layers,
-      shared_context: shared_context && narrow(shared_context),
-      candidate_encoder: candidate_encoder && narrow(candidate_encoder),
-      context_encoder: context_encoder && narrow(context_encoder),
-      cached: cached && narrow(cached),
-    },
   }
 }

@@ -6,8 +6,10 @@ import type { InputRows } from '../../../../src/model/compile/int8/observe-range
 import type { FieldIds } from '../../../../src/model/compile/int8/quantised-table.ts'
 import type { CompiledGraph } from '../../../../src/model/compile/store/compiled-graph.ts'
 import type { Graph } from '../../../../src/model/graph/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../../src/model/graph/onnx_pb.ts'
 import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
+import { Dice } from '../../../support/compile/dice.ts'
 import {
   answersBy,
   answersInAllWays,
@@ -188,6 +190,25 @@ t.test('ids of fields that overlap, have no ids, or are not known', async (t) =>
   }
   const { float32, int8 } = await logitsFor(buildModel(empty), rest(1), rest(2), { fields })
   t.ok(distance(float32, int8) < 0.1, `${distance(float32, int8)} apart`)
+})
+
+t.test('rows that ids are looked up in need not be the ids themselves', async (t) => {
+  // Row id + 1 of a table, as where row 0 is for padding: the last row has values that no other has.
+  const dice = new Dice(3)
+  const graph = emptyGraph({ ids: { dtype: DataType.INT32, dims: [-1, 2] } })
+  const values = dice.floats(8 * 3)
+  values.fill(4, 7 * 3)
+  const moved = graph.node('Add', ['ids', graph.constant('one', Int32Array.of(1), [])])
+  const rows = graph.node('Gather', [graph.constant('table', values, [8, 3]), moved])
+  const x = graph.node('Reshape', [rows, graph.integers([-1, 6])])
+  const weights = (k: number, n: number) => graph.constant('kernel', dice.floats(k * n), [k, n])
+  const hidden = graph.node('Relu', [graph.node('MatMul', [x, weights(6, 16)])])
+  answerWith(graph, graph.node('Sigmoid', [graph.node('MatMul', [hidden, weights(16, 1)])]))
+  const all = Array.from({ length: 49 }, (_, i) => [i % 7, Math.floor(i / 7)]).flat()
+  const every: InputRows = { rows: 49, inputs: { ids: Int32Array.from(all) } }
+  const fields = { ids: [0, 1].map(() => ({ offset: 0, ids: 7 })) }
+  const { float32, int8 } = await logitsFor(graph, every, every, { fields })
+  t.ok(distance(float32, int8) < 0.2, `${distance(float32, int8)} apart`)
 })
 
 t.test('what can not be computed in int8 says so', async (t) => {

@@ -12,9 +12,9 @@ import {
 } from '../../../support/fakes/worker-client.ts'
 import { until } from '../../../support/until.ts'
 
-const tables = [{ width: 2, columns: [{ column: 0, offset: 0, ids: 5 }] }]
+const tables = [{ width: 2 }]
 const overlay = (number: number): Overlay => emptyOverlay(tables, number)
-const plan = { description: { live: { input: 'sparse', inputWidth: 1, tables: [] } } } as unknown as CompiledPlan
+const plan = { description: { live: { tables: [] } } } as unknown as CompiledPlan
 const source: GraphSource = { folder: '/models/ads/1', format: 'layers', file: 'model.json', outputs: ['sum'], plan }
 
 /** A pool of two fake workers with a graph; `behaviours[n]` is of the n-th worker ever made. */

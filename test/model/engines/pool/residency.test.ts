@@ -106,10 +106,10 @@ t.test('a graph that was opened again is opened in all workers when it is asked 
 t.test('a graph has the overlay of its live tables whenever it is open', async (t) => {
   const { limited, overlays } = setUp({ mebibytes: 1 })
   const a = await limited.load(saved('a'))
-  await a.setOverlay!({ number: 1, tables: [], changed: { since: 0, columns: [] } })
+  await a.setOverlay!({ number: 1, tables: [], changed: { since: 0, tables: [] } })
   await limited.load(saved('b'))
   await settled()
-  await a.setOverlay!({ number: 2, tables: [], changed: { since: 1, columns: [] } })
+  await a.setOverlay!({ number: 2, tables: [], changed: { since: 1, tables: [] } })
   await run(a)
   t.same(overlays, [
     ['a', 1, 0],

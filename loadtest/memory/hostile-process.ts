@@ -3,7 +3,8 @@ import { behaviours } from './behaviours.ts'
 
 /*
  * Hostile clients in a process of their own: `{ play, connections }` from the parent opens so many connections, each of which
- * behaves so and reads nothing; one that the server closes comes again. `pause` has all of them leave.
+ * behaves so and reads nothing; one that the server closes comes again. `pause` has all of them leave, and answers how many were
+ * open at most.
  */
 
 const port = Number(process.argv[2])
@@ -15,6 +16,9 @@ const together = 500
 const returns = 3
 
 let sockets = new Set<Socket>()
+/** Connections that are open, and the most that were. */
+let connected = 0
+let most = 0
 
 function play(name: string, connections: number): void {
   const { bytes } = behaviours.find((behaviour) => behaviour.name === name)!
@@ -36,12 +40,16 @@ function play(name: string, connections: number): void {
     }
     socket.pause()
     socket.on('error', () => undefined)
+    let isConnected = false
     socket.once('connect', () => {
+      isConnected = true
+      most = Math.max(most, ++connected)
       settle()
       socket.write(bytes)
       open()
     })
     socket.once('close', () => {
+      if (isConnected) connected--
       settle()
       own.delete(socket)
       setImmediate(open)
@@ -55,7 +63,7 @@ process.on('message', (message: { play: string; connections: number } | 'pause')
   if (message === 'pause') {
     for (const socket of sockets) socket.resetAndDestroy()
     sockets = new Set()
-    process.send?.('gone')
+    process.send?.(most)
   } else play(message.play, message.connections)
 })
 process.on('disconnect', () => process.exit())

@@ -31,6 +31,8 @@ const promised = { wait: 1000, left: 100 * mebibyte, within: 60_000 }
 interface Played {
   behaviour: string
   waits: Waits
+  /** Hostile connections that were open together, at most. */
+  most: number
   /** Largest use of the container, bytes. */
   peak: number
   /** The server ended. */
@@ -126,12 +128,12 @@ async function play(
     if (server.process.exitCode !== null || server.process.signalCode !== null) server = await start(container, models)
     stage = behaviour
     const first = run.points.length
-    const waits = await playOne(server, behaviour, connections, seconds)
+    const { waits, most } = await playOne(server, behaviour, connections, seconds)
     const ended = server.process.exitCode !== null || server.process.signalCode !== null
     const peak = Math.max(0, ...run.points.slice(first).map((point) => point.mib)) * mebibyte
-    run.played.push({ behaviour, waits, peak, ended })
+    run.played.push({ behaviour, waits, most, peak, ended })
     log(
-      `${mib} MiB, ${behaviour}: ${ended ? 'THE SERVER ENDED, ' : ''}longest wait ${whole(waits.longest)} ms, ${waits.failed} of ${waits.asked} failed, peak ${whole(peak / mebibyte)} MiB`,
+      `${mib} MiB, ${behaviour}: ${ended ? 'THE SERVER ENDED, ' : ''}${whole(most)} open, longest wait ${whole(waits.longest)} ms, ${waits.failed} of ${waits.asked} failed, peak ${whole(peak / mebibyte)} MiB`,
     )
   }
   stage = 'after'
@@ -159,18 +161,23 @@ async function start(container: Container, models: string): Promise<ServingChild
   return server
 }
 
-async function playOne({ url }: ServingChild, behaviour: string, connections: number, seconds: number): Promise<Waits> {
+async function playOne(
+  { url }: ServingChild,
+  behaviour: string,
+  connections: number,
+  seconds: number,
+): Promise<Pick<Played, 'waits' | 'most'>> {
   const client = politeClient(url)
   const hostile = fork(fileURLToPath(new URL('./hostile-process.js', import.meta.url)), [new URL(url).port])
   await once(hostile, 'message')
   hostile.send({ play: behaviour, connections })
   await sleep(seconds * 1000)
   hostile.send('pause')
-  await once(hostile, 'message')
+  const [most] = (await once(hostile, 'message')) as [number]
   hostile.disconnect()
   // What they have left behind takes its time, too.
   await sleep(2000)
-  return client.stop()
+  return { waits: await client.stop(), most }
 }
 
 /** In use by the heap, and outside it, bytes. */
@@ -211,6 +218,7 @@ function toMarkdown(
 ${table<Played>(
   {
     'what they ask for': ({ behaviour }) => behaviour,
+    'open together': ({ most }) => whole(most),
     'peak, MiB': ({ peak }) => whole(peak / mebibyte),
     "polite client's longest wait, ms": ({ waits }) => whole(waits.longest),
     'its requests': ({ waits }) => whole(waits.asked),

@@ -1,6 +1,7 @@
 import { errorCodes, type FastifyInstance, type FastifyRequest, type RequestPayload } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
+import { ignoreBody } from '../overload/ignore-rest.ts'
 import type { Holder, PendingBytes } from '../overload/pending-bytes.ts'
 import { type Coding, contentCoding, type Decoders, isCoding } from './decoders.ts'
 import { askForBody } from './expect-continue.ts'
@@ -21,7 +22,7 @@ export interface BodyOptions {
 const maxCompressionRatio = 100
 
 /** A body may come in this many pieces, however small: each takes as much time as a kilobyte. */
-const anyPieces = 4096
+const anyPieces = 1024
 
 /** Beyond that, their average size must be at least this, bytes. */
 const leastPiece = 64
@@ -160,7 +161,10 @@ class ReceivedBody {
     if (length > limit || (encoded ?? 0) > limit) this.#settle(new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE())
     else if (encoded !== undefined && length > smallInflated && length > maxCompressionRatio * encoded)
       this.#settle(tooDense())
-    else if (pieces.count > anyPieces && length < leastPiece * pieces.count) this.#settle(tooSmallChunks())
+    else if (pieces.count > anyPieces && length < leastPiece * pieces.count) {
+      ignoreBody(this.#request.raw.socket)
+      this.#settle(tooSmallChunks())
+    }
     // A whole body is about to be read.
     else if (length !== announced || coding !== undefined) this.#hold(length, piece.length)
   }

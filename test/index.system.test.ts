@@ -98,7 +98,7 @@ t.test('many requests at once are each answered', async (t) => {
 t.test('what is wrong with a request is an Error like the problem details', async (t) => {
   const fails = (request: object, expected: object) =>
     t.rejects(model.predict(request), { name: 'MultigateError', ...expected })
-  const { body } = await server.predict({ context, candidates: [{ campaign: 7, zip: 1 }] })
+  const { body } = await server.predict({ model: 'ads', context, candidates: [{ campaign: 7, zip: 1 }] })
   const error = await model.predict({ context, candidates: [{ campaign: 7, zip: 1 }] }).then(
     () => t.fail('answered'),
     (thrown) => thrown,

@@ -36,8 +36,11 @@ declare module 'fastify' {
  */
 export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: ConnectionMemoryOptions) => {
   const turns = createTurns({ perTurn, soon: setImmediate })
-  /** Requests that wait, by connection. */
+  /** Requests that wait, by connection; only of those that have some. */
   const waiting = new Map<Socket, number>()
+  function forget(this: Socket): void {
+    waiting.delete(this)
+  }
 
   /** Answers whether one more may. */
   function mayWait(socket: Socket): boolean {
@@ -50,14 +53,14 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
     waiting.set(socket, (before ?? 0) + 1)
     if (before === undefined) {
       socket.pause()
-      socket.once('close', () => waiting.delete(socket))
+      socket.once('close', forget)
     }
     countWaiting(answer, socket, requestBytes, options)
     // Node gives a response its connection once those before it have left.
     answer.once('socket', () => {
-      const left = waiting.get(socket)! - 1
-      waiting.set(socket, left)
-      if (left === 0) socket.resume()
+      const left = (waiting.get(socket) ?? 0) - 1
+      if (left > 0) waiting.set(socket, left)
+      else if (waiting.delete(socket)) socket.off('close', forget).resume()
       turns.next(begin)
     })
   }

@@ -3,15 +3,20 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { readCredentials, tlsOptions } from '../app/tls.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import { answerUnreadable } from '../server/errors/client-error.ts'
 import { isOfProtocol, problemText } from '../server/errors/error-handler.ts'
 import { problemDetails, retryAfter } from '../server/errors/problem-details.ts'
+import { ignoreBody } from '../server/overload/ignore-rest.ts'
+import { refuseConnect } from '../server/plugins/refuse-connect.ts'
 import { requestIdOf } from '../server/plugins/request-id.ts'
+import { keptHeaders } from '../server/plugins/strict-http.ts'
 
 /** Longest time for a request to arrive, ms: its body is not used. */
 const longestArrival = 5_000
 
 /**
- * Answers connections while no process serves and none is being started: 503 NOT_READY to one request each, whatever it asks.
+ * Answers connections while no process serves and none is being started: 503 NOT_READY to the first request of each, whatever it
+ * asks. Only CONNECT and what is no HTTP are refused as a process would.
  */
 export class Unavailable {
   readonly #configuration: Configuration
@@ -51,11 +56,18 @@ export class Unavailable {
       requestTimeout: longestArrival,
       headersTimeout: longestArrival,
       connectionsCheckingInterval: 1000,
+      // Node would answer such requests itself, each of those that are pipelined.
+      requireHostHeader: false,
     }
     const server =
       this.#configuration.MULTIGATE_TLS_CERT === ''
         ? createServer(options, listener)
         : createSecureServer({ ...options, ...(await this.#tls()) }, listener)
+    server.maxHeadersCount = keptHeaders
+    // Another expectation than 100-continue, which Node would answer itself, too.
+    server.on('checkExpectation', listener)
+    server.on('connect', refuseConnect)
+    server.on('clientError', answerUnreadable)
     // From here on it watches over its connections.
     server.emit('listening')
     return server
@@ -67,6 +79,7 @@ export class Unavailable {
   }
 
   #refuse(request: IncomingMessage, response: ServerResponse): void {
+    ignoreBody(request.socket)
     // A connection that is closed with unread bytes is reset, and the response may be lost.
     request.resume().once('end', () => {
       const seconds = retryAfter(this.#nextStart())

@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
@@ -54,6 +55,52 @@ t.test('one request of each connection is answered', async (t) => {
   const client = dial(port, 'GET /livez HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(3))
   await client.closed
   t.equal(client.text().split('HTTP/1.1 503').length, 2)
+})
+
+/** A port as `start` gives it, and the number of requests that Node has made objects of. */
+async function startCounted(t: Test): Promise<{ port: number; parsed: () => number }> {
+  let parsed = 0
+  const count = () => parsed++
+  subscribe('http.server.request.start', count)
+  t.teardown(() => unsubscribe('http.server.request.start', count))
+  return { port: await start(t), parsed: () => parsed }
+}
+
+for (const [kind, ask] of Object.entries({
+  'ordinary requests': 'GET / HTTP/1.1\r\nhost: a\r\n\r\n',
+  'requests with a body': 'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc',
+  'requests without a Host': 'GET / HTTP/1.1\r\n\r\n',
+  'requests that expect something unknown': 'GET / HTTP/1.1\r\nhost: a\r\nexpect: a\r\n\r\n',
+  'requests for another protocol': 'GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+}))
+  t.test(`of ${kind} in one piece, all but the first are ignored`, async (t) => {
+    const { port, parsed } = await startCounted(t)
+    const client = dial(port, ask.repeat(1000))
+    await client.closed
+    t.match(client.text(), /^HTTP\/1\.1 503 /)
+    t.equal(client.text().split('HTTP/1.1 ').length, 2)
+    t.equal(parsed(), 1)
+  })
+
+t.test('CONNECT and what is no HTTP are refused as ever, after what was asked before', async (t) => {
+  const port = await start(t)
+  const connect = 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n'
+  const get = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n'
+  for (const [asked, answered] of [
+    [connect, ['405']],
+    [get + connect, ['503']],
+    ['GARBAGE\r\n\r\n', ['400']],
+    [`${get}GARBAGE\r\n\r\n`, ['503']],
+  ] as const) {
+    const client = dial(port, asked)
+    await client.closed
+    t.same(
+      [...client.text().matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status),
+      answered,
+      asked,
+    )
+    t.match(client.text(), /content-type: application\/problem\+json/)
+  }
 })
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0

@@ -8,7 +8,7 @@ const mostUnread = 1024 * 1024
 /** Who watches, and where the stream goes. */
 export interface ViewerOptions {
   response: ServerResponse
-  /** Not the response's own: one that is pipelined behind others has none yet. */
+  /** Its connection. The response has it only from when those before it have left until it has left itself. */
   socket: Socket
   /** The id of a key, else an address. */
   client: string

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { splitCredentials } from '../model/base/address-credentials.ts'
+import { excerptOf, splitCredentials } from '../model/base/address-credentials.ts'
 import { ModelError, reasonOf, type Violation } from '../model/base/errors.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
 import { isObject } from '../schemas/json.ts'
@@ -62,7 +62,7 @@ export async function connectService(address: ServiceAddress): Promise<AskServic
     try {
       return JSON.parse(answer)
     } catch {
-      throw new ModelError('MODEL_FAILED', `${method} ${url} does not answer JSON: ${answer.slice(0, 100)}`)
+      throw new ModelError('MODEL_FAILED', `${method} ${url} does not answer JSON: ${excerptOf(answer, 100)}`)
     }
   }
 }
@@ -112,7 +112,7 @@ const mostListed = 5
 
 /** What problem details (RFC 9457) say, or the text itself. */
 function problemOf(answer: string): { detail: string; problems: Violation[] } {
-  const plain = { detail: answer.slice(0, 500), problems: [] }
+  const plain = { detail: excerptOf(answer, 500), problems: [] }
   let body: unknown
   try {
     body = JSON.parse(answer)

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { excerptOf } from '../model/base/address-credentials.ts'
 import { replaceFile } from '../model/base/replace-file.ts'
 import { checksums, sha256 } from '../model/bundle/checksum.ts'
 import { isOfDeltas } from '../model/bundle/deltas-folder.ts'
@@ -40,7 +41,7 @@ export function leaveDeltas({ models }: SyncIndex): void {
 }
 
 /** A text of the source as a message shows it. */
-export const quoted = (text: string | undefined) => JSON.stringify(text?.slice(0, 200))
+export const quoted = (text: string | undefined) => JSON.stringify(text && excerptOf(text, 200))
 
 /** The schedule of a version, beside its folder. */
 export const scheduleOf = (version: string) => `${version}.json`

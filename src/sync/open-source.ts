@@ -47,7 +47,7 @@ export async function openSource(address: string, env: NodeJS.ProcessEnv = proce
 
 function splitBucket(address: string, rest: string): [bucket: string, prefix: string] {
   const [bucket = '', ...names] = rest.split('/')
-  if (bucket === '') throw new Error(`${address} names no bucket, such as s3://bucket/models`)
+  if (bucket === '') throw new Error(`${hideCredentials(address)} names no bucket, such as s3://bucket/models`)
   // A password may hold a slash.
   if (bucket.includes('@') || (rest.includes('@') && !URL.canParse(address)))
     throw new Error(`${hideCredentials(address)} names a user; credentials of buckets come from their own tools`)

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { hideCredentialsIn } from '../model/base/address-credentials.ts'
+import { excerptOf } from '../model/base/address-credentials.ts'
 import type { IndexedFile, SyncIndex } from '../schemas/sync-index.ts'
 import { indexFile, parseIndex } from './index-file.ts'
 
@@ -50,7 +50,7 @@ export function createIndexedSource(name: string, get: GetObject): SyncSource {
   }
 }
 
-/** Bytes of a reason that a message has at most: a source may send anything. */
+/** Characters of a reason that a message has at most: a source may send anything. */
 const longestReason = 500
 
 /** A fault of a source, as one line that names the object and has no credentials. */
@@ -58,8 +58,8 @@ export function sourceError(name: string, error: unknown): Error {
   // `fetch failed` and `terminated` say nothing; what they failed of does.
   const { cause } = error as Error
   const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
-  const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ').slice(0, longestReason)
-  return new Error(`${name}: ${hideCredentialsIn(reason)}`, { cause: error })
+  const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ')
+  return new Error(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
 }
 
 /** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */

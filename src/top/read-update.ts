@@ -1,4 +1,5 @@
 import Type, { type Static } from '#typebox'
+import { excerptOf } from '../model/base/address-credentials.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { check } from '../schemas/check.ts'
 import { LiveModel, LiveProcess, LiveSample } from '../schemas/live.ts'
@@ -27,5 +28,5 @@ export function readUpdate(data: string): { update: ShownUpdate } | { unreadable
 
 /** Text of a service moves no cursor. */
 function printable(text: string): string {
-  return text.replace(/\p{C}/gu, ' ').slice(0, 200)
+  return excerptOf(text.replace(/\p{C}/gu, ' '), 200)
 }

@@ -23,18 +23,20 @@ t.test('a user and a password are sent unless there is a key, and are in no mess
   const host = await serve(t, ({ headers, url }, response) => {
     sent.push(headers.authorization)
     response.statusCode = url === '/wrong' ? 404 : 200
-    response.end(url === '/text' ? 'text' : '{}')
+    const named = `${'x'.repeat(80)} http://me:secret@${headers.host}`
+    response.end(url === '/text' ? 'text' : url === '/named' ? named : '{}')
   })
   const url = `http://me:secret@${host}`
   const ask = await connectService({ url })
   await ask('GET', '/models')
   await t.rejects(ask('GET', '/wrong'), { message: `GET http://${host}/wrong answers 404: {}` })
   await t.rejects(ask('GET', '/text'), { message: `GET http://${host}/text does not answer JSON: text` })
+  await t.rejects(ask('GET', '/named'), { message: /x http:\/\/…@127[\d.:]*$/ })
   const keyFile = join(await temporaryFolder(t), 'key')
   writeFileSync(keyFile, 'key\n')
   await (await connectService({ url, keyFile }))('GET', '/models')
   const basic = `Basic ${Buffer.from('me:secret').toString('base64')}`
-  t.same(sent, [basic, basic, basic, 'Bearer key'])
+  t.same(sent, [basic, basic, basic, basic, 'Bearer key'])
   const gone = await connectService({ url: 'http://me:secret@127.0.0.1:1' })
   await t.rejects(gone('GET', '/models'), { message: /^http:\/\/127\.0\.0\.1:1\/models can't be reached: / })
 })

@@ -24,6 +24,7 @@ t.test('an address that is refused is shown without its password', async (t) => 
     'https://me:s@cret@:x/': 'https://…@:x/ is not a URL, such as https://models.example.com/ads',
     'ftp://me:secret@host/a@b': 'ftp://…@host/a@b: sources are folders, https://, s3://, gs:// and oci://',
     'oci://me:secret@host/x': 'oci://…@host/x is not an artefact, such as oci://registry.example.com/team/models:prod',
+    's3:///key:secret@bucket': 's3://…@bucket names no bucket, such as s3://bucket/models',
     's3://key:secret@bucket/x': 's3://…@bucket/x names a user; credentials of buckets come from their own tools',
     'gs://key:sec/ret@bucket': 'gs://…@bucket names a user; credentials of buckets come from their own tools',
   }
@@ -69,6 +70,8 @@ t.test('layers are files of models', async (t) => {
     () => parse(layer('models', { 'io.deis.oras.content.unpack': 'true' })),
     /is an archive of a folder: push files/,
   )
+  const address = `${'x'.repeat(180)} https://me:secret@host`
+  t.throws(() => parse(layer(address)), { message: /x https:\/\/…@host", not as a file/ }, 'without passwords')
   t.throws(() => parse(layer('ads/7/a'), layer('ads/7/a')), /\/layers\/1 has the title of another: "ads\/7\/a"/)
   t.throws(() => parseOciManifest('null'), { message: 'is no artefact: the document must be an object' })
   t.throws(() => parseOciManifest(''), /^is not JSON/)

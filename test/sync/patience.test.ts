@@ -99,4 +99,7 @@ t.test('a fault of the body is one line that names the object, without passwords
   const { reading, body } = setUp()
   body.destroy(new TypeError('terminated', { cause: new Error('https://me:secret@x\nis gone') }))
   await t.rejects(reading, { message: 'https://x/index.json: https://…@x is gone' })
+  const long = setUp()
+  long.body.destroy(new Error(`${'x'.repeat(480)} https://me:secret@x is gone`))
+  await t.rejects(long.reading, { message: `https://x/index.json: ${'x'.repeat(480)} https://…@x is gon` })
 })

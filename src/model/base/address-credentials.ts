@@ -32,13 +32,26 @@ export function hideCredentials(address: string): string {
   const [begin] = scheme.exec(address) ?? []
   if (begin === undefined) return address.replace(/^[^/\\\s]*:[^/\\\s]*@/, '…@')
   const rest = address.slice(begin.length)
-  return begin + rest.replace(URL.canParse(address) ? /^[^/?#]*@/ : /^.*@/s, '…@')
+  // Where there are more slashes than two, what follows them may be a user.
+  return begin + rest.replace(URL.canParse(address) ? /^[/\\]*[^/?#]*@/ : /^.*@/s, '…@')
 }
 
 /**
  * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the last `@` is
- * shown: what looks like a path may be a password.
+ * shown: what looks like a path may be a password. Takes time in proportion to the text, which may be a server's.
  */
 export function hideCredentialsIn(text: string): string {
-  return text.replace(/(:\/\/)\S*@/g, '$1…@')
+  return text.replace(/\S+/g, (word) => {
+    const begin = word.indexOf('://') + 3
+    const end = word.lastIndexOf('@')
+    return begin < 3 || end < begin ? word : `${word.slice(0, begin)}…${word.slice(end)}`
+  })
+}
+
+/**
+ * The beginning of a text, without users and passwords, as a message may quote it; `most`: characters. What is cut first may end
+ * between a password and its `@`, and then no longer looks like one.
+ */
+export function excerptOf(text: string, most: number): string {
+  return hideCredentialsIn(text).slice(0, most)
 }

@@ -152,7 +152,7 @@ async function authorize(
   )
   const { realm, service, scope = `repository:${repository}:pull` } = parameters
   if (!/^bearer\b/i.test(challenge) || realm === undefined || !URL.canParse(realm))
-    throw new Error(`${registry} asks for an unknown authorization: ${JSON.stringify(challenge.slice(0, 200))}`)
+    throw new Error(`${registry} asks for an unknown authorization: ${quoted(challenge)}`)
   const url = new URL(realm)
   if (url.protocol !== 'https:' && base.protocol === 'https:')
     throw new Error(`${registry} names ${url.protocol}//${url.host} for tokens, which must be https://`)

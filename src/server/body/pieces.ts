@@ -1,8 +1,9 @@
 /** A piece of at least this many bytes is kept as it came; smaller ones are copied together, since a Buffer takes 200 of its own. */
 const worthKeeping = 1024
 
-/** Room for small pieces, bytes. */
-const roomBytes = 16 * 1024
+/** Room for small pieces, bytes: at first, and at most; each is twice as large as the one before. */
+const leastRoom = 256
+const mostRoom = 16 * 1024
 
 /** The pieces of a body, in order. A body that comes byte by byte takes little more memory than its bytes. */
 export class Pieces {
@@ -12,6 +13,7 @@ export class Pieces {
   /** What small pieces are copied to, and how much of it is taken. */
   #room: Buffer | undefined
   #taken = 0
+  #roomBytes = 0
 
   /** Bytes so far. */
   get length(): number {
@@ -38,14 +40,17 @@ export class Pieces {
   #copy(piece: Buffer): void {
     if (this.#room === undefined || this.#taken + piece.length > this.#room.length) {
       this.#close()
-      this.#room = Buffer.allocUnsafeSlow(roomBytes)
+      this.#roomBytes = Math.min(mostRoom, Math.max(2 * this.#roomBytes, leastRoom, piece.length))
+      this.#room = Buffer.allocUnsafeSlow(this.#roomBytes)
     }
     this.#taken += piece.copy(this.#room, this.#taken)
   }
 
   #close(): void {
     if (this.#room === undefined) return
-    this.#pieces.push(this.#room.subarray(0, this.#taken))
+    const taken = this.#room.subarray(0, this.#taken)
+    // Room for many small pieces would stay with a few, where large ones come between them.
+    this.#pieces.push(2 * taken.length < this.#room.length ? Buffer.from(taken) : taken)
     this.#room = undefined
     this.#taken = 0
   }

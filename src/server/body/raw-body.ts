@@ -1,6 +1,7 @@
 import { errorCodes, type FastifyInstance, type FastifyRequest, type RequestPayload } from 'fastify'
 import { ModelError, reasonOf } from '../../model/base/errors.ts'
 import { invalidRequest } from '../../model/features/problems.ts'
+import { requestBytes } from '../overload/connection-memory.ts'
 import { ignoreBody } from '../overload/ignore-rest.ts'
 import type { Holder, PendingBytes } from '../overload/pending-bytes.ts'
 import { type Coding, contentCoding, type Decoders, isCoding } from './decoders.ts'
@@ -180,7 +181,7 @@ class ReceivedBody {
       onGivenUp()
       this.#settle(tooManyPending())
     })
-    this.#holder.add(all)
+    this.#holder.add(all + requestBytes(this.#request.raw))
   }
 
   #decode(decoders: Decoders, coding: Coding, encoded: Buffer): void {

@@ -7,7 +7,7 @@ import { tooManyPending } from '../body/raw-body.ts'
 import { problemText } from '../errors/error-handler.ts'
 import { type ProblemAnswer, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
-import { type ConnectionMemoryOptions, countUnread } from '../overload/connection-memory.ts'
+import { type ConnectionMemoryOptions, countUnread, requestBytes } from '../overload/connection-memory.ts'
 import { ignoreRest } from '../overload/ignore-rest.ts'
 import type { Holder } from '../overload/pending-bytes.ts'
 import { requestIdOf, traceIdOf } from '../plugins/request-id.ts'
@@ -197,7 +197,10 @@ class FastPath {
       body.add(piece)
       // Hardly any body comes in several pieces.
       if (body.length === announced && holder === undefined) return
-      holder ??= bodies.open(giveUp)
+      if (holder === undefined) {
+        holder = bodies.open(giveUp)
+        holder.add(requestBytes(request))
+      }
       holder.add(piece.length)
     })
     request.on('end', () => {

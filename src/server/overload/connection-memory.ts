@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Holder, PendingBytes } from './pending-bytes.ts'
 
@@ -15,28 +15,36 @@ const holders = new WeakMap<Socket, Holder>()
 function holderOf(socket: Socket, { answers, onGivenUp }: ConnectionMemoryOptions): Holder {
   const known = holders.get(socket)
   if (known !== undefined) return known
-  const holder = answers.open(() => {
+  const giveUp = () => {
     onGivenUp()
     socket.destroy()
-  })
+  }
+  const holder = answers.open(giveUp, () => socket.bytesWritten - socket.writableLength)
   holders.set(socket, holder)
   socket.once('close', () => holder.close())
   return holder
 }
 
-/** Counts bytes that a connection holds until it is the turn of `answer` to be sent. */
-export function countWaiting(
-  answer: ServerResponse,
-  socket: Socket,
-  bytes: number,
-  options: ConnectionMemoryOptions,
-): void {
+/** What a request takes, bytes: objects of Node and of Fastify, and each header, as strings and in two collections. */
+const bytesOfRequest = 8192
+const bytesOfHeader = 96
+
+/** Memory of a request while it waits, bytes. */
+export function requestBytes({ rawHeaders }: IncomingMessage): number {
+  let bytes = bytesOfRequest
+  for (const text of rawHeaders) bytes += bytesOfHeader / 2 + text.length
+  return bytes
+}
+
+/** Counts a request of a connection until it is the turn of its answer to be sent. */
+export function countWaiting(answer: ServerResponse, socket: Socket, options: ConnectionMemoryOptions): void {
   const holder = holderOf(socket, options)
+  const bytes = requestBytes(answer.req)
   answer.once('socket', () => holder.add(-bytes))
   holder.add(bytes)
 }
 
-/** Counts a response of `bytes` bytes until its client has taken it. */
+/** Counts a response that takes `bytes` bytes, and its request, until its client has taken it. */
 export function countUnread(
   answer: ServerResponse,
   socket: Socket,
@@ -44,8 +52,9 @@ export function countUnread(
   options: ConnectionMemoryOptions,
 ): void {
   // Of a connection that has been closed nothing is kept: neither it nor the response closes once more.
-  if (socket.destroyed || answer.destroyed || bytes === 0) return
+  if (socket.destroyed || answer.destroyed) return
   const holder = holderOf(socket, options)
-  answer.once('close', () => holder.add(-bytes))
-  holder.add(bytes)
+  const all = bytes + requestBytes(answer.req)
+  answer.once('close', () => holder.add(-all))
+  holder.add(all)
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** Node's `HTTPParser.kOnBody`. */
@@ -8,7 +9,7 @@ interface Parser {
   /** `kOnBody`: receives each piece of a body. Where there is none, pieces are passed over without a call. */
   [onBody]?: unknown
   /** Receives each request once its headers are there. 0: its body follows as usual; 2: it ends what this parser reads for now. */
-  onIncoming(): number
+  onIncoming(request: IncomingMessage & { upgrade?: boolean }): number
 }
 
 /**
@@ -18,7 +19,12 @@ interface Parser {
  */
 export function ignoreRest(socket: Socket): void {
   const { parser } = socket as { parser?: Parser | null }
-  if (parser) parser.onIncoming = () => 2
+  if (!parser) return
+  parser.onIncoming = (request) => {
+    // Else Node would hand the connection over, without its listeners, to one that upgrades.
+    request.upgrade = false
+    return 2
+  }
 }
 
 /**

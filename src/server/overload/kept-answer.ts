@@ -11,14 +11,21 @@ const worthwhile = 4096
 
 type Coding = 'br' | 'gzip'
 
+/** The bytes of a response in one coding. */
+interface Form {
+  bytes: Buffer
+  etag: string
+}
+
 /**
  * A response that is kept in memory, and shared by all that ask for it: thousands of clients that don't read it hold no file and no
  * copy. It is compressed at most once.
  */
 export class KeptAnswer {
-  readonly #bytes: Buffer
+  readonly #plain: Form
   readonly #headers: Record<string, string>
-  readonly #coded: Partial<Record<Coding, Promise<Buffer>>>
+  readonly #coded: Partial<Record<Coding, Promise<Form>>> = {}
+  readonly #isCompressible: boolean
 
   /** `type`: its Content-Type; `headers`: others, such as Cache-Control; `coded`: compressed forms that exist already. */
   constructor(
@@ -27,39 +34,58 @@ export class KeptAnswer {
     headers: Record<string, string> = {},
     coded: Partial<Record<Coding, Buffer>> = {},
   ) {
-    this.#bytes = shareable(bytes)
-    const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
-    this.#headers = { ...headers, 'content-type': type, etag }
-    this.#coded = Object.fromEntries(
-      Object.entries(coded).map(([coding, form]) => [coding, Promise.resolve(shareable(form))]),
-    )
-    const isText = /^(?:text\/|image\/svg|application\/(?:json|javascript))/.test(type)
+    this.#plain = formOf(bytes)
+    for (const [coding, form] of Object.entries(coded) as [Coding, Buffer][])
+      this.#coded[coding] = Promise.resolve(formOf(form))
+    const isText = /^(?:text\/|image\/svg|application\/(?:json|javascript|x-yaml))/.test(type)
     this.#isCompressible = Object.keys(coded).length > 0 || (isText && bytes.length >= worthwhile)
+    this.#headers = { ...headers, 'content-type': type, ...(this.#isCompressible && { vary: 'accept-encoding' }) }
   }
-
-  readonly #isCompressible: boolean
 
   async send({ headers }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    reply.headers(this.#headers)
-    if (headers['if-none-match'] === this.#headers.etag) return reply.code(304).send()
-    if (!this.#isCompressible) return reply.send(this.#bytes)
-    reply.header('vary', 'accept-encoding')
-    const coding = this.#codingFor(headers['accept-encoding'])
-    if (coding === undefined) return reply.send(this.#bytes)
-    this.#coded.gzip ??= compress(this.#bytes).then(shareable)
-    return reply.header('content-encoding', coding).send(await this.#coded[coding])
+    const coding = this.#isCompressible ? codingFor(headers['accept-encoding'], this.#coded) : undefined
+    const { bytes, etag } = coding === undefined ? this.#plain : await this.#form(coding)
+    reply.headers({ ...this.#headers, etag })
+    if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
+    if (coding !== undefined) reply.header('content-encoding', coding)
+    return reply.send(bytes)
   }
 
-  #codingFor(accepts: string | undefined): Coding | undefined {
-    const accepted = new Set(
-      (accepts ?? '')
-        .toLowerCase()
-        .split(',')
-        .map((item) => item.trim())
-        .filter((item) => !/;\s*q=0(?:\.0*)?$/.test(item))
-        .map((item) => item.split(';', 1)[0]!.trim()),
-    )
-    if (this.#coded.br !== undefined && accepted.has('br')) return 'br'
-    return accepted.has('gzip') ? 'gzip' : undefined
+  #form(coding: Coding): Promise<Form> {
+    let form = this.#coded[coding]
+    if (form === undefined) {
+      form = compress(this.#plain.bytes).then(formOf)
+      this.#coded[coding] = form
+      // Such as too little memory: the next to ask tries again.
+      form.catch(() => delete this.#coded[coding])
+    }
+    return form
   }
+}
+
+function formOf(bytes: Buffer): Form {
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
+  return { bytes: shareable(bytes), etag }
+}
+
+/** The best coding that a client takes: `br` only where that form exists. */
+function codingFor(accepts: string | undefined, coded: Partial<Record<Coding, unknown>>): Coding | undefined {
+  const accepted = new Set(
+    (accepts ?? '')
+      .toLowerCase()
+      .split(',')
+      .filter((item) => !/;\s*q=0(?:\.0*)?\s*$/.test(item))
+      .map((item) => item.split(';', 1)[0]!.trim()),
+  )
+  if (coded.br !== undefined && accepted.has('br')) return 'br'
+  return accepted.has('gzip') ? 'gzip' : undefined
+}
+
+/** Whether `If-None-Match` names a tag, in the weak comparison that it asks for (RFC 9110, section 13.1.2). */
+function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  return header.split(',').some((item) => {
+    const tag = item.trim().replace(/^W\//, '')
+    return tag === etag || tag === '*'
+  })
 }

@@ -3,7 +3,8 @@
  * read, and requests that wait behind these. All of it counts towards one budget.
  *
  * What counts is what takes memory: of a body what has arrived, decompressed, and nothing of what is only announced. When the
- * budget is exceeded, the largest holder is dropped: a client that holds many bytes pays for it, and those that hold few don't notice.
+ * budget is exceeded, holders are dropped until it is not: first those without progress, then the largest. So a client that
+ * holds memory back pays for it, and those that hold few bytes, or are just being served, don't notice.
  */
 export interface MemoryBudget {
   /** A kind of holders, which is counted apart and shares the budget. */
@@ -13,10 +14,11 @@ export interface MemoryBudget {
 export interface PendingBytes {
   /** Held now, by this kind. */
   readonly bytes: number
-  /** All kinds together hold more than the budget: a lone holder may, since a large body could never be read otherwise. */
-  readonly exceeded: boolean
-  /** Adds a holder. `giveUp` is called at most once, maybe from `add`, when this holder has to make room. */
-  open(giveUp: () => void): Holder
+  /**
+   * Adds a holder. `giveUp` is called at most once, maybe from `add`, when this holder has to make room. `progress`: a number that
+   * changes while its client takes what it is sent.
+   */
+  open(giveUp: () => void, progress?: () => number): Holder
 }
 
 export interface Holder {
@@ -30,16 +32,31 @@ interface Held {
   bytes: number
   /** Where it stands among the others; undefined while it holds nothing. */
   level: number | undefined
+  /** When it last made progress, ms, and what `progress` was then. */
+  changed: number
+  seen: number
+  progress(): number
   giveUp(): void
 }
 
-/** Levels of size per doubling: the holder that is dropped has at least .84 of what the largest has. */
+/** Levels of size per doubling: of those with progress, one is dropped that has at least .84 of what the largest has. */
 const levelsPerDoubling = 4
 
-/** `maxBytes` may be exceeded by what comes in one piece. */
-export function createMemoryBudget({ maxBytes }: { maxBytes: number }): MemoryBudget {
-  /** Holders by level, oldest first: to find the largest takes the same time for ten thousand as for ten. */
+/** A holder without progress for so long is dropped before all others, ms: the longest pause of a client that reads or sends. */
+const longestPause = 1000
+
+/** `maxBytes` may be exceeded by one holder alone: a large body could never be read otherwise. `now`: ms. */
+export function createMemoryBudget({
+  maxBytes,
+  now = () => performance.now(),
+}: {
+  maxBytes: number
+  now?(): number
+}): MemoryBudget {
+  /** Holders by level: to find the largest takes the same time for ten thousand as for ten. */
   const levels: Set<Held>[] = []
+  /** All holders with bytes, by when they last made progress. */
+  const byProgress = new Set<Held>()
   let total = 0
 
   function place(held: Held): void {
@@ -52,12 +69,35 @@ export function createMemoryBudget({ maxBytes }: { maxBytes: number }): MemoryBu
     levels[level]!.add(held)
   }
 
+  function noteProgress(held: Held): void {
+    byProgress.delete(held)
+    if (held.bytes <= 0) return
+    held.changed = now()
+    held.seen = held.progress()
+    byProgress.add(held)
+  }
+
+  /** The holder that has made no progress for longest, if that is too long. */
+  function stalled(): Held | undefined {
+    const latest = now() - longestPause
+    for (const held of byProgress) {
+      if (held.changed > latest) return undefined
+      if (held.progress() === held.seen) return held
+      noteProgress(held)
+    }
+    return undefined
+  }
+
+  function largest(): Held | undefined {
+    for (let level = levels.length - 1; level >= 0; level--) for (const held of levels[level]!) return held
+    return undefined
+  }
+
   function makeRoom(): void {
-    for (let level = levels.length - 1; level >= 0 && total > maxBytes; level--) {
-      for (const held of levels[level]!) {
-        if (total <= maxBytes || held.bytes === total) return
-        held.giveUp()
-      }
+    while (total > maxBytes) {
+      const held = stalled() ?? largest()
+      if (held === undefined || held.bytes === total) return
+      held.giveUp()
     }
   }
 
@@ -67,22 +107,25 @@ export function createMemoryBudget({ maxBytes }: { maxBytes: number }): MemoryBu
       get bytes() {
         return own
       },
-      get exceeded() {
-        return total > maxBytes
-      },
-      open(giveUp) {
+      open(giveUp, progress = () => 0) {
         let isOpen = true
-        const close = () => {
-          if (!isOpen) return
-          isOpen = false
-          own -= held.bytes
-          total -= held.bytes
-          held.bytes = 0
+        const count = (bytes: number) => {
+          held.bytes += bytes
+          own += bytes
+          total += bytes
           place(held)
+          noteProgress(held)
+        }
+        const close = () => {
+          if (isOpen) count(-held.bytes)
+          isOpen = false
         }
         const held: Held = {
           bytes: 0,
           level: undefined,
+          changed: 0,
+          seen: 0,
+          progress,
           giveUp() {
             close()
             giveUp()
@@ -91,10 +134,7 @@ export function createMemoryBudget({ maxBytes }: { maxBytes: number }): MemoryBu
         return {
           add(bytes) {
             if (!isOpen) return
-            held.bytes += bytes
-            own += bytes
-            total += bytes
-            place(held)
+            count(bytes)
             if (bytes > 0 && total > maxBytes) makeRoom()
           },
           close,

@@ -9,15 +9,27 @@ import { createTurns } from './turns.ts'
 /** Pipelined requests of one connection that may wait for their turn; one that sends more in one piece is closed. */
 const mostWaiting = 100
 
-/** And of all connections together: where many wait, each may have fewer, down to the last number. */
+/** Of all connections together, from which each has its share: it may have fewer where many have some, down to the last number. */
 const mostWaitingOfAll = 3200
 const leastWaiting = 8
 
-/** What a request that waits takes beside its headers, bytes: those of Node and of Fastify, measured. */
-const requestBytes = 8192
-
 /** Requests that begin in one turn of the event loop, besides predictions and probes. */
 const perTurn = 8
+
+/** Node's own mark of a connection whose requests are not read: without it, each request that ends would have reading go on. */
+type Pausable = Socket & { _paused?: boolean; parser?: { resume(): void } | null }
+
+/** As Node does where a client does not read. */
+function pause(socket: Pausable): void {
+  socket._paused = true
+  socket.pause()
+}
+
+function resume(socket: Pausable): void {
+  socket._paused = false
+  socket.parser?.resume()
+  socket.resume()
+}
 
 /** Routes that never wait for a turn while they are first of their connection. */
 declare module 'fastify' {
@@ -41,6 +53,12 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
   function forget(this: Socket): void {
     waiting.delete(this)
   }
+  /** Node resumes a connection whose responses have left. */
+  function pauseAgain(this: Socket): void {
+    setImmediate(() => {
+      if (waiting.has(this)) pause(this)
+    })
+  }
 
   /** Answers whether one more may. */
   function mayWait(socket: Socket): boolean {
@@ -52,15 +70,18 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
     const before = waiting.get(socket)
     waiting.set(socket, (before ?? 0) + 1)
     if (before === undefined) {
-      socket.pause()
-      socket.once('close', forget)
+      pause(socket)
+      socket.once('close', forget).on('drain', pauseAgain)
     }
-    countWaiting(answer, socket, requestBytes, options)
+    countWaiting(answer, socket, options)
     // Node gives a response its connection once those before it have left.
     answer.once('socket', () => {
       const left = (waiting.get(socket) ?? 0) - 1
       if (left > 0) waiting.set(socket, left)
-      else if (waiting.delete(socket)) socket.off('close', forget).resume()
+      else if (waiting.delete(socket)) {
+        socket.off('close', forget).off('drain', pauseAgain)
+        resume(socket)
+      }
       turns.next(begin)
     })
   }

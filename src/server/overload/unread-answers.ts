@@ -5,9 +5,6 @@ import { type ConnectionMemoryOptions, countUnread } from './connection-memory.t
 /** What a stream holds, bytes: a compressor above all. */
 const streamBytes = 320 * 1024
 
-/** What a response holds beside its own bytes, where these are shared by all that ask for them. */
-const sharedBytes = 4096
-
 /** Bytes that many responses share: they are in memory once. */
 const shared = new WeakSet<Uint8Array>()
 
@@ -17,18 +14,26 @@ export function shareable<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
   return bytes
 }
 
-/** Bounds what clients of an application leave unread. */
+/** Bounds what clients of an application leave unread: what the system does not take of a response in one piece. */
 export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, options: ConnectionMemoryOptions) => {
   app.addHook('onSend', ({ raw: { socket } }, { raw: answer }, payload, done) => {
-    countUnread(answer, socket, bytesOf(payload, 'encrypted' in socket), options)
+    if (typeof payload === 'object' && payload !== null && !(payload instanceof Uint8Array)) {
+      countUnread(answer, socket, streamBytes, options)
+      done()
+      return
+    }
+    const count = () => {
+      const left = socket.writableLength
+      if (left > 0) countUnread(answer, socket, isShared(payload, 'encrypted' in socket) ? 0 : left, options)
+    }
+    // Ends the response, unless another hook takes its time.
     done()
+    if (answer.writableEnded) count()
+    else setImmediate(count)
   })
 })
 
 /** `isCopied`: TLS encrypts a copy for each connection. */
-function bytesOf(payload: unknown, isCopied: boolean): number {
-  if (payload === null || payload === undefined) return 0
-  if (typeof payload === 'string') return payload.length
-  if (payload instanceof Uint8Array) return shared.has(payload) && !isCopied ? sharedBytes : payload.length
-  return streamBytes
+function isShared(payload: unknown, isCopied: boolean): boolean {
+  return !isCopied && payload instanceof Uint8Array && shared.has(payload)
 }

@@ -2,10 +2,10 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
+import { KeptAnswer } from '../overload/kept-answer.ts'
 import { keepFiles } from '../overload/kept-files.ts'
-import { shareable } from '../overload/unread-answers.ts'
 import { components } from './openapi-components.ts'
 import { unreadable } from './openapi-errors.ts'
 import { documentSchemas, finishDocument, nameOf } from './openapi-schemas.ts'
@@ -72,7 +72,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, has
     // Before the plugin opens and streams them, for each request.
     const files = await keepFiles(swaggerUiFiles, { 'cache-control': 'public, max-age=0' })
     docs.addHook('onRequest', async (request, reply) => {
-      if (request.routeOptions.url?.endsWith('/docs/static/*')) await files.send(staticName(request), request, reply)
+      if (request.routeOptions.url?.endsWith('/docs/static/*'))
+        await (files.send(staticName(request), request, reply) ?? reply.callNotFound())
     })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
@@ -122,18 +123,18 @@ const docsHeaders = {
 }
 
 /** Serves the document from memory: writing it takes milliseconds of the event loop. */
-function answerOnce(app: FastifyInstance): onRequestHookHandler {
+function answerOnce(app: FastifyInstance): onRequestAsyncHookHandler {
   const formats = {
     json: { type: 'application/json; charset=utf-8', write: () => JSON.stringify(app.swagger()) },
     yaml: { type: 'application/x-yaml', write: () => app.swagger({ yaml: true }) },
   }
-  const written = new Map<string, Buffer>()
-  return (request, reply, done) => {
+  const kept = new Map<string, KeptAnswer>()
+  return async (request, reply) => {
     const format = /\/(json|yaml)$/.exec(request.routeOptions.url ?? '')?.[1] as keyof typeof formats | undefined
-    if (format === undefined) return done()
+    if (format === undefined) return
     const { type, write } = formats[format]
-    const document = written.get(format) ?? shareable(Buffer.from(write()))
-    written.set(format, document)
-    reply.type(type).send(document)
+    const document = kept.get(format) ?? new KeptAnswer(Buffer.from(write()), type)
+    kept.set(format, document)
+    await document.send(request, reply)
   }
 }

@@ -12,7 +12,7 @@ function read(length: number | undefined, send: (body: PassThrough) => void, bod
   const headers = length === undefined ? {} : { 'content-length': String(length) }
   const body = new PassThrough()
   return new Promise<Buffer>((resolve, reject) => {
-    const request = { headers, routeOptions: { bodyLimit } } as unknown as FastifyRequest
+    const request = { headers, routeOptions: { bodyLimit }, raw: { rawHeaders: [] } } as unknown as FastifyRequest
     createBytesParser({ bodies, onGivenUp: () => undefined, decoders: createDecoders() })(
       request,
       body as RequestPayload,

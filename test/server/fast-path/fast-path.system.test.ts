@@ -275,7 +275,7 @@ t.test('only ordinary requests come this way', async (t) => {
     clock: { now: () => 0, soon: (callback: () => void) => setImmediate(callback) },
     drain: { draining: false },
     metrics: { shed: () => undefined, request: () => undefined },
-    answers: { open: () => ({ add: () => undefined, close: () => undefined }), exceeded: false },
+    answers: { open: () => ({ add: () => undefined, close: () => undefined }) },
     admission: {
       enter() {
         taken.push(name)

@@ -37,6 +37,11 @@ t.test('a client that has it already gets 304', async (t) => {
   const again = await ask({ 'if-none-match': String(etag) })
   t.equal(again.statusCode, 304)
   t.equal(again.body, '')
+  for (const tag of [`W/${etag}`, `"other", ${etag}`, '*'])
+    t.equal((await ask({ 'if-none-match': tag })).statusCode, 304, tag)
+  const { etag: compressed, vary } = (await ask({ 'accept-encoding': 'gzip' })).headers
+  t.not(compressed, etag)
+  t.equal(vary, 'accept-encoding')
   t.equal((await ask({ 'if-none-match': '"other"' })).statusCode, 200)
 })
 

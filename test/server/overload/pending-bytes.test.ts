@@ -62,3 +62,46 @@ t.test('a lone body may be larger than all that is allowed', async (t) => {
   t.same(givenUp, ['lone'])
   t.equal(bodies.bytes, 1)
 })
+
+t.test('who makes no progress makes room first, however small', async (t) => {
+  let now = 0
+  const budget = createMemoryBudget({ maxBytes: 100, now: () => now })
+  const answers = budget.part()
+  const givenUp: string[] = []
+  const read = { idle: 0, slow: 0 }
+  const open = (name: string, progress?: () => number) => answers.open(() => givenUp.push(name), progress)
+  open('idle', () => read.idle).add(20)
+  open('slow', () => read.slow).add(20)
+  open('new', () => 0).add(0)
+  now = 2000
+  read.slow = 5
+  const busy = open('busy')
+  busy.add(55)
+  t.same(givenUp, [])
+  busy.add(10)
+  t.same(givenUp, ['idle'], 'its client has taken nothing for two seconds')
+  t.equal(answers.bytes, 85)
+  now = 2500
+  busy.add(20)
+  t.same(givenUp, ['idle', 'busy'], 'all others have made progress: the largest')
+})
+
+t.test('kinds share the budget, and are counted apart', async (t) => {
+  const budget = createMemoryBudget({ maxBytes: 100 })
+  const [bodies, answers] = [budget.part(), budget.part()]
+  const givenUp: string[] = []
+  bodies.open(() => givenUp.push('body')).add(70)
+  answers.open(() => givenUp.push('answer')).add(30)
+  t.same([bodies.bytes, answers.bytes], [70, 30])
+  answers.open(() => givenUp.push('another')).add(1)
+  t.same(givenUp, ['body'])
+  t.same([bodies.bytes, answers.bytes], [0, 31])
+})
+
+t.test('ten thousand that hold the same are dropped in the time of a few', async (t) => {
+  const bodies = createMemoryBudget({ maxBytes: 10_000 * 100 }).part()
+  let givenUp = 0
+  for (let i = 0; i < 20_000; i++) bodies.open(() => givenUp++).add(100)
+  t.equal(givenUp, 10_000)
+  t.equal(bodies.bytes, 10_000 * 100)
+})

@@ -87,3 +87,35 @@ t.test('requests wait while the client has not taken the response before them', 
   await until(() => answers.bytes === 0)
   socket.destroy()
 })
+
+t.test('a client that pipelines on and on is slowed down, and gets every response', async (t) => {
+  const { fastify, port, shed } = await start(t, 1e9)
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  let text = ''
+  socket.setEncoding('latin1').on('data', (part) => (text += part))
+  // As many fit into the 64 KiB that Node reads at once as may wait.
+  const request = `GET /livez HTTP/1.1\r\nhost: a\r\nx-long: ${'x'.repeat(1000)}\r\n\r\n`
+  socket.write(request.repeat(2000))
+  await until(() => text.split('HTTP/1.1 200').length === 2001 || socket.destroyed)
+  t.notOk(socket.destroyed)
+  t.equal(await shed(), 0)
+  socket.destroy()
+  await fastify.inject('/livez')
+})
+
+t.test('requests that wait count with their headers', async (t) => {
+  const { answers, port } = await start(t, 1e9)
+  const socket = connect(port, '127.0.0.1')
+  socket.pause()
+  const headers = Array.from({ length: 100 }, (_, i) => `header-${i}: value-${i}\r\n`).join('')
+  socket.write(`GET /docs/json HTTP/1.1\r\nhost: a\r\n${headers}\r\n`.repeat(20))
+  let most = 0
+  await until(() => {
+    most = Math.max(most, answers.bytes)
+    return most > 10 * (8192 + 100 * 96)
+  })
+  t.ok(most <= 21 * (8192 + 101 * 96 + headers.length), String(most))
+  socket.destroy()
+  await until(() => answers.bytes === 0)
+})

@@ -35,6 +35,8 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   const manifests = new Map<string, Partial<Manifest>>()
   /** Versions whose contracts were read from the disk. */
   const reads: string[] = []
+  /** Those whose contracts can't be read. */
+  const unreadable = new Map<string, Error>()
   const registry = new Registry({
     source: async () => {
       if (disk.error) throw disk.error
@@ -57,6 +59,8 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     readContract: async (name, version) => {
       const key = `${name}/${version}`
       reads.push(key)
+      const error = unreadable.get(key)
+      if (error !== undefined) throw error
       return createFakeLoadedModel(name, version, undefined, manifestless.has(key), manifests.get(key))
     },
     mode: 'latest',
@@ -87,6 +91,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     manifestless,
     manifests,
     reads,
+    unreadable,
   }
 }
 

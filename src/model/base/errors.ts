@@ -81,6 +81,12 @@ export function isTransient(error: unknown): boolean {
   return typeof syscall === 'string' && typeof code === 'string'
 }
 
+/** Whether it comes from a file or folder that isn't there; not from one that can't be read. */
+export function isMissing(error: unknown): boolean {
+  const { code } = ((error instanceof ModelError ? error.cause : error) ?? {}) as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
 /** Anything thrown, as an Error. */
 export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(reasonOf(error))

@@ -10,28 +10,36 @@ import { type TensorProto, TensorProtoSchema } from '../graph/onnx_pb.ts'
 
 /* Weights that a graph keeps in files beside it. */
 
-/** Most bytes that are read into memory: what an ONNX file itself can hold. */
-const mostBytes = 2 ** 31 - 1
+/** Most bytes of weights in memory: what an ONNX file, which has 2 GiB at most, can hold beside 16 MiB of nodes, names and shapes. */
+const mostInMemory = 2 ** 31 - 2 ** 24
 
 /**
  * Reads all weights that are in files, except large tables, which stay there to be mapped into memory. The graph is then as if its own
  * file held them, and no reader need know where they were.
  *
- * Rejects with INVALID_BUNDLE where a file is missing, damaged or outside `folder`, and with UNSUPPORTED_GRAPH where these weights
- * are more than 2 GiB. `file` is the graph's, for messages.
+ * Rejects with INVALID_BUNDLE where a file is missing, damaged or outside `folder`, and with UNSUPPORTED_GRAPH these weights
+ * and those in the graph's own file are more than `most` bytes: too many for one ONNX file. `file` is the graph's, for messages.
  */
-export async function resolveExternal(graph: Graph, folder: string, file: string): Promise<void> {
-  const attributes = graph.nodes.flatMap(({ attribute }) => attribute).filter(({ t }) => t && isExternal(t))
+export async function resolveExternal(graph: Graph, folder: string, file: string, most = mostInMemory): Promise<void> {
+  const tensors = graph.nodes.flatMap(({ attribute }) => attribute).filter(({ t }) => t !== undefined)
+  const attributes = tensors.filter(({ t }) => isExternal(t!))
   const isMapped = (tensor: TensorProto) => bytesOf(tensor) >= largeTable && isTable(graph, tensor.name)
   const constants = [...graph.constants.values()].filter((tensor) => isExternal(tensor) && !isMapped(tensor))
-  const bytes = [...constants, ...attributes.map(({ t }) => t!)].reduce((sum, tensor) => sum + bytesOf(tensor), 0)
-  if (bytes > mostBytes)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: its weights, tables aside, are more than 2 GiB`)
   graph.isResolved = constants.length + attributes.length > 0
+  const all = [...graph.constants.values(), ...tensors.map(({ t }) => t!)]
+  const outside = sizeOf([...constants, ...attributes.map(({ t }) => t!)])
+  const inside = sizeOf(all.filter((tensor) => !isExternal(tensor)))
+  if (graph.isResolved && inside + outside > most)
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: its weights are ${inside} bytes, and those in other files, large tables aside, ${outside}: more than ${most} together`,
+    )
   await readExternal(graph, folder, (tensor) => !isMapped(tensor))
   for (const attribute of attributes)
     attribute.t = await readTensor(await placeOf(graph, folder, attribute.t!), attribute.t!)
 }
+
+const sizeOf = (tensors: readonly TensorProto[]) => tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0)
 
 /**
  * Reads wanted constants that are in files, and checks where the others are; constants that nothing reads are ignored. Rejects with

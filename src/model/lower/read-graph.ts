@@ -63,12 +63,12 @@ export async function readWhole(source: GraphSource): Promise<Graph> {
  * A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is empty.
  * Large tables in files stay there, below the graph's `folder`; all other weights are in memory, wherever they were saved.
  *
- * Rejects like Engine.load, and like `resolveExternal`.
+ * Rejects like Engine.load, and like `resolveExternal`. `mostBytes`: of its weights in memory.
  */
-export async function openGraph(source: GraphSource): Promise<Graph> {
+export async function openGraph(source: GraphSource, mostBytes?: number): Promise<Graph> {
   const graph = await openSaved(source)
   const { joined, file } = source
-  await resolveExternal(graph, source.folder, file)
+  await resolveExternal(graph, source.folder, file, mostBytes)
   if (joined === undefined) return graph
   const parts = Object.values(joined.outputs).flatMap(({ tensors }) => tensors)
   const unclear = (output: ValueInfoProto) => parts.includes(output.name) && sidesOf(graph, output) === undefined

@@ -1,5 +1,6 @@
 import { ModelError } from '../base/errors.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
+import type { Incompatibility } from './compatibility.ts'
 import { type Entry, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
 import { nextRetry, type Retry } from './retry.ts'
@@ -54,7 +55,8 @@ export async function loadVersion(
 
 /**
  * Replaces a version by its files on disk; returns the former entry, to be closed. Where that fails, the former version goes on
- * serving; these files are tried again only after an I/O error. Never rejects.
+ * serving; these files are tried again only after an I/O error. `incompatibilityOf`: what the new entry breaks, once its model is
+ * loaded. Never rejects.
  */
 export async function refreshVersion(
   name: string,
@@ -62,6 +64,7 @@ export async function refreshVersion(
   next: SourceVersion,
   options: LoadingOptions,
   place: LoadingPlace,
+  incompatibilityOf: () => Incompatibility | undefined,
 ): Promise<Entry | undefined> {
   const { version, stamp } = next
   const former = entries.get(version)!
@@ -74,6 +77,7 @@ export async function refreshVersion(
       model,
       manifestless: model.manifestless,
       retry: undefined,
+      incompatibility: incompatibilityOf(),
       leases: 0,
       onReleased: undefined,
     })

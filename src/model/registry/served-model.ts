@@ -1,9 +1,8 @@
 import type { Clock } from '../base/clock.ts'
-import { ModelError } from '../base/errors.ts'
 import { compareVersions } from '../base/versions.ts'
 import type { Contract } from '../prediction/compare-contracts.ts'
 import type { LoadedModel } from '../prediction/contract.ts'
-import { Compatibility, describeIncompatibility, type Incompatibility } from './compatibility.ts'
+import { Compatibility, type Incompatibility, incompatibleError } from './compatibility.ts'
 import { closeReleased, drain } from './drain.ts'
 import { type Entry, highestReady, newEntry } from './entry.ts'
 import type { RegistryEvent } from './event.ts'
@@ -170,7 +169,8 @@ export class ServedModel {
     const time = this.#options.wallClock.now()
     const versions = source.versions.filter(({ version, problem, activateAt = 0 }) => {
       const entry = this.entries.get(version)
-      const isBroken = entry?.state === 'failed' && entry.incompatibility === undefined
+      // An I/O error passes, and the version answers again.
+      const isBroken = entry?.state === 'failed' && entry.incompatibility === undefined && entry.retry === undefined
       return !isBroken && problem === undefined && activateAt <= time
     })
     await this.#compatibility.lookBack(versions)
@@ -193,7 +193,7 @@ export class ServedModel {
     if (this.#options.incompatible === 'allow' || version === this.#pin) return undefined
     const current = this.#current()
     if (current !== undefined && compareVersions(version, current.version) < 0) return undefined
-    return this.#incompatibilityOf(entry)
+    return entry.model && this.#compatibility.objection(version, entry.model, current)
   }
 
   /** Whether a version that was refused is loaded again: it is asked for by name, or would be compared with another one now. */
@@ -281,20 +281,20 @@ export class ServedModel {
     const { onEvent, incompatible } = this.#options
     const { version } = next
     let incompatibility: Incompatibility | undefined
+    let reported: Incompatibility | undefined
     const load: LoadingOptions['load'] = async (...asked) => {
       const model = await this.#options.load(...asked)
-      incompatibility = version === this.#serving ? this.#compatibility.of(version, model, this.#current()) : undefined
+      const current = version === this.#serving ? this.#current() : undefined
+      incompatibility = current && this.#compatibility.of(version, model, current)
+      const isAsBefore = current === undefined || this.#compatibility.isSame(current.contract, model)
+      reported = isAsBefore ? entries.get(version)?.incompatibility : incompatibility
       if (incompatibility === undefined || incompatible === 'allow' || version === this.#pin) return model
       await model.close()
       throw incompatibleError(incompatibility)
     }
-    const former = await refreshVersion(name, entries, next, { ...this.#options, load }, place)
+    const former = await refreshVersion(name, entries, next, { ...this.#options, load }, place, () => reported)
     if (former === undefined) return
     if (incompatibility !== undefined) onEvent?.({ type: 'incompatible', name, version, incompatibility })
     this.#close(former)
   }
-}
-
-function incompatibleError(incompatibility: Incompatibility): ModelError {
-  return new ModelError('INCOMPATIBLE', describeIncompatibility(incompatibility))
 }

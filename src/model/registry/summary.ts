@@ -30,7 +30,7 @@ export interface RegistrySummary {
   /** The version that answers, by model. */
   answering: Record<string, string>
   failed: readonly FailedVersion[]
-  /** Versions that answer, and refuse what a lower version in the folder accepts that answered before them. */
+  /** Versions that answer, and refuse what a lower version in the folder, or their own former files, accepted before them. */
   incompatible: readonly Omit<FailedVersion, 'reason'>[]
   scheduled: readonly ScheduledVersion[]
   /** Models that go on serving although they vanished from the folder. */
@@ -78,7 +78,7 @@ function failedOf({ name, entries, source, answering }: KnownModel): FailedVersi
 function incompatibleOf({ name, source, answering }: KnownModel): Omit<FailedVersion, 'reason'>[] {
   const { version = '', incompatibility } = answering ?? {}
   const former = source?.versions.find((one) => one.version === incompatibility?.with)
-  if (incompatibility === undefined || former === undefined || compareVersions(former.version, version) >= 0) return []
+  if (incompatibility === undefined || former === undefined || compareVersions(former.version, version) > 0) return []
   return [{ name, version, message: describeIncompatibility(incompatibility) }]
 }
 

@@ -13,6 +13,7 @@ import {
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
+  TensorProtoSchema,
 } from '../../../src/model/graph/onnx_pb.ts'
 import { summarise } from '../../../src/model/graph/summary.ts'
 import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
@@ -97,6 +98,39 @@ t.test('a graph that would take all memory is refused, wherever its weights are'
       message: /^model\.onnx: the tensor expand has 2097152 elements per row, more than 1048576$/,
     })
 })
+
+t.test(
+  'weights in the graph and beside it are bounded together; beyond that ONNX Runtime opens the files',
+  async (t) => {
+    const graph = tableGraph(8)
+    // 80 bytes stay in the graph, and 128 go into the other file.
+    const weights = { floatData: Array.from({ length: 16 }, (_, i) => Math.cos(i)) }
+    const kept = { weights, 'integers:-1,8': { int64Data: [-1n, 8n] } }
+    for (const [name, data] of Object.entries(kept)) {
+      const { dataType, dims } = graph.constants.get(name)!
+      graph.constants.set(name, create(TensorProtoSchema, { name, dataType, dims, ...data }))
+    }
+    const folder = t.testdir()
+    await saveExternal(folder, 'model.onnx', graph.toBytes())
+    const source = { ...sourceOf(folder), outputs: graph.outputs.map(({ name }) => name) }
+    t.equal((await openGraph(source, 208)).isResolved, true)
+    await t.rejects(openGraph(source, 207), {
+      code: 'UNSUPPORTED_GRAPH',
+      message:
+        'model.onnx: its weights are 80 bytes, and those in other files, large tables aside, 128: more than 207 together',
+    })
+    const batch = { rows: 1, inputs: { ids: Int32Array.of(3, 5) } }
+    const answers = await Promise.all(
+      [208, 207].map(async (mostBytes) => {
+        const loaded = await (await createOnnxEngine({ threads: 1, mostBytes })).load(source)
+        const answer = await loaded.run(batch, source.outputs)
+        await loaded.close()
+        return answer
+      }),
+    )
+    t.same(answers[1], answers[0])
+  },
+)
 
 t.test('names the files of all tensors', async (t) => {
   const file = (location: string) => external({ name: location, dataType: DataType.FLOAT, dims: [1n] }, location, 0, 4)

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { ModelError } from '../../../src/model/base/errors.ts'
 import { answering, model, settled, setUp, states } from '../../support/controlled.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
 
@@ -205,6 +206,53 @@ t.test('a version that does not load keeps none from answering', async (t) => {
   t.equal(answering(registry, 'ads'), 'ads/2')
 })
 
+const passing = () => Object.assign(new Error('EMFILE'), { syscall: 'open', code: 'EMFILE' })
+const missing = () => Object.assign(new Error('ENOENT'), { syscall: 'open', code: 'ENOENT' })
+
+for (const isReadable of [true, false])
+  t.test(
+    `an I/O error at the start does not let a refused version take over: contract read ${isReadable}`,
+    async (t) => {
+      const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2'] } })
+      const { registry, manifests, errors, unreadable, clock } = setup
+      manifests.set('ads/2', narrower)
+      errors.set('ads/1', passing())
+      if (!isReadable) unreadable.set('ads/1', passing())
+      await registry.reconcile()
+      await registry.reconcile()
+      t.throws(() => answering(registry, 'ads'), { code: 'NOT_READY' })
+      errors.clear()
+      unreadable.clear()
+      clock.now += 1000
+      await registry.reconcile()
+      t.equal(answering(registry, 'ads'), 'ads/1')
+      t.same(errorsOf(setup), [broken('1')])
+    },
+  )
+
+t.test('a contract that an I/O error hid is read again', async (t) => {
+  const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2'] } })
+  const { registry, unreadable, errors, clock } = setup
+  errors.set('ads/1', passing())
+  unreadable.set('ads/1', passing())
+  await registry.reconcile()
+  t.throws(() => answering(registry, 'ads'), { code: 'NOT_READY' })
+  unreadable.clear()
+  clock.now += 1000
+  await registry.reconcile()
+  t.equal(answering(registry, 'ads'), 'ads/2', 'it is compatible with the one that does not load yet')
+})
+
+t.test('a version of which nothing is there keeps none from answering', async (t) => {
+  const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2'] } })
+  const { registry, manifests, unreadable, errors } = setup
+  manifests.set('ads/2', narrower)
+  errors.set('ads/1', missing())
+  unreadable.set('ads/1', new ModelError('INVALID_BUNDLE', 'there is no manifest', { cause: missing() }))
+  await registry.reconcile()
+  t.equal(answering(registry, 'ads'), 'ads/2')
+})
+
 t.test('a model that is loaded again on demand decides as at the start', async (t) => {
   const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2'] } })
   const { registry, manifests } = setup
@@ -240,3 +288,22 @@ for (const [incompatible, closes] of [
       t.match(events.at(-1), closes === 'first' ? `ads/1 ${broken('1')}` : 'failed ads/1')
     },
   )
+
+t.test('what replaced files break is reported until they are mended', async (t) => {
+  const { registry, manifestless, manifests, disk } = setUp()
+  manifestless.add('ads/1')
+  await registry.reconcile()
+  const replace = async (stamp: string) => {
+    disk.models[0]!.versions[0]!.stamp = stamp
+    await registry.reconcile()
+    return [registry.list()[0]?.versions[0]?.incompatible, registry.summary().incompatible]
+  }
+  const problems = [lacks, 'the output ctcvr is no longer answered']
+  const message = broken('1', problems.join('; '))
+  const reported = [{ with: '1', problems }, [{ name: 'ads', version: '1', message }]]
+  manifests.set('ads/1', narrower)
+  t.same(await replace('broken'), reported)
+  t.same(await replace('still broken'), reported)
+  manifests.delete('ads/1')
+  t.same(await replace('mended'), [undefined, []])
+})

@@ -52,13 +52,19 @@ export function sessionOptions(threads: number): InferenceSession.SessionOptions
   }
 }
 
+interface OnnxOptions {
+  threads: number
+  /** Of a graph's weights in memory; beyond it ONNX Runtime opens the graph's file itself. Default: what an ONNX file can hold. */
+  mostBytes?: number
+}
+
 /**
  * ONNX Runtime, in this thread: reads ONNX files, and layers models and TensorFlow's graphs by lowering them.
  *
  * `threads` compute one call; none of them spins while it waits, since other calls need the processors.
  * An int64 input counts as int32, and a float32 input takes ids as well (Keras 3 exports them so).
  */
-export async function createOnnxEngine({ threads }: { threads: number }): Promise<Engine> {
+export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Promise<Engine> {
   const options = sessionOptions(threads)
 
   async function load(source: GraphSource, takeTurn: TakeTurn = (work) => work()): Promise<LoadedGraph> {
@@ -134,7 +140,7 @@ export async function createOnnxEngine({ threads }: { threads: number }): Promis
   }
 
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
-    const opened = await open(source, options)
+    const opened = await open(source, options, mostBytes)
     const { session } = opened
     try {
       return graphOf(opened, source)
@@ -161,13 +167,17 @@ async function checkMemory(graph: Graph, file: string): Promise<void> {
   if (large !== undefined) throw unsupported(file, large)
 }
 
-async function open(source: GraphSource, options: InferenceSession.SessionOptions): Promise<Opened> {
+async function open(
+  source: GraphSource,
+  options: InferenceSession.SessionOptions,
+  mostBytes: number | undefined,
+): Promise<Opened> {
   const { folder, file, format, joined } = source
   const create = async (graph: string | Uint8Array, own = options) =>
     await onnxruntime.InferenceSession.create(graph as string, own).catch((error) => refuse(source, error))
   const isPlain = format === 'onnx' && joined === undefined
-  // ONNX Runtime also computes graphs that are not understood here.
-  const graph = await openGraph(source).catch((error) => {
+  // ONNX Runtime also computes graphs that are not understood here, or are too large for one file.
+  const graph = await openGraph(source, mostBytes).catch((error) => {
     if (isPlain && error instanceof ModelError && error.code === 'UNSUPPORTED_GRAPH') return undefined
     throw error
   })

@@ -49,8 +49,8 @@ export function hideCredentialsIn(text: string): string {
 }
 
 /**
- * The beginning of a text, without users and passwords, as a message may quote it; `most`: characters. What is cut first may end
- * between a password and its `@`, and then no longer looks like one.
+ * The beginning of a text, without users and passwords, as a message may quote it; `most`: characters. A text that is
+ * cut first may end between a password and its `@`, and then the password no longer looks like one.
  */
 export function excerptOf(text: string, most: number): string {
   return hideCredentialsIn(text).slice(0, most)

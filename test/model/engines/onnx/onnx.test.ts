@@ -199,12 +199,12 @@ t.test('refuses at load what it can not read', async (t) => {
     engine.load({ ...source, outputs: ['nowhere'] }),
     invalid(/^model\.onnx: there is no output nowhere, but .+$/),
   )
-  for (const [name, content] of [
-    ['text.onnx', 'not an ONNX file'],
-    ['empty.onnx', ''],
+  for (const [name, content, reason] of [
+    ['text.onnx', 'not an ONNX file', /^text\.onnx: is not an ONNX file$/],
+    ['empty.onnx', '', /^empty\.onnx: the ONNX model has no graph$/],
   ] as const) {
     await writeFile(join(source.folder, name), content)
-    await t.rejects(engine.load({ ...source, file: name }), invalid(/onnx: is not an ONNX file$/))
+    await t.rejects(engine.load({ ...source, file: name }), invalid(reason))
   }
   const layers = { ...source, format: 'layers' as const, file: 'model.json' }
   await t.rejects(engine.load({ ...layers, outputs: ['nowhere'] }), invalid(/^model\.json: there is no layer nowhere/))

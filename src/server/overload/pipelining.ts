@@ -16,19 +16,12 @@ const leastWaiting = 8
 /** Requests that begin in one turn of the event loop, besides predictions and probes. */
 const perTurn = 8
 
-/** Node's own mark of a connection whose requests are not read: without it, each request that ends would have reading go on. */
-type Pausable = Socket & { _paused?: boolean; parser?: { resume(): void } | null }
-
-/** As Node does where a client does not read. */
-function pause(socket: Pausable): void {
-  socket._paused = true
-  socket.pause()
-}
-
-function resume(socket: Pausable): void {
-  socket._paused = false
-  socket.parser?.resume()
-  socket.resume()
+/**
+ * Whatever has Node read on, such as a request that ends. Its own mark of a paused connection would not do: that pauses the parser,
+ * too, which then refuses what has been read already.
+ */
+function pauseAgain(this: Socket): void {
+  this.pause()
 }
 
 /** Routes that never wait for a turn while they are first of their connection. */
@@ -53,13 +46,6 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
   function forget(this: Socket): void {
     waiting.delete(this)
   }
-  /** Node resumes a connection whose responses have left. */
-  function pauseAgain(this: Socket): void {
-    setImmediate(() => {
-      if (waiting.has(this)) pause(this)
-    })
-  }
-
   /** Answers whether one more may. */
   function mayWait(socket: Socket): boolean {
     const share = Math.max(leastWaiting, Math.min(mostWaiting, Math.floor(mostWaitingOfAll / (waiting.size + 1))))
@@ -70,18 +56,14 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
     const before = waiting.get(socket)
     waiting.set(socket, (before ?? 0) + 1)
     if (before === undefined) {
-      pause(socket)
-      socket.once('close', forget).on('drain', pauseAgain)
+      socket.once('close', forget).on('resume', pauseAgain).pause()
     }
     countWaiting(answer, socket, options)
     // Node gives a response its connection once those before it have left.
     answer.once('socket', () => {
       const left = (waiting.get(socket) ?? 0) - 1
       if (left > 0) waiting.set(socket, left)
-      else if (waiting.delete(socket)) {
-        socket.off('close', forget).off('drain', pauseAgain)
-        resume(socket)
-      }
+      else if (waiting.delete(socket)) socket.off('close', forget).off('resume', pauseAgain).resume()
       turns.next(begin)
     })
   }

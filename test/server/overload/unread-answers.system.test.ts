@@ -104,6 +104,29 @@ t.test('a client that pipelines on and on is slowed down, and gets every respons
   await fastify.inject('/livez')
 })
 
+t.test('large bodies behind responses that take a while are read, each in its turn', async (t) => {
+  const { port } = await start(t, 1e9)
+  const get = 'GET /docs/json HTTP/1.1\r\nhost: a\r\n\r\n'
+  const post = (bytes: number) =>
+    `POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n${' '.repeat(bytes)}`
+  const requests = [get, get, post(600), post(75_000), get, post(400_000), get, get, post(400_000), get]
+  for (let i = 0; i < 10; i++) {
+    const socket = connect(port, '127.0.0.1')
+    let text = ''
+    socket.setEncoding('latin1').on('data', (part) => (text += part))
+    socket.on('error', () => undefined)
+    socket.write(requests.join(''))
+    const statuses = () => text.match(/HTTP\/1\.1 \d+/g) ?? []
+    await until(() => statuses().length === requests.length || socket.destroyed)
+    t.same(
+      statuses(),
+      requests.map((request) => `HTTP/1.1 ${request === get ? 200 : 400}`),
+    )
+    t.notMatch(text, /is not HTTP/)
+    socket.destroy()
+  }
+})
+
 t.test('requests that wait count with their headers', async (t) => {
   const { answers, port } = await start(t, 1e9)
   const socket = connect(port, '127.0.0.1')

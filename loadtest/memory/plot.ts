@@ -40,7 +40,12 @@ export async function drawMemory(runs: readonly { mib: number; points: readonly 
       },
     ],
   }))
-  const spec = { background: 'white', padding: 12, vconcat: charts, config: { legend: { symbolLimit: 40 } } }
+  const spec = {
+    background: 'white',
+    padding: 12,
+    vconcat: charts,
+    config: { legend: { symbolLimit: 40, labelLimit: 300 } },
+  }
   const log = logger(errors)
   const view = new View(parse(compile(spec as never, { logger: log }).spec), { renderer: 'none', logger: log })
   const svg = await view.toSVG()

@@ -14,14 +14,14 @@ const get = (path: string, ...headers: string[]) =>
 const post = (headers: readonly string[], body: string) =>
   `POST /predict HTTP/1.1\r\nhost:a\r\ncontent-type:application/json\r\nx-deadline-ms:600000\r\n${headers.join('\r\n')}\r\n\r\n${body}`
 
-/** So many headers, none like another. */
+/** `count` headers, all different. */
 const headers = (count: number) => Array.from({ length: count }, (_, i) => `name${i}:${i}\r\n`).join('')
 
 const context = { country: 'DE', hour: 21, segment: 's17' }
 const candidates = Array.from({ length: 50 }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: i / 50 }))
 const prediction = JSON.stringify({ model: 'ads-funnel', context, candidates })
 
-/** So many pipelined requests in one piece, as one segment of a fast network brings them. */
+/** Pipelined requests in one piece, as one segment of a fast network brings them. */
 const many = 40
 
 const of = (name: string, text: string): Behaviour => ({ name, bytes: Buffer.from(text, 'latin1') })

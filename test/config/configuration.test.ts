@@ -83,7 +83,7 @@ t.test('variables of others are no business of ours', async (t) => {
   t.same(readConfiguration({ PATH: '/bin', PORT: 'x', MULTIGATE: '1' }, {}).unknown, [])
 })
 
-t.test('PORT counts where nothing else says the port; where it has no effect, that is told', async (t) => {
+t.test('PORT counts where nothing else says the port; the log warns where it has no effect', async (t) => {
   const told = (env: Record<string, string>, flags = {}) => {
     const { configuration } = readConfiguration(env, flags)
     return [configuration.MULTIGATE_PORT, ignoredPort(env, configuration)]

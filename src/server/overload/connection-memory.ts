@@ -25,9 +25,12 @@ function holderOf(socket: Socket, { answers, onGivenUp }: ConnectionMemoryOption
   return holder
 }
 
-/** What a request takes, bytes: objects of Node and of Fastify, and each header, as strings and in two collections. */
+/**
+ * What a request takes at most, bytes: objects of Node and of Fastify, and each header, as strings and in two collections. Measured: 3 kB,
+ * and 150 bytes for each header.
+ */
 const bytesOfRequest = 8192
-const bytesOfHeader = 96
+const bytesOfHeader = 128
 
 /** Memory of a request while it waits, bytes. */
 export function requestBytes({ rawHeaders }: IncomingMessage): number {

@@ -136,9 +136,9 @@ t.test('requests that wait count with their headers', async (t) => {
   let most = 0
   await until(() => {
     most = Math.max(most, answers.bytes)
-    return most > 10 * (8192 + 100 * 96)
+    return most > 10 * (8192 + 100 * 128)
   })
-  t.ok(most <= 21 * (8192 + 101 * 96 + headers.length), String(most))
+  t.ok(most <= 21 * (8192 + 101 * 128 + headers.length), String(most))
   socket.destroy()
   await until(() => answers.bytes === 0)
 })

@@ -1,11 +1,12 @@
-import { mkdtemp, readdir, readFile, rmdir, statfs } from 'node:fs/promises'
-import { arch, cpus, release, totalmem, type } from 'node:os'
+import { mkdtemp, readdir, rmdir, statfs } from 'node:fs/promises'
+import { arch, cpus, release, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { cacheFolder } from '../config/cache-folder.ts'
 import { allSettings, checkConfiguration, readSettings } from '../config/configuration.ts'
 import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { existingFolder } from '../model/base/existing-folder.ts'
+import { memoryLimit } from '../model/base/memory-limit.ts'
 import { classOf, detectProcessor, type Processor } from '../model/base/processor.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { fileProblem } from '../model/base/regular-file.ts'
@@ -37,7 +38,7 @@ export async function examine(
   const facts = [
     `multigate ${multigateVersion}, Node ${process.version}, ${type()} ${release()} ${arch()}`,
     `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${featuresOf(processor)}`,
-    `memory: ${formatBytes(await memoryLimit())}`,
+    `memory: ${formatBytes(memoryLimit())}`,
   ]
   const findings: Finding[] = []
   const configuration = settings(env, findings)
@@ -182,10 +183,4 @@ function featuresOf({ features, cap }: Processor): string {
   ]
   const found = known.filter((name) => features?.has(name)).join(', ') || 'features unknown'
   return cap === undefined ? found : `${found}; ONEDNN_MAX_CPU_ISA=${cap} allows no wider ones`
-}
-
-/** The container's limit, or the machine's memory; bytes. */
-async function memoryLimit(): Promise<number> {
-  const limit = Number(await readFile('/sys/fs/cgroup/memory.max', 'utf8').catch(() => 'max'))
-  return Number.isFinite(limit) ? Math.min(limit, totalmem()) : totalmem()
 }

@@ -1,26 +1,13 @@
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { connectService } from '../../src/client/service-client.ts'
 import { temporaryFolder } from '../support/bundle.ts'
-
-async function serve(t: Test, answer: RequestListener): Promise<string> {
-  const server = createServer(answer)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
-}
+import { serveRequests } from '../support/serve-requests.ts'
 
 t.test('a user and a password are sent unless there is a key, and are in no message', async (t) => {
   const sent: (string | undefined)[] = []
-  const host = await serve(t, ({ headers, url }, response) => {
+  const host = await serveRequests(t, ({ headers, url }, response) => {
     sent.push(headers.authorization)
     response.statusCode = url === '/wrong' ? 404 : 200
     const named = `${'x'.repeat(80)} http://me:secret@${headers.host}`
@@ -42,7 +29,7 @@ t.test('a user and a password are sent unless there is a key, and are in no mess
 })
 
 t.test('an answer without an end is refused', async (t) => {
-  const host = await serve(t, (_, response) => {
+  const host = await serveRequests(t, (_, response) => {
     const send = () => {
       while (!response.destroyed && response.write(Buffer.alloc(1 << 20)));
     }

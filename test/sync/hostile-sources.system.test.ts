@@ -1,10 +1,9 @@
-import { once } from 'node:events'
-import { createServer, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener, ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { openSource } from '../../src/sync/open-source.ts'
 import { Synchroniser } from '../../src/sync/synchroniser.ts'
 import { temporaryFolder } from '../support/bundle.ts'
+import { serveRequests } from '../support/serve-requests.ts'
 
 /*
  * Servers that answer what they should not, each as every kind of source.
@@ -15,14 +14,7 @@ const silence = 300
 
 /** Serves on a free port, and is every source's server. */
 async function serve(t: Test, answer: RequestListener): Promise<Record<string, string>> {
-  const server = createServer(answer)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const host = await serveRequests(t, answer)
   const env: Record<string, string> = {
     AWS_ENDPOINT_URL_S3: `http://${host}`,
     AWS_ACCESS_KEY_ID: 'key',

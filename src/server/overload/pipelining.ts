@@ -46,6 +46,7 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
   function forget(this: Socket): void {
     waiting.delete(this)
   }
+
   /** Answers whether one more may. */
   function mayWait(socket: Socket): boolean {
     const share = Math.max(leastWaiting, Math.min(mostWaiting, Math.floor(mostWaitingOfAll / (waiting.size + 1))))
@@ -55,9 +56,7 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
   function wait(socket: Socket, answer: ServerResponse, begin: () => void): void {
     const before = waiting.get(socket)
     waiting.set(socket, (before ?? 0) + 1)
-    if (before === undefined) {
-      socket.once('close', forget).on('resume', pauseAgain).pause()
-    }
+    if (before === undefined) socket.once('close', forget).on('resume', pauseAgain).pause()
     countWaiting(answer, socket, options)
     // Node gives a response its connection once those before it have left.
     answer.once('socket', () => {

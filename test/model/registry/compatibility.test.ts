@@ -19,6 +19,16 @@ function publish({ disk }: ReturnType<typeof setUp>, version: string): void {
 const errorsOf = ({ registry }: ReturnType<typeof setUp>) =>
   registry.list().flatMap(({ versions }) => versions.flatMap(({ error }) => error ?? []))
 
+/** Version 1 answers, and version 2, which answers less, has been refused. */
+async function setUpRefused() {
+  const setup = setUp({ incompatible: 'refuse' })
+  await setup.registry.reconcile()
+  setup.manifests.set('ads/2', narrower)
+  publish(setup, '2')
+  await setup.registry.reconcile()
+  return setup
+}
+
 t.test('a version that breaks a contract takes over, and is reported until the former one is gone', async (t) => {
   const setup = setUp()
   const { registry, manifests, events, disk } = setup
@@ -37,12 +47,8 @@ t.test('a version that breaks a contract takes over, and is reported until the f
 })
 
 t.test('one that is refused fails with the reason, and what answers goes on', async (t) => {
-  const setup = setUp({ incompatible: 'refuse' })
-  const { registry, manifests, events, loads, loaded } = setup
-  await registry.reconcile()
-  manifests.set('ads/2', narrower)
-  publish(setup, '2')
-  await registry.reconcile()
+  const setup = await setUpRefused()
+  const { registry, events, loads, loaded } = setup
   await registry.reconcile()
   await settled()
   t.equal(answering(registry, 'ads'), 'ads/1')
@@ -56,12 +62,7 @@ t.test('one that is refused fails with the reason, and what answers goes on', as
 })
 
 t.test('it is tried again when its files have changed', async (t) => {
-  const setup = setUp({ incompatible: 'refuse' })
-  const { registry, manifests, disk } = setup
-  await registry.reconcile()
-  manifests.set('ads/2', narrower)
-  publish(setup, '2')
-  await registry.reconcile()
+  const { registry, manifests, disk } = await setUpRefused()
   manifests.set('ads/2', wider)
   disk.models[0]!.versions[1]!.stamp = 'new'
   await registry.reconcile()
@@ -69,24 +70,15 @@ t.test('it is tried again when its files have changed', async (t) => {
 })
 
 t.test('a compatible version above one that was refused takes over', async (t) => {
-  const setup = setUp({ incompatible: 'refuse' })
-  const { registry, manifests } = setup
-  await registry.reconcile()
-  manifests.set('ads/2', narrower)
-  publish(setup, '2')
-  await registry.reconcile()
+  const setup = await setUpRefused()
+  const { registry } = setup
   publish(setup, '3')
   await registry.reconcile()
   t.equal(answering(registry, 'ads'), 'ads/3')
 })
 
 t.test('a pin serves a version that was refused; without it, it stays while it answers', async (t) => {
-  const setup = setUp({ incompatible: 'refuse' })
-  const { registry, manifests, events, disk } = setup
-  await registry.reconcile()
-  manifests.set('ads/2', narrower)
-  publish(setup, '2')
-  await registry.reconcile()
+  const { registry, events, disk } = await setUpRefused()
   disk.models[0]!.pin = '2'
   await registry.reconcile()
   t.equal(answering(registry, 'ads'), 'ads/2')
@@ -97,12 +89,7 @@ t.test('a pin serves a version that was refused; without it, it stays while it a
 })
 
 t.test('a label loads a version that was refused: it answers by name alone', async (t) => {
-  const setup = setUp({ incompatible: 'refuse' })
-  const { registry, manifests, disk } = setup
-  await registry.reconcile()
-  manifests.set('ads/2', narrower)
-  publish(setup, '2')
-  await registry.reconcile()
+  const { registry, disk } = await setUpRefused()
   disk.models[0]!.labels = { next: '2' }
   await registry.reconcile()
   t.equal(answering(registry, 'ads'), 'ads/1')

@@ -18,7 +18,7 @@ function setUp(perTurn: number) {
   }
 }
 
-t.test('so many begin in each turn, in the order in which they came', async (t) => {
+t.test('a fixed number begins in each turn, in the order in which they came', async (t) => {
   const { begun, enter, turn } = setUp(2)
   for (const name of ['a', 'b', 'c', 'd', 'e']) enter(name)
   t.same(begun, ['a', 'b'], 'what fits into this turn begins now')

@@ -21,7 +21,7 @@ async function start(t: Test, maxBytes: number) {
   return { answers, fastify, port, shed }
 }
 
-/** A client that asks so many times in one piece, and reads nothing. */
+/** A client that asks `times` times in one piece, and reads nothing. */
 async function ask(port: number, times: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   socket.pause()
@@ -31,7 +31,7 @@ async function ask(port: number, times: number): Promise<Socket> {
   return socket
 }
 
-/** Reads so many bytes. */
+/** Reads `bytes` bytes. */
 async function read(socket: Socket, bytes: number): Promise<void> {
   let length = 0
   socket.on('data', (chunk) => {

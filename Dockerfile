@@ -8,21 +8,20 @@ FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The secret is optional: a user's npm configuration, for a registry mirror or its credentials.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-progress
-COPY tsconfig.json ./
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-workspaces --no-progress
 COPY scripts scripts
 COPY src src
 ARG ONEDNN
 # ONNX Runtime for this platform alone.
-RUN npm run build -- "linux-$(node -p process.arch)" \
- && find build/src -type f \( -name '*.map' -o -name '*.d.ts' \) -delete \
- && node scripts/sbom.mjs "--onednn=$ONEDNN" > build/sbom.cdx.json
+RUN node scripts/build-server.mjs && node scripts/build-console.mjs \
+ && node scripts/bundle-onnxruntime.mjs "linux-$(node -p process.arch)" \
+ && rm dist/*.map && node scripts/sbom.mjs "--onednn=$ONEDNN" > dist/sbom.cdx.json
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Without TensorFlow.js, which is optional and serves only where it is chosen as the engine.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --omit=dev --no-progress
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-workspaces --omit=dev --no-progress
 # Half of what is installed is only for development; koffi also has parts of its source, and a build for musl.
 RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
  && rm -rf node_modules/bintrees/test node_modules/@koromix/*/musl_* node_modules/koffi/doc \
@@ -67,13 +66,10 @@ ENV NODE_ENV=production \
     MULTIGATE_CACHE=/var/cache/multigate
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
-COPY --from=build /app/build/src build/src
-COPY --from=build /app/build/typebox build/typebox
-COPY --from=build /app/build/console build/console
-COPY --from=build /app/build/onnxruntime-node build/onnxruntime-node
+COPY --from=build /app/dist dist
 COPY package.json LICENSE NOTICE ./
 # The bill of materials, where scanners look for it.
-COPY --from=build /app/build/sbom.cdx.json sbom.cdx.json
+RUN mv dist/sbom.cdx.json sbom.cdx.json
 COPY models /models
 # Mount a volume here, and a restarted container need not compile again.
 RUN mkdir /var/cache/multigate && chown 1000:1000 /var/cache/multigate
@@ -82,4 +78,4 @@ USER 1000:1000
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MULTIGATE_PORT}/readyz`).then((reply) => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--max-semi-space-size=16", "build/src/main.js"]
+CMD ["node", "--max-semi-space-size=16", "dist/main.js"]

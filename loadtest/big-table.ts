@@ -11,6 +11,7 @@ import { sha256 } from '../src/model/bundle/checksum.ts'
 import { encodeQuantizationRows } from '../src/model/bundle/quantization.ts'
 import { createLayout } from '../src/model/features/layout.ts'
 import type { Features } from '../src/schemas/features.ts'
+import { main } from './entries.ts'
 import { largeGraph, writeTable } from './large-graph.ts'
 import { describeMachine } from './machine.ts'
 
@@ -122,7 +123,7 @@ function drawRows(count: number) {
 
 async function measure(models: string, precision: string): Promise<string[]> {
   const started = performance.now()
-  const server = await startServing(join(import.meta.dirname, '../src/main.js'), [], {
+  const server = await startServing(main, [], {
     ...process.env,
     MULTIGATE_PORT: '0',
     MULTIGATE_MODELS: models,

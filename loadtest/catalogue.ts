@@ -17,6 +17,7 @@ import { createUniform, standardNormal } from '../src/model/base/random.ts'
 import { formatBytes, grouped } from '../src/model/base/text-table.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
+import { cli, main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
 
@@ -154,7 +155,6 @@ async function writeAds(file: string, count: number): Promise<void> {
 
 /** Runs the command, as a user would. */
 async function make(version: string, file: string, plans: string, precision: string): Promise<Made> {
-  const cli = join(import.meta.dirname, '../src/cli.js')
   const args = ['warm', version, '--catalogue', file, '--precision', precision, '--cache', plans, '--json']
   const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const kill = () => child.kill()
@@ -214,7 +214,7 @@ async function measure({ plans, requests, filled }: Way, models: string, seconds
     ...{ MULTIGATE_DRAIN_DELAY_MS: '0', MULTIGATE_DEADLINE_MS: '60000' },
   }
   const started = performance.now()
-  const server = await startServing(join(import.meta.dirname, '../src/main.js'), [], env, serverArgv([]))
+  const server = await startServing(main, [], env, serverArgv([]))
   try {
     await untilReady(server.url)
     const startSeconds = (performance.now() - started) / 1000

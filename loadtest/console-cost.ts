@@ -12,6 +12,7 @@ import { encoderOf } from '../src/model/features/encoder.ts'
 import { readBundle } from '../src/model/version/read-version.ts'
 import { createQueries, toBody } from './bodies.ts'
 import { runClosedLoop } from './closed-loop.ts'
+import { main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
 
@@ -91,7 +92,7 @@ export async function measureConsole(
 }
 
 async function start(cache: string, variables: Record<string, string>): Promise<ServingChild> {
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const script = main
   const server = await startServing(script, ['--port', '0', '--models', models], {
     ...process.env,
     MULTIGATE_CACHE: cache,

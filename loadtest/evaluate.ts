@@ -4,12 +4,12 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command } from 'commander'
 import type { Progress } from '../src/evaluate/progress.ts'
 import { runEvaluate } from '../src/evaluate/run-evaluate.ts'
 import { multigateVersion } from '../src/model/base/project.ts'
+import { cli } from './entries.ts'
 import { numbers, strings, trainedRows, writeRows } from './evaluate-rows.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
@@ -38,7 +38,6 @@ export async function measureEvaluate(
     log(`generating ${rows.toLocaleString('en')} rows`)
     await writeRows(folder, rows)
     log('training')
-    const cli = fileURLToPath(new URL('../src/cli.js', import.meta.url))
     const models = join(folder, 'models')
     await promisify(execFile)(process.execPath, [cli, 'train', join(folder, 'train.yaml'), '--models', models])
     const stages = await judge(folder, models, log)

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type ServingChild, startServing } from '../src/load/serving.ts'
 import { baseOf } from '../src/model/live/delta-file.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
+import { main } from './entries.ts'
 import { drawBody, placeDelta, prepareDelta, writeLiveVersion } from './live-version.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
@@ -74,7 +74,7 @@ async function measureVersion(
   options: Options,
   log: (line: string) => void,
 ): Promise<Row[]> {
-  const server = await startServing(fileURLToPath(new URL('../src/main.js', import.meta.url)), [], {
+  const server = await startServing(main, [], {
     ...process.env,
     MULTIGATE_PORT: '0',
     MULTIGATE_MODELS: models,

@@ -36,6 +36,7 @@ const measurements: Record<string, () => Promise<typeof import('./stalls.ts').me
   residency: async () => (await import('./resident-models.ts')).measureResidency,
   scale: async () => (await import('./scale/scale.ts')).measureScale,
   small: async () => (await import('./small-requests.ts')).measureSmall,
+  start: async () => (await import('./start.ts')).measureStart,
   stalls: async () => (await import('./stalls.ts')).measureStalls,
   swaps: async () => (await import('./swaps.ts')).measureSwaps,
   training: async () => (await import('./training.ts')).measureTraining,

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { startServing } from '../src/load/serving.ts'
+import { main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 
@@ -90,7 +91,7 @@ export async function copyModels(folder: string, count: number): Promise<void> {
 }
 
 async function startOnce(folder: string): Promise<Pick<Start, 'seconds' | 'resident'>> {
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const script = main
   const settings = { MULTIGATE_CACHE: join(folder, 'cache'), MULTIGATE_WORKERS: '2' }
   const started = performance.now()
   const server = await startServing(script, ['--port', '0', '--models', join(folder, 'models')], {

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type ServingChild, startServing } from '../src/load/serving.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
+import { main } from './entries.ts'
 import { drawBody, writeLiveVersion } from './live-version.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
@@ -110,7 +110,7 @@ async function serveAs(format: Format, models: string, version: string): Promise
 
 async function start(models: string): Promise<{ server: ServingChild; seconds: number }> {
   const started = performance.now()
-  const server = await startServing(fileURLToPath(new URL('../src/main.js', import.meta.url)), [], {
+  const server = await startServing(main, [], {
     ...process.env,
     MULTIGATE_PORT: '0',
     MULTIGATE_MODELS: models,

@@ -10,6 +10,7 @@ import { startServing, untilReady } from '../src/load/serving.ts'
 import { encoderOf } from '../src/model/features/encoder.ts'
 import { readBundle } from '../src/model/version/read-version.ts'
 import { createQueries, toBody } from './bodies.ts'
+import { main } from './entries.ts'
 import { type GeneratorResult, generate } from './generator.ts'
 import type { Machine } from './machine.ts'
 import { copyModels } from './many-models.ts'
@@ -84,7 +85,7 @@ async function measureBound(
   bound: number,
   { rate, seconds }: { rate: number; seconds: number },
 ): Promise<Run> {
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const script = main
   const server = await startServing(script, ['--port', '0', '--models', join(folder, 'models')], {
     ...process.env,
     MULTIGATE_CACHE: join(folder, 'cache'),

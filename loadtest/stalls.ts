@@ -3,11 +3,11 @@
 
 import { writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { Command } from 'commander'
 import { startServing } from '../src/load/serving.ts'
 import { median } from '../src/model/base/median.ts'
+import { main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 
@@ -119,7 +119,7 @@ export async function measureStalls(
     .option('--out <file.md>', 'also write the results here')
     .parse(argv, { from: 'user' })
     .opts<{ models: string; repeats: number; out?: string }>()
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const script = main
   const args = ['--port', '0', '--models', models]
   const server = await startServing(script, args, { ...process.env, MULTIGATE_DEADLINE_MS: '60000' })
   const { url } = server

@@ -4,7 +4,6 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { quantile } from '../src/load/quantile.ts'
 import { startServing, untilReady } from '../src/load/serving.ts'
@@ -12,6 +11,7 @@ import { defaultCache } from './competitors/arguments.ts'
 import { referenceModels, writeModel } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { scenarios } from './competitors/scenarios.ts'
+import { main } from './entries.ts'
 import { type Answers, generate } from './generator.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table } from './markdown.ts'
@@ -87,7 +87,7 @@ interface Measured {
 
 async function swapUnderLoad(
   folder: string,
-  { swaps, rate, file, server: script = fileURLToPath(new URL('../src/main.js', import.meta.url)) }: Settings,
+  { swaps, rate, file, server: script = main }: Settings,
   log: (line: string) => void,
 ): Promise<Measured> {
   const models = join(folder, 'models')

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { serverArgv } from '../src/app/v8-flags.ts'
 import { type ServingChild, startServing, untilReady } from '../src/load/serving.ts'
+import { main } from './entries.ts'
 
 /** A server under test. */
 export interface Target {
@@ -25,7 +26,7 @@ export async function startMultigate(models: string, model: string): Promise<Tar
     MULTIGATE_DRAIN_DELAY_MS: '0',
     MULTIGATE_LOG_LEVEL: 'info',
   }
-  const child = await startServing(join(built, 'src/main.js'), [], env, serverArgv([]))
+  const child = await startServing(main, [], env, serverArgv([]))
   const target = multigateAt(child.url, child)
   try {
     await untilReady(child.url)

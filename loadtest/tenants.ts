@@ -13,6 +13,7 @@ import { Command } from 'commander'
 import { quantiles } from '../src/load/quantile.ts'
 import { startServing } from '../src/load/serving.ts'
 import { median } from '../src/model/base/median.ts'
+import { main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 
@@ -175,7 +176,7 @@ export async function measureTenants(
   const keys = [entry('own'), ...Object.entries(flooders).map(([id, limits]) => entry(id, limits))]
   const file = join(folder, 'keys.json')
   await writeFile(file, JSON.stringify({ keys }), { mode: 0o600 })
-  const script = fileURLToPath(new URL('../src/main.js', import.meta.url))
+  const script = main
   const args = ['--port', '0', '--models', models, '--keys', file]
   const server = await startServing(script, args, { ...process.env })
   const { url } = server

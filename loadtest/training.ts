@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Command } from 'commander'
+import { cli } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { whole } from './markdown.ts'
 import { type NetworkName, networks } from './training/networks.ts'
@@ -96,7 +97,6 @@ function programsOf({ core, seconds, keras, pytorch }: Options, folder: string):
   }
   const command = async (network: NetworkName, batch: number): Promise<Measured> => {
     await writeTrainingFiles(folder, networks[network], batch)
-    const cli = fileURLToPath(new URL('../src/cli.js', import.meta.url))
     const args = [cli, 'train', join(folder, 'bench.json'), '--models', join(folder, 'models'), '--force']
     const begun = performance.now()
     const { stderr } = await pinned(`${core}`, process.execPath, args)

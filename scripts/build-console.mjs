@@ -5,10 +5,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { basename, join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { build, context } from 'esbuild'
+import { licencesOf } from './bundled-licences.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 const from = join(import.meta.dirname, '../src/console')
-const to = join(import.meta.dirname, '../build/console')
+const to = join(import.meta.dirname, '../dist/console')
 const assets = join(to, 'assets')
 
 const options = {
@@ -53,15 +54,6 @@ function finish({ metafile, errors }) {
     if (!outputs.includes(name)) rmSync(join(assets, name))
     else compress(join(assets, name))
   }
-}
-
-/** Licences of the packages that the bundle is made of. */
-function licencesOf(inputs) {
-  const packages = new Set(inputs.flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []))
-  return [...packages]
-    .sort()
-    .map((name) => `${name}\n\n${readFileSync(join('node_modules', name, 'LICENSE'), 'utf8')}`)
-    .join('\n\n')
 }
 
 function compress(file) {

@@ -1,4 +1,4 @@
-// Copies ONNX Runtime's CPU libraries to build/onnxruntime-node, for every platform or for those named.  The package contains
+// Copies ONNX Runtime's CPU libraries to dist/onnxruntime-node, for every platform or for those named.  The package contains
 // them, so installing it runs no script: onnxruntime-node's own install script downloads GPU libraries and fails if their host
 // can't be reached.
 //   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64] [win32-arm64]
@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util'
 const root = join(import.meta.dirname, '..')
 const from = join(root, 'node_modules/onnxruntime-node')
 const { values, positionals: wanted } = parseArgs({ options: { to: { type: 'string' } }, allowPositionals: true })
-const to = values.to ?? join(root, 'build/onnxruntime-node')
+const to = values.to ?? join(root, 'dist/onnxruntime-node')
 const binaries = 'bin/napi-v6'
 
 // onnxruntime.dll needs no other library: it loads DirectML.dll only on the first use of a GPU.

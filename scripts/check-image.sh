@@ -158,7 +158,7 @@ inside node -e '
     if (!bill.components.some((component) => component.name === name)) throw new Error(`${name} is missing`)' || die "its bill of materials"
 inside node -e 'require("koffi")' || die "it can't load koffi, which calls oneDNN"
 # shellcheck disable=SC2016
-inside sh -c 'node build/src/cli.js verify --url "http://127.0.0.1:$MULTIGATE_PORT" --models "$MULTIGATE_MODELS"' ||
+inside sh -c 'node dist/cli.js verify --url "http://127.0.0.1:$MULTIGATE_PORT" --models "$MULTIGATE_MODELS"' ||
   { logs; die "its answers"; }
 added=$(inside du --summarize --block-size=1000000 --total /app /models | awk 'END { print $1 }')
 [ "$added" -le 150 ] || die "it adds $added MB to its base, more than 150"

@@ -110,7 +110,7 @@ async function check({ title, blocks, files, tree }) {
 
 async function serve({ models, code }) {
   const port = await freePort()
-  const server = spawn(process.execPath, ['build/src/main.js', '--port', String(port), '--models', models], {
+  const server = spawn(process.execPath, ['dist/main.js', '--port', String(port), '--models', models], {
     cwd: copy,
     env,
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -15,7 +15,7 @@ writeFileSync(join(root, 'build/console-api.d.ts'), astToString(await openapiTS(
 /** The document of a server without models. */
 async function ask() {
   const models = mkdtempSync(join(tmpdir(), 'multigate-types-'))
-  const server = spawn(process.execPath, [join(root, 'build/src/main.js'), '--port', '0', '--models', models], {
+  const server = spawn(process.execPath, [join(root, 'dist/main.js'), '--port', '0', '--models', models], {
     env: { ...process.env, MULTIGATE_LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -27,6 +27,7 @@ export function billOfMaterials({ onednn = false } = {}) {
       peerDependenciesMeta,
       overrides,
       scripts,
+      workspaces,
       ...installed
     } = description
     writeFileSync(join(work, 'package.json'), JSON.stringify(installed))

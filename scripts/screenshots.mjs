@@ -69,7 +69,7 @@ async function startServer() {
     '--admin',
     'true',
   ]
-  const server = spawn(process.execPath, [join(root, 'build/src/main.js'), ...args], {
+  const server = spawn(process.execPath, [join(root, 'dist/main.js'), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let url

@@ -1,9 +1,13 @@
-// Prepares a checkout: installs the locked dependencies and compiles, each only if something changed.
-// Uses Node's own modules only, so that it runs on a fresh clone.  --no-build stops after the install.
-import { execFileSync } from 'node:child_process'
+// Prepares a checkout: installs locked packages and builds, each only if something changed.
+//   node scripts/setup.mjs              what the server needs, and dist/: npm start
+//   node scripts/setup.mjs --tools      also the packages of tests and tools (test/package.json)
+//   node scripts/setup.mjs --modules    also build/: src/, test/ and loadtest/ compiled file by file, for tests; implies --tools
+//   --no-build                          installs alone
+// Uses Node's own modules only, so that it runs on a fresh clone.
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 process.chdir(join(import.meta.dirname, '..'))
 
@@ -13,53 +17,82 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1)
 }
 
-const lockHash = createHash('sha256').update(readFileSync('package-lock.json')).update(process.version).digest('hex')
+const [modules, tools, noBuild] = ['--modules', '--tools', '--no-build'].map((name) => process.argv.includes(name))
 const installed = 'node_modules/.multigate-setup'
-// npm ci removes the stamp.
-const isByHand = !existsSync(installed) && isInstalled()
-step(installed, lockHash, isByHand ? undefined : 'Installing dependencies (once; about a minute)', () => {
-  if (!isByHand) npm('ci', '--loglevel=error', '--no-progress')
-  // It may be from an older release.
-  rmSync('build/onnxruntime-node', { recursive: true, force: true })
-})
+const lock = sha256(process.version, readFileSync('package-lock.json'))
 
-if (!process.argv.includes('--no-build')) {
-  const run = (...command) => execFileSync(process.execPath, command, { stdio: 'inherit' })
-  step('build/typebox/.multigate-setup', lockHash, 'Bundling TypeBox', () => run('scripts/bundle-typebox.mjs'))
-  const sources = ['src', 'test', 'loadtest'].flatMap(filesUnder).concat('tsconfig.json', 'package-lock.json')
-  const fingerprint = createHash('sha256')
-  for (const file of sources.sort()) fingerprint.update(`${file} ${statSync(file).mtimeMs} ${statSync(file).size}\n`)
-  step('build/.multigate-setup', fingerprint.digest('hex'), 'Compiling', () => {
-    // Outputs of deleted sources would otherwise run as tests.
-    for (const file of ['src', 'test', 'loadtest'].flatMap((folder) => filesUnder(join('build', folder)))) {
-      const source = file.replace(/^build\//, '').replace(/(\.d\.ts|\.js(\.map)?)$/, '.ts')
-      if (/(\.d\.ts|\.js(\.map)?)$/.test(file) && !existsSync(source)) rmSync(file)
-    }
-    run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json')
-    run('scripts/build-console.mjs')
-  })
+await install(tools || modules)
+if (!noBuild) {
+  await Promise.all([
+    build('dist/.server', 'the server', ['src', 'package.json'], 'scripts/build-server.mjs'),
+    build('dist/.console', 'the console', ['src/console', 'src/schemas'], 'scripts/build-console.mjs'),
+  ])
+  if (modules) await build('build/.modules', 'the tests', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
 }
 
-/** Runs `work` unless `stamp` contains `value`; writes the stamp only after success. Without a title it is silent. */
-function step(stamp, value, title, work) {
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
-  if (title !== undefined) console.error(`${title} …`)
-  try {
-    work()
-  } catch (error) {
-    console.error(`${title}: failed (${error.message})`)
-    process.exit(1)
+/** Installs the server's packages, and with `all` those of tests and tools beside them: neither undoes the other. */
+async function install(all) {
+  const [was, which] = existsSync(installed) ? readFileSync(installed, 'utf8').split(' ') : []
+  if (was === lock && (which === 'all' || !all)) return
+  // npm ci removes the stamp.
+  const isByHand = was === undefined && isInstalled()
+  if (!isByHand) {
+    const [title, ...args] =
+      was === lock
+        ? ['Installing packages of tests and tools', 'install', '--no-save']
+        : ['Installing packages', 'ci', ...(all ? [] : ['--no-workspaces'])]
+    const packages = Object.keys(lockedPackages('package-lock.json'))
+    const count = () => packages.filter((path) => existsSync(join(path, 'package.json'))).length
+    await report(
+      title,
+      () => npm(...args, '--loglevel=error', '--no-progress'),
+      () => `${count()} packages, `,
+    )
+    // It may be from an older release.
+    rmSync('dist/onnxruntime-node', { recursive: true, force: true })
   }
-  mkdirSync(join(stamp, '..'), { recursive: true })
+  writeFileSync(installed, `${lock} ${all || isByHand ? 'all' : 'server'}`)
+}
+
+/** Runs `script` where a file of `sources` changed since it last succeeded. */
+async function build(stamp, what, sources, script) {
+  const files = sources.flatMap(filesUnder).filter((file) => !file.includes('node_modules'))
+  const fingerprint = [...files, script]
+    .sort()
+    .map((file) => `${file} ${statSync(file).mtimeMs} ${statSync(file).size}`)
+  const value = sha256(lock, fingerprint.join('\n'))
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
+  await report(`Building ${what}`, () => run(process.execPath, [script]))
+  mkdirSync(dirname(stamp), { recursive: true })
   writeFileSync(stamp, value)
 }
 
-/** Whether npm has installed the locked packages and no others; optional ones may be missing, as those of other platforms. */
-function isInstalled() {
-  const packagesOf = (file) => JSON.parse(readFileSync(file, 'utf8')).packages
+/**
+ * Says what begins, how far it is, and what it took: in one line on a terminal, else every five seconds. Ends the process where `work`
+ * fails.
+ */
+async function report(title, work, progress = () => '') {
+  const began = performance.now()
+  const { isTTY } = process.stderr
+  const text = () => `${title}: ${progress()}${Math.round((performance.now() - began) / 1000)} s`
+  console.error(`${title} …`)
+  const timer = setInterval(() => process.stderr.write(isTTY ? `\r${text()}` : `${text()} …\n`), isTTY ? 500 : 5000)
   try {
-    const { '': _, ...locked } = packagesOf('package-lock.json')
-    const found = packagesOf('node_modules/.package-lock.json')
+    await work()
+  } catch (error) {
+    console.error(`${isTTY ? '\r' : ''}${title}: failed (${error.message})`)
+    process.exit(1)
+  } finally {
+    clearInterval(timer)
+  }
+  console.error(`${isTTY ? '\r' : ''}${text()}, done`)
+}
+
+/** Whether npm has installed all locked packages and no others; optional ones may be missing, as those of other platforms. */
+function isInstalled() {
+  try {
+    const locked = lockedPackages('package-lock.json')
+    const found = lockedPackages('node_modules/.package-lock.json')
     const isLocked = ([path, { version, integrity }]) =>
       version === locked[path]?.version && integrity === locked[path]?.integrity
     return (
@@ -71,16 +104,41 @@ function isInstalled() {
   }
 }
 
+/** By their paths, without the project itself and its workspace. */
+function lockedPackages(file) {
+  const { packages } = JSON.parse(readFileSync(file, 'utf8'))
+  return Object.fromEntries(
+    Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && !link),
+  )
+}
+
 /** Runs the npm that started this process, or the one on PATH. */
 function npm(...args) {
   const cli = process.env.npm_execpath
-  if (cli?.endsWith('.js')) execFileSync(process.execPath, [cli, ...args], { stdio: 'inherit' })
-  else execFileSync('npm', args, { stdio: 'inherit' })
+  return cli?.endsWith('.js') ? run(process.execPath, [cli, ...args]) : run('npm', args)
 }
 
-function filesUnder(folder) {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
+/** Rejects where the command does not end with 0. */
+function run(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+    child.once('error', reject)
+    child.once('exit', (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(signal === null ? `exit code ${code}` : signal)),
+    )
+  })
+}
+
+function sha256(...parts) {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest('hex')
+}
+
+function filesUnder(path) {
+  if (!existsSync(path)) return []
+  if (statSync(path).isFile()) return [path]
+  return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
 }

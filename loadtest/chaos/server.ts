@@ -7,8 +7,8 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import { serverArgv } from '../../src/app/v8-flags.ts'
+import { main } from '../entries.ts'
 import { freePort } from '../free-port.ts'
 import type { Certificates } from './certificates.ts'
 import { childrenOf } from './processes.ts'
@@ -80,7 +80,6 @@ export async function startChaosServer(options: ChaosServerOptions): Promise<Cha
     MULTIGATE_SLOW_BODIES: true,
   }
   const output = openSync(log, 'a')
-  const main = fileURLToPath(new URL('../../src/main.js', import.meta.url))
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_'))
   const set = Object.entries(settings).map(([name, value]) => [name, String(value)])
   const child = spawn(process.execPath, [...serverArgv([]), main], {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { serverArgv } from '../../src/app/v8-flags.ts'
 import { type ServingGroup, startGroup } from '../children.ts'
+import { main } from '../entries.ts'
 import { freePort } from '../free-port.ts'
 import type { FormName } from './forms.ts'
 import type { ModelFiles, ReferenceModel } from './models.ts'
@@ -209,7 +210,7 @@ export async function startServer(
 function launchOurs({ model, files, port, plans }: LaunchOptions, precision?: 'bfloat16' | 'int8'): Launch {
   return {
     command: process.execPath,
-    args: [...serverArgv([]), join(root, 'build/src/main.js')],
+    args: [...serverArgv([]), main],
     env: {
       MULTIGATE_HOST: '127.0.0.1',
       MULTIGATE_PORT: String(port),

@@ -10,6 +10,7 @@ import { Command } from 'commander'
 import { serverArgv } from '../../src/app/v8-flags.ts'
 import { type ServingChild, startServing, untilReady } from '../../src/load/serving.ts'
 import { reasonOf } from '../../src/model/base/errors.ts'
+import { main } from '../entries.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
 import { behaviours } from './behaviours.ts'
@@ -154,7 +155,7 @@ async function play(
 }
 
 async function start(container: Container, models: string): Promise<ServingChild> {
-  const script = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+  const script = main
   const env = { ...process.env, MALLOC_ARENA_MAX: '2' }
   const server = await startServing(script, ['--port', '0', '--models', models], env, serverArgv([]), container.wrapper)
   await untilReady(server.url)

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
-import type { TSchema } from '#typebox'
-import { Errors } from '#typebox/schema'
+import type { TSchema } from 'typebox'
+import { Errors } from 'typebox/schema'
 import { closestName } from '../model/base/closest-name.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { Configuration } from '../schemas/configuration.ts'

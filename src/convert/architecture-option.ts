@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import { closestName } from '../model/base/closest-name.ts'
 import { ModelError } from '../model/base/errors.ts'
 import {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
-import type { TString } from '#typebox'
-import { Check } from '#typebox/schema'
+import type { TString } from 'typebox'
+import { Check } from 'typebox/schema'
 import { ModelName, TaskName, VersionName } from '../schemas/manifest.ts'
 
 /* Parsers of command-line options that name models, versions, tasks and fields. */

@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import { Check } from '#typebox/schema'
+import { Check } from 'typebox/schema'
 import { ModelError } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { compareVersions } from '../model/base/versions.ts'

@@ -1,5 +1,5 @@
-import type Type from '#typebox'
-import { Check, Errors } from '#typebox/schema'
+import type Type from 'typebox'
+import { Check, Errors } from 'typebox/schema'
 import { isObject, pointer } from './json.ts'
 import { plainProblems } from './plain-message.ts'
 import type { ProblemItem } from './problem.ts'

@@ -1,4 +1,4 @@
-import Type, { type Static, type TSchema } from '#typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 import { TaskName } from './manifest.ts'
 
 /* Metrics with intervals, and the paired comparison of two versions: parts of an evaluation's report. */

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { Comparison, count, Estimate, Metrics, orNull } from './comparison.ts'
 import { TaskName } from './manifest.ts'
 import { PrecisionCheck } from './served-plan.ts'

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * A model's input fields. Sparse fields (vocabulary, hash, integer) become rows of one embedding table: each takes the

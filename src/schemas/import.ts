@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { Features } from './features.ts'
 import { DerivedTask, Task } from './manifest.ts'
 

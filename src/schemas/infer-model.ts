@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * What clients of the Open Inference Protocol ask of a model beside its metadata, in Triton's words: the extensions

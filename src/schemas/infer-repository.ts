@@ -1,4 +1,4 @@
-import Type, { type Static, type TSchema } from '#typebox'
+import Type, { type Static, type TSchema } from 'typebox'
 
 /*
  * The model repository extension of the Open Inference Protocol: the versions in the models folder, and which of them are served.

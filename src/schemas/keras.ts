@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * `config.json` of a `.keras` file, as Keras 2.15 and Keras 3 write it: the parts that are read. Everything left open here

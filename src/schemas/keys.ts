@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /** What a key opens: predictions and descriptions of models; `/metrics`; loading, unloading and debugging. */
 export type Scope = Static<typeof Scope>

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { Features } from './features.ts'
 import { Precision, TableFormat } from './precision.ts'

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { DeltaStatus } from './delta.ts'
 import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'

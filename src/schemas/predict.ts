@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { ModelName, TaskName, VersionName } from './manifest.ts'
 import { ProblemItem } from './problem.ts'
 

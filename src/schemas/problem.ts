@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 export type ProblemItem = Static<typeof ProblemItem>
 export const ProblemItem = Type.Object({

@@ -1,4 +1,4 @@
-import Type from '#typebox'
+import Type from 'typebox'
 
 /** `<model>/<version>.json`, beside the version: when it takes effect. */
 export const Schedule = Type.Object({ activate_at: Type.String() }, { additionalProperties: false })

@@ -1,4 +1,4 @@
-import Type from '#typebox'
+import Type from 'typebox'
 
 /* How a loaded version is computed: part of GET /models/{model}. */
 

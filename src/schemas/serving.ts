@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * TensorFlow Serving's REST interface, which is KServe's protocol version 1 too. What stands around the values is checked

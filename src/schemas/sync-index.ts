@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 export type IndexedFile = Static<typeof IndexedFile>
 export const IndexedFile = Type.Object(

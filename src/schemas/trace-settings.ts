@@ -1,4 +1,4 @@
-import Type from '#typebox'
+import Type from 'typebox'
 
 /** Settings of traces, part of the configuration. */
 export const traceSettings = {

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { FieldName, LoggedAs, Side } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'

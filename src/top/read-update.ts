@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { excerptOf } from '../model/base/address-credentials.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { check } from '../schemas/check.ts'

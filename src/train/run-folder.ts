@@ -1,6 +1,6 @@
 import { appendFile, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { isAlive } from '../model/base/process-alive.ts'

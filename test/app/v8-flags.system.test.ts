@@ -23,8 +23,8 @@ t.test('the heap may grow to four times what is in use, before all of it is coll
 
 t.test('whatever starts a server has its young generation collected often', async (t) => {
   const root = new URL('../../../', import.meta.url)
-  t.match(readFileSync(new URL('package.json', root), 'utf8'), `exec node ${youngGeneration} build/src/main.js`)
-  t.match(readFileSync(new URL('Dockerfile', root), 'utf8'), `CMD ["node", "${youngGeneration}", "build/src/main.js"]`)
+  t.match(readFileSync(new URL('package.json', root), 'utf8'), `exec node ${youngGeneration} dist/main.js`)
+  t.match(readFileSync(new URL('Dockerfile', root), 'utf8'), `CMD ["node", "${youngGeneration}", "dist/main.js"]`)
   t.same(serverArgv(['--trace-warnings'], ''), ['--trace-warnings', youngGeneration])
   t.same(serverArgv(['--max_semi_space_size=64'], ''), ['--max_semi_space_size=64'], 'but as large as is asked for')
   t.same(serverArgv([], '--max-semi-space-size=8'), [])

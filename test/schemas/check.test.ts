@@ -1,5 +1,5 @@
 import t from 'tap'
-import Type from '#typebox'
+import Type from 'typebox'
 import type { Violation } from '../../src/model/base/errors.ts'
 import { check } from '../../src/schemas/check.ts'
 

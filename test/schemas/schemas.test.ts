@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import { Compile } from 'typebox/compile'
 import { Value } from 'typebox/value'
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 
 /** Every schema that src/schemas exports, by module and name. */
 const folder = new URL('../../src/schemas/', import.meta.url)

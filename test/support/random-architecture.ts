@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import type { ModelShape } from '../../src/model/architectures/layers.ts'
 import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Side } from '../../src/schemas/features.ts'

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import {
   chmodSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -17,26 +16,29 @@ import { libraryDigest } from '../../src/model/onednn/find-library.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-// Stands in for a script that bundles, and keeps a log of its calls.
-const callOf = (name: string) => `import { appendFileSync } from 'node:fs'
-appendFileSync('log', '${name}\\n')`
+// Stands in for a script that builds, and keeps a log of its calls.
+const callOf = (name: string) => `import { appendFileSync, existsSync } from 'node:fs'
+appendFileSync('log', '${name}\\n')
+if (existsSync('broken')) process.exit(1)`
 
-// Stands in for npm, and on `npm ci` puts a stand-in for tsc into node_modules; both keep a log of their calls.
+// Stands in for npm, and keeps a log of its calls.
 const npm = `
 const fs = require('node:fs')
-fs.appendFileSync('log', 'npm ' + process.argv[2] + '\\n')
+const args = process.argv.slice(2).filter((arg) => !/^--(loglevel|no-progress)/.test(arg))
+fs.appendFileSync('log', 'npm ' + args.join(' ') + '\\n')
 if (fs.existsSync('no-network')) process.exit(1)
-fs.mkdirSync('node_modules/typescript/bin', { recursive: true })
-fs.writeFileSync('node_modules/typescript/bin/tsc', "require('node:fs').appendFileSync('log', 'tsc\\\\n')")
+if (args[0] === 'ci') fs.rmSync('node_modules', { recursive: true, force: true })
+fs.mkdirSync('node_modules/a', { recursive: true })
 `
+const builds = ['console', 'server']
 
 /** A small project around the real script.  `setup` runs it and tells what it called, and how it ended. */
 function project(t: Test) {
   const folder = t.testdir({
-    scripts: { 'bundle-typebox.mjs': callOf('bundle'), 'build-console.mjs': callOf('console') },
-    src: { 'a.ts': '' },
-    'tsconfig.json': '{}',
-    'package-lock.json': '{}',
+    scripts: Object.fromEntries(['server', 'console', 'modules'].map((name) => [`build-${name}.mjs`, callOf(name)])),
+    src: { 'a.ts': '', console: { 'b.ts': '' } },
+    test: { 'a.test.ts': '' },
+    'package-lock.json': '{"packages":{}}',
     'package.json': '{}',
   })
   copyFileSync(join(root, 'scripts/setup.mjs'), join(folder, 'scripts/setup.mjs'))
@@ -46,33 +48,66 @@ function project(t: Test) {
     writeFileSync(log, '')
     const env = { ...process.env, npm_execpath: join(folder, 'npm.js') }
     const run = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], { cwd: folder, env, encoding: 'utf8' })
-    return {
-      status: run.status,
-      calls: readFileSync(log, 'utf8').trim().split('\n').filter(Boolean),
-      output: run.stdout + run.stderr,
-    }
+    const calls = readFileSync(log, 'utf8').trim().split('\n').filter(Boolean)
+    // The server and the console are built side by side.
+    const [installs, built] = [
+      calls.filter((call) => call.startsWith('npm')),
+      calls.filter((call) => !call.startsWith('npm')),
+    ]
+    return { status: run.status, calls: [...installs, ...built.sort()], output: run.stdout + run.stderr }
   }
   return { folder, setup }
 }
 
-test('setup installs and compiles a fresh clone, then nothing more', async (t) => {
+test('setup installs what the server needs and builds it on a fresh clone, then nothing more', async (t) => {
   const { setup } = project(t)
-  t.match(setup(), { status: 0, calls: ['npm ci', 'bundle', 'tsc', 'console'] })
+  const first = setup()
+  t.match(first, { status: 0, calls: ['npm ci --no-workspaces', ...builds] })
+  t.match(first.output, /^Installing packages …\nInstalling packages: 0 packages, \d+ s, done\nBuilding the server …/)
   t.same(setup(), { status: 0, calls: [], output: '' })
 })
 
-test('setup compiles again when a source changed, without installing', async (t) => {
-  const { folder, setup } = project(t)
+test('setup adds the packages of tests and tools to those of the server', async (t) => {
+  const { setup } = project(t)
   setup()
+  t.same(setup('--tools').calls, ['npm install --no-save'])
+  t.same(setup('--modules').calls, ['modules'])
+  t.same(setup('--modules'), { status: 0, calls: [], output: '' })
+  t.same(setup(), { status: 0, calls: [], output: '' }, 'the server needs nothing more')
+})
+
+test('setup installs everything at once where tests run first', async (t) => {
+  const { setup } = project(t)
+  t.same(setup('--modules').calls, ['npm ci', 'console', 'modules', 'server'])
+  t.same(setup().calls, [])
+})
+
+test('setup builds again what a changed source belongs to, without installing', async (t) => {
+  const { folder, setup } = project(t)
+  setup('--modules')
   writeFileSync(join(folder, 'src/a.ts'), 'export {}')
-  t.same(setup().calls, ['tsc', 'console'])
+  t.same(setup('--modules').calls, ['modules', 'server'])
+  writeFileSync(join(folder, 'src/console/b.ts'), 'export {}')
+  t.same(setup('--modules').calls, ['console', 'modules', 'server'])
+  writeFileSync(join(folder, 'test/a.test.ts'), 'export {}')
+  t.same(setup('--modules').calls, ['modules'])
+  t.same(setup().calls, [])
 })
 
 test('setup installs again when the lock file changed', async (t) => {
   const { folder, setup } = project(t)
-  setup()
-  writeFileSync(join(folder, 'package-lock.json'), '{"lockfileVersion":3}')
-  t.same(setup('--no-build').calls, ['npm ci'])
+  setup('--modules')
+  writeFileSync(join(folder, 'package-lock.json'), '{"packages":{},"lockfileVersion":3}')
+  t.same(setup('--no-build').calls, ['npm ci --no-workspaces'])
+  t.same(setup('--no-build', '--tools').calls, ['npm install --no-save'])
+})
+
+test('setup fails where a build fails, and tries again the next time', async (t) => {
+  const { folder, setup } = project(t)
+  writeFileSync(join(folder, 'broken'), '')
+  t.match(setup(), { status: 1, output: /Building the (server|console): failed \(exit code 1\)/ })
+  rmSync(join(folder, 'broken'))
+  t.match(setup(), { status: 0, calls: builds })
 })
 
 test('setup does not repeat an install by hand', async (t) => {
@@ -88,39 +123,21 @@ test('setup does not repeat an install by hand', async (t) => {
     'node_modules/b': b,
     'node_modules/elsewhere': { ...a, optional: true },
   })
-  mkdirSync(join(folder, 'node_modules'))
   for (const packages of [
     { 'node_modules/a': a },
     { 'node_modules/a': a, 'node_modules/b': { ...b, version: '1.9.0' } },
     { 'node_modules/a': a, 'node_modules/b': b, 'node_modules/c': b },
   ]) {
+    rmSync(join(folder, 'node_modules'), { recursive: true, force: true })
+    mkdirSync(join(folder, 'node_modules'))
     lock('node_modules/.package-lock.json', packages)
-    t.same(setup('--no-build').calls, ['npm ci'])
-    rmSync(join(folder, 'node_modules/.multigate-setup'))
+    t.same(setup('--no-build').calls, ['npm ci --no-workspaces'])
   }
+  rmSync(join(folder, 'node_modules/.multigate-setup'))
   lock('node_modules/.package-lock.json', { 'node_modules/a': a, 'node_modules/b': b })
-  t.same(setup('--no-build'), { status: 0, calls: [], output: '' })
+  t.same(setup('--no-build', '--tools'), { status: 0, calls: [], output: '' })
   lock('package-lock.json', { 'node_modules/a': b })
-  t.same(setup('--no-build').calls, ['npm ci'])
-})
-
-test('setup without the build only installs', async (t) => {
-  const { setup } = project(t)
-  t.same(setup('--no-build').calls, ['npm ci'])
-})
-
-test('setup removes what was compiled from a source that is gone', async (t) => {
-  const { folder, setup } = project(t)
-  setup()
-  const orphan = join(folder, 'build/src/gone.js')
-  const other = join(folder, 'build/src/a.js')
-  mkdirSync(join(folder, 'build/src'), { recursive: true })
-  writeFileSync(orphan, '')
-  writeFileSync(other, '')
-  writeFileSync(join(folder, 'src/a.ts'), 'export {}')
-  setup()
-  t.notOk(existsSync(orphan))
-  t.ok(existsSync(other))
+  t.same(setup('--no-build', '--tools').calls, ['npm ci'])
 })
 
 test('setup fails where the install fails, and tries again the next time', async (t) => {
@@ -128,9 +145,9 @@ test('setup fails where the install fails, and tries again the next time', async
   writeFileSync(join(folder, 'no-network'), '')
   const failed = setup()
   t.equal(failed.status, 1)
-  t.match(failed.output, /Installing dependencies.*failed/)
-  t.same(failed.calls, ['npm ci'])
-  t.same(setup().calls, ['npm ci'])
+  t.match(failed.output, /Installing packages: failed \(exit code 1\)/)
+  t.same(failed.calls, ['npm ci --no-workspaces'])
+  t.same(setup().calls, ['npm ci --no-workspaces'])
 })
 
 test('setup:tensorflow says so where the dependencies are not installed', async (t) => {

@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import { product } from '../../model/base/dims.ts'
 import { ModelError } from '../../model/base/errors.ts'
 import { checkFormat } from '../../model/lower/check-format.ts'

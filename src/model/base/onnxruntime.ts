@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import type * as OnnxRuntime from 'onnxruntime-node'
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { ModelError, reasonOf } from './errors.ts'
+import { projectRoot } from './project.ts'
 import { sendNoUsageData } from './usage-data.ts'
 
 /**
  * ONNX Runtime: the copy in the package (scripts/bundle-onnxruntime.mjs), or in a checkout the installed one. Only types are
  * imported from `onnxruntime-node`.
  */
-export const onnxruntime = openRuntime(join(import.meta.dirname, '../../..'))
+export const onnxruntime = openRuntime(join(projectRoot, 'dist'))
 
 /** Row-major data as a tensor of ONNX Runtime, without a copy. Throws TypeError for what has another type than those three. */
 export function tensorOf({ data, dims }: { data: ArrayBufferView; dims: readonly number[] }): Tensor {
@@ -36,11 +37,11 @@ export function withExternalData(
   return { ...options, extra: { ...options.extra, session } }
 }
 
-/** `build`: the folder of compiled files. Throws ENGINE_UNAVAILABLE with instructions. */
-export function openRuntime(build: string, { platform, arch } = process): typeof OnnxRuntime {
+/** `dist`: the folder of the package's own files. Throws ENGINE_UNAVAILABLE with instructions. */
+export function openRuntime(dist: string, { platform, arch } = process): typeof OnnxRuntime {
   sendNoUsageData()
-  const require = createRequire(join(build, 'package.json'))
-  const bundled = join(build, 'onnxruntime-node')
+  const require = createRequire(join(dist, 'package.json'))
+  const bundled = join(dist, 'onnxruntime-node')
   if (existsSync(bundled)) {
     const held = platformsOf(join(bundled, 'bin/napi-v6'))
     const here = `${platform}-${arch}`

@@ -15,13 +15,13 @@ export interface KernelInstance {
 }
 
 /**
- * Compiles a kernel that imports its memory as `name`.memory. What it returns makes an instance with at least this many bytes,
- * and throws RangeError where the system refuses the memory, or it would exceed 4 GiB.
+ * Compiles a kernel that imports its memory as `name`.memory; `import kernel from './kernel.wat'` gives its bytes. What this returns makes
+ * an instance with at least `size` bytes, and throws RangeError where the system refuses the memory, or it would exceed 4 GiB.
  */
-export function compileKernel(base64: string, name: string): (bytes: number) => KernelInstance {
-  const module = new WebAssembly.Module(Buffer.from(base64, 'base64'))
-  return (bytes) => {
-    const pages = Math.ceil(bytes / pageBytes)
+export function compileKernel(bytes: Uint8Array, name: string): (size: number) => KernelInstance {
+  const module = new WebAssembly.Module(bytes)
+  return (size) => {
+    const pages = Math.ceil(size / pageBytes)
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
     const { exports } = new WebAssembly.Instance(module, { [name]: { memory } })
     return { buffer: memory.buffer, exports }

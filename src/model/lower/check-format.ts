@@ -1,5 +1,5 @@
-import type { Static, TSchema } from '#typebox'
-import { Check, Errors } from '#typebox/schema'
+import type { Static, TSchema } from 'typebox'
+import { Check, Errors } from 'typebox/schema'
 import { plainProblems } from '../../schemas/plain-message.ts'
 import { ModelError } from '../base/errors.ts'
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Check } from '#typebox/schema'
+import { Check } from 'typebox/schema'
 import { ActivationTime, Schedule } from '../../schemas/schedule.ts'
 import { reasonOf } from '../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../base/regular-file.ts'

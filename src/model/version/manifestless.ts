@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Check } from '#typebox/schema'
+import { Check } from 'typebox/schema'
 import { type GraphFormat, type Manifest, TaskName } from '../../schemas/manifest.ts'
 import { ModelError } from '../base/errors.ts'
 import { checksums } from '../bundle/checksum.ts'

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { projectRoot } from '../../model/base/project.ts'
 import { keepFiles } from '../overload/kept-files.ts'
 
 /** Where the build puts the console's files. */
-const root = join(import.meta.dirname, '../../../console')
+const root = join(projectRoot, 'dist/console')
 
 /** Scripts, styles and connections of this server alone; no page may frame the console. */
 const headers = {

@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import type { Violation } from '../../model/base/errors.ts'
 import { suggestNames } from '../../model/base/known-names.ts'
 import { pointer } from '../../schemas/json.ts'

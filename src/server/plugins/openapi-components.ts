@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import { EvaluationReport } from '../../schemas/evaluation.ts'
 import {
   InferAnswer,

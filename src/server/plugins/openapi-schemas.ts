@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 
 /*
  * Schemas as they stand in the OpenAPI document: the same values fit them, but readers and generators of clients

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import swagger from '@fastify/swagger'
@@ -77,6 +78,8 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, has
     })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
+      baseDir: swaggerUiFiles,
+      logo: { type: 'image/svg+xml', content: await readFile(join(swaggerUiFiles, 'logo.svg')) },
       // Files are relative to the page.
       indexPrefix: '.',
       uiHooks: { onRequest: answerOnce(app) },

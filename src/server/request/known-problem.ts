@@ -1,4 +1,4 @@
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import type { Violation } from '../../model/base/errors.ts'
 import type { LoadedModel } from '../../model/prediction/contract.ts'
 import { InferRequest } from '../../schemas/infer.ts'

@@ -1,4 +1,5 @@
 import { compileKernel } from '../../model/base/wasm-kernel.ts'
+import kernel from './adam.wat'
 
 /** Adam (D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015) with its usual decay rates. */
 export const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
@@ -65,8 +66,4 @@ type Kernel = (
   epsilon: number,
 ) => void
 
-/** adam.wat, compiled. */
-export const kernelBytes =
-  'AGFzbQEAAAABDgFgCn9/f39/fX19fX0AAhABBGFkYW0GbWVtb3J5AgAAAwIBAAcIAQRzdGVwAAAK1AEB0QECAX8IeyAF/RMhDiAG/RMhDyAH/RMhECAI/RMhESAJ/RMhEiAAIARqIQoCQANAIAAgCk8NASAD/QAEACELIAH9AAQAIQwgDCALIAz95QEgDv3mAf3kASEMIAEgDP0LBAAgAv0ABAAhDSANIAsgC/3mASAN/eUBIA/95gH95AEhDSACIA39CwQAIAAgAP0ABAAgDCAQ/eYBIA394wEgEf3mASAS/eQB/ecB/eUB/QsEACAAQRBqIQAgAUEQaiEBIAJBEGohAiADQRBqIQMMAAsLCw=='
-
-const createKernel = compileKernel(kernelBytes, 'adam')
+const createKernel = compileKernel(kernel, 'adam')

@@ -1,6 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import t from 'tap'
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import type { ModelShape } from '../../../src/model/architectures/layers.ts'
 import { graphOutputs } from '../../../src/model/architectures/outputs.ts'

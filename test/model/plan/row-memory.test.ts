@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { bytesOfSlot, createRowMemory, kernelBytes, type SumFormat } from '../../../src/model/plan/row-memory.ts'
-import { compiledSource } from '../../support/kernel-source.ts'
+import { bytesOfSlot, createRowMemory, type SumFormat } from '../../../src/model/plan/row-memory.ts'
 import { toByte } from '../../support/to-byte.ts'
 
 const word = new Uint32Array(1)
@@ -179,10 +178,6 @@ t.test('refuses more than it has room for', async (t) => {
       name: 'RangeError',
     },
   )
-})
-
-t.test('the kernel is what its source says', async (t) => {
-  t.equal(await compiledSource('src/model/plan/add-rows.wat'), kernelBytes)
 })
 
 /** The nearest number of bfloat16; of two, that with an even last bit. */

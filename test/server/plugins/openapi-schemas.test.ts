@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
-import Type from '#typebox'
+import Type from 'typebox'
 import { documentSchemas, finishDocument } from '../../../src/server/plugins/openapi-schemas.ts'
 
 const Kind = Type.Union([Type.Literal('a', { description: 'the first' }), Type.Literal('b')], { description: 'A kind' })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import Type from '#typebox'
+import Type from 'typebox'
 import { allProblems, createChecker, helpfulProblems, itemProblems } from '../../../src/server/plugins/validation.ts'
 import { readBody } from '../../../src/server/protocols/open-inference/infer-request.ts'
 

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { Compile } from '#typebox/schema'
+import { Compile } from 'typebox/schema'
 import { VersionDistributions, VersionRows } from '../../../src/schemas/model-versions.ts'
 import { ModelDetails } from '../../../src/schemas/models.ts'
 import { evaluationExample } from '../../../src/server/routes/models-docs.ts'

@@ -1,12 +1,7 @@
 import t from 'tap'
 import { createRandom } from '../../../src/data/random.ts'
-import { adam, createAdamMemory, kernelBytes, stepScale } from '../../../src/train/threads/adam.ts'
+import { adam, createAdamMemory, stepScale } from '../../../src/train/threads/adam.ts'
 import { TableUpdates } from '../../../src/train/threads/table-updates.ts'
-import { compiledSource } from '../../support/kernel-source.ts'
-
-t.test('the kernel is its source, compiled', async (t) => {
-  t.equal(await compiledSource('src/train/threads/adam.wat'), kernelBytes)
-})
 
 /** Adam as in Kingma and Ba's Algorithm 1, in float64. */
 function reference(w: number, gradients: readonly number[], rate: number): number {

@@ -39,7 +39,7 @@
 {{- $sync := .root.Values.models.sync }}
 image: {{ include "multigate.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-command: ["node", "build/src/cli.js", "sync", {{ .root.Values.models.source | quote }}, "/models", "--max-bytes", {{ include "multigate.bytes" .root.Values.models.sizeLimit | quote }}, {{ .more }}]
+command: ["node", "dist/cli.js", "sync", {{ .root.Values.models.source | quote }}, "/models", "--max-bytes", {{ include "multigate.bytes" .root.Values.models.sizeLimit | quote }}, {{ .more }}]
 {{- with $sync.env }}
 env:
   {{- toYaml . | nindent 2 }}

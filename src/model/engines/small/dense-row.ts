@@ -1,4 +1,5 @@
 import { compileKernel } from '../../base/wasm-kernel.ts'
+import kernel from './dense-row.wat'
 
 /*
  * The kernel of small graphs, in WebAssembly: a call of it takes nanoseconds, where one of ONNX Runtime takes microseconds.
@@ -24,8 +25,4 @@ export function createHeap(bytes: number): Heap {
   }
 }
 
-/** dense-row.wat, compiled. */
-export const kernelBytes =
-  'AGFzbQEAAAABCwFgB39/f39/fX8AAhEBBXNtYWxsBm1lbW9yeQIAAAMCAQAHDAEIZGVuc2VSb3cAAAq1BQGyBQUBewV/AXsBfQh7IAX9EyEHIAAgAUECdGohCCADQQJ0IQkCQANAIApBgAFqIAlLDQEgBCAKav0ABAAhDyAEIApq/QAEECEQIAQgCmr9AAQgIREgBCAKav0ABDAhEiAEIApq/QAEQCETIAQgCmr9AARQIRQgBCAKav0ABGAhFSAEIApq/QAEcCEWIAAhCyACIApqIQwCQANAIAsgCE8NASAL/QkCACENIA8gDSAM/QAEAP3mAf3kASEPIBAgDSAM/QAEEP3mAf3kASEQIBEgDSAM/QAEIP3mAf3kASERIBIgDSAM/QAEMP3mAf3kASESIBMgDSAM/QAEQP3mAf3kASETIBQgDSAM/QAEUP3mAf3kASEUIBUgDSAM/QAEYP3mAf3kASEVIBYgDSAM/QAEcP3mAf3kASEWIAtBBGohCyAMIAlqIQwMAAsLIAYgCmogDyAH/esB/QsEACAGIApqIBAgB/3rAf0LBBAgBiAKaiARIAf96wH9CwQgIAYgCmogEiAH/esB/QsEMCAGIApqIBMgB/3rAf0LBEAgBiAKaiAUIAf96wH9CwRQIAYgCmogFSAH/esB/QsEYCAGIApqIBYgB/3rAf0LBHAgCkGAAWohCgwACwsCQANAIApBEGogCUsNASAEIApq/QAEACEPIAAhCyACIApqIQwCQANAIAsgCE8NASAPIAv9CQIAIAz9AAQA/eYB/eQBIQ8gC0EEaiELIAwgCWohDAwACwsgBiAKaiAPIAf96wH9CwQAIApBEGohCgwACwsCQANAIAogCU8NASAEIApqKgIAIQ4gACELIAIgCmohDAJAA0AgCyAITw0BIA4gCyoCACAMKgIAlJIhDiALQQRqIQsgDCAJaiEMDAALCyAGIApqIAUgDiAOIAVdGzgCACAKQQRqIQoMAAsLCw=='
-
-const createKernel = compileKernel(kernelBytes, 'small')
+const createKernel = compileKernel(kernel, 'small')

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * The parts of a TensorFlow.js layers model's model.json that are read, as tfjs-layers 4 and Keras' converter write them. Other

@@ -1,4 +1,4 @@
-import Type, { type Static } from '#typebox'
+import Type, { type Static } from 'typebox'
 
 /*
  * The parts of a TensorFlow.js graph model's model.json that are read, as tensorflowjs_converter writes them. Other parts are

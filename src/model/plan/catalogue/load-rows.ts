@@ -1,4 +1,5 @@
 import { compileKernel } from '../../base/wasm-kernel.ts'
+import kernel from './load-rows.wat'
 
 /*
  * Widens stored rows to float32, 16 values at a time: a loop in JavaScript takes about ten times as long, more than to
@@ -37,8 +38,4 @@ export function createRowLoader(width: number): RowLoader {
   }
 }
 
-/** load-rows.wat, compiled. */
-export const kernelBytes =
-  'AGFzbQEAAAABDgJgBH9/f30AYAN/f38AAhABBHJvd3MGbWVtb3J5AgAAAwMCAAEHGwIIbG9hZEludDgAAAxsb2FkQmZsb2F0MTYAAQrsAQKTAQIBfwN7IAP9EyEFIAAgAmohBAJAA0AgACAETw0BIAD9AAQAIQYgBv2HASEHIAEgB/2nAf36ASAF/eYB/QsEACABIAf9qAH9+gEgBf3mAf0LBBAgBv2IASEHIAEgB/2nAf36ASAF/eYB/QsEICABIAf9qAH9+gEgBf3mAf0LBDAgAEEQaiEAIAFBwABqIQEMAAsLC1UCAX8BeyAAIAJBAXRqIQMCQANAIAAgA08NASAA/QAEACEEIAEgBP2pAUEQ/asB/QsEACABIAT9qgFBEP2rAf0LBBAgAEEQaiEAIAFBIGohAQwACwsL'
-
-const createKernel = compileKernel(kernelBytes, 'rows')
+const createKernel = compileKernel(kernel, 'rows')

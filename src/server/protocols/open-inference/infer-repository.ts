@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { TSchema } from '#typebox'
+import type { TSchema } from 'typebox'
 import { invalidRequest } from '../../../model/features/problems.ts'
 import type { FolderVersion } from '../../../model/registry/contents.ts'
 import {

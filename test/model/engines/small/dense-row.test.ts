@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createHeap, kernelBytes } from '../../../../src/model/engines/small/dense-row.ts'
-import { compiledSource } from '../../../support/kernel-source.ts'
+import { createHeap } from '../../../../src/model/engines/small/dense-row.ts'
 
 const value = fc.oneof(
   { weight: 12, arbitrary: fc.float({ noNaN: true, min: -1000, max: 1000 }) },
@@ -35,8 +34,4 @@ t.test('sums as float32 does, for any widths, and leaves all else unchanged', as
     ),
     { numRuns: 300 },
   )
-})
-
-t.test('the kernel is what its source says', async (t) => {
-  t.equal(await compiledSource('src/model/engines/small/dense-row.wat'), kernelBytes)
 })

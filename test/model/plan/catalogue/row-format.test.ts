@@ -1,9 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { RowPrecision } from '../../../../src/model/contracts/catalogue.ts'
-import { kernelBytes } from '../../../../src/model/plan/catalogue/load-rows.ts'
 import { canStore, createRowReader, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
-import { compiledSource } from '../../../support/kernel-source.ts'
 
 const values = fc
   .array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 4, maxLength: 40 })
@@ -86,8 +84,4 @@ t.test('rows of any width', async (t) => {
       const apart = floats.subarray(0, 2 * width).map((value, i) => Math.abs(value - loaded[i]!))
       t.ok(Math.max(...apart) <= { float32: 0, bfloat16: 0.5, int8: 1.02 }[precision], `${precision} ${width}`)
     }
-})
-
-t.test('the kernel is compiled from its source', async (t) => {
-  t.equal(await compiledSource('src/model/plan/catalogue/load-rows.wat'), kernelBytes)
 })

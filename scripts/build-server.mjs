@@ -1,0 +1,94 @@
+// Bundles the server, the command line and the library into dist/, with the scripts of their threads and processes.
+//   node scripts/build-server.mjs            once
+//   node scripts/build-server.mjs --watch    at every change
+// dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process has one copy of
+// each module.  Optional packages stay outside: they load from node_modules when they are first needed.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { build, context } from 'esbuild'
+import { licencesOf } from './bundled-licences.mjs'
+import { webassembly } from './webassembly.mjs'
+
+process.chdir(join(import.meta.dirname, '..'))
+const to = 'dist'
+/** How sources name the script of a thread or a process. */
+const scriptUrl = /new URL\(\s*'([^']+\.js)',\s*import\.meta\.url\s*\)/g
+
+const { optionalDependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+const options = {
+  entryPoints: entryPoints(),
+  outdir: to,
+  chunkNames: 'chunk-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  // Half as much to parse; lines stay short enough for a stack trace to point at them.
+  minifyWhitespace: true,
+  lineLimit: 120,
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  external: [...Object.keys(optionalDependencies), ...Object.keys(peerDependencies), 'onnxruntime-node'],
+  // Packages in CommonJS ask for Node's own modules by `require`.
+  banner: {
+    js: "import { createRequire as createBundleRequire } from 'node:module'\nconst require = createBundleRequire(import.meta.url)",
+  },
+  plugins: [
+    webassembly,
+    { name: 'scripts', setup: putBesideEachOther },
+    { name: 'finish', setup: (builder) => builder.onEnd(finish) },
+  ],
+  logLevel: 'warning',
+}
+
+if (process.argv.includes('--watch')) {
+  const watching = await context(options)
+  await watching.watch()
+} else {
+  await build(options)
+}
+
+/** By their names in dist/. */
+function entryPoints() {
+  const scripts = sourcesOf('src').flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(scriptUrl)].map(([, path]) =>
+      join(file, '..', path.replace(/\.js$/, '.ts')),
+    ),
+  )
+  const named = {}
+  for (const path of new Set(['src/main.ts', 'src/cli.ts', 'src/index.ts', ...scripts])) {
+    const name = basename(path, '.ts')
+    if (name in named) throw new Error(`${path} needs another name: ${named[name]} has it in dist/`)
+    named[name] = path
+  }
+  return named
+}
+
+/** Scripts lie beside whatever starts them, in whatever folders their sources are. */
+function putBesideEachOther({ onLoad }) {
+  onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
+    contents: readFileSync(path, 'utf8').replace(
+      scriptUrl,
+      (_, script) => `new URL('./${basename(script)}', import.meta.url)`,
+    ),
+    loader: 'ts',
+  }))
+}
+
+/** Removes what an earlier build wrote and this one did not, and writes the licences of what is bundled. */
+function finish({ metafile, errors }) {
+  if (errors.length > 0) return
+  mkdirSync(to, { recursive: true })
+  for (const name of readdirSync(to))
+    if (/\.js(?:\.map)?$/.test(name) && !(`${to}/${name}` in metafile.outputs)) rmSync(join(to, name))
+  writeFileSync(join(to, 'licenses.txt'), licencesOf(Object.keys(metafile.inputs)))
+}
+
+function sourcesOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /(?<!\.d)\.ts$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+}

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import { TensorProto_DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { createHeap, kernelBytes } from '../../../src/model/onednn/kernel.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { answersOf, emptyGraph } from '../../support/compile/run-graph.ts'
 import { halfOf } from '../../support/compile/widened.ts'
 import { compiledSource } from '../../support/kernel-source.ts'
@@ -53,7 +53,7 @@ t.test('mixes experts as float32 does, and leaves all else unchanged', async () 
           throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -90,7 +90,7 @@ t.test('softmax is within 4e-7 of the exact one, for any numbers', async () => {
         if (floats.subarray(out + rows * width + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })
 
@@ -110,7 +110,7 @@ t.test('sigmoid is within 2e-7 of the exact one, relative to it, and NaN of NaN'
       })
       if (floats.subarray(out + values.length + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
     }),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })
 
@@ -149,7 +149,7 @@ t.test('multiplies rows by ranges of columns, adds a bias, and clips', async () 
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -176,7 +176,7 @@ t.test('adds rows, and one row to each', async () => {
       add(rows, 0, 4 * stride, 4 * b, repeats ? 0 : 4 * stride, 4 * out, 4 * stride, 4 * width)
       if (!floats.every((number, i) => Object.is(number, expected[i]))) throw new Error(`${floats} is not ${expected}`)
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -200,7 +200,7 @@ t.test('splits numbers into two of bfloat16, both finite', async () => {
       })
       if (words.subarray(out + 8 * rows.length).some((word) => word !== 0)) throw new Error('it wrote too far')
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -218,7 +218,7 @@ t.test('copies bytes of rows, and no others', async () => {
       copy(rows, 0, stride, out, stride, bytes)
       if (!memory.every((byte, i) => byte === expected[i])) throw new Error(`${memory} is not ${expected}`)
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -254,7 +254,7 @@ t.test('rounds floats to bytes as ONNX Runtime does', async () => {
           }
       },
     ),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })
 
@@ -311,7 +311,7 @@ t.test('multiplies rows of int8 by the scale of each', async () => {
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 

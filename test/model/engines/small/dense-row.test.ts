@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createHeap, kernelBytes } from '../../../../src/model/engines/small/dense-row.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { compiledSource } from '../../../support/kernel-source.ts'
 
 const value = fc.oneof(
@@ -33,7 +33,7 @@ t.test('sums as float32 does, for any widths, and leaves all else unchanged', as
         if (floats.subarray(out + n).some((number) => number !== 0)) throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { RowPrecision } from '../../../../src/model/contracts/catalogue.ts'
 import { kernelBytes } from '../../../../src/model/plan/catalogue/load-rows.ts'
 import { canStore, createRowReader, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { fc } from '../../../support/cases.ts'
 import { compiledSource } from '../../../support/kernel-source.ts'
 
 const values = fc

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { reasonOf } from '../src/model/base/errors.ts'
 import { readArguments } from './arguments.ts'
+import { compareReports } from './competitors/against.ts'
 import { readComparisonArguments } from './competitors/arguments.ts'
 import * as competitors from './competitors/report.ts'
 import { addTo, type ComparisonReport } from './competitors/results.ts'
@@ -70,6 +71,7 @@ async function compareWithCompetitors(argv: string[]): Promise<void> {
   const report = options.add && options.out ? addTo(await readReport(jsonOf(options.out)), measured) : measured
   await tell(competitors.toMarkdown(report), report, options.out)
   if (options.readme) await writeReadme({ competitors: report })
+  if (options.against) console.log(`\n${compareReports(await readReport(options.against), measured)}`)
   const failed = measured.cells.flatMap(({ server, closed }) => closed.map(({ errors }) => ({ server, errors })))
   const ours = failed.find(({ server, errors }) => server === 'multigate' && errors > 0)
   if (ours) throw new Error(`${ours.errors} requests of a closed loop failed, see above`)

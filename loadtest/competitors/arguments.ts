@@ -29,6 +29,8 @@ export interface ComparisonArguments {
   /** Keep what there is at `out` and was not measured now. */
   add: boolean
   readme: boolean
+  /** Results of an earlier run, to be told beside these. */
+  against: string | undefined
 }
 
 /** Needs no installation, and computes in float32. */
@@ -75,6 +77,7 @@ export function readComparisonArguments(argv: readonly string[]): ComparisonArgu
     .option('--from <file.json>', 'write the results of an earlier run again, without measuring')
     .option('--out <file.md>', `write the results here, and as JSON next to it (a full run: ${standardOut})`)
     .option('--add', 'keep the results at --out that were not measured now (needs --out)')
+    .option('--against <file.json>', 'also print a table of these results beside earlier ones, without a judgement')
     .option('--readme', "also write the README's table (as a full run does)")
   const given = command.parse(argv, { from: 'user' }).opts()
   const short = given.short === true
@@ -96,6 +99,7 @@ export function readComparisonArguments(argv: readonly string[]): ComparisonArgu
     from: given.from,
     out: given.out ?? (standard ? standardOut : undefined),
     add: given.add === true,
+    against: given.against,
     readme: given.readme ?? standard,
   }
 }

@@ -141,7 +141,7 @@ function chosen({ cells }: ComparisonReport): Scenario[] {
 }
 
 /** The server's title; for multigate with its candidates, where they matter. */
-function nameOf({ server, form, candidates }: Row): string {
+export function nameOf({ server, form, candidates }: Row): string {
   const { title, candidates: kinds, forms: known } = servers[server]
   const parts = [title]
   if (known.length > 1) parts.push(forms[form].title)

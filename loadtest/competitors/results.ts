@@ -108,7 +108,8 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
   }
 }
 
-function keyOf({ server, scenario, form, candidates }: CellResult): string {
+/** What a cell measures, in any report. */
+export function keyOf({ server, scenario, form, candidates }: CellResult): string {
   return [server, scenario, form, candidates].join()
 }
 

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
-import { parseDocument } from 'yaml'
 import type { TSchema } from 'typebox'
+import { parseDocument } from 'yaml'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { check } from '../schemas/check.ts'
 import { Features } from '../schemas/features.ts'

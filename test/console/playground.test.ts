@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { readCsv } from '../../src/console/pages/playground/csv.ts'
 import { drawForm, drawValue, firstForm, rowsOf } from '../../src/console/pages/playground/draw.ts'
@@ -37,6 +36,7 @@ import {
   encodeShared,
   fitForm,
 } from '../../src/console/pages/playground/state-codec.ts'
+import { fc, randomCases } from '../support/cases.ts'
 
 /* The parts of the playground that need no browser. */
 
@@ -183,7 +183,7 @@ t.test('a shared state', async (t) => {
           )
         },
       ),
-      { numRuns: 100 },
+      { numRuns: randomCases(100) },
     )
   })
   t.test('is compressed where it is long', async (t) => {

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { nameValue } from '../../src/convert/named-values.ts'
 import { ModelError } from '../../src/model/base/errors.ts'
 import { drawValue } from '../../src/model/features/draw-value.ts'
 import { createNumericFieldEncoder, createSparseFieldEncoder, idsOf } from '../../src/model/features/field.ts'
 import type { Field } from '../../src/schemas/features.ts'
+import { fc } from '../support/cases.ts'
 
 const common = { name: 'f', side: 'candidate' as const, missing: 'error' as const }
 const policy = fc.constantFrom('bucket' as const, 'error' as const)

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { blockRows, KeptRows } from '../../src/data/column-blocks.ts'
 import { NumberColumn, StringColumn } from '../../src/data/columns.ts'
+import { fc, randomCases } from '../support/cases.ts'
 
 t.test('each block takes as few bytes as its values allow', async (t) => {
   const strings = new StringColumn()
@@ -48,7 +48,7 @@ t.test('rows that are kept stay, others are refused', async () => {
       }
       return true
     }),
-    { numRuns: 20 },
+    { numRuns: randomCases(20) },
   )
 })
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { columnOf, NumberColumn, StringColumn } from '../../src/data/columns.ts'
 import { MemoryCheck } from '../../src/data/memory-check.ts'
 import { SpecError } from '../../src/data/spec.ts'
+import { fc } from '../support/cases.ts'
 
 t.test('columns keep what is pushed, missing values too', async () => {
   const cells = fc.oneof(

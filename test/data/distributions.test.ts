@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { measureDistributions, ofIds, ofNumbers } from '../../src/data/distributions.ts'
 import { createBins } from '../../src/model/drift/bins.ts'
 import { testFeatures } from '../support/bundle.ts'
+import { fc } from '../support/cases.ts'
 
 t.test('numbers are cut into equal masses', async (t) => {
   const distribution = ofNumbers(Float64Array.from({ length: 1000 }, (_, i) => (i * 37) % 1000))

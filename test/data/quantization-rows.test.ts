@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { chooseQuantizationRows, chooseRows } from '../../src/data/quantization-rows.ts'
 import type { Examples } from '../../src/train/examples.ts'
+import { fc, randomCases } from '../support/cases.ts'
 
 /** Rows that can be told apart: row r has the ids 2r and 2r + 1, the number −r, and labels of three kinds. */
 function examplesOf(rows: number): Examples {
@@ -52,7 +52,7 @@ t.test('of any number of rows one of each stretch is chosen, and of two neighbou
         pairs.every((pair, i) => [2 * i, Math.min(2 * i + 1, count - 1)].every((at) => pair.includes(sorted[at]!)))
       )
     }),
-    { numRuns: 50 },
+    { numRuns: randomCases(50) },
   )
 })
 

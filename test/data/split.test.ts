@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { columnOf, type StringColumn } from '../../src/data/columns.ts'
 import { splitRows } from '../../src/data/split.ts'
+import { fc } from '../support/cases.ts'
 
 const shares = { train: 0.6, validation: 0.2, test: 0.2 }
 

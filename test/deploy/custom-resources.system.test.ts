@@ -23,6 +23,8 @@ const definitions = await promisify(execFile)(process.execPath, [join(root, 'scr
 )
 const why = skip || (typeof python === 'string' ? python : typeof definitions === 'string' ? definitions : false)
 
+const withoutPromtool = spawnSync('promtool', ['--version']).status !== 0 && 'promtool is not installed'
+
 const inFile = (file: string) =>
   parseAllDocuments(readFileSync(join(root, 'deploy', file), 'utf8')).map((document) => document.toJS())
 
@@ -88,8 +90,7 @@ t.test('the example of Argo Rollouts fits the chart that it is installed with', 
     t.match(provider.prometheus.query, `${label.replaceAll('-', '_')}="{{args.canary}}"`)
 })
 
-t.test('the queries of the autoscaler and the analysis are PromQL', { skip }, async (t) => {
-  if (spawnSync('promtool', ['--version']).status !== 0) return t.comment('promtool is not installed')
+t.test('the queries of the autoscaler and the analysis are PromQL', { skip: skip || withoutPromtool }, async (t) => {
   const { objects } = await render(t, helm, valueSets.saturation!)
   const [trigger] = objects.find(({ kind }) => kind === 'ScaledObject').spec.triggers
   const analysis = inFile('examples/rollout.yaml')[1].spec.metrics.map(({ provider }: any) => provider.prometheus.query)

@@ -1,6 +1,6 @@
 import t from 'tap'
-import Value from 'typebox/value'
 import Type from 'typebox'
+import Value from 'typebox/value'
 import { plainMessage, plainProblems } from '../../src/schemas/plain-message.ts'
 
 const cases = [

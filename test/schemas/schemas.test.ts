@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import t from 'tap'
+import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Value } from 'typebox/value'
-import type { TSchema } from 'typebox'
 
 /** Every schema that src/schemas exports, by module and name. */
 const folder = new URL('../../src/schemas/', import.meta.url)

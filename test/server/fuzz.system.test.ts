@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { formatTable } from '../../src/model/base/text-table.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder } from '../support/bundle.ts'
+import { randomCases, steadySeed as seed } from '../support/cases.ts'
 import { type Case, type Choice, dimensions, drawCase, kindsOf, maxBody } from '../support/fuzz/cases.ts'
 import { createKinds } from '../support/fuzz/good-payloads.ts'
 import { faultOf, play } from '../support/fuzz/play.ts'
@@ -14,9 +15,6 @@ import { send, startDeafViewers, startVictim } from '../support/hostile-clients.
 /*
  * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process, ready,
  * answers as before, and holds nothing.
- *
- *   MULTIGATE_FUZZ_CASES=5000    as many cases, and another seed each time
- *   MULTIGATE_FUZZ_SEED=17       the cases of that seed
  */
 
 const mebibyte = 2 ** 20
@@ -35,10 +33,8 @@ const patience = 3000
 /** Answers that a connection may have under way: sixteen, and the one before them. */
 const mostUnderWay = 17
 
-const more = Number(process.env.MULTIGATE_FUZZ_CASES ?? 0)
-const seed = Number(process.env.MULTIGATE_FUZZ_SEED ?? (more > 0 ? Date.now() % 1_000_000 : 1))
-if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(more))
-  throw new Error('MULTIGATE_FUZZ_SEED and MULTIGATE_FUZZ_CASES must be whole numbers')
+/** Cases after those that have to come. */
+const more = randomCases(2000, 0)
 
 t.setTimeout(3_600_000)
 

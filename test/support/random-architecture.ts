@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import type { TSchema } from 'typebox'
 import type { ModelShape } from '../../src/model/architectures/layers.ts'
 import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Side } from '../../src/schemas/features.ts'
+import { fc } from './cases.ts'
 
 /** Small values of an option, by its schema and its name. */
 function small(option: string, schema: TSchema, tasks: string[]): fc.Arbitrary<unknown> {

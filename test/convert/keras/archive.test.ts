@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { readKerasArchive } from '../../../src/convert/keras/archive.ts'
 import { ModelError } from '../../../src/model/base/errors.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { type ZipEntry, zip } from '../../support/zip.ts'
 
 const text = (name: string, value: string): ZipEntry => ({ name, bytes: Buffer.from(value) })
@@ -57,6 +57,6 @@ t.test('an archive that is cut off, or changed anywhere, is refused, or read as 
       if (result instanceof ModelError) return result.code === 'INVALID_BUNDLE'
       return (result as { config: string }).config === '{"a":1}'
     }),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { readHdf5, readWhole } from '../../../src/convert/keras/hdf5.ts'
 import { ModelError } from '../../../src/model/base/errors.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { type Hdf5Contents, hdf5 } from '../../support/hdf5.ts'
 
 const read = async (contents: Hdf5Contents) => readHdf5(await hdf5(contents), 'test.h5')
@@ -68,7 +68,7 @@ t.test('a file changed anywhere is refused, or read, and nothing else', async ()
         return true
       },
     ),
-    { numRuns: 25 },
+    { numRuns: randomCases(25) },
   )
 })
 

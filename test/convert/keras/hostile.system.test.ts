@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { openKeras } from '../../../src/convert/keras/open-keras.ts'
 import { ModelError } from '../../../src/model/base/errors.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { counted, functional, input, layer, saveKeras } from '../../support/keras/saved-model.ts'
 
 const tensors = { 'layers/dense/vars/0': counted(4, 2), 'layers/dense/vars/1': counted(2) }
@@ -93,6 +93,6 @@ t.test('a configuration changed anywhere is refused, or read, and nothing else',
       const result = await open(t, changed).catch((error: unknown) => error)
       return !(result instanceof Error) || result instanceof ModelError
     }),
-    { numRuns: 150 },
+    { numRuns: randomCases(150) },
   )
 })

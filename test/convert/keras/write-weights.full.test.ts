@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { blocksOf } from '../../../src/convert/keras/blocks.ts'
 import { classWeights } from '../../../src/convert/keras/class-weights.ts'
@@ -8,6 +7,7 @@ import { writeKerasWeights } from '../../../src/convert/keras/write-weights.ts'
 import { optionsBeyondReference } from '../../../src/model/architectures/keras-class.ts'
 import { architectureOf } from '../../../src/model/architectures/table.ts'
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { counted } from '../../support/keras/saved-model.ts'
 import { randomOptions } from '../../support/random-architecture.ts'
 
@@ -80,7 +80,7 @@ t.test('what is written is recognised, weight by weight, in the layout of either
         )
       },
     ),
-    { numRuns: 30 },
+    { numRuns: randomCases(30) },
   )
 })
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { compareReports } from '../../../loadtest/competitors/against.ts'
 import { summaryTable, toMarkdown } from '../../../loadtest/competitors/report.ts'
 import { addTo, type CellResult, type ComparisonReport } from '../../../loadtest/competitors/results.ts'
 
@@ -103,6 +104,31 @@ t.test('the report says who was left out, what was late, and how servers compare
   t.match(text, '| multigate, tensors, new candidates | 0.8× | 800 | 250 | 31 % | 25 % |')
   t.match(text, '| multigate, tensors, new candidates | 3× † | 3,000 |')
   t.match(text, '| 1.00 / 7.00 |')
+})
+
+t.test('results beside earlier ones have a row for each cell that both have', async (t) => {
+  const now: ComparisonReport = {
+    ...report,
+    machine: { ...report.machine, date: '2026-05-06 07:08', processor: 'Q' },
+    method: { ...report.method, short: true },
+    cells: [
+      cell({ closed: [{ ...closed(1500), serverMs: 0.25 }] }),
+      cell({ scenario: 'S2', closed: [closed(4000)] }),
+      cell({ scenario: 'S1', closed: [closed(9000)] }),
+    ],
+  }
+  const [title, text, rows] = compareReports(report, now).split('\n\n')
+  t.equal(title, '## Beside earlier results')
+  t.match(
+    text,
+    'Before: 2026-01-02 03:04 UTC, P, 2 cores. Now: 2026-05-06 07:08 UTC, Q, 2 cores, the short form. On other machines',
+  )
+  t.same(rows!.split('\n'), [
+    '| server | scenario | req/s before | now | ratio | server CPU, ms/req before | now | ratio |',
+    '| --- | --: | --: | --: | --: | --: | --: | --: |',
+    '| multigate, tensors, new candidates | S3 | 1,000 | 1,500 | 1.50 | 0.500 | 0.250 | 0.50 |',
+    '| multigate, tensors, new candidates | S2 | 8,000 | 4,000 | 0.50 | 0.500 | 0.500 | 1.00 |',
+  ])
 })
 
 t.test('what was measured again replaces what there was, and the report says from when to when', async (t) => {

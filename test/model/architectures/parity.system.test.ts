@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { buildArchitecture } from '../../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../../src/model/architectures/outputs.ts'
@@ -8,6 +7,7 @@ import { createOnnxEngine } from '../../../src/model/engines/onnx/onnx.ts'
 import { createTensorflowEngine } from '../../../src/model/engines/tensorflow/tensorflow.ts'
 import { prepareTensorFlow } from '../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { layersModelFiles, setWeights } from '../../../src/model/lower/layers/write-layers-model.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { openBuilt, saveLayersModel, writeFiles } from '../../support/layers-model.ts'
 import { randomArchitecture } from '../../support/random-architecture.ts'
 import { noReference, readReference, referenceModels } from '../../support/reference.ts'
@@ -119,7 +119,7 @@ t.test('random architectures answer alike on every engine', async (t) => {
           }
       },
     ),
-    { numRuns: 70 },
+    { numRuns: randomCases(70) },
   )
   t.pass(`${runs} architectures`)
 })

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { closestName } from '../../../src/model/base/closest-name.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 const known = ['country', 'device', 'user_id', 'hour_of_day', 'ctr', 'cvr', 'ctcvr']
 
@@ -51,7 +51,7 @@ t.test('the band around the diagonal gives what the whole table gives', async ()
       const close = wholeTable(wrong, name) <= allowed
       return (closestName(wrong, [name]) === name) === close
     }),
-    { numRuns: 2000 },
+    { numRuns: randomCases(2000) },
   )
 })
 

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
-import fc from 'fast-check'
 import t from 'tap'
 import { murmur3 } from '../../../src/model/base/murmur3.ts'
+import { fc } from '../../support/cases.ts'
 
 // Published vectors of MurmurHash3_x86_32; with one, two and three bytes after the last block, and without a block.
 const vectors: [text: string, seed: number, hash: number][] = [

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { ModelError } from '../../../src/model/base/errors.ts'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import type { BatcherOptions, BatchRequest } from '../../../src/model/batching/contract.ts'
 import { FairShare } from '../../../src/model/batching/fair-share.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 import { batchOf, compute, createManualEngine } from '../../support/fakes/engine.ts'
 
@@ -247,7 +247,7 @@ t.test('whatever is cut and put together, each answer is that of its own rows', 
             if (String(outputs[name]) !== String(expected[i]![name])) throw new Error(`${name} of request ${i}`)
       },
     ),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { ModelError } from '../../../src/model/base/errors.ts'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import { FairShare } from '../../../src/model/batching/fair-share.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 import { batchOf, compute, createManualEngine } from '../../support/fakes/engine.ts'
 
@@ -117,7 +117,7 @@ t.test(
         }
         if (batcher.stats().queuedRows !== 0 || clock.timers !== 0) throw new Error('something is left behind')
       }),
-      { numRuns: 400 },
+      { numRuns: randomCases(400) },
     )
   },
 )

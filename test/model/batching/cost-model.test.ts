@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createCostModel } from '../../../src/model/batching/cost-model.ts'
+import { fc } from '../../support/cases.ts'
 
 const near = (actual: number, expected: number, tolerance = 1e-3) =>
   Math.abs(actual - expected) <= tolerance * Math.max(1e-6, Math.abs(expected))

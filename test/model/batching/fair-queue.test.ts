@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { FairQueue, type TenantSlice } from '../../../src/model/batching/fair-queue.ts'
 import { DeadlineQueue } from '../../../src/model/batching/queue.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 interface Named extends TenantSlice {
   name: number
@@ -128,6 +128,6 @@ t.test('whatever happens, each row is taken once or settled, in the order of its
         check(queue.rows === rows && queue.slices === left.size, 'it counts live rows and slices')
       }
     }),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })

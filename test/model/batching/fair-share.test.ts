@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { FairShare, type ModelSlots, type ModelWork } from '../../../src/model/batching/fair-share.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 /** A model with so many calls waiting, each of so many seconds; its calls end when the test says so. */
 interface FakeModel extends ModelWork {
@@ -81,7 +81,7 @@ t.test('a flood of one model leaves another its half, whatever their calls take'
       const slack = 2 * slots * Math.max(long, short)
       return Math.abs(other.used - half) <= slack && Math.abs(flood.used - half) <= slack
     }),
-    { numRuns: 50 },
+    { numRuns: randomCases(50) },
   )
 })
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { DeadlineQueue, type QueuedSlice } from '../../../src/model/batching/queue.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 interface Named extends QueuedSlice {
   name: number
@@ -97,7 +97,7 @@ t.test('it does what a sorted array does, whatever is settled meanwhile', async 
       while (sorted.length > 0) expect(summaryOf(queue.shift()), summaryOf(sorted.shift()))
       expect([queue.shift(), queue.shiftRows(1), queue.slices, queue.rows], [undefined, undefined, 0, 0])
     }),
-    { numRuns: 1000 },
+    { numRuns: randomCases(1000) },
   )
 })
 

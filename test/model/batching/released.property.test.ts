@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { ModelError } from '../../../src/model/base/errors.ts'
 import { Batcher } from '../../../src/model/batching/batcher.ts'
 import { FairShare } from '../../../src/model/batching/fair-share.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 import { batchOf, createManualEngine } from '../../support/fakes/engine.ts'
 
@@ -139,7 +139,7 @@ t.test(
           if (share.free !== slots) throw new Error(`${share.free} slots of ${slots} are free`)
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: randomCases(1500) },
     )
   },
 )

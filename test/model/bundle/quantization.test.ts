@@ -1,6 +1,5 @@
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import {
   encodeQuantizationRows,
@@ -10,6 +9,7 @@ import {
 } from '../../../src/model/bundle/quantization.ts'
 import type { Bundle } from '../../../src/model/bundle/read.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
 
 const file = 'rows/quantization.bin'
@@ -90,7 +90,7 @@ t.test('what is encoded is read again, bit for bit', async (t) => {
         (read.labels ?? []).every((value, i) => Object.is(value, rows.labels![i]))
       )
     }),
-    { numRuns: 50 },
+    { numRuns: randomCases(50) },
   )
 })
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { createCalibrator } from '../../../src/model/calibration/calibrator.ts'
 import type { Calibration } from '../../../src/schemas/manifest.ts'
+import { fc } from '../../support/cases.ts'
 
 const isotonic = createCalibrator({ method: 'isotonic', x: [0.1, 0.3, 0.5, 0.9], y: [0.2, 0.2, 0.4, 0.8] })
 

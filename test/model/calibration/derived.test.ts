@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createDerivedCalculator } from '../../../src/model/calibration/derived.ts'
+import { fc } from '../../support/cases.ts'
 
 const probability = fc.double({ min: 0, max: 1, noNaN: true })
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createBins, populationStability } from '../../../src/model/drift/bins.ts'
+import { fc } from '../../support/cases.ts'
 
 const near = (actual: number, expected: number, tolerance = 1e-9) => Math.abs(actual - expected) <= tolerance
 

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import t from 'tap'
 import { ModelError } from '../../../src/model/base/errors.ts'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../../src/model/features/layout.ts'
 import type { Field } from '../../../src/schemas/features.ts'
+import { fc } from '../../support/cases.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
 
 const { features } = exampleManifest()

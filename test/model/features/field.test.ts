@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { murmur3 } from '../../../src/model/base/murmur3.ts'
 import {
@@ -9,6 +8,7 @@ import {
   requiredMessage,
 } from '../../../src/model/features/field.ts'
 import type { HashField, IntegerField, NumericField, Scaling, VocabularyField } from '../../../src/schemas/features.ts'
+import { fc } from '../../support/cases.ts'
 
 const vocabulary = (changes: Partial<VocabularyField> = {}): VocabularyField => ({
   name: 'v',

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { flattenRows } from '../../../src/model/features/nested.ts'
 import { Violations } from '../../../src/model/features/problems.ts'
+import { fc } from '../../support/cases.ts'
 
 function flatten(value: unknown, dims: number[]) {
   const problems = new Violations()

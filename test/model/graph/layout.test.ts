@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { broadcast, permute } from '../../../src/model/graph/layout.ts'
+import { fc } from '../../support/cases.ts'
 
 const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i)
 

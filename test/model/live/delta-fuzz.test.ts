@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { decodeDelta, encodeDelta } from '../../../src/model/live/delta-file.ts'
 import { checkDelta } from '../../../src/model/live/expectation.ts'
+import { randomCases, seed } from '../../support/cases.ts'
 import { Dice } from '../../support/compile/dice.ts'
 
-const seed = Number(process.env.MULTIGATE_FUZZ_SEED ?? Date.now() % 2 ** 31)
-const cases = Number(process.env.MULTIGATE_FUZZ_CASES ?? 3000)
+const cases = randomCases(3000)
 
 const expected = {
   model: 'ads',
@@ -40,7 +40,7 @@ function broken(file: Buffer, dice: Dice): Buffer {
   return Buffer.concat([body, createHash('sha256').update(body).digest()])
 }
 
-t.test(`files of random bytes are read or refused (MULTIGATE_FUZZ_SEED=${seed})`, async (t) => {
+t.test(`files of random bytes are read or refused (seed ${seed})`, async (t) => {
   const dice = new Dice(seed)
   let accepted = 0
   let refused = 0

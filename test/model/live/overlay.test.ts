@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { eachRow, emptied, type Overlay, slotOf } from '../../../src/model/contracts/live-tables.ts'
 import { emptyOverlay, extended, sizeOf } from '../../../src/model/live/overlay.ts'
+import { fc } from '../../support/cases.ts'
 
 /** The rows of `a` and `b` overlap: they share a table. */
 const most = 2 ** 31 - 30

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import { TensorProto_DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { declare, floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { createHeap } from '../../../src/model/onednn/kernel.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { answersOf, emptyGraph } from '../../support/compile/run-graph.ts'
 import { halfOf } from '../../support/compile/widened.ts'
 
@@ -52,7 +52,7 @@ t.test('mixes experts as float32 does, and leaves all else unchanged', async () 
           throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -89,7 +89,7 @@ t.test('softmax is within 4e-7 of the exact one, for any numbers', async () => {
         if (floats.subarray(out + rows * width + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })
 
@@ -109,7 +109,7 @@ t.test('sigmoid is within 2e-7 of the exact one, relative to it, and NaN of NaN'
       })
       if (floats.subarray(out + values.length + 3).some((number) => number !== 0)) throw new Error('it wrote too far')
     }),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })
 
@@ -148,7 +148,7 @@ t.test('multiplies rows by ranges of columns, adds a bias, and clips', async () 
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -175,7 +175,7 @@ t.test('adds rows, and one row to each', async () => {
       add(rows, 0, 4 * stride, 4 * b, repeats ? 0 : 4 * stride, 4 * out, 4 * stride, 4 * width)
       if (!floats.every((number, i) => Object.is(number, expected[i]))) throw new Error(`${floats} is not ${expected}`)
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -199,7 +199,7 @@ t.test('splits numbers into two of bfloat16, both finite', async () => {
       })
       if (words.subarray(out + 8 * rows.length).some((word) => word !== 0)) throw new Error('it wrote too far')
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -217,7 +217,7 @@ t.test('copies bytes of rows, and no others', async () => {
       copy(rows, 0, stride, out, stride, bytes)
       if (!memory.every((byte, i) => byte === expected[i])) throw new Error(`${memory} is not ${expected}`)
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 
@@ -253,7 +253,7 @@ t.test('rounds floats to bytes as ONNX Runtime does', async () => {
           }
       },
     ),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })
 
@@ -310,6 +310,6 @@ t.test('multiplies rows of int8 by the scale of each', async () => {
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })

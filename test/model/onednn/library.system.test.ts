@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { type ProcessorClass, processorClasses } from '../../../src/model/base/processor.ts'
 import { findLibrary } from '../../../src/model/onednn/find-library.ts'
@@ -10,6 +9,7 @@ import { instructionsOf, lackingFor } from '../../../src/model/onednn/instructio
 import { openLibrary } from '../../../src/model/onednn/library.ts'
 import type { ProductShape } from '../../../src/model/onednn/primitives.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { withoutInt8, withoutOnednn } from '../../support/onednn.ts'
 import { cannotPlay, playing } from '../../support/processor.ts'
 import { toByte } from '../../support/to-byte.ts'
@@ -66,7 +66,7 @@ t.test('products are those of bfloat16, for any shape and number of rows', { ski
         if (behind.some((byte) => byte !== 0)) throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 80 },
+    { numRuns: randomCases(80) },
   )
 })
 
@@ -126,7 +126,7 @@ t.test('products of bytes are exact, for any shape and number of rows', { skip: 
           throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 120 },
+    { numRuns: randomCases(120) },
   )
 })
 

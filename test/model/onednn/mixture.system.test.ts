@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { openProgram } from '../../../src/model/onednn/open-program.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import { distance } from '../../support/compile/random-model.ts'
 import { answersOf, answerWith, emptyGraph } from '../../support/compile/run-graph.ts'
@@ -71,6 +71,6 @@ t.test('mixtures are those of ONNX Runtime, whichever of their columns a product
         await program.close()
       }
     }),
-    { numRuns: 150 },
+    { numRuns: randomCases(150) },
   )
 })

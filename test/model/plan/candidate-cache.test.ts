@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { hashWords } from '../../../src/model/base/hash-words.ts'
 import { CandidateCache, NEVER_SEEN, SEEN } from '../../../src/model/plan/candidate-cache.ts'
 import type { SlotOwner } from '../../../src/model/plan/owned-slots.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 /** Memory for exactly `slots` of 2 words and 4 floats: 4 × (2 + 4) + 13 a slot, and 16 a place. */
 const bytesFor = (slots: number) => slots * 37 + 2 ** Math.ceil(Math.log2(slots * 2)) * 16
@@ -156,7 +156,7 @@ for (const hash of Object.keys(hashes) as (keyof typeof hashes)[])
         }
         checked.sweep()
       }),
-      { numRuns: 150 },
+      { numRuns: randomCases(150) },
     )
   })
 

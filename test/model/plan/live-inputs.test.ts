@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type LiveTable, type Overlay, rowsOfPage } from '../../../src/model/contracts/live-tables.ts'
 import { emptyOverlay, extended } from '../../../src/model/live/overlay.ts'
 import { LiveInputs } from '../../../src/model/plan/live-inputs.ts'
+import { fc } from '../../support/cases.ts'
 
 const table: LiveTable = { overlay: 'o', pages: 'p', slots: 's', rows: 100, width: 2, columns: [] }
 const fields = [{ name: 'a', ids: table.rows, width: table.width, table: 0, first: 0 }]

@@ -1,6 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
@@ -9,6 +8,7 @@ import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_
 import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
 import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { fc, randomCases, steadySeed } from '../../support/cases.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import {
   buildModel,
@@ -75,7 +75,7 @@ t.test('answers are those of tables with the rows written in, whatever is comput
         await withPlan(model, folder, use, { live: liveColumnsOf(model, fields) })
       },
     ),
-    { numRuns: 120 },
+    { numRuns: randomCases(120), seed: steadySeed },
   )
   for (const [way, count] of Object.entries(ways)) t.ok(count > 0, `${way}: ${count}`)
 })

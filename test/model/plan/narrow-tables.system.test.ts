@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { NarrowFormat } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Overlay } from '../../../src/model/contracts/live-tables.ts'
 import type { Graph } from '../../../src/model/graph/graph.ts'
 import { openPlan } from '../../../src/model/plan/open-plan.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { fc, randomCases, steadySeed } from '../../support/cases.ts'
 import { Dice } from '../../support/compile/dice.ts'
 import {
   buildModel,
@@ -99,7 +99,7 @@ t.test(
           await withPlan(model, folder, use, { ...live, tables: format, quantization })
         },
       ),
-      { numRuns: 40 },
+      { numRuns: randomCases(40), seed: steadySeed },
     )
     for (const [way, count] of Object.entries(ways)) t.ok(count > 0, `${way}: ${count}`)
   },

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Batch, TensorData } from '../../../src/model/contracts/engine.ts'
 import { createPacker, sameContext } from '../../../src/model/plan/packing.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 const number = fc.oneof(
   fc.integer({ min: 0, max: 9 }),
@@ -59,7 +59,7 @@ t.test('packs these columns of these rows, in the order asked for, in the type o
           throw new Error(`[${actual}] is not [${expected}]`)
       }
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { callsOf, costOf, shareOf, totalOf } from '../../../src/model/plan/plan-cost.ts'
 import type { FullCost } from '../../../src/model/plan/variant.ts'
+import { fc } from '../../support/cases.ts'
 
 /** Joined, a request of fewer than 20 rows is cheaper. */
 const cost: FullCost = { a: 2, b: 50, joined: { a: 4, b: 10 } }

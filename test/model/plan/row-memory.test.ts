@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { bytesOfSlot, createRowMemory, type SumFormat } from '../../../src/model/plan/row-memory.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { toByte } from '../../support/to-byte.ts'
 
 const word = new Uint32Array(1)
@@ -84,7 +84,7 @@ t.test('adds each request its context to what is kept of its candidates, for any
           })
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import { writeAnswer } from '../../../src/model/prediction/answer.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { toColumns, toRows } from '../../support/predictions.ts'
 
 const tableOf = (changes: Partial<PredictionTable> = {}): PredictionTable => ({
@@ -222,6 +222,6 @@ t.test('names and ids of any characters are written as JSON, and stand where the
         ),
       )
     }),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })

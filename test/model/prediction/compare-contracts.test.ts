@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import {
   type Contract,
@@ -9,6 +8,7 @@ import {
 import type { Field } from '../../../src/schemas/features.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { exampleManifest, gatedManifest } from '../../support/fakes/manifest.ts'
 
 const named = (manifest: Manifest) => contractOf({ manifest })
@@ -305,7 +305,7 @@ t.test('a finding is a request that was answered and is refused now, or lacks a 
       const [before, after] = [made(first), made(second)]
       return compareContracts(before, after).length > 0 === breaks(before, after)
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
   t.pass()
 })

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createEncoder } from '../../../src/model/features/encoder.ts'
 import type { EncodedRequest } from '../../../src/model/features/layout.ts'
@@ -6,6 +5,7 @@ import { Violations } from '../../../src/model/features/problems.ts'
 import { createComposer } from '../../../src/model/prediction/compose.ts'
 import { createPlanner } from '../../../src/model/prediction/request-plan.ts'
 import type { PredictOptions } from '../../../src/schemas/predict.ts'
+import { fc } from '../../support/cases.ts'
 import { gatedManifest } from '../../support/fakes/manifest.ts'
 
 // Halving the odds of a click: the raw 0.5 becomes 1/3.

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { JsonWriter } from '../../../src/model/prediction/json-writer.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 function write(action: (json: JsonWriter) => void, size = 0): string {
   const json = new JsonWriter(size)
@@ -41,7 +41,7 @@ t.test('a number is written as the nearest of eight significant digits', async (
       if (Number(read.toPrecision(8)) !== read) throw new Error(`${text} has more than eight digits`)
       if (Math.abs(read) < 1e21 && Math.abs(read) >= 1e-6 && text.includes('e')) throw new Error(text)
     }),
-    { numRuns: 20_000 },
+    { numRuns: randomCases(20_000) },
   )
 })
 
@@ -51,7 +51,7 @@ t.test('what has eight digits at most is written as it is', async () => {
       const value = Number(`${digits}e${exponent}`)
       if (JSON.parse(written(value)) !== value) throw new Error(`${written(value)} for ${value}`)
     }),
-    { numRuns: 5000 },
+    { numRuns: randomCases(5000) },
   )
 })
 
@@ -103,7 +103,7 @@ t.test('any string is written as JSON.stringify writes it', async () => {
       })
       return text === strings.map((value) => JSON.stringify(value)).join('')
     }),
-    { numRuns: 1000 },
+    { numRuns: randomCases(1000) },
   )
 })
 
@@ -145,6 +145,6 @@ t.test('the buffer grows under whatever is written', async () => {
       }, size)
       return text === pieces.map(({ text }) => text).join('')
     }),
-    { numRuns: 500 },
+    { numRuns: randomCases(500) },
   )
 })

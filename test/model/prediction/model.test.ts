@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Clock } from '../../../src/model/base/clock.ts'
 import type { Signature } from '../../../src/model/contracts/engine.ts'
@@ -7,6 +6,7 @@ import type { LoadOptions, Query } from '../../../src/model/prediction/contract.
 import { loadModel } from '../../../src/model/prediction/model.ts'
 import type { QueryRows } from '../../../src/model/prediction/query-rows.ts'
 import type { GoldenRows, Manifest } from '../../../src/schemas/manifest.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import {
   createFakeEnginePool,
   type FakeEnginePool,
@@ -514,6 +514,6 @@ t.test('an answer does not depend on what is asked at the same time', async () =
         return true
       },
     ),
-    { numRuns: 30 },
+    { numRuns: randomCases(30) },
   )
 })

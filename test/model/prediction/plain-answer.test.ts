@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import { toColumns, toRows } from '../../../src/model/prediction/plain-answer.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import * as written from '../../support/predictions.ts'
 
 /** Probabilities that the wire's eight digits hold exactly. */
@@ -46,6 +46,6 @@ t.test('predictions as values are those that are written', async (t) => {
       t.same(toColumns(table), written.toColumns(table))
       return JSON.stringify(toRows(table)) === JSON.stringify(written.toRows(table))
     }),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })

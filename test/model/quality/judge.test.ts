@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createResampling } from '../../../src/model/quality/bootstrap.ts'
 import { judge } from '../../../src/model/quality/judge.ts'
 import { rank } from '../../../src/model/quality/ranking.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 const near = (actual: number | null, expected: number, digits = 9) => {
   t.ok(actual !== null && Math.abs(actual - expected) < 10 ** -digits, `${actual} is ${expected}`)
@@ -56,7 +56,7 @@ t.test('the calibration error is at least the bias', async () => {
       const bias = predictions.reduce((sum, p, i) => sum + p - labels[i]!, 0) / rows.length
       return judged(labels, predictions).eceMeasured! >= Math.abs(bias) - 1e-9
     }),
-    { numRuns: 50 },
+    { numRuns: randomCases(50) },
   )
 })
 
@@ -86,7 +86,7 @@ t.test('no metric depends on the order of the rows', async () => {
       }
       if (Math.abs(one!.eceMeasured! - other!.eceMeasured!) > 1e-9) throw new Error('ece')
     }),
-    { numRuns: 50 },
+    { numRuns: randomCases(50) },
   )
 })
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { auc, entropy, logloss } from '../../../src/model/quality/metrics.ts'
+import { fc } from '../../support/cases.ts'
 
 const near = (actual: number | null, expected: number, digits = 12) => {
   t.ok(actual !== null && Math.abs(actual - expected) < 10 ** -digits, `${actual} is ${expected}`)

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { compareVersions } from '../../../src/model/base/versions.ts'
 import { type Actions, type KnownVersion, nextActions } from '../../../src/model/registry/policy.ts'
 import type { SourceVersion } from '../../../src/model/registry/source.ts'
 import type { VersionState } from '../../../src/schemas/models.ts'
+import { fc } from '../../support/cases.ts'
 
 interface Case {
   name: string

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { decodeBase64, isBase64 } from '../../../src/server/body/decode-base64.ts'
+import { fc } from '../../support/cases.ts'
 
 t.test('an object with b64 alone is base64', async (t) => {
   for (const value of [{ b64: '' }, { b64: 'eA==' }, { b64: 7 }]) t.ok(isBase64(value))

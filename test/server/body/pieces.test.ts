@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert/strict'
-import fc from 'fast-check'
 import t from 'tap'
 import { Pieces } from '../../../src/server/body/pieces.ts'
+import { fc } from '../../support/cases.ts'
 
 t.test('a body in one piece is not copied', async (t) => {
   const pieces = new Pieces()

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { boundsOf, defaultBounds } from '../../../src/server/body/json-bounds.ts'
 import { readJson } from '../../../src/server/body/read-json.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 const refusal = (message: string | RegExp) => ({ code: 'INVALID_REQUEST', problems: [{ path: '', message }] })
 
@@ -13,7 +13,7 @@ t.test('any JSON is read as JSON.parse reads it, with a byte order mark or witho
       const written = escaped ? `["\\u0061",${text}]` : text
       t.same(readJson(Buffer.from(marked ? `\ufeff${written}` : written)), JSON.parse(written))
     }),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })
 

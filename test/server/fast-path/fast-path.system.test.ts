@@ -4,10 +4,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { addFastPath, type FastPathOptions } from '../../../src/server/fast-path/fast-path.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 import { dial, head, send } from '../../support/hostile-clients.ts'
 import { startProcess } from '../../support/process.ts'
 import { until } from '../../support/until.ts'
@@ -207,7 +207,7 @@ t.test('and so are those to bodies that chance has damaged', async () => {
         if (one !== other) throw new Error(`${one}\nis not\n${other}`)
       },
     ),
-    { numRuns: 60 },
+    { numRuns: randomCases(60) },
   )
 })
 

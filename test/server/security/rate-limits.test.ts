@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { Key } from '../../../src/server/security/keyring.ts'
 import { RateLimits } from '../../../src/server/security/rate-limits.ts'
+import { fc } from '../../support/cases.ts'
 
 const key = (requestsPerSecond?: number, rowsPerSecond?: number, id = 'a'): Key => ({
   id,

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import type { Pass } from '../../../src/model/compile/optimise.ts'
 import type { Graph, Left } from '../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
 import { traceShapes } from '../../../src/model/graph/shapes.ts'
 import { floatShape } from '../../../src/model/graph/tensor-shape.ts'
+import { fc, randomCases } from '../cases.ts'
 import { Dice } from './dice.ts'
 import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf, reread } from './run-graph.ts'
 
@@ -60,7 +60,7 @@ export function applied(graph: Graph, pass: Pass): { changes: number; reasons: s
 export async function assertLaw(
   make: (seed: number) => Graph,
   change: (graph: Graph) => unknown,
-  { earlier = [], runs = 60 }: { earlier?: Pass[]; runs?: number } = {},
+  { earlier = [], runs = randomCases(60) }: { earlier?: Pass[]; runs?: number } = {},
 ): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => {

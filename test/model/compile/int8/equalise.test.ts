@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { equalise, hiddenLayers } from '../../../../src/model/compile/int8/equalise.ts'
 import { calibrate } from '../../../../src/model/compile/int8/observe-ranges.ts'
 import { optimise } from '../../../../src/model/compile/optimise.ts'
 import { uncut } from '../../../../src/model/compile/sides/cut-regions.ts'
 import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { buildModel, distance, randomModel, rowsOf, savedAnswers } from '../../../support/compile/random-model.ts'
 import { answerWith, emptyGraph, reread } from '../../../support/compile/run-graph.ts'
@@ -31,7 +31,7 @@ t.test('outputs stay the same, and hidden values come close to 255', async () =>
         })
       }
     }),
-    { numRuns: 40 },
+    { numRuns: randomCases(40) },
   )
 })
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type CompileOptions, compile } from '../../../../src/model/compile/compile.ts'
 import { logitsOf } from '../../../../src/model/compile/int8/judge.ts'
@@ -9,6 +8,7 @@ import type { Graph } from '../../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/onnx_pb.ts'
 import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import {
   answersBy,
@@ -48,7 +48,7 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
         }
       })
     }),
-    { numRuns: 15 },
+    { numRuns: randomCases(15) },
   )
 })
 

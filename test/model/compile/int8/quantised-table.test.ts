@@ -1,6 +1,5 @@
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t from 'tap'
 import { type FieldIds, quantiseTable, type TableScales } from '../../../../src/model/compile/int8/quantised-table.ts'
 import { isExternal } from '../../../../src/model/graph/constants.ts'
@@ -8,6 +7,7 @@ import { external, externalPlace } from '../../../../src/model/graph/external-da
 import { Graph } from '../../../../src/model/graph/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/onnx_pb.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 
 const folder = await temporaryFolder(t)
@@ -73,7 +73,7 @@ t.test('each value is within half a step of its own field and dimension; a file 
       const same = await bytesOf(inFile, quantiseTable(inFile, 'table', blocks))
       if (Buffer.compare(same, bytes) !== 0) throw new Error('a file has other bytes')
     }),
-    { numRuns: 60 },
+    { numRuns: randomCases(60) },
   )
 })
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { toFloat16, toInt8 } from '../../../../src/model/compile/tables/narrow-rows.ts'
+import { fc } from '../../../support/cases.ts'
 import { halfOf } from '../../../support/compile/widened.ts'
 
 const halves = Array.from({ length: 0x7c00 }, (_, bits) => halfOf(bits))

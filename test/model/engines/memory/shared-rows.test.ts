@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { RowBlock, Signature, Slab } from '../../../../src/model/contracts/engine.ts'
 import { RowGatherer, SharedRows } from '../../../../src/model/engines/memory/shared-rows.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 
 const inputs: Signature['inputs'] = [
   { name: 'ids', dtype: 'int32', width: 3 },
@@ -114,7 +114,7 @@ t.test("no row is mixed with another request's, and memory that is released is u
       const kept = rows.slabs()
       if (kept.length > 5 || kept.some(({ rows }) => rows > slabRows)) throw new Error(`${kept.length} slabs are kept`)
     }),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
 })
 

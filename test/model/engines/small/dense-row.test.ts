@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createHeap } from '../../../../src/model/engines/small/dense-row.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 
 const value = fc.oneof(
   { weight: 12, arbitrary: fc.float({ noNaN: true, min: -1000, max: 1000 }) },
@@ -32,6 +32,6 @@ t.test('sums as float32 does, for any widths, and leaves all else unchanged', as
         if (floats.subarray(out + n).some((number) => number !== 0)) throw new Error('it wrote too far')
       },
     ),
-    { numRuns: 300 },
+    { numRuns: randomCases(300) },
   )
 })

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { registerSegmentSum } from '../../../../src/model/engines/tensorflow/segment-sum-kernel.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 
 for (const backend of ['wasm', 'cpu'] as const) {
   t.test(backend, async (t) => {
@@ -27,7 +27,7 @@ for (const backend of ['wasm', 'cpu'] as const) {
             t.same(actual, expected)
           },
         ),
-        { numRuns: 50 },
+        { numRuns: randomCases(50) },
       )
     })
 

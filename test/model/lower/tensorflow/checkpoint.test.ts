@@ -1,7 +1,6 @@
 import { mkdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { openCheckpoint } from '../../../../src/model/lower/tensorflow/checkpoint.ts'
 import {
@@ -10,6 +9,7 @@ import {
   DataType,
   BundleHeaderProto_Endianness as Endianness,
 } from '../../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { noReference, readReference } from '../../../support/reference.ts'
 import { freshFolder } from '../../../support/tensorflow/fresh-folder.ts'
 import { shapeProto } from '../../../support/tensorflow/graph-def.ts'
@@ -62,7 +62,7 @@ t.test('reads what was written', async (t) => {
         }
       },
     ),
-    { numRuns: 20 },
+    { numRuns: randomCases(20) },
   )
 })
 

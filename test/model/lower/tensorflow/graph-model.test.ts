@@ -1,11 +1,11 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { Engine, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
 import { createTensorflowEngine } from '../../../../src/model/engines/tensorflow/tensorflow.ts'
 import { DataType } from '../../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { freshFolder } from '../../../support/tensorflow/fresh-folder.ts'
 import { constant, floats, integers, node, placeholder, type as typeOf } from '../../../support/tensorflow/graph-def.ts'
@@ -137,7 +137,7 @@ t.test('decodes quantised weights as TensorFlow.js does', async (t) => {
         if (expected.join() !== actual.join()) throw new Error(`${actual} is not ${expected}`)
       },
     ),
-    { numRuns: 30 },
+    { numRuns: randomCases(30) },
   )
 })
 

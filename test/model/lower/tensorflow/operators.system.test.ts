@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
 import { createTensorflowEngine } from '../../../../src/model/engines/tensorflow/tensorflow.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { DataType, type NodeDef } from '../../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import {
   type Attribute,
@@ -432,6 +432,6 @@ for (const [name, write] of Object.entries(graphs))
           check(await answer(onnx, savedModel), 'the SavedModel')
         }
       }),
-      { numRuns: 4, includeErrorInReport: true },
+      { numRuns: randomCases(4), includeErrorInReport: true },
     )
   })

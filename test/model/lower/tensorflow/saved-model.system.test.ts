@@ -1,7 +1,6 @@
 import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { prepare } from '../../../../src/model/compile/prepare.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
@@ -16,6 +15,7 @@ import {
   TensorInfoSchema,
   TensorProtoSchema,
 } from '../../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { noReference, readReference } from '../../../support/reference.ts'
 import { freshFolder } from '../../../support/tensorflow/fresh-folder.ts'
 import {
@@ -383,7 +383,7 @@ t.test('refuses what is malformed, naming file and place', async (t) => {
         (error) => (/INVALID_BUNDLE|UNSUPPORTED_GRAPH/.test(error.code) ? undefined : Promise.reject(error)),
       )
     }),
-    { numRuns: 100 },
+    { numRuns: randomCases(100) },
   )
 })
 

@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import { snappyCompress } from 'hysnappy'
 import t from 'tap'
 import { createCrc32c } from '../../../../src/model/lower/tensorflow/crc32c.ts'
 import { readSortedTable } from '../../../../src/model/lower/tensorflow/sorted-table.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { type TableOptions, writeTable } from '../../../support/tensorflow/table-writer.ts'
 
 const crc = await createCrc32c()
@@ -32,7 +32,7 @@ t.test('reads what was written, however it was cut and compressed', async () => 
       for (const [key, value] of entries)
         if (Buffer.compare(table.get(key)!, value) !== 0) throw new Error(`${key} has another value`)
     }),
-    { numRuns: 60 },
+    { numRuns: randomCases(60) },
   )
 })
 
@@ -72,7 +72,7 @@ t.test('takes no word for lengths', async (t) => {
       }
       throw new Error('garbage was read')
     }),
-    { numRuns: 200 },
+    { numRuns: randomCases(200) },
   )
   const bomb = (block: Uint8Array) => {
     const packed = snappyCompress(block)

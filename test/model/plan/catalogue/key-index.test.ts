@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { CandidateKeys } from '../../../../src/model/plan/catalogue/candidate-keys.ts'
 import {
@@ -9,6 +8,7 @@ import {
   placesFor,
   slotAt,
 } from '../../../../src/model/plan/catalogue/key-index.ts'
+import { fc } from '../../../support/cases.ts'
 
 /** The slots whose hash is that. */
 function slotsOf(index: Int32Array, hash: number): number[] {

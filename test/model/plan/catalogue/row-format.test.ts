@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { RowPrecision } from '../../../../src/model/contracts/catalogue.ts'
 import { canStore, createRowReader, rowWords, writeRows } from '../../../../src/model/plan/catalogue/row-format.ts'
+import { fc } from '../../../support/cases.ts'
 
 const values = fc
   .array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 4, maxLength: 40 })

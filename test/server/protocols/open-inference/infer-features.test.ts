@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { createEncoder } from '../../../../src/model/features/encoder.ts'
 import type { LoadedModel } from '../../../../src/model/prediction/contract.ts'
 import { readRows } from '../../../../src/server/protocols/open-inference/infer-features.ts'
 import { readBody } from '../../../../src/server/protocols/open-inference/infer-request.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../../../support/bundle.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import * as body from '../../../support/infer-body.ts'
 import { dense, errorOf, ids, inferBody, numbers, sparse, stringBytes } from '../../../support/infer-body.ts'
 import { startTestServer } from '../../../support/server.ts'
@@ -108,7 +108,7 @@ t.test('as bytes or as JSON, in any order, the answer is the same', async () => 
       return taskOf(answer, 'ctcvr').every((value, i) => value === body.predictions[i].ctcvr)
     },
   )
-  await fc.assert(property, { numRuns: 60 })
+  await fc.assert(property, { numRuns: randomCases(60) })
 })
 
 const good = [integers('hour', [3]), strings('campaign', ['a', 'b']), floats('price', [1, 2])]

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { stringsFromBytes, stringsFromJson } from '../../../../src/server/protocols/open-inference/infer-strings.ts'
+import { fc } from '../../../support/cases.ts'
 import { stringBytes } from '../../../support/infer-body.ts'
 
 t.test('any strings come back as they were', async (t) => {

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import type { InferDatatype } from '../../../../src/schemas/infer.ts'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { inferBody } from '../../../support/infer-body.ts'
 import { startTestServer } from '../../../support/server.ts'
 
@@ -102,13 +102,15 @@ const sent = {
 
 t.test('whatever form tensors come in, the answer is that of POST /predict', async () => {
   const datatypes = fc.tuple(fc.constantFrom(...integers), fc.constantFrom<Numbers>('FP32', 'FP64'))
-  await fc.assert(fc.asyncProperty(fc.record({ ...sent, rows, datatypes }), agrees), { numRuns: 150 })
+  await fc.assert(fc.asyncProperty(fc.record({ ...sent, rows, datatypes }), agrees), { numRuns: randomCases(150) })
 })
 
 t.test('numbers may come as integers', async () => {
   const signed = integers.filter((name) => name.startsWith('INT'))
   const datatypes = fc.tuple(fc.constantFrom(...integers), fc.constantFrom(...signed))
-  await fc.assert(fc.asyncProperty(fc.record({ ...sent, rows: whole, datatypes }), agrees), { numRuns: 50 })
+  await fc.assert(fc.asyncProperty(fc.record({ ...sent, rows: whole, datatypes }), agrees), {
+    numRuns: randomCases(50),
+  })
 })
 
 t.test('bytes that are no request are refused, never more', async (t) => {
@@ -139,5 +141,5 @@ t.test('bytes that are no request are refused, never more', async (t) => {
     const error: unknown = answer.json().error
     return answer.statusCode === 400 && typeof error === 'string' && error.length < 1000
   })
-  await t.resolves(fc.assert(refused, { numRuns: 300 }))
+  await t.resolves(fc.assert(refused, { numRuns: randomCases(300) }))
 })

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
+import { fc, randomCases } from '../../../support/cases.ts'
 import { startTestServer } from '../../../support/server.ts'
 import { serving } from '../../../support/serving-body.ts'
 
@@ -53,7 +53,7 @@ t.test('rows of named features are answered as by POST /predict', async () => {
     const candidates = rows.map(([row]) => row)
     return agree({ candidates }, { instances: rows.map(([row, base64]) => encode(row as Row, base64)) })
   })
-  await fc.assert(law, { numRuns: 100 })
+  await fc.assert(law, { numRuns: randomCases(100) })
 })
 
 t.test('so are columns, whatever of them stands in the context', async () => {
@@ -69,7 +69,7 @@ t.test('so are columns, whatever of them stands in the context', async () => {
       (await agree({ context, candidates: own }, { context: encode(context, base64), instances: own }))
     )
   })
-  await fc.assert(law, { numRuns: 60 })
+  await fc.assert(law, { numRuns: randomCases(60) })
 })
 
 t.test('tensors are answered alike by row and by column, and as by POST /predict', async () => {
@@ -87,7 +87,7 @@ t.test('tensors are answered alike by row and by column, and as by POST /predict
       byTask.every(([task, values]) => values.every((value, row) => value === wanted[row][task]))
     )
   })
-  await fc.assert(law, { numRuns: 100 })
+  await fc.assert(law, { numRuns: randomCases(100) })
 })
 
 t.test('a body of any JSON is answered or refused, never more', async () => {
@@ -110,5 +110,5 @@ t.test('a body of any JSON is answered or refused, never more', async () => {
     const { error } = JSON.parse(text)
     return status === 200 || (status === 400 && typeof error === 'string' && error.length < 1000)
   })
-  await fc.assert(law, { numRuns: 500 })
+  await fc.assert(law, { numRuns: randomCases(500) })
 })

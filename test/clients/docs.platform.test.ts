@@ -7,7 +7,7 @@ import { close, root, startClientDocs } from '../support/client-docs.ts'
 import { until } from '../support/until.ts'
 
 /*
- * docs/clients.md: curl, JavaScript and TypeScript.  python.test.ts has the rest.
+ * docs/clients.md: curl, JavaScript and TypeScript.  python.full.test.ts has the rest.
  */
 
 const { fences, names, codeOf, folder, clicks, run } = await startClientDocs(t)

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,16 +18,6 @@ const { helm, skip } = await findHelm()
 const python = await pythonWith(['kubernetes-validate==1.37.0'])
 const needsBoth = { skip: skip || (typeof python === 'string' ? python : false) }
 const isCore = ({ apiVersion }: { apiVersion: string }) => !/monitoring\.coreos\.com|keda\.sh/.test(apiVersion)
-
-t.test('the schema, the versions and the copied files of the chart are current', async (t) => {
-  const { status, stderr } = spawnSync(process.execPath, ['scripts/chart-files.mjs', '--check'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-  t.equal(status, 0, stderr)
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  t.match(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8')), { version, appVersion: version })
-})
 
 t.test('Helm finds nothing to complain about', { skip }, async (t) => {
   for (const [name, values] of Object.entries(valueSets)) t.equal(await lint(t, helm, values), undefined, name)

@@ -42,21 +42,6 @@ t.test('every alert has a case in which it fires and one in which it does not', 
   t.same(cases.sort(), alerts.flatMap(({ alert }) => [`${alert} fires`, `${alert} does not fire`]).sort())
 })
 
-t.test('every alert has its section in the runbook, and no section is left over', async (t) => {
-  const runbook = readFileSync(join(root, 'docs/runbook.md'), 'utf8')
-  const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
-  t.same(sections.sort(), alerts.map(({ alert }) => alert).sort())
-  for (const { alert, annotations } of alerts) t.equal(annotations.runbook, `docs/runbook.md#${alert.toLowerCase()}`)
-})
-
-t.test('the dashboards are what their script writes', async (t) => {
-  const { status, stderr } = spawnSync(process.execPath, ['scripts/dashboards.mjs', '--check'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-  t.equal(status, 0, stderr)
-})
-
 /** Prometheus with the files of deploy/, of which only the time that alerts wait is shorter, scraping these ports by name. */
 async function startPrometheus(t: Test, targets: Record<string, { port: number; tls?: boolean }>) {
   const folder = await temporaryFolder(t)

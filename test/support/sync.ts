@@ -1,0 +1,55 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { temporaryFolder, writeTestBundle } from './bundle.ts'
+
+export const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+
+export interface Sync {
+  child: ChildProcess
+  output(): string
+  ended: Promise<number | string>
+}
+
+/** Starts `multigate sync`. */
+export function sync(t: Test, args: string[], env: Record<string, string> = {}): Sync {
+  const child = spawn(process.execPath, [cli, 'sync', ...args], {
+    env: { ...process.env, AWS_EC2_METADATA_DISABLED: 'true', ...env },
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
+  t.teardown(() => {
+    child.kill('SIGKILL')
+    return ended
+  })
+  return { child, output: () => output, ended }
+}
+
+/** Runs `multigate index`; answers what it prints. */
+export const index = (folder: string) => execFileSync(process.execPath, [cli, 'index', folder], { encoding: 'utf8' })
+
+/** What is to be copied of a folder. */
+export function filesOf(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .filter((path) => path !== 'index.json' && !path.startsWith('.sync/'))
+    .sort()
+}
+
+export function sameFiles(t: Test, to: string, from: string): void {
+  t.same(filesOf(to), filesOf(from))
+  for (const path of filesOf(from)) t.ok(readFileSync(join(to, path)).equals(readFileSync(join(from, path))), path)
+}
+
+/** A folder with one version of a model. */
+export async function modelsFolder(t: Test): Promise<string> {
+  const folder = await temporaryFolder(t)
+  await writeTestBundle(folder)
+  return folder
+}

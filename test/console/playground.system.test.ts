@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Browser, Page, Request } from 'playwright-core'
+import type { Browser, Page, Request, Route } from 'playwright-core'
 import t from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
@@ -106,9 +106,14 @@ const lookedInto = (page: Page, name: string) =>
   page.getByRole('region', { name: 'Gates', exact: true }).getByText(`of ${name}`, { exact: true })
 const rankOf = (page: Page, name: string) => answers(page).getByRole('row', { name: new RegExp(`\\b${name}\\b`) })
 
-/** The page's main request has this option; those for gates and for missing fields have not. */
-const isMain = (request: Request) =>
-  request.url() === `${origin}/predict` && request.postDataJSON().options?.unknown === true
+/**
+ * The page's main request has this option, unlike those for gates and for missing fields. What it compares with has a
+ * version, unlike the model of an address without one.
+ */
+const isMain = (request: Request) => {
+  const { options, version } = (request.url() === `${origin}/predict` && request.postDataJSON()) || {}
+  return options?.unknown === true && version === undefined
+}
 
 /** One that asks for missing fields. */
 const isOfMissing = (request: Request) => {
@@ -121,7 +126,10 @@ const isOfHour = (hour: number) => (request: Request) => isMain(request) && requ
 const statusOf = (page: Page) => page.getByRole('region', { name: 'Answers', exact: true }).getByRole('status')
 
 /** Waits until the answers are those of the values that are shown: the page asks nothing, nor is it about to. */
-const settled = (page: Page) => statusOf(page).filter({ hasNotText: 'Asking …' }).waitFor()
+const settled = (page: Page) =>
+  statusOf(page)
+    .filter({ hasText: /^Version .+ took|^Not of these values/ })
+    .waitFor()
 
 /**
  * Makes one edit, and waits until its answer is shown: the body that it leads to, and the answer. A request that an earlier
@@ -188,6 +196,52 @@ t.test('the newest edit wins, and earlier requests are aborted', { skip }, async
   await aborted
   await settled(page)
   t.equal(held, 1)
+})
+
+t.test('until an edit is answered, the page says that it asks, and whose answers it shows', { skip }, async (t) => {
+  const page = await open(t)
+  await settled(page)
+  // Between an edit and what is said then, there are no other tasks: the pause before the request is not over.
+  const said = await page.evaluate(async () => {
+    const { document, Event } = globalThis as any
+    const input = document.querySelector('[aria-label="price of ad-1"]')
+    input.value = '12'
+    input.dispatchEvent(new Event('input', { bubbles: true }))
+    for (let turn = 0; turn < 20; turn++) await undefined
+    return document.querySelector('[aria-labelledby="answers-title"] [role="status"]').textContent
+  })
+  t.equal(said, 'Asking …')
+
+  for (let i = 2; i <= 5; i++) await answered(page, () => page.getByLabel(`price of ad-${i}`).fill(`${12 * 3 ** i}`))
+  await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
+  const compared = page.getByRole('region', { name: 'Answers side by side' }).getByRole('table')
+  await compared.getByText(' pp').first().waitFor()
+  const rows = compared.getByRole('row').filter({ has: page.getByRole('rowheader') })
+  const there = async () => {
+    const cells = (await rows.allInnerTexts()).map((row) => row.split('\t').map((cell) => cell.trim().split(/\s/)[0]))
+    return new Map(cells.map(([name, , , , first, , second]) => [name, `${first} ${second}`]))
+  }
+  const before = await there()
+  t.equal(new Set(before.values()).size, 5, 'each has probabilities of its own')
+  const [best, chosen] = (await answers(page).getByRole('rowheader').allInnerTexts()).map((name) => name.trim())
+  await answers(page).getByRole('button', { name: best! }).click()
+  await lookedInto(page, best!).waitFor()
+  // All but the page's main requests wait.
+  const held: Route[] = []
+  await page.route(`${origin}/predict`, async (route) => {
+    const { options, version } = route.request().postDataJSON()
+    if (options.gates || version === '1') held.push(route)
+    else await route.continue()
+  })
+  await answers(page).getByRole('button', { name: chosen! }).click()
+  t.equal(await lookedInto(page, best!).count(), 1, 'the gates are still those of another')
+  await answered(page, () => page.getByRole('button', { name: `Remove ${best}`, exact: true }).click())
+  before.delete(best)
+  t.same(await there(), before, 'answers of the other version stand beside their candidates')
+  await page.unroute(`${origin}/predict`)
+  // Those that the page has given up can't go on.
+  await Promise.all(held.map((route) => route.continue().catch(() => undefined)))
+  await lookedInto(page, chosen!).waitFor()
 })
 
 t.test('problems are shown at their field and on top, and other candidates are answered', { skip }, async (t) => {

@@ -145,7 +145,8 @@ t.test('the pages of models', { skip }, async (t) => {
     const page = await visit('#/models/ads/2?section=drift')
     const first = page.locator('.drifts > li').first()
     await first.waitFor()
-    t.equal(await page.evaluate('document.activeElement.id'), 'drift', 'a link leads to its section')
+    await page.locator('#drift:focus').waitFor()
+    t.pass('a link leads to its section')
     t.match(await first.locator('summary').textContent(), /^countrydrifted/)
     await page.getByText(/^Of 3 fields and tasks: \d drifted/).waitFor()
     t.match(await first.locator('summary').textContent(), /1 unknown/)
@@ -233,6 +234,7 @@ t.test('the pages of models', { skip }, async (t) => {
     ] as const) {
       const page = await visit(hash)
       await page.locator('section.card').first().waitFor()
+      await page.locator('main .spinner').first().waitFor({ state: 'detached' })
       const details = page.locator('.drifts summary').first()
       if (!hash.includes('?') && hash !== '#/models') await details.click()
       for (const { width, scheme } of looks) {
@@ -257,7 +259,7 @@ t.test('the pages of models', { skip }, async (t) => {
 
 t.test('without administration, and of what is not there, pages say so', { skip }, async (t) => {
   const { url } = await start(t, false)
-  const page = await browser!.newPage()
+  const { page, faults } = await openPage(browser!, url)
   for (const [hash, text] of [
     ['#/models/nothing', /There is no model called "nothing"/],
     ['#/models/ads/3', /^ads\/3\/manifest\.json is not JSON/],
@@ -272,6 +274,7 @@ t.test('without administration, and of what is not there, pages say so', { skip 
   await page.goto(`${url}#/models/ads/1`)
   await page.getByText(/does not allow administration .* multigate pin ads 1, .* multigate unpin ads/).waitFor()
   t.equal(await page.getByRole('button', { name: /version 1/ }).count(), 0)
+  t.same(faults, [])
 })
 
 t.test('the report that a version was published with', { skip }, async (t) => {
@@ -289,7 +292,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
   const { fastify } = await startTestServer(t, { models, registry: { mode: 'all' } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
   for (const width of [1280, 390]) {
-    const page = await browser!.newPage({ viewport: { width, height: 900 } })
+    const { page } = await openPage(browser!, url, { viewport: { width, height: 900 } })
     await page.goto(`${url}/#/models/ads/1?section=evaluation`)
     const section = page.getByRole('region', { name: 'Evaluation' })
     await section.getByRole('img', { name: /Reliability of ctr: 1 of 1 bins are as predicted/ }).waitFor()
@@ -301,7 +304,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
     t.same(await axeFindings(page), [], `${width} px`)
     await page.close()
   }
-  const page = await browser!.newPage()
+  const { page } = await openPage(browser!, url)
   await page.goto(`${url}/#/models/ads/2?against=1`)
   await page.getByText('Compared with ads/1 on the same rows: worse (ctr: AUC is worse).').waitFor()
   await page.goto(`${url}/#/models/torn/1`)
@@ -314,7 +317,7 @@ t.test('the plan says what compiling gains', { skip }, async (t) => {
   const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning: t.fail }
   const { fastify } = await startTestServer(t, { models, limits: { compiler } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const page = await browser!.newPage()
+  const { page } = await openPage(browser!, url)
   await page.goto(`${url}/#/models/ads/1`)
   await page.getByText(/100 candidates takes .+ µs by the graph as saved and .+ µs compiled: .+ times faster/).waitFor()
   const costs = page.getByRole('region', { name: 'Costs of calls' })
@@ -330,7 +333,7 @@ t.test('a folder that can’t be read is named, and what is loaded stays', { ski
   await rename(models, `${models}-moved`)
   t.teardown(() => rename(`${models}-moved`, models))
   await registry.reconcile()
-  const page = await browser!.newPage()
+  const { page } = await openPage(browser!, url)
   await page.goto(`${url}/#/models`)
   await page.getByText('The models folder can’t be read.').waitFor()
   await page.getByText('it is missing. What is loaded goes on serving').waitFor()

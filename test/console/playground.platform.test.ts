@@ -3,12 +3,20 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Browser, Page, Request } from 'playwright-core'
+import type { Browser, Page, Request, Route } from 'playwright-core'
 import t from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { Features } from '../../src/schemas/features.ts'
-import { axeFindings, changeLook, openBrowser, openPage, shadedEdges, skipBrowser as skip } from '../support/browser.ts'
+import {
+  axeFindings,
+  changeLook,
+  drawn,
+  openBrowser,
+  openPage,
+  shadedEdges,
+  skipBrowser as skip,
+} from '../support/browser.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { startTestServer } from '../support/server.ts'
@@ -84,7 +92,11 @@ async function open(
     colorScheme: theme,
   })
   faults.push(found)
-  t.teardown(() => page.context().close())
+  t.teardown(async () => {
+    // A handler may be busy with a request of a page that looks for models now and then.
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await page.context().close()
+  })
   await page.goto(`${origin}/#/playground${path}`)
   return page
 }
@@ -94,9 +106,14 @@ const lookedInto = (page: Page, name: string) =>
   page.getByRole('region', { name: 'Gates', exact: true }).getByText(`of ${name}`, { exact: true })
 const rankOf = (page: Page, name: string) => answers(page).getByRole('row', { name: new RegExp(`\\b${name}\\b`) })
 
-/** The page's main request has this option; those for gates and for missing fields have not. */
-const isMain = (request: Request) =>
-  request.url() === `${origin}/predict` && request.postDataJSON().options?.unknown === true
+/**
+ * The page's main request has this option, unlike those for gates and for missing fields. What it compares with has a
+ * version, unlike the model of an address without one.
+ */
+const isMain = (request: Request) => {
+  const { options, version } = (request.url() === `${origin}/predict` && request.postDataJSON()) || {}
+  return options?.unknown === true && version === undefined
+}
 
 /** One that asks for missing fields. */
 const isOfMissing = (request: Request) => {
@@ -104,15 +121,30 @@ const isOfMissing = (request: Request) => {
   return partial === true && unknown === undefined
 }
 
-/** The main request that the page sends next. */
-const sent = async (page: Page) => (await page.waitForRequest(isMain)).postDataJSON() as any
+const isOfHour = (hour: number) => (request: Request) => isMain(request) && request.postDataJSON().context.hour === hour
 
-/** Does something, and waits for the answer to it that is shown. */
-async function answered(page: Page, edit: () => Promise<unknown>): Promise<any> {
-  const response = page.waitForResponse((one) => isMain(one.request()))
-  await edit()
-  return (await response).json()
+const statusOf = (page: Page) => page.getByRole('region', { name: 'Answers', exact: true }).getByRole('status')
+
+/** Waits until the answers are those of the values that are shown: the page asks nothing, nor is it about to. */
+const settled = (page: Page) =>
+  statusOf(page)
+    .filter({ hasText: /^Version .+ took|^Not of these values/ })
+    .waitFor()
+
+/**
+ * Makes one edit, and waits until its answer is shown: the body that it leads to, and the answer. A request that an earlier
+ * edit leads to is waited for before.
+ */
+async function asked(page: Page, edit: () => Promise<unknown>): Promise<{ body: any; answer: any }> {
+  await settled(page)
+  const [request] = await Promise.all([page.waitForRequest(isMain), edit()])
+  const answer = await (await request.response())!.json()
+  await settled(page)
+  return { body: request.postDataJSON(), answer }
 }
+
+/** Makes one edit, and waits until its answer is shown. */
+const answered = async (page: Page, edit: () => Promise<unknown>) => (await asked(page, edit)).answer
 
 t.test('an edit is answered, with ranks as the server has them and what changed', { skip }, async (t) => {
   const page = await open(t)
@@ -127,13 +159,11 @@ t.test('an edit is answered, with ranks as the server has them and what changed'
   const body = await answered(page, () => page.getByLabel(`bid of ${last}`).fill('5000'))
   t.equal(body.version, '2')
   await rankOf(page, last).getByText('up 4').waitFor()
-  const request = sent(page)
-  await page.getByLabel(`price of ${last}`).fill('40.5')
-  const asked = await request
-  t.equal(asked.candidates[names.indexOf(last)].price, 40.5)
+  const { body: sent } = await asked(page, () => page.getByLabel(`price of ${last}`).fill('40.5'))
+  t.equal(sent.candidates[names.indexOf(last)].price, 40.5)
   await rankOf(page, last).getByText(' pp').first().waitFor()
   // The server's own ranking of the same request.
-  const { body: theirs } = await predict({ ...asked, options: { rank: { by: 'ecpm' } } })
+  const { body: theirs } = await predict({ ...sent, options: { rank: { by: 'ecpm' } } })
   const shown = await answers(page).getByRole('rowheader').allInnerTexts()
   t.same(
     shown.map((name) => name.trim()),
@@ -152,21 +182,66 @@ t.test('an edit is answered, with ranks as the server has them and what changed'
 t.test('the newest edit wins, and earlier requests are aborted', { skip }, async (t) => {
   const page = await open(t)
   await answers(page).waitFor()
+  await settled(page)
   let held = 0
-  const isOfHour3 = (request: Request) =>
-    request.url().endsWith('/predict') && request.postDataJSON().context.hour === 3
-  const aborted = page.waitForEvent('requestfailed', isOfHour3)
+  const aborted = page.waitForEvent('requestfailed', isOfHour(3))
   await page.route(`${origin}/predict`, async (route) => {
-    const { context, options } = route.request().postDataJSON()
     // The first never answers.
-    if (context.hour === 3 && options.partial) held++
+    if (isOfHour(3)(route.request())) held++
     else await route.continue()
   })
-  await page.getByLabel('hour', { exact: true }).fill('3')
-  await page.waitForRequest((request) => request.postDataJSON()?.context.hour === 3)
-  await answered(page, () => page.getByLabel('hour', { exact: true }).fill('4'))
+  const hour = page.getByLabel('hour', { exact: true })
+  await Promise.all([page.waitForRequest(isOfHour(3)), hour.fill('3')])
+  await Promise.all([page.waitForResponse((response) => isOfHour(4)(response.request())), hour.fill('4')])
   await aborted
+  await settled(page)
   t.equal(held, 1)
+})
+
+t.test('until an edit is answered, the page says that it asks, and whose answers it shows', { skip }, async (t) => {
+  const page = await open(t)
+  await settled(page)
+  // Between an edit and what is said then, there are no other tasks: the pause before the request is not over.
+  const said = await page.evaluate(async () => {
+    const { document, Event } = globalThis as any
+    const input = document.querySelector('[aria-label="price of ad-1"]')
+    input.value = '12'
+    input.dispatchEvent(new Event('input', { bubbles: true }))
+    for (let turn = 0; turn < 20; turn++) await undefined
+    return document.querySelector('[aria-labelledby="answers-title"] [role="status"]').textContent
+  })
+  t.equal(said, 'Asking …')
+
+  for (let i = 2; i <= 5; i++) await answered(page, () => page.getByLabel(`price of ad-${i}`).fill(`${12 * 3 ** i}`))
+  await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
+  const compared = page.getByRole('region', { name: 'Answers side by side' }).getByRole('table')
+  await compared.getByText(' pp').first().waitFor()
+  const rows = compared.getByRole('row').filter({ has: page.getByRole('rowheader') })
+  const there = async () => {
+    const cells = (await rows.allInnerTexts()).map((row) => row.split('\t').map((cell) => cell.trim().split(/\s/)[0]))
+    return new Map(cells.map(([name, , , , first, , second]) => [name, `${first} ${second}`]))
+  }
+  const before = await there()
+  t.equal(new Set(before.values()).size, 5, 'each has probabilities of its own')
+  const [best, chosen] = (await answers(page).getByRole('rowheader').allInnerTexts()).map((name) => name.trim())
+  await answers(page).getByRole('button', { name: best! }).click()
+  await lookedInto(page, best!).waitFor()
+  // All but the page's main requests wait.
+  const held: Route[] = []
+  await page.route(`${origin}/predict`, async (route) => {
+    const { options, version } = route.request().postDataJSON()
+    if (options.gates || version === '1') held.push(route)
+    else await route.continue()
+  })
+  await answers(page).getByRole('button', { name: chosen! }).click()
+  t.equal(await lookedInto(page, best!).count(), 1, 'the gates are still those of another')
+  await answered(page, () => page.getByRole('button', { name: `Remove ${best}`, exact: true }).click())
+  before.delete(best)
+  t.same(await there(), before, 'answers of the other version stand beside their candidates')
+  await page.unroute(`${origin}/predict`)
+  // Those that the page has given up can't go on.
+  await Promise.all(held.map((route) => route.continue().catch(() => undefined)))
+  await lookedInto(page, chosen!).waitFor()
 })
 
 t.test('problems are shown at their field and on top, and other candidates are answered', { skip }, async (t) => {
@@ -189,7 +264,7 @@ t.test('problems are shown at their field and on top, and other candidates are a
   // The reader was led to the field once: edits of others stay where they are.
   await page.getByLabel('hour', { exact: true }).focus()
   await answered(page, () => page.keyboard.type('1'))
-  await page.evaluate('new Promise((drawn) => setTimeout(() => requestAnimationFrame(drawn), 200))')
+  await drawn(page)
   t.equal(await page.locator('[aria-label="price of ad-2"]:focus').count(), 0)
 
   await cell.fill('')
@@ -197,7 +272,7 @@ t.test('problems are shown at their field and on top, and other candidates are a
   await cell.fill('1')
   await page.getByLabel('hour', { exact: true }).fill('')
   await page.getByText('hour is empty. Enter a value: the model has no default for it.').waitFor()
-  await page.getByLabel('hour', { exact: true }).fill('99')
+  await answered(page, () => page.getByLabel('hour', { exact: true }).fill('99'))
   await problems.getByText('Nothing is answered').waitFor()
   const hour = page.getByLabel('hour', { exact: true })
   t.equal(await hour.getAttribute('aria-invalid'), 'true')
@@ -212,7 +287,7 @@ t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', {
   await page.getByText(hostile[1]!, { exact: true }).first().waitFor()
   t.equal(await page.locator('img').count(), 0, 'names are text')
   await page.getByLabel('Find a field').fill('city')
-  await page.getByLabel('send city').check()
+  await answered(page, () => page.getByLabel('send city').check())
   const city = page.getByRole('combobox', { name: 'city', exact: true })
   await city.focus()
   await page.keyboard.press('Control+A')
@@ -224,29 +299,30 @@ t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', {
   const active = (await city.getAttribute('aria-activedescendant'))!
   const name = (await page.locator(`[id="${active}"]`).textContent())!
   // What is typed before may be sent meanwhile.
-  const cityOf = (one: Request) => one.postDataJSON().context.city
-  const request = page.waitForRequest((one) => isMain(one) && cityOf(one) === name)
-  await page.keyboard.press('Enter')
+  const isOfCity = (wanted: string | undefined) => (one: Request) =>
+    isMain(one) && one.postDataJSON().context.city === wanted
+  await Promise.all([page.waitForRequest(isOfCity(name)), page.keyboard.press('Enter')])
   t.match(name, /^city-999/)
   t.equal(await city.inputValue(), name)
-  await request
+  // An answer may move the page, which closes the list.
+  await settled(page)
   t.equal(await city.getAttribute('aria-expanded'), 'false')
   await page.keyboard.press('ArrowDown')
   t.equal(await city.getAttribute('aria-expanded'), 'true')
   await page.keyboard.press('Escape')
   t.equal(await city.getAttribute('aria-expanded'), 'false')
-  const without = page.waitForRequest((one) => isMain(one) && cityOf(one) === undefined)
-  await page.getByLabel('send city').uncheck()
-  await without
+  await Promise.all([page.waitForRequest(isOfCity(undefined)), page.getByLabel('send city').uncheck()])
   await page.getByText('not sent: counts as city-0').waitFor()
 })
 
 t.test('a vocabulary is that of the chosen version', { skip }, async (t) => {
   const page = await open(t, '/ads-funnel/1')
   await answers(page).waitFor()
-  const listed = page.waitForResponse(`${origin}/models/ads-funnel/versions/1/fields/country/values?*`)
-  await page.getByRole('combobox', { name: 'country', exact: true }).click()
-  t.match(await (await listed).json(), { version: '1', total: 3 })
+  const [listed] = await Promise.all([
+    page.waitForResponse(`${origin}/models/ads-funnel/versions/1/fields/country/values?*`),
+    page.getByRole('combobox', { name: 'country', exact: true }).click(),
+  ])
+  t.match(await listed.json(), { version: '1', total: 3 })
 })
 
 t.test('candidates are added, copied, removed, sorted and pasted', { skip }, async (t) => {
@@ -264,8 +340,7 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
     await page.getByLabel('Candidates', { exact: true }).last().fill(text)
     await page.getByRole('button', { name: 'Use them' }).click()
   }
-  await paste('id;price;campaign\n"x""1";1;c1\n"x""1";2')
-  await answered(page, async () => undefined)
+  await answered(page, () => paste('id;price;campaign\n"x""1";1;c1\n"x""1";2'))
   await paste('id,price,campaign,colour\nb,3,c1,red\na,1,c2,blue\nc,2,c3,red')
   await page.getByText('no such field: colour').waitFor()
   t.same(await ids(), ['b', 'a', 'c'])
@@ -280,7 +355,7 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   for (const [i, id] of ['b', 'a', 'c'].entries())
     await answered(page, () => page.getByLabel(`bid of ${id}`).fill(`${[1, 100, 10_000][i]}`))
   await answers(page).getByText('no bid').waitFor({ state: 'detached' })
-  await page.getByLabel('Sort by answer').selectOption('ecpm')
+  await answered(page, () => page.getByLabel('Sort by answer').selectOption('ecpm'))
   const ranks = await table.getByRole('rowheader').allTextContents()
   t.same(ranks, ['1', '2', '3'])
   await page.getByLabel('Rank by').selectOption('ctr')
@@ -294,11 +369,10 @@ t.test('candidates are added, copied, removed, sorted and pasted', { skip }, asy
   await page.getByText('This is not JSON').waitFor()
   await page.keyboard.press('Escape')
   const former = await ids()
-  const asked = sent(page)
-  await paste(JSON.stringify({ context: { hour: 7 }, candidates: { id: [1, 2], campaign: ['c', 'd'], price: [1, 2] } }))
-  const { context, candidates } = await asked
-  t.same(context, { hour: 7 })
-  t.same(candidates, [
+  const columns = { id: [1, 2], campaign: ['c', 'd'], price: [1, 2] }
+  const { body } = await asked(page, () => paste(JSON.stringify({ context: { hour: 7 }, candidates: columns })))
+  t.same(body.context, { hour: 7 })
+  t.same(body.candidates, [
     { id: 1, campaign: 'c', price: 1 },
     { id: 2, campaign: 'd', price: 2 },
   ])
@@ -322,7 +396,7 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   t.equal(weights.length, 6)
   t.ok(Math.abs(weights.reduce((sum, weight) => sum + weight, 0) - 200) < 1, 'each task adds up to 100 %')
 
-  await page.getByLabel('price of ad-2').fill('77')
+  await answered(page, () => page.getByLabel('price of ad-2').fill('77'))
   await gates.getByText(' pp').first().waitFor()
   const changed = (await gates.getByRole('cell').allInnerTexts()).map((text) => Number.parseFloat(text))
   t.not(`${changed}`, `${weights}`, 'the changes stand below the new weights')
@@ -331,7 +405,7 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
   page.on('request', (request) => {
     if (isOfMissing(request)) requests++
   })
-  await page.getByLabel('views of ad-2').fill('0')
+  await answered(page, () => page.getByLabel('views of ad-2').fill('0'))
   await page.getByRole('button', { name: 'Find out' }).click()
   const effects = page.getByRole('region', { name: 'Effects of fields' }).getByRole('table')
   await effects.waitFor()
@@ -357,7 +431,7 @@ t.test('gates, what matters, and another version side by side', { skip }, async 
     replaced.some((row) => /^country/.test(row)),
     'both share the context',
   )
-  await page.getByLabel('bid of ad-2', { exact: true }).fill('')
+  await answered(page, () => page.getByLabel('bid of ad-2', { exact: true }).fill(''))
   await matters.getByRole('option', { name: 'ecpm' }).waitFor({ state: 'detached' })
 
   await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')
@@ -534,14 +608,14 @@ t.test('an overloaded server, and one that is away, are asked again', { skip }, 
   await page.route(`${origin}/predict`, (route) =>
     route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify(problem) }),
   )
-  const priority = page.waitForRequest(`${origin}/predict`)
-  await page.getByLabel('hour', { exact: true }).fill('1')
-  t.equal((await (await priority).allHeaders()).priority, 'u=7')
+  const hour = page.getByLabel('hour', { exact: true })
+  const [refused] = await Promise.all([page.waitForRequest(isOfHour(1)), hour.fill('1')])
+  t.equal((await refused.allHeaders()).priority, 'u=7')
   await page.getByText('admitted last').waitFor()
   await page.unroute(`${origin}/predict`)
   await page.getByText('admitted last').waitFor({ state: 'detached' })
   await page.route(`${origin}/**`, (route) => route.abort())
-  await page.getByLabel('hour', { exact: true }).fill('2')
+  await hour.fill('2')
   await page.getByText('There is no connection').first().waitFor()
   await page.unroute(`${origin}/**`)
   await page.getByText('There is no connection').first().waitFor({ state: 'detached' })

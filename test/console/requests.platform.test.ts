@@ -76,7 +76,8 @@ t.test('a slow request: where its time went, and into the playground', { skip },
   await detail.getByText('it waited for a worker').waitFor()
   await detail.getByText('Too few other recent requests of this model').waitFor()
   t.match(await detail.locator('.stages').textContent(), /queue[\s\S]*90 s/)
-  t.ok(page.url().includes('id=waited'), 'the address can be shared')
+  await page.waitForURL(/[?&]id=waited$/)
+  t.pass('the address can be shared')
 
   await page.locator('tbody button[data-id="mine"]').click()
   const link = detail.getByRole('link', { name: 'Open in the playground' })
@@ -102,9 +103,10 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   await rows.nth(1).waitFor()
   t.equal(await rows.count(), 2)
   await page.getByLabel('Status').selectOption('QUEUE_FULL')
+  await page.waitForURL(/list=recent&model=b&status=QUEUE_FULL/)
+  await page.locator('[data-id="b1"]').waitFor({ state: 'detached' })
   await page.locator('[data-id="b2"]').waitFor()
   t.equal(await rows.count(), 1)
-  t.match(page.url(), /list=recent&model=b&status=QUEUE_FULL/)
   await page.reload()
   await page.locator('[data-id="b2"]').waitFor()
   t.equal(await rows.count(), 1)
@@ -113,7 +115,7 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   await page.goto(`${origin}/#/requests?list=failed&model=a`)
   await page.getByRole('button', { name: 'Slowest requests: 1' }).click()
   await page.locator('[data-id="a1"]').waitFor()
-  t.match(page.url(), /list=slow&model=a/)
+  await page.waitForURL(/list=slow&model=a/)
 })
 
 t.test('back closes a request, and so does another list', { skip }, async (t) => {
@@ -131,7 +133,7 @@ t.test('back closes a request, and so does another list', { skip }, async (t) =>
   await page.waitForURL(/#\/requests\?id=two$/)
   await page.goBack()
   await closed()
-  t.match(page.url(), /#\/requests$/)
+  await page.waitForURL(/#\/requests$/)
   await page.goForward()
   await detail.waitFor()
 
@@ -153,7 +155,8 @@ t.test('back closes a request, and so does another list', { skip }, async (t) =>
   await page.goto(`${origin}/#/requests?id=one`)
   await page.getByRole('button', { name: 'Close' }).click()
   await closed()
-  t.match(page.url(), /#\/requests$/)
+  await page.waitForURL(/#\/requests$/)
+  t.pass('the address names no request')
 })
 
 t.test('it follows new requests, unless it is paused', { skip }, async (t) => {
@@ -183,17 +186,21 @@ t.test('by keys: choose a request, close it, and be back where you were', { skip
     page.evaluate('(({ id, dataset, textContent }) => dataset.id ?? (id || textContent))(document.activeElement)')
   for (let i = 0; i < 40 && (await focused()) !== 'two'; i++) await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
-  await page.locator('.detail').waitFor()
+  // Once it has the focus, it takes keys, too.
+  const opened = page.locator('.detail #request-title:focus')
+  await opened.waitFor()
   t.equal(await focused(), 'request-title')
   await page.keyboard.press('Tab')
   t.equal(await focused(), 'Close')
   await page.keyboard.press('Enter')
   await page.locator('.detail').waitFor({ state: 'detached' })
+  await page.locator('[data-id="two"]:focus').waitFor()
   t.equal(await focused(), 'two')
   await page.keyboard.press('Enter')
-  await page.locator('.detail').waitFor()
+  await opened.waitFor()
   await page.keyboard.press('Escape')
   await page.locator('.detail').waitFor({ state: 'detached' })
+  await page.locator('[data-id="two"]:focus').waitFor()
   t.equal(await focused(), 'two')
 
   // By mouse, the whole row.

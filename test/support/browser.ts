@@ -18,9 +18,13 @@ export const looks: readonly (BrowserContextOptions & { name: string })[] = [
   { name: '200 %', viewport: { width: 640, height: 450 }, colorScheme: 'light' },
 ]
 
+/** A browser's longest wait, ms. It ends what hangs: on a busy machine, what goes on may take minutes. */
+const patience = 300_000
+
 export async function openBrowser(t: Test): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath: executablePath!,
+    timeout: patience,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
   })
   t.teardown(() => browser.close())
@@ -30,8 +34,8 @@ export async function openBrowser(t: Test): Promise<Browser> {
 /** A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others than `origin`. */
 export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions = {}) {
   const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options })
+  context.setDefaultTimeout(patience)
   const page = await context.newPage()
-  page.setDefaultTimeout(60_000)
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('dialog', (dialog) => {
@@ -57,7 +61,15 @@ export async function changeLook(
 ): Promise<void> {
   if (viewport) await page.setViewportSize(viewport)
   await page.emulateMedia({ colorScheme: colorScheme ?? null })
-  await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+  await drawn(page)
+}
+
+/** Waits until the page is drawn as it is now, and has done what it does after that, such as moving the focus. */
+export async function drawn(page: Page): Promise<void> {
+  // Effects run in a task after the next frame, and what these ask of the frame after it comes before what is asked here.
+  await page.evaluate(
+    'new Promise((drawn) => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(() => setTimeout(drawn)))))',
+  )
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

@@ -10,7 +10,7 @@ import type { Field, Task } from './model.ts'
 import { differenceOf, ecpm, probabilityOf, type Standing, scoreNames } from './ranking.ts'
 import { type Details, describe } from './server.ts'
 import { fitForm } from './state-codec.ts'
-import { type Answered, standingsOf } from './use-history.ts'
+import { type Answered, answeredBy, standingsOf } from './use-history.ts'
 import { usePredict } from './use-predict.ts'
 
 const rowsPerPage = 10
@@ -76,14 +76,10 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
   const theirTasks = (details.tasks ?? []) as Task[]
   const fitted = useMemo(() => fitForm(form, fields), [form, details])
   const body = useMemo(() => bodyOf(other, fitted.form, optionsFor(theirTasks)), [fitted, details])
-  const { answer, error, busy } = usePredict(body)
+  const { answer, about, error, busy } = usePredict(body, form)
   const shared = tasks.filter(({ name }) => theirTasks.some((task) => task.name === name))
   const isPossible = scoreNames(theirTasks).includes(by)
-  const answered: Answered | undefined = answer && {
-    form,
-    answer,
-    predictions: new Map(form.candidates.map(({ key }, i) => [key, answer.predictions[i] ?? null])),
-  }
+  const answered = answer && about && answeredBy(answer, about)
   return (
     <>
       {fitted.leftOut.length > 0 && (

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { Answers } from './answers.tsx'
 import { Candidates } from './candidates.tsx'
 import { Compare } from './compare.tsx'
@@ -45,11 +45,8 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
   // The server ranks by ecpm alone: other orders are a sort of the answer.
   const plainBody = useMemo(() => bodyOf(target, form, by === ecpm ? { rank: { by } } : {}), [target, form, by])
-  const forms = useRef(new WeakMap<object, Form>())
-  forms.current.set(body, form)
-  const predicted = usePredict(body)
-  const answeredForm = predicted.body === undefined ? undefined : forms.current.get(predicted.body)
-  const { now, before } = useHistory(predicted.answer, answeredForm)
+  const predicted = usePredict(body, form)
+  const { now, before } = useHistory(predicted.answer, predicted.about)
   const { standings, earlier } = useStandings(now, before, by, tasks)
 
   const problems: readonly Problem[] =

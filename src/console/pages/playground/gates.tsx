@@ -18,16 +18,16 @@ const deepest = 45
 /** How much each expert counts for each task, for one candidate. `body`: that candidate alone; undefined where it can't be asked. */
 export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: PredictBody | undefined; name: string }) {
   const hasGates = tasks.some(({ gate }) => gate)
-  const { answer, body: answered, error } = usePredict(hasGates ? body : undefined)
+  const { answer, about = name, error } = usePredict(hasGates ? body : undefined, name)
   const prediction = answer?.predictions[0] ?? undefined
-  const before = useBefore(prediction, answered === body ? name : undefined)
+  const before = useBefore(prediction, about)
   return (
     <section class="card" aria-labelledby="gates-title">
       <header>
         <h2 id="gates-title">Gates</h2>
         {hasGates && (
           <span class="small muted">
-            of <bdi>{name}</bdi>
+            of <bdi>{about}</bdi>
           </span>
         )}
       </header>
@@ -57,11 +57,11 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
   )
 }
 
-/** What was answered for the same candidate before its last change. `name`: undefined while the answer is that for another. */
-function useBefore(prediction: Prediction | undefined, name: string | undefined): Prediction | undefined {
+/** What was answered for the same candidate before its last change. `name`: of the candidate that the prediction is for. */
+function useBefore(prediction: Prediction | undefined, name: string): Prediction | undefined {
   const last = useRef<{ name: string; now: Prediction; before: Prediction | undefined } | undefined>(undefined)
   const { current } = last
-  if (prediction !== undefined && name !== undefined && current?.now !== prediction)
+  if (prediction !== undefined && current?.now !== prediction)
     last.current = { name, now: prediction, before: current?.name === name ? current.now : undefined }
   return last.current?.before
 }

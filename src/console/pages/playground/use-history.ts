@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { Form } from './form.ts'
 import { valueAt } from './model.ts'
 import { type Prediction, placeToLookInto, ranksOf, type Standing, scoreOf } from './ranking.ts'
@@ -18,15 +18,23 @@ export interface History {
   before: Answered | undefined
 }
 
+/** An answer to the form whose candidates it lists in the same order. */
+export function answeredBy(answer: Answer, form: Form): Answered {
+  return {
+    form,
+    answer,
+    predictions: new Map(form.candidates.map(({ key }, i) => [key, answer.predictions[i] ?? null])),
+  }
+}
+
 /** Remembers an answer back. Candidates in another order are no edit. */
 export function useHistory(answer: Answer | undefined, form: Form | undefined): History {
   const [history, setHistory] = useState<History>({ now: undefined, before: undefined })
 
-  // A form is remembered with its answer alone.
-  useEffect(() => {
+  // A form is remembered with its answer alone. Before the page is drawn: what else it says of the answer is of the same one.
+  useLayoutEffect(() => {
     if (answer === undefined || form === undefined) return
-    const predictions = new Map(form.candidates.map(({ key }, i) => [key, answer.predictions[i] ?? null]))
-    const now = { form, answer, predictions }
+    const now = answeredBy(answer, form)
     setHistory((earlier) => ({
       now,
       before: earlier.now !== undefined && isSame(earlier.now.form, form) ? earlier.before : earlier.now,

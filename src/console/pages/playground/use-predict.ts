@@ -4,12 +4,14 @@ import { key } from '../../api/key.ts'
 import type { PredictBody } from './form.ts'
 import { type Answer, predict } from './server.ts'
 
-export interface Predicted {
-  /** The last that succeeded, and the body that it answers. */
+export interface Predicted<About> {
+  /** The last that succeeded. */
   answer: Answer | undefined
-  body: object | undefined
+  /** What it is about. */
+  about: About | undefined
   /** Why the newest body has no answer. */
   error: AskError | undefined
+  /** The newest body is asked, or about to be: `answer` and `error` are those of an earlier one. */
   busy: boolean
   /** Seconds after which it is asked again by itself; undefined where it is not. */
   retryIn: number | undefined
@@ -25,19 +27,35 @@ const lastRetry = 16
 /** Refusals that pass by themselves. */
 const passing = new Set<unknown>([0, 429, 503, 504])
 
-const nothing: Predicted = { answer: undefined, body: undefined, error: undefined, busy: false, retryIn: undefined }
+interface State<About> extends Omit<Predicted<About>, 'busy'> {
+  /** The body whose answer, or error, came last. */
+  text: string | undefined
+  isAsking: boolean
+}
+
+const nothing = {
+  answer: undefined,
+  about: undefined,
+  error: undefined,
+  text: undefined,
+  isAsking: false,
+  retryIn: undefined,
+}
 
 /**
  * The answer to a body, asked again whenever that changes: the newest request wins, earlier ones are aborted. Undefined asks
- * for nothing.
+ * for nothing. `about`: what the body asks about, given back with its answer, which may come when it is another by now.
  */
-export function usePredict(body: PredictBody | Record<string, unknown> | undefined): Predicted {
-  const [state, setState] = useState(nothing)
+export function usePredict<About>(
+  body: PredictBody | Record<string, unknown> | undefined,
+  about?: About,
+): Predicted<About> {
+  const [state, setState] = useState<State<About>>(nothing)
   // Thousands of candidates are long: once per body, not per rendering.
   const text = useMemo(() => (body === undefined ? undefined : JSON.stringify(body)), [body])
   const presented = key.value
-  const newest = useRef(body)
-  newest.current = body
+  const newest = useRef({ body, about })
+  newest.current = { body, about }
 
   useEffect(() => {
     if (text === undefined) {
@@ -48,17 +66,17 @@ export function usePredict(body: PredictBody | Record<string, unknown> | undefin
     let timer: ReturnType<typeof setTimeout>
     let retry = firstRetry
     const run = async () => {
-      const asked = newest.current!
-      setState((before) => ({ ...before, busy: true }))
+      const { body, about } = newest.current
+      setState((before) => ({ ...before, isAsking: true }))
       try {
-        const answer = await predict(asked, controller.signal)
+        const answer = await predict(body!, controller.signal)
         if (!controller.signal.aborted)
-          setState({ answer, body: asked, error: undefined, busy: false, retryIn: undefined })
+          setState({ answer, about, error: undefined, text, isAsking: false, retryIn: undefined })
       } catch (error) {
         if (controller.signal.aborted) return
         const asked = error instanceof AskError ? error : new AskError(String(error))
         const retryIn = passing.has(asked.status) ? retry : undefined
-        setState((before) => ({ ...before, error: asked, busy: false, retryIn }))
+        setState((before) => ({ ...before, error: asked, text, isAsking: false, retryIn }))
         if (retryIn === undefined) return
         timer = setTimeout(run, 1000 * retryIn)
         retry = Math.min(2 * retry, lastRetry)
@@ -71,5 +89,6 @@ export function usePredict(body: PredictBody | Record<string, unknown> | undefin
     }
   }, [text, presented])
 
-  return state
+  // From the rendering of a new body on, not only once it is sent.
+  return { ...state, busy: text !== undefined && (state.isAsking || state.text !== text) }
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { AskError } from '../../api/client.ts'
 import type { Prediction } from './ranking.ts'
 import type { Plan } from './replace.ts'
@@ -23,7 +23,8 @@ export function useReplaced(content: string): State & { run(plans: readonly Plan
   const [state, setState] = useState<State>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)
 
-  useEffect(() => {
+  // Before the page is drawn, so before the reader can ask about the new content.
+  useLayoutEffect(() => {
     setState(({ outcomes, isStale }) => ({ busy: false, isStale: outcomes !== undefined || isStale }))
     return () => running.current?.abort()
   }, [content])

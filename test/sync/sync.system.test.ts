@@ -1,12 +1,12 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { cli, runCli, spawnCli } from '../support/cli.ts'
 import { startProcess } from '../support/process.ts'
 import { pythonWith } from '../support/python.ts'
 import { until } from '../support/until.ts'
@@ -15,7 +15,6 @@ import { until } from '../support/until.ts'
  * The real `multigate sync` against stores that others wrote.
  */
 
-const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 const python = await pythonWith([
   'moto[s3]==5.2.5',
   'flask==3.1.*',
@@ -50,7 +49,7 @@ function sync(t: Test, args: string[], env: Record<string, string> = {}): Sync {
   return { child, output: () => output, ended }
 }
 
-const index = (folder: string) => execFileSync(process.execPath, [cli, 'index', folder], { encoding: 'utf8' })
+const index = (folder: string) => runCli(['index', folder])
 
 function filesOf(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -84,7 +83,7 @@ async function startStore(t: Test, kind: string) {
     credentials,
     put,
     upload: async (folder: string) => {
-      index(folder)
+      await index(folder)
       for (const path of [...filesOf(folder), 'index.json']) await put(`ranking/${path}`, join(folder, path))
     },
   }
@@ -102,7 +101,7 @@ t.test(
   async (t) => {
     const from = await modelsFolder(t)
     const to = join(await temporaryFolder(t), 'models')
-    t.match(index(from), /index\.json: 1 models, 1 versions, \d+\.\d MB/)
+    t.match((await spawnCli(['index', from])).stdout, /index\.json: 1 models, 1 versions, \d+\.\d MB/)
     const web = async (port: number) => {
       const child = spawn('python3', ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', from], {
         stdio: 'ignore',
@@ -150,7 +149,7 @@ t.test(
 
     // A new version, first with a damaged graph.
     await writeTestBundle(from, { version: next })
-    index(from)
+    await index(from)
     const [graph] = filesOf(join(from, 'ads', next)).filter((path) => path !== 'manifest.json')
     const whole = readFileSync(join(from, 'ads', next, graph!))
     writeFileSync(join(from, 'ads', next, graph!), whole.subarray(0, whole.length - 1))
@@ -166,7 +165,7 @@ t.test(
 
     // The old one goes at the source.
     rmSync(join(from, 'ads', live), { recursive: true })
-    index(from)
+    await index(from)
     await until(() => !existsSync(join(to, 'ads', live)))
     t.equal(await versionServed(), next)
 
@@ -213,7 +212,7 @@ t.test('Amazon S3', needsPython, async (t) => {
   sameFiles(t, to, from)
   // Published in the wrong order: the index is there before what it lists.
   await writeTestBundle(from, { version: '10' })
-  index(from)
+  await index(from)
   await put('ranking/index.json', join(from, 'index.json'))
   await until(() => /s3:\/\/models\/ranking\/ads\/10\/[^:]+: NoSuchKey/.test(good.output()))
   await upload(from)
@@ -293,10 +292,8 @@ t.test('wrong usage', async (t) => {
     [['models', '--interval', '0'], /must be a whole number from 1 to 86400/],
   ]
   for (const [args, message] of cases) {
-    const { status, stderr } = spawnSync(process.execPath, [cli, 'sync', args[0]!, '/tmp/x', ...args.slice(1)], {
-      encoding: 'utf8',
-    })
-    t.not(status, 0)
+    const { code, stderr } = await runCli(['sync', args[0]!, '/tmp/x', ...args.slice(1)])
+    t.not(code, 0)
     t.match(stderr, message)
   }
 })

@@ -5,10 +5,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { temporaryFolder } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { cli, runCli } from '../support/cli.ts'
 import { tinyCsv, tinySpec } from '../support/tiny.ts'
 
-const cli = join(import.meta.dirname, '../../src/cli.js')
 /** Enough for an epoch to take longer than it takes to stop it. */
 const rows = 8000
 const training = { ...tinySpec().training, epochs: 8, patience: 8, batch_size: 48, unknown: 0.05 }

@@ -30,7 +30,7 @@ Exit codes are those of docs/commands.md.`,
     )
     .showHelpAfterError('(--help lists commands and options)')
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands])
+  for (const command of withSubcommands(program))
     command
       .exitOverride()
       .configureHelp({ optionDescription })
@@ -54,6 +54,10 @@ Exit codes are those of docs/commands.md.`,
     err.write(`${hideCredentialsIn(text ?? '')}\n`)
     return 1
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
 }
 
 function optionDescription(option: Option): string {

@@ -24,10 +24,12 @@ t.test('exit codes are those of the documentation', async (t) => {
     const stop = new AbortController()
     const { context } = commandContext(args, stop.signal)
     const command = new Command('work').option('--rows <n>').action(() => act(context, stop))
-    return runProgram([command], context)
+    const group = new Command('group')
+    group.command('create').argument('<id>')
+    return runProgram([command, group], context)
   }
   const codes = {
-    0: [await run(['work']), await run(['--help']), await run(['--version'])],
+    0: [await run(['work']), await run(['--help']), await run(['--version']), await run(['group', 'create', '--help'])],
     1: [
       await run(['work'], () => {
         throw new ModelError('MODEL_FAILED', 'it failed')
@@ -36,7 +38,12 @@ t.test('exit codes are those of the documentation', async (t) => {
         context.exitCode = 1
       }),
     ],
-    2: [await run(['nothing']), await run(['work', '--colour']), await run(['work', '--rows'])],
+    2: [
+      await run(['nothing']),
+      await run(['work', '--colour']),
+      await run(['work', '--rows']),
+      await run(['group', 'create']),
+    ],
     3: [
       await run(['work'], (context) => {
         context.exitCode = 3
@@ -65,14 +72,21 @@ t.test('no error shows the password of an address', async (t) => {
     throw new InvalidArgumentError('It must be an http or https URL.')
   }
   let text = ''
-  for (const args of [['work'], ['work', '--url', 'http://me:se/cret@host']]) {
+  for (const args of [
+    ['work'],
+    ['work', '--url', 'http://me:se/cret@host'],
+    ['group', 'add', '--url', 'http://me:se/cret@host'],
+  ]) {
     const command = new Command('work').option('--url <url>', 'where', parse).action(() => {
       throw new Error('http://me:secret@host is away')
     })
+    const group = new Command('group')
+    group.command('add').option('--url <url>', 'where', parse)
     const { context, stderr } = commandContext(args)
-    await runProgram([command], context)
+    await runProgram([command, group], context)
     text += stderr()
   }
   t.match(text, /http:\/\/…@host is away\nerror: option '--url <url>' argument 'http:\/\/…@host' is invalid/)
+  t.equal(text.match(/argument 'http:\/\/…@host' is invalid/g)?.length, 2)
   t.notMatch(text, /cret/)
 })

@@ -3,6 +3,7 @@ import { cp, lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { findVersion, openLocalPredictor } from '../../src/evaluate/local-predictor.ts'
 import { type RunCalibrateOptions, runCalibrate } from '../../src/evaluate/run-calibrate.ts'
 import { runCompare } from '../../src/evaluate/run-compare.ts'
 import { runEvaluate } from '../../src/evaluate/run-evaluate.ts'
@@ -316,6 +317,14 @@ t.test('one group, weights that add up to infinity, a folder that is none, a dev
     message: /^\/dev\/full can't be written: ENOSPC/,
   })
   t.ok((await lstat('/dev/full')).isCharacterDevice())
+})
+
+t.test('few rows need few threads', async (t) => {
+  const bundle = await findVersion('shop/1', shop.models)
+  const { cache, now } = evaluateDefaults
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning() {}, rows: 1000 })
+  t.equal(predictor.concurrency, 2, 'two calls at a time, for one thread')
+  await predictor.close()
 })
 
 t.test('a full disk leaves no half of a version', async (t) => {

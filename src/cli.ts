@@ -14,16 +14,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit()
 })
 try {
-  process.exitCode = await run(process.argv.slice(2), controller.signal)
+  process.exitCode = await run()
 } catch (error) {
   failStart(error)
 }
 
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
-async function run(args: string[], signal: AbortSignal): Promise<number> {
+async function run(): Promise<number> {
   const [{ runProgram }, { createCommands }] = await Promise.all([
     import('./app/program.ts'),
     import('./commands/all-commands.ts'),
   ])
-  return runProgram(await createCommands({ signal, start }), args, signal)
+  const { stdout: out, stderr: err, argv } = process
+  const context = { args: argv.slice(2), signal: controller.signal, out, err, exitCode: 0 }
+  return runProgram(await createCommands(context, start), context)
 }

@@ -1,32 +1,23 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t from 'tap'
+import { cli, runCli, spawnCli } from './support/cli.ts'
 import { tinyCsv, tinySpec } from './support/tiny.ts'
 
-const cli = join(import.meta.dirname, '../src/cli.js')
-
-async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  try {
-    return { code: 0, ...(await promisify(execFile)(process.execPath, [cli, ...args])) }
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
-    return { code, stdout, stderr }
-  }
-}
+const run = (...args: string[]) => runCli(args)
 
 t.test('help has examples; wrong usage is told', async (t) => {
   const help = await run('train', '--help')
   t.match(help, { code: 0, stdout: /multigate train census-income/ })
   t.match(await run('evaluate', '--help'), { code: 0, stdout: /--url http:\/\/127\.0\.0\.1:3000/ })
-  t.match(await run('bench', '--help'), {
+  t.match(await spawnCli(['bench', '--help']), {
     code: 0,
     stdout: /multigate bench model\.onnx --context sparse=0-12,dense=0-5/,
   })
-  t.match(await run('compile', '--help'), { code: 0, stdout: /multigate compile ads-funnel --report/ })
-  t.match(await run('--version'), { code: 0, stdout: /^\d+\.\d+\.\d+/ })
+  t.match(await spawnCli(['compile', '--help']), { code: 0, stdout: /multigate compile ads-funnel --report/ })
+  t.match(await spawnCli(['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+/ })
   t.match(await run('train'), { code: 2, stderr: /missing required argument 'spec'/ })
   t.match(await run('evaluate', 'x', '--url', 'localhost'), { code: 2, stderr: /must be an http/ })
   t.match(await run('train', 'x', '--threads', 'many'), { code: 2, stderr: /must be a whole number from 1 to 256/ })
@@ -42,7 +33,7 @@ t.test('help has examples; wrong usage is told', async (t) => {
 t.test('trains, evaluates the version on disk, refuses to overwrite it', async (t) => {
   const folder = t.testdir({ 'tiny.csv': tinyCsv(), 'spec.yaml': JSON.stringify(tinySpec()) })
   const models = join(folder, 'models')
-  const trained = await run('train', join(folder, 'spec.yaml'), '--models', models)
+  const trained = await spawnCli(['train', join(folder, 'spec.yaml'), '--models', models])
   t.match(trained, {
     code: 0,
     stdout: /^ctr: 80 rows, [\s\S]* AUC [\s\S]*\ncvr: \d+ rows[\s\S]*\nctcvr: 80 rows/,

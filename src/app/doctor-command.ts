@@ -1,8 +1,9 @@
 import { Command } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { showWork } from '../model/base/terminal.ts'
 
 /** `multigate doctor` */
-export function createDoctorCommand(out: { write(text: string): unknown } = process.stdout): Command {
+export function createDoctorCommand(context: CommandContext): Command {
   return new Command('doctor')
     .description('check this machine and the settings; print a report for bug reports, without secrets')
     .addHelpText(
@@ -16,8 +17,8 @@ Reads the same MULTIGATE_ variables as the server. Ends with 1 if a check fails.
     )
     .action(async () => {
       const { examine } = await import('./doctor.ts')
-      const { text, failed } = await showWork(process.stderr, 'checking', () => examine(process.env))
-      out.write(`${text}\n`)
-      if (failed > 0) process.exitCode = 1
+      const { text, failed } = await showWork(context.err, 'checking', () => examine(process.env))
+      context.out.write(`${text}\n`)
+      if (failed > 0) context.exitCode = 1
     })
 }

@@ -1,10 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import type { KeyEntry, Scope } from '../schemas/keys.ts'
-
-/** Output of `multigate keys`. */
-interface Out {
-  write(text: string): unknown
-}
 
 interface CreateOptions {
   file: string
@@ -28,7 +24,7 @@ const parseCount = numbers(
 const fileOption = () => new Option('--file <file>', 'file of keys').env('MULTIGATE_KEYS').default('keys.json')
 
 /** `multigate keys` */
-export function createKeysCommand(out: Out = process.stdout): Command {
+export function createKeysCommand({ out, err }: CommandContext): Command {
   const keys = new Command('keys').description('create, list and revoke the keys of clients')
   keys.addHelpText(
     'after',
@@ -64,9 +60,7 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
     .action(async (id: string, { file, ...options }: CreateOptions) => {
       const { addKey } = await import('./edit-keys.ts')
       const { key, created } = await addKey(file, entryOf(id, options))
-      process.stderr.write(
-        `${created ? `Created ${file}. ` : ''}Added ${id} to ${file}. This is its key; it is shown only now:\n`,
-      )
+      err.write(`${created ? `Created ${file}. ` : ''}Added ${id} to ${file}. This is its key; it is shown only now:\n`)
       out.write(`${key}\n`)
     })
   keys

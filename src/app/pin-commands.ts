@@ -1,12 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander'
-
-/** Output of `multigate pin` and `multigate unpin`. */
-type Out = { write(text: string): unknown }
+import type { CommandContext } from '../config/command-context.ts'
 
 const modelsOption = ['--models <folder>', 'folder of models', 'models'] as const
 
 /** `multigate pin` */
-export function createPinCommand(out: Out = process.stdout): Command {
+export function createPinCommand({ out }: CommandContext): Command {
   return new Command('pin')
     .description('serve a version of a model instead of the highest one: a rollback without touching its folders')
     .argument('<model>', 'name of the model')
@@ -31,7 +29,7 @@ The pin is stored in <folder>/<model>/labels.json as "$pin"; GET /models shows i
 }
 
 /** `multigate unpin` */
-export function createUnpinCommand(out: Out = process.stdout): Command {
+export function createUnpinCommand({ out }: CommandContext): Command {
   return new Command('unpin')
     .description('serve the highest version of a model again')
     .argument('<model>', 'name of the model')

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Help, type Option } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { SpecError } from '../data/spec.ts'
 import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
@@ -9,10 +10,11 @@ import { clearProgress } from '../model/base/terminal.ts'
 const interrupted = 130
 
 /**
- * Runs the command line `args` with these commands and resolves with the exit code. Errors are printed without a stack trace; for
- * unexpected errors the environment variable DEBUG adds it. Passwords in addresses are not printed.
+ * Runs the command line of the context with these commands and resolves with the exit code. Errors are printed without a stack trace;
+ * for unexpected errors the environment variable DEBUG adds it. Passwords in addresses are not printed.
  */
-export async function runProgram(commands: Command[], args: string[], signal: AbortSignal): Promise<number> {
+export async function runProgram(commands: Command[], context: CommandContext): Promise<number> {
+  const { args, signal, out, err } = context
   const program = new Command('multigate')
     .description('Multi-task ranking models: train, evaluate, serve')
     .version(multigateVersion)
@@ -28,27 +30,34 @@ Exit codes are those of docs/commands.md.`,
     )
     .showHelpAfterError('(--help lists commands and options)')
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands])
+  for (const command of withSubcommands(program))
     command
       .exitOverride()
       .configureHelp({ optionDescription })
-      .configureOutput({ outputError: (text, write) => write(hideCredentialsIn(text)) })
+      .configureOutput({
+        writeOut: (text) => out.write(text),
+        writeErr: (text) => err.write(text),
+        outputError: (text, write) => write(hideCredentialsIn(text)),
+      })
   try {
     await program.parseAsync(args, { from: 'user' })
-    // A command that reports failed checks sets it.
-    return Number(process.exitCode ?? 0)
+    return context.exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    clearProgress(process.stderr)
+    clearProgress(err)
     if (signal.aborted) {
-      console.error('Stopped; nothing was written.')
+      err.write('Stopped; nothing was written.\n')
       return interrupted
     }
     const expected = error instanceof SpecError || error instanceof ModelError
     const text = expected || !(error instanceof Error) || !process.env.DEBUG ? reasonOf(error) : error.stack
-    console.error(hideCredentialsIn(text ?? ''))
+    err.write(`${hideCredentialsIn(text ?? '')}\n`)
     return 1
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
 }
 
 function optionDescription(option: Option): string {

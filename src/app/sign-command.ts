@@ -1,7 +1,8 @@
 import { Command } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 
 /** `multigate sign` */
-export function createSignCommand(out: { write(text: string): unknown } = process.stdout): Command {
+export function createSignCommand({ out }: CommandContext): Command {
   return new Command('sign')
     .description('sign versions of models, for servers that serve signed ones alone')
     .argument('<folder...>', 'folders of versions, such as models/ads-funnel/3')

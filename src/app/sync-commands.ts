@@ -1,10 +1,11 @@
 import { Command } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { wholeNumber } from '../config/option-numbers.ts'
 import { showWork } from '../model/base/terminal.ts'
 import type { SyncCommandOptions } from './run-sync.ts'
 
 /** `multigate sync` */
-export function createSyncCommand(signal: AbortSignal): Command {
+export function createSyncCommand(context: CommandContext): Command {
   return new Command('sync')
     .description('keep a models folder a copy of a bucket, a web server, a registry or another folder')
     .argument(
@@ -35,12 +36,12 @@ https:// sends MULTIGATE_SYNC_TOKEN as a bearer token; oci:// uses those of dock
     )
     .action(async (source: string, folder: string, options: SyncCommandOptions) => {
       const { runSync } = await import('./run-sync.ts')
-      process.exitCode = await runSync(source, folder, options, signal)
+      context.exitCode = await runSync(source, folder, options, context.signal)
     })
 }
 
 /** `multigate index` */
-export function createIndexCommand(out: { write(text: string): unknown } = process.stdout): Command {
+export function createIndexCommand({ out, err }: CommandContext): Command {
   return new Command('index')
     .description('list the files of a models folder with their digests, for multigate sync')
     .argument('<folder>', 'models folder, laid out as <name>/<version>/')
@@ -54,7 +55,7 @@ Writes <folder>/index.json. Upload it after the files that it lists.`,
     )
     .action(async (folder: string) => {
       const { indexFile, writeIndex } = await import('../sync/index-file.ts')
-      const { models, versions, bytes } = await showWork(process.stderr, `reading ${folder}`, () => writeIndex(folder))
+      const { models, versions, bytes } = await showWork(err, `reading ${folder}`, () => writeIndex(folder))
       out.write(`${folder}/${indexFile}: ${models} models, ${versions} versions, ${(bytes / 1e6).toFixed(1)} MB\n`)
     })
 }

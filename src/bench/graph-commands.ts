@@ -1,12 +1,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
+import type { CommandContext } from '../config/command-context.ts'
 import { parseColumns } from './columns.ts'
 import type { CommonOptions } from './commands.ts'
 
 /* `multigate compile` and `multigate bench`. Libraries are imported when a command runs. */
 
-/** `signal` stops the command. */
-export function createCompileCommand(signal: AbortSignal): Command {
+/** The context's signal stops the command. */
+export function createCompileCommand(context: CommandContext): Command {
   return graphCommand(new Command('compile'))
     .description('compile a saved graph into the cache that servers use; see docs/compiler.md')
     .option('--report', 'describe and measure each pass', false)
@@ -22,11 +23,11 @@ Examples:
     .action(async (target: string, options: GraphOptions & { report: boolean; rows: number }) => {
       const { runCompile } = await import('./commands.ts')
       const { report, rows } = options
-      await runCompile({ ...graphOptions(target, options, signal), report, rows })
+      await runCompile({ ...graphOptions(target, options, context), report, rows })
     })
 }
 
-export function createBenchCommand(signal: AbortSignal): Command {
+export function createBenchCommand(context: CommandContext): Command {
   return graphCommand(new Command('bench'))
     .description('measure a saved graph on this machine: as exported, compiled, split by side, in bfloat16 and int8')
     .addOption(
@@ -52,7 +53,7 @@ Examples:
       ) => {
         const { runBench } = await import('./commands.ts')
         const { rows, requests, seconds, threads } = options
-        await runBench({ ...graphOptions(target, options, signal), rows, requests, seconds, threads })
+        await runBench({ ...graphOptions(target, options, context), rows, requests, seconds, threads })
       },
     )
 }
@@ -84,7 +85,7 @@ interface GraphOptions {
   json: boolean
 }
 
-function graphOptions(target: string, options: GraphOptions, signal: AbortSignal): CommonOptions {
+function graphOptions(target: string, options: GraphOptions, { signal, out, err }: CommandContext): CommonOptions {
   const { models, context, cross, output, cache, seed, json } = options
   return {
     target,
@@ -96,8 +97,8 @@ function graphOptions(target: string, options: GraphOptions, signal: AbortSignal
     seed,
     json,
     signal,
-    out: process.stdout,
-    err: process.stderr,
+    out,
+    err,
   }
 }
 

@@ -1,11 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { numberFrom, wholeNumber } from '../config/option-numbers.ts'
 import { type Group, groups } from './tuned-settings.ts'
 
 /* `multigate capacity` and `multigate tune`. Libraries are imported when a command runs. */
 
-/** `signal` stops the command. */
-export function createCapacityCommand(signal: AbortSignal): Command {
+/** The context's signal stops the command. */
+export function createCapacityCommand({ signal, out, err }: CommandContext): Command {
   return loadCommand(new Command('capacity'))
     .description(
       'measure a model on this machine, and compute the cores, pods, memory, network and cost that a rate needs',
@@ -32,11 +33,11 @@ Examples:
     )
     .action(async ({ p99, ...options }: CapacityFlags) => {
       const { runCapacity } = await import('./run-capacity.ts')
-      await runCapacity({ ...options, p99Ms: p99, seed: 1, signal, out: process.stdout, err: process.stderr })
+      await runCapacity({ ...options, p99Ms: p99, seed: 1, signal, out, err })
     })
 }
 
-export function createTuneCommand(signal: AbortSignal): Command {
+export function createTuneCommand({ signal, out, err }: CommandContext): Command {
   return loadCommand(new Command('tune'))
     .description(
       'try processes, workers, batch rows and batch delay under rising load; recommend those with the most goodput',
@@ -63,8 +64,8 @@ Examples:
         p99Ms: p99,
         seed: 1,
         signal,
-        out: process.stdout,
-        err: process.stderr,
+        out,
+        err,
       })
     })
 }

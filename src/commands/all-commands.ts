@@ -1,16 +1,12 @@
 import type { Command } from 'commander'
 import type { Start } from '../app/start.ts'
+import type { CommandContext } from '../config/command-context.ts'
 
-/** What the commands get from the process. */
-export interface CommandContext {
-  /** Stops a command. */
-  signal: AbortSignal
-  /** The first moments of a server. */
-  start?: Start | undefined
-}
-
-/** Definitions of all commands, in the order of the help; each imports its own libraries when it runs. */
-export async function createCommands({ signal, start }: CommandContext): Promise<Command[]> {
+/**
+ * Definitions of all commands, in the order of the help; each imports its own libraries when it runs. `start`: the first moments of
+ * a server.
+ */
+export async function createCommands(context: CommandContext, start?: Start): Promise<Command[]> {
   const [
     train,
     evaluate,
@@ -51,34 +47,34 @@ export async function createCommands({ signal, start }: CommandContext): Promise
     import('./completion-command.ts'),
   ])
   const commands = [
-    train.createTrainCommand(signal),
-    evaluate.createEvaluateCommand(signal),
-    evaluate.createCompareCommand(signal),
-    evaluate.createCalibrateCommand(signal),
-    evaluate.createQuantizeCommand(signal),
-    bench.createCompileCommand(signal),
-    bench.createBenchCommand(signal),
-    warm.createWarmCommand(signal),
-    capacity.createCapacityCommand(signal),
-    capacity.createTuneCommand(signal),
-    graphs.createInspectCommand(),
-    graphs.createInitCommand(),
-    imports.createImportCommand(signal),
-    exports.createExportCommand(signal),
-    pin.createPinCommand(),
-    pin.createUnpinCommand(),
-    verify.createVerifyCommand(),
-    delta.createDeltaCommand(),
-    keys.createKeysCommand(),
-    doctor.createDoctorCommand(),
-    signing.createSignCommand(),
-    sync.createIndexCommand(),
-    sync.createSyncCommand(signal),
-    top.createTopCommand(signal),
+    train.createTrainCommand(context),
+    evaluate.createEvaluateCommand(context),
+    evaluate.createCompareCommand(context),
+    evaluate.createCalibrateCommand(context),
+    evaluate.createQuantizeCommand(context),
+    bench.createCompileCommand(context),
+    bench.createBenchCommand(context),
+    warm.createWarmCommand(context),
+    capacity.createCapacityCommand(context),
+    capacity.createTuneCommand(context),
+    graphs.createInspectCommand(context),
+    graphs.createInitCommand(context),
+    imports.createImportCommand(context),
+    exports.createExportCommand(context),
+    pin.createPinCommand(context),
+    pin.createUnpinCommand(context),
+    verify.createVerifyCommand(context),
+    delta.createDeltaCommand(context),
+    keys.createKeysCommand(context),
+    doctor.createDoctorCommand(context),
+    signing.createSignCommand(context),
+    sync.createIndexCommand(context),
+    sync.createSyncCommand(context),
+    top.createTopCommand(context),
     settings.createServeCommand(async (flags) => {
       const { runServer } = await import('../cluster/run-server.ts')
       await runServer(flags, start)
     }),
   ]
-  return [...commands, completion.createCompletionCommand(commands)]
+  return [...commands, completion.createCompletionCommand(commands, context)]
 }

@@ -1,13 +1,11 @@
 import { Argument, Command } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 
 const shells = ['bash', 'zsh', 'fish'] as const
 type Shell = (typeof shells)[number]
 
 /** `multigate completion`: a script that completes `commands`, and itself. */
-export function createCompletionCommand(
-  commands: readonly Command[],
-  out: { write(text: string): unknown } = process.stdout,
-): Command {
+export function createCompletionCommand(commands: readonly Command[], { out }: CommandContext): Command {
   const completion = new Command('completion')
   return completion
     .description('print a script that completes commands, options and files in a shell')

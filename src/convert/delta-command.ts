@@ -1,10 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { showWork } from '../model/base/terminal.ts'
 import type { CheckedDelta } from './delta.ts'
-
-/** Output of `multigate delta`. */
-type Out = { write(text: string): unknown }
 
 interface WriteOptions {
   rows: string
@@ -13,7 +11,7 @@ interface WriteOptions {
 }
 
 /** `multigate delta` */
-export function createDeltaCommand(out: Out = process.stdout): Command {
+export function createDeltaCommand({ out, err }: CommandContext): Command {
   const delta = new Command('delta').description(
     'write and check deltas: new rows of the tables of a version that is served',
   )
@@ -45,7 +43,7 @@ Servers of models/ follow at their next scan; to revert the last delta, delete i
     )
     .action(async (folder: string, options: WriteOptions) => {
       const { writeDelta } = await import('./delta.ts')
-      const { path, rows, width } = await showWork(process.stderr, `reading ${options.rows}`, () =>
+      const { path, rows, width } = await showWork(err, `reading ${options.rows}`, () =>
         writeDelta({ folder, ...options }),
       )
       out.write(`${path}: ${rows} rows × ${width}\n`)
@@ -64,7 +62,7 @@ Exit codes: 0 all are in order, 1 at least one is not.`,
     )
     .action(async (paths: string[]) => {
       const { checkDeltas } = await import('./delta.ts')
-      const checked = await showWork(process.stderr, `checking ${paths.length} files`, () => checkDeltas(paths))
+      const checked = await showWork(err, `checking ${paths.length} files`, () => checkDeltas(paths))
       for (const one of checked) out.write(`${describe(one)}\n`)
       const wrong = checked.filter(({ problem }) => problem !== undefined).length
       if (wrong > 0) throw new ModelError('INVALID_BUNDLE', `${wrong} of ${checked.length} deltas would be refused`)

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import type { ExportFormat } from './export-model.ts'
 
 interface ExportFlags {
@@ -10,7 +11,7 @@ interface ExportFlags {
 }
 
 /** `multigate export` */
-export function createExportCommand(signal: AbortSignal): Command {
+export function createExportCommand({ signal, out: stdout, err: stderr }: CommandContext): Command {
   return new Command('export')
     .description("export a version's graph to ONNX, TensorFlow.js or Keras; see docs/import-export.md")
     .argument('<model>', "the folder of a version or a model, or a model's name")
@@ -45,8 +46,8 @@ The export appears only after it answers the golden rows. Ids follow the manifes
         keras: keras === '2' ? 2 : 3,
         force,
         signal,
-        stdout: process.stdout,
-        stderr: process.stderr,
+        stdout,
+        stderr,
       })
     })
 }

@@ -1,5 +1,6 @@
 import { dirname, relative } from 'node:path'
 import { Command } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { parseModelName, parseNames, parseTaskNames, parseVersion } from './name-options.ts'
 
 /* `multigate inspect` and `multigate init`: describe a saved graph, and write a manifest for it. */
@@ -8,7 +9,7 @@ const pathArgument =
   "an ONNX file, a model.json, a saved_model.pb, a .keras or .h5 file, the folder of one, of a version or a model, or a model's name"
 const modelsOption = ['--models <folder>', 'folder of models, for models given by name', 'models'] as const
 
-export function createInspectCommand(): Command {
+export function createInspectCommand({ out }: CommandContext): Command {
   return new Command('inspect')
     .description('describe a saved graph: inputs, outputs, layers, parameters, bytes and FLOPs per row')
     .argument('<path>', pathArgument)
@@ -29,7 +30,7 @@ Examples:
       const saved = await openSaved(path, models)
       try {
         const inspection = await inspect(saved)
-        process.stdout.write(`${json ? JSON.stringify(inspection, undefined, 2) : formatInspection(inspection)}\n`)
+        out.write(`${json ? JSON.stringify(inspection, undefined, 2) : formatInspection(inspection)}\n`)
       } finally {
         await saved.dispose?.()
       }
@@ -50,7 +51,7 @@ interface InitFlags {
   force: boolean
 }
 
-export function createInitCommand(): Command {
+export function createInitCommand({ out }: CommandContext): Command {
   return new Command('init')
     .description('write a manifest for a saved graph, and list what is left to fill in')
     .argument('<path>', pathArgument.replace(' a .keras or .h5 file,', ''))
@@ -96,7 +97,7 @@ A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/.`,
         force,
       })
       const list = (title: string, lines: string[]) => `${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`
-      process.stdout.write(
+      out.write(
         [
           `${folder}/manifest.json describes ${manifest.name}/${manifest.version}, which can be served now.\n`,
           list('From the graph:', found),
@@ -104,7 +105,7 @@ A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/.`,
           `docs/bundles.md explains each property. To serve it: multigate serve --models ${shortest(dirname(dirname(folder)))}`,
         ].join('\n'),
       )
-      process.stdout.write('\n')
+      out.write('\n')
     })
 }
 

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
+import type { CommandContext } from '../config/command-context.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import { parseModelName, parseNames, parseTaskNames, parseVersion } from './name-options.ts'
 
@@ -20,7 +21,7 @@ interface ImportFlags {
 }
 
 /** `multigate import` */
-export function createImportCommand(signal: AbortSignal): Command {
+export function createImportCommand({ signal, out, err }: CommandContext): Command {
   return new Command('import')
     .description('convert a model saved by Keras into a version; see docs/import-export.md')
     .argument('<path>', 'a .keras file, or an HDF5 file (.weights.h5, .h5) with weights or a complete model')
@@ -79,8 +80,8 @@ The version is written only after it loads and answers its golden rows.`,
         multigateVersion,
         now: Date.now,
         signal,
-        out: process.stdout,
-        err: process.stderr,
+        out,
+        err,
       })
     })
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import { hideCredentials } from '../model/base/address-credentials.ts'
 import { ModelError } from '../model/base/errors.ts'
 import { showWork } from '../model/base/terminal.ts'
@@ -14,7 +15,7 @@ interface VerifyOptions {
 }
 
 /** `multigate verify` */
-export function createVerifyCommand(): Command {
+export function createVerifyCommand(context: CommandContext): Command {
   return new Command('verify')
     .description(
       'compare a version with answers from the program that trained its model, or a running service with its golden rows; see docs/import-export.md',
@@ -49,31 +50,35 @@ Exit codes: 0 all answers agree, 1 at least one differs, or with --url a model c
         if (target !== undefined) command.error(`error: --url checks every model; leave out ${target}`)
         if (!/^https?:/.test(url) || !URL.canParse(url))
           command.error(`error: --url ${url} is no http:// or https:// address`)
-        await checkService({ ...options, url })
+        await checkService({ ...options, url }, context)
       } else if (target === undefined) command.error("error: missing argument 'target', or --url")
       else if (golden === undefined) command.error("error: required option '--golden <file>' not specified")
-      else await checkVersion(target, golden, models)
+      else await checkVersion({ target, golden, models }, context)
     })
 }
 
-async function checkVersion(target: string, golden: string, models: string): Promise<void> {
+async function checkVersion(
+  asked: { target: string; golden: string; models: string },
+  { out, err }: CommandContext,
+): Promise<void> {
   const { verifyVersion, formatVerification } = await import('./verify-version.ts')
-  const verification = await showWork(process.stderr, `asking ${target}`, () =>
-    verifyVersion({ target, golden, models }),
-  )
-  process.stdout.write(`${formatVerification(verification)}\n`)
+  const verification = await showWork(err, `asking ${asked.target}`, () => verifyVersion(asked))
+  out.write(`${formatVerification(verification)}\n`)
   const { version, difference } = verification
   if (difference !== undefined)
-    throw new ModelError('MODEL_FAILED', `${version} does not give the answers of ${golden}: ${difference}`)
+    throw new ModelError('MODEL_FAILED', `${version} does not give the answers of ${asked.golden}: ${difference}`)
 }
 
-async function checkService({ models, ...address }: VerifyOptions & { url: string }): Promise<void> {
+async function checkService(
+  { models, ...address }: VerifyOptions & { url: string },
+  { out, err }: CommandContext,
+): Promise<void> {
   const { connectService } = await import('../client/service-client.ts')
   const { failureOf, formatServed, verifyService } = await import('./verify-service.ts')
   const ask = await connectService(address)
   const url = hideCredentials(address.url)
-  const served = await showWork(process.stderr, `asking ${url}`, () => verifyService(ask, models))
-  if (served.length > 0) process.stdout.write(`${formatServed(served)}\n`)
+  const served = await showWork(err, `asking ${url}`, () => verifyService(ask, models))
+  if (served.length > 0) out.write(`${formatServed(served)}\n`)
   const failure = failureOf(served)
   if (failure !== undefined) throw new ModelError('MODEL_FAILED', `${url}: ${failure}`)
 }

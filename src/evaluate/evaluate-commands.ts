@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { cacheFolder } from '../config/cache-folder.ts'
+import type { CommandContext } from '../config/command-context.ts'
 import { wholeNumber } from '../config/option-numbers.ts'
 import { hideCredentialsIn } from '../model/base/address-credentials.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
@@ -32,8 +33,8 @@ interface GivenService {
   clientKey?: string
 }
 
-/** `signal` stops the evaluation. */
-export function createEvaluateCommand(signal: AbortSignal): Command {
+/** The context's signal stops the evaluation. */
+export function createEvaluateCommand(context: CommandContext): Command {
   const command = new Command('evaluate')
     .description('judge a version, on disk or served, on labelled rows; see docs/evaluation.md')
     .argument('<model>', 'model, model/version or folder of a version; or, without --data, the spec that trains one')
@@ -68,8 +69,8 @@ Examples:
       const { data, model, modelVersion, int8, bfloat16, predictions } = options
       const name = data === undefined ? model : given
       const target = name === undefined ? undefined : withVersion(name, modelVersion)
-      process.exitCode = await runEvaluate({
-        ...rowsOptions('evaluate', { ...options, data: data ?? given }, signal),
+      context.exitCode = await runEvaluate({
+        ...rowsOptions('evaluate', { ...options, data: data ?? given }, context),
         target,
         modelVersion,
         service: serviceOf(options),
@@ -87,7 +88,7 @@ interface EvaluateGiven {
   predictions?: string
 }
 
-export function createCompareCommand(signal: AbortSignal): Command {
+export function createCompareCommand(context: CommandContext): Command {
   const command = new Command('compare')
     .description('compare two versions on the same labelled rows, by paired intervals; see docs/evaluation.md')
     .argument('<a>', 'model, model/version or folder of a version')
@@ -107,8 +108,8 @@ Examples:
     .action(async (a: string, b: string, options: Given & GivenService) => {
       const { runCompare } = await import('./run-compare.ts')
       const data = required(command, options.data)
-      process.exitCode = await runCompare({
-        ...rowsOptions('compare', { ...options, data }, signal),
+      context.exitCode = await runCompare({
+        ...rowsOptions('compare', { ...options, data }, context),
         a,
         b,
         service: serviceOf(options),
@@ -116,7 +117,7 @@ Examples:
     })
 }
 
-export function createCalibrateCommand(signal: AbortSignal): Command {
+export function createCalibrateCommand(context: CommandContext): Command {
   const command = new Command('calibrate')
     .description('fit the calibration of a version to labelled rows and write the next version; see docs/evaluation.md')
     .argument('<model>', 'model, model/version or folder of a version')
@@ -138,8 +139,8 @@ Examples:
     .action(async (target: string, options: Given & CalibrateGiven) => {
       const { runCalibrate } = await import('./run-calibrate.ts')
       const { method, tasks, dryRun } = options
-      process.exitCode = await runCalibrate({
-        ...rowsOptions('calibrate', { ...options, data: required(command, options.data) }, signal),
+      context.exitCode = await runCalibrate({
+        ...rowsOptions('calibrate', { ...options, data: required(command, options.data) }, context),
         target,
         method,
         tasks: tasks?.split(',').map((name) => name.trim()),
@@ -154,7 +155,7 @@ interface CalibrateGiven {
   dryRun: boolean
 }
 
-export function createQuantizeCommand(signal: AbortSignal): Command {
+export function createQuantizeCommand(context: CommandContext): Command {
   const command = new Command('quantize')
     .description(
       'give a version bfloat16, int8 or narrow tables: store rows that judge them, and write the next version; see docs/compiler.md',
@@ -200,8 +201,8 @@ Examples:
     .action(async (target: string, options: QuantizeGiven) => {
       const { runQuantize } = await import('./run-quantize.ts')
       const { data, models, part, json, precision, tables, rows, dryRun } = options
-      process.exitCode = await runQuantize({
-        ...surroundings('quantize', signal),
+      context.exitCode = await runQuantize({
+        ...surroundings('quantize', context),
         ...{ target, data, models, part, precision, tables, rows, json, dryRun },
       })
     })
@@ -245,25 +246,25 @@ function addServiceOptions(command: Command): void {
     .option('--client-key <file>', "the client certificate's private key (PEM), for --url")
 }
 
-function rowsOptions(name: string, given: Given & { data: string }, signal: AbortSignal): RowsOptions {
+function rowsOptions(name: string, given: Given & { data: string }, context: CommandContext): RowsOptions {
   const { data, models, part, seed, report, json, gate } = given
-  return { ...surroundings(name, signal), data, models, part, seed, report, json, gate }
+  return { ...surroundings(name, context), data, models, part, seed, report, json, gate }
 }
 
 /** The part that no option changes. */
 function surroundings(
   name: string,
-  signal: AbortSignal,
+  { args, signal, out, err }: CommandContext,
 ): Pick<RowsOptions, 'specs' | 'command' | 'version' | 'cache' | 'now' | 'signal' | 'out' | 'err'> {
   return {
     specs,
-    command: hideCredentialsIn(['multigate', name, ...process.argv.slice(3)].join(' ')),
+    command: hideCredentialsIn(['multigate', name, ...args.slice(1)].join(' ')),
     version: multigateVersion,
     cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
     now: Date.now,
     signal,
-    out: process.stdout,
-    err: process.stderr,
+    out,
+    err,
   }
 }
 

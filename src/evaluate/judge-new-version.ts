@@ -80,7 +80,7 @@ async function judgeVersion(
   const rows = rowsOfPart(dataset, 'test')
   const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
   progress?.stage(`opening ${bundle.manifest.name}/${bundle.manifest.version}`)
-  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log })
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log, rows: rows.length })
   try {
     const scored = await scoreWithProgress(predictor, own, rows, { file: loaded.file, signal, progress })
     const evaluation = await evaluate({

@@ -21,6 +21,8 @@ export interface LocalPredictorOptions {
   /** Milliseconds since 1970. */
   now(): number
   onWarning(message: string): void
+  /** How many rows it will be asked for, where that is known: few need few threads. */
+  rows?: number
 }
 
 /**
@@ -37,9 +39,10 @@ export async function findVersion(target: string, models: string): Promise<Bundl
 
 /** Loads a version as a server does: compiled where that is possible, its golden rows checked. */
 export async function openLocalPredictor(bundle: Bundle, options: LocalPredictorOptions): Promise<Predictor> {
-  const { cache, now, onWarning } = options
+  const { cache, now, onWarning, rows = Number.POSITIVE_INFINITY } = options
   const { manifest } = bundle
-  const pool = await createEnginePool({ engine: 'auto', workers: availableCores() })
+  const workers = Math.max(1, Math.min(availableCores(), Math.ceil(rows / callRows)))
+  const pool = await createEnginePool({ engine: 'auto', workers })
   const concurrency = 2 * pool.size
   const loaded = await loadModel(bundle, {
     pool,

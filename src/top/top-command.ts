@@ -1,8 +1,9 @@
 import { Command, InvalidArgumentError } from 'commander'
+import type { CommandContext } from '../config/command-context.ts'
 import type { TopOptions } from './run-top.ts'
 
-/** `multigate top`; `signal` ends it. */
-export function createTopCommand(signal: AbortSignal): Command {
+/** `multigate top`; the context's signal ends it. */
+export function createTopCommand({ out, err, signal }: CommandContext): Command {
   return new Command('top')
     .description('show the live figures of a running service in the terminal')
     .option('--url <url>', 'where the service is', parseUrl, 'http://127.0.0.1:3000')
@@ -23,7 +24,7 @@ Examples:
     )
     .action(async (options: TopOptions) => {
       const { runTop } = await import('./run-top.ts')
-      const { stdout: out, stderr: err, stdin: input, env } = process
+      const { stdin: input, env } = process
       await runTop(options, { out, err, input, env }, signal)
     })
 }

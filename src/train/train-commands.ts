@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
+import type { CommandContext } from '../config/command-context.ts'
 import { wholeNumber } from '../config/option-numbers.ts'
 import { multigateVersion, projectRoot } from '../model/base/project.ts'
 
@@ -22,8 +23,8 @@ const threadsOption = new Option('--threads <count>', 'threads; the weights depe
   .argParser(wholeNumber(1, 256))
   .default(1)
 
-/** `signal` stops the training without writing anything. */
-export function createTrainCommand(signal: AbortSignal): Command {
+/** The context's signal stops the training without writing anything. */
+export function createTrainCommand(context: CommandContext): Command {
   return new Command('train')
     .description('train a model version from a spec; see docs/training.md')
     .argument('<spec>', specArgument)
@@ -51,7 +52,7 @@ The version is written when training is complete; Ctrl-C leaves the models uncha
       const { models, force, report, threads, from, run, resume } = options
       const more = [...(from ? ['--from', from] : []), ...(threads > 1 ? ['--threads', threads] : [])]
       const command = ['multigate train', spec, ...more].join(' ')
-      process.exitCode = await runTrain({
+      context.exitCode = await runTrain({
         spec,
         specs,
         models,
@@ -65,9 +66,9 @@ The version is written when training is complete; Ctrl-C leaves the models uncha
         command,
         version: multigateVersion,
         now: Date.now,
-        signal,
-        out: process.stdout,
-        err: process.stderr,
+        signal: context.signal,
+        out: context.out,
+        err: context.err,
       })
     })
 }

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { cacheFolder } from '../config/cache-folder.ts'
+import type { CommandContext } from '../config/command-context.ts'
 import type { WantedPrecision } from './judge-precision.ts'
 
 /* `multigate warm`. Libraries are imported when the command runs. */
@@ -13,8 +14,8 @@ interface Given {
   json: boolean
 }
 
-/** `signal` stops the command. */
-export function createWarmCommand(signal: AbortSignal): Command {
+/** The context's signal stops the command. */
+export function createWarmCommand({ signal, out, err }: CommandContext): Command {
   return new Command('warm')
     .description('compute what servers keep of candidates before they ask for them; see docs/compiler.md')
     .argument('<version>', "the folder of a version or a model, or a model's name")
@@ -60,8 +61,8 @@ Examples:
           cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
           json,
           signal,
-          out: process.stdout,
-          err: process.stderr,
+          out,
+          err,
         })
       },
     )

@@ -1,16 +1,15 @@
 import { execFile } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type ProcessorClass, processorClasses } from '../../src/model/base/processor.ts'
 import { defaultLibrary } from '../../src/model/onednn/find-library.ts'
 import { suitabilityOf } from '../../src/model/onednn/instructions.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { cli, runCli } from '../support/cli.ts'
 import { cannotPlay, playing } from '../support/processor.ts'
 
-const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
-
+/** In a process of its own, since a process looks for oneDNN once. */
 function doctor(variables: Record<string, string>): Promise<{ code: number; text: string }> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_')))
   return new Promise((resolve) => {
@@ -49,6 +48,13 @@ t.test('a machine on which all is well', async (t) => {
   t.match(text, /All checks passed\.\n$/)
 })
 
+/** In this process, for which oneDNN stays off. */
+async function doctorHere(variables: Record<string, string>): Promise<{ code: number; text: string }> {
+  const settings = { MULTIGATE_MAX_CONNECTIONS: '1000', MULTIGATE_ONEDNN: 'off', ...variables }
+  const { code, stdout } = await runCli(['doctor'], settings)
+  return { code, text: stdout }
+}
+
 const all = 'avx512f avx512_vnni avx512_bf16 amx_int8 amx_bf16'.split(' ')
 const unmasked = 'or ONEDNN_MAX_CPU_ISA masks'
 
@@ -83,7 +89,7 @@ for (const name of processorClasses)
       t.equal(line.replace(/^3\.\d+\.\d+/, 'VERSION'), expected)
     }
     t.equal(code, 0, text)
-    const off = await doctor({ ...settings, MULTIGATE_ONEDNN: 'off' })
+    const off = await doctorHere(settings)
     const isOff = `ok     oneDNN: not used: MULTIGATE_ONEDNN is off (this processor ${suitabilityOf(name)})`
     t.ok(off.text.split('\n').includes(isOff), off.text)
   })
@@ -115,7 +121,7 @@ t.test('every fault is named, and no secret is read out', async (t) => {
   ])
     t.match(text, line)
   t.notMatch(text, /hunter2/)
-  const wrong = await doctor({
+  const wrong = await doctorHere({
     MULTIGATE_PORT: 'abc',
     MULTIGATE_WORKERS: '-1',
     MULTIGATE_MODELS: join(folder, 'none'),
@@ -141,7 +147,7 @@ t.test('oneDNN is optional, but not where it is named', async (t) => {
     none.text,
     /^ok {5}oneDNN: not used: oneDNN is not installed: run `npm run setup:onednn` \(this processor .+\)$/m,
   )
-  const off = await doctor({ ...settings, MULTIGATE_ONEDNN: 'off' })
+  const off = await doctorHere(settings)
   t.equal(off.code, 0, off.text)
   t.match(off.text, /^ok {5}oneDNN: not used: MULTIGATE_ONEDNN is off \(this processor .+\)$/m)
   const library = join(folder, 'libdnnl.so.3')

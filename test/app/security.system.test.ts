@@ -7,10 +7,10 @@ import { Agent, request } from 'node:https'
 import { connect as connectPlain } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { run, send, startProcess } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
@@ -18,7 +18,6 @@ import { until } from '../support/until.ts'
  * Keys, TLS and the administration port, tried on the real process over real sockets.
  */
 
-const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 await writeTestBundle(models, { name: 'other' })
@@ -436,9 +435,8 @@ t.test('with keys of models only signed versions are served', async (t) => {
   const [keys, signing] = [join(folder, 'model-keys.pem'), join(folder, 'signing.pem')]
   writeFileSync(keys, publicKey.export({ format: 'pem', type: 'spki' }))
   writeFileSync(signing, privateKey.export({ format: 'pem', type: 'pkcs8' }))
-  const sign = (name: string) =>
-    execFileSync(process.execPath, [cli, 'sign', join(folder, name, '1'), '--key', signing])
-  sign('ads')
+  const sign = (name: string) => ['sign', join(folder, name, '1'), '--key', signing]
+  t.equal((await spawnCli(sign('ads'))).code, 0)
   const { port, stdout } = await startProcess(t, {
     MULTIGATE_MODELS: folder,
     MULTIGATE_MODEL_KEYS: keys,
@@ -447,7 +445,7 @@ t.test('with keys of models only signed versions are served', async (t) => {
   t.equal((await send(port, '/predict', { payload: payload() })).status, 200)
   t.equal((await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status, 503)
   t.match(stdout(), /forged\/1\/manifest\.json\.sig is missing/)
-  sign('forged')
+  t.equal((await runCli(sign('forged'))).code, 0)
   await until(async () => (await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status === 200)
 })
 

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type CapacityReport, formatCapacity } from '../../src/capacity/capacity-report.ts'
 import { planCapacity } from '../../src/capacity/plan.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 
 const models = join(import.meta.dirname, '../../../models')
 // Any machine, however busy, keeps this bound.
@@ -11,7 +11,7 @@ const common = ['capacity', '--models', models, '--model', 'census-income', '--s
 
 t.test('a model is measured and the demand computed, as JSON and as a table', async (t) => {
   const cache = t.testdir()
-  const { code, stdout, stderr } = await runCli([...common, '--rate', '500', '--p99', bound, '--json'], {
+  const { code, stdout, stderr } = await spawnCli([...common, '--rate', '500', '--p99', bound, '--json'], {
     MULTIGATE_CACHE: cache,
     // The measured server needs no key.
     MULTIGATE_KEYS: join(cache, 'no-such-file'),

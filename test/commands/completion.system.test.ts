@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createCommands } from '../../src/commands/all-commands.ts'
 import { completionScript } from '../../src/commands/completion.ts'
-import { runCli } from '../support/cli.ts'
+import { commandContext, runCli, spawnCli } from '../support/cli.ts'
 import { onTerminal, skipWithoutTerminal } from '../support/pseudo-terminal.ts'
 import { until } from '../support/until.ts'
 
-const commands = await createCommands({ signal: new AbortController().signal })
+const commands = await createCommands(commandContext().context)
 const isMissing = (shell: string) => spawnSync(shell, ['-c', 'true']).status !== 0 && `${shell} is not installed`
 
 function scriptOf(t: Test, shell: 'bash' | 'zsh' | 'fish'): string {
@@ -83,6 +83,6 @@ t.test('zsh', { skip: skipWithoutTerminal || isMissing('zsh') }, async (t) => {
 })
 
 t.test('the command prints the script; another shell is refused', async (t) => {
-  t.match(await runCli(['completion', 'bash']), { code: 0, stdout: /complete -o default -F _multigate multigate/ })
+  t.match(await spawnCli(['completion', 'bash']), { code: 0, stdout: /complete -o default -F _multigate multigate/ })
   t.match(await runCli(['completion', 'csh']), { code: 2, stderr: /bash, zsh, fish/ })
 })

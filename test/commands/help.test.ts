@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import t from 'tap'
 import { createCommands } from '../../src/commands/all-commands.ts'
+import { commandContext } from '../support/cli.ts'
 
-const signal = new AbortController().signal
+const { context } = commandContext()
 
 /** Every command, the groups among them, with its words after `multigate`. */
 function allOf(commands: readonly Command[], before: string[] = []): { path: string[]; command: Command }[] {
@@ -32,7 +33,7 @@ function examplesIn(help: string): string[][] {
 
 /** Has the command's own parser read an example; the command does not run. */
 async function parse([name, ...words]: string[]): Promise<void> {
-  let command = (await createCommands({ signal })).find((one) => one.name() === name)
+  let command = (await createCommands(context)).find((one) => one.name() === name)
   if (command === undefined) throw new Error(`there is no command ${name}`)
   while (command.commands.length > 0) {
     const next: Command | undefined = command.commands.find((one) => one.name() === words[0])
@@ -52,7 +53,7 @@ async function parse([name, ...words]: string[]): Promise<void> {
 }
 
 t.test('every command has an example of its own, which its parser takes', async (t) => {
-  const all = allOf(await createCommands({ signal }))
+  const all = allOf(await createCommands(context))
   t.ok(all.length > 25)
   for (const { path, command } of all) {
     const examples = examplesIn(helpOf(command))

@@ -1,24 +1,14 @@
-import { execFile } from 'node:child_process'
 import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t from 'tap'
 import { writeTestBundle } from '../support/bundle.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { counted, functional, input, layer, saveKeras } from '../support/keras/saved-model.ts'
 
-// Each command is a process of its own.
-
-const cli = join(import.meta.dirname, '../../src/cli.js')
-
-async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...process.env, MULTIGATE_CACHE: 'off' }
-  try {
-    return { code: 0, ...(await promisify(execFile)(process.execPath, [cli, ...args], { env })) }
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
-    return { code, stdout, stderr }
-  }
-}
+const variables = { MULTIGATE_CACHE: 'off' }
+const run = (...args: string[]) => runCli(args, variables)
+/** As a process of its own: one of each command. */
+const spawn = (...args: string[]) => spawnCli(args, variables)
 
 t.test('help has examples; wrong usage is told', async (t) => {
   t.match(await run('import', '--help'), {
@@ -90,7 +80,7 @@ t.test('weights of a class end with a warning, and can be verified', async (t) =
   } = JSON.parse(await readFile(join(next, 'manifest.json'), 'utf8'))
   await writeFile(join(next, 'manifest.json'), JSON.stringify({ ...former, version: '2', derived: [] }))
   await writeFile(answers, JSON.stringify({ rows: own.rows, probabilities: own.probabilities }))
-  t.match(await run('verify', 'ads', '--models', models, '--golden', answers), {
+  t.match(await spawn('verify', 'ads', '--models', models, '--golden', answers), {
     code: 0,
     stdout: /\nads\/2 is incompatible with ads\/1: the task ctcvr is no longer answered\nads\/2 gives the same answers/,
   })
@@ -126,7 +116,7 @@ t.test('a model comes and goes', async (t) => {
   }
   const path = await saveKeras(folder, functional(layers, ['out']), tensors)
   const models = join(folder, 'models')
-  const told = await run(
+  const told = await spawn(
     'import',
     path,
     '--name',
@@ -161,7 +151,7 @@ t.test('a model comes and goes', async (t) => {
   })
 
   const out = join(folder, 'ads.onnx')
-  t.match(await run('export', 'ads', '--models', models, '--to', 'onnx', '--out', out), {
+  t.match(await spawn('export', 'ads', '--models', models, '--to', 'onnx', '--out', out), {
     code: 0,
     stdout:
       /^ads\/1: 2 sparse fields, 1 numeric fields; tasks ctr, cvr\n32 golden rows answered\nwritten to .*ads\.onnx\n$/,

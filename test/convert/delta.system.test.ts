@@ -8,7 +8,7 @@ import { createDeltaCommand } from '../../src/convert/delta-command.ts'
 import { layoutOf } from '../../src/model/features/layout.ts'
 import { decodeDelta } from '../../src/model/live/delta-file.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { commandContext, runCli, spawnCli } from '../support/cli.ts'
 import {
   constantRows,
   liveWidth,
@@ -30,7 +30,7 @@ async function rowsFile(text: string): Promise<string> {
 
 t.test('writes rows by ids and by values, one delta after the other, and checks them', async (t) => {
   const byId = await rowsFile('id,a,b,c,d\n7,1,2,3,4\n0,-1,0.5,1e-3,0\n')
-  const written = await runCli(['delta', 'write', folder, '--rows', byId, '--field', 'campaign'])
+  const written = await spawnCli(['delta', 'write', folder, '--rows', byId, '--field', 'campaign'])
   t.same([written.code, written.stdout], [0, `${join(deltas, 'delta-1.bin')}: 2 rows × 4\n`])
   t.match(await read(1), {
     model: 'ads',
@@ -106,13 +106,13 @@ t.test('check names what would be refused', async (t) => {
   await writeTestDelta(own, 1, [constantRows('campaign', [1], 1)])
   await writeTestDelta(own, 2, [constantRows('campaign', [50], 1)])
   await writeFile(join(models, 'loose.bin'), await readFile(join(own, 'deltas', 'delta-1.bin')))
-  let text = ''
-  const command = createDeltaCommand({ write: (part: string) => (text += part) })
+  const { context, stdout } = commandContext()
+  const command = createDeltaCommand(context)
   const paths = [...[1, 2, 3].map((n) => join(own, 'deltas', `delta-${n}.bin`)), join(models, 'loose.bin')]
   await t.rejects(command.parseAsync(['check', ...paths], { from: 'user' }), {
     message: '2 of 4 deltas would be refused',
   })
-  const lines = text.trimEnd().split('\n')
+  const lines = stdout().trimEnd().split('\n')
   t.match(lines, [
     /number 1 of ads\/1/,
     /row 0: the id 50 is out of range/,

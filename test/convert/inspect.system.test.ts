@@ -1,17 +1,13 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t from 'tap'
 import { formatInspection, inspect } from '../../src/convert/inspect.ts'
 import { openSaved } from '../../src/convert/open-saved.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { noReference, referenceFolder } from '../support/reference.ts'
-
-const run = promisify(execFile)
-const cli = join(import.meta.dirname, '../../src/cli.js')
 
 t.test('a graph is told as it is saved', async (t) => {
   const folder = await temporaryFolder(t)
@@ -41,7 +37,7 @@ t.test('a version is told with its tasks, by name and by folder', async (t) => {
   const byName = await inspect(await openSaved('ads', models))
   t.match(byName, { name: 'ads/1', format: 'layers', tasks: ['ctr', 'cvr'], fields: 5 })
   t.same(await inspect(await openSaved(join(models, 'ads/1'), models)), byName)
-  const { stdout } = await run(process.execPath, [cli, 'inspect', 'ads', '--models', models, '--json'])
+  const { stdout } = await spawnCli(['inspect', 'ads', '--models', models, '--json'])
   t.same(JSON.parse(stdout), JSON.parse(JSON.stringify(byName)))
 })
 
@@ -75,6 +71,6 @@ t.test('what is no graph is told', async (t) => {
   await t.rejects(openSaved(folder, folder), { code: 'MODEL_NOT_FOUND', message: /is neither a graph/ })
   await writeTestBundle(folder, { name: 'ads-funnel' })
   await t.rejects(openSaved('ads-funel', folder), { message: /nor a model in .*; did you mean ads-funnel\?$/ })
-  const failed = await run(process.execPath, [cli, 'inspect', join(folder, 'x')]).catch((error) => error)
+  const failed = await runCli(['inspect', join(folder, 'x')])
   t.match(failed, { code: 1, stderr: /is neither a graph/ })
 })

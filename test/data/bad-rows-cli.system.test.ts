@@ -6,15 +6,15 @@ import { text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { adsFunnelColumns, createAdsFunnel } from '../../src/data/ads-funnel.ts'
+import { cli, runCli } from '../support/cli.ts'
 import { tinyCsv, tinySpec } from '../support/tiny.ts'
 import { until } from '../support/until.ts'
 
 /*
- * The real `multigate evaluate` on rows that it can't read: exit code and message.
+ * `multigate evaluate` on rows that it can't read: exit code and message.
  */
 
 const root = join(import.meta.dirname, '../../..')
-const cli = join(root, 'build/src/cli.js')
 const options = {
   generator: 'ads-funnel' as const,
   skip: 0,
@@ -46,8 +46,16 @@ function withQuality(row: number, value: string): string {
 
 const spec = { data: { csv: ['rows.csv'] }, tasks: [{ name: 'ctr', label: 'click == "1"' }] }
 
-function start(folder: string, node: string[] = [], report = join(folder, 'report')) {
-  return run(['evaluate', 'ads-funnel', '--data', join(folder, 'rows.yaml'), '--report', report], node)
+function evaluating(folder: string): string[] {
+  const paths = [
+    '--models',
+    join(root, 'models'),
+    '--data',
+    join(folder, 'rows.yaml'),
+    '--report',
+    join(folder, 'report'),
+  ]
+  return ['evaluate', 'ads-funnel', ...paths]
 }
 
 function run(args: string[], node: string[] = []) {
@@ -104,7 +112,7 @@ const cases: Record<string, { changes?: object; files?: Record<string, string | 
 for (const [name, { changes = {}, files = {}, message }] of Object.entries(cases))
   t.test(name, async (t) => {
     const folder = t.testdir({ 'rows.csv': rows, ...files, 'rows.yaml': JSON.stringify({ ...spec, ...changes }) })
-    const { stdout, stderr, code } = await start(folder).ended
+    const { stdout, stderr, code } = await runCli(evaluating(folder))
     t.match(stderr, message)
     t.equal(code, 1)
     t.equal(stdout, '')
@@ -114,7 +122,7 @@ for (const [name, { changes = {}, files = {}, message }] of Object.entries(cases
 t.test('rows that memory does not hold', async (t) => {
   const folder = t.testdir({ 'rows.csv': csvOf(20_000), 'rows.yaml': JSON.stringify(spec) })
   const preload = join(import.meta.dirname, '../support/little-memory.js')
-  const { stderr, code } = await start(folder, ['--import', preload]).ended
+  const { stderr, code } = await run(evaluating(folder), ['--import', preload]).ended
   t.match(stderr, /rows\.yaml:\n {2}\/data about \d+,000 rows would take .* of memory, and .* are available/)
   t.equal(code, 1)
   const training = { ...tinySpec(), data: { csv: ['tiny.csv'] } }
@@ -134,7 +142,7 @@ t.test('Ctrl-C while rows are read', { skip: process.platform !== 'linux' && 'ne
   for (let i = 0; i < 500; i++) if (!file.write(block)) await once(file, 'drain')
   await new Promise<void>((resolve) => file.end(resolve))
   const before = readdirSync(folder)
-  const { child, ended } = start(folder)
+  const { child, ended } = run(evaluating(folder))
   await until(() => child.exitCode !== null || isOpen(child.pid!, join(folder, 'rows.csv')))
   child.kill('SIGINT')
   const { stdout, stderr, code } = await ended

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { temporaryFolder } from '../support/bundle.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { findHelm, render } from '../support/helm.ts'
 import { run, whenReady } from '../support/process.ts'
 import { until } from '../support/until.ts'
@@ -74,15 +75,7 @@ async function writeSecrets(etc: string): Promise<void> {
     openssl('x509', '-req', '-in', file('csr'), '-out', file('crt'), ...signed)
   }
   await cp(join(etc, 'client-ca/ca.crt'), join(etc, 'tls/ca.crt'))
-  const cli = join(root, 'build/src/cli.js')
-  const key = execFileSync(
-    process.execPath,
-    [cli, 'keys', 'create', 'backend', '--file', join(etc, 'keys/keys.json')],
-    {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const { stdout: key } = await spawnCli(['keys', 'create', 'backend', '--file', join(etc, 'keys/keys.json')])
   await writeFile(join(etc, 'test-key/key'), key)
 }
 
@@ -178,9 +171,8 @@ t.test('models of a source: the first copy, then a sidecar that follows it', { s
   const folder = await temporaryFolder(t)
   const [from, models] = [join(folder, 'from'), join(folder, 'models')]
   await cp(join(root, 'models'), from, { recursive: true })
-  const cli = join(root, 'build/src/cli.js')
-  const index = () => execFileSync(process.execPath, [cli, 'index', from])
-  index()
+  const index = () => runCli(['index', from])
+  t.equal((await index()).code, 0)
   const web = createServer(async ({ url }, answer) => {
     const body = await readFile(join(from, decodeURIComponent(url!.slice('/production'.length)))).catch(() => undefined)
     answer.writeHead(body === undefined ? 404 : 200).end(body)
@@ -211,6 +203,6 @@ t.test('models of a source: the first copy, then a sidecar that follows it', { s
   const [, address] = /"address":"http:\/\/[^:]+(:\d+)"/.exec(following.output())!
   t.equal((await fetch(`http://127.0.0.1${address}${initContainers[1].livenessProbe.httpGet.path}`)).status, 200)
   await cp(join(from, 'ads-funnel/1'), join(from, 'ads-funnel/2'), { recursive: true })
-  index()
+  await index()
   await until(() => existsSync(join(models, 'ads-funnel/2/manifest.json')))
 })

@@ -3,6 +3,7 @@ import { cp, lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { findVersion, openLocalPredictor } from '../../src/evaluate/local-predictor.ts'
 import { type RunCalibrateOptions, runCalibrate } from '../../src/evaluate/run-calibrate.ts'
 import { runCompare } from '../../src/evaluate/run-compare.ts'
 import { runEvaluate } from '../../src/evaluate/run-evaluate.ts'
@@ -13,7 +14,7 @@ import { drawRow } from '../../src/model/features/draw-value.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import type { EvaluationReport } from '../../src/schemas/evaluation.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { evaluateDefaults, evaluateToJson } from '../support/evaluate.ts'
 import { startProcess } from '../support/process.ts'
 
@@ -256,12 +257,12 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
 t.test('the command line', async (t) => {
   const data = await shop.spec('rows.yaml')
   const options = ['--models', shop.models, '--data', data]
-  const evaluated = await runCli(['evaluate', 'shop', ...options, '--report', join(shop.folder, 'out')])
+  const evaluated = await spawnCli(['evaluate', 'shop', ...options, '--report', join(shop.folder, 'out')])
   t.equal(evaluated.code, 0, evaluated.stderr)
   t.match(evaluated.stdout, /^ctr: 4,000 rows, [\d,]+ positives, base rate/)
   t.match(evaluated.stderr, /report written to .*report\.html\n$/)
   t.same((await readdir(join(shop.folder, 'out'))).sort(), ['report.html', 'report.json'])
-  const calibrated = await runCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
+  const calibrated = await spawnCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
   t.equal(calibrated.code, 0, calibrated.stderr)
   t.match(calibrated.stderr, /written to .*shop\/2\n$/)
   const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic'])
@@ -269,7 +270,7 @@ t.test('the command line', async (t) => {
   const kept = async (version: string) => readEvaluation(await readBundle(shop.models, 'shop', version))
   t.same((await kept('2'))?.model.version, '2')
   t.same((await kept('3'))?.model.version, '3', 'each version has the report of its own evaluation')
-  const compared = await runCli(['compare', 'shop/2', 'shop/1', ...options])
+  const compared = await spawnCli(['compare', 'shop/2', 'shop/1', ...options])
   t.equal(compared.code, 3, compared.stderr)
   t.match(compared.stdout, /shop\/1 compared with shop\/2: worse/)
   t.match(compared.stdout, /\nshop\/1 accepts and answers what shop\/2 does\n/)
@@ -316,6 +317,14 @@ t.test('one group, weights that add up to infinity, a folder that is none, a dev
     message: /^\/dev\/full can't be written: ENOSPC/,
   })
   t.ok((await lstat('/dev/full')).isCharacterDevice())
+})
+
+t.test('few rows need few threads', async (t) => {
+  const bundle = await findVersion('shop/1', shop.models)
+  const { cache, now } = evaluateDefaults
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning() {}, rows: 1000 })
+  t.equal(predictor.concurrency, 2, 'two calls at a time, for one thread')
+  await predictor.close()
 })
 
 t.test('a full disk leaves no half of a version', async (t) => {

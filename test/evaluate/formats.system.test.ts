@@ -6,7 +6,7 @@ import { createUniform } from '../../src/model/base/random.ts'
 import { drawRow } from '../../src/model/features/draw-value.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { evaluateDefaults } from '../support/evaluate.ts'
 import { blocks, copyShop } from '../support/pytorch-example.ts'
 import { noReference, readReference } from '../support/reference.ts'
@@ -89,7 +89,7 @@ t.test('export of PyTorch, a tensor per field', async (t) => {
   await writeFile(join(folder, 'features.json'), blocks.features!)
   const models = join(folder, 'models')
   const options = ['--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr', '--models', models]
-  const { code, stderr } = await runCli(['init', join(folder, 'shop.onnx'), '--name', 'shop', ...options])
+  const { code, stderr } = await spawnCli(['init', join(folder, 'shop.onnx'), '--name', 'shop', ...options])
   t.equal(code, 0, stderr)
   await expectEqual(t, models, 'shop')
 })

@@ -9,7 +9,7 @@ import { createEncoder } from '../../src/model/features/encoder.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../src/model/prediction/load-graph.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
 import { testFeatures } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { evaluateToJson } from '../support/evaluate.ts'
 import { count, quantize, writeShop } from '../support/quantize.ts'
 
@@ -142,7 +142,7 @@ t.test('refuses rows that are too few, or that no request may have', async (t) =
 t.test('from the command line', async (t) => {
   const { models, data, cache } = await writeShop(t)
   const asked = ['quantize', 'shop', '--data', data, '--models', models]
-  const written = await runCli([...asked, '--precision', 'float32'], { MULTIGATE_CACHE: cache })
+  const written = await spawnCli([...asked, '--precision', 'float32'], { MULTIGATE_CACHE: cache })
   t.match(written, { code: 0, stdout: /^shop\/2: float32, with 1,200 quantization rows/, stderr: /^written to/ })
   const tables = await runCli([...asked, '--tables', 'float16'], { MULTIGATE_CACHE: cache })
   t.match(tables, { code: 3, stdout: /float32 tables are served, not float16: /, stderr: /nothing was written/ })

@@ -1,12 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { temporaryFolder, writeTestBundle } from './bundle.ts'
-
-export const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
+import { cli, runCli } from './cli.ts'
 
 export interface Sync {
   child: ChildProcess
@@ -29,8 +27,8 @@ export function sync(t: Test, args: string[], env: Record<string, string> = {}):
   return { child, output: () => output, ended }
 }
 
-/** Runs `multigate index`; answers what it prints. */
-export const index = (folder: string) => execFileSync(process.execPath, [cli, 'index', folder], { encoding: 'utf8' })
+/** Runs `multigate index`. */
+export const index = (folder: string) => runCli(['index', folder])
 
 /** What is to be copied of a folder. */
 export function filesOf(folder: string): string[] {

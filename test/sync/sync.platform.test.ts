@@ -45,7 +45,7 @@ async function startStore(t: Test, kind: string) {
     credentials,
     put,
     upload: async (folder: string) => {
-      index(folder)
+      await index(folder)
       for (const path of [...filesOf(folder), 'index.json']) await put(`ranking/${path}`, join(folder, path))
     },
   }
@@ -73,7 +73,7 @@ t.test('Amazon S3', needsPython, async (t) => {
   sameFiles(t, to, from)
   // Published in the wrong order: the index is there before what it lists.
   await writeTestBundle(from, { version: '10' })
-  index(from)
+  await index(from)
   await put('ranking/index.json', join(from, 'index.json'))
   await until(() => /s3:\/\/models\/ranking\/ads\/10\/[^:]+: NoSuchKey/.test(good.output()))
   await upload(from)

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { startProcess } from '../support/process.ts'
-import { cli, filesOf, index, modelsFolder, sameFiles, sync } from '../support/sync.ts'
+import { filesOf, index, modelsFolder, sameFiles, sync } from '../support/sync.ts'
 import { until } from '../support/until.ts'
 
 /*
@@ -20,7 +21,7 @@ t.test(
   async (t) => {
     const from = await modelsFolder(t)
     const to = join(await temporaryFolder(t), 'models')
-    t.match(index(from), /index\.json: 1 models, 1 versions, \d+\.\d MB/)
+    t.match((await spawnCli(['index', from])).stdout, /index\.json: 1 models, 1 versions, \d+\.\d MB/)
     const web = async (port: number) => {
       const child = spawn('python3', ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', from], {
         stdio: 'ignore',
@@ -68,7 +69,7 @@ t.test(
 
     // A new version, first with a damaged graph.
     await writeTestBundle(from, { version: next })
-    index(from)
+    await index(from)
     const [graph] = filesOf(join(from, 'ads', next)).filter((path) => path !== 'manifest.json')
     const whole = readFileSync(join(from, 'ads', next, graph!))
     writeFileSync(join(from, 'ads', next, graph!), whole.subarray(0, whole.length - 1))
@@ -84,7 +85,7 @@ t.test(
 
     // The old one goes at the source.
     rmSync(join(from, 'ads', live), { recursive: true })
-    index(from)
+    await index(from)
     await until(() => !existsSync(join(to, 'ads', live)))
     t.equal(await versionServed(), next)
 
@@ -118,10 +119,8 @@ t.test('wrong usage', async (t) => {
     [['models', '--interval', '0'], /must be a whole number from 1 to 86400/],
   ]
   for (const [args, message] of cases) {
-    const { status, stderr } = spawnSync(process.execPath, [cli, 'sync', args[0]!, '/tmp/x', ...args.slice(1)], {
-      encoding: 'utf8',
-    })
-    t.not(status, 0)
+    const { code, stderr } = await runCli(['sync', args[0]!, '/tmp/x', ...args.slice(1)])
+    t.not(code, 0)
     t.match(stderr, message)
   }
 })

@@ -1,9 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { cli, runCli, spawnCli } from '../support/cli.ts'
 import { liveSample } from '../support/live-sample.ts'
 import { startProcess } from '../support/process.ts'
 import { onTerminal, skipWithoutTerminal as skip } from '../support/pseudo-terminal.ts'
@@ -13,7 +12,6 @@ const models = await temporaryFolder(t)
 await writeTestBundle(models)
 const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
 const url = `http://127.0.0.1:${port}`
-const cli = join(import.meta.dirname, '../../src/cli.js')
 
 t.test('on a terminal it redraws in place, fits it, and leaves it as it was', { skip }, async (t) => {
   const { text, type, ended } = onTerminal(t, [process.execPath, cli, 'top', '--url', url])
@@ -28,7 +26,7 @@ t.test('on a terminal it redraws in place, fits it, and leaves it as it was', { 
 })
 
 t.test('without a terminal it prints the figures once, as text or JSON', async (t) => {
-  const once = await runCli(['top', '--url', url])
+  const once = await spawnCli(['top', '--url', url])
   t.match(once, { code: 0, stdout: /Requests +0\/s[\s\S]*Process/ })
   t.notOk(once.stdout.includes('\u001b'))
   const json = await runCli(['top', '--url', url, '--json', '--once'])

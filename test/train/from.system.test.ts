@@ -1,4 +1,4 @@
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
@@ -6,37 +6,18 @@ import { createRandom } from '../../src/data/random.ts'
 import { Graph } from '../../src/model/graph/graph.ts'
 import { readLayersModel } from '../../src/model/lower/layers/layers-model.ts'
 import { readBundle } from '../../src/model/version/read-version.ts'
-import { runTrain } from '../../src/train/commands.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
 import { evaluateToJson } from '../support/evaluate.ts'
 import { perFeatureGraph } from '../support/per-feature.ts'
 import { blocks, copyShop } from '../support/pytorch-example.ts'
 import { startTestServer } from '../support/server.ts'
-import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
+import { tinyCsv, tinySpec } from '../support/tiny.ts'
+import { copyTrainedTiny, trainIn } from '../support/trained.ts'
 
 /* `multigate train --from`: training that goes on from a version, ours or an export of PyTorch. */
 
 const root = join(import.meta.dirname, '../../..')
-
-async function train(folder: string, spec: object, from?: string): Promise<void> {
-  await writeFile(join(folder, 'spec.json'), JSON.stringify(spec))
-  const write = () => true
-  const code = await runTrain({
-    ...{ spec: join(folder, 'spec.json'), specs, models: join(folder, 'models'), from },
-    ...{
-      force: false,
-      threads: 1,
-      run: undefined,
-      resume: false,
-      report: undefined,
-      cache: process.env.MULTIGATE_CACHE,
-    },
-    ...{ command: 'multigate train', version: '0.0.0', now: () => 0, signal: new AbortController().signal },
-    ...{ out: { write }, err: { write } },
-  })
-  if (code !== 0) throw new Error(`training ended with ${code}`)
-}
 
 /** Log-loss of each task on the test rows of `spec.json`. */
 async function logLosses(folder: string, name: string, version: string): Promise<number[]> {
@@ -51,14 +32,9 @@ function freshCsv(): string {
   return tinyCsv(1000).replace(/^(red|green),/gm, (_, colour) => `${turned[colour]},`)
 }
 
-const trained = await temporaryFolder(t)
-await writeFile(join(trained, 'tiny.csv'), tinyCsv())
-await train(trained, tinySpec())
-
 /** A version of ours, and rows that it was not trained on. */
 async function tinyVersion(t: Test) {
-  const folder = await temporaryFolder(t)
-  await cp(trained, folder, { recursive: true })
+  const folder = await copyTrainedTiny(t)
   await writeFile(join(folder, 'tiny.csv'), freshCsv())
   const { architecture: _, ...rest } = tinySpec()
   return { folder, spec: { ...rest, training: { ...rest.training, epochs: 1 } } }
@@ -66,21 +42,21 @@ async function tinyVersion(t: Test) {
 
 t.test('a version of ours goes on with fresh rows, as the next version', async (t) => {
   const { folder, spec } = await tinyVersion(t)
-  await train(folder, spec, 'tiny')
+  await trainIn(folder, spec, 'tiny')
   const [before, after] = await Promise.all(['1', '2'].map((it) => readBundle(join(folder, 'models'), 'tiny', it)))
   t.same(after!.manifest.features, before!.manifest.features, 'vocabularies and scaling stay')
   t.same(after!.manifest.architecture, before!.manifest.architecture)
   t.match(after!.manifest, { version: '2', provenance: { from: 'tiny/1', epochs: 1 } })
   const [stale, fresh] = [await logLosses(folder, 'tiny', '1'), await logLosses(folder, 'tiny', '2')]
   t.ok(fresh[0]! < stale[0]! - 0.05, `log-loss of ctr from ${stale[0]} to ${fresh[0]}`)
-  await train(folder, { ...spec, architecture: before!.manifest.architecture }, 'tiny/1')
+  await trainIn(folder, { ...spec, architecture: before!.manifest.architecture }, 'tiny/1')
   t.ok(await readBundle(join(folder, 'models'), 'tiny', '3'), 'the same architecture may be named')
 })
 
 t.test('frozen weights stay, bit for bit', async (t) => {
   const { folder, spec } = await tinyVersion(t)
   const freeze = ['embedding/*', 'expert_0/*']
-  await train(folder, { ...spec, training: { ...spec.training, freeze } }, 'tiny')
+  await trainIn(folder, { ...spec, training: { ...spec.training, freeze } }, 'tiny')
   const weights = async (version: string) =>
     (await readLayersModel(join(folder, 'models/tiny', version), 'model.json')).weights
   const [before, after] = [await weights('1'), await weights('2')]
@@ -189,7 +165,7 @@ async function goOn(
     split: { by: 'order', train: 0.6, validation: 0.2, test: 0.2 },
     training: { epochs: 1, batch_size: 64, learning_rate: 0.02, seed: 3, freeze },
   }
-  await train(folder, spec, 'own/1')
+  await trainIn(folder, spec, 'own/1')
   const [stale, fresh] = [await logLosses(folder, 'own', '1'), await logLosses(folder, 'own', '2')]
   for (const [task, before] of stale.entries()) t.ok(fresh[task]! < before, `task ${task}: ${before}, ${fresh[task]}`)
   const graph = async (version: string) =>
@@ -238,7 +214,7 @@ t.test('an operator that has no gradient is refused by name and place', async (t
 t.test('a spec that contradicts the version is refused by place', async (t) => {
   const { folder, spec } = await tinyVersion(t)
   const refuses = async (changes: object, ...messages: RegExp[]) => {
-    const error = await train(folder, { ...spec, ...changes }, 'tiny').catch((error) => error)
+    const error = await trainIn(folder, { ...spec, ...changes }, 'tiny').catch((error) => error)
     for (const message of messages) t.match(String(error.message), message)
   }
   const { fields, tasks, training } = spec
@@ -268,11 +244,11 @@ t.test('a spec that contradicts the version is refused by place', async (t) => {
     /\/training\/freeze\/1 "expert_7\/\*" matches none of the weights of tiny\/1, such as embedding\/embeddings/,
   )
   await refuses({ training: { ...training, freeze: ['*'] } }, /\/training\/freeze leaves no weight of tiny\/1 to train/)
-  await t.rejects(train(folder, { ...tinySpec(), version: 7, training: { ...training, freeze: ['embedding/*'] } }), {
+  await t.rejects(trainIn(folder, { ...tinySpec(), version: 7, training: { ...training, freeze: ['embedding/*'] } }), {
     message: /\/training\/freeze freezes weights of a version that --from names/,
   })
-  await t.rejects(train(folder, { ...spec, version: 8 }), {
+  await t.rejects(trainIn(folder, { ...spec, version: 8 }), {
     message: /\/architecture is needed to train without --from/,
   })
-  await t.rejects(train(folder, spec, 'tiny/9'), { message: /tiny\/9|no version 9/ })
+  await t.rejects(trainIn(folder, spec, 'tiny/9'), { message: /tiny\/9|no version 9/ })
 })

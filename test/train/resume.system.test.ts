@@ -1,14 +1,13 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { temporaryFolder } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { cli, runCli } from '../support/cli.ts'
 import { tinyCsv, tinySpec } from '../support/tiny.ts'
 
-const cli = join(import.meta.dirname, '../../src/cli.js')
 /** Enough for an epoch to take longer than it takes to stop it. */
 const rows = 8000
 const training = { ...tinySpec().training, epochs: 8, patience: 8, batch_size: 48, unknown: 0.05 }
@@ -62,22 +61,15 @@ for (const threads of [1, 2])
     t.same(await historyOf(killed.folder), await historyOf(whole.folder))
   })
 
-t.test('after Ctrl-C nothing is written but the run, which goes on', async (t) => {
+t.test('after Ctrl-C nothing is written but the run, which goes on as it was begun, or not at all', async (t) => {
   t.testdir({})
-  const { args, folder, run } = await shop(t)
+  const { args, folder, run, change } = await shop(t)
+  t.match(await runCli([...args, '--resume']), { code: 1, stderr: /run holds no unfinished run/ })
   const { code, lines } = await stopAt(args, /^epoch 1\/8/, 'SIGINT')
   t.equal(code, 130)
   t.match(lines.join('\n'), /the run in .*run can go on after its last complete epoch: --resume/)
   t.notOk((await readdir(folder)).includes('models'))
   t.match((await readdir(run)).sort().join(), /best-1.bin,history.jsonl,run.json,run.pid,state-1.bin/)
-  t.match(await runCli([...args, '--resume']), { code: 0 })
-})
-
-t.test('a run does not go on with another spec, data or number of threads, or without its files', async (t) => {
-  t.testdir({})
-  const { args, folder, run, change } = await shop(t)
-  t.match(await runCli([...args, '--resume']), { code: 1, stderr: /run holds no unfinished run/ })
-  await stopAt(args, /^epoch 2\/8/, 'SIGKILL')
   const refused = async (pattern: RegExp, more: string[] = []) => {
     const { code, stderr } = await runCli([...args, '--resume', ...more])
     t.equal(code, 1)
@@ -90,6 +82,11 @@ t.test('a run does not go on with another spec, data or number of threads, or wi
   await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows + 1))
   await refused(/the run has another data; /)
   await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
+  await cp(run, join(folder, 'kept'), { recursive: true })
+  t.match(await runCli([...args, '--resume']), { code: 0 })
+
+  await rm(join(folder, 'models'), { recursive: true })
+  await rename(join(folder, 'kept'), run)
   const [state] = (await readdir(run)).filter((name) => name.startsWith('state-'))
   await truncate(join(run, state!), 100)
   await refused(new RegExp(`${state}: has 100 bytes, not the \\d+ that this network needs`))

@@ -14,8 +14,10 @@ import { readingsOf } from '../../src/train/fields.ts'
 import type { EpochReport, FitObserver } from '../../src/train/fit.ts'
 import type { TrainOptions } from '../../src/train/options.ts'
 import { train } from '../../src/train/train.ts'
+import { temporaryFolder } from '../support/bundle.ts'
 import { withoutBfloat16 } from '../support/onednn.ts'
 import { specs, tinyCsv, tinySpec } from '../support/tiny.ts'
+import { copyTrainedTiny, trainedTiny } from '../support/trained.ts'
 
 type Judged = EvaluationReport['tasks'][number]
 
@@ -43,11 +45,12 @@ async function trainIn(folder: string, changes: object = {}, options: Partial<Tr
   })
 }
 
+const folder = await temporaryFolder(t)
+const epochs: EpochReport[] = []
+const whole = await trainIn(folder, {}, { observer: { step() {}, epoch: (report) => epochs.push(report) } })
+
 t.test('writes a version that can be read, with quality, golden rows and provenance', async (t) => {
-  const folder = t.testdir({})
-  const epochs: EpochReport[] = []
-  const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
-  const { report } = await trainIn(folder, {}, { observer })
+  const { report } = whole
   const bundle = await readBundle(join(folder, 'models'), 'tiny', '1')
   const { manifest } = bundle
   t.match(manifest, {
@@ -119,17 +122,14 @@ t.test('a condition that this machine can not check is refused before the traini
 })
 
 t.test('the same seed gives the same model, bit for bit', async (t) => {
-  const weights = async (name: string, changes = {}) => {
-    const { folder } = await trainIn(t.testdir({}), { name, ...changes })
-    return readFile(join(folder!, 'group1-shard1of1.bin'))
-  }
-  const first = await weights('tiny')
-  t.ok(first.equals(await weights('tiny')))
-  t.notOk(first.equals(await weights('tiny', { training: { ...tinySpec().training, seed: 4 } })))
+  const first = await readFile(join(whole.folder!, 'group1-shard1of1.bin'))
+  t.ok(first.equals(await readFile(join(await trainedTiny(), 'models/tiny/1/group1-shard1of1.bin'))))
+  const other = await trainIn(t.testdir({}), { training: { ...tinySpec().training, seed: 4 } })
+  t.notOk(first.equals(await readFile(join(other.folder!, 'group1-shard1of1.bin'))))
 })
 
 t.test('a brief report has the same metrics, without baselines', async (t) => {
-  const [whole, brief] = [await trainIn(t.testdir()), await trainIn(t.testdir(), {}, { brief: true, force: true })]
+  const brief = await trainIn(t.testdir(), {}, { brief: true })
   const metrics = ({ report }: typeof whole) => report.tasks.map(({ metrics }) => metrics)
   const logistic = ({ report }: typeof whole) => report.tasks.some(({ baselines }) => baselines.logistic)
   t.same(metrics(brief), metrics(whole))
@@ -138,8 +138,7 @@ t.test('a brief report has the same metrics, without baselines', async (t) => {
 })
 
 t.test('a version that is there is not overwritten without force', async (t) => {
-  const folder = t.testdir({})
-  await trainIn(folder)
+  const folder = await copyTrainedTiny(t)
   await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
   const tasks = [{ name: 'ctr', label: 'clik == "1"' }]
   const fields = [...tinySpec().fields, { name: 'sise', kind: 'numeric' }]

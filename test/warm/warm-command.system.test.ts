@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { WantedPrecision } from '../../src/warm/judge-precision.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { runCli, spawnCli } from '../support/cli.ts'
 import { ads, body, csvOf, metric, modelsOf, predictions, serve, unknown, versionOf, warm } from '../support/warm.ts'
 
 t.test('narrow rows pass the check of int8, or float32 is written and the reason told', async (t) => {
@@ -31,7 +31,7 @@ t.test('narrow rows pass the check of int8, or float32 is written and the reason
   t.ok(sizes[0]! > sizes[1]! && sizes[1]! > sizes[2]!)
   const auto = await warm(versionOf(models), plans, file)
   t.ok(['bfloat16', 'int8'].includes(auto.precision))
-  t.match(await runCli(['warm', join(models, 'ads-funnel'), '--cache', plans, '--catalogue', file]), {
+  t.match(await spawnCli(['warm', join(models, 'ads-funnel'), '--cache', plans, '--catalogue', file]), {
     code: 0,
     stdout:
       /^ads-funnel\/1: 600 candidates as \w+, [\d.]+ KiB, beside the plan in .*; took .* s\nread 600, of which 0 were known; each server process reads an index of 16\.0 KiB$/m,

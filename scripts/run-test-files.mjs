@@ -38,7 +38,7 @@ t.on('subtestAdd', (process) => follow(process, runs.get(process.name)))
 // The process has ended then: its exit code is known.
 t.on('subtestEnd', (process) => finish(process, runs.get(process.name)))
 
-for (const group of processesFor(files, knownSeconds())) start(group)
+for (const group of processesFor(files, knownSeconds(), t.jobs)) start(group)
 
 function start(files) {
   const name = files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`

@@ -51,12 +51,14 @@ function failIfKept() {
   process.exit(1)
 }
 
-/** The module hooks by which a test file has its subtest, and its methods, as the module `tap`. */
+/** The module hooks by which a test file has its subtest, and its methods, as the module `tap`. A helper has no file to serve. */
 function hooks() {
   const methods = Object.keys(tap).filter((name) => typeof tap.t[name] === 'function')
   return `
     export function resolve(specifier, context, nextResolve) {
-      if (specifier !== 'tap' || !/\\.test\\.m?js$/.test(context.parentURL)) return nextResolve(specifier, context)
+      if (specifier !== 'tap' || context.parentURL.includes('/node_modules/')) return nextResolve(specifier, context)
+      if (!/\\.test\\.m?js$/.test(context.parentURL))
+        throw new Error(context.parentURL + ' imports tap: only test files may, others take the test as an argument')
       const source = \`
         const t = globalThis[Symbol.for('multigate.tests')].get(\${JSON.stringify(context.parentURL)})
         export { t, t as default }

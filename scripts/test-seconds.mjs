@@ -1,11 +1,12 @@
-// How long test files take, so that the longest start first.
+// How long test files take, so that the longest start first: in processor seconds where they are known, as the others depend
+// on what else the machine does.
 //   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for checkouts
 //                                    that have not run them yet (such as those of CI)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-/** Not in git: seconds of wall-clock time by source file, of the last run of each. */
+/** Not in git: seconds by source file, of the last run of each. */
 const lastRuns = join(root, 'build/.test-seconds.json')
 const committed = join(root, 'scripts/test-seconds.json')
 /** Of faster files, the order hardly matters. */
@@ -16,10 +17,10 @@ export function knownSeconds() {
   return { ...read(committed), ...read(lastRuns) }
 }
 
-/** Adds what a run measured: rows of `file` and `seconds`. */
+/** Adds what a run measured: rows of `file`, `seconds` and perhaps `processor` seconds. */
 export function rememberSeconds(rows) {
-  const seconds = rows.map(({ file, seconds }) => [file, Number(seconds.toFixed(1))])
-  write(lastRuns, { ...read(lastRuns), ...Object.fromEntries(seconds) })
+  const known = rows.map(({ file, seconds, processor }) => [file, Number((processor ?? seconds).toFixed(1))])
+  write(lastRuns, { ...read(lastRuns), ...Object.fromEntries(known) })
 }
 
 function read(file) {

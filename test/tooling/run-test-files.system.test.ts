@@ -99,6 +99,11 @@ t.test('files that start no process share one; each has its own root', async (t)
       t.test('sums', async (t) => { t.ok(true); t.equal(1 + 1, 3, 'of two') })`,
     'import.test.mjs': `
       throw new Error('on import')`,
+    'helper.mjs': `
+      export { t } from 'tap'`,
+    'helped.test.mjs': `
+      import { t } from './helper.mjs'
+      t.pass()`,
     'nothing.test.mjs': `
       import 'tap'`,
     'good.test.mjs': `
@@ -113,6 +118,7 @@ t.test('files that start no process share one; each has its own root', async (t)
     /^ok +\S+restored\.test\.mjs: 2 passed, /m,
     /^FAILED \S+wrong\.test\.mjs: 1 passed, 1 failed, .* s\n {4}not ok: \S+wrong\.test\.mjs > sums > of two/m,
     /^FAILED \S+import\.test\.mjs: 0 passed, 1 failed, .* s\n {4}not ok: .*on import/m,
+    /^FAILED \S+helped\.test\.mjs: 0 passed, 1 failed, .* s\n {4}not ok: .*helper\.mjs imports tap: only test files may/m,
     /^FAILED \S+nothing\.test\.mjs: 0 passed, 1 failed, .* s\n {4}it asserts nothing$/m,
     /^ok +\S+good\.test\.mjs: \d passed, /m,
   ])

@@ -8,7 +8,7 @@ const { chooseFiles, testFiles } = (await import(join(root, 'scripts/test-files.
   testFiles: () => string[]
 }
 const { processesFor } = (await import(join(root, 'scripts/test-processes.mjs'))) as {
-  processesFor: (files: string[], known: Record<string, number>) => string[][]
+  processesFor: (files: string[], known: Record<string, number>, jobs: number) => string[][]
 }
 
 t.test('the command line chooses files by tier, by name and by a part of a path', async (t) => {
@@ -64,16 +64,16 @@ t.test('a system test that starts processes, or asks for it, has one of its own'
   const files = ['starts', 'asks', 'shares', 'also'].map((name) => join(folder, `${name}.system.test.js`))
   const [starts, asks, shares, also] = files as [string, string, string, string]
   const unit = join(folder, 'unit.test.js')
-  t.same(processesFor([...files, unit], {}).sort(), [[asks], [shares, also], [starts], [unit]].sort())
+  t.same(processesFor([...files, unit], {}, 0.1).sort(), [[asks], [shares, also], [starts], [unit]].sort())
   const real = ['build/test/app/start.system.test.js', 'build/test/app/listen.system.test.js']
   t.same(
-    processesFor([...real, also], {}).sort(),
+    processesFor([...real, also], {}, 0.1).sort(),
     [[real[1], also], [real[0]]].sort(),
     'start.system imports process.ts',
   )
 })
 
-t.test('processes have about 20 s of tests, and the longest start first', async (t) => {
+t.test('processes have 20 s of tests at most, and the longest start first', async (t) => {
   const names = ['a', 'b', 'c', 'd', 'e']
   const [a, b, c, d, e] = names as [string, string, string, string, string]
   const files = names.map((name) => `build/test/none/${name}.test.js`)
@@ -81,8 +81,13 @@ t.test('processes have about 20 s of tests, and the longest start first', async 
   const known = Object.fromEntries(Object.entries(seconds).map(([name, value]) => [`test/none/${name}.test.ts`, value]))
   const nameOf = (file: string) => file.slice('build/test/none/'.length, -'.test.js'.length)
   t.same(
-    processesFor(files, known).map((group) => group.map(nameOf)),
+    processesFor(files, known, 0.5).map((group) => group.map(nameOf)),
     [[d], [a, b], [c], [e]],
+  )
+  t.same(
+    processesFor(files, known, 2).map((group) => group.map(nameOf)),
+    [[d], [a], [c], [b], [e]],
+    'few files are cut into four for each of two that run at once',
   )
 })
 

@@ -1,29 +1,34 @@
-// Runs test files, several at a time; prints a line for each when it ends, with what failed.
-//   node scripts/run-test-files.mjs RESULTS FILE…    RESULTS: receives the TAP of all
-// A file has a process of its own. Files of the unit tier share one with their neighbours: it takes longer to load what they
-// test than to test it.
+// Runs test files, several processes at a time; prints a line for each file when it ends, with what failed.
+//   node scripts/run-test-files.mjs RESULTS FILE…
+// Into the folder RESULTS it writes results.tap, the TAP of all, and times.json, the files with their `seconds` and, where
+// they are known, `processor` seconds.  test-processes.mjs says which files share a process.
 //
 // `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and mocks
 // that are not used here; that takes several times as long as the tests themselves.
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { t } from 'tap'
+import { sourceOf } from './test-files.mjs'
+import { processesFor } from './test-processes.mjs'
+import { knownSeconds } from './test-seconds.mjs'
 
 /** Only a file that hangs takes so long, however busy the machine is; ms. */
 const timeout = 1_800_000
-/** Files of the unit tier in one process: few enough that the last process doesn't run alone for long. */
-const groupSize = 12
 
 const [results, ...files] = process.argv.slice(2)
 t.register()
-t.pipe(createWriteStream(results))
+t.pipe(createWriteStream(join(results, 'results.tap')))
 // One more than cores: many tests wait for another process.
 t.jobs = availableParallelism() + 1
 t.setTimeout(0)
 
 // tap doesn't know of a file in a group that asserts nothing.
 let anyFailed = false
+/** By file: its row of times.json. */
+const times = new Map()
 process.on('exit', (code) => {
+  writeFileSync(join(results, 'times.json'), JSON.stringify([...times.values()]))
   if (anyFailed && code === 0) process.exitCode = 1
 })
 
@@ -33,20 +38,15 @@ t.on('subtestAdd', (process) => follow(process, runs.get(process.name)))
 // The process has ended then: its exit code is known.
 t.on('subtestEnd', (process) => finish(process, runs.get(process.name)))
 
-const isUnit = (file) => !/\.(?:system|full)\.test\.m?js$/.test(file)
-const unit = files.filter(isUnit)
-for (const file of files) if (!isUnit(file)) start([file], [file])
-while (unit.length > 0) {
-  const group = unit.splice(0, groupSize)
-  start(group, ['scripts/test-group.mjs', ...group])
-}
+for (const group of processesFor(files, knownSeconds(), t.jobs)) start(group)
 
-function start(files, args) {
+function start(files) {
   const name = files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`
-  runs.set(name, { grouped: args.length > files.length, waiting: new Set(files), seen: nothing() })
+  runs.set(name, { grouped: files.length > 1, waiting: new Set(files), seen: nothing() })
   // A test gets the variables of whoever started this; tap would add its hooks to Node's options.
   const environment = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, `TAP_TIMEOUT=${timeout / 1000}`]
-  t.spawn('env', [...environment, process.execPath, '--enable-source-maps', ...args], { name, buffered: true, timeout })
+  const args = [...environment, process.execPath, '--enable-source-maps', 'scripts/test-group.mjs', ...files]
+  t.spawn('env', args, { name, buffered: true, timeout })
 }
 
 function follow({ parser }, run) {
@@ -54,6 +54,10 @@ function follow({ parser }, run) {
   parser.on('skip', () => run.seen.skipped++)
   parser.on('todo', () => run.seen.skipped++)
   parser.on('fail', (assertion) => run.seen.failed.push(assertion))
+  parser.on('comment', (comment) => {
+    const [, seconds, file] = /^# processor (\S+) (.+)\n$/.exec(comment) ?? []
+    if (file !== undefined) timesOf(file).processor = Number(seconds)
+  })
   if (!run.grouped) return
   // At the top of a group's TAP, an assertion is that a file passed; it follows the file's own.
   parser.on('assert', ({ name, ok, time }) => {
@@ -75,6 +79,12 @@ function finish(process, { grouped, waiting, seen }) {
     report(process.name, seen, process.time, fault)
 }
 
+function timesOf(file) {
+  const source = sourceOf(file)
+  if (!times.has(source)) times.set(source, { file: source })
+  return times.get(source)
+}
+
 function nothing() {
   return { passed: 0, skipped: 0, failed: [] }
 }
@@ -86,8 +96,10 @@ function report(file, { passed, skipped, failed }, time, fault) {
   const counts = [`${passed} passed`]
   if (failures > 0) counts.push(`${failures} failed`)
   if (skipped > 0) counts.push(`${skipped} skipped`)
-  const source = file.replace(/^build\/(.*)\.js$/, '$1.ts')
-  const lines = [`${failures > 0 ? 'FAILED' : 'ok    '} ${source}: ${counts.join(', ')}, ${(time / 1000).toFixed(1)} s`]
+  timesOf(file).seconds = time / 1000
+  const lines = [
+    `${failures > 0 ? 'FAILED' : 'ok    '} ${sourceOf(file)}: ${counts.join(', ')}, ${(time / 1000).toFixed(1)} s`,
+  ]
   for (const text of [...faults, ...failed.map(describe)]) lines.push(text.replace(/^/gm, '    '))
   // A pipe takes it before this returns.
   process.stdout.write(`${lines.join('\n')}\n`)

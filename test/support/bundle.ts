@@ -1,16 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildArchitecture } from '../../src/model/architectures/build.ts'
 import { graphOutputs } from '../../src/model/architectures/outputs.ts'
 import { writeBundle } from '../../src/model/bundle/write.ts'
-import { prepareTensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { createEncoder } from '../../src/model/features/encoder.ts'
-import { layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
-import { openBuilt } from './layers-model.ts'
+import { testModel } from './test-model.ts'
 
 /** One field of every kind, on every side. */
 export const testFeatures: Features = [
@@ -64,37 +60,8 @@ export interface TestBundle {
 /** Writes a real, untrained model: tasks ctr and cvr, derived ctcvr, with golden rows of its own. Answers its manifest. */
 export async function writeTestBundle(root: string, bundle: TestBundle = {}): Promise<Omit<Manifest, 'files'>> {
   const { name = 'ads', version = '1', seed = 1, numberScale = 1, architecture = multiGateOptions } = bundle
-  const tensorFlow = await prepareTensorFlow('cpu')
-  const { tf } = tensorFlow
   const features = bundle.manifest?.features ?? testFeatures
-  const encoder = createEncoder(features)
-  const { layout } = encoder
-  const tasks = ['ctr', 'cvr']
-  const built = buildArchitecture(architecture, {
-    sparseFields: layout.sparse.length,
-    denseFields: layout.dense.length,
-    ids: layout.ids,
-    tasks,
-    seed,
-  })
-  const rows = [
-    { country: 'DE', hour: 21, campaign: 'c9', price: 1.25 },
-    { country: 'XX', hour: 0, campaign: 'c1', price: 0, views: 4 },
-  ]
-  const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: 10, partial: false })
-  if (numberScale !== 1) {
-    const { data } = built.weights.get('dense_embedding/kernel')!
-    const kernel = new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4)
-    kernel.forEach((value, i) => {
-      kernel[i] = value * numberScale
-    })
-  }
-  const model = await openBuilt(tensorFlow, built)
-  const answer = model.predict([
-    tf.tensor2d(sparse, [rows.length, layout.sparse.length], 'int32'),
-    tf.tensor2d(dense, [rows.length, layout.dense.length]),
-  ])
-  const probabilities = (Array.isArray(answer) ? answer[0]! : answer).arraySync() as number[][]
+  const { files, rows, tasks, probabilities } = await testModel({ architecture, features, seed, numberScale })
   const manifest: Omit<Manifest, 'files'> = {
     manifest: 1,
     name,
@@ -116,8 +83,8 @@ export async function writeTestBundle(root: string, bundle: TestBundle = {}): Pr
     golden: { rows, probabilities, tolerance: 1e-5 },
     ...bundle.manifest,
   }
-  const files = { ...layersModelFiles(built), ...bundle.files }
-  await writeBundle(join(root, name, version), { manifest, files }, { replace: true })
+  const written = { manifest, files: { ...files, ...bundle.files } }
+  await writeBundle(join(root, name, version), written, { replace: true })
   return manifest
 }
 

@@ -1,4 +1,4 @@
-import t from 'tap'
+import type { Test } from 'tap'
 import type { HeldPool } from './held-pool.ts'
 import { errorOf, type InferReply } from './infer-body.ts'
 import { leaveQueue } from './leave-queue.ts'
@@ -15,7 +15,7 @@ export interface Protocol {
 }
 
 /** What holds of a protocol where requests come faster than they are answered; the model is `ads`, at most 4 rows may wait. */
-export function testLoad({ server: { fastify, metrics, registry }, held, ask, written }: Protocol): void {
+export function testLoad(t: Test, { server: { fastify, metrics, registry }, held, ask, written }: Protocol): void {
   t.test('what can not be answered in time is refused before its body is read', async (t) => {
     const answer = await ask({ 'x-deadline-ms': '7' }, '{ no JSON')
     t.equal(errorOf(t, answer, 429), 'too much is under way')
@@ -57,7 +57,7 @@ export function testLoad({ server: { fastify, metrics, registry }, held, ask, wr
 }
 
 /** The last of a protocol's tests: its server answers nothing after them. */
-export function testClosing({ server: { registry }, held, ask }: Protocol): void {
+export function testClosing(t: Test, { server: { registry }, held, ask }: Protocol): void {
   t.test('a version that is asked is not closed before it has answered', async (t) => {
     held.hold()
     const running = ask()

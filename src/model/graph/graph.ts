@@ -51,6 +51,8 @@ export class Graph {
   isResolved = false
   readonly #opsets: Map<string, bigint>
   readonly #taken = new Set<string>()
+  /** By wanted name: the next suffix to try for it. */
+  readonly #next = new Map<string, number>()
   readonly #floats = new Map<string, Float32Array>()
   #index: NodeIndex | undefined
 
@@ -154,7 +156,9 @@ export class Graph {
 
   fresh(wanted: string): string {
     let name = wanted
-    for (let n = 1; this.#taken.has(name); n++) name = `${wanted}:${n}`
+    let n = this.#next.get(wanted) ?? 1
+    while (this.#taken.has(name)) name = `${wanted}:${n++}`
+    this.#next.set(wanted, n)
     this.#taken.add(name)
     return name
   }

@@ -13,7 +13,16 @@ import {
   reportWithoutPositives,
 } from '../../support/evaluation-report.ts'
 
-const reports = { evaluationReport, minimalReport, reportWithoutPositives, hostileReport }
+const reports = {
+  evaluationReport: evaluationReport(),
+  minimalReport: minimalReport(),
+  reportWithoutPositives: reportWithoutPositives(),
+  hostileReport: hostileReport(),
+}
+type Name = keyof typeof reports
+/** Each report is rendered once, since its charts take most of the time. */
+const pages = {} as Record<Name, string>
+for (const name of Object.keys(reports) as Name[]) pages[name] = await renderReport(reports[name])
 const validator = new HtmlValidate({
   extends: ['html-validate:recommended'],
   rules: {
@@ -71,13 +80,12 @@ function textOf(html: string): string {
 const headingsOf = (html: string) => [...html.matchAll(/<h2 id="([^"]*)/g)].map(([, id]) => id)
 const linksOf = (html: string) => [...html.matchAll(/<a href="#([^"]*)"/g)].map(([, id]) => id)
 
-for (const [name, make] of Object.entries(reports))
+for (const name of Object.keys(reports) as Name[])
   t.test(`${name}: valid, by itself, without scripts`, async (t) => {
-    const report = make()
     const problems: ProblemItem[] = []
-    check(EvaluationReport, report, '', problems)
+    check(EvaluationReport, reports[name], '', problems)
     t.same(problems, [], 'the fixture is a report')
-    const html = await renderReport(report)
+    const html = pages[name]
     const { results } = await validator.validateString(html)
     t.same(
       results.flatMap(({ messages }) => messages.map(({ ruleId, message, line }) => `${line} ${ruleId} ${message}`)),
@@ -106,7 +114,7 @@ for (const [name, make] of Object.entries(reports))
   })
 
 t.test('sections stand in their order; absent parts leave nothing behind', async (t) => {
-  t.same(linksOf(await renderReport(evaluationReport())), [
+  t.same(linksOf(pages.evaluationReport), [
     'summary',
     'comparison',
     'publish',
@@ -119,15 +127,15 @@ t.test('sections stand in their order; absent parts leave nothing behind', async
     'fields',
     'card',
   ])
-  t.same(linksOf(await renderReport(minimalReport())), ['summary', 'tasks', 'card'])
-  t.same(linksOf(await renderReport({ ...minimalReport(), tasks: [] })), ['card'])
-  const text = textOf(await renderReport(minimalReport()))
+  t.same(linksOf(pages.minimalReport), ['summary', 'tasks', 'card'])
+  t.same(linksOf(await renderReport({ ...reports.minimalReport, tasks: [] })), ['card'])
+  const text = textOf(pages.minimalReport)
   t.notMatch(text, /warning|GAUC|[Oo]racle|logistic|before calibration|How it was made|PSI/)
 })
 
 t.test('every number of the summary is there', async (t) => {
-  const report = evaluationReport()
-  const text = textOf(await renderReport(report))
+  const report = reports.evaluationReport
+  const text = textOf(pages.evaluationReport)
   const plain = (value: number, digits: number) => value.toFixed(digits).replace(/^0\./, '.')
   const expected = ({ value, low, high }: Estimate, digits: number) =>
     `${plain(value!, digits)} (${plain(low!, digits)} … ${plain(high!, digits)})`
@@ -154,8 +162,8 @@ t.test('every number of the summary is there', async (t) => {
 })
 
 t.test('all slices, fields and drifts are there', async (t) => {
-  const report = evaluationReport()
-  const html = await renderReport(report)
+  const report = reports.evaluationReport
+  const html = pages.evaluationReport
   const rows = [...html.matchAll(/<th scope="row"/g)].length
   const { tasks, comparison, publish, gates, int8_check, bfloat16_check, drift, model } = report
   const expected =
@@ -179,7 +187,7 @@ t.test('all slices, fields and drifts are there', async (t) => {
 })
 
 t.test('precisions are compared with float32', async (t) => {
-  const text = textOf(await renderReport(evaluationReport()))
+  const text = textOf(pages.evaluationReport)
   t.match(text, '✗ int8 fails on 2,048 rows. ctr: mean_change is 0.0031, and the limit 0.002 cvr: ')
   t.match(text, '✓ bfloat16 passes on 2,048 rows. bfloat16 and float32 Task')
   t.match(text, 'ctr −.000030 0.310 % .0400 .1100 cvr – 0.620 %')
@@ -190,7 +198,7 @@ t.test('precisions are compared with float32', async (t) => {
 })
 
 t.test('text from the report is escaped, whatever it contains', async (t) => {
-  const html = await renderReport(hostileReport())
+  const html = pages.hostileReport
   const text = textOf(html)
   for (const hostile of hostileTexts.slice(0, 9)) t.ok(text.includes(hostile), hostile.slice(0, 40))
   t.ok(text.includes('nul \ufffd, bell \ufffd, half \ufffd, line feed'))
@@ -205,7 +213,7 @@ t.test('text from the report is escaped, whatever it contains', async (t) => {
 })
 
 t.test('a task without positives is reported, not broken', async (t) => {
-  const text = textOf(await renderReport(reportWithoutPositives()))
+  const text = textOf(pages.reportWithoutPositives)
   t.match(text, 'click : cannot be judged: no row is positive')
   t.match(text, ' – ')
   t.match(text, '.00312 (.00290 … .00330)')
@@ -214,7 +222,7 @@ t.test('a task without positives is reported, not broken', async (t) => {
 })
 
 t.test('parts may be almost empty', async (t) => {
-  const report = evaluationReport()
+  const report = reports.evaluationReport
   const [task] = report.tasks
   const html = await renderReport({
     ...report,

@@ -59,7 +59,7 @@ const protocol: Protocol = {
   ],
 }
 
-testLoad(protocol)
+testLoad(t, protocol)
 
 t.test('an upload that its client gives up is counted as cancelled', async (t) => {
   const { port } = fastify.server.address() as AddressInfo
@@ -73,4 +73,4 @@ t.test('an upload that its client gives up is counted as cancelled', async (t) =
   t.match(await metrics.registry.metrics(), line)
 })
 
-testClosing(protocol)
+testClosing(t, protocol)

@@ -41,5 +41,5 @@ const protocol: Protocol = {
   ],
 }
 
-testLoad(protocol)
-testClosing(protocol)
+testLoad(t, protocol)
+testClosing(t, protocol)

@@ -1,0 +1,39 @@
+// How long test files take, so that the longest start first: in processor seconds where they are known, as the others depend
+// on what else the machine does.
+//   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for checkouts
+//                                    that have not run them yet (such as those of CI)
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+/** Not in git: seconds by source file, of the last run of each. */
+const lastRuns = join(root, 'build/.test-seconds.json')
+const committed = join(root, 'scripts/test-seconds.json')
+/** Of faster files, the order hardly matters. */
+const kept = 60
+
+/** Seconds by source file: measured here, else in the committed table. */
+export function knownSeconds() {
+  return { ...read(committed), ...read(lastRuns) }
+}
+
+/** Adds what a run measured: rows of `file`, `seconds` and perhaps `processor` seconds. */
+export function rememberSeconds(rows) {
+  const known = rows.map(({ file, seconds, processor }) => [file, Number((processor ?? seconds).toFixed(1))])
+  write(lastRuns, { ...read(lastRuns), ...Object.fromEntries(known) })
+}
+
+function read(file) {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
+}
+
+function write(file, seconds) {
+  const rows = Object.entries(seconds).filter(([name]) => existsSync(join(root, name)))
+  writeFileSync(file, `${JSON.stringify(Object.fromEntries(rows.sort(([, a], [, b]) => b - a)), null, 2)}\n`)
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const slowest = Object.entries(knownSeconds()).sort(([, a], [, b]) => b - a)
+  const present = slowest.filter(([file]) => existsSync(join(root, file)))
+  write(committed, Object.fromEntries(present.slice(0, kept)))
+}

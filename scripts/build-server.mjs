@@ -18,7 +18,7 @@ const { optionalDependencies, peerDependencies } = JSON.parse(readFileSync('pack
 const options = {
   entryPoints: entryPoints(),
   outdir: to,
-  chunkNames: 'chunk-[hash]',
+  chunkNames: '[name]-[hash]',
   bundle: true,
   splitting: true,
   format: 'esm',

@@ -30,10 +30,9 @@ if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.nod
 const args = process.argv.slice(2)
 const measuresCoverage = args[0] === '--full'
 const files = chosen()
-/** What files of this run leave for each other: compiled plans, and models (test/support/test-model.ts). */
+/** What files of this run leave for each other: compiled plans, and models (test/support/run-folder.ts). */
 const shared = mkdtempSync(join(tmpdir(), 'multigate-test-'))
-const env = { ...process.env, MULTIGATE_CACHE: join(shared, 'plans'), TEST_MODELS: join(shared, 'models') }
-mkdirSync(env.TEST_MODELS)
+const env = { ...process.env, MULTIGATE_CACHE: join(shared, 'plans'), TEST_RUN: shared }
 const run = spawnSync(process.execPath, ['scripts/run-test-files.mjs', results, ...files], {
   stdio: 'inherit',
   // Node writes one profile per process here, and passes the variable on to worker threads and child processes.

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, runCli, spawnCli } from './support/cli.ts'
+import { runCli, spawnCli } from './support/cli.ts'
+import { cli } from './support/entries.ts'
 import { tinyCsv, tinySpec } from './support/tiny.ts'
 
 const run = (...args: string[]) => runCli(args)

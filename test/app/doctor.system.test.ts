@@ -6,7 +6,8 @@ import { type ProcessorClass, processorClasses } from '../../src/model/base/proc
 import { defaultLibrary } from '../../src/model/onednn/find-library.ts'
 import { suitabilityOf } from '../../src/model/onednn/instructions.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
-import { cli, runCli } from '../support/cli.ts'
+import { runCli } from '../support/cli.ts'
+import { cli } from '../support/entries.ts'
 import { cannotPlay, playing } from '../support/processor.ts'
 
 /** In a process of its own, since a process looks for oneDNN once. */

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createLogDestination } from '../../src/app/log-destination.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { main } from '../support/entries.ts'
 import { send } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
@@ -84,7 +84,6 @@ t.test('a server on a full disk becomes ready, answers and stops', async (t) => 
   const { port } = listener.address() as AddressInfo
   listener.close()
   const full = openSync('/dev/full', 'w')
-  const main = fileURLToPath(new URL('../../src/main.js', import.meta.url))
   const child = spawn(process.execPath, [main], {
     env: {
       ...process.env,

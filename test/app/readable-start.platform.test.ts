@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { main } from '../support/entries.ts'
 import { onTerminal, skipWithoutTerminal as skip } from '../support/pseudo-terminal.ts'
 import { until } from '../support/until.ts'
 
-const main = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 mkdirSync(join(models, 'broken/1'), { recursive: true })

@@ -4,6 +4,7 @@ import { connect, createServer, type Server } from 'node:net'
 import t, { type Test } from 'tap'
 import { surviveAcceptErrors } from '../../src/server/overload/accept-errors.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { main } from '../support/entries.ts'
 import { run } from '../support/process.ts'
 import { isAlive, serving } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -23,8 +24,8 @@ const signalledAt = (t: Test, module: string, signal: string, more: Record<strin
   run(t, { ...variables, MODULE: module, SIGNAL: signal, ...more }, [], ['--import', preload])
 
 t.test('a signal at any moment of the start ends it with 0 and a log line', async (t) => {
-  for (const module of ['configuration.js', 'commander', 'listen.js', 'fastify', 'server/app.js']) {
-    for (const signal of module === 'fastify' ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM']) {
+  for (const module of ['configuration', 'run-server', 'listen', 'recorder', 'console']) {
+    for (const signal of module === 'listen' ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM']) {
       const { ended, lines, stderr } = signalledAt(t, module, signal)
       t.equal(await ended, 0, `${signal} at ${module}`)
       t.match(lines().at(-1), { level: 30, pid: Number, msg: `${signal} before the start was over: stopped` }, module)
@@ -34,10 +35,10 @@ t.test('a signal at any moment of the start ends it with 0 and a log line', asyn
 })
 
 t.test('the line has the form that is set, and the level', async (t) => {
-  const iso = signalledAt(t, 'fastify', 'SIGTERM', { MULTIGATE_LOG_FORMAT: 'iso' })
+  const iso = signalledAt(t, 'listen', 'SIGTERM', { MULTIGATE_LOG_FORMAT: 'iso' })
   t.equal(await iso.ended, 0)
   t.match(iso.lines(), [{ level: 'info', time: /^\d{4}-.*Z$/ }])
-  const silent = signalledAt(t, 'fastify', 'SIGTERM', { MULTIGATE_LOG_LEVEL: 'warn' })
+  const silent = signalledAt(t, 'listen', 'SIGTERM', { MULTIGATE_LOG_LEVEL: 'warn' })
   t.equal(await silent.ended, 0)
   t.equal(silent.stdout(), '')
 })
@@ -78,7 +79,6 @@ t.test('a start without file descriptors says what to set; with hardly enough of
 
 /** The real process where so many files may be open; it is stopped when it has loaded its models. */
 async function limited(t: Test, files: number): Promise<{ code: number; stdout: string; stderr: string }> {
-  const main = new URL('../../src/main.js', import.meta.url).pathname
   // What watches processes of tests would be the first to lack files.
   const command = `unset NODE_OPTIONS; ulimit -n ${files}; exec "$0" "$1"`
   const child = spawn('sh', ['-c', command, process.execPath, main], { env: { ...process.env, ...variables } })

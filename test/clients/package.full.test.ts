@@ -22,13 +22,16 @@ const project = await temporaryFolder(t)
 const modules = join(project, 'node_modules')
 await mkdir(modules)
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+const tsc = join(root, 'node_modules/typescript/bin/tsc')
+const declared = await run(process.execPath, [tsc, '-p', 'scripts/tsconfig.types.json'], root)
+if (declared.status !== 0) throw new Error(declared.stdout)
 const packed = await run(npm, ['pack', '--json', '--pack-destination', project], root)
 const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
 await run('tar', ['-xzf', filename], project)
 await rename(join(project, 'package'), join(modules, 'multigate'))
 // As `npm run build` does, but for this machine alone, and not into the checkout, where other tests run.
 const here = `${process.platform}-${process.arch}`
-const bundled = join(modules, 'multigate/build/onnxruntime-node')
+const bundled = join(modules, 'multigate/dist/onnxruntime-node')
 const bundling = await run(
   process.execPath,
   [join(root, 'scripts/bundle-onnxruntime.mjs'), '--to', bundled, here],
@@ -133,10 +136,10 @@ const configurations = {
 t.test('it has what it needs, and no tests', async (t) => {
   const paths = files.map(({ path }) => path)
   for (const path of [
-    'build/src/index.js',
-    'build/src/index.d.ts',
-    'build/src/cli.js',
-    'build/src/model/base/onnxruntime.js',
+    'dist/index.js',
+    'dist/cli.js',
+    'dist/licenses.txt',
+    'dist/types/index.d.ts',
     'README.md',
     'LICENSE',
     'NOTICE',
@@ -147,7 +150,7 @@ t.test('it has what it needs, and no tests', async (t) => {
   t.ok(paths.some((path) => /^models\/ads-funnel\/1\/.*\.bin$/.test(path)))
   t.ok(paths.includes('src/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
   const expected =
-    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(build\/src|build\/console|build\/onnxruntime-node|build\/typebox|deploy|docs|models|src\/train\/specs)\/.+)$/
+    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(dist|deploy|docs|models|src\/train\/specs)\/.+)$/
   t.same(
     paths.filter((path) => !expected.test(path) || /(^|\/)(test|loadtest)\/|\.test\.|\.map$|node_modules/.test(path)),
     [],
@@ -214,7 +217,7 @@ t.test('its command works', async (t) => {
 
 t.test('what needs an optional package says how to install it', async (t) => {
   const command = (...args: string[]) =>
-    run(process.execPath, [join(modules, 'multigate/build/src/cli.js'), ...args], project)
+    run(process.execPath, [join(modules, 'multigate/dist/cli.js'), ...args], project)
   const tensorflow =
     /the optional package @tensorflow\/tfjs-core is not installed: npm install @tensorflow\/tfjs-core@4 @tensorflow\/tfjs-layers@4 /
   const served = await command('serve', '--models', join(modules, 'multigate/models'), '--engine', 'tensorflow')
@@ -251,8 +254,7 @@ t.test('npm installs it with install scripts on, and it serves', async (t) => {
 })
 
 t.test('nothing inside can be imported but the entry', async (t) => {
-  const script =
-    "import('multigate/build/src/app/listen.js').then(() => console.log('found'), ({ code }) => console.log(code))"
+  const script = "import('multigate/dist/main.js').then(() => console.log('found'), ({ code }) => console.log(code))"
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], project)
   t.equal(stdout.trim(), 'ERR_PACKAGE_PATH_NOT_EXPORTED')
 })

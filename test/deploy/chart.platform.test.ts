@@ -172,7 +172,7 @@ t.test('a source is copied once before the server starts, and then kept current'
   const [first, sync] = pod.initContainers
   // Four fifths of models.sizeLimit, 10Gi.
   const limit = ['--max-bytes', '8589934592']
-  t.same(first.command, ['node', 'build/src/cli.js', 'sync', 'gs://models/ranking', '/models', ...limit, '--once'])
+  t.same(first.command, ['node', 'dist/cli.js', 'sync', 'gs://models/ranking', '/models', ...limit, '--once'])
   t.equal(sync.restartPolicy, 'Always')
   const variable = ({ env }: any, wanted: string) => env.find(({ name }: any) => name === wanted)?.value
   t.equal(variable(pod.containers[0], 'MULTIGATE_CACHE_BYTES'), '858993459', 'four fifths of cache.sizeLimit')

@@ -1,13 +1,10 @@
 import { execFile } from 'node:child_process'
-import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { runProgram } from '../../src/app/program.ts'
 import { createCommands } from '../../src/commands/all-commands.ts'
 import type { CommandContext } from '../../src/config/command-context.ts'
-
-/** The compiled command line. */
-export const cli = join(import.meta.dirname, '../../src/cli.js')
+import { cli } from './entries.ts'
 
 export interface CliResult {
   code: number

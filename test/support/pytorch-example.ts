@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import type { Test } from 'tap'
+import { cli } from './entries.ts'
 import { startProcess } from './process.ts'
 
 /* The PyTorch example of docs/import-export.md, and its export by PyTorch's default exporter in test/fixtures/pytorch. */
@@ -31,7 +32,7 @@ export async function serveShop(t: Test, folder: string): Promise<any[]> {
   await writeFile(join(folder, 'features.json'), blocks.features!)
   const bin = join(folder, 'bin')
   await mkdir(bin)
-  const command = `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'build/src/cli.js')}" "$@"\n`
+  const command = `#!/bin/sh\nexec "${process.execPath}" "${cli}" "$@"\n`
   await writeFile(join(bin, 'multigate'), command)
   await chmod(join(bin, 'multigate'), 0o755)
   const env = { ...process.env, PATH: [bin, process.env.PATH].join(delimiter) }

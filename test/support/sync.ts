@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { temporaryFolder, writeTestBundle } from './bundle.ts'
-import { cli, runCli } from './cli.ts'
+import { runCli } from './cli.ts'
+import { cli } from './entries.ts'
 
 export interface Sync {
   child: ChildProcess

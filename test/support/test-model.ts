@@ -9,6 +9,7 @@ import { layersModelFiles } from '../../src/model/lower/layers/write-layers-mode
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import { openBuilt } from './layers-model.ts'
+import { runFolder } from './run-folder.ts'
 
 export interface TestModelOptions {
   architecture: ArchitectureOptions
@@ -33,7 +34,7 @@ const made = new Map<string, Promise<TestModel>>()
 
 /**
  * Loading TensorFlow.js and predicting with it takes a third of a second, so each model is made once in a run of the tests:
- * whoever needs it first leaves it in the folder TEST_MODELS, which scripts/test.mjs makes. Without one, each process makes its own.
+ * whoever needs it first leaves it for the others.
  */
 export async function testModel(options: TestModelOptions): Promise<TestModel> {
   const key = createHash('sha256').update(JSON.stringify(options)).digest('hex')
@@ -47,9 +48,7 @@ export async function testModel(options: TestModelOptions): Promise<TestModel> {
 }
 
 async function keptModel(key: string, options: TestModelOptions): Promise<TestModel> {
-  const folder = process.env.TEST_MODELS
-  if (folder === undefined) return makeModel(options)
-  const file = join(folder, key)
+  const file = join(runFolder(), key)
   const kept = await readFile(file).catch(() => undefined)
   if (kept !== undefined) return deserialize(kept)
   const model = await makeModel(options)

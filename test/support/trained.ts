@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { runTrain } from '../../src/train/commands.ts'
 import { temporaryFolder } from './bundle.ts'
+import { runFolder } from './run-folder.ts'
 import { specs, tinyCsv, tinySpec } from './tiny.ts'
 
 /** Trains what `spec` describes, from rows beside it, into `models` of the same folder. */
@@ -45,18 +45,4 @@ export async function copyTrainedTiny(t: Test): Promise<string> {
   const folder = await temporaryFolder(t)
   await cp(await trainedTiny(), folder, { recursive: true })
   return folder
-}
-
-let own: string | undefined
-
-/** A folder of the test run, or of this process if its file runs alone. */
-function runFolder(): string {
-  const { MULTIGATE_TEST_RUN } = process.env
-  if (MULTIGATE_TEST_RUN) return MULTIGATE_TEST_RUN
-  if (own === undefined) {
-    const made = mkdtempSync(join(tmpdir(), 'multigate-test-run-'))
-    process.on('exit', () => rmSync(made, { recursive: true, force: true }))
-    own = made
-  }
-  return own
 }

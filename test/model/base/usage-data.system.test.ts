@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import { sendNoUsageData } from '../../../src/model/base/usage-data.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { library } from '../../support/entries.ts'
 
 const root = join(import.meta.dirname, '../../../..')
 
 /** Loads a model, in a worker and where nothing is compiled yet, and says what native code sees. */
 const program = `
-import { loadModel } from ${JSON.stringify(new URL('../../../src/index.js', import.meta.url))}
+import { loadModel } from ${JSON.stringify(library)}
 const model = await loadModel('models/ads-funnel/1', { workers: 1, cache: 'off' })
 await model.close()
 console.log(process.env.ORT_DISABLE_TELEMETRY)

@@ -201,6 +201,8 @@ t.test('the newest edit wins, and earlier requests are aborted', { skip }, async
 t.test('until an edit is answered, the page says that it asks, and whose answers it shows', { skip }, async (t) => {
   const page = await open(t)
   await settled(page)
+  await answers(page).getByRole('button', { name: 'ad-1' }).click()
+  await lookedInto(page, 'ad-1').waitFor()
   // Between an edit and what is said then, there are no other tasks: the pause before the request is not over.
   const said = await page.evaluate(async () => {
     const { document, Event } = globalThis as any
@@ -208,9 +210,12 @@ t.test('until an edit is answered, the page says that it asks, and whose answers
     input.value = '12'
     input.dispatchEvent(new Event('input', { bubbles: true }))
     for (let turn = 0; turn < 20; turn++) await undefined
+    document.querySelector('[aria-labelledby="matters-title"] button.primary').click()
     return document.querySelector('[aria-labelledby="answers-title"] [role="status"]').textContent
   })
   t.equal(said, 'Asking …')
+  await page.getByRole('region', { name: 'Effects of fields' }).waitFor()
+  t.pass('a question asked at once is about the edit')
 
   for (let i = 2; i <= 5; i++) await answered(page, () => page.getByLabel(`price of ad-${i}`).fill(`${12 * 3 ** i}`))
   await page.getByLabel('Compare with').selectOption('ads-funnel, version 1')

@@ -104,6 +104,7 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   t.equal(await rows.count(), 2)
   await page.getByLabel('Status').selectOption('QUEUE_FULL')
   await page.waitForURL(/list=recent&model=b&status=QUEUE_FULL/)
+  t.pass('the address has the filters')
   await page.locator('[data-id="b1"]').waitFor({ state: 'detached' })
   await page.locator('[data-id="b2"]').waitFor()
   t.equal(await rows.count(), 1)
@@ -116,6 +117,7 @@ t.test('filters by list, model and status; the address keeps them', { skip }, as
   await page.getByRole('button', { name: 'Slowest requests: 1' }).click()
   await page.locator('[data-id="a1"]').waitFor()
   await page.waitForURL(/list=slow&model=a/)
+  t.pass('the address has the other list')
 })
 
 t.test('back closes a request, and so does another list', { skip }, async (t) => {
@@ -134,6 +136,7 @@ t.test('back closes a request, and so does another list', { skip }, async (t) =>
   await page.goBack()
   await closed()
   await page.waitForURL(/#\/requests$/)
+  t.pass('back leads to the list')
   await page.goForward()
   await detail.waitFor()
 

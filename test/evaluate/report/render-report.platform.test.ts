@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import t from 'tap'
 import { renderReport } from '../../../src/evaluate/report/render-report.ts'
+import { openBrowser, openPage, skipBrowser as skip } from '../../support/browser.ts'
 import {
   evaluationReport,
   hostileReport,
@@ -14,8 +14,6 @@ import {
   reportWithoutPositives,
 } from '../../support/evaluation-report.ts'
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-const skip = executablePath === undefined && 'chromium is not installed'
 const axe = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const reports = { evaluationReport, minimalReport, reportWithoutPositives, hostileReport }
@@ -68,22 +66,16 @@ const colours = `(() => ({
 
 t.test('the report in a browser', { skip }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'multigate-report-'))
-  const browser: Browser = await chromium.launch({
-    executablePath: executablePath!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  })
-  t.teardown(() => browser.close())
-  const faults: string[] = []
+  const browser = await openBrowser(t)
+  const faults: string[][] = []
   const requests: string[] = []
 
   async function open(file: string, width: number, colorScheme: 'light' | 'dark'): Promise<Page> {
-    const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme, offline: true })
-    page.on('pageerror', (error) => faults.push(error.message))
-    page.on('console', (message) => faults.push(message.text()))
-    page.on('dialog', (dialog) => {
-      faults.push(`dialog: ${dialog.message()}`)
-      void dialog.dismiss()
-    })
+    const opened = await openPage(browser, 'file:', { viewport: { width, height: 900 }, colorScheme, offline: true })
+    const { page } = opened
+    faults.push(opened.faults)
+    // Not errors alone: a report writes nothing there.
+    page.on('console', (message) => opened.faults.push(message.text()))
     page.on('request', (request) => requests.push(request.url()))
     await page.goto(pathToFileURL(file).href)
     return page
@@ -142,7 +134,7 @@ t.test('the report in a browser', { skip }, async (t) => {
   t.equal(await page.locator('nav').isVisible(), false)
   await page.close()
 
-  t.same(faults, [])
+  t.same(faults.flat(), [])
   t.same(
     requests.filter((url) => !url.startsWith(pathToFileURL(folder).href)),
     [],

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { openBrowser, openPage, skipBrowser as skip } from '../../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { startProcess } from '../../support/process.ts'
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
-const skip = executablePath === undefined && 'chromium is not installed'
 
 /** An origin with an empty page. */
 async function startOrigin(t: Test): Promise<string> {
@@ -33,12 +30,7 @@ t.test('in a browser, a page of a listed origin asks with its key; another reads
     MULTIGATE_KEYS: keys,
     MULTIGATE_CORS_ORIGINS: listed,
   })
-  const browser = await chromium.launch({
-    executablePath: executablePath!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  })
-  t.teardown(() => browser.close())
-  const page = await browser.newPage()
+  const { page } = await openPage(await openBrowser(t), listed)
   const ask = async (origin: string, key: string) => {
     await page.goto(origin)
     return page.evaluate(

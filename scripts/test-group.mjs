@@ -17,7 +17,7 @@ if (isAlone) process.argv[1] = resolve(files[0])
 const tap = await import('tap')
 
 if (isAlone) {
-  process.on('exit', () => process.stdout.write(`# processor ${processorSeconds()} ${files[0]}\n`))
+  process.on('exit', () => process.stdout.write(`# processor ${processorSeconds().toFixed(2)} ${files[0]}\n`))
   await import(pathToFileURL(files[0]).href)
 } else await runGroup()
 

@@ -1,9 +1,9 @@
 // Which test files share a process.  It takes longer to load what most of them test than to test it; so files share one,
 // except those that start processes, as such tests wait more than they compute, and those that ask for one of their own by
 // importing test/support/own-process.ts.
-import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isUnit, sourceOf } from './test-files.mjs'
+import { importsOf } from './test-imports.mjs'
 
 /** What files that start processes import: themselves, or through modules below test/. */
 const starters = /^(?:(?:node:)?(?:child_process|cluster)|playwright-core)$|\/own-process\.js$/
@@ -46,17 +46,4 @@ function canShare(file, seen = new Set()) {
     const isOfTests = name.startsWith('.') && imported.startsWith('build/test/')
     return !isOfTests || seen.has(imported) || canShare(imported, seen)
   })
-}
-
-/** By compiled file: the names of the modules that it imports. */
-const imports = new Map()
-
-function importsOf(file) {
-  let names = imports.get(file)
-  if (names === undefined) {
-    const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
-    names = [...text.matchAll(/\b(?:from|import)\s*\(?\s*["']([^"'\n]+)["']/g)].map(([, name]) => name)
-    imports.set(file, names)
-  }
-  return names
 }

@@ -7,22 +7,27 @@ import { importsOf } from './test-imports.mjs'
 
 /** What files that start processes import: themselves, or through modules below test/. */
 const starters = /^(?:(?:node:)?(?:child_process|cluster)|playwright-core)$|\/own-process\.js$/
-/** Seconds of tests in one process, at most: so few that the last process doesn't run alone for long. */
-const groupSeconds = 20
-/** For the same reason, each of the processes that run at once gets so many one after another, of a short run too. */
+/** Processor seconds of tests in one process, at most: so few that the last process doesn't run alone for long. */
+const mostSeconds = 20
+/** For the same reason, each of the processes that run at once is one of so many in a row, in a short run too … */
 const rounds = 4
-/** A guess at the seconds of a file that has not run before. */
-const guess = { unit: 0.5, shared: 2, own: 6 }
+/** … unless they would take less than this, as a start takes one. */
+const leastSeconds = 6
+/** A guess at the processor seconds of a file that has not run before. */
+const guess = { unit: 0.4, shared: 2, own: 6 }
 
-/** Lists of files, each for one process, `jobs` of which run at once; the longest first. `known` is seconds by source file. */
+/**
+ * Lists of files, each for one process, `jobs` of which run at once; the longest first. `known` is processor
+ * seconds by source file.
+ */
 export function processesFor(files, known, jobs) {
   const alone = new Set(files.filter((file) => !isUnit(file) && !canShare(file)))
   const kindOf = (file) => (alone.has(file) ? 'own' : isUnit(file) ? 'unit' : 'shared')
   const secondsOf = (file) => known[sourceOf(file)] ?? guess[kindOf(file)]
   const total = files.reduce((sum, file) => sum + secondsOf(file), 0)
-  const limit = Math.min(groupSeconds, total / jobs / rounds)
+  const limit = Math.max(leastSeconds, Math.min(mostSeconds, total / jobs / rounds))
   const processes = []
-  // Neighbours test the same modules.  The unit tier stays apart: its files have the same company in every tier's run.
+  // Neighbours test the same modules.  The unit tier stays apart: no system test changes the process that it runs in.
   for (const kind of ['unit', 'shared']) {
     let group
     for (const file of files.filter((file) => kindOf(file) === kind)) {

@@ -1,25 +1,26 @@
-// How long test files take, so that the longest start first: in processor seconds where they are known, as the others depend
-// on what else the machine does.
+// How long test files take, so that the longest start first: in processor seconds, as others depend on what else the machine
+// does.
 //   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for checkouts
 //                                    that have not run them yet (such as those of CI)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-/** Not in git: seconds by source file, of the last run of each. */
+/** Not in git: processor seconds by source file, of the last run of each. */
 const lastRuns = join(root, 'build/.test-seconds.json')
 const committed = join(root, 'scripts/test-seconds.json')
 /** Of faster files, the order hardly matters. */
 const kept = 60
 
-/** Seconds by source file: measured here, else in the committed table. */
+/** Processor seconds by source file: measured here, else in the committed table. */
 export function knownSeconds() {
   return { ...read(committed), ...read(lastRuns) }
 }
 
-/** Adds what a run measured: rows of `file`, `seconds` and perhaps `processor` seconds. */
+/** Adds what a run measured: rows of `file` and `processor` seconds, which a file that was cut off doesn't have. */
 export function rememberSeconds(rows) {
-  const known = rows.map(({ file, seconds, processor }) => [file, Number((processor ?? seconds).toFixed(1))])
+  const ended = rows.filter(({ processor }) => processor !== undefined)
+  const known = ended.map(({ file, processor }) => [file, Number(processor.toFixed(1))])
   write(lastRuns, { ...read(lastRuns), ...Object.fromEntries(known) })
 }
 

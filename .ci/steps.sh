@@ -65,7 +65,7 @@ export -f packages
 
 prepare() {
   step 210 packages bash -c packages || echo "some packages are missing; what needs them will say so"
-  step 180 dependencies node scripts/setup.mjs --no-build || { echo "0 passed, 1 failed"; exit 1; }
+  step 180 dependencies node scripts/setup.mjs --tools --no-build || { echo "0 passed, 1 failed"; exit 1; }
   step 200 'native TensorFlow' npm run --silent setup:tensorflow ||
     echo "native TensorFlow is not available: the tests use the wasm backend instead, and say so"
   step 200 oneDNN npm run --silent setup:onednn ||

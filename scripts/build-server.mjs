@@ -15,6 +15,8 @@ const to = 'dist'
 const scriptUrl = /new URL\(\s*'([^']+\.js)',\s*import\.meta\.url\s*\)/g
 
 const { optionalDependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+// prom-client needs this one in every process: its copy and those of tracing share what is global.
+delete optionalDependencies['@opentelemetry/api']
 const options = {
   entryPoints: entryPoints(),
   outdir: to,

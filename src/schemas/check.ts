@@ -43,6 +43,8 @@ function checkPart(schema: Schema, value: unknown, path: string, problems: Probl
         problems.push({ path, message: 'must not have duplicate items' })
       return value
     }
+    // Such as numbers: nothing is to be filled in, and usually nothing is wrong with any.
+    if (isSingle(items) && Check(schema as Type.TSchema, value)) return value
     addProblems({ ...schema, items: {} }, value, path, problems)
     return value.map((item, index) => checkPart(items, item, `${path}/${index}`, problems))
   }
@@ -149,7 +151,14 @@ function choices(members: Schema[]): string {
     .join(' or ')
 }
 
+/** A schema of values without parts. */
+function isSingle({ type, anyOf }: Schema): boolean {
+  return anyOf === undefined && type !== 'object' && type !== 'array'
+}
+
 function addProblems(schema: Schema, value: unknown, path: string, problems: ProblemItem[]): void {
+  // Takes less time than to look for errors where there are none.
+  if (Check(schema as Type.TSchema, value)) return
   for (const error of Errors(schema as Type.TSchema, value)[1]) {
     // A pattern alone says too little to people.
     const what = error.keyword === 'pattern' && schema.description ? ` (${schema.description})` : ''

@@ -164,6 +164,8 @@ export function serverOptions(options: {
   return {
     bodyLimit: options.maxBodyBytes,
     http: strictByHooks,
+    // The schemas of routes are this program's own: to check them would take the start .03 s.
+    ajv: { customOptions: { validateSchema: false } },
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     // However slow the machine is, the start is not given up.
     pluginTimeout: 0,

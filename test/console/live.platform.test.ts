@@ -30,12 +30,7 @@ const payload = JSON.stringify({ context: { country: 'DE', hour: 21 }, candidate
 
 const browser = skipBrowser ? undefined : await openBrowser(t)
 
-/** A page, which is closed when the test ends. */
-async function open(t: Test, origin: string, look: BrowserContextOptions = {}) {
-  const opened = await openPage(browser!, origin, look)
-  t.teardown(() => opened.page.context().close())
-  return opened
-}
+const open = (t: Test, origin: string, look: BrowserContextOptions = {}) => openPage(t, browser!, origin, look)
 
 /** Points at a place of a plot until that is shown: a plot that is made anew, such as in other colours, has no pointer. */
 async function pointAt(page: Page, plot: Locator, x: number, shown: Locator): Promise<void> {
@@ -223,7 +218,7 @@ t.test(
     t.teardown(() => between.close())
     await once(between, 'listening')
     const origin = `http://127.0.0.1:${(between.address() as AddressInfo).port}`
-    const { page, faults } = await openPage(await openBrowser(t), origin)
+    const { page, faults } = await openPage(t, await openBrowser(t), origin)
     await page.route('**/console/live', (route) => route.abort('connectionreset'))
     await page.goto(`${origin}/`)
     const may = page.getByText('the server may be overloaded or restarting')

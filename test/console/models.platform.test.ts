@@ -79,7 +79,7 @@ t.test('the pages of models', { skip }, async (t) => {
   const { url, predict, models } = await start(t, true)
   const faults: string[][] = []
   async function visit(hash: string): Promise<Page> {
-    const { page, faults: found } = await openPage(browser!, url, { viewport: { width: 1280, height: 900 } })
+    const { page, faults: found } = await openPage(t, browser!, url, { viewport: { width: 1280, height: 900 } })
     faults.push(found)
     await page.goto(`${url}${hash}`)
     await page.locator('h1').waitFor()
@@ -259,7 +259,7 @@ t.test('the pages of models', { skip }, async (t) => {
 
 t.test('without administration, and of what is not there, pages say so', { skip }, async (t) => {
   const { url } = await start(t, false)
-  const { page, faults } = await openPage(browser!, url)
+  const { page, faults } = await openPage(t, browser!, url)
   for (const [hash, text] of [
     ['#/models/nothing', /There is no model called "nothing"/],
     ['#/models/ads/3', /^ads\/3\/manifest\.json is not JSON/],
@@ -292,7 +292,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
   const { fastify } = await startTestServer(t, { models, registry: { mode: 'all' } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
   for (const width of [1280, 390]) {
-    const { page } = await openPage(browser!, url, { viewport: { width, height: 900 } })
+    const { page } = await openPage(t, browser!, url, { viewport: { width, height: 900 } })
     await page.goto(`${url}/#/models/ads/1?section=evaluation`)
     const section = page.getByRole('region', { name: 'Evaluation' })
     await section.getByRole('img', { name: /Reliability of ctr: 1 of 1 bins are as predicted/ }).waitFor()
@@ -304,7 +304,7 @@ t.test('the report that a version was published with', { skip }, async (t) => {
     t.same(await axeFindings(page), [], `${width} px`)
     await page.close()
   }
-  const { page } = await openPage(browser!, url)
+  const { page } = await openPage(t, browser!, url)
   await page.goto(`${url}/#/models/ads/2?against=1`)
   await page.getByText('Compared with ads/1 on the same rows: worse (ctr: AUC is worse).').waitFor()
   await page.goto(`${url}/#/models/torn/1`)
@@ -317,7 +317,7 @@ t.test('the plan says what compiling gains', { skip }, async (t) => {
   const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning: t.fail }
   const { fastify } = await startTestServer(t, { models, limits: { compiler } })
   const url = await fastify.listen({ host: '127.0.0.1', port: 0 })
-  const { page } = await openPage(browser!, url)
+  const { page } = await openPage(t, browser!, url)
   await page.goto(`${url}/#/models/ads/1`)
   await page.getByText(/100 candidates takes .+ µs by the graph as saved and .+ µs compiled: .+ times faster/).waitFor()
   const costs = page.getByRole('region', { name: 'Costs of calls' })
@@ -333,7 +333,7 @@ t.test('a folder that can’t be read is named, and what is loaded stays', { ski
   await rename(models, `${models}-moved`)
   t.teardown(() => rename(`${models}-moved`, models))
   await registry.reconcile()
-  const { page } = await openPage(browser!, url)
+  const { page } = await openPage(t, browser!, url)
   await page.goto(`${url}/#/models`)
   await page.getByText('The models folder can’t be read.').waitFor()
   await page.getByText('it is missing. What is loaded goes on serving').waitFor()

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Browser, Page, Request, Route } from 'playwright-core'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
 import { systemClock } from '../../src/model/base/clock.ts'
 import type { Features } from '../../src/schemas/features.ts'
@@ -82,21 +82,12 @@ const browser: Browser | undefined = skip ? undefined : await openBrowser(t)
 const faults: string[][] = []
 
 /** A page at an address below `#/playground`. */
-async function open(
-  t: { teardown(callback: () => Promise<void>): void },
-  path = '',
-  { width = 1280, theme = 'light' as 'light' | 'dark' } = {},
-) {
-  const { page, faults: found } = await openPage(browser!, origin, {
+async function open(t: Test, path = '', { width = 1280, theme = 'light' as 'light' | 'dark' } = {}) {
+  const { page, faults: found } = await openPage(t, browser!, origin, {
     viewport: { width, height: 900 },
     colorScheme: theme,
   })
   faults.push(found)
-  t.teardown(async () => {
-    // A handler may be busy with a request of a page that looks for models now and then.
-    await page.unrouteAll({ behavior: 'ignoreErrors' })
-    await page.context().close()
-  })
   await page.goto(`${origin}/#/playground${path}`)
   return page
 }

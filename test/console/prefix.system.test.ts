@@ -20,7 +20,7 @@ t.test('every page, link and request', { skip: skipBrowser }, async (t) => {
   })
   const origin = await startPrefixProxy(t, { port, prefix: '/ads' })
   const browser = await openBrowser(t)
-  const { page, faults } = await openPage(browser, `${origin}/ads`)
+  const { page, faults } = await openPage(t, browser, `${origin}/ads`)
   await page.goto(`${origin}/ads/`)
   await page.getByText('live', { exact: true }).waitFor()
   await page.getByRole('link', { name: 'Playground' }).click()

@@ -39,8 +39,7 @@ const createRecorder = (options = {}): RequestRecorder =>
   createRequestRecorder({ slow: 20, recent: 200, bodies: true, now: systemClock.now, ...options })
 
 async function open(t: Test, url: string, { width = 1280 } = {}) {
-  const { page, faults } = await openPage(browser, new URL(url).origin, { viewport: { width, height: 900 } })
-  t.teardown(() => page.context().close())
+  const { page, faults } = await openPage(t, browser, new URL(url).origin, { viewport: { width, height: 900 } })
   await page.goto(url)
   return { page, faults }
 }

@@ -21,7 +21,7 @@ t.test('on /docs a visitor can ask for a prediction, and gets it', { skip }, asy
   await fastify.listen({ host: '127.0.0.1', port: 0 })
   const { port } = fastify.server.address() as AddressInfo
   const origin = `http://127.0.0.1:${port}`
-  const { page, faults } = await openPage(await openBrowser(t), origin, { viewport: { width: 1280, height: 1000 } })
+  const { page, faults } = await openPage(t, await openBrowser(t), origin, { viewport: { width: 1280, height: 1000 } })
   const elsewhere: string[] = []
   // Here no answer is an error, nor is a resource missing.
   page.on('console', (message) => {

@@ -143,7 +143,7 @@ for (const [what, path, body, status = 200] of requests) {
 
 t.test('the console shows them', { skip: skipBrowser }, async (t) => {
   const origin = `http://127.0.0.1:${odd}`
-  const { page, faults } = await openPage(await openBrowser(t), origin)
+  const { page, faults } = await openPage(t, await openBrowser(t), origin)
   await page.goto(`${origin}/#/models/ads/1`)
   await page.getByRole('heading', { name: 'Quality' }).waitFor()
   const row = page.getByRole('row', { name: /isPrototypeOf/ })

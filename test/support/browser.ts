@@ -31,11 +31,24 @@ export async function openBrowser(t: Test): Promise<Browser> {
   return browser
 }
 
-/** A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others than `origin`. */
-export async function openPage(browser: Browser, origin: string, options: BrowserContextOptions = {}) {
+/**
+ * A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others than
+ * `origin`. When the test ends it is closed with its connections, which would keep a server from closing: start that before.
+ */
+export async function openPage(
+  t: Pick<Test, 'teardown'>,
+  browser: Browser,
+  origin: string,
+  options: BrowserContextOptions = {},
+) {
   const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options })
   context.setDefaultTimeout(patience)
   const page = await context.newPage()
+  t.teardown(async () => {
+    // A handler of routes may be busy with what the page asks now and then.
+    if (!page.isClosed()) await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await context.close()
+  })
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('dialog', (dialog) => {

@@ -71,7 +71,7 @@ t.test('the report in a browser', { skip }, async (t) => {
   const requests: string[] = []
 
   async function open(file: string, width: number, colorScheme: 'light' | 'dark'): Promise<Page> {
-    const opened = await openPage(browser, 'file:', { viewport: { width, height: 900 }, colorScheme, offline: true })
+    const opened = await openPage(t, browser, 'file:', { viewport: { width, height: 900 }, colorScheme, offline: true })
     const { page } = opened
     faults.push(opened.faults)
     // Not errors alone: a report writes nothing there.

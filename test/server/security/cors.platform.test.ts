@@ -30,7 +30,7 @@ t.test('in a browser, a page of a listed origin asks with its key; another reads
     MULTIGATE_KEYS: keys,
     MULTIGATE_CORS_ORIGINS: listed,
   })
-  const { page } = await openPage(await openBrowser(t), listed)
+  const { page } = await openPage(t, await openBrowser(t), listed)
   const ask = async (origin: string, key: string) => {
     await page.goto(origin)
     return page.evaluate(

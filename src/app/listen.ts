@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Logger } from 'pino'
 import { systemClock } from '../model/base/clock.ts'
+import type { EnginePool } from '../model/engines/pool/contract.ts'
 import type { Registry } from '../model/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { adminApp, app, serverOptions, strictByHooks } from '../server/app.ts'
@@ -71,6 +72,10 @@ export interface ServeOptions {
   unloaded?: readonly string[]
   /** On a terminal it shows its models, and a request to try; default: true. Of several processes one does. */
   introduces?: boolean
+  /** Default: one by the configuration. */
+  log?: Logger
+  /** Worker threads that have been started already; it closes them. */
+  pool?: Promise<EnginePool>
 }
 
 /** Builds everything from its configuration and takes connections; models are loaded meanwhile. */
@@ -79,10 +84,11 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   const connections = options.connections ?? listenOn(configuration.MULTIGATE_HOST, configuration.MULTIGATE_PORT)
   const adminConnections = options.adminConnections ?? adminPortOf(configuration)
   const { introduces = true } = options
-  const log = createLogger(configuration, { listsModels: introduces })
+  const log = options.log ?? createLogger(configuration, { listsModels: introduces })
   let open = 0
   const service = await createService(configuration, {
     log,
+    pool: options.pool,
     warmUp: warmUpBy(configuration, log),
     peers: options.peers,
     unloaded: options.unloaded,

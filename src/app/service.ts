@@ -7,6 +7,7 @@ import { systemClock } from '../model/base/clock.ts'
 import { reasonOf } from '../model/base/errors.ts'
 import { multigateVersion } from '../model/base/project.ts'
 import type { FairShare } from '../model/batching/fair-share.ts'
+import type { EnginePool } from '../model/engines/pool/contract.ts'
 import { contractOf } from '../model/prediction/compare-contracts.ts'
 import type { LoadOptions } from '../model/prediction/contract.ts'
 import { loadModel } from '../model/prediction/model.ts'
@@ -69,6 +70,8 @@ export interface Service {
 
 export interface ServiceOptions {
   log: Log
+  /** Worker threads; default: started by the configuration. */
+  pool?: Promise<EnginePool> | undefined
   /** Other processes of the same service. */
   peers?: Siblings | undefined
   /** Connections that are open. */
@@ -83,7 +86,7 @@ export interface ServiceOptions {
 const mostLoads = 4
 
 /**
- * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not to be
+ * Starts the workers, unless they have been. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not to be
  * waited for.
  */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
@@ -91,7 +94,7 @@ export async function createService(configuration: Configuration, options: Servi
   const root = resolve(configuration.MULTIGATE_MODELS)
   await checkModelsFolder(root, configuration)
   const modelKeys = await readModelKeys(configuration.MULTIGATE_MODEL_KEYS)
-  const pool = await startPool(configuration, log)
+  const pool = await (options.pool ?? startPool(configuration, log))
   const loading = loadOptions(configuration, pool, log)
   let onStarted: () => void = () => undefined
   const started = new Promise<void>((resolve) => {

@@ -47,9 +47,16 @@ async function withProcesses(read: ReadConfiguration): Promise<Run> {
 
 async function runOne({ configuration, unknown, chosen }: Run, start: Start | undefined): Promise<void> {
   collectSeldom()
+  const [{ createLogger }, { startPool }] = await Promise.all([
+    import('../app/logging.ts'),
+    import('../app/load-options.ts'),
+  ])
+  const log = createLogger(configuration, { listsModels: true })
+  // Its threads start while the rest of the server is loaded.
+  const pool = startPool(configuration, log)
+  pool.catch(() => undefined)
   const { serve } = await import('../app/listen.ts')
-  const server = await serve(configuration)
-  const { log } = server
+  const server = await serve(configuration, { log, pool })
   report(log, configuration, unknown, chosen)
   start?.over()
   closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {

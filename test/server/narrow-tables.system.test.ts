@@ -2,6 +2,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type Clock, systemClock } from '../../src/model/base/clock.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { constantRows, writeDelta } from '../support/live-bundle.ts'
@@ -15,20 +16,39 @@ interface Served extends TestServer {
   model: string
 }
 
-async function serve(t: Test, models: string, model: string): Promise<Served> {
+/** The system's time; `pending`: timers that are set. */
+function countedClock(): { clock: Clock; pending(): number } {
+  const pending = new Set<object>()
+  const after: Clock['after'] = (ms, callback) => {
+    const timer = {}
+    pending.add(timer)
+    const done = () => pending.delete(timer)
+    const cancel = systemClock.after(ms, () => {
+      done()
+      callback()
+    })
+    return () => {
+      done()
+      cancel()
+    }
+  }
+  return { clock: { ...systemClock, after }, pending: () => pending.size }
+}
+
+async function serve(t: Test, models: string, model: string, clock = systemClock): Promise<Served> {
   const warnings: string[] = []
   const onWarning = (message: string) => warnings.push(message)
   const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning }
-  return { ...(await startTestServer(t, { models, limits: { compiler } })), warnings, model }
+  return { ...(await startTestServer(t, { models, clock, limits: { compiler } })), warnings, model }
 }
 
-async function serveShipped(t: Test, changes: Partial<Manifest>): Promise<Served> {
+async function serveShipped(t: Test, changes: Partial<Manifest>, clock = systemClock): Promise<Served> {
   const models = await temporaryFolder(t)
   await cp(shipped, join(models, 'ads-funnel'), { recursive: true })
   const file = join(models, 'ads-funnel/1/manifest.json')
   const manifest: Manifest = JSON.parse(await readFile(file, 'utf8'))
   await writeFile(file, JSON.stringify({ ...manifest, ...changes }))
-  return serve(t, models, 'ads-funnel')
+  return serve(t, models, 'ads-funnel', clock)
 }
 
 async function serveNarrow(t: Test, bundle: NarrowBundle): Promise<Served & { folder: string }> {
@@ -143,4 +163,12 @@ t.test('rows of deltas stay float32 beside a narrow table', async (t) => {
     t.ok(apart(after.slice(0, 2), [0.001 * value + 3 * value, 0.001 * value + 3 * value]) < 1e-5)
     t.ok(apart(after.slice(2), before.slice(2)) < 1e-6)
   }
+})
+
+t.test('what checked the golden rows leaves nothing behind', async (t) => {
+  const { clock, pending } = countedClock()
+  const server = await serveShipped(t, { tables: 'int8' }, clock)
+  t.match((await details(server)).plan, { tables: 'int8' })
+  await server.registry.close()
+  t.equal(pending(), 0)
 })

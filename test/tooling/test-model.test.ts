@@ -14,7 +14,7 @@ async function another(name: string): Promise<typeof TestModels> {
 
 t.test('a model is made once for all processes of a run', async (t) => {
   const folder = t.testdir()
-  process.env.TEST_MODELS = folder
+  process.env.TEST_RUN = folder
   const first = await another('first')
   const model = await first.testModel(options)
   const [file, ...more] = readdirSync(folder)
@@ -29,7 +29,7 @@ t.test('a model is made once for all processes of a run', async (t) => {
 })
 
 t.test('without a run each process makes its own, and a test its copy', async (t) => {
-  delete process.env.TEST_MODELS
+  delete process.env.TEST_RUN
   const { testModel } = await another('alone')
   const model = await testModel(options)
   const [[first]] = model.probabilities as [[number]]

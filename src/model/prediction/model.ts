@@ -7,6 +7,7 @@ import type { Bundle } from '../bundle/read.ts'
 import type { Outputs } from '../contracts/engine.ts'
 import type { Tenant } from '../contracts/tenant.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
+import type { PooledGraph } from '../engines/pool/contract.ts'
 import { WorkerLostError } from '../engines/pool/worker-client.ts'
 import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
@@ -85,13 +86,14 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
   try {
     checkSignature(manifest, encoder.layout, graph.signature)
     // int8 and narrow tables were judged by quantization rows; golden rows have more digits than they.
-    const exact = isRounded(compiled) ? await pool.load(savedGraph(bundle, outputs)) : undefined
+    const exact = isRounded(compiled) ? openExact(await pool.load(savedGraph(bundle, outputs)), options) : undefined
     try {
       // Golden rows are no request: they may be more than one may have.
       const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
-      const exactly = exact && createExecutor(exact)
-      const asked = exactly ? createBatcher(exactly, options) : batcher
-      await checkGoldenRows(createModel(parts, exactly ?? executor, asked, unbounded), clock)
+      await checkGoldenRows(
+        createModel(parts, exact?.executor ?? executor, exact?.batcher ?? batcher, unbounded),
+        clock,
+      )
     } finally {
       await exact?.close()
     }
@@ -126,6 +128,15 @@ function createBatcher(executor: Executor, options: LoadOptions, observer?: Batc
     clock,
     ...(observer && { observer }),
   })
+}
+
+/** A version's graph as it was saved, asked once. */
+function openExact(graph: PooledGraph, options: LoadOptions) {
+  const executor = createExecutor(graph)
+  const batcher = createBatcher(executor, options)
+  // The batcher too: it would keep its timer, and its part of the workers.
+  const close = () => batcher.close().finally(() => executor.close())
+  return { executor, batcher, close }
 }
 
 /** Whether requests are answered yet, and whether that which is being encoded is observed. */

@@ -102,8 +102,9 @@ function report(machine: Machine, rounds: number, rows: readonly Row[]): string 
   }
   return `# Starts of the server
 
-${machine.processor}, ${machine.cores} cores, Node.js ${machine.versions.node}, load ${decimal(machine.loadBefore)} before the run. Medians (and the range) of ${rounds} starts of each kind, which take turns, with one worker,
-compiled graphs in the cache and no warm-up over HTTP, whose length is a setting; seconds from the start of the process, and processor seconds of all its threads until it is ready.
+${machine.processor}, ${machine.cores} cores, Node.js ${machine.versions.node}. Medians (and the range) of ${rounds}
+starts of each kind, which take turns, with compiled graphs in the cache and without the warm-up over HTTP, whose length
+is a setting. Seconds from the start of the process; processor seconds of all its threads until it is ready.
 
 ${table<Row>(
   {

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { close, root, startClientDocs } from '../support/client-docs.ts'
+import { writeDeclarations } from '../support/declarations.ts'
 import { until } from '../support/until.ts'
 
 /*
@@ -35,6 +36,7 @@ t.test('fetch', async (t) => {
 })
 
 t.test('openapi-fetch, and in your own process', async (t) => {
+  await writeDeclarations()
   const generated = await run('bash', ['-c', codeOf('openapi-typescript')])
   t.equal(generated.status, 0, generated.stderr)
   const files = ['openapi-fetch', 'load-model', 'plugin']

@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { optionalPackages } from '../../src/model/base/optional-packages.ts'
 import { temporaryFolder } from '../support/bundle.ts'
+import { writeDeclarations } from '../support/declarations.ts'
 
 /*
  * The package as `npm run build && npm pack` makes it, in two empty projects. In the first one nothing of the checkout is in
@@ -22,9 +23,7 @@ const project = await temporaryFolder(t)
 const modules = join(project, 'node_modules')
 await mkdir(modules)
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-const tsc = join(root, 'node_modules/typescript/bin/tsc')
-const declared = await run(process.execPath, [tsc, '-p', 'scripts/tsconfig.types.json'], root)
-if (declared.status !== 0) throw new Error(declared.stdout)
+await writeDeclarations()
 const packed = await run(npm, ['pack', '--json', '--pack-destination', project], root)
 const [{ filename, files }] = JSON.parse(packed.stdout) as [{ filename: string; files: { path: string }[] }]
 await run('tar', ['-xzf', filename], project)

@@ -10,7 +10,9 @@ import { temporaryFolder } from '../support/bundle.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const folder = await temporaryFolder(t)
-for (const file of ['package.json', 'package-lock.json', '.npmrc']) copyFileSync(join(root, file), join(folder, file))
+mkdirSync(join(folder, 'test'))
+for (const file of ['package.json', 'test/package.json', 'package-lock.json', '.npmrc'])
+  copyFileSync(join(root, file), join(folder, file))
 execFileSync('npm', ['ci', '--cpu=arm64', '--os=linux', '--libc=glibc', '--ignore-scripts', '--no-audit'], {
   cwd: folder,
   stdio: 'ignore',
@@ -48,9 +50,9 @@ function machineOf(file: string): number | undefined {
 
 t.test('the image of arm64 holds ONNX Runtime for arm64, and nothing for another processor', async (t) => {
   cpSync(join(root, 'scripts'), join(folder, 'scripts'), { recursive: true })
-  mkdirSync(join(folder, 'build'))
+  mkdirSync(join(folder, 'dist'))
   execFileSync(process.execPath, ['scripts/bundle-onnxruntime.mjs', 'linux-arm64'], { cwd: folder })
-  const bundle = join(folder, 'build/onnxruntime-node')
+  const bundle = join(folder, 'dist/onnxruntime-node')
   const files = readdirSync(bundle, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   const machines = files.map((entry) => machineOf(join(entry.parentPath, entry.name))).filter((machine) => machine)
   t.same(machines, [183, 183])

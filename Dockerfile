@@ -15,7 +15,7 @@ ARG ONEDNN
 # ONNX Runtime for this platform alone.
 RUN node scripts/build-server.mjs && node scripts/build-console.mjs \
  && node scripts/bundle-onnxruntime.mjs "linux-$(node -p process.arch)" \
- && rm dist/*.map && node scripts/sbom.mjs "--onednn=$ONEDNN" > dist/sbom.cdx.json
+ && rm dist/*.map dist/.chunks && node scripts/sbom.mjs "--onednn=$ONEDNN" > dist/sbom.cdx.json
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app

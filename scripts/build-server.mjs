@@ -1,9 +1,9 @@
 // Bundles the server, the command line and the library into dist/, with the scripts of their threads and processes.
 //   node scripts/build-server.mjs            once
-//   node scripts/build-server.mjs --watch    at every change
+//   node scripts/build-server.mjs --watch    at every change of these; a new thread's script needs a new start
 // dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process has one copy of
 // each module.  Optional packages stay outside: they load from node_modules when they are first needed.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build, context } from 'esbuild'
 import { licencesOf } from './bundled-licences.mjs'
@@ -80,12 +80,17 @@ function putBesideEachOther({ onLoad }) {
   }))
 }
 
-/** Removes what an earlier build wrote and this one did not, and writes the licences of what is bundled. */
+/**
+ * Removes chunks of builds before the last one, and writes the licences of what is bundled. A server of the last build, which may still
+ * run, loads some of its chunks when it first needs them.
+ */
 function finish({ metafile, errors }) {
   if (errors.length > 0) return
-  mkdirSync(to, { recursive: true })
-  for (const name of readdirSync(to))
-    if (/\.js(?:\.map)?$/.test(name) && !(`${to}/${name}` in metafile.outputs)) rmSync(join(to, name))
+  const list = join(to, '.chunks')
+  const written = Object.keys(metafile.outputs).map((path) => basename(path))
+  const kept = new Set([...written, ...(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : [])])
+  for (const name of readdirSync(to)) if (/\.js(?:\.map)?$/.test(name) && !kept.has(name)) rmSync(join(to, name))
+  writeFileSync(list, written.join('\n'))
   writeFileSync(join(to, 'licenses.txt'), licencesOf(Object.keys(metafile.inputs)))
 }
 

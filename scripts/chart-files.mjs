@@ -2,7 +2,7 @@
 // Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the chart.
 //   node scripts/chart-files.mjs            writes
 //   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
-// Reads the compiled configuration: run npm run build first.
+// Reads the compiled configuration: run npm run setup -- --modules first.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { settingsSchema, valuesSchema } from './values-schema.mjs'

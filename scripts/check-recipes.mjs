@@ -34,7 +34,9 @@ const env = {
 try {
   copyTree()
   for (const recipe of recipes) apply(recipe)
-  timed('compile', () => run('node scripts/setup.mjs'))
+  timed('compile', () =>
+    run('node scripts/setup.mjs --modules && node node_modules/typescript/bin/tsc -p tsconfig.json'),
+  )
   for (const recipe of recipes) await check(recipe)
 } catch (error) {
   console.error(error.message)
@@ -62,8 +64,9 @@ function readRecipes(text) {
 
 /** The tree, without what is large and not needed, as a repository with one commit. */
 function copyTree() {
-  execFileSync(process.execPath, [join(root, 'scripts/setup.mjs'), '--no-build'], { stdio: 'inherit' })
-  const left = /^(?:node_modules|build|coverage|profiles|\.git|\.tap|loadtest\/results|models\/(?!ads-funnel$)[^/]+)$/
+  execFileSync(process.execPath, [join(root, 'scripts/setup.mjs'), '--tools', '--no-build'], { stdio: 'inherit' })
+  const left =
+    /^(?:node_modules|build|dist|coverage|profiles|\.git|\.tap|loadtest\/results|models\/(?!ads-funnel$)[^/]+)$/
   cpSync(root, copy, { recursive: true, filter: (path) => !left.test(relative(root, path)) })
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   git('init', '-q')

@@ -2,7 +2,7 @@
 // docs/configuration.md, from the configuration schema.
 //   node scripts/configuration-table.mjs            writes
 //   node scripts/configuration-table.mjs --check    writes nothing; exits with 1 when the table is out of date
-// Reads the compiled schema: run npm run build first.
+// Reads the compiled schema: run npm run setup -- --modules first.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 

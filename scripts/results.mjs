@@ -5,7 +5,7 @@
 //   npm run results -- census-income --seeds 3
 //   npm run results -- census-income --only multi_gate trains one architecture alone
 //   npm run results -- census-income --render          trains nothing
-// `--docs <folder>` is another folder than docs. Reads the compiled project: run npm run build first.
+// `--docs <folder>` is another folder than docs. Reads the compiled project: run npm run setup -- --modules first.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -19,14 +19,14 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 const [modules, tools, noBuild] = ['--modules', '--tools', '--no-build'].map((name) => process.argv.includes(name))
 const installed = 'node_modules/.multigate-setup'
+/** What the scripts of builds import. */
+const buildTools = ['scripts/webassembly.mjs', 'scripts/bundled-licences.mjs']
 const lock = sha256(process.version, readFileSync('package-lock.json'))
 
 await install(tools || modules)
 if (!noBuild) {
-  await Promise.all([
-    build('dist/.server', 'the server', ['src', 'package.json'], 'scripts/build-server.mjs'),
-    build('dist/.console', 'the console', ['src/console', 'src/schemas'], 'scripts/build-console.mjs'),
-  ])
+  await build('dist/.server', 'the server', ['src', 'package.json'], 'scripts/build-server.mjs')
+  await build('dist/.console', 'the console', ['src/console', 'src/schemas'], 'scripts/build-console.mjs')
   if (modules) await build('build/.modules', 'the tests', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
 }
 
@@ -56,7 +56,7 @@ async function install(all) {
 
 /** Runs `script` where a file of `sources` changed since it last succeeded. */
 async function build(stamp, what, sources, script) {
-  const files = sources.flatMap(filesUnder).filter((file) => !file.includes('node_modules'))
+  const files = [...sources, ...buildTools].flatMap(filesUnder).filter((file) => !file.includes('node_modules'))
   const fingerprint = [...files, script]
     .sort()
     .map((file) => `${file} ${statSync(file).mtimeMs} ${statSync(file).size}`)

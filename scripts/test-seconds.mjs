@@ -24,8 +24,13 @@ export function rememberSeconds(rows) {
   write(lastRuns, { ...read(lastRuns), ...Object.fromEntries(known) })
 }
 
+/** Nothing where a run that was cut off left half a file. */
 function read(file) {
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch {
+    return {}
+  }
 }
 
 function write(file, seconds) {

@@ -1,10 +1,11 @@
 // Runs unit tests whenever a source is saved: those that import it, the nearest first.
 //   npm run test:watch                of every source
 //   npm run test:watch -- registry    the tests alone that have this in their paths
-// It compiles what was saved, not the checkout.  What is saved during a run starts it anew.
+// It compiles what was saved, not the checkout.  What is saved during a run starts it anew, with all that has not been tested.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, watch } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { buildModules } from './build-modules.mjs'
 import { chooseFiles, isUnit, testFiles } from './test-files.mjs'
 import { forgetImports, importersOf } from './test-imports.mjs'
@@ -15,41 +16,50 @@ process.chdir(join(import.meta.dirname, '..'))
 const settled = 50
 /** So many files run first, in one process: an answer comes before the others have run. */
 const first = 6
-
-const results = 'coverage'
-mkdirSync(results, { recursive: true })
+/** Not that of npm test, which may run at the same time. */
+const results = 'build/.watch'
 
 const names = process.argv.slice(2)
-const saved = new Set()
-let timer
+choose()
+mkdirSync(results, { recursive: true })
+
+/** Files that no complete run has tested since they were saved. */
+const untested = new Set()
+/** Whether one was saved since the current run began. */
+let isSaved = false
+let isRunning = false
 let child
 
 for (const folder of ['src', 'test'])
   watch(folder, { recursive: true }, (_, name) => {
-    const file = join(folder, name)
+    const file = join(folder, name ?? '')
     if (!/(?<!\.d)\.(?:ts|wat)$/.test(file) || file.includes('node_modules')) return
-    saved.add(file)
-    clearTimeout(timer)
-    timer = setTimeout(run, settled)
+    untested.add(file)
+    isSaved = true
+    stopTests()
+    runUntilTested()
   })
-// esbuild starts with its first build.
-await buildModules([])
-console.log('Waiting until a file below src/ or test/ is saved.')
-
 for (const signal of ['SIGINT', 'SIGTERM'])
   process.once(signal, () => {
     stopTests()
     process.exit()
   })
+// esbuild starts with its first build.
+await buildModules([])
+console.log('Waiting until a file below src/ or test/ is saved.')
 
-function stopTests() {
-  if (child?.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGTERM')
+async function runUntilTested() {
+  if (isRunning) return
+  isRunning = true
+  while (isSaved) {
+    isSaved = false
+    await setTimeout(settled)
+    if (!isSaved) await run([...untested])
+  }
+  isRunning = false
 }
 
-async function run() {
-  const files = [...saved]
-  saved.clear()
-  stopTests()
+async function run(files) {
   const began = performance.now()
   try {
     await buildModules(files.filter((file) => existsSync(file)))
@@ -59,17 +69,17 @@ async function run() {
   }
   const compiled = files.map((file) => join('build', file.replace(/(?:\.ts)?$/, '.js')))
   forgetImports(compiled)
-  const tests = testsOf(compiled)
+  const chosen = new Set(choose())
+  const tests = importersOf(compiled).filter((file) => chosen.has(file) && isUnit(file))
   console.log(`\n${files.join(', ')}: compiled in ${seconds(began)} s, ${tests.length} unit test files import it`)
-  // Whatever is saved meanwhile takes their place.
   for (const part of [tests.slice(0, first), tests.slice(first)])
-    if (saved.size === 0 && part.length > 0 && !(await passes(part))) return
-  if (saved.size === 0 && tests.length > 0) console.log(`passed in ${seconds(began)} s`)
-}
-
-function testsOf(compiled) {
-  const chosen = new Set(chooseFiles(names, testFiles()))
-  return importersOf(compiled).filter((file) => chosen.has(file) && isUnit(file))
+    if (part.length > 0 && (isSaved || !(await passes(part)))) {
+      // A failure is an answer, too; what was cut off runs again.
+      if (!isSaved) untested.clear()
+      return
+    }
+  untested.clear()
+  if (tests.length > 0) console.log(`passed in ${seconds(began)} s`)
 }
 
 /** False where one fails, or the run is cut off. */
@@ -80,6 +90,20 @@ function passes(tests) {
     detached: true,
   })
   return new Promise((resolve) => child.once('exit', (code) => resolve(code === 0)))
+}
+
+function stopTests() {
+  if (child?.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGTERM')
+}
+
+/** The test files that the command line names. */
+function choose() {
+  try {
+    return chooseFiles(names, testFiles())
+  } catch (error) {
+    console.error(error.message)
+    process.exit(1)
+  }
 }
 
 function seconds(since) {

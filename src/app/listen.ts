@@ -74,7 +74,7 @@ export interface ServeOptions {
   introduces?: boolean
   /** Default: one by the configuration. */
   log?: Logger
-  /** Worker threads that have been started already; it closes them. */
+  /** Worker threads that have been started already; the server closes them with itself. */
   pool?: Promise<EnginePool>
 }
 

@@ -52,7 +52,8 @@ async function runOne({ configuration, unknown, chosen }: Run, start: Start | un
     import('../app/load-options.ts'),
   ])
   const log = createLogger(configuration, { listsModels: true })
-  // Its threads start while the rest of the server is loaded.
+  await checkModelsFolder(resolve(configuration.MULTIGATE_MODELS), configuration)
+  // Its threads start while the rest of the server is loaded, which then waits for it.
   const pool = startPool(configuration, log)
   pool.catch(() => undefined)
   const { serve } = await import('../app/listen.ts')

@@ -49,7 +49,6 @@ function project(t: Test) {
     const env = { ...process.env, npm_execpath: join(folder, 'npm.js') }
     const run = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], { cwd: folder, env, encoding: 'utf8' })
     const calls = readFileSync(log, 'utf8').trim().split('\n').filter(Boolean)
-    // The server and the console are built side by side.
     const [installs, built] = [
       calls.filter((call) => call.startsWith('npm')),
       calls.filter((call) => !call.startsWith('npm')),

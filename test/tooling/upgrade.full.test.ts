@@ -35,6 +35,10 @@ async function buildRelease(t: Test): Promise<string> {
   return folder
 }
 
+/** Releases up to 0.2 have no bundle. */
+const entry = (folder: string, name: string) =>
+  ['dist', 'build/src'].map((path) => join(folder, path, name)).find((path) => existsSync(path))!
+
 interface Server {
   child: ChildProcess
   url: string
@@ -43,11 +47,7 @@ interface Server {
 
 async function start(t: Test, folder: string, env: Record<string, string>): Promise<Server> {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_')))
-  const child = spawn(
-    process.execPath,
-    [existsSync(join(folder, 'dist/main.js')) ? 'dist/main.js' : 'build/src/main.js'],
-    { cwd: folder, env: { ...clean, ...env } },
-  )
+  const child = spawn(process.execPath, [entry(folder, 'main.js')], { cwd: folder, env: { ...clean, ...env } })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
   const ended = once(child, 'close')
@@ -194,9 +194,13 @@ t.test(`from ${released} to this version and back`, { skip }, async (t) => {
   const models = join(work, 'models')
   mkdirSync(join(work, 'plans'))
   cpSync(join(former, 'models'), models, { recursive: true })
-  execFileSync(process.execPath, ['build/src/cli.js', 'pin', 'census-income', '1', '--models', models], { cwd: former })
+  execFileSync(process.execPath, [entry(former, 'cli.js'), 'pin', 'census-income', '1', '--models', models], {
+    cwd: former,
+  })
 
   // Every setting of that release, at its default.
+  if (existsSync(join(former, 'scripts/build-modules.mjs')))
+    execFileSync(process.execPath, ['scripts/build-modules.mjs'], { cwd: former })
   const { Configuration } = await import(pathToFileURL(join(former, 'build/src/schemas/configuration.js')).href)
   const defaults = Object.entries<{ default?: unknown }>(Configuration.properties).map(([key, { default: value }]) => [
     key,

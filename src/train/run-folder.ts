@@ -4,7 +4,7 @@ import Type, { type Static } from 'typebox'
 import { ModelError, reasonOf } from '../model/base/errors.ts'
 import { makeFolder } from '../model/base/make-folder.ts'
 import { isAlive } from '../model/base/process-alive.ts'
-import { replaceFile } from '../model/base/replace-file.ts'
+import { isLeftOf, replaceFile } from '../model/base/replace-file.ts'
 import { check } from '../schemas/check.ts'
 import { Epoch } from '../schemas/evaluation.ts'
 import type { FitProgress, KeptWeights } from './fit.ts'
@@ -242,6 +242,9 @@ async function ownerOf(path: string): Promise<number | undefined> {
 /** Removes a run's own files, and no others. */
 async function clear(path: string): Promise<void> {
   const names = await readdir(path).catch(() => [])
-  const own = names.filter((name) => name === runFile || name === historyFile || /^(state|best)-\d+\.bin$/.test(name))
+  const isLeft = (name: string) => isLeftOf(runFile, name) || isLeftOf(lockFile, name)
+  const own = names.filter(
+    (name) => name === runFile || name === historyFile || /^(state|best)-\d+\.bin$/.test(name) || isLeft(name),
+  )
   for (const name of own) await rm(join(path, name), { force: true })
 }

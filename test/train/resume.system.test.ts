@@ -114,6 +114,8 @@ t.test('two processes do not share a run', async (t) => {
   t.ok((await readdir(run)).includes('run.json'))
   first.kill('SIGKILL')
   await ended
+  // As if it had been killed while it wrote.
+  await writeFile(join(run, '.run.json.1234.0a1b2c3d'), '{')
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), training: { ...training, epochs: 1 } }))
   t.match(await runCli(args), { code: 0, stderr: /starting from the beginning/ })
   t.notOk((await readdir(folder)).includes('run'))

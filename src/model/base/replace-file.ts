@@ -16,3 +16,8 @@ export async function replaceFile(path: string, content: string | Uint8Array, mo
     throw error
   }
 }
+
+/** Whether `name` is what is left of writing `file` where the process was killed meanwhile. */
+export function isLeftOf(file: string, name: string): boolean {
+  return name.startsWith(`.${file}.`) && /^\d+\.[0-9a-f]{8}$/.test(name.slice(file.length + 2))
+}

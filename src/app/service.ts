@@ -86,8 +86,8 @@ export interface ServiceOptions {
 const mostLoads = 4
 
 /**
- * Starts the workers, unless they have been started. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be
- * read and is not to be waited for.
+ * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not to be
+ * waited for.
  */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
   const { log, connections, warmUp } = options

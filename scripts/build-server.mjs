@@ -3,7 +3,7 @@
 //   node scripts/build-server.mjs --watch    at every change of these; a new thread's script needs a new start
 // dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process has one copy of
 // each module.  Optional packages stay outside: they load from node_modules when they are first needed.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build, context } from 'esbuild'
 import { licencesOf } from './bundled-licences.mjs'
@@ -21,6 +21,8 @@ const options = {
   entryPoints: entryPoints(),
   outdir: to,
   chunkNames: '[name]-[hash]',
+  // By `finish`: esbuild would remove the last good build where one fails while it watches.
+  write: false,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -77,15 +79,19 @@ function putBesideEachOther({ onLoad }) {
       (_, script) => `new URL('./${basename(script)}', import.meta.url)`,
     ),
     loader: 'ts',
+    watchFiles: [path],
   }))
 }
 
 /**
- * Removes chunks of builds before the last one, and writes the licences of what is bundled. A server of the last build, which may still
- * run, loads some of its chunks when it first needs them.
+ * Writes what has changed, and the licences of what is bundled; removes chunks of builds before the last one. A server of the last build,
+ * which may still run, loads some of its chunks when it first needs them.
  */
-function finish({ metafile, errors }) {
+function finish({ metafile, outputFiles, errors }) {
   if (errors.length > 0) return
+  mkdirSync(to, { recursive: true })
+  for (const { path, contents } of outputFiles)
+    if (!existsSync(path) || !readFileSync(path).equals(contents)) writeFileSync(path, contents)
   const list = join(to, '.chunks')
   const written = Object.keys(metafile.outputs).map((path) => basename(path))
   const kept = new Set([...written, ...(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : [])])

@@ -3,7 +3,7 @@
 //   npm run test:watch -- registry    the tests alone that have this in their paths
 // It compiles what was saved, not the checkout.  What is saved during a run starts it anew, with all that has not been tested.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, watch } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { buildModules } from './build-modules.mjs'
@@ -67,10 +67,12 @@ async function run(files) {
     // esbuild has said why.
     return
   }
-  const compiled = files.map((file) => join('build', file.replace(/(?:\.ts)?$/, '.js')))
+  const compiledOf = (file) => join('build', file.replace(/(?:\.ts)?$/, '.js'))
+  for (const file of files) if (!existsSync(file)) rmSync(compiledOf(file), { force: true })
+  const compiled = files.map(compiledOf)
   forgetImports(compiled)
   const chosen = new Set(choose())
-  const tests = importersOf(compiled).filter((file) => chosen.has(file) && isUnit(file))
+  const tests = importersOf(compiled).filter((file) => chosen.has(file) && isUnit(file) && existsSync(file))
   console.log(`\n${files.join(', ')}: compiled in ${seconds(began)} s, ${tests.length} unit test files import it`)
   for (const part of [tests.slice(0, first), tests.slice(first)])
     if (part.length > 0 && (isSaved || !(await passes(part)))) {

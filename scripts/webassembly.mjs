@@ -18,6 +18,10 @@ export async function compileText(file) {
 export const webassembly = {
   name: 'webassembly',
   setup({ onLoad }) {
-    onLoad({ filter: /\.wat$/ }, async ({ path }) => ({ contents: await compileText(path), loader: 'binary' }))
+    onLoad({ filter: /\.wat$/ }, async ({ path }) => ({
+      contents: await compileText(path),
+      loader: 'binary',
+      watchFiles: [path],
+    }))
   },
 }

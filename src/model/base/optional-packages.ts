@@ -1,5 +1,5 @@
 /*
- * Packages that only some uses need. A checkout has all of them for its tests; users of the package install what they need:
+ * Packages that only some uses need. A checkout has all of them once its tests have run; users of the package install what they need:
  * package.json lists them as optional peers.
  */
 

@@ -7,12 +7,10 @@ import { Command } from 'commander'
 import { serverArgv } from '../src/app/v8-flags.ts'
 import { startServing, untilReady } from '../src/load/serving.ts'
 import { median } from '../src/model/base/median.ts'
+import { parseStat } from './competitors/processor-time.ts'
 import { main } from './entries.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table } from './markdown.ts'
-
-/** Of /proc/<pid>/stat, per second; Linux fixes it. */
-const ticks = 100
 
 interface Start {
   /** Until it listens, and until it is ready; s. */
@@ -88,8 +86,7 @@ async function measureOne(script: string, models: string, cache: string): Promis
     await untilReady(server.url)
     const ready = seconds()
     const stat = await readFile(`/proc/${server.process.pid}/stat`, 'latin1')
-    const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number)
-    return { listening, ready, processor: (user + system) / ticks }
+    return { listening, ready, processor: parseStat(stat)?.seconds ?? Number.NaN }
   } finally {
     await server.stop()
   }
@@ -103,8 +100,8 @@ function report(machine: Machine, rounds: number, rows: readonly Row[]): string 
   return `# Starts of the server
 
 ${machine.processor}, ${machine.cores} cores, Node.js ${machine.versions.node}. Medians (and the range) of ${rounds}
-starts of each kind, which take turns, with compiled graphs in the cache and without the warm-up over HTTP, whose length
-is a setting. Seconds from the start of the process; processor seconds of all its threads until it is ready.
+starts of each kind, which take turns, with one worker, compiled graphs in the cache and without the warm-up over HTTP,
+whose length is a setting. Seconds from the start of the process; processor seconds of all its threads until it is ready.
 
 ${table<Row>(
   {

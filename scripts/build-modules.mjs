@@ -1,9 +1,10 @@
 // Compiles src/, test/ and loadtest/ file by file into build/, for tests and tools.  It erases types: `npm run typecheck` checks them.
 //   node scripts/build-modules.mjs            all, and removes what deleted sources left
 //   node scripts/build-modules.mjs FILE…      these
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { build } from 'esbuild'
+import { filesBelow } from './files.mjs'
 import { webassembly } from './webassembly.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -14,11 +15,7 @@ export async function buildModules(files, done = new Set()) {
   const wanted = new Set()
   await build({
     absWorkingDir: root,
-    entryPoints: files.map((file) =>
-      file.endsWith('.wat')
-        ? { in: file, out: join('build', file) }
-        : { in: file, out: join('build', file.replace(/\.ts$/, '')) },
-    ),
+    entryPoints: files.map((file) => ({ in: file, out: join('build', file.replace(/\.ts$/, '')) })),
     outdir: '.',
     // Bundles of one module each: that is how esbuild tells which paths are imported.
     bundle: true,
@@ -38,7 +35,7 @@ export async function buildModules(files, done = new Set()) {
             if (kind === 'entry-point') return undefined
             if (path.startsWith('.') && /\.(ts|wat)$/.test(path)) {
               wanted.add(relative(root, join(resolveDir, path)))
-              return { path: path.replace(/\.ts$/, '.js').replace(/\.wat$/, '.wat.js'), external: true }
+              return { path: path.replace(/(?:\.ts)?$/, '.js'), external: true }
             }
             return { path, external: true }
           })
@@ -69,13 +66,6 @@ function sourcesOf(folder) {
 /** Tests of deleted sources would otherwise run. */
 function removeOrphans(folder, built) {
   const kept = new Set([...built].map((file) => join('build', file.replace(/\.ts$/, ''))))
-  const path = join(root, 'build', folder)
-  for (const file of existsSync(path) ? filesBelow(path) : [])
+  for (const file of filesBelow(join(root, 'build', folder)))
     if (!kept.has(relative(root, file).replace(/\.(?:d\.ts|js|js\.map)$/, ''))) rmSync(file)
-}
-
-function filesBelow(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
 }

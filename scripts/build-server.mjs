@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from 'node:path'
 import { build, context } from 'esbuild'
 import { licencesOf } from './bundled-licences.mjs'
+import { filesBelow } from './files.mjs'
 import { webassembly } from './webassembly.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
@@ -57,7 +58,8 @@ if (process.argv.includes('--watch')) {
 
 /** By their names in dist/. */
 function entryPoints() {
-  const scripts = sourcesOf('src').flatMap((file) =>
+  const sources = filesBelow('src').filter((file) => file.endsWith('.ts'))
+  const scripts = sources.flatMap((file) =>
     [...readFileSync(file, 'utf8').matchAll(scriptUrl)].map(([, path]) =>
       join(file, '..', path.replace(/\.js$/, '.ts')),
     ),
@@ -98,10 +100,4 @@ function finish({ metafile, outputFiles, errors }) {
   for (const name of readdirSync(to)) if (/\.js(?:\.map)?$/.test(name) && !kept.has(name)) rmSync(join(to, name))
   writeFileSync(list, written.join('\n'))
   writeFileSync(join(to, 'licenses.txt'), licencesOf(Object.keys(metafile.inputs)))
-}
-
-function sourcesOf(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /(?<!\.d)\.ts$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
 }

@@ -4,7 +4,8 @@
 //   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
 // Reads the compiled configuration: run npm run setup -- --modules first.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
+import { filesBelow } from './files.mjs'
 import { settingsSchema, valuesSchema } from './values-schema.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -53,11 +54,7 @@ function write(file, text) {
 }
 
 function copies() {
-  const folder = join(root, chart, 'files')
-  const entries = existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : []
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => `files/${entry.parentPath.slice(folder.length + 1)}/${entry.name}`)
+  return filesBelow(join(root, chart, 'files')).map((file) => relative(join(root, chart), file))
 }
 
 function outdated(path) {

@@ -2,8 +2,9 @@
 // compiled files through their source maps.  A file that no test loads counts as wholly uncovered.
 //   node scripts/coverage.mjs [FOLDER OF PROFILES]
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
+import { filesBelow } from './files.mjs'
 
 const thresholds = { lines: 95, branches: 90 }
 const generated = ['build/src/model/graph/onnx_pb.js', 'build/src/model/lower/tensorflow/tensorflow_pb.js']
@@ -48,9 +49,8 @@ function printWorst() {
 
 /** Compiled files without code: interfaces and type aliases leave `export {}` behind, which nothing ever loads. */
 function typesOnly(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.js'))
-    .map((entry) => join(entry.parentPath, entry.name))
+  return filesBelow(folder)
+    .filter((file) => file.endsWith('.js'))
     .filter((file) => /^\s*(?:export \{\};)?\s*$/.test(readFileSync(file, 'utf8').replace(/^\/\/.*$/gm, '')))
 }
 

@@ -3,11 +3,12 @@
 //   node scripts/setup.mjs --tools      also the packages of tests and tools (test/package.json)
 //   node scripts/setup.mjs --modules    also build/: src/, test/ and loadtest/ compiled file by file, for tests; implies --tools
 //   --no-build                          installs alone
-// Uses Node's own modules only, so that it runs on a fresh clone.
+// Needs no package, so that it runs on a fresh clone.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { filesBelow } from './files.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 
@@ -19,13 +20,13 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 const [modules, tools, noBuild] = ['--modules', '--tools', '--no-build'].map((name) => process.argv.includes(name))
 const installed = 'node_modules/.multigate-setup'
-/** What the scripts of builds import. */
-const buildTools = ['scripts/webassembly.mjs', 'scripts/bundled-licences.mjs']
+/** What every build depends on beside its sources and its script. */
+const buildFiles = ['package.json', 'scripts/webassembly.mjs', 'scripts/bundled-licences.mjs', 'scripts/files.mjs']
 const lock = sha256(process.version, readFileSync('package-lock.json'))
 
 await install(tools || modules)
 if (!noBuild) {
-  await build('dist/.server', 'the server', ['src', 'package.json'], 'scripts/build-server.mjs')
+  await build('dist/.server', 'the server', ['src'], 'scripts/build-server.mjs')
   await build('dist/.console', 'the console', ['src/console', 'src/schemas'], 'scripts/build-console.mjs')
   if (modules) await build('build/.modules', 'the tests', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
 }
@@ -54,10 +55,11 @@ async function install(all) {
   writeFileSync(installed, `${lock} ${all || isByHand ? 'all' : 'server'}`)
 }
 
-/** Runs `script` where a file of `sources` changed since it last succeeded. */
+/** Runs `script` where a file below `sources` changed since it last succeeded. */
 async function build(stamp, what, sources, script) {
-  const files = [...sources, ...buildTools].flatMap(filesUnder).filter((file) => !file.includes('node_modules'))
-  const fingerprint = [...files, script]
+  const files = sources.flatMap(filesBelow).filter((file) => !file.includes('node_modules'))
+  const fingerprint = [...files, ...buildFiles, script]
+    .filter((file) => existsSync(file))
     .sort()
     .map((file) => `${file} ${statSync(file).mtimeMs} ${statSync(file).size}`)
   const value = sha256(lock, fingerprint.join('\n'))
@@ -133,12 +135,4 @@ function sha256(...parts) {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(part)
   return hash.digest('hex')
-}
-
-function filesUnder(path) {
-  if (!existsSync(path)) return []
-  if (statSync(path).isFile()) return [path]
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
 }

@@ -1,6 +1,7 @@
 // Which compiled modules import which.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { filesBelow } from './files.mjs'
 
 /** By compiled file: what it names in its imports. */
 const known = new Map()
@@ -24,14 +25,11 @@ export function forgetImports(files) {
 /** Compiled files that import one of `files`, directly or through others, and these themselves; the nearest first. */
 export function importersOf(files) {
   const importers = new Map()
-  for (const folder of ['build/src', 'build/test'])
-    for (const name of readdirSync(folder, { recursive: true })) {
-      if (!name.endsWith('.js')) continue
-      const file = join(folder, name)
-      for (const imported of importsOf(file).filter((name) => name.startsWith('.'))) {
-        const path = join(dirname(file), imported)
-        importers.set(path, [...(importers.get(path) ?? []), file])
-      }
+  for (const file of ['build/src', 'build/test'].flatMap(filesBelow).filter((file) => file.endsWith('.js')))
+    for (const imported of importsOf(file).filter((name) => name.startsWith('.'))) {
+      const path = join(dirname(file), imported)
+      if (!importers.has(path)) importers.set(path, [])
+      importers.get(path).push(file)
     }
   const found = new Set(files)
   for (const file of found) for (const importer of importers.get(file) ?? []) found.add(importer)

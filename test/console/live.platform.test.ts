@@ -32,7 +32,7 @@ const browser = skipBrowser ? undefined : await openBrowser(t)
 
 const open = (t: Test, origin: string, look: BrowserContextOptions = {}) => openPage(t, browser!, origin, look)
 
-/** Points at a place of a plot until that is shown: a plot that is made anew, such as in other colours, has no pointer. */
+/** Points at a place of a plot until `shown` appears: the page may draw the plot again meanwhile, and loses the pointer then. */
 async function pointAt(page: Page, plot: Locator, x: number, shown: Locator): Promise<void> {
   await until(async () => {
     await page.getByRole('heading', { level: 1 }).hover()

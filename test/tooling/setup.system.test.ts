@@ -41,7 +41,8 @@ function project(t: Test) {
     'package-lock.json': '{"packages":{}}',
     'package.json': '{}',
   })
-  copyFileSync(join(root, 'scripts/setup.mjs'), join(folder, 'scripts/setup.mjs'))
+  for (const name of ['setup.mjs', 'files.mjs'])
+    copyFileSync(join(root, 'scripts', name), join(folder, 'scripts', name))
   writeFileSync(join(folder, 'npm.js'), npm)
   const setup = (...args: string[]) => {
     const log = join(folder, 'log')

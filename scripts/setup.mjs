@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { filesBelow } from './files.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
@@ -26,9 +26,9 @@ const lock = sha256(process.version, readFileSync('package-lock.json'))
 
 await install(tools || modules)
 if (!noBuild) {
-  await build('dist/.server', 'the server', ['src'], 'scripts/build-server.mjs')
-  await build('dist/.console', 'the console', ['src/console', 'src/schemas'], 'scripts/build-console.mjs')
-  if (modules) await build('build/.modules', 'the tests', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
+  await build('the server', 'dist/main.js', ['src'], 'scripts/build-server.mjs')
+  await build('the console', 'dist/console/index.html', ['src/console', 'src/schemas'], 'scripts/build-console.mjs')
+  if (modules) await build('the tests', 'build/src/main.js', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
 }
 
 /** Installs the server's packages, and with `all` those of tests and tools beside them: neither undoes the other. */
@@ -55,15 +55,16 @@ async function install(all) {
   writeFileSync(installed, `${lock} ${all || isByHand ? 'all' : 'server'}`)
 }
 
-/** Runs `script` where a file below `sources` changed since it last succeeded. */
-async function build(stamp, what, sources, script) {
+/** Runs `script`, which writes `result`, where that is missing or a file below `sources` changed since the script last succeeded. */
+async function build(what, result, sources, script) {
+  const stamp = join(result.split('/')[0], `.${basename(script, '.mjs')}`)
   const files = sources.flatMap(filesBelow).filter((file) => !file.includes('node_modules'))
   const fingerprint = [...files, ...buildFiles, script]
     .filter((file) => existsSync(file))
     .sort()
     .map((file) => `${file} ${statSync(file).mtimeMs} ${statSync(file).size}`)
   const value = sha256(lock, fingerprint.join('\n'))
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
+  if (existsSync(result) && existsSync(stamp) && readFileSync(stamp, 'utf8') === value) return
   await report(`Building ${what}`, () => run(process.execPath, [script]))
   mkdirSync(dirname(stamp), { recursive: true })
   writeFileSync(stamp, value)

@@ -10,16 +10,24 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { type Test, test } from 'tap'
 import { libraryDigest } from '../../src/model/onednn/find-library.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
+/** By script, the file that setup expects of it. */
+const results = { server: 'dist/main.js', console: 'dist/console/index.html', modules: 'build/src/main.js' }
+
 // Stands in for a script that builds, and keeps a log of its calls.
-const callOf = (name: string) => `import { appendFileSync, existsSync } from 'node:fs'
+const callOf = (
+  name: string,
+  result: string,
+) => `import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 appendFileSync('log', '${name}\\n')
-if (existsSync('broken')) process.exit(1)`
+if (existsSync('broken')) process.exit(1)
+mkdirSync('${dirname(result)}', { recursive: true })
+writeFileSync('${result}', '')`
 
 // Stands in for npm, and keeps a log of its calls.
 const npm = `
@@ -35,7 +43,9 @@ const builds = ['console', 'server']
 /** A small project around the real script.  `setup` runs it and tells what it called, and how it ended. */
 function project(t: Test) {
   const folder = t.testdir({
-    scripts: Object.fromEntries(['server', 'console', 'modules'].map((name) => [`build-${name}.mjs`, callOf(name)])),
+    scripts: Object.fromEntries(
+      Object.entries(results).map(([name, result]) => [`build-${name}.mjs`, callOf(name, result)]),
+    ),
     src: { 'a.ts': '', console: { 'b.ts': '' } },
     test: { 'a.test.ts': '' },
     'package-lock.json': '{"packages":{}}',
@@ -92,6 +102,15 @@ test('setup builds again what a changed source belongs to, without installing', 
   writeFileSync(join(folder, 'test/a.test.ts'), 'export {}')
   t.same(setup('--modules').calls, ['modules'])
   t.same(setup().calls, [])
+})
+
+test('setup builds again what somebody deleted', async (t) => {
+  const { folder, setup } = project(t)
+  for (const [name, result] of Object.entries(results)) {
+    setup('--modules')
+    rmSync(join(folder, result))
+    t.same(setup('--modules').calls, [name])
+  }
 })
 
 test('setup installs again when the lock file changed', async (t) => {

@@ -3,23 +3,26 @@
 /** Rooms in the order of their imports: a room imports rooms of earlier lines alone. */
 const order = [
   ['schemas'],
-  ['model/base'],
-  ['model/contracts', 'config'],
-  ['model/graph', 'model/features', 'model/quality'],
-  ['model/calibration'],
-  ['model/batching', 'model/drift', 'model/bundle'],
-  ['model/lower', 'model/differentiate', 'model/live', 'model/onednn'],
-  ['model/architectures', 'model/compile'],
-  ['model/version', 'model/plan'],
+  ['base'],
+  ['model/contracts', 'model/quality'],
+  ['model/graph/ir'],
+  ['model/graph/lower', 'model/graph/gradients', 'model/graph/onednn'],
+  ['model/graph/architectures'],
+  ['model/graph/sides'],
+  ['model/graph/passes', 'model/graph/int8'],
+  ['model/graph/compile'],
   ['model/engines'],
-  ['model/prediction'],
-  ['model/registry'],
-  ['data', 'client'],
-  ['evaluate'],
-  ['server', 'console', 'train', 'convert', 'bench', 'warm', 'sync', 'load', 'top'],
+  ['model/serving/features', 'model/serving/calibration'],
+  ['model/serving/batching', 'model/serving/drift', 'model/serving/bundle'],
+  ['model/serving/deltas', 'model/serving/version'],
+  ['model/serving/prediction'],
+  ['model/serving/registry'],
+  ['tools/data', 'tools/client'],
+  ['tools/evaluate'],
+  ['server', 'console', 'tools/train', 'tools/convert', 'tools/bench', 'tools/catalogue', 'tools/load', 'tools/top'],
   ['app'],
-  ['cluster', 'capacity'],
-  ['commands'],
+  ['tools/keys', 'tools/doctor', 'tools/sync', 'tools/capacity'],
+  ['tools/commands'],
 ]
 
 /** Packages that a room must not import, whatever its place. */
@@ -30,12 +33,14 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: ['data', 'client', 'evaluate', 'train', 'convert', 'bench', 'warm', 'load', 'top', 'capacity'],
+    rooms: 'data client evaluate train convert bench catalogue load top keys doctor capacity'
+      .split(' ')
+      .map((tool) => `tools/${tool}`),
     names: ['fastify', '@fastify/.+', 'prom-client'],
     why: 'tools serve nothing',
   },
   {
-    rooms: ['server', 'app', 'cluster'],
+    rooms: ['server', 'app'],
     names: ['@tensorflow/.+', 'onnxruntime-node'],
     why: 'models are reached through model/',
   },

@@ -1,8 +1,8 @@
-import { createDraw, createRandom, type Random, zipf } from '../src/data/random.ts'
-import type { Encoder } from '../src/model/features/encoder.ts'
-import { bindingsOf } from '../src/model/prediction/bindings.ts'
+import type { Encoder } from '../src/model/serving/features/encoder.ts'
+import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
 import type { Features, Field } from '../src/schemas/features.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
+import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
 
 type Value = string | number
 type Named = Record<string, Value>

@@ -1,6 +1,6 @@
 import autocannon from 'autocannon'
-import { quantiles } from '../src/load/quantile.ts'
-import { median } from '../src/model/base/median.ts'
+import { median } from '../src/base/arrays.ts'
+import { quantiles } from '../src/tools/load/open-loop.ts'
 import type { Target } from './targets.ts'
 
 /** One run against one target, or the medians of several runs. */

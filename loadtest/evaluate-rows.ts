@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createRandom } from '../src/data/random.ts'
+import { createRandom } from '../src/tools/data/random.ts'
 
 /** Fields of the generated rows: strings of `values` values each, and numbers. */
 export const strings = 25

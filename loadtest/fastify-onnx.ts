@@ -1,9 +1,9 @@
 import Fastify from 'fastify'
 import ort from 'onnxruntime-node'
-import { readLayersModel } from '../src/model/lower/layers/layers-model.ts'
-import { lowerLayersModel } from '../src/model/lower/layers/lower-layers.ts'
-import { bindingsOf } from '../src/model/prediction/bindings.ts'
-import { readBundle } from '../src/model/version/read-version.ts'
+import { readLayersModel } from '../src/model/graph/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../src/model/graph/lower/layers/lower-layers.ts'
+import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
+import { readBundle } from '../src/model/serving/version/read-version.ts'
 
 /*
  * The "do it yourself" baseline: a child process with Fastify and onnxruntime-node in the handler, for tensors only, with the graph

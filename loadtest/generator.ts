@@ -4,10 +4,9 @@ import { readFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { createConnections } from '../src/load/connections.ts'
-import { type OpenLoopResult, type Reply, runOpenLoop } from '../src/load/open-loop.ts'
-import { poissonSchedule } from '../src/load/schedule.ts'
-import { systemClock } from '../src/model/base/clock.ts'
+import { systemClock } from '../src/base/clock.ts'
+import { createConnections } from '../src/tools/load/connections.ts'
+import { type OpenLoopResult, poissonSchedule, type Reply, runOpenLoop } from '../src/tools/load/open-loop.ts'
 import { readRequests } from './request-file.ts'
 
 export interface GeneratorOptions {

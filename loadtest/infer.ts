@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
-import { encoderOf } from '../src/model/features/encoder.ts'
-import { readBundle } from '../src/model/version/read-version.ts'
+import { encoderOf } from '../src/model/serving/features/encoder.ts'
+import { readBundle } from '../src/model/serving/version/read-version.ts'
 import { createQueries, toBody, toInferRequest } from './bodies.ts'
 import { runClosedLoop } from './closed-loop.ts'
 import { startMultigate } from './targets.ts'

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises'
-import { external } from '../src/model/graph/external-data.ts'
-import { Graph } from '../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../src/model/graph/onnx_pb.ts'
-import { declare, floatShape } from '../src/model/graph/tensor-shape.ts'
+import { external } from '../src/model/graph/ir/external-data.ts'
+import { Graph } from '../src/model/graph/ir/graph.ts'
+import { TensorProto_DataType as DataType } from '../src/model/graph/ir/onnx_pb.ts'
+import { declare, floatShape } from '../src/model/graph/ir/tensor-shape.ts'
 
 /** A graph with one large table in `table.bin`, for all of its sparse fields. */
 export interface LargeShape {

@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { reasonOf } from '../src/model/base/errors.ts'
+import { reasonOf } from '../src/base/errors.ts'
 import { readArguments } from './arguments.ts'
 import { compareReports } from './competitors/against.ts'
 import { readComparisonArguments } from './competitors/arguments.ts'

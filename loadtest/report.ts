@@ -1,4 +1,4 @@
-import type { OpenLoopResult } from '../src/load/open-loop.ts'
+import type { OpenLoopResult } from '../src/tools/load/open-loop.ts'
 import type { ClosedLoopResult } from './closed-loop.ts'
 import type { Machine } from './machine.ts'
 import { type Columns, decimal, kilo, table, whole } from './markdown.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { serverArgv } from '../src/app/v8-flags.ts'
-import { type ServingChild, startServing, untilReady } from '../src/load/serving.ts'
+import { type ServingChild, startServing, untilReady } from '../src/tools/load/serving.ts'
 import { main } from './entries.ts'
 
 /** A server under test. */

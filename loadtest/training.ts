@@ -86,7 +86,7 @@ function programsOf({ core, seconds, keras, pytorch }: Options, folder: string):
     return { rate, processorRate }
   }
   const own = (threads: number) => async (network: NetworkName, batch: number) => {
-    const script = fileURLToPath(new URL('training/own-step.js', import.meta.url))
+    const script = fileURLToPath(new URL('./training/own-step.js', import.meta.url))
     const cores = threads === 1 ? `${core}` : `${core - 1},${core}`
     const args = [script, network, `${batch}`, `${threads}`, `${seconds}`]
     return lastNumbers((await pinned(cores, process.execPath, args)).stdout)

@@ -46,9 +46,9 @@ const { name, version, license, author, repository, main } = JSON.parse(
 )
 const description = { name, version, license, author, repository, main }
 writeFileSync(join(to, 'package.json'), `${JSON.stringify(description, null, 2)}\n`)
-copyFileSync(join(import.meta.dirname, 'onnxruntime-license.txt'), join(to, 'LICENSE'))
+copyFileSync(join(import.meta.dirname, './onnxruntime-license.txt'), join(to, 'LICENSE'))
 // From the Python wheel of the same release, which ships the notices that the npm package lacks.
-copyFileSync(join(import.meta.dirname, 'onnxruntime-notices.txt'), join(to, 'ThirdPartyNotices.txt'))
+copyFileSync(join(import.meta.dirname, './onnxruntime-notices.txt'), join(to, 'ThirdPartyNotices.txt'))
 
 /** Links the file, or copies it to another file system. */
 function take(file) {

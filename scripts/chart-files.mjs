@@ -13,8 +13,8 @@ const chart = 'deploy/helm/multigate'
 const check = process.argv.includes('--check')
 
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
-const { words } = await import(join(root, 'build/src/config/configuration.js'))
-const { settingName } = await import(join(root, 'build/src/config/settings.js'))
+const { words } = await import(join(root, 'build/src/base/configuration.js'))
+const { settingName } = await import(join(root, 'build/src/base/settings.js'))
 const { version } = JSON.parse(read('package.json'))
 
 const wanted = new Map([

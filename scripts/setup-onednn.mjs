@@ -10,7 +10,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { wheel } from './onednn-wheel.mjs'
 
-/** SHA-256 of the library in the wheel; multigate's own is in src/model/onednn/find-library.ts. */
+/** SHA-256 of the library in the wheel; multigate's own is in src/model/graph/onednn/find-library.ts. */
 const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
 const data = `${wheel.name.replaceAll('-', '_')}-${wheel.version}.data/data`
 /** What is taken from the wheel, and its names here: the library comes last, because it is what others look for. */

@@ -5,28 +5,28 @@
 // The last line is `N passed, N failed, N skipped`; a class that can't be played counts as one skipped assertion.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { classOf, detectProcessor, processorClasses } from '../build/src/model/base/processor.js'
-import { fastPrecisions, instructionsOf } from '../build/src/model/onednn/instructions.js'
+import { classOf, detectProcessor, processorClasses } from '../build/src/base/processor.js'
+import { fastPrecisions, instructionsOf } from '../build/src/model/graph/onednn/instructions.js'
 
 process.chdir(join(import.meta.dirname, '..'))
 
 /** Quick tests that compile int8, and choose among precisions. */
 const always = [
-  'test/evaluate/quantize-precision.system.test.ts',
-  'test/model/compile/choose-precision.system.test.ts',
-  'test/model/compile/compile.test.ts',
-  'test/model/compile/int8/quantise.system.test.ts',
+  'test/tools/evaluate/quantize-precision.system.test.ts',
+  'test/model/graph/compile/choose-precision.system.test.ts',
+  'test/model/graph/compile/compile.test.ts',
+  'test/model/graph/int8/quantise.system.test.ts',
   'test/server/compiled.system.test.ts',
 ]
 /** Those of what oneDNN computes, for the classes on which it is used. */
 const ofOnednn = [
-  'test/model/onednn/cut-products.system.test.ts',
-  'test/model/onednn/joined-requests.system.test.ts',
-  'test/model/onednn/leading-part.system.test.ts',
-  'test/model/onednn/library.system.test.ts',
-  'test/model/onednn/mixture.system.test.ts',
-  'test/model/onednn/odd-graphs.system.test.ts',
-  'test/model/plan/int8-onednn.system.test.ts',
+  'test/model/graph/onednn/cut-products.system.test.ts',
+  'test/model/graph/onednn/joined-requests.system.test.ts',
+  'test/model/graph/onednn/leading-part.system.test.ts',
+  'test/model/graph/onednn/library.system.test.ts',
+  'test/model/graph/onednn/mixture.system.test.ts',
+  'test/model/graph/onednn/odd-graphs.system.test.ts',
+  'test/model/engines/plan/int8-onednn.system.test.ts',
 ]
 
 const total = { passed: 0, failed: 0, skipped: 0 }

@@ -22,8 +22,8 @@ try {
 /** Imports the commands' definitions; each command imports its own libraries when it runs. */
 async function run(): Promise<number> {
   const [{ runProgram }, { createCommands }] = await Promise.all([
-    import('./app/program.ts'),
-    import('./commands/all-commands.ts'),
+    import('./tools/commands/program.ts'),
+    import('./tools/commands/all-commands.ts'),
   ])
   const { stdout: out, stderr: err, argv } = process
   const context = { args: argv.slice(2), signal: controller.signal, out, err, exitCode: 0 }

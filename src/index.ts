@@ -3,14 +3,14 @@ import {
   type ColumnsAnswer,
   type Model,
   type ModelOptions,
+  MultigateError,
   openModel,
   type PredictCall,
   type RowsAnswer,
 } from './app/local-model.ts'
-import { MultigateError } from './app/multigate-error.ts'
-import { allSettings } from './config/configuration.ts'
-import { hostSettings, modelSettings, readSettings, type Settings } from './config/settings.ts'
-import { ModelError } from './model/base/errors.ts'
+import { allSettings } from './base/configuration.ts'
+import { ModelError } from './base/errors.ts'
+import { hostSettings, modelSettings, readSettings, type Settings } from './base/settings.ts'
 import type { Configuration } from './schemas/configuration.ts'
 import type { ColumnsRequest, PredictRequest } from './schemas/predict.ts'
 
@@ -19,7 +19,7 @@ import type { ColumnsRequest, PredictRequest } from './schemas/predict.ts'
  */
 
 export type { ColumnsAnswer, Model, ModelOptions, PredictCall, RowsAnswer } from './app/local-model.ts'
-export { MultigateError } from './app/multigate-error.ts'
+export { MultigateError } from './app/local-model.ts'
 export type {
   Candidate,
   CandidateColumns,

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { connect as secure } from 'node:tls'
-import { readBundle } from '../../src/model/version/read-version.ts'
+import { readBundle } from '../../src/model/serving/version/read-version.ts'
 import { readAnswers } from '../../test/support/fuzz/answers.ts'
 import { drawCase, type GoodKinds } from '../../test/support/fuzz/cases.ts'
 import { createKinds } from '../../test/support/fuzz/good-payloads.ts'

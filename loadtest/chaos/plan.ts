@@ -1,5 +1,5 @@
-import { createRandom } from '../../src/data/random.ts'
-import { poissonSchedule } from '../../src/load/schedule.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
+import { poissonSchedule } from '../../src/tools/load/open-loop.ts'
 
 /** What can happen to the server, in the order of the report. */
 export const faultKinds = [

@@ -1,7 +1,7 @@
 import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pinVersion, unpinVersion } from '../../src/model/registry/pin.ts'
+import { pinVersion, unpinVersion } from '../../src/model/serving/registry/pin.ts'
 import type { SwapWay } from './plan.ts'
 import { chaosModel } from './versions.ts'
 

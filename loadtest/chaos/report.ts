@@ -1,4 +1,4 @@
-import { quantiles } from '../../src/load/quantile.ts'
+import { quantiles } from '../../src/tools/load/open-loop.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
 import type { Accounts, FaultEvent, Tally } from './accounts.ts'

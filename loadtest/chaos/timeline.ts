@@ -1,4 +1,4 @@
-import { quantile } from '../../src/load/quantile.ts'
+import { quantile } from '../../src/tools/load/open-loop.ts'
 import type { Call, FaultEvent } from './accounts.ts'
 import { type FaultKind, faultKinds } from './plan.ts'
 import type { ChaosRun } from './run.ts'

@@ -1,4 +1,4 @@
-import { createDraw, createRandom, type Random, zipf } from '../../src/data/random.ts'
+import { createDraw, createRandom, type Random, zipf } from '../../src/tools/data/random.ts'
 import type { ReferenceModel } from './models.ts'
 
 /** One user and the candidates: encoded, context and candidates side by side. */

@@ -1,4 +1,4 @@
-import { median } from '../../src/model/base/median.ts'
+import { median } from '../../src/base/arrays.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
 import type { tolerances } from './check.ts'

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { reasonOf } from '../../src/model/base/errors.ts'
+import { reasonOf } from '../../src/base/errors.ts'
 import type { Machine } from '../machine.ts'
 import type { ComparisonArguments } from './arguments.ts'
 import { Bench, type Log, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'

@@ -1,10 +1,10 @@
 // Takes training steps on generated rows, and prints rows per second, and per second of processor time:
 //   node own-step.js <network> <batch> <threads> <seconds>
-import { createRandom } from '../../src/data/random.ts'
-import { makeStepPlan } from '../../src/train/graph/make-step-plan.ts'
-import { createArchitecture } from '../../src/train/network/layers-network.ts'
-import { shareFloats, shareIntegers } from '../../src/train/threads/shared.ts'
-import { createTrainer } from '../../src/train/threads/trainer.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
+import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
+import { makeStepPlan } from '../../src/tools/train/network/make-step-plan.ts'
+import { shareFloats, shareIntegers } from '../../src/tools/train/threads/shared.ts'
+import { createTrainer } from '../../src/tools/train/threads/trainer.ts'
 import { type NetworkName, networks, optionsOf } from './networks.ts'
 
 const rows = 32_768

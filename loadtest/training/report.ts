@@ -1,4 +1,4 @@
-import { median } from '../../src/model/base/median.ts'
+import { median } from '../../src/base/arrays.ts'
 import type { Machine } from '../machine.ts'
 import { type Columns, table, whole } from '../markdown.ts'
 import { type NetworkName, networks } from './networks.ts'

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createRandom } from '../../src/data/random.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
 import { type BenchNetwork, optionsOf } from './networks.ts'
 
 /** Writes `rows.csv` and `bench.json`, a spec that trains this network on it for one epoch. */

@@ -4,7 +4,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
-const specs = join(root, 'src/train/specs')
+const specs = join(root, 'src/tools/train/specs')
 
 /**
  * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep` is called with
@@ -81,7 +81,7 @@ async function plan({ parts, variants, spec, training }, seeds) {
 
 /** A named spec with changes, checked as if they were written in a file. */
 async function changed(name, change) {
-  const { readSpec } = await import(join(root, 'build/src/data/read-spec.js'))
+  const { readSpec } = await import(join(root, 'build/src/tools/data/read-spec.js'))
   const base = await readSpec(name, specs)
   const folder = await mkdtemp(join(tmpdir(), 'multigate-results-'))
   try {

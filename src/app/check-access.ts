@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
-import { commaList } from '../config/comma-list.ts'
+import { commaList } from '../base/settings.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import { type Area, openAreas } from '../server/security/areas.ts'
+import { type Area, openAreas } from '../server/security/keyring.ts'
 
 /**
  * Throws an Error that says what to do where administration would be open to everyone who reaches the address, or settings of

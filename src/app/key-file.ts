@@ -1,9 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
-import { reasonOf } from '../model/base/errors.ts'
-import { fileProblem } from '../model/base/regular-file.ts'
-import type { Area } from '../server/security/areas.ts'
+import { reasonOf } from '../base/errors.ts'
+import { fileProblem } from '../base/files.ts'
 import { Guard } from '../server/security/guard.ts'
-import { Keyring } from '../server/security/keyring.ts'
+import { type Area, Keyring } from '../server/security/keyring.ts'
 import type { Log } from './load-options.ts'
 import { watchFiles } from './watched-files.ts'
 

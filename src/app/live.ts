@@ -1,13 +1,12 @@
-import type { FairShare } from '../model/batching/fair-share.ts'
 import type { EnginePool } from '../model/engines/pool/contract.ts'
-import type { Registry } from '../model/registry/registry.ts'
+import type { FairShare } from '../model/serving/batching/fair-share.ts'
+import type { Registry } from '../model/serving/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Condition, Reading } from '../server/console/reading.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Saturation } from '../server/overload/saturation.ts'
-import type { LiveSource } from '../server/request/live-source.ts'
-import type { Siblings } from '../server/request/siblings.ts'
-import { droppedLogLines } from './log-destination.ts'
+import type { LiveSource, Siblings } from '../server/request/context.ts'
+import { droppedLogLines } from './logging.ts'
 
 /** Characters of why a version failed. */
 const longestReason = 300

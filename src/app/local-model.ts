@@ -1,11 +1,11 @@
-import type { modelSettings, Settings } from '../config/settings.ts'
-import { systemClock } from '../model/base/clock.ts'
-import { ModelError } from '../model/base/errors.ts'
-import { invalidRequest } from '../model/features/problems.ts'
-import type { LoadedModel, PendingPrediction } from '../model/prediction/contract.ts'
-import { loadModel } from '../model/prediction/model.ts'
-import { toColumns, toRows } from '../model/prediction/plain-answer.ts'
-import { findBundle } from '../model/version/open-version.ts'
+import { systemClock } from '../base/clock.ts'
+import { ModelError, type ModelErrorCode } from '../base/errors.ts'
+import type { modelSettings, Settings } from '../base/settings.ts'
+import { invalidRequest } from '../model/serving/features/problems.ts'
+import { toColumns, toRows } from '../model/serving/prediction/answer.ts'
+import type { LoadedModel, PendingPrediction } from '../model/serving/prediction/contract.ts'
+import { loadModel } from '../model/serving/prediction/model.ts'
+import { findBundle } from '../model/serving/version/read-version.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type {
   ColumnsRequest,
@@ -14,9 +14,10 @@ import type {
   PredictionColumns,
   PredictRequest,
 } from '../schemas/predict.ts'
+import type { ProblemCode, ProblemItem } from '../schemas/problem.ts'
+import { toProblem } from '../server/errors/problem-details.ts'
 import { orProblems, readQuery } from '../server/protocols/predict/read-query.ts'
 import { loadOptions, startPool } from './load-options.ts'
-import { MultigateError } from './multigate-error.ts'
 
 export type ModelOptions = Settings<(typeof modelSettings)[number]> & {
   /** Receives warnings: a plan that could not be cached, a worker that died. */
@@ -135,5 +136,37 @@ async function throwing<T>(work: () => Promise<T>, signal?: AbortSignal): Promis
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     throw new MultigateError(error)
+  }
+}
+
+/**
+ * Why a model could not be loaded, or a request was not answered: what the HTTP interface says in problem details
+ * (RFC 9457), as an Error. The `cause` is what was thrown inside.
+ */
+export class MultigateError extends Error {
+  /** What went wrong, for programs; docs/errors.md explains each. */
+  readonly code: ProblemCode | ModelErrorCode
+  /** The HTTP status that a client would have got. */
+  readonly status: number
+  /** The kind of problem, for people. */
+  readonly title: string
+  /** INVALID_REQUEST: everything that is wrong, at most 100, each with a JSON pointer (RFC 6901) into the request. */
+  readonly errors: ProblemItem[] | undefined
+  /** DEADLINE_EXCEEDED: where the request was. */
+  readonly stage: 'queue' | 'compute' | undefined
+  /** QUEUE_FULL: when it is worth while to come again, s. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(cause: unknown) {
+    const { body, retryAfterSeconds } = toProblem(cause, '')
+    // Who asks in the same process may know the inside.
+    super(cause instanceof Error ? cause.message : body.detail, { cause })
+    this.name = 'MultigateError'
+    this.code = cause instanceof ModelError ? cause.code : body.code
+    this.status = body.status
+    this.title = body.title
+    this.errors = body.errors
+    this.stage = body.stage
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }

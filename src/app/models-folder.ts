@@ -1,8 +1,11 @@
+import type { KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { projectRoot } from '../model/base/project.ts'
-import { fileReason } from '../model/base/regular-file.ts'
+import { reasonOf } from '../base/errors.ts'
+import { fileProblem, fileReason } from '../base/files.ts'
+import { projectRoot } from '../base/project.ts'
+import { parsePublicKeys } from '../model/serving/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /**
@@ -34,4 +37,17 @@ function bundledModels(root: string): string {
   const bundled = join(projectRoot, 'models')
   if (bundled === resolve(root) || !existsSync(bundled)) return ''
   return ` (--models ${relative('', bundled)} serves the models of this package)`
+}
+
+/** The keys that may sign versions; none where no file is configured. Rejects with an Error that names the file. */
+export async function readModelKeys(file: string): Promise<KeyObject[]> {
+  if (file === '') return []
+  const pem = await readFile(file, 'utf8').catch((cause) => {
+    throw new Error(`MULTIGATE_MODEL_KEYS: ${file} ${fileProblem(cause)}`)
+  })
+  try {
+    return parsePublicKeys(pem)
+  } catch (error) {
+    throw new Error(`MULTIGATE_MODEL_KEYS: ${file} ${reasonOf(error)}`)
+  }
 }

@@ -1,6 +1,8 @@
-import { reasonOf } from '../model/base/errors.ts'
-import { listProblems } from '../model/prediction/compare-contracts.ts'
-import type { RegistryEvent } from '../model/registry/registry.ts'
+import { realpathSync } from 'node:fs'
+import { reasonOf } from '../base/errors.ts'
+import type { DeltaEvent } from '../model/serving/deltas/live-version.ts'
+import { listProblems } from '../model/serving/prediction/compare-contracts.ts'
+import type { RegistryEvent } from '../model/serving/registry/registry.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Log } from './load-options.ts'
 
@@ -37,4 +39,59 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
     case 'problem':
       log.warn(event.message)
   }
+}
+
+/** Logs what became of a version's deltas. */
+export function reportDelta(event: DeltaEvent, version: { model: string; version: string }, log: Log): void {
+  if (event.type === 'refused') {
+    const { file, reason } = event
+    log.error({ ...version, file, reason }, 'a delta is refused')
+    return
+  }
+  const { type, from, to, rows, seconds } = event
+  const message = type === 'applied' ? 'deltas applied' : 'deltas reverted'
+  log.info({ ...version, from, to, rows, seconds: Number(seconds.toFixed(3)) }, message)
+}
+
+export interface HiddenFolders {
+  /** Paths in it become relative to it. */
+  models: string
+  /** Of paths in these only what is below is left, after an ellipsis. */
+  other: readonly (string | undefined)[]
+}
+
+/**
+ * Takes the places of this machine out of a text that clients may read. Only paths below the folders given are found: other
+ * texts with slashes, as JSON pointers, look just like paths.
+ */
+export function createPathHider({ models, other }: HiddenFolders): (text: string) => string {
+  const places = [
+    ...spellings(models).map((folder) => ({ folder, below: '', itself: 'the models folder' })),
+    ...[process.cwd(), ...other].flatMap((folder) =>
+      folder === undefined ? [] : spellings(folder).map((folder) => ({ folder, below: '…/', itself: '…' })),
+    ),
+    // The longest first: one folder may be in another.
+  ].sort((a, b) => b.folder.length - a.folder.length)
+  const patterns = places.map(({ folder, ...rest }) => ({ pattern: patternOf(folder), ...rest }))
+  return (text) =>
+    patterns.reduce(
+      (shorter, { pattern, below, itself }) => shorter.replace(pattern, (_, slash) => (slash ? below : itself)),
+      text,
+    )
+}
+
+/** A whole path, or the beginning of one; not the middle of another. */
+function patternOf(folder: string): RegExp {
+  return new RegExp(`(?<![\\w.~-])${folder.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}(?:(\\/)|(?![\\w.-]))`, 'g')
+}
+
+/** As given, and without links. The root of all is none: it is in every path. */
+function spellings(folder: string): string[] {
+  const spelt = new Set([folder])
+  try {
+    spelt.add(realpathSync(folder))
+  } catch {
+    // A path that doesn't exist has no other spelling.
+  }
+  return [...spelt].map((path) => path.replace(/\/+$/, '')).filter((path) => path !== '')
 }

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import { systemClock } from '../model/base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { createRequestRecorder, type RequestRecorder } from '../server/request/request-recorder.ts'
 import { createRequestTimeline, type RequestTimeline } from '../server/request/request-timeline.ts'

@@ -1,7 +1,7 @@
-import { commaList } from '../config/comma-list.ts'
+import { commaList } from '../base/settings.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
-import type { Access } from '../server/request/access.ts'
+import type { Access } from '../server/request/context.ts'
 import type { Log } from './load-options.ts'
 import type { Tls } from './tls.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Options } from 'close-with-grace'
-import { longestStop } from '../config/configuration.ts'
+import { longestStop } from '../base/configuration.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /**

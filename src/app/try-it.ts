@@ -1,4 +1,4 @@
-import type { Registry } from '../model/registry/registry.ts'
+import type { Registry } from '../model/serving/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { exampleOf } from '../server/routes/example.ts'
 

@@ -1,4 +1,5 @@
-import Type, { type Static } from 'typebox'
+import type { Static, TSchema } from 'typebox'
+import Type from 'typebox'
 
 /*
  * What clients of the Open Inference Protocol ask of a model beside its metadata, in Triton's words: the extensions
@@ -79,3 +80,47 @@ export const InferStatistics = Type.Object({
 /** `GET /v2/models/stats`, `/v2/models/{model}/stats`. */
 export type InferStatisticsList = Static<typeof InferStatisticsList>
 export const InferStatisticsList = Type.Object({ model_stats: Type.Array(InferStatistics) })
+
+/*
+ * The model repository extension of the Open Inference Protocol: the versions in the models folder, and which of them are served.
+ * Bodies may be empty; null is as good as absent, and what is not known is passed over.
+ */
+
+const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+
+/** `POST /v2/repository/index`. */
+export type InferIndexRequest = Static<typeof InferIndexRequest>
+export const InferIndexRequest = Type.Object({
+  ready: optional(Type.Boolean({ description: 'Only versions that are served' })),
+})
+
+export type InferIndex = Static<typeof InferIndex>
+export const InferIndex = Type.Array(
+  Type.Object({
+    name: Type.String(),
+    version: Type.Optional(Type.String({ description: 'Absent if the model has no version' })),
+    state: Type.Union(
+      [Type.Literal('READY'), Type.Literal('LOADING'), Type.Literal('UNLOADING'), Type.Literal('UNAVAILABLE')],
+      { description: 'UNLOADING: it finishes its accepted requests' },
+    ),
+    reason: Type.String({ description: 'Why it is not served; empty if it is' }),
+  }),
+  { description: 'Every version in the folder, by model, highest first' },
+)
+
+/** `POST /v2/repository/models/{model}/load` and `/unload`. */
+export type InferRepositoryRequest = Static<typeof InferRepositoryRequest>
+export const InferRepositoryRequest = Type.Object({
+  parameters: optional(
+    Type.Record(Type.String(), Type.Unknown(), {
+      description: '`config` and files are rejected: the folder defines the model. Other parameters are ignored',
+    }),
+  ),
+})
+
+export type InferRepositoryAnswer = Static<typeof InferRepositoryAnswer>
+export const InferRepositoryAnswer = Type.Object({
+  name: Type.String(),
+  load: Type.Optional(Type.Literal(true)),
+  unload: Type.Optional(Type.Literal(true)),
+})

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
-import { DeltaStatus } from './delta.ts'
 import { Scaling, Side } from './features.ts'
 import { Calibration, Provenance, TaskQuality } from './manifest.ts'
+import { DeltaStatus } from './models-folder.ts'
 import { ServedPlan } from './served-plan.ts'
 
 /*

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { checkAccess } from '../../src/app/check-access.ts'
-import { checkConfiguration } from '../../src/config/configuration.ts'
+import { checkConfiguration } from '../../src/base/configuration.ts'
 
 t.test('administration is refused on the port of everything else', async (t) => {
   const check = (host: string, adminHost: string, adminPort = '3000') => {

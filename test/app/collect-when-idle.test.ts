@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createIdleCollector } from '../../src/app/collect-when-idle.ts'
+import { createIdleCollector } from '../../src/app/v8-flags.ts'
 
 const mebibyte = 2 ** 20
 

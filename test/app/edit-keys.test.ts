@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, lstatSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { addKey, describeKeys, removeKey } from '../../src/app/edit-keys.ts'
 import { Keyring } from '../../src/server/security/keyring.ts'
+import { addKey, describeKeys, removeKey } from '../../src/tools/keys/edit-keys.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 
 const entry = (id: string, more: object = {}) => ({ id, scopes: ['predict' as const], ...more })

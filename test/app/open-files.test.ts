@@ -1,6 +1,6 @@
 import t from 'tap'
-import { openFilesProblem } from '../../src/app/open-files.ts'
-import { checkConfiguration } from '../../src/config/configuration.ts'
+import { openFilesProblem } from '../../src/app/start.ts'
+import { checkConfiguration } from '../../src/base/configuration.ts'
 
 t.test('each process needs files of its own, and one for each of its connections', async (t) => {
   const configuration = checkConfiguration({ MULTIGATE_MAX_CONNECTIONS: '2000' })

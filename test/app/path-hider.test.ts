@@ -1,7 +1,7 @@
 import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { createPathHider } from '../../src/app/path-hider.ts'
+import { createPathHider } from '../../src/app/report-event.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 
 const hide = createPathHider({ models: '/srv/models', other: ['/var/cache/plans', undefined, '/srv', '/'] })

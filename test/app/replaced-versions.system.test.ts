@@ -1,6 +1,6 @@
 import t from 'tap'
 import { serve } from '../../src/app/listen.ts'
-import { checkConfiguration } from '../../src/config/configuration.ts'
+import { checkConfiguration } from '../../src/base/configuration.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { collectGarbage } from '../support/collect-garbage.ts'
 import { until } from '../support/until.ts'

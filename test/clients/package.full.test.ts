@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { optionalPackages } from '../../src/model/base/optional-packages.ts'
+import { optionalPackages } from '../../src/base/optional-packages.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { writeDeclarations } from '../support/declarations.ts'
 
@@ -147,7 +147,7 @@ t.test('it has what it needs, and no tests', async (t) => {
   ])
     t.ok(paths.includes(path), path)
   t.ok(paths.some((path) => /^models\/ads-funnel\/1\/.*\.bin$/.test(path)))
-  t.ok(paths.includes('src/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
+  t.ok(paths.includes('src/tools/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
   const expected =
     /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(dist|deploy|docs|models|src\/train\/specs)\/.+)$/
   t.same(

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Browser, Page, Request, Route } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { decodeShared, encodeBody } from '../../src/console/pages/playground/state-codec.ts'
-import { systemClock } from '../../src/model/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { decodeShared, encodeBody } from '../../src/console/pages/playground/state/state-codec.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import {
   axeFindings,

@@ -1,11 +1,17 @@
 import t from 'tap'
-import { readCsv } from '../../src/console/pages/playground/csv.ts'
-import { drawForm, drawValue, firstForm, rowsOf } from '../../src/console/pages/playground/draw.ts'
-import { exampleInputs } from '../../src/console/pages/playground/example-inputs.ts'
-import { bodyOf, candidatesOf, type Form, nameOf, placesOf, sorted } from '../../src/console/pages/playground/form.ts'
-import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/model.ts'
-import { readJson, readPasted } from '../../src/console/pages/playground/paste.ts'
-import { mapProblems, placeOf } from '../../src/console/pages/playground/problems.ts'
+import { drawForm, drawValue, exampleInputs, firstForm, rowsOf } from '../../src/console/pages/playground/state/draw.ts'
+import {
+  bodyOf,
+  candidatesOf,
+  type Form,
+  mapProblems,
+  nameOf,
+  placeOf,
+  placesOf,
+  sorted,
+} from '../../src/console/pages/playground/state/form.ts'
+import { type Field, valueAt, valueOfText, withValue } from '../../src/console/pages/playground/state/model.ts'
+import { readCsv, readJson, readPasted } from '../../src/console/pages/playground/state/paste.ts'
 import {
   changeOf,
   earningTasks,
@@ -16,7 +22,7 @@ import {
   ranksOf,
   scoreNames,
   scoreOf,
-} from '../../src/console/pages/playground/ranking.ts'
+} from '../../src/console/pages/playground/state/ranking.ts'
 import {
   bySize,
   effectOfBid,
@@ -28,14 +34,14 @@ import {
   planMissing,
   planOther,
   typicalOf,
-} from '../../src/console/pages/playground/replace.ts'
+} from '../../src/console/pages/playground/state/replace.ts'
 import {
   decodeBody,
   decodeShared,
   encodeBody,
   encodeShared,
   fitForm,
-} from '../../src/console/pages/playground/state-codec.ts'
+} from '../../src/console/pages/playground/state/state-codec.ts'
 import { fc, randomCases } from '../support/cases.ts'
 
 /* The parts of the playground that need no browser. */

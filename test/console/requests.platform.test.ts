@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { systemClock } from '../../src/model/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import type { RequestRecord } from '../../src/schemas/requests.ts'
 import { createRequestRecorder, type RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../src/server/request/request-timeline.ts'

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { checkConfiguration, longestStop } from '../../src/config/configuration.ts'
+import { checkConfiguration, longestStop } from '../../src/base/configuration.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { pythonWith } from '../support/python.ts'
 

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { systemClock } from '../../src/model/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import { openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { startTestServer } from '../support/server.ts'

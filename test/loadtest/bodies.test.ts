@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createQueries, forms, toBody, toInferRequest } from '../../loadtest/bodies.ts'
-import { createEncoder } from '../../src/model/features/encoder.ts'
+import { createEncoder } from '../../src/model/serving/features/encoder.ts'
 import { readBody } from '../../src/server/protocols/open-inference/infer-request.ts'
 import { readInputs } from '../../src/server/protocols/open-inference/infer-tensors.ts'
 import { testFeatures } from '../support/bundle.ts'

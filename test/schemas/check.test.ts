@@ -1,6 +1,6 @@
 import t from 'tap'
 import Type from 'typebox'
-import type { Violation } from '../../src/model/base/errors.ts'
+import type { Violation } from '../../src/base/errors.ts'
 import { check } from '../../src/schemas/check.ts'
 
 function problemsOf(schema: Type.TSchema, value: unknown): string[] {

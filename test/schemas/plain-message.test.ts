@@ -1,7 +1,7 @@
 import t from 'tap'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { plainMessage, plainProblems } from '../../src/schemas/plain-message.ts'
+import { plainMessage, plainProblems } from '../../src/schemas/check.ts'
 
 const cases = [
   [Type.Boolean(), '1', 'must be true or false'],

@@ -3,13 +3,13 @@ import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create } from '@bufbuild/protobuf'
 import t from 'tap'
-import type { Graph } from '../../src/model/graph/graph.ts'
+import type { Graph } from '../../src/model/graph/ir/graph.ts'
 import {
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
   TensorProtoSchema,
-} from '../../src/model/graph/onnx_pb.ts'
-import { declare, floatShape } from '../../src/model/graph/tensor-shape.ts'
+} from '../../src/model/graph/ir/onnx_pb.ts'
+import { declare, floatShape } from '../../src/model/graph/ir/tensor-shape.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { emptyGraph } from '../support/compile/run-graph.ts'
 import { startTestServer } from '../support/server.ts'

@@ -2,7 +2,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Clock, systemClock } from '../../src/model/base/clock.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { constantRows, writeDelta } from '../support/live-bundle.ts'

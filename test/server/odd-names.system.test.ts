@@ -1,5 +1,5 @@
 import t from 'tap'
-import { graphOutputs } from '../../src/model/architectures/outputs.ts'
+import { graphOutputs } from '../../src/model/graph/architectures/build.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { openBrowser, openPage, skipBrowser } from '../support/browser.ts'

@@ -1,9 +1,9 @@
 import { PerformanceObserver } from 'node:perf_hooks'
-import { systemClock } from '../../src/model/base/clock.ts'
+import { systemClock } from '../../src/base/clock.ts'
 import { createEnginePool } from '../../src/model/engines/pool/pool.ts'
-import { writeAnswer } from '../../src/model/prediction/answer.ts'
-import { loadModel } from '../../src/model/prediction/model.ts'
-import { readBundle } from '../../src/model/version/read-version.ts'
+import { writeAnswer } from '../../src/model/serving/prediction/answer.ts'
+import { loadModel } from '../../src/model/serving/prediction/model.ts'
+import { readBundle } from '../../src/model/serving/version/read-version.ts'
 import { readTensors } from '../../src/server/body/read-tensors.ts'
 import { until } from './until.ts'
 

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { Writable } from 'node:stream'
 import { promisify } from 'node:util'
-import { runProgram } from '../../src/app/program.ts'
-import { createCommands } from '../../src/commands/all-commands.ts'
-import type { CommandContext } from '../../src/config/command-context.ts'
+import type { CommandContext } from '../../src/base/command.ts'
+import { createCommands } from '../../src/tools/commands/all-commands.ts'
+import { runProgram } from '../../src/tools/commands/program.ts'
 import { cli } from './entries.ts'
 
 export interface CliResult {

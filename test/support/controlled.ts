@@ -1,6 +1,6 @@
-import { describeIncompatibility } from '../../src/model/registry/compatibility.ts'
-import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/registry/registry.ts'
-import type { SourceModel } from '../../src/model/registry/source.ts'
+import { describeIncompatibility } from '../../src/model/serving/registry/compatibility.ts'
+import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/serving/registry/registry.ts'
+import type { SourceModel } from '../../src/model/serving/registry/source.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import { createFakeLoadedModel, type FakeLoadedModel } from './fakes/loaded-model.ts'
 

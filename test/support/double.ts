@@ -1,14 +1,14 @@
 import { create } from '@bufbuild/protobuf'
-import { floatAttribute } from '../../src/model/graph/attributes.ts'
-import { floatsOf } from '../../src/model/graph/constants.ts'
-import type { Graph } from '../../src/model/graph/graph.ts'
+import { floatAttribute } from '../../src/model/graph/ir/attributes.ts'
+import { floatsOf } from '../../src/model/graph/ir/constants.ts'
+import type { Graph } from '../../src/model/graph/ir/graph.ts'
 import {
   TensorProto_DataType as DataType,
   type ModelProto,
   type NodeProto,
   TensorProtoSchema,
   type ValueInfoProto,
-} from '../../src/model/graph/onnx_pb.ts'
+} from '../../src/model/graph/ir/onnx_pb.ts'
 
 /** A graph's model with every float32 tensor made a float64 one, to be computed with twice as many digits. */
 export function inDouble(graph: Graph): ModelProto {

@@ -1,4 +1,4 @@
-import { Graph } from '../../src/model/graph/graph.ts'
+import { Graph } from '../../src/model/graph/ir/graph.ts'
 
 /** A graph to build on. */
 export function emptyGraph(): Graph {

@@ -1,5 +1,5 @@
-import { type RunEvaluateOptions, runEvaluate } from '../../src/evaluate/run-evaluate.ts'
 import type { EvaluationReport } from '../../src/schemas/evaluation.ts'
+import { type RunEvaluateOptions, runEvaluate } from '../../src/tools/evaluate/run-evaluate.ts'
 import { specs } from './tiny.ts'
 
 /** What `multigate evaluate` and its kin take, unless a test says otherwise; output is dropped. */

@@ -1,8 +1,8 @@
-import { createUniform, standardNormal } from '../../src/model/base/random.ts'
-import { populationStability } from '../../src/model/drift/bins.ts'
+import { createUniform, standardNormal } from '../../src/base/hash.ts'
 import { assignBins, binsOf } from '../../src/model/quality/calibration-bins.ts'
 import { auc, entropy, logloss, sum } from '../../src/model/quality/metrics.ts'
 import { rank, type Values } from '../../src/model/quality/ranking.ts'
+import { populationStability } from '../../src/model/serving/drift/bins.ts'
 import type { Comparison, Difference, Estimate, Metrics } from '../../src/schemas/comparison.ts'
 import type { DriftRow, EvaluationReport, ReliabilityBin, Slice, TaskEvaluation } from '../../src/schemas/evaluation.ts'
 

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
-import { external } from '../../src/model/graph/external-data.ts'
-import { ModelProtoSchema, type TensorProto } from '../../src/model/graph/onnx_pb.ts'
+import { external } from '../../src/model/graph/ir/external-data.ts'
+import { ModelProtoSchema, type TensorProto } from '../../src/model/graph/ir/onnx_pb.ts'
 
 /**
  * Writes an ONNX model into `folder` with the data of all constants and of Constant nodes, even single numbers, in `<file>.data`, as

@@ -1,4 +1,4 @@
-import type { ImportOptions } from '../../src/convert/import-model.ts'
+import type { ImportOptions } from '../../src/tools/convert/import-model.ts'
 
 /** Options of an import that says nothing but where. */
 export function importOptions(path: string, models: string, options: Partial<ImportOptions> = {}): ImportOptions {

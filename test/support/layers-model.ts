@@ -4,8 +4,8 @@ import type { io } from '@tensorflow/tfjs-core'
 import type { LayersModel as RunnableModel } from '@tensorflow/tfjs-layers'
 import { openLayersModel } from '../../src/model/engines/tensorflow/open-layers-model.ts'
 import type { TensorFlow } from '../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import type { LayersModel } from '../../src/model/lower/layers/layers-model.ts'
-import { layersModelFiles } from '../../src/model/lower/layers/write-layers-model.ts'
+import type { LayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
+import { layersModelFiles } from '../../src/model/graph/lower/layers/write-layers-model.ts'
 
 /** A built model as TensorFlow.js opens its files. */
 export function openBuilt(tensorflow: TensorFlow, model: LayersModel): Promise<RunnableModel> {

@@ -1,4 +1,4 @@
-import { openFastLibrary, openLibrary } from '../../src/model/onednn/library.ts'
+import { openFastLibrary, openLibrary } from '../../src/model/graph/onednn/library.ts'
 
 /** Why tests of oneDNN's products can't run here; undefined where they can. */
 export function withoutOnednn(): string | undefined {

@@ -1,6 +1,6 @@
-import type { Graph } from '../../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../../src/model/graph/onnx_pb.ts'
-import { declare, floatShape } from '../../src/model/graph/tensor-shape.ts'
+import type { Graph } from '../../src/model/graph/ir/graph.ts'
+import { TensorProto_DataType as DataType } from '../../src/model/graph/ir/onnx_pb.ts'
+import { declare, floatShape } from '../../src/model/graph/ir/tensor-shape.ts'
 import { emptyGraph } from './empty-graph.ts'
 
 /** Ids of the tables of `perFeatureGraph`. */

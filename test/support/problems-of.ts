@@ -1,4 +1,4 @@
-import { ModelError } from '../../src/model/base/errors.ts'
+import { ModelError } from '../../src/base/errors.ts'
 
 /** What is wrong with a request, as `path message`; throws where nothing is. */
 export function problemsOf(encode: () => unknown): string[] {

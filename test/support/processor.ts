@@ -1,4 +1,4 @@
-import { classOf, detectProcessor, type ProcessorClass } from '../../src/model/base/processor.ts'
+import { classOf, detectProcessor, type ProcessorClass } from '../../src/base/processor.ts'
 
 /** What a process has in its environment that plays a class of processor. */
 export const playing = (name: ProcessorClass) => ({ ONEDNN_MAX_CPU_ISA: name, DNNL_MAX_CPU_ISA: '' })

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { type RunQuantizeOptions, runQuantize } from '../../src/evaluate/run-quantize.ts'
-import { createUniform } from '../../src/model/base/random.ts'
-import { drawRow } from '../../src/model/features/draw-value.ts'
+import { createUniform } from '../../src/base/hash.ts'
+import { drawRow } from '../../src/model/serving/features/field.ts'
+import { type RunQuantizeOptions, runQuantize } from '../../src/tools/evaluate/run-quantize.ts'
 import { type TestBundle, temporaryFolder, testFeatures, writeTestBundle } from './bundle.ts'
 import { evaluateDefaults } from './evaluate.ts'
 

@@ -1,5 +1,5 @@
 import type { TSchema } from 'typebox'
-import type { ModelShape } from '../../src/model/architectures/layers.ts'
+import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
 import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Side } from '../../src/schemas/features.ts'
 import { fc } from './cases.ts'

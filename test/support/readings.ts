@@ -1,5 +1,5 @@
 import type { Condition, Reading, VersionReading } from '../../src/server/console/reading.ts'
-import { durations } from '../../src/server/metrics/buckets.ts'
+import { durations } from '../../src/server/metrics/bound-series.ts'
 
 const noBuckets = () => new Array<number>(durations.length + 1).fill(0)
 

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import h5wasm from 'h5wasm/node'
 import { Value } from 'typebox/value'
-import type { ModelShape } from '../../src/model/architectures/layers.ts'
 import type { Batch } from '../../src/model/contracts/engine.ts'
+import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
 import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 
 /*

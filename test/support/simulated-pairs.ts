@@ -1,7 +1,7 @@
-import { createRandom } from '../../src/data/random.ts'
-import type { PredictedTask } from '../../src/evaluate/evaluate-task.ts'
-import { sigmoid } from '../../src/model/calibration/calibrator.ts'
 import { mostBuckets } from '../../src/model/quality/bootstrap.ts'
+import { sigmoid } from '../../src/model/serving/calibration/calibrator.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
+import type { PredictedTask } from '../../src/tools/evaluate/evaluate-task.ts'
 
 /** Two versions of a model, by the noise in the logits of their predictions. */
 export interface PairOptions {

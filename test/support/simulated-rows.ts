@@ -1,7 +1,7 @@
-import { createRandom, type Random } from '../../src/data/random.ts'
-import { sigmoid } from '../../src/model/calibration/calibrator.ts'
 import { mostBuckets } from '../../src/model/quality/bootstrap.ts'
 import type { ScoredRows } from '../../src/model/quality/judge.ts'
+import { sigmoid } from '../../src/model/serving/calibration/calibrator.ts'
+import { createRandom, type Random } from '../../src/tools/data/random.ts'
 
 /** A population of labelled predictions to draw rows from. */
 export interface Population {

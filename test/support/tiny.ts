@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { createRandom } from '../../src/data/random.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
 
-/** Specs of the project, from the compiled tests' place: build/test/train. */
-export const specs = join(import.meta.dirname, '../../../src/train/specs')
+/** Specs of the project, from the compiled tests' place: build/test/tools/train. */
+export const specs = join(import.meta.dirname, '../../../src/tools/train/specs')
 
 /** A spec over `tiny.csv` beside it, small enough to train in a moment. */
 export function tinySpec() {

@@ -1,11 +1,11 @@
 import type { Test } from 'tap'
-import type { ModelShape } from '../../src/model/architectures/layers.ts'
+import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
-import { makeStepPlan } from '../../src/train/graph/make-step-plan.ts'
-import { createArchitecture } from '../../src/train/network/layers-network.ts'
-import { type Term, type TermLabels, termLabels } from '../../src/train/terms.ts'
-import { shared } from '../../src/train/threads/shared.ts'
-import { createTrainer, type TrainerOptions } from '../../src/train/threads/trainer.ts'
+import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
+import { makeStepPlan } from '../../src/tools/train/network/make-step-plan.ts'
+import { type Term, type TermLabels, termLabels } from '../../src/tools/train/terms.ts'
+import { shared } from '../../src/tools/train/threads/shared.ts'
+import { createTrainer, type TrainerOptions } from '../../src/tools/train/threads/trainer.ts'
 
 export interface TrainedRows {
   sparse: Int32Array

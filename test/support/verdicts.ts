@@ -1,5 +1,5 @@
-import { compare } from '../../src/evaluate/compare.ts'
 import { createResampling } from '../../src/model/quality/bootstrap.ts'
+import { compare } from '../../src/tools/evaluate/compare.ts'
 import { drawPair, type PairOptions } from './simulated-pairs.ts'
 import { bucketsOf } from './simulated-rows.ts'
 

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { type Test, test } from 'tap'
-import { libraryDigest } from '../../src/model/onednn/find-library.ts'
+import { libraryDigest } from '../../src/model/graph/onednn/find-library.ts'
 
 const root = join(import.meta.dirname, '../../..')
 

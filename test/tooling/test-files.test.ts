@@ -13,7 +13,7 @@ const { processesFor } = (await import(join(root, 'scripts/test-processes.mjs'))
 
 t.test('the command line chooses files by tier, by name and by a part of a path', async (t) => {
   const [unit, system, platform, full, other] = [
-    'build/test/model/registry/policy.test.js',
+    'build/test/model/serving/registry/policy.test.js',
     'build/test/app/registry.system.test.js',
     'build/test/deploy/chart.platform.test.js',
     'build/test/tooling/release.full.test.js',
@@ -27,7 +27,7 @@ t.test('the command line chooses files by tier, by name and by a part of a path'
     [['--platform'], [platform]],
     [['--full'], all],
     [['registry'], [unit, system]],
-    [['model/registry'], [unit]],
+    [['serving/registry'], [unit]],
     [['--unit', 'registry'], [unit]],
     [
       ['chart', 'registry', 'policy'],

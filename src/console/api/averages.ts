@@ -1,4 +1,4 @@
-import { median } from '../../model/base/median.ts'
+import { median } from '../../base/arrays.ts'
 import type { LiveClient, LiveModel, LiveStages, LiveSample as Sample } from '../../schemas/live.ts'
 
 type Quantiles = LiveStages['total']

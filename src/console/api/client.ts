@@ -1,6 +1,6 @@
+import { signal } from '@preact/signals'
 import createClient from 'openapi-fetch'
 import type { components, paths } from '../../../build/console-api.d.ts'
-import { key, keyAsked } from './key.ts'
 
 export type Schemas = components['schemas']
 export type Problem = Schemas['ProblemDetails']
@@ -66,3 +66,32 @@ export async function ask<T>(sent: Promise<{ data?: T; error?: unknown; response
 
 /** Headers of requests that predict: this console's are admitted last. */
 export const lowestPriority = { priority: 'u=7' } as const
+
+/** Where the key is kept: for this tab alone, until it is closed. */
+const place = 'multigate-key'
+
+/** The key that requests carry; '' where there is none. */
+export const key = signal(read())
+
+/** Why a key is asked for; undefined where none is. */
+export const keyAsked = signal<string | undefined>(undefined)
+
+/** Takes a key for this tab; '' forgets it. */
+export function setKey(value: string): void {
+  try {
+    if (value === '') sessionStorage.removeItem(place)
+    else sessionStorage.setItem(place, value)
+  } catch {
+    // Without storage the key lives as long as the page.
+  }
+  key.value = value
+  keyAsked.value = undefined
+}
+
+function read(): string {
+  try {
+    return sessionStorage.getItem(place) ?? ''
+  } catch {
+    return ''
+  }
+}

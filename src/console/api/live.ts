@@ -1,8 +1,7 @@
 import { signal } from '@preact/signals'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { createClientList, createModelList } from './averages.ts'
-import { base, noConnection, refuseKey, type Schemas } from './client.ts'
-import { key } from './key.ts'
+import { base, key, noConnection, refuseKey, type Schemas } from './client.ts'
 
 export type Sample = Schemas['LiveSample']
 export type LiveModel = Schemas['LiveModel']

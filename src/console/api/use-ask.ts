@@ -1,6 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import { AskError } from './client.ts'
-import { key } from './key.ts'
+import { AskError, key } from './client.ts'
 
 /** Data of the server, as it comes: `data` of the last success stays while it is asked again, or fails. */
 export interface Asked<T> {

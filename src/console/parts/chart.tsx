@@ -1,7 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import { repaint } from '../base/theme.ts'
-import { colour, seriesColours } from './colours.ts'
 import { time } from './format.ts'
 
 export interface Series {
@@ -199,4 +198,17 @@ function optionsOf(
       drawAxes: [(plot) => drawMarks(plot, marked.current, tones)],
     },
   }
+}
+
+/** Colours of charts: `--series-1` … `--series-6`. */
+export const seriesColours = 6
+
+/** A colour of tokens.css as a canvas takes it. */
+export function colour(name: string): string {
+  const probe = document.createElement('span')
+  probe.style.color = `var(${name})`
+  document.body.append(probe)
+  const { color } = getComputedStyle(probe)
+  probe.remove()
+  return color
 }

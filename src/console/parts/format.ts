@@ -99,3 +99,23 @@ export function listed(names: readonly string[], most = 8): string {
   const rest = names.length - most
   return rest > 0 ? `${names.slice(0, most).join(', ')} and ${rest} more` : names.join(', ')
 }
+
+/** A field's default as people say it: of whole numbers, one above the largest stands for any unknown value. */
+export function nameOfDefault({
+  kind,
+  default: value = '',
+  maximum,
+}: {
+  kind: string
+  default?: string | number | undefined
+  maximum?: number | undefined
+}): string {
+  if (value === '') return 'an empty text'
+  if (kind === 'integer' && maximum !== undefined && Number(value) > maximum) return 'any unknown value'
+  return String(value)
+}
+
+/** What a record has by a name, which may be that of a property of every object, such as `constructor`. */
+export function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined
+}

@@ -1,6 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { type AskError, askForKey, missingScope } from '../api/client.ts'
-import { key } from '../api/key.ts'
+import { type AskError, askForKey, key, missingScope } from '../api/client.ts'
 
 /** Something is on its way. */
 export function Loading({ what }: { what: string }) {

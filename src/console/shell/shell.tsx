@@ -1,10 +1,9 @@
 import type { ComponentType } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { route } from '../base/router.ts'
+import { base, key, keyAsked, setKey } from '../api/client.ts'
+import { hrefOf, type Route, route } from '../base/router.ts'
+import { nextTheme, theme } from '../base/theme.ts'
 import { Loading } from '../parts/states.tsx'
-import { KeyForm } from './key-form.tsx'
-import { Navigation } from './navigation.tsx'
-import { type PageProps, pages } from './pages.ts'
 
 /** The frame of all pages. */
 export function Shell() {
@@ -59,3 +58,108 @@ function NotFound() {
     </div>
   )
 }
+
+const themeNames = { auto: 'as the system', light: 'light', dark: 'dark' }
+
+export function Navigation({ current }: { current: string }) {
+  return (
+    <header class="navigation">
+      <a class="brand" href="#/live">
+        <svg viewBox="0 0 16 16" width="20" height="20" aria-hidden="true">
+          <path d="M2 13V3l6 6 6-6v10" />
+        </svg>
+        multigate
+      </a>
+      <nav aria-label="Pages">
+        {pages.map(({ name, title }) => (
+          <a key={name} href={hrefOf(name)} aria-current={name === current ? 'page' : undefined}>
+            {title}
+          </a>
+        ))}
+        <a href={new URL('docs', base).href}>API</a>
+      </nav>
+      <div class="tools">
+        {key.value !== '' && (
+          <button type="button" class="quiet" onClick={() => setKey('')}>
+            Forget key
+          </button>
+        )}
+        {key.value === '' && (
+          <button type="button" class="quiet" onClick={() => (keyAsked.value = 'Requests of this tab will carry it.')}>
+            Key
+          </button>
+        )}
+        <button type="button" class="quiet" aria-label={`Colours: ${themeNames[theme.value]}`} onClick={nextTheme}>
+          {theme.value === 'auto' ? '◐' : theme.value === 'light' ? '☀' : '☾'}
+        </button>
+      </div>
+    </header>
+  )
+}
+
+/** Asks for a key where the server wants one. */
+export function KeyForm() {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const reason = keyAsked.value
+
+  useEffect(() => {
+    if (reason !== undefined) {
+      if (!dialog.current?.open) dialog.current?.showModal()
+    } else dialog.current?.close()
+  }, [reason])
+
+  return (
+    <dialog ref={dialog} aria-labelledby="key-title" onClose={() => (keyAsked.value = undefined)}>
+      <form
+        method="dialog"
+        onSubmit={(event) => {
+          event.preventDefault()
+          const field = event.currentTarget.elements.namedItem('key') as HTMLInputElement
+          setKey(field.value.trim())
+          field.value = ''
+        }}
+      >
+        <h2 id="key-title">Key</h2>
+        <p>{reason} The tab keeps it until you close it; nothing else does.</p>
+        <label>
+          Key
+          <input name="key" type="password" autocomplete="off" required spellcheck={false} />
+        </label>
+        <div class="actions">
+          <button type="submit" class="primary">
+            Use this key
+          </button>
+          <button type="button" onClick={() => (keyAsked.value = undefined)}>
+            Not now
+          </button>
+        </div>
+      </form>
+    </dialog>
+  )
+}
+
+export interface PageProps {
+  route: Route
+}
+
+export interface Page {
+  name: string
+  title: string
+  load(): Promise<ComponentType<PageProps>>
+}
+
+/** Pages in the order of the navigation; each is loaded when it is first shown. */
+export const pages: readonly Page[] = [
+  { name: 'live', title: 'Live', load: async () => (await import('../pages/live/live.tsx')).LivePage },
+  { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
+  {
+    name: 'playground',
+    title: 'Playground',
+    load: async () => (await import('../pages/playground/playground.tsx')).PlaygroundPage,
+  },
+  {
+    name: 'requests',
+    title: 'Requests',
+    load: async () => (await import('../pages/requests/requests.tsx')).RequestsPage,
+  },
+]

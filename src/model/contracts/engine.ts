@@ -2,7 +2,6 @@ import type { GraphFormat } from '../../schemas/manifest.ts'
 import type { CatalogueStats, ReadyCatalogue } from './catalogue.ts'
 import type { CompiledPlan } from './compiled-plan.ts'
 import type { Overlay } from './live-tables.ts'
-import type { Tenant } from './tenant.ts'
 
 /** Row-major tensor data of one input: [rows, width]. */
 export type TensorData = Int32Array | Float32Array
@@ -153,4 +152,32 @@ export interface RowBlock {
   part: SharedPart
   /** Returns the memory, which must not be read or written afterwards. */
   release(): void
+}
+
+export const noCache: GraphStats['cache'] = { hits: 0, misses: 0, entries: 0, evictions: 0, bytes: 0 }
+
+export const noMemory: GraphMemory = { weights: 0, variants: 0, tables: 0 }
+
+export function addStats(a: GraphStats, b: GraphStats): GraphStats {
+  const add = <T extends object>(a: T, b: T) =>
+    Object.fromEntries(Object.entries(a).map(([key, value]) => [key, value + (b as Record<string, number>)[key]!])) as T
+  // Tables are mapped once.
+  const memory = { ...add(a.memory, b.memory), tables: Math.max(a.memory.tables, b.memory.tables) }
+  const catalogue = addCatalogue(a.catalogue, b.catalogue)
+  return { rows: add(a.rows, b.rows), cache: add(a.cache, b.cache), memory, ...(catalogue && { catalogue }) }
+}
+
+/** Workers count their hits, and share the files and the index. A worker may be without. */
+function addCatalogue(a: CatalogueStats | undefined, b: CatalogueStats | undefined): CatalogueStats | undefined {
+  return a && b ? { ...a, hits: a.hits + b.hits } : (a ?? b)
+}
+
+/** Whose request it is: tenants take turns in a model's queue, and their shares of what they use together are limited. */
+export interface Tenant {
+  /** The id of the key that the request came with. */
+  id: string
+  /** Largest share of the queue, 0 to 1: of its rows, and of the time that a request may wait. */
+  queueShare: number
+  /** Largest share of the candidate cache, 0 to 1. */
+  cacheShare: number
 }

@@ -1,4 +1,4 @@
-import type { Violation } from '../base/errors.ts'
+import type { Violation } from '../../base/errors.ts'
 
 /** Columnar predictions: entry i of every column belongs to the same candidate. */
 export interface PredictionTable {

@@ -1,4 +1,4 @@
-import { product } from '../base/dims.ts'
+import { product } from '../../base/arrays.ts'
 
 /** An input or output of a saved graph. */
 export interface SavedTensor {

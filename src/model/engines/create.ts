@@ -1,4 +1,4 @@
-import { ModelError, reasonOf } from '../base/errors.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { Engine } from '../contracts/engine.ts'
 
 export type EngineChoice = 'auto' | 'onnx' | 'tensorflow'

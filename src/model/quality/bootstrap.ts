@@ -1,4 +1,4 @@
-import { createUniform } from '../base/random.ts'
+import { createUniform } from '../../base/hash.ts'
 
 /** Sets of rows that are resampled together, at most: more would give the same intervals at a higher cost. */
 export const mostBuckets = 4096

@@ -1,4 +1,4 @@
-import { createUniform, standardNormal } from '../base/random.ts'
+import { createUniform, standardNormal } from '../../base/hash.ts'
 import { centralInterval } from './bootstrap.ts'
 import { assignBins } from './calibration-bins.ts'
 import { errorBins } from './judge.ts'

@@ -1,7 +1,7 @@
-import type { Violation } from '../../model/base/errors.ts'
-import type { QueryRows } from '../../model/prediction/query-rows.ts'
-import type { JsonBounds } from './json-bounds.ts'
-import type { RequestModel } from './request-model.ts'
+import type { Violation } from '../../base/errors.ts'
+import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
+import type { JsonBounds } from './read-json.ts'
 
 /** A body that has been parsed: what it asks, and its rows once its model is known. */
 export interface OpenBody<Asked> {
@@ -23,3 +23,6 @@ export interface BodyFormat<Asked> {
   /** Throws INVALID_REQUEST. */
   open(body: BodyBytes, bounds?: JsonBounds): OpenBody<Asked>
 }
+
+/** The parts of a model that reading a request needs. */
+export type RequestModel = Pick<LoadedModel, 'encoder' | 'tensors' | 'manifestless' | 'limits'>

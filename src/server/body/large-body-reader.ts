@@ -1,14 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../../model/base/errors.ts'
-import type { Encoder, EncoderSource } from '../../model/features/encoder.ts'
-import { vocabularyChunk } from '../../model/features/vocabulary.ts'
-import type { QueryRows } from '../../model/prediction/query-rows.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
+import type { Encoder, EncoderSource } from '../../model/serving/features/encoder.ts'
+import { vocabularyChunk } from '../../model/serving/features/vocabulary.ts'
+import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
-import type { BodyBytes, BodyFormat } from './body-format.ts'
-import { boundsOf } from './json-bounds.ts'
+import type { BodyBytes, BodyFormat, RequestModel } from './body-format.ts'
+import { boundsOf } from './read-json.ts'
 import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type ReadOptions } from './reader-messages.ts'
-import type { RequestModel } from './request-model.ts'
 
 /**
  * Reads large bodies in a thread of its own: to parse and to encode them would keep the event loop, and all other clients,

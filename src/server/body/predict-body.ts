@@ -1,9 +1,10 @@
-import type { LoadedModel, PendingPrediction, Query } from '../../model/prediction/contract.ts'
-import { ecpm } from '../../model/prediction/request-plan.ts'
-import { askInTerms } from './ask-in-terms.ts'
+import type { Violation } from '../../base/errors.ts'
+import { inTerms, translated } from '../../model/serving/features/problems.ts'
+import type { LoadedModel, PendingPrediction, Query } from '../../model/serving/prediction/contract.ts'
+import { ecpm } from '../../model/serving/prediction/request-plan.ts'
 import type { BodyBytes, BodyFormat } from './body-format.ts'
-import { isQuick } from './json-bounds.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
+import { isQuick } from './read-json.ts'
 
 /** A body's query and its model. */
 export interface BodyQuery extends Omit<Query, 'rows'> {
@@ -48,4 +49,18 @@ async function predictLater<Asked>(
 /** Tensors that follow the JSON part as bytes are read in no time. */
 function jsonBytes({ bytes, headerLength }: BodyBytes): number {
   return headerLength === undefined ? bytes.length : Math.min(Number(headerLength) || 0, bytes.length)
+}
+
+/** Asks a model; reports the request's problems, while it is read or computed, in a protocol's own terms. */
+export function askInTerms(
+  inTermsOf: (problem: Violation) => Violation,
+  ask: () => PendingPrediction,
+): PendingPrediction {
+  const pending = inTerms(inTermsOf, ask)
+  return {
+    ...pending,
+    table: pending.table.catch((error) => {
+      throw translated(error, inTermsOf)
+    }),
+  }
 }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { NumberMatrix } from '../../model/features/matrix.ts'
+import { NumberMatrix } from '../../model/serving/features/tensors.ts'
 import { parseText } from './read-json.ts'
 
 /*

@@ -1,9 +1,9 @@
-import type { ModelErrorCode, Violation } from '../../model/base/errors.ts'
-import type { EncoderSource } from '../../model/features/encoder.ts'
-import type { EncodedRequest, EncodeOptions } from '../../model/features/layout.ts'
-import type { LoadedModel } from '../../model/prediction/contract.ts'
-import type { ModelTensors } from '../../model/prediction/tensors.ts'
-import type { JsonBounds } from './json-bounds.ts'
+import type { ModelErrorCode, Violation } from '../../base/errors.ts'
+import type { EncoderSource } from '../../model/serving/features/encoder.ts'
+import type { EncodedRequest, EncodeOptions } from '../../model/serving/features/layout.ts'
+import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
+import type { JsonBounds } from './read-json.ts'
 
 /*
  * Between the event loop and the thread that reads large bodies. One body at a time: it is opened, and encoded once the

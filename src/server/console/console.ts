@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import type { ServerContext } from '../request/context.ts'
-import type { LiveSource } from '../request/live-source.ts'
-import { consoleFiles } from './files.ts'
+import { projectRoot } from '../../base/project.ts'
+import { keepFiles } from '../overload/kept-files.ts'
+import type { LiveSource, ServerContext } from '../request/context.ts'
 import { liveRoute } from './live-route.ts'
 
 /** The console at `/`, and the stream that it shows. */
@@ -11,4 +13,51 @@ export async function consoleRoutes(
 ): Promise<void> {
   await app.register(consoleFiles)
   await app.register(liveRoute, options)
+}
+
+/** Where the build puts the console's files. */
+const root = join(projectRoot, 'dist/console')
+
+/** Scripts, styles and connections of this server alone; no page may frame the console. */
+const headers = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join('; '),
+  'cross-origin-opener-policy': 'same-origin',
+  'x-frame-options': 'DENY',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+}
+
+/**
+ * `GET /` and its scripts and styles below `/console/`: files of the package, compressed when it was built. All paths in the page
+ * are relative to its own, which ends with a slash, so that it works below any prefix, also below one that a proxy strips.
+ */
+export async function consoleFiles(app: FastifyInstance): Promise<void> {
+  const page = await readFile(join(root, 'index.html'), 'utf8')
+
+  app.addHook('onSend', async (_request, reply, payload) => {
+    reply.headers(headers)
+    return payload
+  })
+  app.get('/', { schema: { hide: true } }, (request, reply) => {
+    const [path = ''] = request.url.split('?', 1)
+    if (!path.endsWith('/')) return reply.redirect(`${path.split('/').at(-1)}/`)
+    return reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page)
+  })
+  // Their names change with their contents.
+  const files = await keepFiles(join(root, 'assets'), { 'cache-control': 'public, max-age=31536000, immutable' })
+  app.get<{ Params: { '*': string } }>(
+    '/console/assets/*',
+    { schema: { hide: true } },
+    (request, reply) => files.send(request.params['*'], request, reply) ?? reply.callNotFound(),
+  )
 }

@@ -2,10 +2,9 @@ import { basename, dirname } from 'node:path'
 import type { LostWorker } from '../../model/engines/pool/contract.ts'
 import type { LiveEvent } from '../../schemas/live.ts'
 import { losses, lossFelt } from '../../schemas/outcomes.ts'
-import { type Change, error, info, warning } from './change.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
-import { createTrafficChanges } from './traffic-changes.ts'
+import { type Change, createTrafficChanges, error, info, warning } from './traffic-changes.ts'
 
 /** What changed between readings: the last changes, each once however long it goes on. */
 export interface EventLog {

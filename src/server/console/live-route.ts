@@ -1,11 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { ModelError } from '../../model/base/errors.ts'
+import { ModelError } from '../../base/errors.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
 import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
-import type { ServerContext } from '../request/context.ts'
-import type { LiveSource } from '../request/live-source.ts'
-import { keyOf } from '../security/guarded.ts'
+import type { LiveSource, ServerContext } from '../request/context.ts'
+import { keyOf } from '../security/guard.ts'
 import { Viewer, type ViewerOptions } from './viewer.ts'
 
 /** Most open streams of a process. */

@@ -1,6 +1,6 @@
 import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
 import { keyOf } from '../metrics/version-counts.ts'
-import type { LiveSource } from '../request/live-source.ts'
+import type { LiveSource } from '../request/context.ts'
 import { createEventLog } from './events.ts'
 import { type Condition, type Reading, type Readings, steadyNow, type VersionProblem } from './reading.ts'
 import { summarise } from './summarise.ts'

@@ -1,6 +1,6 @@
-import { rounded as roundedTo } from '../../model/base/rounded-json.ts'
+import { rounded as roundedTo } from '../../base/arrays.ts'
 import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
-import { durations } from '../metrics/buckets.ts'
+import { durations } from '../metrics/bound-series.ts'
 import { keyOf } from '../metrics/version-counts.ts'
 import { addTo, difference, quantile, sum } from './histogram.ts'
 import type { Reading, VersionReading } from './reading.ts'

@@ -1,6 +1,5 @@
-import type { LiveModel } from '../../schemas/live.ts'
+import type { LiveEvent, LiveModel } from '../../schemas/live.ts'
 import { clientFaults, shedOutcomes } from '../../schemas/outcomes.ts'
-import { type Change, error, info, warning } from './change.ts'
 import type { Interval } from './summarise.ts'
 
 /** From these shares on, requests that are refused or dropped under load, and requests that fail, are events. */
@@ -60,3 +59,10 @@ function mostlyOf(models: readonly LiveModel[], read: (model: LiveModel) => numb
   const [first] = models.filter((model) => read(model) > 0).sort((a, b) => read(b) - read(a))
   return first === undefined ? '' : `, mostly for ${first.model}`
 }
+
+/** An event without its times. */
+export type Change = Pick<LiveEvent, 'kind' | 'severity' | 'text' | 'model'>
+
+export const info = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'info', text })
+export const warning = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'warning', text })
+export const error = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'error', text })

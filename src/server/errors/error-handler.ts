@@ -1,10 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { ModelError } from '../../model/base/errors.ts'
-import { describeProblems } from '../../model/features/problems.ts'
-import { closeUnlessSmall } from './close-unless-small.ts'
+import { ModelError } from '../../base/errors.ts'
+import { describeProblems } from '../../model/serving/features/problems.ts'
 import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
-import { noteProblem } from './sent-problem.ts'
+import { closeUnlessSmall, noteProblem } from './sent-problem.ts'
 
 /** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {

@@ -1,6 +1,6 @@
 import type { FastifyError } from 'fastify'
-import { ModelError, type ModelErrorCode } from '../../model/base/errors.ts'
-import { shortName } from '../../model/base/known-names.ts'
+import { ModelError, type ModelErrorCode } from '../../base/errors.ts'
+import { shortName } from '../../base/names.ts'
 import type { ProblemCode, ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
 
 /** What each code means on the wire. The one place where a code becomes an HTTP status. */

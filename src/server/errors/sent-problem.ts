@@ -1,5 +1,5 @@
-import type { FastifyRequest } from 'fastify'
-import type { Violation } from '../../model/base/errors.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Violation } from '../../base/errors.ts'
 import type { ProblemDetails } from '../../schemas/problem.ts'
 import type { RequestRecord } from '../../schemas/requests.ts'
 
@@ -35,4 +35,13 @@ export function problemOf(
   const different = new Map(errors.map(known).map((one) => [`${one.path} ${one.message}`, one]))
   const kept = [...different.values()].slice(0, mostProblems)
   return { code, ...(kept.length > 0 && { errors: kept }) }
+}
+
+/** Bytes of a body that is read and thrown away, so that the connection can be used again. */
+const smallBody = 64 * 1024
+
+/** Has the connection of a refused request closed, unless its body is small: a large one is not read. */
+export function closeUnlessSmall({ headers }: FastifyRequest, reply: FastifyReply): void {
+  const isChunked = headers['transfer-encoding'] !== undefined
+  if (isChunked || Number(headers['content-length'] ?? 0) > smallBody) reply.header('connection', 'close')
 }

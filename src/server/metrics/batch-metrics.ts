@@ -1,8 +1,6 @@
 import type { Registry } from 'prom-client'
-import type { BatchObserver } from '../../model/batching/contract.ts'
-import { createTally, type TallySeries } from './bound-counter.ts'
-import { createHistogramTally } from './bound-histogram.ts'
-import { durations, powersOfTwo } from './buckets.ts'
+import type { BatchObserver } from '../../model/serving/batching/contract.ts'
+import { createHistogramTally, createTally, durations, powersOfTwo, type TallySeries } from './bound-series.ts'
 import type { VersionCountsMap } from './version-counts.ts'
 
 /** Metrics of queues, batches and engine calls, and of requests that were shed or cancelled. */

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { GraphMemory, GraphStats } from '../../model/contracts/engine.ts'
-import type { LoadedModel } from '../../model/prediction/contract.ts'
-import type { MetricsSources } from './sources.ts'
+import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { MetricsSources } from './connection-metrics.ts'
 
 const model = ['model', 'version']
 

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ResidencyStats } from '../../model/engines/pool/contract.ts'
-import type { MetricsSources } from './sources.ts'
+import type { MetricsSources } from './connection-metrics.ts'
 
 /** Worker threads of the engine pool, counted at each scrape. */
 export function registerPoolMetrics(registry: Registry, pool: MetricsSources['pool']): void {

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client'
-import { modelStates, type RegistrySummary } from '../../model/registry/summary.ts'
+import { modelStates, type RegistrySummary } from '../../model/serving/registry/summary.ts'
 
 /** What the registry says of its models; asked for at every scrape. */
 export interface RegistrySources {

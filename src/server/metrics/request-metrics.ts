@@ -1,8 +1,6 @@
 import type { Registry } from 'prom-client'
-import type { LoadedModel } from '../../model/prediction/contract.ts'
-import { createTally, type TallySeries } from './bound-counter.ts'
-import { createHistogramTally, type HistogramSeries } from './bound-histogram.ts'
-import { durations } from './buckets.ts'
+import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import { createHistogramTally, createTally, durations, type HistogramSeries, type TallySeries } from './bound-series.ts'
 import type { VersionCountsMap } from './version-counts.ts'
 
 /** Metrics that every prediction request adds to. */

@@ -1,5 +1,5 @@
-import type { BatchObserver } from '../../model/batching/contract.ts'
-import type { LoadedModel } from '../../model/prediction/contract.ts'
+import type { BatchObserver } from '../../model/serving/batching/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Clock } from '../../model/base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 
 /**
  * Decides from a request's headers alone whether it can be answered in time.

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import { shareable } from './unread-answers.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { type ConnectionMemoryOptions, countUnread } from './connection-memory.ts'
 
 const compress = promisify(gzip)
 
@@ -88,4 +89,40 @@ function matches(header: string | undefined, etag: string): boolean {
     const tag = item.trim().replace(/^W\//, '')
     return tag === etag || tag === '*'
   })
+}
+
+/** What a stream holds, bytes: a compressor above all. */
+const streamBytes = 320 * 1024
+
+/** Bytes that many responses share: they are in memory once. */
+const shared = new WeakSet<Uint8Array>()
+
+/** Marks bytes that are kept anyway, and sent to every client that asks. */
+export function shareable<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
+  shared.add(bytes)
+  return bytes
+}
+
+/** Bounds what clients of an application leave unread: what the system does not take of a response in one piece. */
+export const unreadAnswers = fastifyPlugin(async (app: FastifyInstance, options: ConnectionMemoryOptions) => {
+  app.addHook('onSend', ({ raw: { socket } }, { raw: answer }, payload, done) => {
+    if (typeof payload === 'object' && payload !== null && !(payload instanceof Uint8Array)) {
+      countUnread(answer, socket, streamBytes, options)
+      done()
+      return
+    }
+    const count = () => {
+      const left = socket.writableLength
+      if (left > 0) countUnread(answer, socket, isShared(payload, 'encrypted' in socket) ? 0 : left, options)
+    }
+    // Ends the response, unless another hook takes its time.
+    done()
+    if (answer.writableEnded) count()
+    else setImmediate(count)
+  })
+})
+
+/** `isCopied`: TLS encrypts a copy for each connection. */
+function isShared(payload: unknown, isCopied: boolean): boolean {
+  return !isCopied && payload instanceof Uint8Array && shared.has(payload)
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../model/base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 
 /** How full the service is, from 0 to 1: a number to scale by. */
 export interface Saturation {

@@ -13,13 +13,14 @@ import {
   InferServer,
   InferTensor,
 } from '../../schemas/infer.ts'
-import { InferConfig, InferStatisticsList } from '../../schemas/infer-model.ts'
 import {
+  InferConfig,
   InferIndex,
   InferIndexRequest,
   InferRepositoryAnswer,
   InferRepositoryRequest,
-} from '../../schemas/infer-repository.ts'
+  InferStatisticsList,
+} from '../../schemas/infer-model.ts'
 import {
   LiveClient,
   LiveEvent,

@@ -1,7 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify'
-import type { Violation } from '../../model/base/errors.ts'
-import { suggestNames } from '../../model/base/known-names.ts'
-import { invalidRequest } from '../../model/features/problems.ts'
+import type { Violation } from '../../base/errors.ts'
+import { suggestNames } from '../../base/names.ts'
+import { invalidRequest } from '../../model/serving/features/problems.ts'
 
 /** JSON schema of a query string; every parameter is a whole number with a default. */
 export interface QuerySchema {

@@ -1,7 +1,12 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { ModelError } from '../../model/base/errors.ts'
+import { ModelError } from '../../base/errors.ts'
+import { inTurn, written } from '../errors/client-error.ts'
+import { problemDetails } from '../errors/problem-details.ts'
+import { requestIdOf } from './request-id.ts'
 
 /** Most headers of a request: each takes more memory than its bytes. */
 const mostHeaders = 256
@@ -40,4 +45,17 @@ export function fault({ rawHeaders, headers, httpVersion }: IncomingMessage): st
   if (hosts === 0 && httpVersion === '1.1') return 'The request has no Host header, which HTTP/1.1 requires'
   if (hosts > 1) return 'The request has more than one Host header'
   return authorizations > 1 ? 'The request has more than one Authorization header' : undefined
+}
+
+/** Answers a request by `CONNECT`, after what its connection has asked before, and closes the connection. */
+export function refuseConnect(request: IncomingMessage, stream: Duplex): void {
+  // Node no longer handles the connection's errors.
+  const socket = stream as Socket
+  socket.on('error', () => socket.destroy())
+  inTurn(socket, () => {
+    const detail = 'The server is no proxy: it does not take CONNECT'
+    const problem = problemDetails('METHOD_NOT_ALLOWED', detail, requestIdOf(request))
+    socket.write(written(problem, ['allow: GET, HEAD, POST']))
+    socket.destroySoon()
+  })
 }

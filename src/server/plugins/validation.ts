@@ -1,10 +1,10 @@
 import type { Static, TSchema } from 'typebox'
 import { Compile } from 'typebox/schema'
 import { Settings } from 'typebox/system'
-import type { Violation } from '../../model/base/errors.ts'
-import { invalidRequest, maxViolations } from '../../model/features/problems.ts'
+import type { Violation } from '../../base/errors.ts'
+import { invalidRequest, maxViolations } from '../../model/serving/features/problems.ts'
+import { plainProblems, type SchemaError } from '../../schemas/check.ts'
 import { isObject } from '../../schemas/json.ts'
-import { plainProblems, type SchemaError } from '../../schemas/plain-message.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
 /*

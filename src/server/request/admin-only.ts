@@ -1,10 +1,11 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { shortName } from '../../model/base/known-names.ts'
-import { closeUnlessSmall } from '../errors/close-unless-small.ts'
+import { shortName } from '../../base/names.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
-import { keyOf } from '../security/guarded.ts'
-import { isCrossOrigin, isSafeHost } from '../security/web-pages.ts'
+import { closeUnlessSmall } from '../errors/sent-problem.ts'
+import { keyOf } from '../security/guard.ts'
 import type { ServerContext } from './context.ts'
 
 /**
@@ -31,4 +32,32 @@ function pageReason({ headers }: FastifyRequest, allowedHosts: ReadonlySet<strin
   const { host } = headers
   if (!host || isSafeHost(host, allowedHosts)) return undefined
   return `Administration without a key is not answered at ${shortName(host)}: ask an IP address or localhost, or add the name to MULTIGATE_ALLOWED_HOSTS`
+}
+
+/*
+ * Any web page can have the browser of its reader send requests to addresses that only the reader reaches, such as
+ * 127.0.0.1. Where there is no key, these two tests tell such requests from those of clients and of the server's own pages.
+ */
+
+/**
+ * Whether a browser sends it for a page of another origin. Browsers that send no `Sec-Fetch-Site`, as to plain HTTP on other
+ * hosts than this one, send an `Origin` with everything that changes something; other clients send neither. (The order is that
+ * of Go's http.CrossOriginProtection: behind a proxy that sets `Host`, only the browser knows the page's origin.)
+ */
+export function isCrossOrigin({ host, origin, 'sec-fetch-site': site }: IncomingHttpHeaders): boolean {
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none'
+  return origin !== undefined && !(URL.canParse(origin) && new URL(origin).host === host)
+}
+
+/** Names that nobody can register: without a dot, or below a domain for local use (RFC 6761, RFC 6762, ICANN's internal, Kubernetes' svc). */
+const unregistrable = /^[^.]+$|\.(?:localhost|local|internal|svc)$/
+
+/**
+ * Whether no page can have been loaded from this host but one of this server. With DNS rebinding, a page's own name leads to
+ * this server once the page is there, and the browser takes both for one origin: only the `Host` header differs.
+ */
+export function isSafeHost(host: string, allowed?: ReadonlySet<string>): boolean {
+  if (!URL.canParse(`http://${host}`)) return false
+  const name = new URL(`http://${host}`).hostname.replace(/\.$/, '')
+  return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || unregistrable.test(name) || allowed?.has(name) === true
 }

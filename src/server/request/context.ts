@@ -1,16 +1,19 @@
-import type { Clock } from '../../model/base/clock.ts'
-import type { Registry } from '../../model/registry/registry.ts'
+import type { Clock } from '../../base/clock.ts'
+import type { Registry } from '../../model/serving/registry/registry.ts'
+import type { InferStatistics } from '../../schemas/infer-model.ts'
+import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
+import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { Decoders } from '../body/decoders.ts'
 import type { LargeBodyReader } from '../body/large-body-reader.ts'
+import type { AccessMetrics } from '../metrics/access-metrics.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
-import type { Access } from './access.ts'
-import type { LiveSource } from './live-source.ts'
+import type { Guard } from '../security/guard.ts'
+import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 import type { RequestRecorder } from './request-recorder.ts'
 import type { RequestTimeline } from './request-timeline.ts'
-import type { Siblings } from './siblings.ts'
 
 /** What the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
@@ -45,4 +48,48 @@ export interface ServerContext {
   live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
+}
+
+/** Keys and what is counted of them; a service without keys has none. */
+export interface Access {
+  guard: Guard
+  metrics: AccessMetrics
+}
+
+/** What the live stream asks for: by the process that reads itself, or by all through the primary process. */
+export interface LiveSource {
+  /** Samples that are kept. */
+  history(): Promise<LiveHistory>
+  /** Intervals that ended after `at` (ms since 1970), if any; asked once a second while somebody watches, which makes the last one. */
+  latest(at: number): Promise<LiveUpdate | undefined>
+}
+
+/** A model is to be taken in or out of service, or its folder has changed (`reconcile`). */
+export interface ModelChange {
+  action: 'load' | 'unload' | 'reconcile'
+  model: string
+}
+
+/** Answers for all processes of the service, where this is one of several. */
+export interface Siblings {
+  /** Why the service isn't ready; `own`: why this process isn't. */
+  unreadyReasons(own: string[]): Promise<string[]>
+  /** Metrics of all processes in the Prometheus text format; undefined where nobody can answer for them. */
+  metrics(): Promise<string | undefined>
+  /** What all processes have counted, summed by version; undefined where nobody can answer for them. */
+  statistics(): Promise<InferStatistics[] | undefined>
+  /** The slowest requests of all processes; undefined where nobody can answer for them. */
+  slow(): Promise<RequestRecord[] | undefined>
+  /** The recorded requests of all processes; undefined where nobody can answer for them. */
+  requests(): Promise<RequestLists | undefined>
+  /** The newest recorded request with this id in any process; undefined where there is none. */
+  request(id: string): Promise<RequestRecord | undefined>
+  /** What a version was asked and answered in all processes; undefined where nobody can answer for them. */
+  observations(version: VersionKey): Promise<Observations | undefined>
+  /** The largest drift of every version in any process; undefined where nobody can answer for them. */
+  drift(): Promise<VersionDrift[] | undefined>
+  /** Live samples of all processes. Rejects where nobody can answer for them. */
+  live: LiveSource
+  /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */
+  change(change: ModelChange): Promise<void>
 }

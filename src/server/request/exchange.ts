@@ -1,13 +1,12 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { ModelError, type ModelErrorCode } from '../../model/base/errors.ts'
+import { ModelError, type ModelErrorCode } from '../../base/errors.ts'
+import type { Tenant } from '../../model/contracts/engine.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
-import type { Tenant } from '../../model/contracts/tenant.ts'
-import type { LoadedModel, PendingPrediction } from '../../model/prediction/contract.ts'
-import type { Lease, Registry } from '../../model/registry/registry.ts'
+import type { LoadedModel, PendingPrediction } from '../../model/serving/prediction/contract.ts'
+import type { Lease, Registry } from '../../model/serving/registry/registry.ts'
 import { type ProblemAnswer, problemDetails, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
-import type { Key } from '../security/keyring.ts'
-import { viewFor } from '../security/model-view.ts'
+import { type Key, viewFor } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 
 /*

@@ -1,5 +1,5 @@
-import { addCounted, type Counted } from '../../model/drift/bins.ts'
-import type { Drift, Observed } from '../../model/drift/monitor.ts'
+import { addCounted, type Counted } from '../../model/serving/drift/bins.ts'
+import type { Drift, Observed } from '../../model/serving/drift/monitor.ts'
 
 /** Counts of what a version was asked and what it answered. */
 export interface Observations {

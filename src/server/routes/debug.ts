@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { ModelError } from '../../model/base/errors.ts'
+import { ModelError } from '../../base/errors.ts'
 import { acceptAnyType } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'

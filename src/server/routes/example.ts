@@ -1,7 +1,18 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { listNames, suggestNames } from '../../base/names.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { VersionRows } from '../../schemas/model-versions.ts'
-import type { ModelDetails } from '../../schemas/models.ts'
+import type { FieldValues, ModelDetails } from '../../schemas/models.ts'
+import { sendProblem } from '../errors/error-handler.ts'
+import { problemDetails } from '../errors/problem-details.ts'
+import { problemResponses } from '../plugins/openapi-errors.ts'
+import { type QuerySchema, queryCompiler } from '../plugins/query.ts'
+import { type AskedModel, askModel } from '../protocols/open-inference/infer-metadata.ts'
+import type { ServerContext } from '../request/context.ts'
+import { modelsOf } from '../request/own-models.ts'
+import { json, ofField, ofVersionField } from '../request/route-docs.ts'
+import { fieldValuesExample } from './models-docs.ts'
 
 /** Most golden rows that are shown. */
 const shownRows = 50
@@ -55,4 +66,100 @@ function bySide(features: readonly Field[], row: GoldenRow): Row {
 function plausible(field: Field, value: GoldenRow[string]): GoldenRow[string] {
   if (field.kind !== 'numeric' || typeof value !== 'number') return value
   return Number((field.scaling.method === 'log1p' ? Math.abs(value) : value).toPrecision(4))
+}
+
+const page = {
+  type: 'object' as const,
+  properties: {
+    offset: {
+      type: 'integer' as const,
+      minimum: 0,
+      default: 0,
+      description: 'Number of values to skip',
+    },
+    limit: {
+      type: 'integer' as const,
+      minimum: 1,
+      maximum: 1000,
+      default: 100,
+      description: 'Maximum number of values',
+    },
+  },
+} satisfies QuerySchema
+
+interface FieldValuesRoute {
+  Params: AskedModel & { field: string }
+  Querystring: { offset: number; limit: number }
+}
+
+const defaultPath = {
+  url: '/models/:model/fields/:field/values',
+  operationId: 'getFieldValues',
+  summary: 'List the known values of a vocabulary field of the default version, in pages',
+  params: ofField,
+}
+
+const versionPath = {
+  url: '/models/:model/versions/:version/fields/:field/values',
+  operationId: 'getVersionFieldValues',
+  summary: 'List the known values of a vocabulary field of a version, in pages',
+  params: ofVersionField,
+}
+
+/** `GET /models/{model}[/versions/{version}]/fields/{field}/values`: a vocabulary, page by page. */
+export async function fieldValuesRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
+  for (const { url, ...documented } of [defaultPath, versionPath])
+    app.route<FieldValuesRoute>({
+      method: 'GET',
+      url,
+      schema: {
+        ...documented,
+        tags: ['models'],
+        querystring: page,
+        response: {
+          200: json('FieldValues', 'One page, in id order', fieldValuesExample),
+          ...problemResponses(
+            'INVALID_REQUEST',
+            'NOT_FOUND',
+            'MODEL_NOT_FOUND',
+            ...(url === versionPath.url ? (['VERSION_NOT_FOUND'] as const) : []),
+            'INTERNAL',
+            'NOT_READY',
+          ),
+        },
+      },
+      validatorCompiler: queryCompiler,
+      handler: async (request, reply) =>
+        askModel(modelsOf(request, context.registry), request.params, ({ manifest }) =>
+          listValues(manifest, request, reply),
+        ),
+    })
+}
+
+function listValues(
+  { name, version, features }: Manifest,
+  { params, query: { offset, limit } }: Pick<FastifyRequest<FieldValuesRoute>, 'params' | 'query'>,
+  reply: FastifyReply,
+): FieldValues | FastifyReply {
+  const field = features.find((candidate) => candidate.name === params.field)
+  if (field?.kind !== 'vocabulary') {
+    const names = features.map((feature) => feature.name)
+    const detail = field
+      ? `${field.name} is ${field.kind === 'integer' ? 'an' : 'a'} ${field.kind} field of ${name}, which has no list of values; those that have one: ${listNames(features.flatMap(vocabularyName)) || 'none'}`
+      : `${name} has no field of this name${suggestNames(params.field, names)}`
+    return sendProblem(reply, { body: problemDetails('NOT_FOUND', detail, reply.request.id) })
+  }
+  const { values } = field
+  return {
+    model: name,
+    version,
+    field: field.name,
+    total: values.length,
+    offset,
+    values: values.slice(offset, offset + limit),
+  }
+}
+
+function vocabularyName({ name, kind }: { name: string; kind: string }): string[] {
+  return kind === 'vocabulary' ? [name] : []
 }

@@ -3,7 +3,7 @@ import type { Probe } from '../../schemas/models.ts'
 import { acceptsOpenMetrics, openMetricsType } from '../metrics/exemplars.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
-import { unreadyReasons } from '../request/readiness.ts'
+import { unreadyReasons } from '../request/own-models.ts'
 import { json } from '../request/route-docs.ts'
 
 /** Probes. */

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type FormName, forms } from '../../../loadtest/competitors/forms.ts'
 import { featuresOf, referenceModels } from '../../../loadtest/competitors/models.ts'
 import { createQueries, type Query } from '../../../loadtest/competitors/queries.ts'
-import { createEncoder } from '../../../src/model/features/encoder.ts'
+import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
 
 const limits = { maxRows: 1000, partial: false }
 const json = (form: FormName, query: Query, model = referenceModels.prod) =>

@@ -2,7 +2,7 @@ import t from 'tap'
 import { networks, optionsOf } from '../../../loadtest/training/networks.ts'
 import { toMarkdown } from '../../../loadtest/training/report.ts'
 import { csvOf, specOf } from '../../../loadtest/training/rows.ts'
-import { optionProblems } from '../../../src/model/architectures/check-options.ts'
+import { optionProblems } from '../../../src/model/graph/architectures/build.ts'
 
 t.test('a generated file has the columns of its spec, and fewer ids than the table', async (t) => {
   for (const network of Object.values(networks)) {

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { createRandom } from '../../../src/data/random.ts'
-import { sortIndexes } from '../../../src/model/quality/sort-indexes.ts'
+import { sortIndexes } from '../../../src/model/quality/ranking.ts'
+import { createRandom } from '../../../src/tools/data/random.ts'
 
 t.test('orders as a stable sort by comparison does', async (t) => {
   const random = createRandom(3)

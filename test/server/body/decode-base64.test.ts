@@ -1,5 +1,5 @@
 import t from 'tap'
-import { decodeBase64, isBase64 } from '../../../src/server/body/decode-base64.ts'
+import { decodeBase64, isBase64 } from '../../../src/server/protocols/tensorflow-serving/serving-rows.ts'
 import { fc } from '../../support/cases.ts'
 
 t.test('an object with b64 alone is base64', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isQuick } from '../../../src/server/body/json-bounds.ts'
+import { isQuick } from '../../../src/server/body/read-json.ts'
 
 const quick = (json: string) => isQuick(Buffer.from(json), json.length)
 const names = (count: number) => `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join()}}`

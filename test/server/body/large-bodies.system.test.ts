@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { smallBody } from '../../../src/server/body/json-bounds.ts'
 import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
+import { smallBody } from '../../../src/server/body/read-json.ts'
 import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.ts'
 import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
 import { readerScript } from '../../../src/server/protocols/reader-script.ts'

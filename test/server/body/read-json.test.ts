@@ -1,6 +1,5 @@
 import t from 'tap'
-import { boundsOf, defaultBounds } from '../../../src/server/body/json-bounds.ts'
-import { readJson } from '../../../src/server/body/read-json.ts'
+import { boundsOf, defaultBounds, readJson } from '../../../src/server/body/read-json.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 
 const refusal = (message: string | RegExp) => ({ code: 'INVALID_REQUEST', problems: [{ path: '', message }] })

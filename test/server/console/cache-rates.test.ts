@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { GraphStats } from '../../../src/model/contracts/engine.ts'
-import { createCacheRates } from '../../../src/server/console/cache-rates.ts'
+import { createCacheRates } from '../../../src/server/console/reading.ts'
 
 /** A model whose cache has these counts, and how often it was asked. */
 function aModel() {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { quantile } from '../../../src/server/console/histogram.ts'
 import type { Reading, VersionReading } from '../../../src/server/console/reading.ts'
 import { summarise } from '../../../src/server/console/summarise.ts'
-import { durations } from '../../../src/server/metrics/buckets.ts'
+import { durations } from '../../../src/server/metrics/bound-series.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
 const version = (changes: Partial<VersionReading> = {}) => aVersion(changes)

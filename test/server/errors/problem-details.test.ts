@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { ModelError, modelErrorCodes } from '../../../src/model/base/errors.ts'
+import { ModelError, modelErrorCodes } from '../../../src/base/errors.ts'
 import { ProblemCode } from '../../../src/schemas/problem.ts'
 import { problemTable, toProblem } from '../../../src/server/errors/problem-details.ts'
 

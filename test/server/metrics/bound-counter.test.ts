@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import t from 'tap'
-import { createTally } from '../../../src/server/metrics/bound-counter.ts'
+import { createTally } from '../../../src/server/metrics/bound-series.ts'
 
 const labelNames = ['model', 'version', 'outcome']
 

@@ -1,6 +1,6 @@
 import { Histogram, Registry } from 'prom-client'
 import t from 'tap'
-import { createHistogramTally } from '../../../src/server/metrics/bound-histogram.ts'
+import { createHistogramTally } from '../../../src/server/metrics/bound-series.ts'
 
 const options = { name: 'took_seconds', help: 'Time', buckets: [0.1, 0.2, 0.5] }
 const first = { model: 'ads', version: '1' }

@@ -1,6 +1,6 @@
 import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
-import { systemClock } from '../../../src/model/base/clock.ts'
+import { systemClock } from '../../../src/base/clock.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { createFakeAdmission } from '../../support/fakes/admission.ts'
 import { startTestServer } from '../../support/server.ts'

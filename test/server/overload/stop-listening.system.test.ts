@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, createServer as createNetServer, Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { closeListener, stopListening } from '../../../src/server/overload/stop-listening.ts'
+import { closeListener, stopListening } from '../../../src/server/overload/connections.ts'
 import { until } from '../../support/until.ts'
 
 async function start(t: Test) {

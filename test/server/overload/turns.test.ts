@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createTurns } from '../../../src/server/overload/turns.ts'
+import { createTurns } from '../../../src/server/overload/pipelining.ts'
 
 function setUp(perTurn: number) {
   const scheduled: (() => void)[] = []

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Drift } from '../../../src/model/drift/monitor.ts'
+import type { Drift } from '../../../src/model/serving/drift/monitor.ts'
 import { largestDrift, type Observations, sumObservations } from '../../../src/server/request/observations.ts'
 
 const price = { kind: 'feature', name: 'price' } as const

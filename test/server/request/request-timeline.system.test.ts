@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { systemClock } from '../../../src/model/base/clock.ts'
+import { systemClock } from '../../../src/base/clock.ts'
 import { createEnginePool } from '../../../src/model/engines/pool/pool.ts'
 import { createRequestRecorder, type RequestRecorder } from '../../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../../src/server/request/request-timeline.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createSlowRequests, slowest } from '../../../src/server/request/slow-requests.ts'
+import { createSlowRequests, slowest } from '../../../src/server/request/request-recorder.ts'
 
 const record = (total_ms: number) => ({ total_ms })
 const times = (records: { total_ms: number }[]) => records.map(({ total_ms }) => total_ms)

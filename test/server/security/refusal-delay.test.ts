@@ -1,5 +1,5 @@
 import t from 'tap'
-import { RefusalDelay } from '../../../src/server/security/refusal-delay.ts'
+import { RefusalDelay } from '../../../src/server/security/rate-limits.ts'
 
 function start() {
   const clock = { now: 0 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isCrossOrigin, isSafeHost } from '../../../src/server/security/web-pages.ts'
+import { isCrossOrigin, isSafeHost } from '../../../src/server/request/admin-only.ts'
 
 t.test('hosts: no page can have come from an address or from a name that nobody can register', async (t) => {
   for (const host of [

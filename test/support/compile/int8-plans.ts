@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { prepare } from '../../../src/model/compile/prepare.ts'
 import type { CompiledPlan, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
-import { openPlan } from '../../../src/model/plan/open-plan.ts'
+import { openPlan } from '../../../src/model/engines/plan/open-plan.ts'
+import { prepare } from '../../../src/model/graph/compile/prepare.ts'
 import { buildModel, quantizationOf, type RandomModel, requestFor, rowsOf, sidesOf } from './random-model.ts'
 
 const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const

@@ -1,6 +1,6 @@
 import type { CompiledPlan, Cost, PlanCosts } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
-import { bytesOfSlot } from '../../../src/model/plan/row-memory.ts'
+import { bytesOfSlot } from '../../../src/model/engines/plan/row-memory.ts'
 import { fc } from '../cases.ts'
 import { Dice } from './dice.ts'
 import { type RandomModel, rowsOf, sidesOf } from './random-model.ts'

@@ -1,7 +1,7 @@
 import ort from 'onnxruntime-node'
-import { Graph } from '../../../src/model/graph/graph.ts'
-import { TensorProto_DataType as DataType } from '../../../src/model/graph/onnx_pb.ts'
-import { declare, type TensorShape } from '../../../src/model/graph/tensor-shape.ts'
+import { Graph } from '../../../src/model/graph/ir/graph.ts'
+import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
+import { declare, type TensorShape } from '../../../src/model/graph/ir/tensor-shape.ts'
 import type { Dice } from './dice.ts'
 
 /** Ids that test graphs take lie from 0 to this, exclusively. */

@@ -1,9 +1,9 @@
 import ort from 'onnxruntime-node'
-import type { Sides, SplitGraphs, VariantGraph } from '../../../src/model/compile/sides/contract.ts'
-import { planNames } from '../../../src/model/compile/sides/tensor-names.ts'
 import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
-import type { Graph } from '../../../src/model/graph/graph.ts'
-import { createRowMemory } from '../../../src/model/plan/row-memory.ts'
+import { createRowMemory } from '../../../src/model/engines/plan/row-memory.ts'
+import type { Graph } from '../../../src/model/graph/ir/graph.ts'
+import type { Sides, SplitGraphs, VariantGraph } from '../../../src/model/graph/sides/contract.ts'
+import { planNames } from '../../../src/model/graph/sides/tensor-names.ts'
 import type { Dice } from './dice.ts'
 import { type Answers, answersOf, differenceOf, type Feeds, feedsOf } from './run-graph.ts'
 

@@ -1,5 +1,5 @@
-import { toFloat16, toInt8 } from '../../../src/model/compile/tables/narrow-rows.ts'
 import type { NarrowFormat } from '../../../src/model/contracts/compiled-plan.ts'
+import { toFloat16, toInt8 } from '../../../src/model/graph/compile/narrow-tables.ts'
 
 /** The number that 16 bits stand for (IEEE 754). */
 export function halfOf(bits: number): number {

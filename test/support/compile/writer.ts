@@ -1,5 +1,5 @@
 import { clearField, create } from '@bufbuild/protobuf'
-import type { Graph } from '../../../src/model/graph/graph.ts'
+import type { Graph } from '../../../src/model/graph/ir/graph.ts'
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -7,7 +7,7 @@ import {
   TensorProto_DataType as DataType,
   type TensorProto,
   TensorProtoSchema,
-} from '../../../src/model/graph/onnx_pb.ts'
+} from '../../../src/model/graph/ir/onnx_pb.ts'
 import type { Dice } from './dice.ts'
 import type { Columns } from './random-graph.ts'
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/model/base/clock.ts'
+import type { Clock } from '../../../src/base/clock.ts'
 
 /** A clock that stands still until told otherwise. */
 export interface FakeClock extends Clock {

@@ -1,6 +1,6 @@
-import { createEncoder } from '../../../src/model/features/encoder.ts'
-import type { LoadedModel } from '../../../src/model/prediction/contract.ts'
-import { tensorsOf } from '../../../src/model/prediction/tensors.ts'
+import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
+import type { LoadedModel } from '../../../src/model/serving/prediction/contract.ts'
+import { tensorsOf } from '../../../src/model/serving/prediction/tensors.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { exampleManifest } from './manifest.ts'
 

@@ -1,5 +1,5 @@
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
-import { createRandom, type Random } from '../../../src/data/random.ts'
+import { createRandom, type Random } from '../../../src/tools/data/random.ts'
 import { type Kind, type Payload, type RouteName, wrongKinds } from './payloads.ts'
 
 /*

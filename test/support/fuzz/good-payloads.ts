@@ -1,5 +1,5 @@
-import type { Random } from '../../../src/data/random.ts'
 import { idRows, numberRows } from '../../../src/server/request/route-docs.ts'
+import type { Random } from '../../../src/tools/data/random.ts'
 import { type Kind, noise, type Payload, type RouteName, space } from './payloads.ts'
 
 /*

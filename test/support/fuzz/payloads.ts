@@ -1,4 +1,4 @@
-import type { Random } from '../../../src/data/random.ts'
+import type { Random } from '../../../src/tools/data/random.ts'
 
 /*
  * What the fuzz test sends as bodies, before any content coding: for each route by name, each of about the size that is asked for.

@@ -11,7 +11,7 @@ import {
   TensorProtoSchema,
   type TensorShapeProto,
   TensorShapeProtoSchema,
-} from '../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+} from '../../../src/model/graph/lower/tensorflow/tensorflow_pb.ts'
 
 /*
  * TensorFlow graphs written by hand, node by node.

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, type MessageInitShape, toBinary, toJson } from '@bufbuild/protobuf'
 import type { GraphSource } from '../../../src/model/contracts/engine.ts'
-import { createCrc32c } from '../../../src/model/lower/tensorflow/crc32c.ts'
+import { createCrc32c } from '../../../src/model/graph/lower/tensorflow/sorted-table.ts'
 import {
   BundleEntryProtoSchema,
   BundleHeaderProtoSchema,
@@ -12,7 +12,7 @@ import {
   type NodeDef,
   SavedModelSchema,
   TensorProtoSchema,
-} from '../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+} from '../../../src/model/graph/lower/tensorflow/tensorflow_pb.ts'
 import { call, constant, functionOf, node, shapeProto, type as typeOf } from './graph-def.ts'
 import { type TableOptions, writeTable } from './table-writer.ts'
 

@@ -1,5 +1,5 @@
-import { concat } from '../../../src/model/base/concat.ts'
-import { createCrc32c } from '../../../src/model/lower/tensorflow/crc32c.ts'
+import { concat } from '../../../src/base/arrays.ts'
+import { createCrc32c } from '../../../src/model/graph/lower/tensorflow/sorted-table.ts'
 
 /*
  * LevelDB's tables, written as its table_format.md says; how keys are cut and blocks compressed is the caller's choice.

@@ -1,7 +1,7 @@
 import type { LiveEvent, Sample } from '../../api/live.ts'
 import { Chart, type Mark, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
-import { outcomeName, shedName } from './names.ts'
+import { outcomeName, shedName } from './traffic-findings.ts'
 
 const tones = { warning: 'warning', error: 'bad' } as const
 

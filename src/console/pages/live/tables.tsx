@@ -1,8 +1,7 @@
 import type { LiveClient, LiveModel, LiveProcess } from '../../api/live.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Bar } from '../../parts/bar.tsx'
+import { Bar, Scroll } from '../../parts/controls.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Empty } from '../../parts/states.tsx'
 
 const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)

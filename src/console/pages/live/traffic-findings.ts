@@ -2,7 +2,6 @@ import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../
 import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
 import { meanRates } from '../../api/averages.ts'
 import { compact, milliseconds, percent } from '../../parts/format.ts'
-import { outcomeName, shedName } from './names.ts'
 
 export interface Finding {
   tone: 'warning' | 'bad'
@@ -177,3 +176,24 @@ function bottleneck(recent: Sample[]): string {
 const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
 const largest = (rates: Record<string, number>) => Object.entries(rates).sort(([, a], [, b]) => b - a)[0] ?? []
+
+/** Why requests are shed, in words; names are those of the metric `multigate_shed_total`. */
+const shedReasons: Record<string, string> = {
+  busy: 'too busy to read it',
+  pending_bytes: 'too many bytes pending',
+  unread: 'answer not read',
+  queue_full: 'queue full',
+  predicted_wait: 'would wait too long',
+  quota: 'share of the queue used up',
+  deadline: 'deadline passed',
+}
+
+export const shedName = (reason: string): string => shedReasons[reason] ?? reason.replaceAll('_', ' ')
+const outcomes: Record<string, string> = {
+  cancelled: 'client went away',
+  rate_limited: 'limit of its key used up',
+  unauthorized: 'no valid key',
+  forbidden: 'key lacks the scope',
+}
+
+export const outcomeName = (outcome: string): string => outcomes[outcome] ?? outcome.replaceAll('_', ' ')

@@ -1,5 +1,5 @@
 import { useMemo } from 'preact/hooks'
-import { Scroll } from '../../parts/scroll.tsx'
+import { Scroll } from '../../parts/controls.tsx'
 import { type Box, type Column, diagramOf } from './diagram-of.ts'
 import { architectureName, type Details } from './words.ts'
 

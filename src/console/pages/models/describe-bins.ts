@@ -1,10 +1,10 @@
 import type { ReliabilityBin } from '../../../schemas/evaluation.ts'
 import { percent } from '../../parts/format.ts'
 
-type Bin = Pick<ReliabilityBin, 'predicted' | 'low' | 'high'>
+type PlotBin = Pick<ReliabilityBin, 'predicted' | 'low' | 'high'>
 
 /** Where predictions are too low or too high, for people: `Too low from 0.2 % to 0.9 %; …`. */
-export function describeBins(bins: readonly Bin[]): string {
+export function describeBins(bins: readonly PlotBin[]): string {
   const faults = bins.map(faultOf)
   const right = faults.filter((fault) => fault === undefined).length
   const share = `${right} of ${bins.length} bins are as predicted, within their intervals`
@@ -21,7 +21,7 @@ export function describeBins(bins: readonly Bin[]): string {
   return [...places, share].join(', ')
 }
 
-function faultOf({ predicted, low, high }: Bin): string | undefined {
+function faultOf({ predicted, low, high }: PlotBin): string | undefined {
   if (predicted < low) return 'too low'
   return predicted > high ? 'too high' : undefined
 }

@@ -1,7 +1,4 @@
-import { own } from '../../base/own.ts'
-import { number } from '../../parts/format.ts'
-import { describeCalibration } from './calibrate.ts'
-import { provenanceRows } from './provenance-rows.ts'
+import { date, number, own } from '../../parts/format.ts'
 import { architectureName, type Details, type Plan, type Task } from './words.ts'
 
 /** A line of a comparison; `side` holds the values as text. */
@@ -93,3 +90,75 @@ function planOf(plan: Plan | undefined): Pairs {
 }
 
 const provenanceOf = ({ provenance = {} }: Details): Pairs => Object.fromEntries(provenanceRows(provenance))
+
+type Given = NonNullable<Details['provenance']>
+
+/** How a version came to be, as names and values; what the manifest does not say is left out. */
+export function provenanceRows(given: Given): [string, string][] {
+  const { created, command, data, rows, epochs, kept, from, calibration, seed, threads, engine, multigate } = given
+  const found: [string, string | undefined][] = [
+    ['Made', created === undefined ? undefined : dateOf(created)],
+    ['Command', command],
+    ['Data', data],
+    [
+      'Rows',
+      rows &&
+        `${number(rows.train, 12)} to train, ${number(rows.validation, 12)} to validate, ${number(rows.test, 12)} to test`,
+    ],
+    ['Epochs', epochs?.toString()],
+    ['Kept', kept && `epoch ${kept.epoch}, best by ${kept.metric}: ${number(kept.value, 5)}`],
+    ['Started from', from],
+    [
+      'Recalibrated',
+      calibration && `from ${calibration.from} on ${number(calibration.rows, 12)} rows: ${calibration.data}`,
+    ],
+    ['Seed', seed?.toString()],
+    ['Threads', threads?.toString()],
+    ['Trained by', engine],
+    ['multigate', multigate],
+  ]
+  return found.filter((row): row is [string, string] => row[1] !== undefined)
+}
+
+/** A manifest may say anything. */
+const dateOf = (text: string) => (Number.isNaN(Date.parse(text)) ? text : date(text))
+
+export type Calibration = NonNullable<Task['calibration']>
+
+/** The calibrated probability of a raw one, as the server computes it. */
+export function calibrate(calibration: Calibration, raw: number): number {
+  switch (calibration.method) {
+    case 'platt': {
+      const logit = Math.log(raw / (1 - raw))
+      return 1 / (1 + Math.exp(-(calibration.a * logit + calibration.b)))
+    }
+    case 'negative_sampling':
+      return raw / (raw + (1 - raw) / calibration.kept)
+    case 'isotonic':
+      return interpolate(calibration.x, calibration.y, raw)
+  }
+}
+
+function interpolate(x: readonly number[], y: readonly number[], at: number): number {
+  const next = x.findIndex((value) => value >= at)
+  if (next < 0) return y.at(-1)!
+  if (next === 0) return y[0]!
+  const [x1, x2, y1, y2] = [x[next - 1]!, x[next]!, y[next - 1]!, y[next]!]
+  return x2 === x1 ? y2 : y1 + ((y2 - y1) * (at - x1)) / (x2 - x1)
+}
+
+/** What the method does, in a sentence. */
+export function describeCalibration({ calibration, product }: Pick<Task, 'calibration' | 'product'>): string {
+  switch (calibration?.method) {
+    case undefined:
+      return product === undefined
+        ? 'none: the network’s probability is served'
+        : `none: the product of ${product.join(' and ')} is served`
+    case 'platt':
+      return 'Platt scaling: the logit is stretched and moved'
+    case 'isotonic':
+      return 'isotonic: rising steps fitted to held-out rows'
+    case 'negative_sampling':
+      return 'undoes training on a share of the negatives'
+  }
+}

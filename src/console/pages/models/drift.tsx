@@ -1,10 +1,9 @@
 import { useState } from 'preact/hooks'
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
+import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
 import { number, percent } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { type Bin, type Distributions, driftWord } from './words.ts'
 

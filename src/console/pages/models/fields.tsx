@@ -1,8 +1,6 @@
-import { number } from '../../parts/format.ts'
-import { nameOfDefault } from '../../parts/name-of-default.ts'
+import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
+import { nameOfDefault, number } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Empty } from '../../parts/states.tsx'
 import type { Field } from './words.ts'
 

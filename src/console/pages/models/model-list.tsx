@@ -1,10 +1,9 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
+import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
 import { date, decimal, number } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
-import { SearchField, useSearch } from '../../parts/search-field.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
 

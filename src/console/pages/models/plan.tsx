@@ -1,6 +1,5 @@
+import { Scroll, Stat, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, date, milliseconds, number, percent } from '../../parts/format.ts'
-import { Scroll } from '../../parts/scroll.tsx'
-import { Stat, Stats } from '../../parts/stat.tsx'
 import type { Details, Plan, Version } from './words.ts'
 
 interface PlanProps {

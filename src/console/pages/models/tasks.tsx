@@ -1,8 +1,7 @@
-import { own } from '../../base/own.ts'
-import { decimal, number, percent } from '../../parts/format.ts'
+import { Scroll } from '../../parts/controls.tsx'
+import { decimal, number, own, percent } from '../../parts/format.ts'
 import { FirstOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
-import { type Calibration, calibrate, describeCalibration } from './calibrate.ts'
+import { type Calibration, calibrate, describeCalibration } from './differences.ts'
 import type { Quality, Task } from './words.ts'
 
 /** Most tasks that are shown. */

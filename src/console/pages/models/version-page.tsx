@@ -4,13 +4,13 @@ import { hrefOf } from '../../base/router.ts'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Architecture } from './architecture.tsx'
 import { Compare } from './compare.tsx'
+import { provenanceRows } from './differences.ts'
 import { Drift } from './drift.tsx'
 import { Evaluation } from './evaluation.tsx'
 import { Fields } from './fields.tsx'
 import { Broken, Stale } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
-import { Provenance } from './provenance.tsx'
 import { Tasks } from './tasks.tsx'
 import { askDetails, type Details, stateNames, stateTones } from './words.ts'
 
@@ -207,5 +207,25 @@ function Section({
       </header>
       {children}
     </section>
+  )
+}
+
+type Given = NonNullable<Details['provenance']>
+
+/** How the version came to be. */
+export function Provenance({ provenance }: { provenance: Given }) {
+  const rows = provenanceRows(provenance)
+  if (rows.length === 0) return <p class="muted">Its manifest does not say how it was made.</p>
+  return (
+    <dl class="pairs">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <bdi>{value}</bdi>
+          </dd>
+        </div>
+      ))}
+    </dl>
   )
 }

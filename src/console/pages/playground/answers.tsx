@@ -1,13 +1,12 @@
 import { useState } from 'preact/hooks'
-import { Bar } from '../../parts/bar.tsx'
+import { Bar, Scroll } from '../../parts/controls.tsx'
 import { change, milliseconds, number, probability } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
-import { type Candidate, nameOf } from './form.ts'
-import type { Task } from './model.ts'
-import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './ranking.ts'
-import type { Answered } from './use-history.ts'
+import { type Candidate, nameOf } from './state/form.ts'
+import type { Task } from './state/model.ts'
+import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './state/ranking.ts'
+import type { Answered } from './state/use-history.ts'
 
 /** Candidates, and tasks, side by side. */
 const rowsPerPage = 10

@@ -1,13 +1,12 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
-import type { CandidateActions, Column } from './candidate-row.tsx'
-import { CandidateTable } from './candidate-table.tsx'
-import { type Candidate, candidatesOf, type Form, nameAt, nextKey, placesOf, rankColumn, sorted } from './form.ts'
-import { type Field, type Task, type Values, valueAt, withValue } from './model.ts'
-import { mostCandidates, type Pasted } from './paste.ts'
+import { type CandidateActions, CandidateTable, type Column } from './candidate-table.tsx'
 import { PasteDialog } from './paste-dialog.tsx'
-import { type Standing, scoreNames, scoreOf } from './ranking.ts'
-import type { Vocabularies } from './vocabularies.ts'
+import { type Candidate, candidatesOf, type Form, nameAt, nextKey, placesOf, rankColumn, sorted } from './state/form.ts'
+import { type Field, type Task, type Values, valueAt, withValue } from './state/model.ts'
+import { mostCandidates, type Pasted } from './state/paste.ts'
+import { type Standing, scoreNames, scoreOf } from './state/ranking.ts'
+import type { Vocabularies } from './state/server.ts'
 
 interface CandidatesProps {
   form: Form

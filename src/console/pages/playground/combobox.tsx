@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
-import { textOfValue, type Value, valueOfText } from './model.ts'
-import { search, type Vocabularies } from './vocabularies.ts'
+import { textOfValue, type Value, valueOfText } from './state/model.ts'
+import { search, type Vocabularies } from './state/server.ts'
 
 /** Values that the list shows: typing narrows it. */
 const mostShown = 100

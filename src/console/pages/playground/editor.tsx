@@ -2,21 +2,31 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { Answers } from './answers.tsx'
 import { Candidates } from './candidates.tsx'
 import { Compare } from './compare.tsx'
-import { ContextForm } from './context-form.tsx'
-import { bodyOf, type Candidate, type Form, nameAt, nameOf, optionsFor, placesOf, type Target } from './form.ts'
+import { ContextForm } from './field-input.tsx'
 import { Gates } from './gates.tsx'
 import { Importance } from './importance.tsx'
-import type { Field, Task } from './model.ts'
-import { withValue } from './model.ts'
 import { ProblemList, Refusal } from './notices.tsx'
-import { mapProblems, type Place, type Problem, placeOf } from './problems.ts'
-import { ecpm, type Prediction, type Standing, scoreNames } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
-import type { Known } from './server.ts'
-import type { Shared } from './state-codec.ts'
-import { useHistory, usePlaceToLookInto, useStandings } from './use-history.ts'
-import { usePredict } from './use-predict.ts'
-import { createVocabularies } from './vocabularies.ts'
+import {
+  bodyOf,
+  type Candidate,
+  type Form,
+  mapProblems,
+  nameAt,
+  nameOf,
+  optionsFor,
+  type Place,
+  type Problem,
+  placeOf,
+  placesOf,
+  type Target,
+} from './state/form.ts'
+import { type Field, type Task, withValue } from './state/model.ts'
+import { ecpm, type Prediction, type Standing, scoreNames } from './state/ranking.ts'
+import { createVocabularies, type Known } from './state/server.ts'
+import type { Shared } from './state/state-codec.ts'
+import { useHistory, usePlaceToLookInto, useStandings } from './state/use-history.ts'
+import { usePredict } from './state/use-predict.ts'
 import { type Other, WhatMatters } from './what-matters.tsx'
 
 interface EditorProps {

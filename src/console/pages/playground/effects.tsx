@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks'
+import { Scroll } from '../../parts/controls.tsx'
 import { change, listed, number, probability, signed } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
-import type { Value } from './model.ts'
-import { ecpm } from './ranking.ts'
-import { type Effect, isUnchanged, mostFields, type Plan } from './replace.ts'
+import type { Value } from './state/model.ts'
+import { ecpm } from './state/ranking.ts'
+import { type Effect, isUnchanged, mostFields, type Plan } from './state/replace.ts'
 
 const rowsPerPage = 15
 

@@ -1,9 +1,10 @@
+import { useEffect, useState } from 'preact/hooks'
+import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Combobox } from './combobox.tsx'
-import { contextId, describeField, describeMissing, problemOf } from './describe-field.ts'
-import { drawValue, rangeOf } from './draw.ts'
-import type { Field, Value } from './model.ts'
-import { TextField } from './text-field.tsx'
-import type { Vocabularies } from './vocabularies.ts'
+import { contextId, describeField, describeMissing, enter, problemOf } from './state/describe-field.ts'
+import { drawValue, rangeOf } from './state/draw.ts'
+import { type Field, textOfValue, type Value, type Values, valueAt, valueOfText } from './state/model.ts'
+import type { Vocabularies } from './state/server.ts'
 
 interface FieldInputProps {
   field: Field
@@ -106,4 +107,115 @@ function startingValue(field: Field): Value {
   const known = field.default
   if (known !== undefined && known !== '') return known
   return drawValue(field, [], () => 0.5)
+}
+
+interface TextFieldProps {
+  id: string
+  type: Field['type']
+  value: Value | undefined
+  onValue(value: Value | undefined): void
+  disabled?: boolean
+  required?: boolean
+  placeholder?: string | undefined
+  class?: string | undefined
+  'aria-label'?: string
+  'aria-describedby'?: string | undefined
+  'aria-invalid': boolean
+}
+
+/** A text or a number as it is typed. A number's text stays as it is, `1.` and all, while it means the same. */
+export function TextField({ type, value, onValue, ...rest }: TextFieldProps) {
+  const [text, setText] = useState(textOfValue(value))
+  const shown = valueOfText(text, type) === value ? text : textOfValue(value)
+  return (
+    <input
+      {...rest}
+      type="text"
+      inputMode={type === 'string' ? 'text' : type === 'integer' ? 'numeric' : 'decimal'}
+      autocomplete="off"
+      spellcheck={false}
+      dir="auto"
+      value={shown}
+      onInput={(event) => {
+        setText(event.currentTarget.value)
+        onValue(valueOfText(event.currentTarget.value, type))
+      }}
+    />
+  )
+}
+
+/** Fields on one page: more are found by name. */
+const pageSize = 20
+
+interface ContextFormProps {
+  fields: readonly Field[]
+  /** Of the context. */
+  shown: readonly Field[]
+  context: Values
+  problems: ReadonlyMap<string, string>
+  /** Fields whose value the model does not know. */
+  unknown: ReadonlySet<string>
+  vocabularies: Vocabularies
+  /** The field to go to, once for each object. */
+  goTo: { field: string } | undefined
+  onValue(field: string, value: Value | undefined): void
+}
+
+/** The fields that all candidates share. */
+export function ContextForm({
+  fields,
+  shown,
+  context,
+  problems,
+  unknown,
+  vocabularies,
+  goTo,
+  onValue,
+}: ContextFormProps) {
+  const [wanted, setWanted] = useState('')
+  const [page, setPage] = useState(0)
+  const found =
+    wanted === '' ? shown : shown.filter(({ name }) => name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase()))
+
+  useEffect(() => {
+    if (goTo === undefined) return
+    const at = shown.findIndex(({ name }) => name === goTo.field)
+    if (at < 0) return
+    setWanted('')
+    setPage(Math.floor(at / pageSize))
+    // The page with it is drawn first.
+    requestAnimationFrame(() => enter(contextId(fields.findIndex(({ name }) => name === goTo.field))))
+  }, [goTo])
+
+  return (
+    <section class="card" aria-labelledby="context-title">
+      <header>
+        <h2 id="context-title">Context</h2>
+      </header>
+      <p class="small muted">The user and the page: what all candidates of one request share.</p>
+      {shown.length > pageSize && (
+        <label>
+          Find a field
+          <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+        </label>
+      )}
+      <div class="fields">
+        {pageOf(found, page, pageSize).map((field) => (
+          <FieldInput
+            key={field.name}
+            field={field}
+            index={fields.indexOf(field)}
+            value={valueAt(context, field.name)}
+            problem={problems.get(field.name)}
+            isUnknown={unknown.has(field.name)}
+            vocabularies={vocabularies}
+            onValue={(value) => onValue(field.name, value)}
+          />
+        ))}
+        {shown.length === 0 && <p class="muted">This model has no context fields.</p>}
+        {shown.length > 0 && found.length === 0 && <p class="muted">No field has this in its name.</p>}
+      </div>
+      <Pager what="fields" page={page} size={pageSize} total={found.length} onPage={setPage} />
+    </section>
+  )
 }

@@ -1,12 +1,12 @@
 import { useRef, useState } from 'preact/hooks'
+import { Scroll } from '../../parts/controls.tsx'
 import { change, percent } from '../../parts/format.ts'
 import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
-import type { PredictBody } from './form.ts'
-import type { Task } from './model.ts'
-import type { Prediction } from './ranking.ts'
-import { usePredict } from './use-predict.ts'
+import type { PredictBody } from './state/form.ts'
+import type { Task } from './state/model.ts'
+import type { Prediction } from './state/ranking.ts'
+import { usePredict } from './state/use-predict.ts'
 
 /** Tasks, and experts, side by side. */
 const tasksPerPage = 8

@@ -1,17 +1,15 @@
 import { useEffect, useState } from 'preact/hooks'
-import { Bar } from '../../parts/bar.tsx'
+import { Bar, Scroll } from '../../parts/controls.tsx'
 import { number, probability } from '../../parts/format.ts'
 import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
-import { rowsOf } from './draw.ts'
-import type { Target } from './form.ts'
-import type { Field, Task } from './model.ts'
-import { probabilityOf } from './ranking.ts'
-import { effectsOf, type MeanEffect, meanEffects, mostFields, planExchanged } from './replace.ts'
-import { Selection } from './selection.tsx'
-import type { Known } from './server.ts'
-import { type Outcome, useReplaced } from './use-replaced.ts'
+import { rowsOf } from './state/draw.ts'
+import type { Target } from './state/form.ts'
+import type { Field, Task } from './state/model.ts'
+import { probabilityOf } from './state/ranking.ts'
+import { effectsOf, type MeanEffect, meanEffects, mostFields, planExchanged } from './state/replace.ts'
+import type { Known } from './state/server.ts'
+import { type Outcome, useReplaced } from './state/use-predict.ts'
 
 /** Rows that exchange their values, and pairs of them. */
 const mostRows = 20
@@ -141,3 +139,26 @@ function Means({ means, scores, task }: MeansProps) {
 
 /** Percentage points without a sign. */
 const points = (size: number) => `${number(100 * size, 2)} pp`
+
+interface SelectionProps {
+  label: string
+  value: string
+  options: readonly (readonly [value: string, text: string])[]
+  onValue(value: string): void
+}
+
+/** A select with its label before it. */
+export function Selection({ label, value, options, onValue }: SelectionProps) {
+  return (
+    <label class="row">
+      {label}
+      <select value={value} onChange={(event) => onValue(event.currentTarget.value)}>
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  )
+}

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Field } from './model.ts'
-import { type Pasted, readPasted } from './paste.ts'
+import type { Field } from './state/model.ts'
+import { type Pasted, readPasted } from './state/paste.ts'
 
 interface PasteDialogProps {
   fields: readonly Field[]

@@ -1,15 +1,15 @@
 import { useMemo, useState } from 'preact/hooks'
+import { Scroll } from '../../parts/controls.tsx'
 import { milliseconds, number } from '../../parts/format.ts'
 import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
-import { exampleInputs, type TensorShape } from './example-inputs.ts'
-import type { Target } from './form.ts'
 import { Refusal } from './notices.tsx'
-import type { Prediction } from './ranking.ts'
 import { RequestCode } from './request-code.tsx'
-import type { Details } from './server.ts'
-import { usePredict } from './use-predict.ts'
+import { exampleInputs, type TensorShape } from './state/draw.ts'
+import type { Target } from './state/form.ts'
+import type { Prediction } from './state/ranking.ts'
+import type { Details } from './state/server.ts'
+import { usePredict } from './state/use-predict.ts'
 
 const rowsPerPage = 20
 

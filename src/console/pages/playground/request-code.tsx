@@ -1,13 +1,10 @@
 import { signal } from '@preact/signals'
-import { useMemo } from 'preact/hooks'
-import { base } from '../../api/client.ts'
-import { key } from '../../api/key.ts'
-import { Choice } from '../../parts/choice.tsx'
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import { base, key } from '../../api/client.ts'
+import { Choice, Scroll } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
-import { Scroll } from '../../parts/scroll.tsx'
-import { CopyButton } from './copy-button.tsx'
-import type { Field } from './model.ts'
-import { type Language, languages, snippetOf } from './snippets.ts'
+import type { Field } from './state/model.ts'
+import { type Language, languages, snippetOf } from './state/snippets.ts'
 
 /** Lines that are shown: what is copied has all of them. */
 const shownLines = 2000
@@ -60,5 +57,33 @@ export function RequestCode({
         <p class="small muted">{number(lines.length - shownLines, 9)} more lines are copied, but not shown.</p>
       )}
     </section>
+  )
+}
+
+/** Copies a text, and says whether that worked. */
+export function CopyButton({ text, title }: { text: () => string; title: string }) {
+  const [said, setSaid] = useState('')
+  useEffect(() => {
+    if (said === '') return
+    const timer = setTimeout(() => setSaid(''), 3000)
+    return () => clearTimeout(timer)
+  }, [said])
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text())
+      setSaid('Copied')
+    } catch {
+      setSaid('The browser does not allow it here')
+    }
+  }
+  return (
+    <span class="row">
+      <button type="button" onClick={copy}>
+        {title}
+      </button>
+      <span class="small muted" role="status">
+        {said}
+      </span>
+    </span>
   )
 }

@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Effects } from './effects.tsx'
-import type { Target } from './form.ts'
-import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './model.ts'
-import { ecpm, type Prediction, scoreNames, scoreOf } from './ranking.ts'
-import { bySize, type Effect, effectOfBid, effectsOf, planMissing, planOther } from './replace.ts'
-import { Selection } from './selection.tsx'
-import { type Outcome, useReplaced } from './use-replaced.ts'
+import { Selection } from './importance.tsx'
+import type { Target } from './state/form.ts'
+import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './state/model.ts'
+import { ecpm, type Prediction, scoreNames, scoreOf } from './state/ranking.ts'
+import { bySize, type Effect, effectOfBid, effectsOf, planMissing, planOther } from './state/replace.ts'
+import { type Outcome, useReplaced } from './state/use-predict.ts'
 
 /** Other candidates to choose from, the best ones. */
 const mostOthers = 50

@@ -3,15 +3,13 @@ import { useEffect, useRef } from 'preact/hooks'
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
+import { Scroll } from '../../parts/controls.tsx'
 import { date, milliseconds, number } from '../../parts/format.ts'
-import { Scroll } from '../../parts/scroll.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
-import { explain } from './explain.ts'
+import { explain, type Others } from './explain.ts'
 import { playgroundOf, whyMissing } from './playground-link.ts'
 import type { RequestRecord } from './stages.ts'
-import { Status } from './status.tsx'
-import type { Others } from './usual.ts'
-import { LargeWaterfall } from './waterfall.tsx'
+import { LargeWaterfall, Status } from './table.tsx'
 
 /** Characters of a body that are shown. */
 const mostShown = 20_000

@@ -1,12 +1,11 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
-import { ask, client, type Schemas } from '../../api/client.ts'
+import { type AskError, ask, client, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { closeAddress, openAddress, type Route, replaceAddress } from '../../base/router.ts'
-import { Choice } from '../../parts/choice.tsx'
-import { Empty, Loading } from '../../parts/states.tsx'
-import { NotRecorded, Refused } from './closed.tsx'
+import { Choice } from '../../parts/controls.tsx'
+import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { Detail } from './detail.tsx'
-import { type Filter, filterOf, type ListName, matching, queryOf, statusOf, valuesOf } from './filter.ts'
+import { type Filter, filterOf, type ListName, matching, queryOf, statusOf, valuesOf } from './stages.ts'
 import { RequestTable } from './table.tsx'
 
 type Recorded = Schemas['RecordedRequests']
@@ -232,5 +231,38 @@ function Select({ label, value, values, onChange }: SelectProps) {
         ))}
       </select>
     </label>
+  )
+}
+
+/** Requests are recorded nowhere: how to change that. */
+export function NotRecorded() {
+  return (
+    <div class="card state">
+      <strong>No requests are recorded</strong>
+      <p>
+        The server can keep its slowest, failed and last requests in memory, and say where the time of each went. It
+        costs little, but is not free, so it is off until you start the server with
+      </p>
+      <pre>MULTIGATE_SLOW_REQUESTS=20{'\n'}MULTIGATE_RECENT_REQUESTS=100</pre>
+      <p>
+        Values are not kept. <code>MULTIGATE_SLOW_BODIES=true</code> adds the bodies, without the fields that a manifest
+        marks, so that a request can be opened in the playground.
+      </p>
+    </div>
+  )
+}
+
+/** The server does not show its requests to this reader: why, and what helps. */
+export function Refused({ error, again }: { error: AskError; again(): void }) {
+  if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
+  return (
+    <div class="card state" role="alert">
+      <strong>Administration is not enabled</strong>
+      <p>
+        Requests say what clients ask for, so that only administrators see them. Start the server with
+        MULTIGATE_ADMIN=true, or with MULTIGATE_ADMIN_PORT, which gives administration and this console a port of their
+        own.
+      </p>
+    </div>
   )
 }

@@ -1,20 +1,26 @@
 import type ort from 'onnxruntime-node'
 import type { InferenceSession } from 'onnxruntime-node'
-import { product } from '../../base/dims.ts'
-import { ModelError, reasonOf } from '../../base/errors.ts'
-import { onnxruntime, withExternalData } from '../../base/onnxruntime.ts'
-import { pathInside } from '../../base/path-inside.ts'
-import { fileReason, sizeOfOrdinary } from '../../base/regular-file.ts'
-import type { Batch, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
-import { noCache, noMemory } from '../../contracts/graph-stats.ts'
-import { constantBytes } from '../../graph/external-data.ts'
-import type { Graph } from '../../graph/graph.ts'
-import { isMarked } from '../../graph/ids.ts'
-import { tooLarge } from '../../graph/shapes.ts'
-import { keepOutputs, openGraph } from '../../lower/read-graph.ts'
-import { refuseFloats, refuseNegative, valuesOf } from '../memory/arrays.ts'
-import { idsOf } from './ids-of.ts'
-import { outputsOf, unsupported, widthOf } from './session-outputs.ts'
+import { product } from '../../../base/arrays.ts'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
+import { fileReason, pathInside, sizeOfOrdinary } from '../../../base/files.ts'
+import { onnxruntime, withExternalData } from '../../../base/onnxruntime.ts'
+import {
+  type Batch,
+  type GraphSource,
+  type LoadedGraph,
+  noCache,
+  noMemory,
+  type Outputs,
+  type Signature,
+  type TensorData,
+} from '../../contracts/engine.ts'
+import { constantBytes } from '../../graph/ir/external-data.ts'
+import type { Graph } from '../../graph/ir/graph.ts'
+import { isMarked } from '../../graph/ir/ids.ts'
+import { tooLarge } from '../../graph/ir/shapes.ts'
+import { keepOutputs, openGraph } from '../../graph/lower/read-graph.ts'
+import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
+import { idsOf, outputsOf, unsupported, widthOf } from './session-outputs.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }

@@ -1,8 +1,8 @@
 import type { InferenceSession } from 'onnxruntime-node'
-import { count } from '../../../schemas/plain-message.ts'
-import { product } from '../../base/dims.ts'
-import { ModelError } from '../../base/errors.ts'
-import type { Outputs } from '../../contracts/engine.ts'
+import { product } from '../../../base/arrays.ts'
+import { ModelError } from '../../../base/errors.ts'
+import { count } from '../../../schemas/check.ts'
+import type { GraphSource, Outputs } from '../../contracts/engine.ts'
 
 /* The outputs of a saved graph: numbers per row. */
 
@@ -39,4 +39,16 @@ export function outputsOf(
 
 export function unsupported(file: string, what: string): ModelError {
   return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
+}
+
+/**
+ * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow graph
+ * those inputs are marked that are; of an ONNX file the graph is taken at its word: it counts them from the end.
+ */
+export function idsOf(
+  { format }: GraphSource,
+  marked: { name: string }[],
+): (input: { name: string; dtype: 'int32' | 'float32' }) => boolean {
+  const names = new Set(marked.map(({ name }) => name))
+  return ({ name, dtype }) => (format === 'layers' ? dtype === 'int32' : names.has(name))
 }

@@ -1,12 +1,17 @@
-import { ModelError } from '../../base/errors.ts'
-import type { Batch, CallListener, GraphSource, GraphStats, Outputs } from '../../contracts/engine.ts'
-import { addStats } from '../../contracts/graph-stats.ts'
-import { SharedRows } from '../memory/shared-rows.ts'
+import { ModelError } from '../../../base/errors.ts'
+import {
+  addStats,
+  type Batch,
+  type CallListener,
+  type GraphSource,
+  type GraphStats,
+  type Outputs,
+} from '../../contracts/engine.ts'
+import { SharedRows } from '../memory.ts'
 import { openSmallGraph } from '../small/small-graph.ts'
 import type { EnginePool, EnginePoolOptions, LoadedWhere, PooledGraph } from './contract.ts'
-import type { PoolWorker } from './pool-worker.ts'
+import type { PoolWorker, Run } from './pool-worker.ts'
 import type { Computed, WorkerSettings, WorkerTask } from './protocol.ts'
-import type { Run } from './run-queue.ts'
 import { WorkerSupervisor } from './supervisor.ts'
 import { WorkerLostError } from './worker-client.ts'
 

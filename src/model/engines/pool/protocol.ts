@@ -1,4 +1,4 @@
-import { isTransient, ModelError, type ModelErrorCode, reasonOf } from '../../base/errors.ts'
+import { isTransient, ModelError, type ModelErrorCode, reasonOf } from '../../../base/errors.ts'
 import type { Batch, GraphSource, Outputs, SharedPart, Slab } from '../../contracts/engine.ts'
 import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EngineChoice } from '../create.ts'

@@ -1,7 +1,13 @@
-import type { Clock } from '../../base/clock.ts'
-import { ModelError } from '../../base/errors.ts'
-import type { GraphSource, GraphStats, RowBlock } from '../../contracts/engine.ts'
-import { addStats, noCache, noMemory } from '../../contracts/graph-stats.ts'
+import type { Clock } from '../../../base/clock.ts'
+import { ModelError } from '../../../base/errors.ts'
+import {
+  addStats,
+  type GraphSource,
+  type GraphStats,
+  noCache,
+  noMemory,
+  type RowBlock,
+} from '../../contracts/engine.ts'
 import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EnginePool, PooledGraph } from './contract.ts'
 

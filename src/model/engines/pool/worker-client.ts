@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import { ModelError, reasonOf } from '../../base/errors.ts'
-import { sendNoUsageData } from '../../base/usage-data.ts'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
+import { sendNoUsageData } from '../../../base/process.ts'
 import {
   unpackError,
   type WorkerNotice,

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { median } from '../../base/median.ts'
-import { setThreadPriority } from '../../base/thread-priority.ts'
+import { median } from '../../../base/arrays.ts'
+import { setThreadPriority } from '../../../base/process.ts'
 import type { Batch, Engine, LoadedGraph, Outputs, TakeTurn } from '../../contracts/engine.ts'
 import { createEngine } from '../create.ts'
-import { RowGatherer } from '../memory/shared-rows.ts'
+import { RowGatherer } from '../memory.ts'
 import {
   type Computed,
   packError,

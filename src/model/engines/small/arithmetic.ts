@@ -1,7 +1,7 @@
-import { equal, positive, product } from '../../base/dims.ts'
-import { intAttribute } from '../../graph/attributes.ts'
-import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/onnx_pb.ts'
-import { type Unary, unaries } from '../../graph/unary-loops.ts'
+import { equal, positive, product } from '../../../base/arrays.ts'
+import { intAttribute } from '../../graph/ir/attributes.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../../graph/ir/onnx_pb.ts'
+import { type Unary, unaries } from '../../graph/ir/unary-loops.ts'
 import type { RowTensor } from './program.ts'
 import { floats, NotSmall, type Translation, type Translator } from './translation.ts'
 

@@ -1,7 +1,7 @@
-import { equal, positive, product } from '../../base/dims.ts'
-import { intAttribute } from '../../graph/attributes.ts'
-import type { NodeProto } from '../../graph/onnx_pb.ts'
-import { reshapedDims, slicedRange, splitSizes } from '../../graph/row-shapes.ts'
+import { equal, positive, product } from '../../../base/arrays.ts'
+import { intAttribute } from '../../graph/ir/attributes.ts'
+import type { NodeProto } from '../../graph/ir/onnx_pb.ts'
+import { reshapedDims, slicedRange, splitSizes } from '../../graph/ir/shapes.ts'
 import type { RowTensor, Run } from './program.ts'
 import { NotSmall, type Translation } from './translation.ts'
 

@@ -1,6 +1,6 @@
-import { product } from '../../base/dims.ts'
-import { constantBytes } from '../../graph/external-data.ts'
-import type { Graph } from '../../graph/graph.ts'
+import { product } from '../../../base/arrays.ts'
+import { constantBytes } from '../../graph/ir/external-data.ts'
+import type { Graph } from '../../graph/ir/graph.ts'
 
 /** Most bytes of the constants of a small graph, tables included. */
 export const mostBytes = 2 ** 24

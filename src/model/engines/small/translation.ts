@@ -1,7 +1,7 @@
-import { product } from '../../base/dims.ts'
-import { FusedRelus } from '../../graph/fused-relus.ts'
-import type { Graph } from '../../graph/graph.ts'
-import type { NodeProto } from '../../graph/onnx_pb.ts'
+import { product } from '../../../base/arrays.ts'
+import { FusedRelus } from '../../graph/ir/fused-relus.ts'
+import type { Graph } from '../../graph/ir/graph.ts'
+import type { NodeProto } from '../../graph/ir/onnx_pb.ts'
 import { copyRuns, type Program, type RowTensor, type Run } from './program.ts'
 
 /** A node that can't be computed one row at a time here; the reason. */

@@ -7,8 +7,8 @@ import type {
   Signature,
   TensorData,
 } from '../../contracts/engine.ts'
-import { partsOf } from '../../lower/concatenate.ts'
-import { valuesOf } from '../memory/arrays.ts'
+import { partsOf } from '../../graph/lower/concatenate.ts'
+import { valuesOf } from '../memory.ts'
 
 /** Loads a graph for an engine that knows nothing of joined tensors: cuts inputs apart before each call, and joins outputs after it. */
 export async function loadJoined(

@@ -1,6 +1,6 @@
 import type { ModelArtifacts } from '@tensorflow/tfjs-core/dist/io/types.js'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
-import { layersModelFile } from '../../lower/layers/write-layers-model.ts'
+import { layersModelFile } from '../../graph/lower/layers/write-layers-model.ts'
 import type { TensorFlow } from './tensorflow-backend.ts'
 
 /** Opens the files of a layers model for TensorFlow.js, on its current backend. */

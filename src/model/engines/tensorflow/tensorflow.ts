@@ -1,14 +1,17 @@
-import type { Tensor } from '@tensorflow/tfjs-core'
+import { basename, dirname, join } from 'node:path'
+import type { GraphModel as RunnableGraph } from '@tensorflow/tfjs-converter'
+import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core'
 import type { LayersModel as RunnableModel, SymbolicTensor } from '@tensorflow/tfjs-layers'
-import { product } from '../../base/dims.ts'
-import { ModelError, reasonOf } from '../../base/errors.ts'
+import { product } from '../../../base/arrays.ts'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
-import { type LayersModel, readLayersModel } from '../../lower/layers/layers-model.ts'
-import { valuesOf } from '../memory/arrays.ts'
+import { type LayersModel, readLayersModel } from '../../graph/lower/layers/layers-model.ts'
+import { readGraphModel } from '../../graph/lower/tensorflow/graph-model.ts'
+import { readSavedModel } from '../../graph/lower/tensorflow/saved-model.ts'
+import { valuesOf } from '../memory.ts'
 import { loadJoined } from './concatenated.ts'
 import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './tensorflow-backend.ts'
-import { loadGraphModel } from './tensorflow-graph-model.ts'
-import { loadSavedModel } from './tensorflow-saved-model.ts'
+import { loadProgram, type Runner } from './tensorflow-program.ts'
 
 /**
  * TensorFlow.js, in this thread: reads layers and graph models, and SavedModels where native TensorFlow is prepared.
@@ -132,4 +135,91 @@ function fixed(file: string, name: string, shape: (number | null)[]): number[] {
     if (side === null) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${name} has no fixed width: [${shape}]`)
     return side
   })
+}
+
+/** A TensorFlow.js graph model as TensorFlow.js runs it. Rejects like Engine.load. */
+export async function loadGraphModel(tensorflow: TensorFlow, source: GraphSource): Promise<LoadedGraph> {
+  const { folder, file, signature } = source
+  const read = await readGraphModel(folder, file, signature)
+  const { modelTopology, weightsManifest, signature: own, userDefinedMetadata } = read.json
+  const { tf } = tensorflow
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter')
+  let model: RunnableGraph
+  await tensorflow.activate()
+  try {
+    model = await loadGraphModel(
+      tf.io.fromMemory({
+        format: 'graph-model',
+        // TensorFlow.js reads the version, though it makes no use of it.
+        modelTopology: { versions: {}, ...modelTopology },
+        weightSpecs: weightsManifest.flatMap(({ weights }) => weights) as never,
+        weightData: read.weightData,
+        ...(own === undefined ? {} : { signature: own }),
+        ...(userDefinedMetadata === undefined ? {} : { userDefinedMetadata }),
+      }),
+    )
+  } catch (cause) {
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reasonOf(cause)}`, { cause })
+  }
+  return await loadProgram(tensorflow, read, runnerOf(model), source)
+}
+
+/** Loops and branches run asynchronously, which costs more: the rest goes without. */
+function runnerOf(model: RunnableGraph): Runner {
+  let dynamic = false
+  return {
+    run(inputs, wanted) {
+      if (!dynamic)
+        try {
+          return [model.execute(inputs, wanted)].flat()
+        } catch (error) {
+          if (!/executeAsync/.test(reasonOf(error))) throw error
+          dynamic = true
+        }
+      return model.executeAsync(inputs, wanted).then((results) => [results].flat())
+    },
+    dispose: () => model.dispose(),
+  }
+}
+
+/** The only name that TensorFlow looks for. */
+const usualFile = 'saved_model.pb'
+
+/** A SavedModel as libtensorflow runs it, which must be prepared here. Rejects like Engine.load. */
+export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource): Promise<LoadedGraph> {
+  const { folder, file } = source
+  if (tensorflow.backend !== 'native')
+    throw new ModelError(
+      'UNSUPPORTED_GRAPH',
+      `${file}: TensorFlow.js runs SavedModels on native TensorFlow alone, not on ${tensorflow.backend} (npm run setup:tensorflow)`,
+    )
+  if (basename(file) !== usualFile)
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: TensorFlow reads SavedModels from a file ${usualFile} alone`)
+  // Reports damage here: libtensorflow may end the process.
+  const program = await readSavedModel(folder, file, source.signature)
+  const { node } = await import('@tensorflow/tfjs-node')
+  await tensorflow.activate()
+  try {
+    const model = await node.loadSavedModel(join(folder, dirname(file)), program.tags, program.signature)
+    return await loadProgram(
+      tensorflow,
+      program,
+      {
+        run(inputs, wanted) {
+          const results = model.predict(inputs as never) as unknown as NamedTensorMap
+          tensorflow.tf.dispose(
+            Object.entries(results).flatMap(([name, tensor]) => (wanted.includes(name) ? [] : [tensor])),
+          )
+          return wanted.map((name) => results[name]!)
+        },
+        dispose: () => model.dispose(),
+      },
+      source,
+    )
+  } catch (cause) {
+    if (cause instanceof ModelError) throw cause
+    // Where it lies on this machine is nobody's business.
+    const reason = reasonOf(cause).split('\n')[0]!.replaceAll(folder, '.')
+    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reason}`, { cause })
+  }
 }

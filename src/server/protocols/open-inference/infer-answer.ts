@@ -1,8 +1,8 @@
-import { suggestNames } from '../../../model/base/known-names.ts'
+import { suggestNames } from '../../../base/names.ts'
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
-import { invalidRequest } from '../../../model/features/problems.ts'
-import { JsonWriter } from '../../../model/prediction/json-writer.ts'
-import type { OutputTensor } from '../../../model/prediction/tensors.ts'
+import { invalidRequest } from '../../../model/serving/features/problems.ts'
+import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
+import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { InferRequest } from '../../../schemas/infer.ts'
 import { called } from './infer-request.ts'
 

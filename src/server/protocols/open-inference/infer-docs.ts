@@ -1,4 +1,4 @@
-import { multigateVersion } from '../../../model/base/project.ts'
+import { multigateVersion } from '../../../base/project.ts'
 import type { InferAnswer, InferModel, InferOutput, InferRequest } from '../../../schemas/infer.ts'
 import { component } from '../../plugins/openapi-components.ts'
 import { inferErrorResponses } from '../../plugins/openapi-errors.ts'

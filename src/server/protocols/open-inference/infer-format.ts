@@ -1,6 +1,6 @@
 import type { InferRequest } from '../../../schemas/infer.ts'
 import type { BodyFormat } from '../../body/body-format.ts'
-import { defaultBounds } from '../../body/json-bounds.ts'
+import { defaultBounds } from '../../body/read-json.ts'
 import { readRows } from './infer-features.ts'
 import { inTermsOf, readBody } from './infer-request.ts'
 

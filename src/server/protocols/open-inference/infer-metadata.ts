@@ -1,11 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { FieldColumn } from '../../../model/features/layout.ts'
-import type { LoadedModel } from '../../../model/prediction/contract.ts'
+import type { FieldColumn } from '../../../model/serving/features/layout.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { modelsOf } from '../../request/models-of.ts'
-import { unreadyReasons } from '../../request/readiness.ts'
-import type { ModelView } from '../../security/model-view.ts'
+import { modelsOf, unreadyReasons } from '../../request/own-models.ts'
+import type { ModelView } from '../../security/keyring.ts'
 import {
   inferLiveSchema,
   inferModelReadySchema,

@@ -1,11 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import type { LoadedModel } from '../../../model/prediction/contract.ts'
-import type { Registry } from '../../../model/registry/registry.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
+import type { Registry } from '../../../model/serving/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { modelsOf } from '../../request/models-of.ts'
-import { ownStatistics } from '../../request/own-statistics.ts'
-import { keyOf } from '../../security/guarded.ts'
+import { modelsOf, ownStatistics } from '../../request/own-models.ts'
+import { keyOf } from '../../security/guard.ts'
 import { type AskedModel, type AskingRequest, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,

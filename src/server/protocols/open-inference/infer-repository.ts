@@ -1,20 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import type { TSchema } from 'typebox'
-import { invalidRequest } from '../../../model/features/problems.ts'
-import type { FolderVersion } from '../../../model/registry/contents.ts'
+import { invalidRequest } from '../../../model/serving/features/problems.ts'
+import type { FolderVersion } from '../../../model/serving/registry/find.ts'
 import {
   type InferIndex,
   InferIndexRequest,
   type InferRepositoryAnswer,
   InferRepositoryRequest,
-} from '../../../schemas/infer-repository.ts'
+} from '../../../schemas/infer-model.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import { readJson } from '../../body/read-json.ts'
 import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
 import { adminOnly } from '../../request/admin-only.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { bodyOptions } from '../../request/prediction-route.ts'
-import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-repository-docs.ts'
+import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-model-docs.ts'
 
 /** Triton's words for what becomes of a version. */
 const states: Record<FolderVersion['state'], InferIndex[number]['state']> = {

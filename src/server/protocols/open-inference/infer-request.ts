@@ -1,10 +1,9 @@
-import type { Violation } from '../../../model/base/errors.ts'
-import { shortName } from '../../../model/base/known-names.ts'
-import { invalidRequest, maxViolations } from '../../../model/features/problems.ts'
+import type { Violation } from '../../../base/errors.ts'
+import { shortName } from '../../../base/names.ts'
+import { invalidRequest, maxViolations } from '../../../model/serving/features/problems.ts'
 import { InferInput, InferRequest, InferRequestedOutput } from '../../../schemas/infer.ts'
 import { isObject } from '../../../schemas/json.ts'
-import type { JsonBounds } from '../../body/json-bounds.ts'
-import { readJson } from '../../body/read-json.ts'
+import { type JsonBounds, readJson } from '../../body/read-json.ts'
 import { createChecker, helpfulProblems, itemProblems } from '../../plugins/validation.ts'
 
 const schema = createChecker(InferRequest)

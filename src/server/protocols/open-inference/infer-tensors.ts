@@ -1,10 +1,10 @@
-import { NumberMatrix } from '../../../model/features/matrix.ts'
-import { invalidRequest } from '../../../model/features/problems.ts'
-import type { InputTensor } from '../../../model/prediction/tensors.ts'
+import { isUtf8 } from 'node:buffer'
+import { invalidRequest } from '../../../model/serving/features/problems.ts'
+import { NumberMatrix } from '../../../model/serving/features/tensors.ts'
+import type { InputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { InferDatatype, InferInput } from '../../../schemas/infer.ts'
 import { type BadValue, datatypes } from './infer-datatypes.ts'
 import { called, type InferBody, listed } from './infer-request.ts'
-import { stringsFromBytes, stringsFromJson } from './infer-strings.ts'
 
 /** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. Ids that a graph takes as float32 may come so. */
 export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'> & { dtype?: InputTensor['dtype'] }
@@ -167,4 +167,38 @@ export function flat(
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== width)
   if (odd >= 0) throw wrong(`has a row ${odd} that is no array of ${width} values`)
   return data.flat()
+}
+
+/** Bytes of a string's length before it. */
+const prefix = 4
+
+/**
+ * The strings of a BYTES tensor as they come over the wire: each with its length before it, 32 bits little-endian.
+ * Reports a problem unless `count` of them take all bytes.
+ */
+export function stringsFromBytes(bytes: Buffer, count: number): string[] | BadValue {
+  const strings: string[] = []
+  let offset = 0
+  for (let index = 0; index < count; index++) {
+    if (bytes.length - offset < prefix)
+      return { index, message: `has no length: only ${bytes.length - offset} bytes are left` }
+    const start = offset + prefix
+    const length = bytes.readUInt32LE(offset)
+    if (length > bytes.length - start)
+      return { index, message: `is said to have ${length} bytes, but only ${bytes.length - start} are left` }
+    offset = start + length
+    const text = bytes.toString('utf8', start, offset)
+    // Invalid UTF-8 becomes U+FFFD, which can also be sent.
+    if (text.includes('\ufffd') && !isUtf8(bytes.subarray(start, offset))) return { index, message: 'must be UTF-8' }
+    strings.push(text)
+  }
+  if (offset < bytes.length)
+    return { index: count, message: `is too much: ${bytes.length - offset} bytes follow the last of ${count} strings` }
+  return strings
+}
+
+/** The strings of a JSON array. */
+export function stringsFromJson(values: unknown[]): string[] | BadValue {
+  const index = values.findIndex((value) => typeof value !== 'string')
+  return index < 0 ? (values as string[]) : { index, message: 'must be a string' }
 }

@@ -1,11 +1,16 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import type { OutputTensor } from '../../../model/prediction/tensors.ts'
+import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
-import { type OrdinaryRoute, plainName } from '../../request/ordinary-route.ts'
-import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
+import {
+  admittedRequest,
+  bodyOptions,
+  type OrdinaryRoute,
+  plainName,
+  predictionRoute,
+} from '../../request/prediction-route.ts'
 import { type EncodedAnswer, encodeAnswer, outputsOf } from './infer-answer.ts'
 import { inferSchema, inferVersionSchema } from './infer-docs.ts'
 import { type InferAsked, inferFormat } from './infer-format.ts'

@@ -1,7 +1,6 @@
-import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import type { BodyFormat } from '../../body/body-format.ts'
-import { defaultBounds } from '../../body/json-bounds.ts'
-import { readJson } from '../../body/read-json.ts'
+import { defaultBounds, readJson } from '../../body/read-json.ts'
 import { readTensors } from '../../body/read-tensors.ts'
 import { type AddressedQuery, readQuery } from './read-query.ts'
 

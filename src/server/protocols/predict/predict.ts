@@ -1,12 +1,17 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { writeAnswer } from '../../../model/prediction/answer.ts'
-import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import { writeAnswer } from '../../../model/serving/prediction/answer.ts'
+import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
-import type { OrdinaryRoute, WrittenResponse } from '../../request/ordinary-route.ts'
-import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
+import {
+  admittedRequest,
+  bodyOptions,
+  type OrdinaryRoute,
+  predictionRoute,
+  type WrittenResponse,
+} from '../../request/prediction-route.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
 import { orProblems } from './read-query.ts'

@@ -1,10 +1,10 @@
-import { ModelError, type Violation } from '../../../model/base/errors.ts'
-import { invalidRequest, maxViolations } from '../../../model/features/problems.ts'
-import type { Query } from '../../../model/prediction/contract.ts'
-import type { QueryRows } from '../../../model/prediction/query-rows.ts'
+import { ModelError, type Violation } from '../../../base/errors.ts'
+import { invalidRequest, maxViolations } from '../../../model/serving/features/problems.ts'
+import type { Query } from '../../../model/serving/prediction/contract.ts'
+import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
 import { maxTasks, PredictEnvelope, type PredictOptions, type RankOptions } from '../../../schemas/predict.ts'
-import { suggestKeys } from '../../errors/suggest-keys.ts'
+import { suggestKeys } from '../../body/read-json.ts'
 import { checkEnvelope } from '../../plugins/validation.ts'
 
 /** The query in a body of `POST /predict`, and the model that it is for. */

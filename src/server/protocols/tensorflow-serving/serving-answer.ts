@@ -1,7 +1,7 @@
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
-import { keyOf } from '../../../model/prediction/answer.ts'
-import { JsonWriter } from '../../../model/prediction/json-writer.ts'
-import type { OutputTensor } from '../../../model/prediction/tensors.ts'
+import { keyOf } from '../../../model/serving/prediction/answer.ts'
+import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
+import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 
 /**
  * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`, or

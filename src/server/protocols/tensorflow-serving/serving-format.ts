@@ -1,7 +1,6 @@
 import type { BodyFormat } from '../../body/body-format.ts'
-import { defaultBounds } from '../../body/json-bounds.ts'
-import { readServingBody, type ServingBody } from './serving-request.ts'
-import { servingRows } from './serving-rows.ts'
+import { defaultBounds } from '../../body/read-json.ts'
+import { readServingBody, type ServingBody, servingRows } from './serving-rows.ts'
 
 /** What a body asks, without its rows. */
 export type ServingAsked = Pick<ServingBody, 'form' | 'signature'>

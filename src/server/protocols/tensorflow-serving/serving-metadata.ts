@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { ModelError } from '../../../model/base/errors.ts'
+import { ModelError } from '../../../base/errors.ts'
 import type { ModelStatus, VersionStatus } from '../../../schemas/models.ts'
 import type {
   ServingMetadata,
@@ -9,8 +9,8 @@ import type {
   ServingVersionStatus,
 } from '../../../schemas/serving.ts'
 import type { ServerContext } from '../../request/context.ts'
-import { modelsOf } from '../../request/models-of.ts'
-import type { ModelView } from '../../security/model-view.ts'
+import { modelsOf } from '../../request/own-models.ts'
+import type { ModelView } from '../../security/keyring.ts'
 import { find, type ServingParams, servingLabel, servingModel, servingVersion } from './serving.ts'
 import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
 import { describeSignatures } from './serving-signatures.ts'

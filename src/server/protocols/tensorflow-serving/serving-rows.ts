@@ -1,14 +1,16 @@
-import type { Violation } from '../../../model/base/errors.ts'
-import { listNames, suggestNames } from '../../../model/base/known-names.ts'
-import { checkRowCount } from '../../../model/features/context.ts'
-import { describe } from '../../../model/features/field.ts'
-import { invalidRequest, Violations } from '../../../model/features/problems.ts'
-import type { QueryRows } from '../../../model/prediction/query-rows.ts'
-import type { InputTensor } from '../../../model/prediction/tensors.ts'
+import { isUtf8 } from 'node:buffer'
+import type { Violation } from '../../../base/errors.ts'
+import { listNames, suggestNames } from '../../../base/names.ts'
+import { checkRowCount } from '../../../model/serving/features/context.ts'
+import { describe } from '../../../model/serving/features/field.ts'
+import { invalidRequest, Violations } from '../../../model/serving/features/problems.ts'
+import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
+import type { InputTensor } from '../../../model/serving/prediction/tensors.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
-import { decodeBase64, isBase64 } from '../../body/decode-base64.ts'
-import type { RequestModel } from '../../body/request-model.ts'
-import type { ServingBody } from './serving-request.ts'
+import { ServingEnvelope } from '../../../schemas/serving.ts'
+import type { RequestModel } from '../../body/body-format.ts'
+import { type JsonBounds, readJson, suggestKeys } from '../../body/read-json.ts'
+import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
 import { featuresSignature } from './serving-signatures.ts'
 
 export interface ServingRows {
@@ -209,4 +211,53 @@ function suggest(wrong: string, inputs: readonly InputTensor[]): string {
     wrong,
     inputs.map(({ name }) => name),
   )
+}
+
+const schema = createChecker(ServingEnvelope)
+
+/** A body whose form is known, but not yet its model. */
+export interface ServingBody {
+  form: 'instances' | 'inputs'
+  /** What stands under that key. */
+  values: unknown
+  context: unknown
+  signature: string | undefined
+  /** It may hold strings as base64. */
+  base64: boolean
+}
+
+/** Reads a body, and checks what stands around its values. Throws INVALID_REQUEST. */
+export function readServingBody(bytes: Buffer, bounds?: JsonBounds): ServingBody {
+  const body = readJson(bytes, bounds)
+  if (!schema.Check(body)) throw invalidRequest(helpfulProblems(schema, body).map(suggestKeys(ServingEnvelope)))
+  const { instances, inputs, context, signature_name: signature } = body
+  if (instances !== undefined && inputs !== undefined)
+    throw invalidRequest([{ path: '/inputs', message: 'is given beside instances: only one form is possible' }])
+  if (instances === undefined && inputs === undefined)
+    throw invalidRequest([{ path: '', message: 'must have instances (rows) or inputs (columns)' }])
+  const form = instances === undefined ? 'inputs' : 'instances'
+  if (form === 'instances' && (!Array.isArray(instances) || instances.length === 0)) {
+    const given = Array.isArray(instances) ? 'an empty one' : describe(instances)
+    throw invalidRequest([{ path: '/instances', message: `must be an array of at least one row, not ${given}` }])
+  }
+  // The key may be written with escapes.
+  const base64 = bytes.includes('"b64"') || bytes.includes('\\u')
+  return { form, values: instances ?? inputs, context, signature: signature || undefined, base64 }
+}
+
+/** Whether a JSON value is `{"b64": …}`, as TensorFlow Serving writes strings of any bytes. */
+export function isBase64(value: unknown): value is { b64: unknown } {
+  if (!isObject(value) || !Object.hasOwn(value, 'b64')) return false
+  for (const key in value) if (key !== 'b64') return false
+  return true
+}
+
+/** The string that is meant, or undefined where it is no base64 (padded or not) of UTF-8 text. */
+export function decodeBase64({ b64 }: { b64: unknown }): string | undefined {
+  if (typeof b64 !== 'string') return undefined
+  const bytes = Buffer.from(b64, 'base64')
+  // Node passes over what it doesn't know.
+  const whole = bytes.toString('base64')
+  if (b64 !== whole && b64 !== whole.replace(/=+$/, '')) return undefined
+  return isUtf8(bytes) ? bytes.toString() : undefined
 }

@@ -1,6 +1,6 @@
-import { invalidRequest } from '../../../model/features/problems.ts'
-import type { LoadedModel } from '../../../model/prediction/contract.ts'
-import type { OutputTensor } from '../../../model/prediction/tensors.ts'
+import { invalidRequest } from '../../../model/serving/features/problems.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
+import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { ServingMetadata, ServingSignatureDef } from '../../../schemas/serving.ts'
 
 /** The signature of requests that name none, by TensorFlow's convention. */

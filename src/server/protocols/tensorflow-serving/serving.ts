@@ -1,16 +1,21 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { ModelError } from '../../../model/base/errors.ts'
-import { invalidRequest } from '../../../model/features/problems.ts'
+import { ModelError } from '../../../base/errors.ts'
+import { invalidRequest } from '../../../model/serving/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
-import { type OrdinaryRoute, plainName } from '../../request/ordinary-route.ts'
-import { admittedRequest, bodyOptions, predictionRoute } from '../../request/prediction-route.ts'
+import {
+  admittedRequest,
+  bodyOptions,
+  type OrdinaryRoute,
+  plainName,
+  predictionRoute,
+} from '../../request/prediction-route.ts'
 import { writeServingAnswer } from './serving-answer.ts'
 import { servingLabelSchema, servingSchema, servingVersionSchema } from './serving-docs.ts'
 import { servingFormat } from './serving-format.ts'
-import type { ServingBody } from './serving-request.ts'
+import type { ServingBody } from './serving-rows.ts'
 import { checkSignatureName, servingOutputs } from './serving-signatures.ts'
 
 /** A model as a path of this protocol names it. */

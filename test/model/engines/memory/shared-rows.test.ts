@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { RowBlock, Signature, Slab } from '../../../../src/model/contracts/engine.ts'
-import { RowGatherer, SharedRows } from '../../../../src/model/engines/memory/shared-rows.ts'
+import { RowGatherer, SharedRows } from '../../../../src/model/engines/memory.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 
 const inputs: Signature['inputs'] = [

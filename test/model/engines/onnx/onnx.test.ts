@@ -2,12 +2,11 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
 import t, { type Test } from 'tap'
-import { buildArchitecture } from '../../../../src/model/architectures/build.ts'
-import { prepare } from '../../../../src/model/compile/prepare.ts'
-import type { Sides } from '../../../../src/model/compile/sides/contract.ts'
-import { costsFile } from '../../../../src/model/compile/store/clean-cache.ts'
 import type { Batch, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
+import { buildArchitecture } from '../../../../src/model/graph/architectures/build.ts'
+import { prepare } from '../../../../src/model/graph/compile/prepare.ts'
+import { costsFile } from '../../../../src/model/graph/compile/stored-files.ts'
 import {
   AttributeProto_AttributeType as AttributeType,
   TensorProto_DataType as DataType,
@@ -16,10 +15,11 @@ import {
   NodeProtoSchema,
   TensorProtoSchema,
   ValueInfoProtoSchema,
-} from '../../../../src/model/graph/onnx_pb.ts'
-import { readLayersModel } from '../../../../src/model/lower/layers/layers-model.ts'
-import { lowerToGraph } from '../../../../src/model/lower/layers/lower-layers.ts'
-import { layersModelFiles } from '../../../../src/model/lower/layers/write-layers-model.ts'
+} from '../../../../src/model/graph/ir/onnx_pb.ts'
+import { readLayersModel } from '../../../../src/model/graph/lower/layers/layers-model.ts'
+import { lowerToGraph } from '../../../../src/model/graph/lower/layers/lower-layers.ts'
+import { layersModelFiles } from '../../../../src/model/graph/lower/layers/write-layers-model.ts'
+import type { Sides } from '../../../../src/model/graph/sides/contract.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { writeFiles } from '../../../support/layers-model.ts'
 

@@ -3,7 +3,7 @@ import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
 import type { Overlay } from '../../../../src/model/contracts/live-tables.ts'
 import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
-import { emptyOverlay } from '../../../../src/model/live/overlay.ts'
+import { emptyOverlay } from '../../../../src/model/serving/deltas/overlay.ts'
 import {
   createFakeWorker,
   type FakeWorker,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ModelError } from '../../../../src/model/base/errors.ts'
+import { ModelError } from '../../../../src/base/errors.ts'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
 import type { EnginePoolOptions, LostWorker } from '../../../../src/model/engines/pool/contract.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createHeap } from '../../../../src/model/engines/small/dense-row.ts'
+import { createHeap } from '../../../../src/model/engines/small/program.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 
 const value = fc.oneof(

@@ -4,7 +4,7 @@ import t from 'tap'
 import { Program, type RowTensor } from '../../../../src/model/engines/small/program.ts'
 import { openSmallGraph } from '../../../../src/model/engines/small/small-graph.ts'
 import { translate } from '../../../../src/model/engines/small/translate.ts'
-import { floatShape } from '../../../../src/model/graph/tensor-shape.ts'
+import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { fc, randomCases, steadySeed } from '../../../support/cases.ts'
 import {

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { registerSegmentSum } from '../../../../src/model/engines/tensorflow/segment-sum-kernel.ts'
-import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
+import { prepareTensorFlow, registerSegmentSum } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 
 for (const backend of ['wasm', 'cpu'] as const) {

@@ -7,7 +7,7 @@ import {
   prepareTensorFlow,
   type TensorFlowBackend,
 } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { DataType } from '../../../../src/model/lower/tensorflow/tensorflow_pb.ts'
+import { DataType } from '../../../../src/model/graph/lower/tensorflow/tensorflow_pb.ts'
 import { noReference, readReference } from '../../../support/reference.ts'
 import { freshFolder } from '../../../support/tensorflow/fresh-folder.ts'
 import {

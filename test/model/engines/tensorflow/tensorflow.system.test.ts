@@ -3,11 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { buildArchitecture } from '../../../../src/model/architectures/build.ts'
 import type { Engine, GraphSource } from '../../../../src/model/contracts/engine.ts'
 import { createTensorflowEngine } from '../../../../src/model/engines/tensorflow/tensorflow.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
-import { layersModelFiles } from '../../../../src/model/lower/layers/write-layers-model.ts'
+import { buildArchitecture } from '../../../../src/model/graph/architectures/build.ts'
+import { layersModelFiles } from '../../../../src/model/graph/lower/layers/write-layers-model.ts'
 import { saveLayersModel, writeFiles } from '../../../support/layers-model.ts'
 
 const tensorflow = await prepareTensorFlow('cpu')

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ModelError } from '../../../../src/model/base/errors.ts'
+import { ModelError } from '../../../../src/base/errors.ts'
 import { readBody } from '../../../../src/server/protocols/open-inference/infer-request.ts'
 import { type ModelInput, readInputs } from '../../../../src/server/protocols/open-inference/infer-tensors.ts'
 import { inferBody } from '../../../support/infer-body.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { stringsFromBytes, stringsFromJson } from '../../../../src/server/protocols/open-inference/infer-strings.ts'
+import { stringsFromBytes, stringsFromJson } from '../../../../src/server/protocols/open-inference/infer-tensors.ts'
 import { fc } from '../../../support/cases.ts'
 import { stringBytes } from '../../../support/infer-body.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { systemClock } from '../../../../src/model/base/clock.ts'
+import { systemClock } from '../../../../src/base/clock.ts'
 import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
 import { createFakeAdmission } from '../../../support/fakes/admission.ts'

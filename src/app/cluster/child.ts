@@ -1,0 +1,10 @@
+import { beginStart, failStart } from '../start.ts'
+
+// The entry of a process that serves. What the primary process says meanwhile waits until it is loaded.
+const start = beginStart()
+try {
+  const { startServing } = await import('./serving-process.ts')
+  startServing(start)
+} catch (error) {
+  failStart(error)
+}

@@ -1,0 +1,214 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { reasonOf } from '../../base/errors.ts'
+import type { InferStatistics } from '../../schemas/infer-model.ts'
+import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
+import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
+import type { Reading } from '../../server/console/reading.ts'
+import type { ModelChange } from '../../server/request/context.ts'
+import type { Observations, VersionDrift, VersionKey } from '../../server/request/observations.ts'
+import { serverArgv } from '../v8-flags.ts'
+import { type Channel, createChannel } from './channel.ts'
+import type { Connection, ConnectionReceiver } from './distributor.ts'
+import { type KeyUsage, longestAnswer, type Refusal, type Start } from './messages.ts'
+import type { Snapshot } from './totals.ts'
+
+/** Requests and events of a serving process, for the primary. */
+export interface MemberEvents {
+  serving(member: ServerProcess): void
+  /** It is to get connections. */
+  ready(member: ServerProcess): void
+  loaded(member: ServerProcess): void
+  taken(member: ServerProcess): void
+  /** It can't start, and why. */
+  failed(member: ServerProcess, reason: string): void
+  /** It got a signal: all are to stop. */
+  stop(): void
+  /** It stops alone. */
+  leaving(member: ServerProcess): void
+  metrics(): Promise<string>
+  reasons(): Promise<string[]>
+  statistics(): Promise<InferStatistics[]>
+  slow(): Promise<RequestRecord[]>
+  requests(): Promise<RequestLists>
+  request(id: string): Promise<RequestRecord | undefined>
+  observations(version: VersionKey): Promise<Observations | undefined>
+  drift(): Promise<VersionDrift[]>
+  liveHistory(): Promise<LiveHistory>
+  /** What ended after this moment. */
+  live(at: number): Promise<LiveUpdate | undefined>
+  change(change: ModelChange): Promise<Refusal | undefined>
+  /** What keys have used there. */
+  usage(member: ServerProcess, usage: KeyUsage): void
+}
+
+/** A process that serves, as the primary one sees it. */
+export class ServerProcess implements ConnectionReceiver {
+  readonly pid: number | undefined
+  /** When it was started, ms of the monotonic clock. */
+  readonly born = performance.now()
+  /** It can be given connections. */
+  serving = false
+  ready = false
+  leaving = false
+  /** It answered in time when its metrics were last asked for. */
+  answers = true
+  /** What it has last answered. */
+  snapshot: Snapshot | undefined
+  /** Resolves with its exit code, or the signal that ended it, when all its messages have been handled. */
+  readonly ended: Promise<number | string>
+  readonly #process: ChildProcess
+  readonly #channel: Channel
+
+  constructor(start: Start, events: MemberEvents, script = new URL('./child.js', import.meta.url)) {
+    this.#process = fork(script, [], {
+      // Numbers that are none, as some metrics are, would not survive JSON.
+      serialization: 'advanced',
+      // Each would want the debugger's port.
+      execArgv: serverArgv(process.execArgv.filter((argument) => !argument.startsWith('--inspect'))),
+    })
+    const child = this.#process
+    this.pid = child.pid
+    this.ended = new Promise((resolve) => {
+      const end = (how: number | string) => {
+        this.#channel.close()
+        resolve(how)
+      }
+      // Not `disconnect`, which never comes where a socket was on its way to it.
+      child.once('close', (code, signal) => end(code ?? signal ?? 'unknown'))
+      child.on('error', (error) => {
+        if (child.pid === undefined) end(reasonOf(error))
+      })
+    })
+    this.#channel = createChannel(child, {
+      serving: () => {
+        this.serving = true
+        events.serving(this)
+      },
+      ready: () => {
+        this.ready = true
+        events.ready(this)
+      },
+      loaded: () => events.loaded(this),
+      taken: () => events.taken(this),
+      failed: (reason: string) => events.failed(this, reason),
+      stop: () => events.stop(),
+      leave: () => {
+        this.leaving = true
+        events.leaving(this)
+      },
+      metrics: () => events.metrics(),
+      reasons: () => events.reasons(),
+      statistics: () => events.statistics(),
+      slow: () => events.slow(),
+      requests: () => events.requests(),
+      request: (id: string) => events.request(id),
+      observations: (version: VersionKey) => events.observations(version),
+      drift: () => events.drift(),
+      live_history: () => events.liveHistory(),
+      live: (at: number) => events.live(at),
+      change: (change: ModelChange) => events.change(change),
+      usage: (usage: KeyUsage) => events.usage(this, usage),
+    })
+    // Under `node --watch` the child reports the files that it has read.
+    if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
+    this.#channel.tell('start', start)
+  }
+
+  give({ socket, port }: Connection): void {
+    this.#channel.tell('connection', port, socket)
+  }
+
+  /** What keys have used in another process. */
+  addUsage(usage: KeyUsage): void {
+    this.#channel.tell('usage', usage)
+  }
+
+  /** `started`: all processes were ready once. `drain`: it is to stop. `closed`: no more connections come. */
+  tell(what: 'started' | 'drain' | 'closed'): void {
+    this.#channel.tell(what)
+  }
+
+  /** Asks for its metrics, and keeps them; undefined where it doesn't answer in time. */
+  async metrics(): Promise<Snapshot | undefined> {
+    if (!this.serving) return undefined
+    try {
+      this.snapshot = (await this.#channel.ask('metrics', longestAnswer.metrics)) as Snapshot
+      return this.snapshot
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Why it isn't ready; empty when it is. */
+  async unreadyReasons(): Promise<string[]> {
+    if (!this.serving) return [`process ${this.pid} is being started`]
+    try {
+      const reasons = (await this.#channel.ask('reasons', longestAnswer.reasons)) as string[]
+      // Until then it gets no connections while others do: clients that came would all be with them.
+      if (reasons.length === 0 && !this.ready) return [`process ${this.pid} is warming up`]
+      return reasons.map((reason) => `process ${this.pid}: ${reason}`)
+    } catch {
+      return [`process ${this.pid} does not answer`]
+    }
+  }
+
+  /** Of each version, what it has counted. Undefined, as all of the following, where it doesn't serve yet, or doesn't answer in time. */
+  statistics(): Promise<InferStatistics[] | undefined> {
+    return this.#ask('statistics')
+  }
+
+  /** What it has counted, and its state. */
+  reading(): Promise<Reading | undefined> {
+    return this.#ask('reading')
+  }
+
+  /** Its slowest requests. */
+  slow(): Promise<RequestRecord[] | undefined> {
+    return this.#ask('slow')
+  }
+
+  /** Its recorded requests. */
+  requests(): Promise<RequestLists | undefined> {
+    return this.#ask('requests')
+  }
+
+  /** Its newest recorded request with this id. */
+  request(id: string): Promise<RequestRecord | undefined> {
+    return this.#ask('request', id)
+  }
+
+  /** What it has counted of a version's fields and tasks. */
+  observations(version: VersionKey): Promise<Observations | undefined> {
+    return this.#ask('observations', version)
+  }
+
+  /** The largest drift of every version. */
+  drift(): Promise<VersionDrift[] | undefined> {
+    return this.#ask('drift')
+  }
+
+  /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
+  async change(change: ModelChange): Promise<Refusal | undefined> {
+    try {
+      return (await this.#channel.ask('change', longestAnswer.change, change)) as Refusal | undefined
+    } catch (error) {
+      if (!this.connected) return undefined
+      return { code: 'NOT_READY', message: `Process ${this.pid} does not ${change.action} it: ${reasonOf(error)}` }
+    }
+  }
+
+  /** False from its end on. */
+  get connected(): boolean {
+    return this.#process.connected
+  }
+
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+
+  async #ask<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
+    if (!this.serving) return undefined
+    const asked = this.#channel.ask(kind, longestAnswer[kind], payload) as Promise<Answer | undefined>
+    return asked.catch(() => undefined)
+  }
+}

@@ -1,0 +1,71 @@
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+
+const utf8 = new TextEncoder()
+
+/**
+ * MurmurHash3_x86_32 of a string's UTF-8 bytes, as an unsigned 32-bit integer.
+ *
+ * The same as `mmh3.hash(value, seed, signed=False)` in Python and scikit-learn's feature hashing.
+ * Source: Austin Appleby's public-domain definition (MurmurHash3.cpp).
+ */
+export function murmur3(value: string, seed: number): number {
+  const bytes = utf8.encode(value)
+  const blocks = bytes.length & ~3
+  let hash = seed | 0
+  for (let i = 0; i < blocks; i += 4) {
+    const block = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
+    hash ^= mix(block)
+    hash = (hash << 13) | (hash >>> 19)
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
+  }
+  let tail = 0
+  for (let i = bytes.length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
+  if (blocks !== bytes.length) hash ^= mix(tail)
+  hash ^= bytes.length
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+function mix(block: number): number {
+  const k = Math.imul(block, 0xcc9e2d51)
+  return Math.imul((k << 15) | (k >>> 17), 0x1b873593)
+}
+
+/** A hash, an int32, of the words [start, start + words) of `keys`. */
+export type HashWords = (keys: Int32Array, start: number, words: number) => number
+
+/** MurmurHash3 (x86, 32 bits) of int32 words, in two lanes that a processor runs side by side. An int32. */
+export function hashWords(keys: Int32Array, start: number, words: number): number {
+  let even = words
+  let odd = 0x9747b28c
+  let i = start
+  for (const end = start + words - 1; i < end; i += 2) {
+    even = mixLane(even, keys[i]!)
+    odd = mixLane(odd, keys[i + 1]!)
+  }
+  if (i < start + words) even = mixLane(even, keys[i]!)
+  let hash = mixLane(even, odd)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+function mixLane(lane: number, word: number): number {
+  const k = Math.imul(word, 0xcc9e2d51)
+  const mixed = lane ^ Math.imul((k << 15) | (k >>> 17), 0x1b873593)
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+}
+
+/** A seeded stream of numbers, uniform over [0, 1): the same on every machine. */
+export function createUniform(seed: number): () => number {
+  const generator = xoroshiro128plus(seed)
+  return () => uniformFloat64(generator)
+}
+
+/** A standard normal value (Box and Muller); `random` is uniform over [0, 1). */
+export function standardNormal(random: () => number): number {
+  // 1 − u is in (0, 1], so that its logarithm is finite.
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+}

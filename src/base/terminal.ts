@@ -1,0 +1,71 @@
+/** Where text goes: a standard stream, or a stand-in. */
+export interface Terminal {
+  isTTY?: boolean
+  write(text: string): unknown
+}
+
+/** Replaces the line of progress on a terminal; an empty text clears it. */
+function draw(terminal: Terminal, text: string): void {
+  if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
+}
+
+/**
+ * Shows one line of progress on a terminal, and for how long it has been the same, once that is more than a second; each text
+ * replaces the previous one, an empty text clears it. `every`: ms between two lines.
+ */
+export function showProgress(terminal: Terminal, every = 1000): (text: string) => void {
+  let timer: NodeJS.Timeout | undefined
+  return (text) => {
+    clearInterval(timer)
+    draw(terminal, text)
+    if (!terminal.isTTY || text === '') return
+    let ticks = 0
+    timer = setInterval(() => draw(terminal, `${text}, ${secondsOf(++ticks, every)}`), every).unref()
+  }
+}
+
+const secondsOf = (ticks: number, every: number) => `${Math.round((ticks * every) / 1000)} s`
+
+/** Clears what progress a command that fails has left on a terminal. */
+export function clearProgress(terminal: Terminal): void {
+  draw(terminal, '')
+}
+
+/**
+ * Does some work, and says on a terminal what it is and for how long it has run, once that is more than a second; `every`: ms
+ * between two lines.
+ */
+export async function showWork<T>(terminal: Terminal, text: string, work: () => Promise<T>, every = 1000): Promise<T> {
+  if (!terminal.isTTY) return work()
+  let ticks = 0
+  const timer = setInterval(() => draw(terminal, `${text}, ${secondsOf(++ticks, every)}`), every)
+  try {
+    return await work()
+  } finally {
+    clearInterval(timer)
+    if (ticks > 0) draw(terminal, '')
+  }
+}
+
+/** Aligns the first `left` columns to the left, the others to the right. */
+export function formatTable(header: string[], rows: string[][], left = 1): string {
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => (i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join('  ')
+      .trimEnd()
+  return [header, widths.map((width) => '─'.repeat(width)), ...rows].map(line).join('\n')
+}
+
+/** `12,345` for whole numbers. */
+export const grouped = (value: number) => Math.round(value).toLocaleString('en')
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
+  const power = Math.min(3, Math.floor(Math.log2(bytes) / 10))
+  return `${(bytes / 1024 ** power).toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][power]}`
+}
+
+/** `6.0e-8`; 0 stays 0. */
+export const formatError = (value: number) => (value === 0 ? '0' : value.toExponential(1))

@@ -1,0 +1,42 @@
+import { nameOfDefault, number } from '../../../parts/format.ts'
+import type { Field, Value } from './model.ts'
+
+/** What a field takes, in a few words. */
+export function describeField(field: Field): string {
+  const { kind, values, minimum, maximum, usual, exclusive_minimum, encoding } = field
+  if (values !== undefined) return `one of ${number(values.count, 9)} values`
+  if (kind === 'integer' && minimum !== undefined && maximum !== undefined)
+    return `whole number, ${number(minimum, 9)} to ${number(maximum, 9)}`
+  if (kind === 'hash') return `any text, hashed into ${number(encoding.buckets ?? 0, 9)} buckets`
+  const bound = exclusive_minimum === undefined ? '' : `, above ${number(exclusive_minimum)}`
+  if (usual !== undefined) return `number, usually ${number(usual[0]!)} to ${number(usual[1]!)}${bound}`
+  return `number${bound}`
+}
+
+/** The problem of a field: without a value that it needs, what to do, else what the server says. */
+export function problemOf(field: Field, value: Value | undefined, problem: string | undefined): string | undefined {
+  if (!field.required || value !== undefined) return problem
+  return `${field.name} is empty. Enter a value: the model has no default for it.`
+}
+
+/** What happens without a value that is not required. */
+export function describeMissing(field: Field): string {
+  return `not sent: counts as ${nameOfDefault(field)}`
+}
+
+/** The element of a field of the context. */
+export const contextId = (index: number): string => `context-${index}`
+
+/** The element of a candidate's cell. */
+export const cellId = (key: number, column: string): string =>
+  `cell-${key}-${column.replace(/[^A-Za-z0-9]/g, letterCode)}`
+
+/** Ids of elements have no spaces. */
+const letterCode = (letter: string) => `_${letter.codePointAt(0)!.toString(16)}_`
+
+/** Puts the focus into an input, with its text chosen, so that typing replaces it. */
+export function enter(id: string): void {
+  const input = document.getElementById(id)
+  input?.focus()
+  if (input instanceof HTMLInputElement) input.select()
+}

@@ -1,0 +1,148 @@
+import { type Field, type Task, type Value, type Values, valueAt } from './model.ts'
+
+export interface Candidate {
+  /** Names the candidate while it moves in the table; never sent. */
+  key: number
+  /** Its fields, `id` and `bid`, which no field is called. */
+  values: Values
+}
+
+/** What the reader edits. */
+export interface Form {
+  context: Values
+  candidates: readonly Candidate[]
+  /** Fields that are not where their side says: context fields of the candidates, and the other way round. */
+  moved: readonly string[]
+}
+
+/** What answers: a model, and perhaps one of its versions. */
+export interface Target {
+  model: string
+  version?: string | undefined
+}
+
+export interface PredictBody {
+  model: string
+  version?: string
+  context?: Values
+  candidates: Values[]
+  tasks?: string[]
+  options?: { gates?: boolean; partial?: boolean; unknown?: boolean; rank?: { by: string } }
+}
+
+/** The fields of the context, and those of the candidates. */
+export function placesOf(fields: readonly Field[], moved: readonly string[]) {
+  const set = new Set(moved)
+  const isContext = ({ name, side }: Field) => (side === 'context') !== set.has(name)
+  return { context: fields.filter(isContext), candidates: fields.filter((field) => !isContext(field)) }
+}
+
+/** The body of `POST /predict`. */
+export function bodyOf({ model, version }: Target, form: Form, options: PredictBody['options'] = {}): PredictBody {
+  return {
+    model,
+    ...(version === undefined ? {} : { version }),
+    ...(Object.keys(form.context).length > 0 ? { context: form.context } : {}),
+    candidates: form.candidates.map(({ values }) => values),
+    ...(Object.keys(options).length > 0 ? { options } : {}),
+  }
+}
+
+/** Options of the page's own requests. */
+export function optionsFor(tasks: readonly Task[]): NonNullable<PredictBody['options']> {
+  return { partial: true, ...(tasks.some(({ name }) => name === 'unknown') ? {} : { unknown: true }) }
+}
+
+/** The column of ranks: no field has a line break in its name. */
+export const rankColumn = '\n#'
+
+export function nextKey(candidates: readonly Candidate[]): number {
+  return candidates.reduce((most, { key }) => Math.max(most, key), 0) + 1
+}
+
+export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
+  return rows.map((values, i) => ({ key: from + i, values }))
+}
+
+/** What a reader calls a candidate: its id, or its place. */
+export function nameOf({ values }: Candidate, index: number): string {
+  const id = valueAt(values, 'id')
+  return id === undefined || id === '' ? `#${index + 1}` : String(id)
+}
+
+/** The same of the candidate in a place, which may be gone. */
+export function nameAt(candidates: readonly Candidate[], index: number): string {
+  const candidate = candidates[index]
+  return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
+}
+
+/** Sorted by a column, ascending or descending; candidates without the value come last. Stable. */
+export function sorted(
+  candidates: readonly Candidate[],
+  read: (candidate: Candidate, index: number) => Value | undefined,
+  descending: boolean,
+): Candidate[] {
+  const sign = descending ? -1 : 1
+  return candidates
+    .map((candidate, i) => ({ candidate, value: read(candidate, i) }))
+    .sort((a, b) => {
+      if (a.value === undefined || b.value === undefined)
+        return Number(a.value === undefined) - Number(b.value === undefined)
+      return sign * compare(a.value, b.value)
+    })
+    .map(({ candidate }) => candidate)
+}
+
+const collator = new Intl.Collator(undefined, { numeric: true })
+
+function compare(a: Value, b: Value): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  return collator.compare(String(a), String(b))
+}
+
+/** A problem of a request, as the server names it. */
+export interface Problem {
+  /** RFC 6901, such as `/candidates/3/price`. */
+  path: string
+  message: string
+}
+
+/** Where a problem is shown; undefined where it is about the whole request. */
+export type Place =
+  | { part: 'context'; field: string }
+  | { part: 'candidates'; index: number; field: string | undefined }
+  | undefined
+
+export function placeOf(path: string): Place {
+  const [empty, part, first, second] = path.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+  if (empty !== '' || first === undefined) return undefined
+  if (part === 'context') return { part, field: first }
+  if (part === 'candidates' && /^\d+$/.test(first)) return { part, index: Number(first), field: second }
+  return undefined
+}
+
+/** Messages by field of the context, and by candidate and field. A problem of a whole candidate has the field ''. */
+export interface ProblemMap {
+  context: ReadonlyMap<string, string>
+  candidates: ReadonlyMap<number, ReadonlyMap<string, string>>
+}
+
+export function mapProblems(problems: readonly Problem[]): ProblemMap {
+  const context = new Map<string, string>()
+  const candidates = new Map<number, Map<string, string>>()
+  for (const { path, message } of problems) {
+    const place = placeOf(path)
+    if (place?.part === 'context') add(context, place.field, message)
+    else if (place?.part === 'candidates') {
+      const fields = candidates.get(place.index) ?? new Map<string, string>()
+      candidates.set(place.index, fields)
+      add(fields, place.field ?? '', message)
+    }
+  }
+  return { context, candidates }
+}
+
+function add(messages: Map<string, string>, field: string, message: string): void {
+  const before = messages.get(field)
+  messages.set(field, before === undefined ? message : `${before}; ${message}`)
+}

@@ -1,0 +1,208 @@
+import { isObject } from '../../../../schemas/json.ts'
+import { listed } from '../../../parts/format.ts'
+import { type Field, type Value, type Values, valueOfJson, valueOfText } from './model.ts'
+
+/** The most candidates that are taken; the server's own limit may be lower. */
+export const mostCandidates = 10_000
+
+/** What somebody pasted, as far as it fits the model. */
+export interface Pasted {
+  /** Absent where only candidates were pasted. */
+  context?: Values
+  candidates: Values[]
+  moved: string[]
+  /** Sentences about what was left out. */
+  notes: string[]
+}
+
+/** Reads candidates as CSV with a header row, as a JSON array of objects, or a body of `POST /predict`. Throws what is wrong. */
+export function readPasted(text: string, fields: readonly Field[]): Pasted {
+  const trimmed = text.trim()
+  if (trimmed === '') throw new Error('There is nothing to read')
+  return /^[[{]/.test(trimmed) ? readJson(parse(trimmed), fields) : readTable(text, fields)
+}
+
+/** The same of parsed JSON: an array of candidates, one candidate, or a body. */
+export function readJson(value: unknown, fields: readonly Field[]): Pasted {
+  if (Array.isArray(value)) return fit(undefined, value.map(rowOf), fields)
+  if (!isObject(value)) throw new Error('This is neither an array of candidates nor a body of /predict')
+  if (Object.hasOwn(value, 'candidates') || Object.hasOwn(value, 'context')) {
+    const context = value.context === undefined || value.context === null ? {} : rowOf(value.context)
+    const { candidates = [{}] } = value
+    return fit(context, Array.isArray(candidates) ? candidates.map(rowOf) : columns(candidates), fields)
+  }
+  for (const form of ['sparse', 'dense', 'inputs'])
+    if (Object.hasOwn(value, form) && !fields.some(({ name }) => name === form))
+      throw new Error('This body has encoded tensors; the form takes named fields')
+  return fit(undefined, [rowOf(value)], fields)
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new Error(`This is not JSON: ${(error as Error).message}`)
+  }
+}
+
+function rowOf(value: unknown): Values {
+  if (!isObject(value)) throw new Error('A candidate must be an object of values by field')
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, cell]) => {
+      const read = valueOfJson(cell)
+      return read === undefined ? [] : [[name, read] as const]
+    }),
+  )
+}
+
+/** Candidates of an object of equally long arrays. */
+function columns(value: unknown): Values[] {
+  if (!isObject(value)) throw new Error('The candidates must be an array of objects, or an object of arrays')
+  const entries = Object.entries(value)
+  const length = entries.reduce((most, [, cells]) => Math.max(most, Array.isArray(cells) ? cells.length : 0), 0)
+  return Array.from({ length }, (_, i) =>
+    rowOf(Object.fromEntries(entries.map(([name, cells]) => [name, Array.isArray(cells) ? cells[i] : undefined]))),
+  )
+}
+
+function readTable(text: string, fields: readonly Field[]): Pasted {
+  const { header, rows } = readCsv(text)
+  const types = new Map<string, Field['type']>([['bid', 'number'], ...fields.map((f) => [f.name, f.type] as const)])
+  const known = new Set(['id', ...types.keys()])
+  if (!header.some((name) => known.has(name)))
+    throw new Error('The first row must name the columns, such as id, bid and fields of the model')
+  return fit(
+    undefined,
+    rows.map((row) =>
+      Object.fromEntries(
+        header.flatMap((name, i) => {
+          const value = valueOfText(row[i] ?? '', types.get(name) ?? 'string')
+          return value === undefined ? [] : [[name, value] as const]
+        }),
+      ),
+    ),
+    fields,
+  )
+}
+
+/** Leaves out what the model does not have, and puts each field where it was pasted. */
+function fit(context: Values | undefined, rows: Values[], fields: readonly Field[]): Pasted {
+  const byName = new Map(fields.map((field) => [field.name, field]))
+  const unknown = new Set<string>()
+  const notes: string[] = []
+  const known = (name: string) => {
+    if (byName.has(name)) return true
+    unknown.add(name)
+    return false
+  }
+  if (rows.length > mostCandidates) notes.push(`The first ${mostCandidates} of ${rows.length} candidates were taken.`)
+  const candidates = rows
+    .slice(0, mostCandidates)
+    .map((row) => pick(row, (name) => name === 'id' || name === 'bid' || known(name)))
+  const kept = context === undefined ? undefined : { ...pick(context, known) }
+  const inContext = new Set(Object.keys(kept ?? {}))
+  const inCandidates = new Set(candidates.flatMap((row) => Object.keys(row)))
+  const moved = fields
+    .filter(({ name, side }) =>
+      side === 'context' ? inCandidates.has(name) : inContext.has(name) && !inCandidates.has(name),
+    )
+    .map(({ name }) => name)
+  // A field may be in one place alone: candidates say more.
+  for (const name of inContext) if (inCandidates.has(name)) delete kept![name]
+  if (unknown.size > 0) notes.push(`Left out, since the model has no such field: ${listed([...unknown])}.`)
+  return { ...(kept === undefined ? {} : { context: kept }), candidates, moved, notes }
+}
+
+function pick(values: Values, keep: (name: string) => boolean): Record<string, Value> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => keep(name)))
+}
+
+/** A table of text. */
+export interface Table {
+  header: string[]
+  rows: string[][]
+}
+
+const delimiters = [',', ';', '\t'] as const
+
+/**
+ * Reads CSV (RFC 4180) with a header row, separated by commas, semicolons or tabs, as spreadsheets copy it. Empty lines are
+ * left out. Throws where a quotation mark is not closed, or a row is longer than the header.
+ */
+export function readCsv(text: string): Table {
+  const clean = text.replace(/^\uFEFF/, '')
+  const records = split(clean, delimiterOf(clean))
+  const [header, ...rows] = records
+  if (header === undefined) throw new Error('There is nothing to read')
+  const names = header.map((name) => name.trim())
+  const twice = names.find((name, i) => name !== '' && names.indexOf(name) !== i)
+  if (twice !== undefined) throw new Error(`Two columns are called ${twice}`)
+  for (const [i, row] of rows.entries())
+    if (row.length > names.length)
+      throw new Error(`Row ${i + 1} has ${row.length} values, but the header has ${names.length} columns`)
+  return { header: names, rows }
+}
+
+/** The one that is most frequent in the header, outside quotation marks. */
+function delimiterOf(text: string): string {
+  const header = text.replace(/"(?:[^"]|"")*"/g, '').split(/\r?\n/, 1)[0] ?? ''
+  const count = (delimiter: string) => header.split(delimiter).length
+  return delimiters.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best))
+}
+
+function split(text: string, delimiter: string): string[][] {
+  const records: string[][] = []
+  let record: string[] = []
+  let at = 0
+  const end = () => {
+    if (record.length > 1 || record[0] !== '') records.push(record)
+    record = []
+  }
+  while (at < text.length) {
+    const { value, next } = text[at] === '"' ? quoted(text, at, delimiter) : plain(text, at, delimiter)
+    record.push(value)
+    at = next
+    if (text[at] === delimiter) {
+      at++
+      // A delimiter at the very end begins an empty value.
+      if (at === text.length) record.push('')
+      else continue
+    }
+    at = afterLine(text, at)
+    end()
+  }
+  return records
+}
+
+interface Cell {
+  value: string
+  /** Where its delimiter stands, or its line ends. */
+  next: number
+}
+
+function plain(text: string, from: number, delimiter: string): Cell {
+  let at = from
+  while (at < text.length && text[at] !== delimiter && text[at] !== '\n' && text[at] !== '\r') at++
+  return { value: text.slice(from, at), next: at }
+}
+
+function quoted(text: string, from: number, delimiter: string): Cell {
+  let value = ''
+  let at = from + 1
+  for (;;) {
+    const close = text.indexOf('"', at)
+    if (close < 0) throw new Error('A quotation mark is not closed')
+    value += text.slice(at, close)
+    at = close + 1
+    if (text[at] !== '"') break
+    value += '"'
+    at++
+  }
+  const rest = plain(text, at, delimiter)
+  return { value: value + rest.value, next: rest.next }
+}
+
+function afterLine(text: string, at: number): number {
+  if (text[at] === '\r' && text[at + 1] === '\n') return at + 2
+  return text[at] === '\r' || text[at] === '\n' ? at + 1 : at
+}

@@ -1,9 +1,0 @@
-import { setThreadPriority } from './thread-priority.ts'
-
-/*
- * Begins a thread that does one thing, its script by its last argument: at the lowest priority, before anything of it is loaded. Requests
- * are answered first.
- */
-
-setThreadPriority(19)
-await import(process.argv.at(-1)!)

@@ -1,0 +1,146 @@
+import { join } from 'node:path'
+import type { InferenceSession } from 'onnxruntime-node'
+import { concat } from '../../../base/arrays.ts'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
+import { inputsOf, onnxruntime, tensorOf } from '../../../base/onnxruntime.ts'
+import type { Cost, VariantFile } from '../../contracts/compiled-plan.ts'
+import type { Batch } from '../../contracts/engine.ts'
+import { OnednnUnavailable } from '../../graph/onednn/errors.ts'
+import type { ProgramOptions } from '../../graph/onednn/open-program.ts'
+import { planNames } from '../../graph/sides/tensor-names.ts'
+import { createPacker, type Feed, type Packer } from './packing.ts'
+import type { FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
+
+/** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
+export function fullCost(
+  { byRequest }: Variant,
+  { a, b, joined = { a, b: byRequest ? b : 0 }, ...engine }: Cost,
+): FullCost {
+  return { a, b, joined, ...engine }
+}
+
+/** Opens one graph of a plan in ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened. */
+async function openSession(
+  folder: string,
+  { file }: VariantFile,
+  options: InferenceSession.SessionOptions,
+): Promise<GraphSession> {
+  const session = await onnxruntime.InferenceSession.create(join(folder, file), options).catch((cause) => {
+    throw new ModelError('MODEL_FAILED', `the compiled plan's ${file} can't be opened: ${reasonOf(cause)}`, { cause })
+  })
+  const inputs = inputsOf(session)
+  return {
+    inputs,
+    run(feeds) {
+      const tensors = inputs.map(({ name }, i) => [name, tensorOf(feeds[i]!)] as const)
+      return session.run(Object.fromEntries(tensors), { logSeverityLevel: 4 })
+    },
+    release: () => session.release(),
+  }
+}
+
+/**
+ * Opens one graph of a plan; `live`: the inputs of its live tables, by name. `precision`: of oneDNN, which is taken where it can compute
+ * the graph; undefined: ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened.
+ */
+export async function openVariant(
+  folder: string,
+  file: VariantFile,
+  options: InferenceSession.SessionOptions,
+  live: Record<string, Feed> = {},
+  precision?: ProgramOptions['precision'],
+): Promise<OpenVariant> {
+  const native = precision && (await openOnednn(folder, file, precision, options))
+  const variant = createVariant(native ?? (await openSession(folder, file, options)), file, live)
+  variant.cost.engine = native ? 'onednn' : 'onnx'
+  return variant
+}
+
+/** What a call's inputs are made of. */
+interface Call {
+  batch: Batch
+  requests: readonly RequestRows[]
+  /** The first row of each request, and the rows of all. */
+  firsts: Int32Array
+  all: Int32Array
+  sums: readonly Feed[]
+}
+
+/** A graph of a plan that computes rows of batches. */
+function createVariant(session: GraphSession, file: VariantFile, live: Record<string, Feed>): OpenVariant {
+  const packers = (inputs: VariantFile['rows']) =>
+    inputs.flatMap((input) => {
+      // An engine drops inputs that the graph doesn't use.
+      const own = session.inputs.find(({ name }) => name === input.name)
+      return own ? [createPacker(input, own.type, own.rank)] : []
+    })
+  const context = packers(file.context)
+  const rows = packers(file.rows)
+  const byRequest = session.inputs.some(({ name }) => name === planNames.requests)
+  const makers = session.inputs.map(({ name }): ((call: Call) => Feed) => {
+    const isNamed = (packer: Packer) => packer.name === name
+    const [ofContext, ofRows, layer] = [context.find(isNamed), rows.find(isNamed), planNames.layerOf(name)]
+    if (ofContext) return ({ batch, firsts }) => ofContext.pack(batch, firsts)
+    if (ofRows) return ({ batch, all }) => ofRows.pack(batch, all)
+    if (name === planNames.requests) return ({ requests, all }) => numbersOf(requests, all.length)
+    if (layer !== undefined) return ({ sums }) => sums[layer]!
+    // These are replaced between calls.
+    return () => live[name]!
+  })
+
+  const run: OpenVariant['run'] = (batch, requests, sums = []) => {
+    const firsts = new Int32Array(requests.length)
+    for (let i = 0; i < requests.length; i++) firsts[i] = requests[i]!.rows[0]!
+    const all = concat(
+      Int32Array,
+      requests.map(({ rows }) => rows),
+    )
+    const call = { batch, requests, firsts, all, sums }
+    return session.run(makers.map((make) => make(call)))
+  }
+
+  return {
+    session,
+    context,
+    rows,
+    byRequest,
+    mostRows: Number.POSITIVE_INFINITY,
+    cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
+    run,
+  }
+}
+
+/** The index of each row's request; a single number stands for a single request. */
+function numbersOf(requests: readonly RequestRows[], total: number): Feed {
+  if (requests.length === 1) return { data: new Int32Array(1), dims: [1] }
+  const numbers = new Int32Array(total)
+  let start = 0
+  requests.forEach(({ rows }, request) => {
+    numbers.fill(request, start, start + rows.length)
+    start += rows.length
+  })
+  return { data: numbers, dims: [total] }
+}
+
+/**
+ * Opens one graph of a plan in oneDNN. Undefined where the library is missing here, or has nothing to compute.
+ */
+export async function openOnednn(
+  folder: string,
+  file: VariantFile,
+  precision: ProgramOptions['precision'],
+  session: NonNullable<ProgramOptions['session']>,
+): Promise<GraphSession | undefined> {
+  try {
+    // Imported where it is needed: other plans do without the library.
+    const { openProgram } = await import('../../graph/onednn/open-program.ts')
+    const mayRound = (input: string) => planNames.layerOf(input) !== undefined
+    const program = await openProgram(folder, file, { precision, requests: planNames.requests, mayRound, session })
+    return typeof program === 'string'
+      ? undefined
+      : { inputs: program.inputs, run: program.run, release: program.close }
+  } catch (error) {
+    if (error instanceof OnednnUnavailable) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,16 @@
+import type { EsmmOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower } from './architecture.ts'
+import { embedInputs } from './layers.ts'
+
+/**
+ * ESMM: the tasks share the embedding, and each has a tower of its own on it. Which products of probabilities are trained is the
+ * training's affair.
+ *
+ * X. Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate, SIGIR 2018.
+ */
+export const esmm: Architecture<EsmmOptions> = {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    return shape.tasks.map((task) => tower(layers, flat, task, options))
+  },
+}

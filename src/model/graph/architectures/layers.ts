@@ -1,0 +1,148 @@
+import { ModelError } from '../../../base/errors.ts'
+import type { ActivationName, Normalisation } from '../../../schemas/architecture.ts'
+import type { Side } from '../../../schemas/features.ts'
+import type { LayersModel } from '../lower/layers/layers-model.ts'
+import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+
+/*
+ * The parts that all architectures share.
+ *
+ * In shapes: B rows, F sparse fields, D dense features, d embedding dimension, T tasks.
+ */
+
+/** Inputs and outputs of a model. */
+export interface ModelShape {
+  /** F: columns of the input `sparse`; 0 leaves the input out. */
+  sparseFields: number
+  /** D: columns of the input `dense`; 0 leaves the input out. */
+  denseFields: number
+  /** Rows of the embedding table; ids are smaller. */
+  ids: number
+  /** What the value of each column depends on; needed for experts of one side. */
+  sides?: { sparse: Side[]; dense: Side[] }
+  /** Names of the tasks, in the order of the output's columns. */
+  tasks: string[]
+  /** Same seed, same initial weights. */
+  seed: number
+}
+
+/** At least one of the two. */
+export interface ModelInputs {
+  /** Ids, int32 [B, F] */
+  sparse: SymbolicTensor | undefined
+  /** Values, float32 [B, D] */
+  dense: SymbolicTensor | undefined
+}
+
+/** Throws INVALID_BUNDLE if there is no field. */
+export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields }: ModelShape): ModelInputs {
+  if (sparseFields + denseFields === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
+  return {
+    sparse: sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined,
+    dense: denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined,
+  }
+}
+
+/**
+ * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value, concatenated:
+ * [B, (F + D)·d].
+ */
+export function embedInputs(
+  layers: LayersBuilder,
+  { sparse, dense }: ModelInputs,
+  options: { dim_emb: number; embedding_l2: number },
+  { ids }: ModelShape,
+  names: EmbeddingNames = sharedEmbedding,
+): SymbolicTensor {
+  const parts: SymbolicTensor[] = []
+  if (sparse !== undefined) {
+    const embedded = layers.embedding(names.table, sparse, ids, options.dim_emb, options.embedding_l2) // [B, F, d]
+    parts.push(layers.flatten(names.flat, embedded)) // [B, F·d]
+  }
+  if (dense !== undefined) {
+    const width = dense.dims[0]! * options.dim_emb
+    parts.push(layers.dense(names.dense, dense, width, { useBias: false })) // [B, D·d]
+  }
+  return concatenateColumns(layers, names.features, parts) // [B, (F + D)·d]
+}
+
+/** Names of the layers that embed inputs. */
+export interface EmbeddingNames {
+  /** The table of sparse ids. */
+  table: string
+  /** Its rows, flat. */
+  flat: string
+  dense: string
+  /** Everything, concatenated. */
+  features: string
+}
+
+const sharedEmbedding: EmbeddingNames = {
+  table: 'embedding',
+  flat: 'embedding_flat',
+  dense: 'dense_embedding',
+  features: 'features',
+}
+
+export interface MlpOptions {
+  /** Of the layers, the output's last. */
+  widths: number[]
+  /** Whether the last layer is linear, by default, or like those before it. */
+  output?: 'linear' | 'hidden' | undefined
+  dropout: number
+  /** Of the hidden layers; default: relu. */
+  activation?: ActivationName | undefined
+  /** Of the hidden layers; default: batch. */
+  normalisation?: Normalisation | undefined
+}
+
+/** Hidden layers, each Dense → BatchNorm → activation → Dropout, then a linear Dense: [B, any] → [B, last width]. */
+export function mlp(
+  layers: LayersBuilder,
+  x: SymbolicTensor,
+  name: string,
+  { widths, output, dropout, activation = 'relu', normalisation = 'batch' }: MlpOptions,
+): SymbolicTensor {
+  let out = x
+  const hidden = output === 'hidden' ? widths : widths.slice(0, -1)
+  for (const [i, width] of hidden.entries()) {
+    out = layers.dense(`${name}/dense_${i}`, out, width)
+    if (normalisation === 'batch') out = layers.batchNormalization(`${name}/norm_${i}`, out)
+    out =
+      activation === 'relu'
+        ? layers.relu(`${name}/relu_${i}`, out)
+        : layers.activation(`${name}/${activation}_${i}`, out, activation)
+    if (dropout > 0) out = layers.dropout(`${name}/dropout_${i}`, out, dropout)
+  }
+  return output === 'hidden' ? out : layers.dense(`${name}/output`, out, widths.at(-1)!)
+}
+
+/** Widths of `depth` layers: all of them `hidden` wide but the last. */
+export function evenWidths(depth: number, hidden: number, output = hidden): number[] {
+  return [...Array<number>(depth - 1).fill(hidden), output]
+}
+
+/** Concatenates columns: [B, a], [B, b], … → [B, a + b + …], in a layer of this name even for a single input. */
+export function concatenateColumns(layers: LayersBuilder, name: string, parts: SymbolicTensor[]): SymbolicTensor {
+  // Concatenate needs at least two inputs.
+  return parts.length > 1 ? layers.concatenate(name, parts) : layers.activation(name, parts[0]!, 'linear')
+}
+
+/** Stacks vectors of one width: n × [B, w] → [B, n, w]. */
+export function stack(layers: LayersBuilder, name: string, parts: SymbolicTensor[]): SymbolicTensor {
+  const row = parts.length > 1 ? layers.concatenate(`${name}/row`, parts) : parts[0]! // [B, n·w]
+  return layers.reshape(name, row, [parts.length, parts[0]!.dims[0]!]) // [B, n, w]
+}
+
+/** The model with these logits, T × [B, 1]: layers `logits` [B, T] and `probabilities` [B, T], its output. */
+export function answer(
+  layers: LayersBuilder,
+  name: string,
+  { sparse, dense }: ModelInputs,
+  logits: SymbolicTensor[],
+): LayersModel {
+  const concatenated = concatenateColumns(layers, 'logits', logits) // [B, T]
+  const probabilities = layers.activation('probabilities', concatenated, 'sigmoid') // [B, T]
+  const inputs = [sparse, dense].filter((input) => input !== undefined)
+  return layers.model(name, inputs, probabilities)
+}

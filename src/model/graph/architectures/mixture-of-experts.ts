@@ -1,0 +1,41 @@
+import type { MixtureOfExpertsOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower } from './architecture.ts'
+import { expertStack, gateExperts } from './experts.ts'
+import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs } from './layers.ts'
+
+/**
+ * Mixture of experts: one gate mixes the experts, and every task's tower reads the same mixture.
+ *
+ * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD 2018.
+ */
+export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
+    const mixed = gateExperts(layers, flat, experts, { gate: 'gate', mix: 'mix' }, options) // [B, H]
+    return shape.tasks.map((task) => tower(layers, mixed, task, options))
+  },
+  gate: () => 'gate',
+  keras: {
+    className: 'MixtureOfExperts',
+    keras3: true,
+    matches: (parts) => parts.gates > 0 && !parts.transfers && !gatePerTask(parts),
+    encoders: ({ gateWidth }) => gateWidth,
+    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    weights: (options, flat, tasks) => [
+      ...expertWeights(options, flat),
+      {
+        name: 'gate/kernel',
+        shape: [flat, options.num_experts],
+        keras2: 'layers/dense/vars/0',
+        keras3: 'gate/vars/0',
+      },
+      ...towerWeights(options, options.dim_hidden_expert, tasks, options.num_experts),
+    ],
+    forward(row, options, tasks) {
+      const mixed = row.mix('gate', expertsOf(row, options))
+      return tasks.map((task) => row.mlp(mixed, `tower_${task}`))
+    },
+  },
+}

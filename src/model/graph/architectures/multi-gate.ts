@@ -1,0 +1,44 @@
+import type { MultiGateOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower } from './architecture.ts'
+import { expertStack, gateExperts } from './experts.ts'
+import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs } from './layers.ts'
+
+/**
+ * Multi-gate mixture of experts (MMoE): each task mixes the shared experts with a gate of its own.
+ *
+ * J. Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018.
+ */
+export const multiGate: Architecture<MultiGateOptions> = {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
+    return shape.tasks.map((task) => {
+      const names = { gate: `gate_${task}`, mix: `mix_${task}` }
+      const mixed = gateExperts(layers, flat, experts, names, options) // [B, H]
+      return tower(layers, mixed, task, options)
+    })
+  },
+  gate: (task) => `gate_${task}`,
+  keras: {
+    className: 'MultiGateMixtureOfExperts',
+    keras3: true,
+    matches: (parts) => !parts.transfers && gatePerTask(parts),
+    encoders: ({ gateWidth }) => gateWidth,
+    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    weights: (options, flat, tasks) => [
+      ...expertWeights(options, flat),
+      ...tasks.map((task, t) => ({
+        name: `gate_${task}/kernel`,
+        shape: [flat, options.num_experts],
+        keras2: `layers/${nth('dense', t)}/vars/0`,
+        keras3: `gates/${nth('dense', t)}/vars/0`,
+      })),
+      ...towerWeights(options, options.dim_hidden_expert, tasks, options.num_experts),
+    ],
+    forward(row, options, tasks) {
+      const experts = expertsOf(row, options)
+      return tasks.map((task) => row.mlp(row.mix(`gate_${task}`, experts), `tower_${task}`))
+    },
+  },
+}

@@ -1,0 +1,47 @@
+import type { SharedBottomOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower } from './architecture.ts'
+import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
+import { embedInputs, evenWidths, mlp } from './layers.ts'
+
+/**
+ * Shared bottom: one encoder for all tasks, a tower per task on top.
+ *
+ * R. Caruana, Multitask Learning, Machine Learning 28, 1997.
+ */
+export const sharedBottom: Architecture<SharedBottomOptions> = {
+  logits(layers, options, inputs, shape) {
+    const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
+    const shared = mlp(layers, flat, 'shared', {
+      widths: options.dims_shared ?? evenWidths(options.num_hidden_shared, options.dim_hidden_shared),
+      output: options.output_shared,
+      dropout: options.dropout_shared,
+      activation: options.activation,
+      normalisation: options.normalisation,
+    }) // [B, H]
+    return shape.tasks.map((task) => tower(layers, shared, task, options))
+  },
+  keras: {
+    className: 'SharedBottom',
+    keras3: true,
+    matches: ({ gates, transfers }) => gates === 0 && !transfers,
+    encoders: () => 1,
+    options: (sizes) => ({
+      num_hidden_shared: sizes.first.depth,
+      dim_hidden_shared: sizes.first.output,
+      dropout_shared: 0,
+      ...towerOptions(sizes),
+    }),
+    weights(options, flat, tasks) {
+      const width = options.dim_hidden_shared
+      const shared = { depth: options.num_hidden_shared, hidden: width, output: width }
+      return [
+        ...mlpWeights('shared', flat, shared, options, { keras2: 'shared_encoder', keras3: 'layers/mlp' }),
+        ...towerWeights(options, width, tasks, 1),
+      ]
+    },
+    forward({ flat, mlp }, _, tasks) {
+      const shared = mlp(flat, 'shared')
+      return tasks.map((task) => mlp(shared, `tower_${task}`))
+    },
+  },
+}

@@ -1,0 +1,76 @@
+import { ModelError } from '../../../base/errors.ts'
+import type { Side } from '../../../schemas/features.ts'
+import { concatenateColumns, type ModelInputs, type ModelShape } from './layers.ts'
+import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+
+/** The sides of a model's columns, from its fields in their order. */
+export function sidesOf(fields: readonly { kind: string; side: Side }[]): NonNullable<ModelShape['sides']> {
+  const of = (numeric: boolean) => fields.filter(({ kind }) => (kind === 'numeric') === numeric).map(({ side }) => side)
+  return { sparse: of(false), dense: of(true) }
+}
+
+/**
+ * Embeds the columns of one side alone, [B, (f + c)·d] for f sparse and c dense fields of it. Sparse ids share the table; dense
+ * features have an embedding of their own, because the common one mixes all of them.
+ *
+ * Throws INVALID_BUNDLE if the sides are not known or no column has this one.
+ */
+export function embedSide(
+  layers: LayersBuilder,
+  { sparse, dense }: ModelInputs,
+  options: { dim_emb: number; embedding_l2: number },
+  shape: ModelShape,
+  side: Side,
+): SymbolicTensor {
+  const { sides } = shape
+  if (sides === undefined)
+    throw new ModelError('INVALID_BUNDLE', `experts of the ${side} need the sides of the model's fields`)
+  const pick = (name: string, columns: SymbolicTensor | undefined, of: Side[]) =>
+    columns === undefined
+      ? []
+      : cutRuns(
+          layers,
+          `${name}_${side}`,
+          columns,
+          of.map((one) => one === side),
+        )
+  const ids = pick('sparse', sparse, sides.sparse)
+  const values = pick('dense', dense, sides.dense)
+  if (ids.length + values.length === 0)
+    throw new ModelError('INVALID_BUNDLE', `experts of the ${side} need a field of that side`)
+  // Embedded run by run: the compiler follows columns of ids through a cut, not through a concatenation.
+  const parts = ids.map((run, i) => {
+    const embedded = layers.embedding('embedding', run, shape.ids, options.dim_emb, options.embedding_l2) // [B, n, d]
+    return layers.flatten(`embedding_${side}/flat_${i}`, embedded) // [B, n·d]
+  })
+  if (values.length > 0) {
+    const picked = values.length > 1 ? layers.concatenate(`dense_${side}`, values) : values[0]! // [B, c]
+    const width = picked.dims[0]! * options.dim_emb
+    parts.push(layers.dense(`dense_embedding_${side}`, picked, width, { useBias: false })) // [B, c·d]
+  }
+  return concatenateColumns(layers, `features_${side}`, parts) // [B, (f + c)·d]
+}
+
+/** The wanted columns of [B, n], cut into runs of neighbours. */
+function cutRuns(layers: LayersBuilder, name: string, columns: SymbolicTensor, wanted: boolean[]): SymbolicTensor[] {
+  if (wanted.every((one) => one)) return [columns]
+  const runs = runsOf(wanted)
+  if (runs.length === 0) return []
+  const image = layers.reshape(`${name}/row`, columns, [1, wanted.length, 1]) // [B, 1, n, 1]
+  return runs.map(({ start, length }, i) => {
+    const run = layers.cropping2D(`${name}/cut_${i}`, image, start, length) // [B, 1, length, 1]
+    return layers.flatten(`${name}/run_${i}`, run) // [B, length]
+  })
+}
+
+/** Maximal runs of `true`. */
+function runsOf(wanted: boolean[]): { start: number; length: number }[] {
+  const runs: { start: number; length: number }[] = []
+  wanted.forEach((one, i) => {
+    if (!one) return
+    const last = runs.at(-1)
+    if (last !== undefined && last.start + last.length === i) last.length++
+    else runs.push({ start: i, length: 1 })
+  })
+  return runs
+}

@@ -1,0 +1,19 @@
+import type { SingleTaskOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower } from './architecture.ts'
+import { embedInputs } from './layers.ts'
+
+/** Single task: a network per task, which shares nothing with the others; what multi-task learning is compared with. */
+export const singleTask: Architecture<SingleTaskOptions> = {
+  logits(layers, options, inputs, shape) {
+    return shape.tasks.map((task) => {
+      const names = {
+        table: `embedding_${task}`,
+        flat: `embedding_${task}/flat`,
+        dense: `dense_embedding_${task}`,
+        features: `features_${task}`,
+      }
+      const flat = embedInputs(layers, inputs, options, shape, names) // [B, (F + D)·d]
+      return tower(layers, flat, task, options)
+    })
+  },
+}

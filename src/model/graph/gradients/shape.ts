@@ -1,0 +1,137 @@
+import { positive } from '../../../base/arrays.ts'
+import { intAttribute, intsAttribute } from '../ir/attributes.ts'
+import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
+import type { Appender } from './appender.ts'
+import { type Rule, unary } from './rule.ts'
+
+/* Operators that move elements and compute none. */
+
+const reshape = unary(({ append, gradient }, x) => append.reshapeLike(gradient, x))
+
+const transpose = unary(({ append, gradient, node }, x) => {
+  const rank = append.dims(x).length
+  const perm = intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis)
+  return append.transpose(
+    gradient,
+    perm.map((_, axis) => perm.indexOf(axis)),
+  )
+})
+
+const concat: Rule = (application) => {
+  const { append, gradient, node } = application
+  const axis = positive(intAttribute(node, 'axis', 0), append.dims(gradient).length)
+  const sides = node.input.map((name) => append.dims(name)[axis]!)
+  if (sides.some((side) => side < 0)) throw new Error('concatenating rows is not supported')
+  if (node.input.length === 1) return [gradient]
+  const shapes = node.input.map((name) => ({ dtype: DataType.FLOAT, dims: [...append.dims(name)] }))
+  const parts = append.graph.nodeOf('Split', [gradient, append.graph.integers(sides)], sides.length, {
+    attributes: { axis },
+    shapes,
+  })
+  return parts.map((part, input) => (application.wanted(input) ? part : undefined))
+}
+
+const split: Rule = ({ append, node, gradients }) => {
+  const x = node.input[0]!
+  const axis = positive(intAttribute(node, 'axis', 0), append.dims(x).length)
+  const parts = node.output.map((name, i) => gradients[i] ?? zerosLike(append, name))
+  return [append.op('Concat', parts, append.dims(x), { axis })]
+}
+
+function zerosLike(append: Appender, name: string): string {
+  const dims = append.dims(name)
+  const shape = append.node('Shape', [name], { dtype: DataType.INT64, dims: [dims.length] })
+  return append.op('Expand', [append.scalar(0), shape], dims)
+}
+
+/** The rest of x gets zeros. */
+const slice: Rule = ({ append, gradient, node }) => {
+  const [x, starts, ends, axes, steps] = node.input as [string, ...(string | undefined)[]]
+  const dims = append.dims(x)
+  const constant = (name: string | undefined) => (name ? append.graph.integersOf(name) : undefined)
+  const [first, last] = [constant(starts), constant(ends)]
+  if (first === undefined || last === undefined) throw new Error('its bounds are computed')
+  const along = axes ? constant(axes) : first.map((_, i) => i)
+  if (along === undefined || (steps && constant(steps)?.some((step) => step !== 1)))
+    throw new Error('steps other than 1 are not supported')
+  const before = dims.map(() => 0)
+  const after = dims.map(() => 0)
+  along.forEach((raw, i) => {
+    const axis = positive(raw, dims.length)
+    const side = dims[axis]!
+    if (side < 0) {
+      // All rows.
+      if (first[i] === 0 && last[i]! >= 2 ** 31 - 1) return
+      throw new Error('slices of rows are not supported')
+    }
+    const bound = (value: number) => Math.min(side, Math.max(0, positive(value, side)))
+    before[axis] = bound(first[i]!)
+    after[axis] = side - bound(last[i]!)
+  })
+  return [append.op('Pad', [gradient, append.graph.integers([...before, ...after])], dims)]
+}
+
+const expand: Rule = ({ append, gradient, node }) => [append.sumTo(gradient, node.input[0]!)]
+
+export const shapeRules: Record<string, Rule> = {
+  Concat: concat,
+  Expand: expand,
+  Flatten: reshape,
+  Reshape: reshape,
+  Slice: slice,
+  Split: split,
+  Squeeze: reshape,
+  Transpose: transpose,
+  Unsqueeze: reshape,
+}
+
+/** Larger selections are tables, of which a step reads few rows. */
+const largestSelection = 1 << 16
+
+/**
+ * Rows or columns chosen by constant indexes: the gradient goes back by a product with the matrix that chooses them, so that
+ * an element that is chosen twice gets both.
+ *
+ * A table's rows are no case of this: its look-up is an input of the graph, and so is its gradient a tensor of rows.
+ */
+const gather: Rule = ({ append, gradient, node, wanted }) => {
+  if (!wanted(0)) return [undefined]
+  const [x, indexes] = node.input as [string, string]
+  const dims = append.dims(x)
+  const axis = positive(intAttribute(node, 'axis', 0), dims.length)
+  const side = dims[axis]!
+  const chosen = append.graph.integersOf(indexes)
+  if (chosen === undefined || side < 0)
+    throw new Error('a look-up in what is computed is supported by constant indexes alone')
+  if (chosen.length * side > largestSelection) throw new Error(`a look-up of ${chosen.length} in ${side} is too large`)
+
+  // [… before, chosen, … after] → the axis last → · [chosen, side] → back.
+  const rank = append.graph.dimsOf(indexes)!.length
+  const [before, after] = [dims.slice(0, axis), dims.slice(axis + 1)]
+  const single = append.op(
+    'Reshape',
+    [gradient, append.graph.integers([...before.map(keep), chosen.length, ...after.map(keep)])],
+    [...before, chosen.length, ...after],
+  )
+  const source = rank === 1 ? gradient : single
+  const matrix = new Float32Array(chosen.length * side)
+  chosen.forEach((index, i) => {
+    matrix[i * side + positive(index, side)] = 1
+  })
+  const selection = append.graph.constant('selection', matrix, [chosen.length, side])
+  const axes = dims.map((_, i) => i)
+  const last = [...axes.slice(0, axis), ...axes.slice(axis + 1), axis]
+  const moved = append.transpose(source, last)
+  const back = append.op('MatMul', [moved, selection], [...before, ...after, side])
+  return [
+    append.transpose(
+      back,
+      last.map((_, i) => last.indexOf(i)),
+    ),
+  ]
+}
+
+/** In a Reshape to a known shape at most one side, the batch's, is open. */
+const keep = (side: number): number => (side < 0 ? -1 : side)
+
+export const lookUpRules: Record<string, Rule> = { Gather: gather }

@@ -1,0 +1,285 @@
+import { clone } from '@bufbuild/protobuf'
+import { positive, product } from '../../../base/arrays.ts'
+import { intAttribute } from './attributes.ts'
+import { isExternal } from './constants.ts'
+import type { Graph } from './graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
+
+/* Tensors of which each column is computed from one column of an input. */
+
+/** Columns that are computed from columns of one input, each from one. */
+export interface Source {
+  input: string
+  /** Columns of the input, in the order of the tensor. */
+  columns: number[]
+  /** Per column what is added to the input's value, a whole number ≥ 0; undefined where it is computed in any other way. */
+  added: number[] | undefined
+  /** Whether the columns are the input's own values. */
+  isInput: boolean
+  /**
+   * Adds nodes to `target` that compute the columns at `positions` in `columns` from `packed`, these columns of the input. Returns
+   * their tensor, [batch, positions].
+   */
+  build(target: Graph, packed: string, positions: number[]): string
+}
+
+/** Operators that compute each element from those in its place. */
+const elementwiseOperators = new Set(
+  [
+    'Cast Neg Abs Sign Reciprocal Log Exp Sqrt Erf Relu LeakyRelu Elu Softplus Sigmoid HardSigmoid Tanh Floor Ceil Round',
+    'Add Sub Mul Div Pow Max Min Clip Less LessOrEqual Greater GreaterOrEqual Equal IsNaN Not And Or Where',
+  ].flatMap((names) => names.split(' ')),
+)
+
+/** Sources of tensors, by name: each tensor is followed once. */
+export type Found = Map<string, Source | undefined>
+
+/** Follows a tensor back to one input, as long as its columns are independent. */
+export function columnwise(graph: Graph, name: string, found: Found): Source | undefined {
+  if (found.has(name)) return found.get(name)
+  const source = follow(graph, name, found)
+  const settled = source && { ...source, build: once(source.build) }
+  found.set(name, settled)
+  return settled
+}
+
+/** Makes a builder add equal nodes only once per graph. */
+function once(build: Source['build']): Source['build'] {
+  const names = new WeakMap<Graph, Map<string, string>>()
+  return (target, packed, positions) => {
+    const known = names.get(target) ?? new Map<string, string>()
+    names.set(target, known)
+    const key = `${positions.join()} ${packed}`
+    const name = known.get(key) ?? build(target, packed, positions)
+    known.set(key, name)
+    return name
+  }
+}
+
+function follow(graph: Graph, name: string, found: Found): Source | undefined {
+  const dims = graph.shapes.get(name)?.dims
+  if (dims === undefined || dims[0] !== -1 || dims.length > 3) return undefined
+  const width = product(dims.slice(1))
+  if (graph.inputs.some((input) => input.name === name)) {
+    if (dims.length > 2) return undefined
+    const columns = Array.from({ length: width }, (_, i) => i)
+    return { input: name, columns, added: columns.map(() => 0), isInput: true, build: (_, packed) => packed }
+  }
+  const node = graph.producer(name)
+  if (node === undefined || node.domain !== '') return undefined
+  if (node.opType === 'Reshape') {
+    const source = columnwise(graph, node.input[0]!, found)
+    // [batch] ↔ [batch, 1]: rebuilt columns are always [batch, n].
+    return source?.columns.length === width ? source : undefined
+  }
+  const picked = pickedColumns(graph, node, name)
+  if (
+    picked !== undefined &&
+    graph.shapes
+      .get(node.input[0]!)!
+      .dims.slice(2)
+      .every((side) => side === 1)
+  ) {
+    const source = columnwise(graph, node.input[0]!, found)
+    if (source === undefined || picked.some((i) => i < 0 || i >= source.columns.length)) return undefined
+    return {
+      ...source,
+      columns: picked.map((i) => source.columns[i]!),
+      added: source.added && picked.map((i) => source.added![i]!),
+      build: (target, packed, positions) =>
+        source.build(
+          target,
+          packed,
+          positions.map((i) => picked[i]!),
+        ),
+    }
+  }
+  if (node.opType === 'Concat') return dims.length === 2 ? joined(graph, node, found) : undefined
+  return elementwiseOperators.has(node.opType) ? elementwise(graph, node, width, found) : undefined
+}
+
+/** Columns of one input side by side, each computed in its own way. */
+function joined(graph: Graph, concat: NodeProto, found: Found): Source | undefined {
+  if (positive(intAttribute(concat, 'axis', 0), 2) !== 1) return undefined
+  const parts = concat.input.map((name) => columnwise(graph, name, found))
+  const [first] = parts
+  if (!parts.every((part) => part !== undefined && part.input === first!.input)) return undefined
+  const places = parts.flatMap((part) => part!.columns.map((_, at) => ({ part: part!, at })))
+  const isInput = parts.every((part) => part!.isInput)
+  return {
+    input: first!.input,
+    columns: parts.flatMap((part) => part!.columns),
+    added: parts.every((part) => part!.added) ? parts.flatMap((part) => part!.added!) : undefined,
+    isInput,
+    build(target, packed, positions) {
+      if (isInput) return packed
+      const built = runsOf(positions.map((position) => places[position]!)).map(({ part, from, at }) => {
+        if (at.length === positions.length) return part.build(target, packed, at)
+        const bounds = [[from], [from + at.length], [1]].map((bound) => target.integers(bound))
+        return part.build(target, target.node('Slice', [packed, ...bounds]), at)
+      })
+      return built.length === 1 ? built[0]! : target.node('Concat', built, { attributes: { axis: 1 } })
+    },
+  }
+}
+
+/** Neighbours of the same part: the place of the first, and their places within the part. */
+function runsOf(places: readonly { part: Source; at: number }[]): { part: Source; from: number; at: number[] }[] {
+  const runs: { part: Source; from: number; at: number[] }[] = []
+  for (const [from, { part, at }] of places.entries()) {
+    const last = runs.at(-1)
+    if (last?.part === part) last.at.push(at)
+    else runs.push({ part, from, at: [at] })
+  }
+  return runs
+}
+
+function elementwise(graph: Graph, node: NodeProto, width: number, found: Found): Source | undefined {
+  const operands = node.input.map((operand): Operand | undefined => {
+    // An optional one that is left out.
+    if (operand === '') return { build: () => '' }
+    return graph.constants.has(operand) ? constantOperand(graph, operand, width) : sourceOperand(graph, operand, found)
+  })
+  if (!operands.every((operand) => operand !== undefined)) return undefined
+  const sources = operands.flatMap(({ source }) => (source === undefined ? [] : [source]))
+  const [first] = sources
+  if (first === undefined) return undefined
+  const same = sources.every(
+    ({ input, columns }) =>
+      input === first.input && columns.join() === first.columns.join() && columns.length === width,
+  )
+  if (!same) return undefined
+  return {
+    input: first.input,
+    columns: first.columns,
+    added: addedBy(graph, node, found),
+    isInput: false,
+    build(target, packed, positions) {
+      const copy = clone(NodeProtoSchema, node)
+      copy.input = operands.map((operand) => operand.build(target, packed, positions))
+      // Operands are often shared, e.g. x < 0 ? x + n : x; equal nodes are built once.
+      const key = JSON.stringify([copy.opType, copy.input, copy.attribute.map(({ name, i, f }) => [name, `${i}`, f])])
+      const known = built(target).get(key)
+      if (known !== undefined) return known
+      const output = target.fresh(node.output[0]!)
+      copy.output = [output]
+      copy.name = output
+      target.nodes.push(copy)
+      target.touch()
+      built(target).set(key, output)
+      return output
+    },
+  }
+}
+
+/** What an element-wise node adds to the values of its input, as `Segment.added`. */
+function addedBy(graph: Graph, node: NodeProto, found: Found): number[] | undefined {
+  const [first, second, third] = node.input
+  switch (node.opType) {
+    case 'Cast':
+      return intAttribute(node, 'to', 0) === DataType.BOOL ? undefined : columnwise(graph, first!, found)?.added
+    case 'Add': {
+      const [value, constant] = graph.constants.has(first!) ? [second!, first!] : [first!, second!]
+      const offsets = graph.integersOf(constant)
+      if (offsets?.every((offset) => offset >= 0) !== true) return undefined
+      const known = columnwise(graph, value, found)?.added
+      return known?.map((sum, i) => sum + offsets[offsets.length === 1 ? 0 : i]!)
+    }
+    case 'Where': {
+      // x < 0 ? x + rows : x, as Keras counts negative ids from a table's end.
+      const [less, sum] = [graph.producer(first!), graph.producer(second!)]
+      const counts =
+        less?.opType === 'Less' &&
+        sum?.opType === 'Add' &&
+        less.input[0] === third &&
+        graph.integersOf(less.input[1]!)?.every((bound) => bound === 0) === true &&
+        sum.input.includes(third!)
+      return counts ? columnwise(graph, third!, found)?.added : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+/** An operand of an element-wise node: a constant, or columns of the same input. */
+interface Operand {
+  source?: Source
+  build: Source['build']
+}
+
+function sourceOperand(graph: Graph, name: string, found: Found): Operand | undefined {
+  const source = columnwise(graph, name, found)
+  return source && { source, build: source.build }
+}
+
+const builtNodes = new WeakMap<Graph, Map<string, string>>()
+
+function built(graph: Graph): Map<string, string> {
+  const known = builtNodes.get(graph) ?? new Map<string, string>()
+  builtNodes.set(graph, known)
+  return known
+}
+
+/** A constant of one value for all columns, or one value per column. */
+function constantOperand(graph: Graph, name: string, width: number): Operand | undefined {
+  const tensor = graph.constants.get(name)!
+  const dims = tensor.dims.map(Number)
+  const size = product(dims)
+  if (isExternal(tensor)) return undefined
+  if (size === 1 && dims.length <= 2) {
+    return {
+      build(target) {
+        target.constants.set(name, tensor)
+        return name
+      },
+    }
+  }
+  const floats = graph.floats(name)
+  const integers = graph.integersOf(name)
+  if (size !== width || dims.at(-1) !== width || (floats === undefined && integers === undefined)) return undefined
+  return {
+    build(target, _, positions) {
+      const key = JSON.stringify([name, positions])
+      const known = built(target).get(key)
+      if (known !== undefined) return known
+      const pick = (values: ArrayLike<number>) => positions.map((i) => values[i]!)
+      const data =
+        floats !== undefined
+          ? Float32Array.from(pick(floats))
+          : tensor.dataType === DataType.INT64
+            ? BigInt64Array.from(pick(integers!), BigInt)
+            : Int32Array.from(pick(integers!))
+      const picked = target.constant(`${name}/columns`, data, [positions.length])
+      built(target).set(key, picked)
+      return picked
+    },
+  }
+}
+
+/** Columns of its input, [batch, columns, …], that a node selects, in order: Gather and Slice over axis 1, and Split. */
+export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
+  const dims = graph.shapes.get(node.input[0]!)?.dims
+  if (dims === undefined || dims.length < 2) return undefined
+  const rank = dims.length
+  const width = dims[1]!
+  if (node.opType === 'Gather' && positive(intAttribute(node, 'axis', 0), rank) === 1)
+    return graph.integersOf(node.input[1]!)?.map((i) => positive(i, width))
+  if (node.opType === 'Split' && positive(intAttribute(node, 'axis', 0), rank) === 1) {
+    const sizes = node.output.map((name) => graph.shapes.get(name)?.dims[1])
+    const at = node.output.indexOf(output)
+    if (sizes.some((size) => size === undefined)) return undefined
+    const start = sizes.slice(0, at).reduce((sum: number, size) => sum + size!, 0)
+    return Array.from({ length: sizes[at]! }, (_, i) => start + i)
+  }
+  if (node.opType === 'Slice') {
+    const given = node.input.slice(1)
+    if (given.some((name) => name !== '' && !graph.constants.has(name))) return undefined
+    const [starts, ends, axes, steps] = given.map((name) => graph.integersOf(name))
+    if (starts?.length !== 1 || ends?.length !== 1 || (steps !== undefined && steps[0] !== 1)) return undefined
+    if (positive(axes?.[0] ?? 0, rank) !== 1) return undefined
+    const from = Math.max(0, positive(starts[0]!, width))
+    const to = Math.min(width, positive(ends[0]!, width))
+    return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i)
+  }
+  return undefined
+}

@@ -1,0 +1,87 @@
+import { constantOf } from './constants.ts'
+import type { Graph } from './graph.ts'
+import type { NodeProto } from './onnx_pb.ts'
+
+/* Functions of one number, over runs of them in an array. */
+
+/** Computes `count` numbers from place `x` on, and stores them from place `out` on. */
+export type Unary = (floats: Float32Array, x: number, out: number, count: number) => void
+
+/* A loop each: through one for all, V8 would call a function for every number. */
+export const unaries = {
+  Abs: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.abs(floats[x + i]!)
+  },
+  Exp: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.exp(floats[x + i]!)
+  },
+  Log: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.log(floats[x + i]!)
+  },
+  Neg: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = -floats[x + i]!
+  },
+  Relu: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.max(floats[x + i]!, 0)
+  },
+  Sigmoid: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = 1 / (1 + Math.exp(-floats[x + i]!))
+  },
+  Sqrt: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.sqrt(floats[x + i]!)
+  },
+  Tanh: (floats, x, out, count) => {
+    for (let i = 0; i < count; i++) floats[out + i] = Math.tanh(floats[x + i]!)
+  },
+} satisfies Record<string, Unary>
+
+/*
+ * ONNX Runtime's Sigmoid rounds to multiples of about 3e-8: a probability of 1e-5 is off by up to a hundredth, one below 1e-8 by any
+ * factor. 1 / (1 + exp(-x)) is exact to 1e-7 of itself.
+ */
+
+/** Operators behind a sigmoid whose values are still its probabilities, or products of them. */
+const passing = new Set(['Concat', 'Identity', 'Mul', 'Reshape', 'Squeeze', 'Transpose', 'Unsqueeze'])
+
+/** Has ONNX Runtime compute the probabilities that a graph answers precisely: writes their sigmoids out. */
+export function writeOutSigmoids(graph: Graph): void {
+  const seen = new Set<string>()
+  const open = graph.outputs.map(({ name }) => name)
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name)) continue
+    seen.add(name)
+    const node = graph.producer(name)
+    if (node?.domain !== '') continue
+    if (node.opType === 'Sigmoid') writeOut(graph, node)
+    else if (passing.has(node.opType)) open.push(...node.input)
+  }
+}
+
+function writeOut(graph: Graph, sigmoid: NodeProto): void {
+  const [x] = sigmoid.input as [string]
+  const [y] = sigmoid.output as [string]
+  if (!graph.constants.has(one)) graph.constants.set(one, constantOf(one, Float32Array.of(1), []))
+  const shape = graph.shapes.get(y)
+  const known = shape && { shape }
+  const power = graph.node('Exp', [graph.node('Neg', [x], known)], known)
+  sigmoid.opType = 'Div'
+  sigmoid.input = [one, graph.node('Add', [power, one], known)]
+  graph.touch()
+}
+
+/** Name of the constant 1 that marks a sigmoid that was written out. */
+const one = 'multigate:one'
+
+/** Has a graph's written-out sigmoids computed as one operation each, by those that compute it precisely. */
+export function restoreSigmoids(graph: Graph): void {
+  for (const node of graph.nodes) {
+    if (node.opType !== 'Div' || node.input[0] !== one) continue
+    const sum = graph.producer(node.input[1]!)
+    const power = sum && graph.producer(sum.input[0]!)
+    const negated = power && graph.producer(power.input[0]!)
+    if (negated?.opType !== 'Neg') continue
+    node.opType = 'Sigmoid'
+    node.input = [negated.input[0]!]
+  }
+  graph.touch()
+}

@@ -1,0 +1,41 @@
+import { product } from '../../../base/arrays.ts'
+import { ModelError } from '../../../base/errors.ts'
+import type { GraphSource } from '../../contracts/engine.ts'
+import type { SavedSignature, SavedTensor } from '../../contracts/saved-signature.ts'
+import { readProgram } from './read-tensorflow-graph.ts'
+import type { Argument } from './tensorflow/program.ts'
+import { elementTypeOf, nameOfType } from './tensorflow/tensor-data.ts'
+
+/**
+ * The declared inputs and outputs of a TensorFlow graph that cannot be lowered to ONNX, and that TensorFlow computes. The ids of
+ * its tables are not known. Rejects like `survey`.
+ */
+export async function signatureOfProgram(source: GraphSource): Promise<SavedSignature> {
+  const program = await readProgram(source)
+  const inputs = program.inputs.map((input): SavedTensor => {
+    const dims = sidesOf(input)
+    if (dims === undefined)
+      throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the input ${input.key} is not rows of a fixed width`)
+    return describe(input, dims)
+  })
+  const outputs = program.outputs.flatMap((output): SavedTensor[] => {
+    const dims = sidesOf(output)
+    return dims === undefined ? [] : [describe(output, dims)]
+  })
+  return { inputs, outputs }
+}
+
+function describe({ key, type }: Argument, dims: number[]): SavedTensor {
+  const ids = Array<undefined>(product(dims)).fill(undefined)
+  return { name: key, dtype: elementTypeOf(type) ?? nameOfType(type), dims, ids, shared: false }
+}
+
+/** Wider tensors are neither features nor tasks. */
+const widest = 65_536
+
+/** Dimensions after the batch; undefined if one is open or there is no batch. */
+function sidesOf({ shape }: Argument): number[] | undefined {
+  const [batch, ...sides] = shape ?? []
+  const width = product(sides)
+  return batch === -1 && sides.every((side) => side > 0) && width <= widest ? sides : undefined
+}

@@ -1,0 +1,204 @@
+import { equal, positive, product } from '../../../base/arrays.ts'
+import { intAttribute } from '../ir/attributes.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import { type Unary, unaries } from '../ir/unary-loops.ts'
+import { NotTranslated } from './errors.ts'
+import type { Each } from './program.ts'
+import type { Part, Tensor } from './tensor.ts'
+import type { Translation, Translator } from './translation.ts'
+
+/* Functions of a tensor's numbers, one after the other. */
+
+export function unary(name: keyof typeof unaries): Translator {
+  const compute: Unary = unaries[name]
+  return (t, node) => {
+    const { part: x, each, dims } = t.floats(node.input[0]!, node)
+    const to = t.result(each, dims, 'float32')
+    t.set(node.output[0]!, to)
+    const [out] = to.parts as [Part]
+    t.program.steps.push(({ at, floats }, call) => {
+      const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
+      for (let row = 0; row < call[each]; row++)
+        compute(floats, source + row * x.stride, target + row * out.stride, x.width)
+    })
+  }
+}
+
+export function sigmoid(t: Translation, node: NodeProto): void {
+  const { part: x, each, dims } = t.floats(node.input[0]!, node)
+  const to = t.result(each, dims, 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, sigmoid }, call) => {
+    const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
+    if (x.stride === x.width) sigmoid(from, target, call[each] * x.width)
+    else
+      for (let row = 0; row < call[each]; row++) sigmoid(from + row * x.stride * 4, target + row * x.width * 4, x.width)
+  })
+}
+
+export function softmax(t: Translation, node: NodeProto): void {
+  const { part: x, each, dims } = t.floats(node.input[0]!, node)
+  const rank = dims.length + 1
+  if (positive(intAttribute(node, 'axis', -1), rank) !== rank - 1)
+    throw new NotTranslated('Softmax along an inner axis')
+  const to = t.result(each, dims, 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  const count = dims.at(-1)!
+  t.program.steps.push(({ at, softmax }, call) =>
+    softmax(call[each], x.width / count, count, at[x.buffer]! + x.offset * 4, x.stride * 4, at[out.buffer]!),
+  )
+}
+
+/** Between integers of 32 and 64 bits nothing changes; a float becomes the integer towards zero. */
+export function cast(t: Translation, node: NodeProto): void {
+  const given = t.tensor(node.input[0]!)
+  const target = intAttribute(node, 'to', 0)
+  if (given.kind === 'float16' && target === DataType.FLOAT) {
+    widen(t, node, given)
+    return
+  }
+  const toIntegers = target === DataType.INT32 || target === DataType.INT64
+  if (!toIntegers && target !== DataType.FLOAT) throw new NotTranslated('Cast to neither float32 nor integers')
+  if (given.kind !== 'int32' && given.kind !== 'float32') throw new NotTranslated(`Cast of ${given.kind}`)
+  if (toIntegers === (given.kind === 'int32')) {
+    t.set(node.output[0]!, given)
+    return
+  }
+  const { part: x, each, dims } = t.whole(given)
+  const to = t.result(each, dims, toIntegers ? 'int32' : 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, floats, integers }, call) => {
+    const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
+    for (let row = 0; row < call[each]; row++) {
+      const from = source + row * x.stride
+      if (toIntegers) toIntegersOf(floats, from, integers, target + row * out.stride, x.width)
+      else floats.set(integers.subarray(from, from + x.width), target + row * out.stride)
+    }
+  })
+}
+
+/** Throws RangeError for what is no integer of 32 bits: to wrap it would make it another id. */
+function toIntegersOf(floats: Float32Array, from: number, integers: Int32Array, to: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const value = floats[from + i]!
+    if (!(value > -(2 ** 31) - 1 && value < 2 ** 31))
+      throw new RangeError(`${value} is cast to an integer, and has more than 32 bits`)
+    integers[to + i] = value
+  }
+}
+
+/** float16 as float32. */
+function widen(t: Translation, node: NodeProto, given: Tensor): void {
+  const { part: x, each, dims } = t.whole(given)
+  const to = t.result(each, dims, 'float32')
+  t.set(node.output[0]!, to)
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, widen }, call) =>
+    widen(call[each], at[x.buffer]! + x.offset * 2, x.stride * 2, at[out.buffer]!, out.stride * 4, out.width),
+  )
+}
+
+/** Rows of int8, each with a scale of its own. */
+export function dequantizeLinear(t: Translation, node: NodeProto): void {
+  const [name, scaleName, zero] = node.input as [string, string, string?]
+  const [rows, scales] = [t.flatOrNot(name), t.flatOrNot(scaleName)]
+  const [width] = rows.dims.slice(scales.dims.length)
+  const fits =
+    zero === undefined &&
+    intAttribute(node, 'axis', 1) === 0 &&
+    rows.kind === 'int8' &&
+    scales.kind === 'float32' &&
+    rows.each === scales.each &&
+    width !== undefined &&
+    equal(rows.dims, [...scales.dims, width]) &&
+    Boolean(rows.flat) === Boolean(scales.flat) &&
+    (scales.flat || scales.dims.length === 0)
+  const [x, scale] = [t.whole(rows).part, t.whole(scales).part]
+  if (!fits || x.stride !== x.width || scale.stride !== scale.width)
+    throw new NotTranslated('DequantizeLinear of other than int8 rows with a scale each')
+  const { each } = rows
+  const to = t.result(each, rows.dims, 'float32')
+  t.set(node.output[0]!, { ...to, ...(rows.flat && { flat: true }) })
+  const [out] = to.parts as [Part]
+  t.program.steps.push(({ at, dequantize }, call) =>
+    dequantize(
+      call[each] * scale.width,
+      at[x.buffer]! + x.offset,
+      at[scale.buffer]! + scale.offset * 4,
+      at[out.buffer]!,
+      width,
+    ),
+  )
+}
+
+/** Of tensors of the same dimensions, or one of them with a constant, or a tensor, of its last ones. */
+export function elementwise(compute: (a: number, b: number) => number): Translator {
+  return (t, node) => pushLoop(t, operandsOf(t, node), compute)
+}
+
+function pushLoop(t: Translation, { a, b, each, out }: Operands, compute: (a: number, b: number) => number): void {
+  t.program.steps.push(({ at, floats }, call) => {
+    const [x, y] = [at[a.buffer]! / 4 + a.offset, at[b.buffer]! / 4 + b.offset]
+    const target = at[out.buffer]! / 4
+    for (let row = 0; row < call[each]; row++)
+      for (let i = 0; i < out.width; i++)
+        floats[target + row * out.stride + i] = compute(
+          floats[x + row * a.stride + (i % a.width)]!,
+          floats[y + row * b.stride + (i % b.width)]!,
+        )
+  })
+}
+
+/** The same of sums, by a kernel where both are as wide. */
+export function add(t: Translation, node: NodeProto): void {
+  const operands = operandsOf(t, node)
+  const { a, b, each, out } = operands
+  if (a.width !== b.width) {
+    pushLoop(t, operands, (x, y) => x + y)
+    return
+  }
+  t.program.steps.push(({ at, add }, call) => {
+    const [x, y] = [at[a.buffer]! + a.offset * 4, at[b.buffer]! + b.offset * 4]
+    add(call[each], x, a.stride * 4, y, b.stride * 4, at[out.buffer]!, out.stride * 4, out.width * 4)
+  })
+}
+
+/** Columns of the operands, and of the result. */
+interface Operands {
+  a: Part
+  b: Part
+  each: Each
+  out: Part
+}
+
+/** The operands of a node; a constant is the same in every row. */
+function operandsOf(t: Translation, node: NodeProto): Operands {
+  const operands = node.input.map((name) => {
+    if (!t.isConstant(name)) return t.floats(name, node)
+    const { dims, values } = t.constant(name)
+    const first = dims.findIndex((side) => side !== 1)
+    return { dims: first < 0 ? [] : dims.slice(first), values }
+  })
+  const [a, b] = operands as [(typeof operands)[number], (typeof operands)[number]]
+  const wide = product(a.dims) >= product(b.dims) ? a : b
+  if ('values' in wide) throw new NotTranslated(`${node.opType} of a wider constant`)
+  for (const { dims } of operands) {
+    const repeats = product(dims) === 1 || equal(wide.dims.slice(wide.dims.length - dims.length), dims)
+    if (!repeats) throw new NotTranslated(`${node.opType} of [${a.dims}] and [${b.dims}]`)
+  }
+  if (operands.some((operand) => !('values' in operand) && operand.each !== wide.each))
+    throw new NotTranslated(`${node.opType} of a row and a request`)
+  const to = t.result(wide.each, wide.dims, 'float32')
+  t.set(node.output[0]!, to)
+  const width = product(wide.dims)
+  const partOf = (operand: typeof a): Part => {
+    if (!('values' in operand)) return operand.part
+    const { values } = operand
+    const all = Float32Array.from({ length: width }, (_, i) => values[i % values.length]!)
+    return { buffer: t.program.fixed(all), offset: 0, stride: 0, width }
+  }
+  return { a: partOf(a), b: partOf(b), each: wide.each, out: to.parts[0]! }
+}

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { OnednnUnavailable } from './errors.ts'
+
+/** Environment variable: the path of oneDNN's shared library, or `off`. */
+export const libraryVariable = 'MULTIGATE_ONEDNN'
+
+/** SHA-256 of the library that `npm run setup:onednn` installs. */
+export const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
+
+/** Where `npm run setup:onednn` puts the library. */
+export function defaultLibrary(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2/libdnnl.so.3')
+}
+
+/** The path of oneDNN's shared library on this machine, or why there is none to load. */
+export function findLibrary(): { path: string } | { reason: string } {
+  const named = process.env[libraryVariable]
+  if (named === 'off') return { reason: `${libraryVariable} is off` }
+  if (named)
+    return statSync(named, { throwIfNoEntry: false })?.isFile()
+      ? { path: named }
+      : { reason: `${libraryVariable}: there is no file ${named}` }
+  const path = defaultLibrary()
+  return existsSync(path) ? { path } : { reason: 'oneDNN is not installed: run `npm run setup:onednn`' }
+}
+
+/*
+ * Checks of a library before it is loaded: code that is not there, or is other code, would end the process.
+ */
+
+/** Of the header of an ELF file of 64 bits, and of an entry of its table of segments: places, bytes. */
+const header = { bytes: 64, segments: 0x20, sections: 0x28, segmentBytes: 0x36, segmentCount: 0x38, sectionBytes: 0x3a }
+const segment = { type: 0, offset: 8, fileBytes: 32, loaded: 1 }
+
+/** Throws OnednnUnavailable where a file is no shared library, or ends before its last part. */
+export function checkIsWhole(path: string): void {
+  const file = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(file)
+    const read = (start: number, bytes: number) => {
+      const buffer = Buffer.alloc(bytes)
+      if (start + bytes > size || readSync(file, buffer, 0, bytes, start) !== bytes) throw cutOff(path, size)
+      return buffer
+    }
+    const start = Buffer.alloc(4)
+    readSync(file, start, 0, 4, 0)
+    if (start.toString('latin1') !== '\x7fELF') throw new OnednnUnavailable(`${path} is no shared library`)
+    const head = read(0, header.bytes)
+    const sections = Number(head.readBigUInt64LE(header.sections))
+    // Their number follows their size. They lie at the end.
+    const sectionsEnd = sections + head.readUInt16LE(header.sectionBytes) * head.readUInt16LE(header.sectionBytes + 2)
+    if (sectionsEnd > size) throw cutOff(path, size)
+    const bytes = head.readUInt16LE(header.segmentBytes)
+    const count = head.readUInt16LE(header.segmentCount)
+    const table = read(Number(head.readBigUInt64LE(header.segments)), bytes * count)
+    for (let at = 0; at < table.length; at += bytes) {
+      if (table.readUInt32LE(at + segment.type) !== segment.loaded) continue
+      const end = table.readBigUInt64LE(at + segment.offset) + table.readBigUInt64LE(at + segment.fileBytes)
+      if (end > size) throw cutOff(path, size)
+    }
+  } finally {
+    closeSync(file)
+  }
+}
+
+function cutOff(path: string, size: number): OnednnUnavailable {
+  return new OnednnUnavailable(`${path} is cut off after ${size} bytes`)
+}
+
+/** Throws OnednnUnavailable where the library that `npm run setup:onednn` installs is not what it was. Takes 0.1 s. */
+export function checkIsUnchanged(path: string): void {
+  if (path !== defaultLibrary()) return
+  const digest = createHash('sha256').update(readFileSync(path)).digest('hex')
+  if (digest !== libraryDigest) throw new OnednnUnavailable(`${path} is damaged: \`npm run setup:onednn\` replaces it`)
+}

@@ -1,0 +1,64 @@
+import { product } from '../../../base/arrays.ts'
+import { FusedRelus } from '../ir/fused-relus.ts'
+import type { Graph } from '../ir/graph.ts'
+import type { NodeProto } from '../ir/onnx_pb.ts'
+import { mostExact, type Tensor } from './tensor.ts'
+import type { Tiling } from './tiling.ts'
+
+/** Which nodes one step computes together, and in which format. */
+export class Fusion {
+  readonly relus: FusedRelus
+  readonly #graph: Graph
+  readonly #rounds: boolean
+  readonly #tiling: Tiling
+  readonly #done = new Set<NodeProto>()
+
+  /** `rounds`: whether products of floats are computed in bfloat16. */
+  constructor(graph: Graph, rounds: boolean, tiling: Tiling) {
+    this.relus = new FusedRelus(graph)
+    this.#graph = graph
+    this.#rounds = rounds
+    this.#tiling = tiling
+  }
+
+  /** Notes that a node is computed with another: it is left out. */
+  finish(node: NodeProto): void {
+    this.#done.add(node)
+  }
+
+  isDone(node: NodeProto): boolean {
+    return this.#done.has(node)
+  }
+
+  /** The format in which a product with these weights is computed. */
+  formatOf(weights: string, x?: Tensor): 'float32' | 'bfloat16' {
+    if (!this.#rounds) return 'float32'
+    // Parts are joined while they are rounded.
+    if (x !== undefined && x.parts.length !== 1) return 'bfloat16'
+    return product(this.#graph.dimsOf(weights) ?? []) <= mostExact ? 'float32' : 'bfloat16'
+  }
+
+  /** Whether products in bfloat16 alone read a tensor, as their left operand. */
+  isHidden(name: string): boolean {
+    if (this.#graph.isOutput(name)) return false
+    const users = this.#graph.users(name)
+    const [relu] = users
+    if (users.length === 1 && relu!.opType === 'Relu') return this.isHidden(relu!.output[0]!)
+    return (
+      users.length > 0 &&
+      users.every(
+        ({ opType, input }) =>
+          (opType === 'Gemm' || (opType === 'MatMul' && this.#graph.constants.has(input[1]!))) &&
+          input[0] === name &&
+          this.formatOf(input[1]!) === 'bfloat16' &&
+          !input.slice(1).includes(name),
+      )
+    )
+  }
+
+  /** Whether an input in bfloat16 can be read by all its users where it lies. */
+  isOperand(name: string, dims: readonly number[]): boolean {
+    const clips = this.#graph.users(name).some(({ opType }) => opType === 'Relu')
+    return dims.length === 1 && this.#tiling.padded(dims[0]!) === dims[0] && !clips && this.isHidden(name)
+  }
+}

@@ -1,2 +1,0 @@
-/** oneDNN can't be used here; why. */
-export class OnednnUnavailable extends Error {}

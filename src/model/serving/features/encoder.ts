@@ -1,0 +1,88 @@
+import type { Features } from '../../../schemas/features.ts'
+import type { Manifest } from '../../../schemas/manifest.ts'
+import { encodeColumns } from './columns.ts'
+import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
+import { createLayout, type EncodedRequest, type EncodeOptions, hasOwnIds, type Layout } from './layout.ts'
+import { invalidRequest } from './problems.ts'
+import { encodeRows } from './rows.ts'
+import { encodeTensors } from './tensors.ts'
+
+/**
+ * Encodes requests as tensors.
+ *
+ * Values are neither coerced nor dropped: methods throw INVALID_REQUEST with a JSON pointer to every wrong value (at most 100),
+ * or TOO_MANY_ROWS. The context is encoded once and copied to every row.
+ */
+export interface Encoder {
+  layout: Layout
+  /** Its source, from which `encoderFrom` makes an equal encoder in any thread. */
+  source: EncoderSource
+  /** One object per candidate; without candidates the context is the only row. */
+  rows(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
+  /** One array per field. */
+  columns(context: unknown, candidates: unknown, options: EncodeOptions): EncodedRequest
+  /** Encoded values; every id must be in its field's range. */
+  tensors(sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest
+}
+
+/** The source of an encoder: a manifest's fields, or the columns of a manifestless graph. */
+export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly TensorColumn[] }
+
+export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
+  return 'columns' in source
+    ? createTensorEncoder(source.columns)
+    : createEncoder(source.features, onUnknown, source.ownIds)
+}
+
+/** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `createLayout`. */
+export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
+  const layout = createLayout(features, onUnknown, ownIds)
+  return {
+    layout,
+    source: { features, ownIds },
+    rows: (context, candidates, options) => encodeRows(layout, context, candidates, options),
+    columns: (context, candidates, options) => encodeColumns(layout, context, candidates, options),
+    tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
+  }
+}
+
+/** An encoder of a manifest's features. */
+export function encoderOf(
+  manifest: Pick<Manifest, 'features' | 'graph'>,
+  onUnknown?: (field: string) => void,
+): Encoder {
+  return createEncoder(manifest.features, onUnknown, hasOwnIds(manifest))
+}
+
+/** A column of an input of a manifestless graph. */
+export interface TensorColumn {
+  /** The input's name. */
+  name: string
+  integer: boolean
+  /** Rows of the table that it is looked up in, if known. */
+  ids: number | undefined
+}
+
+/** An encoder for a manifestless graph: it accepts only tensors, since features have no names. */
+export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
+  const sparse = columns.filter(({ integer }) => integer)
+  const dense = columns.filter(({ integer }) => !integer)
+  const layout: Layout = {
+    slots: [],
+    byName: new Map(),
+    sparse: sparse.map(({ name, ids }) => createBareIntegerEncoder(name, ids)),
+    dense: dense.map(({ name }) => createBareNumberEncoder(name)),
+    ids: 0,
+  }
+  const refuse = (): never => {
+    const message = `is not possible: the model has no manifest that names features; send {"inputs": …} with ${[...new Set(columns.map(({ name }) => name))].join(', ')}`
+    throw invalidRequest([{ path: '/candidates', message }])
+  }
+  return {
+    layout,
+    source: { columns },
+    rows: refuse,
+    columns: refuse,
+    tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
+  }
+}

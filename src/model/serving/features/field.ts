@@ -1,0 +1,216 @@
+import { murmur3, standardNormal } from '../../../base/hash.ts'
+import type { Field, HashField, IntegerField, NumericField, SparseField } from '../../../schemas/features.ts'
+import { createVocabulary, type Vocabulary } from './vocabulary.ts'
+
+/**
+ * Encodes the values of one field.
+ *
+ * `encode` returns a number (an id of the shared id space, or a float32) or, as a string, why the value is invalid.
+ * `undefined` and `null` are missing values.
+ */
+export interface FieldEncoder {
+  field: Field
+  /** Result of `encode` for a missing value: the encoded default, or the message that a value is required. */
+  missing: number | string
+  encode(value: unknown): number | string
+}
+
+export interface SparseFieldEncoder extends FieldEncoder {
+  field: SparseField
+  /** First id of the field in the shared id space. */
+  offset: number
+  /** Number of ids, the out-of-vocabulary bucket included. */
+  ids: number
+  /** For a field with a vocabulary. */
+  vocabulary?: Vocabulary | undefined
+  /** Ids to try the graph with: an ordinary one and the largest. */
+  plain: number
+  largest: number
+}
+
+export const requiredMessage = 'is required: the field has no default'
+const nullMessage = `${requiredMessage}, and null counts as missing`
+
+/** Number of ids a sparse field takes in the shared id space, its out-of-vocabulary bucket included. */
+export function idsOf(field: SparseField): number {
+  if (field.kind === 'hash') return field.buckets
+  const known = field.kind === 'vocabulary' ? field.values.length : field.size
+  return known + (field.out_of_vocabulary === 'bucket' ? 1 : 0)
+}
+
+/**
+ * Unknown values take the field's first id where its policy is `bucket`, so that known ones follow in order.
+ * `onUnknown` receives the field of each.
+ */
+export function createSparseFieldEncoder(
+  field: SparseField,
+  offset: number,
+  onUnknown?: (field: string) => void,
+): SparseFieldEncoder {
+  const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
+  const encodeKnown = known(field, offset, vocabulary, onUnknown)
+  // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling the
+  // table: many encoders of a large vocabulary look up no other value.
+  const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
+  const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)
+  const encode = (value: unknown) =>
+    value === undefined || value === null ? missingValue(value, missing) : encodeKnown(value)
+  const ids = idsOf(field)
+  return { field, offset, ids, vocabulary, plain: offset, largest: offset + ids - 1, missing, encode }
+}
+
+/**
+ * An integer column of a manifestless graph's input `name`: rows of a table of `ids`, or any int32 if that is not known.
+ * Requests cannot name it, so it encodes nothing.
+ */
+export function createBareIntegerEncoder(name: string, ids: number | undefined): SparseFieldEncoder {
+  const size = ids ?? 2 ** 31 - 2
+  const field: SparseField = {
+    name,
+    side: 'candidate',
+    kind: 'integer',
+    size,
+    out_of_vocabulary: 'error',
+    missing: 'error',
+  }
+  const nothing = { field, missing: requiredMessage, encode: () => requiredMessage }
+  // The largest id is tried with the graph, which is pointless for values that are not ids.
+  if (ids === undefined) return { ...nothing, offset: -(2 ** 31), ids: 2 ** 32, plain: 0, largest: 0 }
+  return { ...nothing, offset: 0, ids, plain: 0, largest: ids - 1 }
+}
+
+/** A numeric column of a manifestless graph's input `name`. */
+export function createBareNumberEncoder(name: string): FieldEncoder {
+  return createNumericFieldEncoder({
+    name,
+    side: 'candidate',
+    kind: 'numeric',
+    scaling: { method: 'none' },
+    missing: 'error',
+  })
+}
+
+export function createNumericFieldEncoder(field: NumericField): FieldEncoder & { field: NumericField } {
+  const scale = scaler(field)
+  const encodeNumber = (value: unknown): number | string => {
+    if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+    if (!Number.isFinite(value)) return 'must be finite'
+    const scaled = scale(value)
+    if (typeof scaled === 'string') return scaled
+    const rounded = Math.fround(scaled)
+    return Number.isFinite(rounded) ? rounded : 'is too large for float32'
+  }
+  const missing = field.missing === 'error' ? requiredMessage : encodeNumber(field.missing.default)
+  const encode = (value: unknown) =>
+    value === undefined || value === null ? missingValue(value, missing) : encodeNumber(value)
+  return { field, missing, encode }
+}
+
+/** The encoded default of a missing value, or the message that a value is required. */
+function missingValue(value: null | undefined, missing: number | string): number | string {
+  return value === null && missing === requiredMessage ? nullMessage : missing
+}
+
+/** A linear search. */
+function searchOf(values: readonly string[]): Pick<Vocabulary, 'indexOf'> {
+  return {
+    indexOf(value) {
+      const index = values.indexOf(value)
+      return index < 0 ? undefined : index
+    },
+  }
+}
+
+function known(
+  field: SparseField,
+  offset: number,
+  vocabulary?: Pick<Vocabulary, 'indexOf'>,
+  onUnknown?: (field: string) => void,
+): (value: unknown) => number | string {
+  if (field.kind === 'hash') {
+    const { buckets, seed } = field
+    return (value) =>
+      typeof value === 'string' ? offset + (murmur3(value, seed) % buckets) : `must be a string, not ${describe(value)}`
+  }
+  const bucket = field.out_of_vocabulary === 'bucket'
+  const first = offset + (bucket ? 1 : 0)
+  const unknown = (message: string) => {
+    if (!bucket) return message
+    onUnknown?.(field.name)
+    return offset
+  }
+  if (vocabulary !== undefined) {
+    return (value) => {
+      if (typeof value !== 'string') return `must be a string, not ${describe(value)}`
+      const index = vocabulary.indexOf(value)
+      return index === undefined
+        ? unknown(`is not in the field's vocabulary: ${JSON.stringify(value.slice(0, 64))}`)
+        : first + index
+    }
+  }
+  const { size } = field as IntegerField
+  return (value) => {
+    if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
+    if (!Number.isSafeInteger(value)) return 'must be an integer'
+    return value >= 0 && value < size ? first + value : unknown(`must be from 0 to ${size - 1}`)
+  }
+}
+
+function scaler({ scaling }: NumericField): (value: number) => number | string {
+  switch (scaling.method) {
+    case 'none':
+      return (value) => value
+    case 'standard':
+      return (value) => (value - scaling.mean) / scaling.deviation
+    case 'min_max':
+      return (value) => (value - scaling.min) / (scaling.max - scaling.min)
+    case 'log1p':
+      return (value) => (value > -1 ? Math.log1p(value) / scaling.scale : 'must be greater than −1')
+  }
+}
+
+/** The kind of a JSON value, for messages. */
+export function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object') return 'an object'
+  return typeof value === 'undefined' ? 'absent' : `a ${typeof value}`
+}
+
+/** A random row of valid values for these fields. `random` is uniform over [0, 1). */
+export function drawRow(fields: readonly Field[], random: () => number): Record<string, string | number> {
+  return Object.fromEntries(fields.map((field) => [field.name, drawValue(field, random)]))
+}
+
+/** A random valid value of a field. `random` is uniform over [0, 1). */
+export function drawValue(field: Field, random: () => number): string | number {
+  if (field.kind === 'numeric') return unscale(field, Math.fround(standardNormal(random)))
+  if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
+  return nameOfId(field, Math.floor(random() * idsOf(field)))
+}
+
+/** The value of a field's id, from 0; for the out-of-vocabulary bucket, an unknown value. */
+export function nameOfId(field: Exclude<SparseField, HashField>, id: number): string | number {
+  const bucket = field.out_of_vocabulary === 'bucket'
+  if (field.kind === 'integer') return bucket ? (id === 0 ? field.size : id - 1) : id
+  if (!bucket) return field.values[id]!
+  if (id > 0) return field.values[id - 1]!
+  const known = new Set(field.values)
+  let unknown = 'unknown'
+  while (known.has(unknown)) unknown += '?'
+  return unknown
+}
+
+/** The inverse of scaling. */
+export function unscale({ scaling }: NumericField, scaled: number): number {
+  switch (scaling.method) {
+    case 'none':
+      return scaled
+    case 'standard':
+      return scaled * scaling.deviation + scaling.mean
+    case 'min_max':
+      return scaled * (scaling.max - scaling.min) + scaling.min
+    case 'log1p':
+      return Math.expm1(scaled * scaling.scale)
+  }
+}

@@ -1,0 +1,200 @@
+import { isObject, pointer } from '../../../schemas/json.ts'
+import type { CandidateId } from '../../contracts/prediction.ts'
+import {
+  bidProblem,
+  bidRequired,
+  checkRowCount,
+  type EncodedContext,
+  encodeContext,
+  givenTwice,
+  idProblem,
+  keepGoodRows,
+  noBids,
+  repeatContext,
+  unknownField,
+} from './context.ts'
+import { describe, requiredMessage } from './field.ts'
+import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
+import { maxViolations, Violations } from './problems.ts'
+
+/** The first form of a request: named features, one object per candidate. */
+export function encodeRows(
+  layout: Layout,
+  context: unknown,
+  candidates: unknown,
+  options: EncodeOptions,
+): EncodedRequest {
+  const problems = options.problems ?? new Violations()
+  const shared = encodeContext(layout, context, problems)
+  if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
+  if (!Array.isArray(candidates) || candidates.length === 0) {
+    problems.add(
+      '/candidates',
+      Array.isArray(candidates)
+        ? 'must have at least one candidate'
+        : `must be an array of objects or an object of columns, not ${describe(candidates)}`,
+    )
+    problems.throwIfAny()
+    throw new Error('unreachable')
+  }
+  checkRowCount(candidates.length, options)
+  const partial = options.partial && problems.leaveOut()
+
+  const rows = candidates.length
+  const encoded: EncodedRequest = {
+    requested: rows,
+    problems: problems.list,
+    placeOf: (row) => `/candidates/${row}`,
+    ...repeatContext(layout, shared, rows, options),
+  }
+  const wanted: Wanted = { given: shared.given, required: shared.required, bid: options.bids === true, searched: false }
+  const bad = new Uint8Array(rows)
+  for (let row = 0; row < rows; row++) {
+    if (!encodeRow(layout, wanted, candidates, row, encoded, problems, partial)) bad[row] = 1
+  }
+  if (problems.list.length === 0) return encoded
+  if (!partial) problems.throwIfAny()
+  return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+}
+
+/** Fields that candidates must not give, and must give. */
+interface Wanted {
+  given: ReadonlySet<FieldColumn>
+  required: readonly FieldColumn[]
+  bid: boolean
+  /** Whether `reportAbsent` has removed fields that no candidate has. */
+  searched: boolean
+}
+
+function contextAlone(
+  layout: Layout,
+  context: unknown,
+  shared: EncodedContext,
+  problems: Violations,
+  options: EncodeOptions,
+): EncodedRequest {
+  if (context === undefined) problems.add('', 'must have candidates, a context, or tensors (sparse, dense)')
+  else if (isObject(context))
+    for (const slot of shared.required) problems.add(`/context${pointer(slot.name)}`, requiredMessage)
+  if (options.bids) problems.add('/options/rank/by', noBids)
+  problems.throwIfAny()
+  return {
+    requested: 1,
+    problems: [],
+    placeOf: () => '/context',
+    ...repeatContext(layout, shared, 1, options),
+  }
+}
+
+/** Writes one candidate into its row; returns false if it has a problem. */
+function encodeRow(
+  layout: Layout,
+  wanted: Wanted,
+  candidates: readonly unknown[],
+  row: number,
+  encoded: EncodedRequest,
+  problems: Violations,
+  partial: boolean,
+): boolean {
+  const candidate = candidates[row]
+  if (!isObject(candidate)) {
+    problems.add(`/candidates/${row}`, `must be an object, not ${describe(candidate)}`)
+    return false
+  }
+  let good = true
+  const wrong = (name: string, message: string | (() => string)) => {
+    if (!problems.full) problems.add(`/candidates/${row}${pointer(name)}`, message)
+    good = false
+  }
+  let requiredSeen = 0
+  for (const name in candidate) {
+    // No further problem would be listed.
+    if (!good && problems.full) return false
+    const value = candidate[name]
+    const slot = layout.byName.get(name)
+    if (slot === undefined) {
+      const message = reserved(name, value, row, encoded, layout)
+      if (message !== undefined) wrong(name, message)
+      continue
+    }
+    if (wanted.given.has(slot)) {
+      wrong(name, givenTwice)
+      continue
+    }
+    const code = slot.encoder.encode(value)
+    if (typeof slot.encoder.missing === 'string') requiredSeen++
+    if (typeof code === 'string') wrong(name, code)
+    else if (slot.sparse) encoded.sparse[row * layout.sparse.length + slot.column] = code
+    else encoded.dense[row * layout.dense.length + slot.column] = code
+  }
+  const lacks = requiredSeen < wanted.required.length
+  const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
+  if (!lacks && !lacksBid) return good
+  if (!wanted.searched) reportAbsent(wanted, candidates, problems, partial)
+  for (const { name } of wanted.required) {
+    if (Object.hasOwn(candidate, name)) continue
+    wrong(name, requiredMessage)
+    if (problems.full) break
+  }
+  if (lacksBid && wanted.bid) wrong('bid', bidRequired)
+  return good
+}
+
+/**
+ * Reports fields that neither the context nor any candidate has, once, on the field's own side, and removes them from
+ * `wanted`. If bad rows are left out, fields of candidates are reported per row instead.
+ */
+function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Violations, partial: boolean): void {
+  wanted.searched = true
+  const first = candidates.findIndex(isObject)
+  const inNone = (name: string) =>
+    candidates.every((candidate) => !isObject(candidate) || !Object.hasOwn(candidate, name))
+  // A problem of the context rejects the request, even if bad rows are left out.
+  const ofRequest = partial ? new Violations() : problems
+  const absent = new Set<FieldColumn>()
+  let searches = 0
+  for (const slot of wanted.required) {
+    const inContext = slot.encoder.field.side === 'context'
+    if (Object.hasOwn(candidates[first] as object, slot.name) || (partial && !inContext)) continue
+    // Each search leads to a problem, here or at its row.
+    if (++searches > maxViolations) break
+    if (!inNone(slot.name)) continue
+    absent.add(slot)
+    if (inContext) ofRequest.add(`/context${pointer(slot.name)}`, requiredMessage)
+    else ofRequest.add(`/candidates/${first}${pointer(slot.name)}`, requiredMessage + noneHas(candidates))
+  }
+  if (partial) ofRequest.throwIfAny()
+  wanted.required = wanted.required.filter((slot) => !absent.has(slot))
+  if (!wanted.bid || partial || !inNone('bid')) return
+  problems.add(`/candidates/${first}/bid`, bidRequired + noneHas(candidates))
+  wanted.bid = false
+}
+
+function noneHas({ length }: readonly unknown[]): string {
+  return length === 1 ? '' : `; none of the ${length} candidates has it`
+}
+
+/** Stores a candidate's `id` or `bid`; returns a message for an invalid value or an unknown name. */
+function reserved(
+  name: string,
+  value: unknown,
+  row: number,
+  encoded: EncodedRequest,
+  layout: Layout,
+): string | (() => string) | undefined {
+  if (name === 'id') {
+    const message = idProblem(value)
+    if (message !== undefined) return message
+    encoded.ids ??= new Array(encoded.requested)
+    encoded.ids[row] = value as CandidateId
+    return undefined
+  }
+  if (name === 'bid') {
+    const message = bidProblem(value)
+    if (message !== undefined) return message
+    encoded.bids ??= new Array(encoded.requested)
+    encoded.bids[row] = value as number
+    return undefined
+  }
+  return () => unknownField(name, '/candidates', layout)
+}

@@ -1,0 +1,295 @@
+import { ModelError } from '../../../base/errors.ts'
+import type { Outputs, Tenant } from '../../contracts/engine.ts'
+import type { PooledGraph } from '../../engines/pool/contract.ts'
+import { WorkerLostError } from '../../engines/pool/worker-client.ts'
+import { Batcher } from '../batching/batcher.ts'
+import type { BatchObserver } from '../batching/contract.ts'
+import { callsAhead, FairShare } from '../batching/fair-share.ts'
+import { readEvaluation } from '../bundle/evaluation.ts'
+import type { Bundle } from '../bundle/read.ts'
+import type { LiveVersion } from '../deltas/live-version.ts'
+import { createDriftMonitor } from '../drift/monitor.ts'
+import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
+import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
+import { Violations } from '../features/problems.ts'
+import { fillVocabularies } from '../features/vocabulary.ts'
+import { surveyJoined } from '../version/survey-in-thread.ts'
+import { toBatch } from './bindings.ts'
+import { createComposer } from './compose.ts'
+import type { CompileOutcome, LoadedModel, LoadOptions } from './contract.ts'
+import { createLiveVersion, describePlan, isRounded } from './describe-plan.ts'
+import { createExecutor, type Executor, type RequestMemory } from './executor.ts'
+import { checkGoldenRows, checkSignature } from './golden.ts'
+import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
+import { encodeQuery, type QueryRows, unknownOf } from './query-rows.ts'
+import { fitting, RecentRows } from './recent-rows.ts'
+import { createPlanner, type Planner } from './request-plan.ts'
+import { tensorColumns, tensorsOf } from './tensors.ts'
+import { tryRows, warm, warmByRows } from './warm-up.ts'
+
+/**
+ * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size. `former`: the version that answers now;
+ * what its clients last asked for warms this one, which does not keep it.
+ *
+ * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
+ * UNSUPPORTED_GRAPH if the engine can't run it. Frees what it has loaded in that case.
+ */
+export async function loadModel(bundle: Bundle, options: LoadOptions, former?: Former): Promise<LoadedModel> {
+  const { name, version, graph } = bundle.manifest
+  try {
+    return await load(bundle, options, former)
+  } catch (error) {
+    // Engines know the file alone.
+    if (!(error instanceof ModelError && error.message.startsWith(`${graph.file}: `))) throw error
+    throw new ModelError(error.code, `${name}/${version}/${error.message}`, { cause: error })
+  }
+}
+
+type Former = Pick<LoadedModel, 'recentRows'>
+
+async function load(bundle: Bundle, options: LoadOptions, former: Former | undefined): Promise<LoadedModel> {
+  const { manifest } = bundle
+  const { pool, clock } = options
+  const outputs = outputsOf(manifest)
+  // Golden rows are no traffic, nor are requests that say so.
+  const traffic: Traffic = { serving: false, observed: true }
+  const encoder = bundle.manifestless
+    ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
+    : encoderOf(manifest, (field) => isCounted(traffic) && options.onUnknown?.(field))
+  await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
+  const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
+  const { graph, compiled } = await loadGraph(bundle, outputs, options)
+  const tensors = tensorsOf(manifest, encoder.layout, saved, bundle.manifestless !== undefined, graph.signature)
+  const executor = createExecutor(graph)
+  const batcher = createBatcher(
+    executor,
+    options,
+    whileTrue(() => traffic.serving, options.observer ?? {}),
+  )
+  const live = createLiveVersion(bundle, compiled, graph, options)
+  const { folder } = bundle
+  const parts = {
+    folder,
+    manifest,
+    encoder,
+    tensors,
+    manifestless: bundle.manifestless !== undefined,
+    engine: graph.signature.engine ?? pool.engine,
+    compiled,
+    live,
+    traffic,
+  }
+  const model = createModel(parts, executor, batcher, options)
+  try {
+    checkSignature(manifest, encoder.layout, graph.signature)
+    // int8 and narrow tables were judged by quantization rows; golden rows have more digits than they.
+    const exact = isRounded(compiled) ? openExact(await pool.load(savedGraph(bundle, outputs)), options) : undefined
+    try {
+      // Golden rows are no request: they may be more than one may have.
+      const unbounded = { ...options, maxRequestRows: Number.POSITIVE_INFINITY }
+      await checkGoldenRows(
+        createModel(parts, exact?.executor ?? executor, exact?.batcher ?? batcher, unbounded),
+        clock,
+      )
+    } finally {
+      await exact?.close()
+    }
+    await tryRows(manifest, encoder, graph)
+    await warm(manifest, encoder, graph, batcher, options)
+    // Overlays are in the workers alone.
+    if (compiled.plan?.description.live === undefined)
+      await executor.openHere(options, compiled.source, manifest, encoder)
+    // By a model of its own, since each watches what it is asked for drift.
+    await options.rehearse?.(createModel(parts, executor, batcher, options))
+    await executor.reset()
+    await live?.refresh()
+    await warmByRows(manifest, fitting(former?.recentRows() ?? [], encoder.layout), batcher, options)
+    await executor.recount()
+    traffic.serving = true
+    return model
+  } catch (error) {
+    await model.close()
+    throw error
+  }
+}
+
+function createBatcher(executor: Executor, options: LoadOptions, observer?: BatchObserver): Batcher {
+  const { pool, maxBatchRows, maxDelayMs, maxQueueRows, clock, share = new FairShare(pool.size, callsAhead) } = options
+  return new Batcher({
+    maxBatchRows,
+    maxDelayMs,
+    maxQueueRows,
+    share,
+    execute: executor.run,
+    isolate: (error) => !(error instanceof WorkerLostError),
+    clock,
+    ...(observer && { observer }),
+  })
+}
+
+/** A version's graph as it was saved, asked once. */
+function openExact(graph: PooledGraph, options: LoadOptions) {
+  const executor = createExecutor(graph)
+  const batcher = createBatcher(executor, options)
+  // The batcher too: it would keep its timer, and its part of the workers.
+  const close = () => batcher.close().finally(() => executor.close())
+  return { executor, batcher, close }
+}
+
+/** Whether requests are answered yet, and whether that which is being encoded is observed. */
+interface Traffic {
+  serving: boolean
+  observed: boolean
+}
+
+const isCounted = ({ serving, observed }: Traffic) => serving && observed
+
+/** What a model is, apart from how it is computed. */
+type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'engine'> & {
+  folder: string
+  compiled: CompileOutcome
+  live: LiveVersion | undefined
+  traffic: Traffic
+}
+
+function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
+  const { folder, manifest, encoder, tensors, manifestless, engine, compiled, live, traffic } = parts
+  const plan = createPlanner(manifest)
+  const compose = createComposer(manifest, encoder.layout, manifestless)
+  const monitor = createDriftMonitor(manifest.drift, encoder.layout)
+  const recent = new RecentRows()
+  return {
+    manifest,
+    encoder,
+    tensors,
+    manifestless,
+    engine,
+    live,
+    plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
+    limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
+    graphStats: () => executor.stats(),
+    check: (query) => checkQuery(plan, query),
+    predict({ rows, tasks, options: asked = {}, problems: found, deadline, tenant, begun }) {
+      const started = options.clock.now()
+      const observed = asked.observe !== false
+      traffic.observed = observed
+      const problems = new Violations(found)
+      const planned = plan(tasks, asked, problems)
+      const memory = executor.allocateFor(manifest)
+      const encoded = encode(parts, rows, memory, asked.unknown === true, {
+        maxRows: options.maxRequestRows,
+        partial: asked.partial === true,
+        bids: planned.rank?.bids === true,
+        problems,
+        allocate: memory.allocate,
+      })
+      if (observed && rows.form === 'encoded') countUnknown(rows.unknown, options.onUnknown)
+      const encodedAt = options.clock.now()
+      const encodeSeconds = (encodedAt - started) / 1000
+      if (encoded.rows === 0) {
+        memory.release()
+        const table = Promise.resolve(compose(planned, encoded, {}))
+        return { rows: 0, encodeSeconds, engineSeconds: 0, table, observed, cancel: () => undefined }
+      }
+      const tableOf = (out: Outputs) => {
+        const table = compose(planned, encoded, out)
+        if (observed) monitor.observe(encoded, table)
+        return table
+      }
+      if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
+        const { rows } = encoded
+        const pending = { rows, encodeSeconds, engineSeconds: 0, observed, cancel: () => undefined }
+        try {
+          const request = { batch: toBatch(manifest, encoded), deadline, tenant, begun }
+          const computed = tableOf(batcher.computeNow(request, encodedAt, executor.runHere))
+          return { ...pending, table: Promise.resolve(computed), computed }
+        } catch (error) {
+          return { ...pending, table: Promise.reject(error) }
+        } finally {
+          memory.release()
+        }
+      }
+      if (observed) recent.keep(encoded, encoder.layout, started)
+      // Both the engine and the answer read the rows.
+      memory.keep()
+      const { outputs, cancel } = batcher.submit({
+        batch: {
+          ...toBatch(manifest, encoded),
+          ...memory.shared(encoded.rows),
+          ...(limitsCache(tenant) && { tenants: [tenant] }),
+        },
+        wanted: planned.outputs,
+        deadline,
+        tenant,
+        released: memory.release,
+        begun,
+      })
+      return {
+        rows: encoded.rows,
+        encodeSeconds,
+        engineSeconds: batcher.predict(encoded.rows),
+        observed,
+        cancel,
+        table: outputs.then(tableOf).finally(memory.release),
+      }
+    },
+    stats: () => batcher.stats(),
+    drift: () => monitor.report(),
+    observed: () => monitor.observed(),
+    keptCosts: () => keptCostsOf(compiled),
+    evaluation: () => readEvaluation({ folder, manifest }),
+    recentRows: () => recent.list,
+    close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
+    destroy: (error) => batcher.destroy(error),
+  }
+}
+
+/** Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't know. */
+function encode(
+  { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
+  rows: QueryRows,
+  memory: RequestMemory,
+  unknown: boolean,
+  options: EncodeOptions,
+): EncodedRequest {
+  try {
+    const encoded = encodeQuery(rows, encoder, tensors.inputs, options)
+    if (unknown) encoded.unknown = unknownOf(rows, encoder.layout, encoded)
+    return encoded
+  } catch (error) {
+    memory.release()
+    throw error
+  }
+}
+
+/** Of rows that were encoded elsewhere. */
+function countUnknown(counts: Iterable<readonly [field: string, count: number]>, onUnknown?: (field: string) => void) {
+  for (const [field, count] of counts) for (let i = 0; i < count; i++) onUnknown?.(field)
+}
+
+/** One after the other. */
+async function closeAll(parts: readonly ({ close(): Promise<void> } | undefined)[]): Promise<void> {
+  for (const part of parts) await part?.close()
+}
+
+/** Workers need know of no other tenant. */
+function limitsCache(tenant: Tenant | undefined): boolean {
+  return tenant !== undefined && tenant.cacheShare < 1
+}
+
+function checkQuery(plan: Planner, { tasks, options = {}, problems: found }: Parameters<LoadedModel['check']>[0]) {
+  const problems = new Violations(found)
+  plan(tasks, options, problems)
+  return problems.list
+}
+
+/** Notifies the observer only while the condition holds. */
+function whileTrue(condition: () => boolean, observer: BatchObserver): BatchObserver {
+  return {
+    released: (batch) => condition() && observer.released?.(batch),
+    waited: (seconds) => condition() && observer.waited?.(seconds),
+    computed: (...call) => condition() && observer.computed?.(...call),
+    shed: (reason) => condition() && observer.shed?.(reason),
+    cancelled: (stage) => condition() && observer.cancelled?.(stage),
+  }
+}

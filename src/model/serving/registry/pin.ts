@@ -1,0 +1,75 @@
+import { lstat, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
+import { fileReason, replaceFile } from '../../../base/files.ts'
+import { compareVersions } from '../../../base/names.ts'
+import { parseJson } from './schedule.ts'
+import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
+
+/**
+ * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that name
+ * none. Answers the version that was pinned before.
+ *
+ * Rejects with MODEL_NOT_FOUND, VERSION_NOT_FOUND, which lists the versions that there are, or INVALID_BUNDLE where the labels
+ * can't be read or written.
+ */
+export async function pinVersion(root: string, model: string, version: string): Promise<string | undefined> {
+  const versions = await versionsOf(root, model)
+  if (!versions.includes(version)) {
+    const known = versions.length === 0 ? 'it has none' : `it has ${versions.join(', ')}`
+    throw new ModelError('VERSION_NOT_FOUND', `${model} has no version ${version}; ${known}`)
+  }
+  return edit(root, model, (entries) => ({ ...entries, [pinKey]: version }))
+}
+
+/** Removes the pin of a model. Answers the version that was pinned; undefined where none was. Rejects like `pinVersion`. */
+export async function unpinVersion(root: string, model: string): Promise<string | undefined> {
+  await versionsOf(root, model)
+  return edit(root, model, ({ [pinKey]: _, ...entries }) => entries)
+}
+
+async function versionsOf(root: string, model: string): Promise<string[]> {
+  const missing = () => new ModelError('MODEL_NOT_FOUND', `There is no model ${JSON.stringify(model)} in ${root}`)
+  if (/[\\/]/.test(model) || model.startsWith('.') || model === '') throw missing()
+  const entries = await readdir(join(root, model)).catch(() => {
+    throw missing()
+  })
+  return entries.filter(isVersion).sort(compareVersions)
+}
+
+type Entries = Record<string, unknown>
+
+/** Replaces the entries in one step, so that no reader sees half of them. A file without entries is removed. */
+async function edit(root: string, model: string, change: (entries: Entries) => Entries): Promise<string | undefined> {
+  const link = join(root, model, labelsFile)
+  const place = `${model}/${labelsFile}`
+  try {
+    // A link stays one.
+    const path = await realpath(link).catch((error) => (error.code === 'ENOENT' ? link : Promise.reject(error)))
+    const { entries, mode } = await read(path)
+    const former = entries[pinKey]
+    const changed = change(entries)
+    const linked = path !== link && (await lstat(link)).isSymbolicLink()
+    if (JSON.stringify(changed) !== JSON.stringify(entries)) {
+      if (Object.keys(changed).length === 0 && !linked) await rm(path)
+      else await replaceFile(path, `${JSON.stringify(changed, null, 2)}\n`, mode)
+    }
+    return former === undefined ? undefined : String(former)
+  } catch (error) {
+    if (error instanceof Error && error.cause instanceof SyntaxError) throw invalid(`${place} ${error.message}`)
+    throw error instanceof ModelError ? error : invalid(`${place} can't be changed: ${describe(error)}`)
+  }
+}
+
+async function read(path: string): Promise<{ entries: Entries; mode: number | undefined }> {
+  const found = await stat(path).catch((error) => (error.code === 'ENOENT' ? undefined : Promise.reject(error)))
+  if (found === undefined) return { entries: {}, mode: undefined }
+  const entries: unknown = parseJson(await readLabels(path))
+  if (typeof entries !== 'object' || entries === null || Array.isArray(entries))
+    throw new Error('it must be an object of label: version')
+  return { entries: entries as Entries, mode: found.mode }
+}
+
+const describe = (error: unknown) =>
+  (error as NodeJS.ErrnoException).syscall === undefined ? reasonOf(error) : fileReason(error)
+const invalid = (message: string) => new ModelError('INVALID_BUNDLE', message)

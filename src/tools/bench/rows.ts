@@ -1,0 +1,87 @@
+import type { Batch, TensorData } from '../../model/contracts/engine.ts'
+import type { Side } from '../../model/graph/sides/contract.ts'
+
+/** Draws a value of a column; `random` is uniform over [0, 1). */
+export type Draw = (random: () => number) => number
+
+/** Draws one of `ids` ids from `offset`. */
+export function idDraw(offset: number, ids: number): Draw {
+  return (random) => offset + Math.floor(random() * ids)
+}
+
+/** Draws one of these values. */
+export function sampleDraw(values: Float64Array): Draw {
+  return (random) => values[Math.floor(random() * values.length)]!
+}
+
+/** Draws rows of every input, each value independently; row-major. */
+export function drawRows(inputs: TargetInput[], rows: number, random: () => number): Record<string, TensorData> {
+  const drawn: Record<string, TensorData> = {}
+  for (const { name, dtype, draws } of inputs) {
+    const data = dtype === 'int32' ? new Int32Array(rows * draws.length) : new Float32Array(rows * draws.length)
+    for (let row = 0; row < rows; row++)
+      draws.forEach((draw, column) => {
+        data[row * draws.length + column] = draw(random)
+      })
+    drawn[name] = data
+  }
+  return drawn
+}
+
+/** Copies the context of a request's first row to its other rows. */
+function shareContext(inputs: TargetInput[], batch: Batch, start: number, count: number): void {
+  for (const { name, sides } of inputs) {
+    const data = batch.inputs[name]!
+    const width = sides.length
+    sides.forEach((side, column) => {
+      if (side !== 'context') return
+      for (let row = start + 1; row < start + count; row++) data[row * width + column] = data[start * width + column]!
+    })
+  }
+}
+
+/** Draws a batch of `requests` requests with `rows` rows, each with one context unless `contextPerRow`. */
+export function drawBatch(
+  inputs: TargetInput[],
+  shape: { rows: number; requests: number },
+  random: () => number,
+  contextPerRow = false,
+): Batch {
+  const total = shape.rows * shape.requests
+  const batch: Batch = {
+    rows: total,
+    requests: new Array<number>(shape.requests).fill(shape.rows),
+    inputs: drawRows(inputs, total, random),
+  }
+  if (!contextPerRow)
+    for (let start = 0; start < total; start += shape.rows) shareContext(inputs, batch, start, shape.rows)
+  return batch
+}
+
+/** A copy of the batch with other values in the columns of these sides. */
+export function redraw(
+  inputs: TargetInput[],
+  batch: Batch,
+  shape: { rows: number; requests: number },
+  wanted: readonly Side[],
+  random: () => number,
+): Batch {
+  const other = drawBatch(inputs, shape, random)
+  for (const { name, sides } of inputs) {
+    const [from, to] = [batch.inputs[name]!, other.inputs[name]!]
+    const width = sides.length
+    for (let row = 0; row < batch.rows; row++)
+      sides.forEach((side, column) => {
+        if (!wanted.includes(side)) to[row * width + column] = from[row * width + column]!
+      })
+  }
+  return other
+}
+
+export interface TargetInput {
+  name: string
+  dtype: 'int32' | 'float32'
+  /** One per column. */
+  sides: Side[]
+  draws: Draw[]
+}

@@ -1,0 +1,112 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { type CommandContext, numberFrom, wholeNumber } from '../../base/command.ts'
+import { type Group, groups } from './tuned-settings.ts'
+
+/* `multigate capacity` and `multigate tune`. Libraries are imported when a command runs. */
+
+/** The context's signal stops the command. */
+export function createCapacityCommand({ signal, out, err }: CommandContext): Command {
+  return loadCommand(new Command('capacity'))
+    .description(
+      'measure a model on this machine, and compute the cores, pods, memory, network and cost that a rate needs',
+    )
+    .requiredOption('--rate <number>', 'requests per second', numberFrom(0.1, 1e9))
+    .option('--catalogue <number>', 'different candidates, for the size of the cache', wholeNumber(1, 1e8), 100_000)
+    .option('--pod-cores <number>', 'cores per pod', wholeNumber(1, 256), 4)
+    .option('--core-hour-price <number>', 'price of a core for an hour, in your currency', numberFrom(0, 1e6), 0.04)
+    .option(
+      '--zones <number>',
+      'zones; with two or more, the others carry the load when one is lost',
+      wholeNumber(1, 100),
+      3,
+    )
+    .option('--seconds <number>', 'length of each of five measurements, s', numberFrom(0.1, 60), 2)
+    .addHelpText(
+      'after',
+      `
+Stop other work first: it costs accuracy. See docs/capacity.md.
+
+Examples:
+  multigate capacity --models models --model ads-funnel --rate 20000 --p99 20
+  multigate capacity --models models --model ads-funnel --rate 1000000 --p99 20 --pod-cores 16 --zones 3 --json`,
+    )
+    .action(async ({ p99, ...options }: CapacityFlags) => {
+      const { runCapacity } = await import('./run-capacity.ts')
+      await runCapacity({ ...options, p99Ms: p99, seed: 1, signal, out, err })
+    })
+}
+
+export function createTuneCommand({ signal, out, err }: CommandContext): Command {
+  return loadCommand(new Command('tune'))
+    .description(
+      'try processes, workers, batch rows and batch delay under rising load; recommend those with the most goodput',
+    )
+    .option('--seconds <number>', "length of each setting's rising load, s", numberFrom(0.1, 600), 5)
+    .option('--settings <names>', `what to try, comma-separated: ${groups.join(', ')}`, parseGroups, [...groups])
+    .option('--plot <file.svg>', 'write a plot of p99 by rate')
+    .addHelpText(
+      'after',
+      `
+Starts from the MULTIGATE_ variables in the environment. Takes about three minutes. See docs/capacity.md.
+
+Examples:
+  multigate tune --models models --model ads-funnel --p99 20
+  multigate tune --models models --model ads-funnel --p99 20 --settings processes --plot tune.svg`,
+    )
+    .action(async ({ p99, settings, ...options }: TuneFlags) => {
+      const { runTune } = await import('./run-tune.ts')
+      const { plot, ...rest } = options
+      await runTune({
+        ...rest,
+        plot,
+        groups: settings,
+        p99Ms: p99,
+        seed: 1,
+        signal,
+        out,
+        err,
+      })
+    })
+}
+
+interface TuneFlags extends LoadFlags {
+  settings: Group[]
+  plot?: string
+}
+
+interface LoadFlags {
+  models: string
+  model: string
+  candidates: number
+  p99: number
+  cached: number
+  seconds: number
+  json: boolean
+}
+
+interface CapacityFlags extends LoadFlags {
+  rate: number
+  catalogue: number
+  podCores: number
+  coreHourPrice: number
+  zones: number
+}
+
+/** Adds the options of both commands. */
+function loadCommand(command: Command): Command {
+  return command
+    .requiredOption('--models <folder>', 'folder of models')
+    .requiredOption('--model <name>', 'model to request')
+    .option('--candidates <number>', 'candidates per request', wholeNumber(1, 10_000), 100)
+    .requiredOption('--p99 <ms>', 'bound of the 99th percentile of the latency, ms', numberFrom(0.01, 60_000))
+    .option('--cached <share>', 'share of the candidates that are cached, 0 to 1', numberFrom(0, 1), 0.8)
+    .option('--json', 'print JSON', false)
+}
+
+function parseGroups(text: string): Group[] {
+  const names = text.split(',').map((name) => name.trim())
+  const wrong = names.find((name) => !(groups as readonly string[]).includes(name))
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`must be a list of ${groups.join(', ')}; there is no ${wrong}.`)
+  return groups.filter((group) => names.includes(group))
+}

@@ -1,0 +1,193 @@
+import { reasonOf, type Violation } from '../../base/errors.ts'
+import { filesOf } from '../../model/contracts/compiled-plan.ts'
+import type { Batch } from '../../model/contracts/engine.ts'
+import type { CataloguePlan } from '../../model/engines/catalogue/read-catalogue.ts'
+import { sessionOptions } from '../../model/engines/onnx/onnx.ts'
+import { keyWordsOf, writeKeys } from '../../model/engines/plan/candidates.ts'
+import { openVariant } from '../../model/engines/plan/open-variant.ts'
+import { planNames } from '../../model/graph/sides/tensor-names.ts'
+import { encoderOf } from '../../model/serving/features/encoder.ts'
+import { toBatch } from '../../model/serving/prediction/bindings.ts'
+import type { Field } from '../../schemas/features.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { RowData } from '../../schemas/rows-spec.ts'
+import { openSource } from '../data/dataset.ts'
+import { unknownColumn } from '../data/expression.ts'
+import { createReaders, type FieldReading } from '../data/readers.ts'
+import { RowProblems, SpecError } from '../data/source.ts'
+
+/** Candidates of one batch: bounds the memory, and is enough for the encoder to be as fast as it can. */
+export const batchRows = 2048
+
+/** Candidates of a file, encoded as those of a request. */
+export interface CandidateFile {
+  /** Fields of candidates that the file has no column for: all candidates have their defaults. */
+  defaults: string[]
+  /**
+   * The candidates; columns of the context and of cross features hold anything. Rejects with a SpecError that lists the rows
+   * that a request could not contain either.
+   */
+  batches(): AsyncIterable<Batch>
+  /** Share of the file that has been read, 0 to 1, about; undefined if nothing says so. */
+  progress(): number | undefined
+}
+
+/**
+ * Opens a CSV or Parquet file of candidates: one column per field of the candidate side, by its name; other columns are not
+ * read. Rejects with a SpecError for a file that can't be read, or that lacks the column of a field without a default.
+ */
+export async function openCandidates(file: string, manifest: Manifest): Promise<CandidateFile> {
+  const source = await openSource(dataOf(file), file)
+  const { layout } = encoderOf(manifest)
+  const names = source.columns.map(({ name }) => name)
+  const unusable = source.unusable ?? []
+  const candidateFields = manifest.features.filter(({ side }) => side === 'candidate')
+  const present = candidateFields.filter(({ name }) => names.includes(name))
+  const absent = candidateFields.filter(({ name }) => !names.includes(name))
+  const problems = absent.flatMap(({ name, missing }): Violation[] => {
+    const needed = missing === 'error' || unusable.some((column) => column.name === name)
+    return needed ? [{ path: `/${name}`, message: unknownColumn(name, names, unusable) }] : []
+  })
+  if (problems.length === 0 && present.length === 0)
+    problems.push({
+      path: '',
+      message: `has none of the columns ${candidateFields.map(({ name }) => name).join(', ')}: those are the fields of candidates`,
+    })
+  if (problems.length > 0) throw new SpecError(file, problems)
+
+  const readers = createReaders({ tasks: [] }, present.map(readingOf), source.columns)
+  const readCell = readers.fields.map(({ read }, i) => ({ read, slot: layout.byName.get(present[i]!.name)! }))
+  // A field without a column: the encoded default.
+  const constant = absent.map(({ name }) => layout.byName.get(name)!)
+
+  async function* batches(): AsyncGenerator<Batch> {
+    const rowProblems = new RowProblems()
+    let first = 0
+    let count = 0
+    let arrays = emptyRows()
+    const finish = (): Batch => {
+      const found = rowProblems.list()
+      if (found.length > 0) throw new SpecError(file, found)
+      const [rows, { sparse, dense }] = [count, arrays]
+      first += count
+      count = 0
+      arrays = emptyRows()
+      const [sparseWidth, denseWidth] = [layout.sparse.length, layout.dense.length]
+      return toBatch(manifest, {
+        rows,
+        sparse: sparse.subarray(0, rows * sparseWidth),
+        dense: dense.subarray(0, rows * denseWidth),
+      })
+    }
+    for await (const row of source.rows(readers.columns)) {
+      for (const { read, slot } of readCell) {
+        const code = encoded(() => slot.encoder.encode(read(row) ?? undefined))
+        if (typeof code === 'number') store(arrays, count, slot, code)
+        else if (!rowProblems.full)
+          rowProblems.add(
+            `/${slot.name}`,
+            `${source.place(first + count)}: ${slot.name} ${withoutName(code, slot.name)}`,
+          )
+      }
+      for (const slot of constant) store(arrays, count, slot, slot.encoder.missing as number)
+      count++
+      if (count === batchRows) {
+        yield finish()
+        // A generator never waits: this lets an interrupt through.
+        await new Promise(setImmediate)
+      }
+    }
+    if (count > 0) yield finish()
+  }
+
+  function emptyRows(): Rows {
+    const sparse = new Int32Array(batchRows * layout.sparse.length)
+    // Any ids of their fields, for columns that are not the candidate's.
+    const plain = Int32Array.from(layout.sparse, ({ plain }) => plain)
+    for (let row = 0; row < batchRows; row++) sparse.set(plain, row * plain.length)
+    return {
+      sparse,
+      dense: new Float32Array(batchRows * layout.dense.length),
+      widths: { sparse: layout.sparse.length, dense: layout.dense.length },
+    }
+  }
+
+  return { defaults: absent.map(({ name }) => name), batches, progress: () => source.progress() }
+}
+
+function readingOf({ name, kind }: Field): FieldReading {
+  return { name, path: `/${name}`, kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number' }
+}
+
+/** Row-major. */
+interface Rows {
+  sparse: Int32Array
+  dense: Float32Array
+  widths: { sparse: number; dense: number }
+}
+
+function store(rows: Rows, row: number, slot: { sparse: boolean; column: number }, code: number): void {
+  if (slot.sparse) rows.sparse[row * rows.widths.sparse + slot.column] = code
+  else rows.dense[row * rows.widths.dense + slot.column] = code
+}
+
+/** The message of an error describes a wrong cell, as encoders do. */
+function encoded(encode: () => number | string): number | string {
+  try {
+    return encode()
+  } catch (error) {
+    return reasonOf(error)
+  }
+}
+
+/** Readers name the field, encoders do not. */
+function withoutName(message: string, name: string): string {
+  return message.startsWith(`${name} `) ? message.slice(name.length + 1) : message
+}
+
+function dataOf(file: string): RowData {
+  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
+  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
+  throw new SpecError(file, [{ path: '', message: 'must be a .csv, .csv.gz or .parquet file' }])
+}
+
+/** Computes what a plan keeps of candidates, as a worker would. */
+export interface CandidateParts {
+  /** int32 words of a candidate's key. */
+  keyWords: number
+  /** The keys [batch.rows, keyWords] of a batch's candidates. */
+  keys(batch: Batch): Int32Array
+  /** Of these rows of a batch, the parts of all kept layers, one after the other: [rows, width]. */
+  compute(batch: Batch, rows: Int32Array): Promise<Float32Array>
+  close(): Promise<void>
+}
+
+/** Opens the candidate encoder of a plan that has one. Rejects with MODEL_FAILED if its file can't be opened. */
+export async function openCandidateParts(plan: CataloguePlan): Promise<CandidateParts> {
+  const { candidate_encoder, layers } = filesOf(plan)
+  const encoder = await openVariant(plan.folder, candidate_encoder!, sessionOptions(1))
+  const keyWords = keyWordsOf(encoder)
+  const kept = layers.flatMap(({ kept, width }, layer) => (kept ? [{ name: planNames.part(layer), width }] : []))
+  const total = kept.reduce((sum, { width }) => sum + width, 0)
+  return {
+    keyWords,
+    keys(batch) {
+      const keys = new Int32Array(batch.rows * keyWords)
+      writeKeys(encoder.rows, batch, keys, keyWords)
+      return keys
+    },
+    async compute(batch, rows) {
+      const results = await encoder.run(batch, [{ rows }])
+      const values = new Float32Array(rows.length * total)
+      let column = 0
+      for (const { name, width } of kept) {
+        const part = results[name]!.data as Float32Array
+        for (let row = 0; row < rows.length; row++)
+          values.set(part.subarray(row * width, (row + 1) * width), row * total + column)
+        column += width
+      }
+      return values
+    },
+    close: () => encoder.session.release(),
+  }
+}

@@ -1,0 +1,116 @@
+import { dirname, relative } from 'node:path'
+import { Command } from 'commander'
+import type { CommandContext } from '../../base/command.ts'
+import { parseModelName, parseNames, parseTaskNames, parseVersion } from './name-options.ts'
+
+/* `multigate inspect` and `multigate init`: describe a saved graph, and write a manifest for it. */
+
+const pathArgument =
+  "an ONNX file, a model.json, a saved_model.pb, a .keras or .h5 file, the folder of one, of a version or a model, or a model's name"
+const modelsOption = ['--models <folder>', 'folder of models, for models given by name', 'models'] as const
+
+export function createInspectCommand({ out }: CommandContext): Command {
+  return new Command('inspect')
+    .description('describe a saved graph: inputs, outputs, layers, parameters, bytes and FLOPs per row')
+    .argument('<path>', pathArgument)
+    .option(...modelsOption)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate inspect model.onnx
+  multigate inspect saved_model/        a TensorFlow SavedModel
+  multigate inspect mmoe.keras          a model saved by Keras, or its weights alone
+  multigate inspect ads-funnel --json   the highest version in models/ads-funnel`,
+    )
+    .action(async (path: string, { models, json }: { models: string; json: boolean }) => {
+      const { inspect, formatInspection } = await import('./inspect.ts')
+      const { openSaved } = await import('./open-saved.ts')
+      const saved = await openSaved(path, models)
+      try {
+        const inspection = await inspect(saved)
+        out.write(`${json ? JSON.stringify(inspection, undefined, 2) : formatInspection(inspection)}\n`)
+      } finally {
+        await saved.dispose?.()
+      }
+    })
+}
+
+interface InitFlags {
+  models: string
+  name?: string
+  modelVersion?: string
+  tasks?: string[]
+  output?: string[]
+  features?: string
+  context: string[]
+  cross: string[]
+  golden?: string
+  allowUnused: boolean
+  force: boolean
+}
+
+export function createInitCommand({ out }: CommandContext): Command {
+  return new Command('init')
+    .description('write a manifest for a saved graph, and list what is left to fill in')
+    .argument('<path>', pathArgument.replace(' a .keras or .h5 file,', ''))
+    .option(...modelsOption)
+    .option('--name <model>', "name of the model; default: that of the graph's folder or file", parseModelName)
+    .option('--model-version <number>', "the version; default: that of the graph's folder, or 1", parseVersion)
+    .option('--tasks <names>', "names of the tasks, in the order of the outputs' columns", parseTaskNames)
+    .option('--output <names>', 'the output with the probabilities or logits, or one output per task', parseNames)
+    .option('--features <file>', 'YAML or JSON: the list of fields, as in a manifest')
+    .option('--context <fields>', 'without --features: context fields', parseNames, [])
+    .option('--cross <fields>', 'without --features: cross fields', parseNames, [])
+    .option('--golden <file>', 'rows with answers from the program that trained the model')
+    .option('--allow-unused', 'accept fields whose sizes do not add up to the rows of their embedding table', false)
+    .option('--force', 'replace an existing manifest or version', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  multigate init models/shop/1                       next to the graph in that folder
+  multigate init model.onnx --name shop --tasks ctr,cvr
+  multigate init saved_model/ --name shop --features features.yaml --golden answers.json
+  multigate init shop --force                            a new manifest for the highest version in models/shop
+
+A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/.`,
+    )
+    .action(async (path: string, flags: InitFlags) => {
+      const { writeInit } = await import('./write-init.ts')
+      const { readFieldList } = await import('./read-options.ts')
+      const { models, name, modelVersion: version, tasks, output: outputs, context, cross, force } = flags
+      const features = flags.features === undefined ? undefined : await readFieldList(flags.features)
+      const sides = { context, cross }
+      const { folder, found, left, manifest } = await writeInit({
+        path,
+        models,
+        name,
+        version,
+        tasks,
+        outputs,
+        features,
+        sides,
+        golden: flags.golden,
+        allowUnused: flags.allowUnused,
+        force,
+      })
+      const list = (title: string, lines: string[]) => `${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`
+      out.write(
+        [
+          `${folder}/manifest.json describes ${manifest.name}/${manifest.version}, which can be served now.\n`,
+          list('From the graph:', found),
+          ...(left.length > 0 ? [list('Left to fill in, where needed:', left)] : []),
+          `docs/bundles.md explains each property. To serve it: multigate serve --models ${shortest(dirname(dirname(folder)))}`,
+        ].join('\n'),
+      )
+      out.write('\n')
+    })
+}
+
+/** A folder relative to the working directory, unless it is outside it. */
+function shortest(folder: string): string {
+  const below = relative('', folder)
+  return below === '' ? '.' : below.startsWith('..') ? folder : below
+}

@@ -1,0 +1,197 @@
+import { reasonOf, type Violation } from '../../base/errors.ts'
+import { sum } from '../../model/quality/metrics.ts'
+import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
+import { createAdsFunnel } from './ads-funnel.ts'
+import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
+import { openCsv } from './csv.ts'
+import { partsOf } from './parts.ts'
+import { createReaders, type FieldReading, type Readers } from './readers.ts'
+import { referenceProblems } from './references.ts'
+import { RowProblems, type Source, SpecError } from './source.ts'
+import type { Parts } from './split.ts'
+import { createSyntheticTasks } from './synthetic-tasks.ts'
+
+/** All rows of a spec's data, as columns, before encoding. */
+export interface Dataset {
+  rows: number
+  /** Per field, in the order they were asked for. */
+  cells: CellColumn[]
+  /** Per task, per row: 1, 0, or −1 for rows outside the task's sample space. */
+  labels: Int8Array[]
+  /** Per task, the true probabilities, if the data has them. */
+  oracles: (Float64Array | undefined)[]
+  /** Without parts in the spec, all rows are test rows. Rows of files that are used in part may be in none. */
+  parts: Parts
+  /** Per row its group, if the spec names a column of groups. */
+  groups: StringColumn | undefined
+  /** Per row its weight, ≥ 0, if the spec names a column of weights. */
+  weights: Float64Array | undefined
+  /** Columns of slices that are no fields. */
+  slices: { name: string; column: CellColumn }[]
+  /** Test rows that are training rows too, where it was counted before cells were let go. */
+  repeatedTests?: number
+  /** The place of a row, for messages. */
+  place(row: number): string
+}
+
+/** What of a spec says how its rows are read. */
+export type RowsToRead = Pick<RowsSpec, 'data' | 'tasks' | 'group' | 'weight' | 'slices' | 'split'>
+
+export interface ReadOptions {
+  signal?: AbortSignal | undefined
+  /** Called now and then with the number of rows read and, if known, their share of all. */
+  onProgress?: ((rows: number, share: number | undefined) => void) | undefined
+  /** Bytes that columns and what is made of them may take; default: those available. */
+  memory?: number | undefined
+  /** Bytes per row and field of what is made of the columns; default: those of judging all rows. */
+  bytesAfter?: number | undefined
+}
+
+/** Bytes per row and field of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
+export const judgingBytes = 12
+
+/** Most rows between two looks at the signal, the memory and the progress; and about as many cells, since rows may be very wide. */
+const pause = 8192
+const pauseCells = 2 ** 18
+
+/**
+ * Reads all rows of the data once, `fields` as columns. Rejects with a SpecError that lists what does not fit, with its place in
+ * the data, or that says that the memory does not suffice, before it does not.
+ */
+export async function readDataset(
+  { file, spec }: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+  options: ReadOptions = {},
+): Promise<Dataset> {
+  const { source, readers } = await openDataset({ file, spec }, fields)
+  await pauseFor(options.signal)
+  const read = await readRows(source, readers, file, options)
+  if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
+  const problems: Violation[] = []
+  if (read.weights?.every((weight) => weight === 0))
+    problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
+  if (read.weights && !Number.isFinite(sum(read.weights)))
+    problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
+  const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0 } }, problems)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { ...read, parts, place: source.place }
+}
+
+async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
+  const { signal, onProgress } = options
+  const cells = readers.fields.map(({ kind }) => (kind === 'string' ? new StringColumn() : new NumberColumn()))
+  const labels = readers.tasks.map(() => new LabelColumn())
+  const oracles = readers.tasks.map(() => new NumberColumn())
+  const groups = readers.group && new StringColumn()
+  const weights = readers.weight && new NumberColumn()
+  const times = readers.time && new NumberColumn()
+  const slices = readers.slices.map(({ name, kind }) => ({
+    name,
+    column: kind === 'string' ? new StringColumn() : new NumberColumn(),
+  }))
+  const columns: CellColumn[] = [...cells, ...slices.map(({ column }) => column), ...oracles]
+  for (const column of [groups, weights, times]) if (column) columns.push(column)
+  const problems = new RowProblems()
+  const memory = new MemoryCheck(options.memory)
+  const pauseRows = Math.max(1, Math.min(pause, Math.floor(pauseCells / source.columns.length)))
+  let rows = 0
+  const attempt = <T>(path: string, read: (row: readonly never[]) => T, row: readonly unknown[]): T | null => {
+    try {
+      return read(row as readonly never[])
+    } catch (error) {
+      problems.add(path, `${source.place(rows)}: ${reasonOf(error)}`)
+      return null
+    }
+  }
+  try {
+    for await (const row of source.rows(readers.columns)) {
+      for (let index = 0; index < cells.length; index++) {
+        const { path, read } = readers.fields[index]!
+        cells[index]!.push(attempt(path, read, row) as never)
+      }
+      for (let index = 0; index < labels.length; index++) {
+        const { label, oracle } = readers.tasks[index]!
+        labels[index]!.push(attempt(`/tasks/${index}`, label, row) ?? -1)
+        if (oracle) oracles[index]!.push(attempt(`/tasks/${index}/oracle`, oracle, row))
+      }
+      if (readers.group) groups!.push(attempt('/group', readers.group, row))
+      if (readers.weight) weights!.push(attempt('/weight', readers.weight, row))
+      if (readers.time) times!.push(attempt('/split/column', readers.time, row))
+      for (let index = 0; index < slices.length; index++)
+        slices[index]!.column.push(attempt(`/slices/${index}`, readers.slices[index]!.read, row) as never)
+      rows += 1
+      if (problems.full) break
+      if (rows % pauseRows === 0) {
+        await pauseFor(signal)
+        const share = source.progress()
+        onProgress?.(rows, share)
+        const taken = bytesOf(columns)
+        taken.rows += rows * cells.length * (options.bytesAfter ?? judgingBytes)
+        memory.check(rows, share, taken, file)
+      }
+    }
+  } catch (error) {
+    if (error instanceof SpecError) throw new SpecError(file, [...problems.list(), ...error.problems])
+    throw error
+  }
+  const found = problems.list()
+  if (found.length > 0) throw new SpecError(file, found)
+  return {
+    rows,
+    cells,
+    labels: labels.map((column) => column.flat()),
+    oracles: oracles.map((column) => (column.length > 0 ? column.flat() : undefined)),
+    groups,
+    weights: weights?.flat(),
+    times: times?.flat(),
+    slices,
+  }
+}
+
+/** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */
+async function pauseFor(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise(setImmediate)
+  signal?.throwIfAborted()
+}
+
+function bytesOf(columns: readonly CellColumn[]): ColumnBytes {
+  const total = { rows: 0, values: 0 }
+  for (const { bytes } of columns) {
+    total.rows += bytes.rows
+    total.values += bytes.values
+  }
+  return total
+}
+
+/** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
+export async function openSource(data: RowData, file: string): Promise<Source> {
+  if ('csv' in data) return openCsv(data, file)
+  if ('generator' in data) return data.generator === 'ads-funnel' ? createAdsFunnel(data) : createSyntheticTasks(data)
+  const { openParquet } = await import('./parquet.ts')
+  return openParquet(data, file)
+}
+
+/** Opens the data without reading rows. Rejects with a SpecError that lists unknown columns and invalid expressions. */
+async function openDataset(
+  { file, spec }: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+): Promise<{ source: Source; readers: Readers }> {
+  const source = await openSource(spec.data, file)
+  const problems = referenceProblems(spec, fields, source)
+  if (problems.length > 0) throw new SpecError(file, problems)
+  return { source, readers: createReaders(spec, fields, source.columns) }
+}
+
+/** Problems of a spec's data, columns and expressions; no rows are read. */
+export async function columnProblems(
+  loaded: { file: string; spec: RowsToRead },
+  fields: readonly FieldReading[],
+): Promise<Violation[]> {
+  try {
+    await openDataset(loaded, fields)
+    return []
+  } catch (error) {
+    if (error instanceof SpecError) return error.problems
+    throw error
+  }
+}

@@ -1,0 +1,144 @@
+import {
+  createNumericFieldEncoder,
+  createSparseFieldEncoder,
+  type FieldEncoder,
+} from '../../model/serving/features/field.ts'
+import type { Field } from '../../schemas/features.ts'
+import { blockRows, KeptRows } from './column-blocks.ts'
+import { type CellColumn, StringColumn } from './columns.ts'
+import type { Dataset } from './dataset.ts'
+import { RowProblems } from './source.ts'
+import type { Parts } from './split.ts'
+
+/** Rows that are encoded field by field; the encoded form of this many stays in a core's cache. */
+const stripRows = 2048
+
+/** Encoded rows, row-major: the network's inputs. */
+export interface EncodedRows {
+  rows: number
+  /** int32 [rows, sparse fields], ids in the shared id space; in memory that threads can share. */
+  sparse: Int32Array
+  /** float32 [rows, dense fields]; likewise. */
+  dense: Float32Array
+  sparseFields: number
+  denseFields: number
+}
+
+export interface EncodeOptions {
+  problems?: RowProblems
+  ownIds?: boolean
+}
+
+/**
+ * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either are added to
+ * `problems`; `place` gives the place of a row.
+ */
+export function encodeRows(
+  fields: readonly Field[],
+  cells: readonly CellColumn[],
+  rows: Int32Array,
+  place: (row: number) => string,
+  { problems = new RowProblems(), ownIds = false }: EncodeOptions = {},
+): { encoded: EncodedRows; problems: RowProblems } {
+  const encoded = allocateRows(fields, rows.length)
+  createRowsEncoder(fields, cells, place, { problems, ownIds })(rows, 0, rows.length, encoded)
+  return { encoded, problems }
+}
+
+/** Zeros for `rows` encoded rows. */
+export function allocateRows(fields: readonly Field[], rows: number): EncodedRows {
+  const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
+  const denseFields = fields.length - sparseFields
+  const shared = (values: number) => new SharedArrayBuffer(4 * values)
+  return {
+    rows,
+    sparse: new Int32Array(shared(rows * sparseFields)),
+    dense: new Float32Array(shared(rows * denseFields)),
+    sparseFields,
+    denseFields,
+  }
+}
+
+/** Encodes `rows[from]` to `rows[end − 1]` into the same rows of `target`. */
+type RowsEncoder = (rows: Int32Array, from: number, end: number, target: EncodedRows) => void
+
+/** Creates a function that encodes some rows after others, each string once. */
+export function createRowsEncoder(
+  fields: readonly Field[],
+  cells: readonly CellColumn[],
+  place: (row: number) => string,
+  { problems, ownIds = false }: EncodeOptions & { problems: RowProblems },
+): RowsEncoder {
+  let offset = 0
+  let sparseIndex = 0
+  let denseIndex = 0
+  const encoders = fields.map((field, index) => {
+    const column = cells[index]!
+    if (field.kind === 'numeric')
+      return { first: denseIndex++, isSparse: false, encode: encoderOf(column, createNumericFieldEncoder(field)) }
+    const encoder = createSparseFieldEncoder(field, offset)
+    if (!ownIds) offset += encoder.ids
+    return { first: sparseIndex++, isSparse: true, encode: encoderOf(column, encoder) }
+  })
+  const encodeStrip: RowsEncoder = (rows, from, end, { sparse, dense, sparseFields, denseFields }) => {
+    encoders.forEach(({ first, isSparse, encode }, index) => {
+      const [target, width] = isSparse ? [sparse, sparseFields] : [dense, denseFields]
+      for (let i = from; i < end && !problems.full; i++) {
+        const value = encode(rows[i]!)
+        if (typeof value === 'number') target[i * width + first] = value
+        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${fields[index]!.name} ${value}`)
+      }
+    })
+  }
+  return (rows, from, end, target) => {
+    for (let strip = from; strip < end; strip += stripRows)
+      encodeStrip(rows, strip, Math.min(end, strip + stripRows), target)
+  }
+}
+
+/** Encodes the cell of a row; each string once. A missing cell is absent, not null. */
+function encoderOf(column: CellColumn, { encode }: FieldEncoder): (row: number) => number | string {
+  if (!(column instanceof StringColumn)) return (row) => encode(column.at(row) ?? undefined)
+  const known = new Array<number | string | undefined>(column.values.length + 1).fill(undefined)
+  return (row) => {
+    const place = column.codeAt(row) + 1
+    let value = known[place]
+    if (value === undefined) {
+      value = encode(column.at(row) ?? undefined)
+      known[place] = value
+    }
+    return value
+  }
+}
+
+/**
+ * Encodes the parts of a data set, and lets go of the cells of all rows but `kept`, block by block, so that cells and encoded rows
+ * are not in memory together. Cells that do not fit are added to `options.problems`.
+ */
+export function encodeParts(
+  fields: readonly Field[],
+  { cells, parts, place, rows }: Pick<Dataset, 'cells' | 'parts' | 'place' | 'rows'>,
+  kept: readonly Int32Array[],
+  options: { problems: RowProblems; ownIds: boolean },
+): Record<keyof Parts, EncodedRows> {
+  const marks = new Uint8Array(rows)
+  for (const part of kept) for (const row of part) marks[row] = 1
+  const keptRows = new KeptRows(marks)
+  const encode = createRowsEncoder(fields, cells, place, options)
+  const targets = [parts.train, parts.validation, parts.test].map((part) => ({
+    part,
+    next: 0,
+    encoded: allocateRows(fields, part.length),
+  }))
+  for (let block = 0; block * blockRows < rows; block++) {
+    for (const target of targets) {
+      const from = target.next
+      const { part, encoded } = target
+      while (target.next < part.length && part[target.next]! < (block + 1) * blockRows) target.next++
+      encode(part, from, target.next, encoded)
+    }
+    for (const column of cells) column.keep(keptRows, block)
+  }
+  const [train, validation, test] = targets.map(({ encoded }) => encoded)
+  return { train: train!, validation: validation!, test: test! }
+}

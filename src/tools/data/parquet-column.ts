@@ -1,0 +1,120 @@
+import type { LogicalType, SchemaElement, SchemaTree } from 'hyparquet'
+import type { Cell } from './source.ts'
+
+/** One column of a row group, in typed arrays. */
+export interface GroupColumn {
+  at(row: number): Cell
+}
+
+/** Values of a column as the library decodes them, page by page. */
+export type Pages = readonly ArrayLike<unknown>[]
+
+/** Strings of a row group, each stored once; those in `missing` are missing. */
+export function stringColumn(pages: Pages, rows: number, missing: ReadonlySet<string>): GroupColumn {
+  const codes = new Int32Array(rows)
+  const numbers = new Map<string, number>()
+  const values: (string | null)[] = [null]
+  for (const text of missing) numbers.set(text, 0)
+  fill(pages, rows, (row, value) => {
+    if (value === null || value === undefined) return
+    const text = String(value)
+    let code = numbers.get(text)
+    if (code === undefined) {
+      code = values.push(text) - 1
+      numbers.set(text, code)
+    }
+    codes[row] = code
+  })
+  return { at: (row) => values[codes[row]!]! }
+}
+
+/** Numbers of a row group. Throws an Error with the row, from 0, of an integer that a number does not hold exactly. */
+export function numberColumn(pages: Pages, rows: number): GroupColumn {
+  const numbers = new Float64Array(rows)
+  // NaN is a number here, and not a missing one.
+  const absent = new Uint8Array(rows)
+  fill(pages, rows, (row, value) => {
+    if (value === null || value === undefined) absent[row] = 1
+    else numbers[row] = typeof value === 'bigint' ? exact(value, row) : Number(value)
+  })
+  return { at: (row) => (absent[row] ? null : numbers[row]!) }
+}
+
+/** A value that can't be read; `row`: from 0, in its row group. */
+export class ValueError extends Error {
+  readonly row: number
+
+  constructor(row: number, message: string) {
+    super(message)
+    this.row = row
+  }
+}
+
+function exact(value: bigint, row: number): number {
+  const number = Number(value)
+  if (Number.isSafeInteger(number)) return number
+  throw new ValueError(row, `holds ${value}, beyond ±2^53: write such ids as strings`)
+}
+
+function fill(pages: Pages, rows: number, put: (row: number, value: unknown) => void): void {
+  let row = 0
+  for (const page of pages) {
+    const count = Math.min(page.length, rows - row)
+    for (let i = 0; i < count; i++) put(row + i, page[i])
+    row += count
+  }
+  if (row < rows) throw new Error(`ends after ${row} of the ${rows} rows of a row group`)
+}
+
+/** What the values of a Parquet column are, for rows and for messages. */
+export interface ParquetType {
+  /** `string` and `double` can be read; undefined: the column can't be used. */
+  read: 'string' | 'double' | undefined
+  /** For people, with its article. Files fit together if it is the same in all. */
+  description: string
+}
+
+/** The type of a top-level column. Dates and times count as seconds since 1970, true and false as 1 and 0. */
+export function parquetTypeOf({ element, children }: SchemaTree): ParquetType {
+  if (children.length > 0) return unusable(nestedName(element))
+  if (element.repetition_type === 'REPEATED') return unusable('a list')
+  const logical = element.logical_type?.type
+  const { type, converted_type: converted } = element
+  if (converted === 'DECIMAL') return number
+  if (converted === 'DATE' || converted?.startsWith('TIMESTAMP') || logical === 'TIMESTAMP' || type === 'INT96')
+    return time
+  if (converted?.startsWith('TIME') || logical === 'TIME') return unusable('a time of day')
+  if (type === 'BYTE_ARRAY') return textTypes.has(converted ?? logical ?? '') ? string : unusable('binary')
+  if (type !== 'FIXED_LEN_BYTE_ARRAY') return number
+  if (logical === 'UUID') return string
+  if (logical === 'FLOAT16') return number
+  return unusable(converted === 'INTERVAL' ? 'an interval' : 'binary')
+}
+
+const string: ParquetType = { read: 'string', description: 'a string' }
+const number: ParquetType = { read: 'double', description: 'a number' }
+const time: ParquetType = { read: 'double', description: 'a time' }
+const unusable = (description: string): ParquetType => ({ read: undefined, description })
+
+const textTypes = new Set(['UTF8', 'STRING', 'ENUM', 'JSON'])
+
+function nestedName({ converted_type: converted, logical_type: logical }: SchemaElement): string {
+  const kind = converted ?? logical?.type
+  if (kind === 'LIST') return 'a list'
+  return kind === 'MAP' || kind === 'MAP_KEY_VALUE' ? 'a map' : 'a struct'
+}
+
+/** Adds the older name of a type that a file gives by its newer name alone: the library decodes by the older one. */
+export function withConvertedType(element: SchemaElement): SchemaElement {
+  const logical = element.logical_type
+  if (element.converted_type !== undefined || logical === undefined) return element
+  const converted = convertedType(logical)
+  if (converted === undefined) return element
+  const scale = logical.type === 'DECIMAL' ? logical.scale : undefined
+  return { ...element, converted_type: converted, ...(scale !== undefined && { scale }) }
+}
+
+function convertedType({ type }: LogicalType): SchemaElement['converted_type'] {
+  if (type === 'DECIMAL' || type === 'DATE' || type === 'JSON') return type
+  return type === 'STRING' ? 'UTF8' : undefined
+}

@@ -1,0 +1,237 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { parseDocument } from 'yaml'
+import { repeatedIndexes } from '../../base/arrays.ts'
+import { reasonOf, type Violation } from '../../base/errors.ts'
+import { sizeOfOrdinary } from '../../base/files.ts'
+import { closestName, suggestNames } from '../../base/names.ts'
+import { optionProblems } from '../../model/graph/architectures/build.ts'
+import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
+import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../../schemas/architecture.ts'
+import { check } from '../../schemas/check.ts'
+import { isObject } from '../../schemas/json.ts'
+import { type Publish, RowsSpec } from '../../schemas/rows-spec.ts'
+import { TrainSpec } from '../../schemas/train-spec.ts'
+import { openSource } from './dataset.ts'
+import { hasParts, partProblems } from './parts.ts'
+import type { FieldReading } from './readers.ts'
+import { referenceProblems } from './references.ts'
+import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
+
+/**
+ * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path relative to
+ * the spec, inherits the keys that the spec lacks. Rejects with a SpecError that lists all problems, those of columns and
+ * expressions included.
+ */
+export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
+  const file = locate(pathOrName, specsFolder)
+  return checkTrainSpec(file, await readExtended(file, []))
+}
+
+/**
+ * Reads what a spec says of its rows; a training spec is one with more in it. Finds and rejects like `readSpec`.
+ */
+export async function readRowsSpec(pathOrName: string, specsFolder: string): Promise<LoadedRows> {
+  const file = locate(pathOrName, specsFolder)
+  const written = await readExtended(file, [])
+  if (isObject(written) && ('architecture' in written || 'training' in written)) {
+    const { spec } = await checkTrainSpec(file, written)
+    return { file, spec, trains: { name: spec.name, version: String(spec.version) } }
+  }
+  const problems: Violation[] = []
+  const spec = check(RowsSpec, written, '', problems) as RowsSpec
+  if (problems.length === 0) problems.push(...contradictionsOfRows(spec))
+  if (problems.length > 0) throw new SpecError(file, [...problems, ...(await dataProblems(spec, problems, file))])
+  return { file, spec, trains: undefined }
+}
+
+async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> {
+  const written = withCanonicalArchitecture(read)
+  const problems: Violation[] = []
+  const spec = check(TrainSpec, written, '', problems) as TrainSpec
+  if (problems.length === 0) problems.push(...contradictions(spec))
+  if (problems.length === 0) return { file, spec }
+  const named = problems.map((problem) => withArchitectures(problem, written))
+  throw new SpecError(file, [...named, ...(await dataProblems(spec, named, file))])
+}
+
+/** Problems of a spec's data, columns and expressions, where nothing else is wrong. */
+async function dataProblems(spec: Partial<RowsSpec>, problems: Violation[], file: string): Promise<Violation[]> {
+  const found: Violation[] = []
+  let source: Source | undefined
+  if (!problems.some(({ path }) => path.startsWith('/data')))
+    try {
+      source = await openSource(spec.data!, file)
+    } catch (error) {
+      if (!(error instanceof SpecError)) throw error
+      found.push(...error.problems)
+    }
+  found.push(...referenceProblems(spec, uncheckedFields(spec.fields), source))
+  return found.filter(({ path }) => !problems.some((problem) => problem.path === path))
+}
+
+/** Fields of a spec that may be invalid: those of a wrong shape are left out. */
+function uncheckedFields(fields: unknown): FieldReading[] {
+  if (!Array.isArray(fields)) return []
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+  return fields.flatMap((field, index): FieldReading[] => {
+    const name = isObject(field) ? text(field.name) : undefined
+    if (name === undefined) return []
+    const { column, expression } = field
+    return [{ name, path: `/fields/${index}`, kind: 'string', column: text(column), expression: text(expression) }]
+  })
+}
+
+/** An unknown architecture: lists aliases too. */
+function withArchitectures(problem: Violation, spec: unknown): Violation {
+  if (problem.path !== '/architecture/name') return problem
+  const names = [...architectureNames, ...Object.keys(architectureAliases)]
+  const name = isObject(spec) && isObject(spec.architecture) ? spec.architecture.name : undefined
+  const message = `must name an architecture${known(typeof name === 'string' ? name : '', names)}`
+  return { ...problem, message }
+}
+
+function locate(pathOrName: string, specsFolder: string): string {
+  if (existsSync(pathOrName) && /\.(ya?ml|json)$/.test(pathOrName)) return pathOrName
+  const named = join(specsFolder, `${pathOrName}.yaml`)
+  if (existsSync(named)) return named
+  const files = existsSync(specsFolder) ? readdirSync(specsFolder).filter((name) => name.endsWith('.yaml')) : []
+  const names = files.map((name) => basename(name, '.yaml'))
+  const meant = closestName(pathOrName, names)
+  const suggestion = meant === undefined ? '' : `; did you mean ${meant}?`
+  const message = `no such spec: neither a .yaml or .json file nor one of ${names.join(', ') || '(none)'}${suggestion}`
+  throw new SpecError(pathOrName, [{ path: '', message }])
+}
+
+async function readExtended(file: string, seen: string[]): Promise<unknown> {
+  if (seen.includes(file)) throw new SpecError(file, [{ path: '/extends', message: 'extends itself' }])
+  const value = await readYaml(file)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SpecError(file, [{ path: '', message: 'must be an object' }])
+  }
+  if (!('extends' in value)) return value
+  const { extends: parent, ...own } = value as Record<string, unknown>
+  if (typeof parent !== 'string')
+    throw new SpecError(file, [{ path: '/extends', message: 'must be the path of a spec' }])
+  const inherited = await readExtended(resolve(dirname(file), parent), [...seen, file])
+  return { ...(inherited as object), ...own }
+}
+
+async function readYaml(file: string): Promise<unknown> {
+  let text: string
+  try {
+    await sizeOfOrdinary(file)
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw new SpecError(file, [{ path: '', message: `can't be read: ${reasonOf(error)}` }])
+  }
+  // JSON is a subset of YAML 1.2.
+  const document = parseDocument(text)
+  if (document.errors.length > 0)
+    throw new SpecError(
+      file,
+      document.errors.map(({ message }) => ({ path: '', message })),
+    )
+  return document.toJS()
+}
+
+/** Contradictions that the schema can't express. */
+function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec): Violation[] {
+  const problems = contradictionsOfRows({ tasks, fields, ...spec })
+  if (!hasParts(spec)) problems.push({ path: '/split', message: 'is required' })
+  const names = tasks.map((task) => task.name)
+  problems.push(...unlabelledTasks(spec.publish, '/publish', [...names, ...derived.map(({ name }) => name)]))
+  derived.forEach(({ name, product }, index) => {
+    if ([...names, ...derived.slice(0, index).map((task) => task.name)].includes(name))
+      problems.push({ path: `/derived/${index}/name`, message: `${JSON.stringify(name)} is already used` })
+    product.forEach((factor, i) => {
+      if (names.includes(factor)) return
+      const message = `${JSON.stringify(factor)} is not one of the tasks${known(factor, names)}`
+      problems.push({ path: `/derived/${index}/product/${i}`, message })
+    })
+  })
+  tasks.forEach(({ name, entire_space }, index) => {
+    entire_space?.forEach((factor, i) => {
+      const path = `/tasks/${index}/entire_space/${i}`
+      if (factor === name) problems.push({ path, message: 'is the task itself, which its product contains already' })
+      else if (!names.includes(factor))
+        problems.push({ path, message: `${JSON.stringify(factor)} is not one of the tasks${known(factor, names)}` })
+    })
+  })
+  const about = { tasks: names, sides: sidesOf(fields) }
+  for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
+    problems.push({ path: `/architecture${path}`, message })
+  const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
+  if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
+  return problems
+}
+
+function contradictionsOfRows({ data, tasks, fields, split, group, publish }: RowsSpec): Violation[] {
+  const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
+  fields.forEach((field, index) => {
+    if (field.column !== undefined && field.expression !== undefined)
+      problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
+  })
+  problems.push(...publishProblems(publish, '/publish'), ...partProblems({ data, split }))
+  if (split?.by === 'group' && group === undefined)
+    problems.push({ path: '/split/by', message: 'needs a column of groups: name it as `group`' })
+  return problems
+}
+
+function repeated(named: readonly { name: string }[], path: string): Violation[] {
+  return repeatedIndexes(named.map(({ name }) => name)).map((index) => ({
+    path: `${path}/${index}/name`,
+    message: `${JSON.stringify(named[index]!.name)} is already used`,
+  }))
+}
+
+function checkSelection(select: string, tasks: TrainSpec['tasks']): string | undefined {
+  if (select === defaultSelection) return undefined
+  const names = tasks.map(({ name }) => name)
+  const { task, metric } = splitSelection(select)
+  if (names.includes(task) && (taskMetrics as readonly string[]).includes(metric)) return undefined
+  const all = names.flatMap((name) => taskMetrics.map((known) => `${name}.${known}`))
+  return `must name a task and a metric${known(select, [defaultSelection, ...all])}`
+}
+
+/** `: a, b; did you mean b?` */
+function known(wrong: string, names: string[]): string {
+  const meant = closestName(wrong, names)
+  return `: ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+}
+
+/** Default metric that decides which epoch is kept. */
+export const defaultSelection = 'normalised_entropy'
+
+/** Metrics of one task that a spec may name, as `ctr.auc`. */
+export const taskMetrics = ['auc', 'logloss', 'normalised_entropy'] as const
+export type TaskMetric = (typeof taskMetrics)[number]
+
+/** `ctr.auc` → ctr, auc. Task names may contain dots. */
+export function splitSelection(select: string): { task: string; metric: string } {
+  const dot = select.lastIndexOf('.')
+  return { task: select.slice(0, Math.max(0, dot)), metric: select.slice(dot + 1) }
+}
+
+/** Bounds of publishing that no metric can meet. `path`: of the conditions. */
+export function publishProblems(publish: Publish | undefined, path: string): Violation[] {
+  return Object.entries(publish?.metrics ?? {}).flatMap(([task, bounds]) =>
+    Object.entries(bounds).flatMap(([metric, { min, max }]): Violation[] =>
+      min !== undefined && max !== undefined && min > max
+        ? [{ path: `${path}/metrics/${task}/${metric}`, message: `min ${min} is above max ${max}` }]
+        : [],
+    ),
+  )
+}
+
+/** Tasks of conditions, which may be malformed, that are none of `labelled`: no metric of them is known. `path`: of the conditions. */
+export function unlabelledTasks(publish: unknown, path: string, labelled: readonly string[]): Violation[] {
+  const metrics = isObject(publish) && isObject(publish.metrics) ? Object.keys(publish.metrics) : []
+  return metrics
+    .filter((task) => !labelled.includes(task))
+    .map((task) => ({
+      path: `${path}/metrics/${task}`,
+      message: `the rows have no labels of ${task}${suggestNames(task, labelled, 'they have those of')}`,
+    }))
+}

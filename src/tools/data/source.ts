@@ -1,0 +1,146 @@
+import { existsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { Violation } from '../../base/errors.ts'
+import { isOrdinary } from '../../base/files.ts'
+import type { CsvData, ParquetData, RowsSpec } from '../../schemas/rows-spec.ts'
+import type { TrainSpec } from '../../schemas/train-spec.ts'
+
+/** A value of the data; null if it is missing. */
+export type Cell = string | number | null
+
+export interface Column {
+  name: string
+  type: 'string' | 'double'
+}
+
+/** A column of a type that rows can't be read from. */
+export interface UnusableColumn {
+  name: string
+  /** What it holds, with an article: `a list`. */
+  type: string
+}
+
+/** Rows of data, read once, in a fixed order. */
+export interface Source {
+  columns: Column[]
+  unusable?: UnusableColumn[]
+  /** Place of row `index`, for messages: `file.csv line 7`. */
+  place(index: number): string
+  /**
+   * The rows; each array has the length of `columns` and may be reused for the next row. `wanted`: indexes of the columns whose
+   * cells are needed, where others may hold anything; default: all.
+   */
+  rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
+  /** Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them validation. */
+  ownRows?(): Record<OwnPart, number>
+  /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
+  progress(): number | undefined
+}
+
+/** A part of the rows that may have files of its own. */
+export type OwnPart = 'validation' | 'test'
+
+export interface DataFile {
+  path: string
+  /** Its place in the spec, for messages. */
+  place: string
+  /** The part that its rows belong to; undefined: those that the split says. */
+  part: OwnPart | undefined
+}
+
+/**
+ * The files of a spec, whose paths are relative to it: first those that the split divides, then those of validation and of test.
+ * Throws a SpecError that lists those that do not exist, and pipes and devices: they would be read more than once, and opening a
+ * pipe blocks until something writes to it.
+ */
+export function locateFiles(data: CsvData | ParquetData, specFile: string): DataFile[] {
+  const [form, paths] = 'csv' in data ? ['csv', data.csv] : ['parquet', data.parquet]
+  const listed = [
+    { paths, place: `/data/${form}`, part: undefined },
+    { paths: data.validation?.files ?? [], place: '/data/validation/files', part: 'validation' as const },
+    { paths: data.test?.files ?? [], place: '/data/test/files', part: 'test' as const },
+  ].flatMap(({ paths, place, part }) =>
+    paths.map((written, index) => ({
+      written,
+      file: { path: resolve(dirname(specFile), written), place: `${place}/${index}`, part },
+    })),
+  )
+  const problems = listed.flatMap(({ written, file }) => {
+    const message = problemOf(file.path, written)
+    return message === undefined ? [] : [{ path: file.place, message }]
+  })
+  if (problems.length > 0)
+    throw new SpecError(specFile, [
+      ...problems,
+      ...(data.obtain === undefined ? [] : [{ path: '/data/obtain', message: data.obtain.trim() }]),
+    ])
+  return listed.map(({ file }) => file)
+}
+
+function problemOf(path: string, written: string): string | undefined {
+  if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
+  return isOrdinary(statSync(path)) ? undefined : `${written} is a pipe or a device, not a file`
+}
+
+/** An invalid spec, or data that does not fit it: lists every problem with its place. */
+export class SpecError extends Error {
+  readonly file: string
+  readonly problems: Violation[]
+
+  constructor(file: string, problems: Violation[]) {
+    super(
+      [`${file}:`, ...problems.map(({ path, message }) => `  ${path === '' ? '' : `${path} `}${message}`)].join('\n'),
+    )
+    this.name = 'SpecError'
+    this.file = file
+    this.problems = problems
+  }
+}
+
+export interface LoadedSpec {
+  /** Path of the spec's file; paths inside the spec are relative to its folder. */
+  file: string
+  spec: TrainSpec
+}
+
+/** What a spec says of its rows. */
+export interface LoadedRows {
+  file: string
+  spec: RowsSpec
+  /** The version that the spec trains; undefined if it describes rows alone. */
+  trains: { name: string; version: string } | undefined
+}
+
+/** Problems listed in all, and per place. */
+const mostListed = 20
+const mostPerPlace = 5
+/** Problems after which no further rows are read. */
+const mostFound = 10_000
+
+/** Problems of rows, bounded per place in the spec, so that one bad column does not hide another. */
+export class RowProblems {
+  readonly #listed: Violation[] = []
+  readonly #counts = new Map<string, number>()
+  #found = 0
+
+  add(path: string, message: string): void {
+    const count = (this.#counts.get(path) ?? 0) + 1
+    this.#counts.set(path, count)
+    this.#found++
+    if (count <= mostPerPlace && this.#listed.length < mostListed) this.#listed.push({ path, message })
+  }
+
+  /** Whether further rows would add nothing. */
+  get full(): boolean {
+    return this.#listed.length >= mostListed || this.#found >= mostFound
+  }
+
+  /** The listed problems, then the number of others per place. */
+  list(): Violation[] {
+    const more = [...this.#counts].flatMap(([path, count]) => {
+      const rest = count - this.#listed.filter((problem) => problem.path === path).length
+      return rest > 0 ? [{ path, message: `and ${rest} more` }] : []
+    })
+    return [...this.#listed, ...more]
+  }
+}

@@ -1,0 +1,75 @@
+import { createBinOf, populationStability } from '../../model/serving/drift/bins.ts'
+import { referenceOf } from '../../model/serving/drift/monitor.ts'
+import { idsOf, nameOfId, unscale } from '../../model/serving/features/field.ts'
+import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import type { DriftRow } from '../../schemas/evaluation.ts'
+import type { Field } from '../../schemas/features.ts'
+import type { Distribution, Manifest } from '../../schemas/manifest.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { encodeRows } from '../data/encode-rows.ts'
+import type { ScoredPart } from './score-rows.ts'
+
+/** Compares the rows with the distributions that a version was made with, fields by encoded values. */
+export function compareDistributions(manifest: Manifest, dataset: Dataset, scored: ScoredPart): DriftRow[] {
+  const { drift, features } = manifest
+  if (drift === undefined) return []
+  const options = { ownIds: hasOwnIds(manifest) }
+  const { encoded } = encodeRows(features, dataset.cells, scored.rows, dataset.place, options)
+  const rows: DriftRow[] = []
+  let sparse = 0
+  let dense = 0
+  let offset = 0
+  for (const field of features) {
+    const numeric = field.kind === 'numeric'
+    const column = numeric ? dense++ : sparse++
+    const [data, width] = numeric ? [encoded.dense, encoded.denseFields] : [encoded.sparse, encoded.sparseFields]
+    const distribution = referenceOf(drift.features, field.name)
+    if (distribution) {
+      const counts = countBins(distribution, encoded.rows, (row) => data[row * width + column]!)
+      rows.push(driftRow('feature', field.name, distribution, counts, namesOf(distribution, field, offset)))
+    }
+    if (!numeric && !options.ownIds) offset += idsOf(field)
+  }
+  for (const [task, distribution] of Object.entries(drift.tasks)) {
+    const predictions = scored.predictions[task]
+    if (predictions === undefined) continue
+    const counts = countBins(distribution, predictions.length, (row) => predictions[row]!)
+    rows.push(driftRow('task', task, distribution, counts, namesOf(distribution, undefined, 0)))
+  }
+  return rows.sort((a, b) => b.psi - a.psi)
+}
+
+function countBins(distribution: Distribution, rows: number, value: (row: number) => number): Float64Array {
+  const binOf = createBinOf(distribution)
+  const counts = new Float64Array(distribution.shares.length)
+  for (let row = 0; row < rows; row++) counts[binOf(value(row))]!++
+  return counts
+}
+
+function driftRow(
+  kind: DriftRow['kind'],
+  name: string,
+  { shares }: Distribution,
+  counts: Float64Array,
+  bins: string[],
+): DriftRow {
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  const rows = Array.from(counts, (count) => Number((count / Math.max(1, total)).toFixed(6)))
+  return { kind, name, psi: populationStability(shares, counts), bins, reference: shares, rows }
+}
+
+/** Names of bins, for people: values where the field has names for them, numbers as requests give them. */
+function namesOf(distribution: Distribution, field: Field | undefined, offset: number): string[] {
+  if ('ids' in distribution) {
+    const nameOf = (id: number) => {
+      if (field === undefined || field.kind === 'numeric' || field.kind === 'hash') return `id ${id}`
+      const unknown = id === offset && field.out_of_vocabulary === 'bucket'
+      return unknown ? '(unknown)' : String(nameOfId(field, id - offset))
+    }
+    return [...distribution.ids.map(nameOf), '(others)']
+  }
+  const { edges } = distribution
+  const text = (edge: number) =>
+    String(Number((field?.kind === 'numeric' ? unscale(field, edge) : edge).toPrecision(4)))
+  return [`≤ ${text(edges[0]!)}`, ...edges.slice(1).map((edge) => `≤ ${text(edge)}`), `> ${text(edges.at(-1)!)}`]
+}

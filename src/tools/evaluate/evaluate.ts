@@ -1,0 +1,224 @@
+import { basename } from 'node:path'
+import type { Violation } from '../../base/errors.ts'
+import { createResampling } from '../../model/quality/bootstrap.ts'
+import { multiply } from '../../model/serving/calibration/calibrator.ts'
+import { check } from '../../schemas/check.ts'
+import { type Epoch, Epoch as EpochSchema, type EvaluationReport } from '../../schemas/evaluation.ts'
+import { isObject } from '../../schemas/json.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { describeData } from '../data/distributions.ts'
+import { hasParts, rowsInParts } from '../data/parts.ts'
+import { type LoadedRows, SpecError } from '../data/source.ts'
+import { logisticBaselines } from './baselines.ts'
+import { compareDistributions } from './drift.ts'
+import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
+import type { Predictor, PredictorTask } from './predictor.ts'
+import type { ScoredPart } from './score-rows.ts'
+import { sliceRows } from './slices.ts'
+import { groupRows, type RowGroups, repeatedRows, taskRows } from './task-rows.ts'
+
+/** Replicates of the bootstrap: for whole tasks, and for slices. */
+export const replicates = 1000
+const sliceReplicates = 400
+const sliceBuckets = 1024
+
+/** Which rows are judged. */
+export type PartName = 'all' | 'train' | 'validation' | 'test'
+
+export interface EvaluateInput {
+  loaded: LoadedRows
+  dataset: Dataset
+  part: PartName | 'half'
+  predictor: Pick<Predictor, 'model' | 'fields' | 'tasks'>
+  scored: ScoredPart
+  /** Of a version on disk: for drift. */
+  manifest?: Manifest | undefined
+  seed: number
+  /** Only what a comparison needs: no baselines, slices or distributions. */
+  brief?: boolean
+  command: string
+  multigateVersion: string
+  now: number
+  onProgress?(what: string): void
+}
+
+/** An evaluation, and what comparisons and gates need of it. */
+export interface Evaluation {
+  report: EvaluationReport
+  tasks: PredictedTask[]
+  groups: RowGroups
+  /** The judged rows, as indexes in the data set. */
+  rows: Int32Array
+}
+
+/** Rows of a part; those of all parts for `all`, which without parts are all rows. */
+export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, part: PartName): Int32Array {
+  if (part !== 'all') return parts[part]
+  return parts.test.length === rows ? parts.test : rowsInParts(parts, rows)
+}
+
+/**
+ * Judges predictions of labelled rows. Throws a SpecError if the spec's tasks do not fit the version's, or if the judged rows of
+ * every task have one class alone.
+ */
+export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
+  const {
+    loaded,
+    dataset,
+    part,
+    predictor,
+    scored,
+    manifest,
+    seed,
+    brief = false,
+    onProgress = () => undefined,
+  } = input
+  const { file, spec } = loaded
+  const { rows } = scored
+  const pause = async (what: string) => {
+    onProgress(what)
+    await new Promise(setImmediate)
+  }
+  const groups = groupRows(dataset, rows)
+  const tasks = taskRows({ file, spec }, predictor.tasks, dataset, rows, groups).map((task): PredictedTask => {
+    const described = predictor.tasks.find(({ name }) => name === task.name)!
+    const pick = (values: ArrayLike<number>) => {
+      const picked = new Float64Array(task.positions.length)
+      for (let i = 0; i < picked.length; i++) picked[i] = values[task.positions[i]!]!
+      return picked
+    }
+    const before = uncalibrated(described, scored)
+    return { ...task, predictions: pick(scored.predictions[task.name]!), uncalibrated: before && pick(before) }
+  })
+  const oneClass = oneClassProblems(spec, tasks)
+  if (oneClass.length === tasks.length) throw new SpecError(file, oneClass)
+  const slicings = brief ? [] : sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
+  const resampling = createResampling(groups.count, replicates, seed)
+  const coarse = createResampling(Math.min(sliceBuckets, groups.count), sliceReplicates, seed)
+  if (!brief) await pause('fitting baselines')
+  const baselines = brief
+    ? undefined
+    : logisticBaselines({ file, spec }, predictor.fields, predictor.tasks, dataset, rows, tasks)
+  const evaluated: EvaluationReport['tasks'] = []
+  for (const task of tasks) {
+    await pause(`judging ${task.name}`)
+    const described = predictor.tasks.find(({ name }) => name === task.name)!
+    const context = { resampling, coarse, slicings, seed }
+    evaluated.push(evaluateTask(described, task, baselines?.get(task.name), context))
+  }
+  await pause('comparing distributions')
+  const drift = manifest && !brief ? compareDistributions(manifest, dataset, scored) : []
+  const history = historyOf(predictor.model.provenance)
+  const report: EvaluationReport = {
+    report: 1,
+    created: new Date(input.now).toISOString(),
+    command: input.command,
+    multigate: input.multigateVersion,
+    seed,
+    replicates,
+    model: { ...withoutUndefined(predictor.model), fields: fieldsOf(predictor, scored) },
+    data: {
+      spec: basename(file),
+      source: describeData(spec.data),
+      rows: dataset.rows,
+      part: part === 'half' || hasParts(spec) ? part : 'all',
+      judged: rows.length,
+      ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
+      ...(spec.weight !== undefined && { weight: spec.weight }),
+    },
+    warnings: [
+      ...oneClass.map(({ path, message }) => `${path} ${message}`),
+      ...warningsOf(dataset, rows, tasks, groups),
+      ...evaluated.flatMap(weaknessOf),
+    ],
+    tasks: evaluated,
+    ...(drift.length > 0 && { drift }),
+    ...(scored.gates && { gates: describeGates(scored.gates, slicings) }),
+    ...(history && { history }),
+  }
+  return { report, tasks, groups, rows }
+}
+
+/** A task's probabilities without its own calibration; undefined if it has none. */
+function uncalibrated(
+  { name, product, calibration }: PredictorTask,
+  { rows, raw, predictions }: ScoredPart,
+): ArrayLike<number> | undefined {
+  if (calibration === undefined) return undefined
+  if (product === undefined) return raw[name]
+  return multiply(
+    product.map((factor) => predictions[factor]!),
+    rows.length,
+  )
+}
+
+/** Tasks whose judged rows have one class alone, of which most metrics are undefined. */
+function oneClassProblems(spec: LoadedRows['spec'], tasks: readonly PredictedTask[]): Violation[] {
+  return tasks.flatMap(({ name, labels, positives }) => {
+    if (positives > 0 && positives < labels.length) return []
+    const index = spec.tasks.findIndex((task) => task.name === name)
+    const found =
+      labels.length === 0 ? 'no judged row has a label' : `all ${labels.length} judged rows have the label ${labels[0]}`
+    const path = index < 0 ? '/tasks' : `/tasks/${index}`
+    return [{ path, message: `${name} can't be judged: ${found}; check its label and where` }]
+  })
+}
+
+function fieldsOf({ fields }: Pick<Predictor, 'fields'>, { rows, unknown }: ScoredPart) {
+  return fields.map(({ name, side, kind, ids }) => {
+    const marks = unknown.get(name)
+    const share = marks ? marks.reduce((sum, mark) => sum + mark, 0) / rows.length : 0
+    return { name, side, kind, ...(ids !== undefined && { ids }), unknown: share }
+  })
+}
+
+function warningsOf(
+  dataset: Dataset,
+  rows: Int32Array,
+  tasks: readonly PredictedTask[],
+  { groups }: RowGroups,
+): string[] {
+  const warnings: string[] = []
+  const repeated = repeatedRows(dataset, rows)
+  if (repeated > 0)
+    warnings.push(
+      `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics are too good if these are copies`,
+    )
+  for (const { name, positives, labels } of tasks) {
+    const rarer = Math.min(positives, labels.length - positives)
+    if (rarer > 0 && rarer < 50)
+      warnings.push(`${name} has only ${rarer} rows of its rarer class: its intervals are rough`)
+  }
+  if (groups && groups.count < 50)
+    warnings.push(`there are only ${groups.count} groups: intervals over groups are too narrow`)
+  return warnings
+}
+
+/** What a simpler prediction does better. */
+function weaknessOf({ name, metrics, baselines }: EvaluationReport['tasks'][number]): string[] {
+  const { auc, normalised_entropy: entropy } = metrics
+  const { auc: other } = baselines.logistic?.metrics ?? {}
+  const weak: string[] = []
+  if (entropy.low !== null && entropy.low > 1)
+    weak.push(
+      `${name} predicts worse than its base rate: the normalised entropy is ${entropy.value!.toFixed(3)}, above 1`,
+    )
+  if (other && auc.high !== null && other.low !== null && auc.high < other.low)
+    weak.push(
+      `${name} ranks worse than logistic regression on the same fields: AUC ${auc.value!.toFixed(4)}, not ${other.value!.toFixed(4)}`,
+    )
+  return weak
+}
+
+function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}
+
+/** The training history in a version's provenance; undefined if it has none. */
+export function historyOf(provenance: unknown): Epoch[] | undefined {
+  if (!isObject(provenance) || !Array.isArray(provenance.history)) return undefined
+  const problems: Violation[] = []
+  const epochs = provenance.history.map((epoch) => check(EpochSchema, epoch, '', problems) as Epoch)
+  return problems.length === 0 && epochs.length > 0 ? epochs : undefined
+}

@@ -1,0 +1,181 @@
+import { Presets, SingleBar } from 'cli-progress'
+import { formatTable, grouped, showProgress, type Terminal } from '../../base/terminal.ts'
+import { formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
+import { type Comparison, type Estimate, type MetricName, metricNames } from '../../schemas/comparison.ts'
+import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../schemas/evaluation.ts'
+
+export const metricTitles: Record<MetricName, string> = {
+  auc: 'AUC',
+  logloss: 'log-loss',
+  normalised_entropy: 'normalised entropy',
+  calibration_ratio: 'calibration ratio',
+  ece: 'ECE',
+}
+
+/** Decimals of each metric. */
+const digits: Record<MetricName, number> = { auc: 4, logloss: 5, normalised_entropy: 4, calibration_ratio: 3, ece: 5 }
+
+export function formatNumber(value: number | null | undefined, decimals: number): string {
+  if (value === null || value === undefined) return '–'
+  const text = value.toFixed(decimals)
+  return Number(text) === 0 ? text.replace('-', '') : text
+}
+
+/** `0.7902 (0.7841 … 0.7963)` */
+export function formatEstimate(estimate: Estimate, metric: MetricName): string {
+  return `${formatNumber(estimate.value, digits[metric])} ${formatInterval(estimate, digits[metric])}`.trimEnd()
+}
+
+function formatInterval({ low, high }: Estimate, decimals: number): string {
+  return low === null || high === null ? '' : `(${formatNumber(low, decimals)} … ${formatNumber(high, decimals)})`
+}
+
+/** A report as text, task by task. */
+export function formatEvaluation({ tasks, warnings, comparison, publish }: EvaluationReport): string {
+  return [
+    ...tasks.map(formatTask),
+    ...(comparison ? [formatComparison(comparison)] : []),
+    ...(publish ? [formatPublish(publish)] : []),
+    ...(warnings.length > 0 ? [warnings.map((warning) => `warning: ${warning}`).join('\n')] : []),
+  ].join('\n\n')
+}
+
+function formatTask(task: TaskEvaluation): string {
+  const { name, rows, positives, base_rate: rate, metrics, baselines, oracle, gauc, ece_perfect: perfect } = task
+  const { logistic } = baselines
+  const baseOf: Partial<Record<MetricName, number | null>> = {
+    auc: 0.5,
+    logloss: baselines.base_rate.logloss,
+    normalised_entropy: 1,
+    calibration_ratio: 1,
+  }
+  const columns = [
+    'value',
+    '95 % interval',
+    'base rate',
+    ...(logistic ? ['logistic'] : []),
+    ...(oracle ? ['truth'] : []),
+  ]
+  const lines = metricNames.map((metric) => {
+    const decimals = digits[metric]
+    const truth = metric in (oracle ?? {}) ? oracle![metric as keyof typeof oracle] : undefined
+    return [
+      metricTitles[metric],
+      formatNumber(metrics[metric].value, decimals),
+      formatInterval(metrics[metric], decimals).replace(/[()]/g, ''),
+      baseOf[metric] === undefined ? '' : formatNumber(baseOf[metric], decimals),
+      ...(logistic ? [formatNumber(logistic.metrics[metric].value, decimals)] : []),
+      ...(oracle ? [truth === undefined ? '' : formatNumber(truth, decimals)] : []),
+    ]
+  })
+  const share = rate === null ? '' : `, base rate ${(100 * rate).toPrecision(3)} %`
+  const notes = [
+    ...(gauc
+      ? [
+          `  GAUC ${formatEstimate(gauc.by_rows, 'auc')} weighted by their rows, ${formatEstimate(gauc.by_positives, 'auc')} by their positives, ${formatEstimate(gauc.equally, 'auc')} equally; ${grouped(gauc.groups)} groups, ${grouped(gauc.one_class_groups)} more have one class`,
+        ]
+      : []),
+    ...(perfect
+      ? [
+          `  ECE before debiasing ${formatNumber(task.ece_measured, 5)}; perfect calibration would give ${perfect.low.toFixed(5)} … ${perfect.high.toFixed(5)}`,
+        ]
+      : []),
+  ]
+  const title = `${name}: ${grouped(rows)} rows, ${grouped(positives)} positives${share}`
+  return [title, formatTable(['', ...columns], lines).replaceAll(/^/gm, '  '), ...notes].join('\n')
+}
+
+/** A comparison as text. */
+export function formatComparison({ a, b, verdict, reasons, incompatible, tasks }: Comparison): string {
+  const lines = tasks.flatMap(({ name, metrics }) =>
+    metricNames.map((metric) => {
+      const { a: first, b: second, difference, verdict: shown } = metrics[metric]
+      const decimals = digits[metric]
+      return [
+        `${name} ${metricTitles[metric]}`,
+        formatNumber(first, decimals),
+        formatNumber(second, decimals),
+        formatNumber(difference.value, decimals),
+        formatInterval(difference, decimals).replace(/[()]/g, ''),
+        shown ?? '',
+      ]
+    }),
+  )
+  const rankings = tasks.flatMap(({ name, ranking }) =>
+    ranking
+      ? [
+          `${name}: ${formatNumber(ranking.overlap.value, 3)} of the top ${ranking.k} of a group are the same; rank correlation ${formatNumber(ranking.correlation.value, 3)} over ${grouped(ranking.groups)} groups`,
+        ]
+      : [],
+  )
+  return [
+    formatTable(['', a, b, 'difference', '95 % interval', 'verdict'], lines),
+    'The difference of a calibration ratio is that of its distance from 1.',
+    ...rankings,
+    ...(incompatible === undefined ? [] : [formatContracts(a, b, incompatible)]),
+    `${b} compared with ${a}: ${verdict} (${reasons.join('; ')})`,
+  ].join('\n')
+}
+
+export function formatPublish({ passed, conditions }: PublishOutcome): string {
+  const lines = conditions.map(
+    (condition) => `  ${condition.passed ? '✓' : '✗'} ${condition.condition}: ${condition.found}`,
+  )
+  return [
+    passed ? 'meets the conditions to be published' : 'does not meet the conditions to be published',
+    ...lines,
+  ].join('\n')
+}
+
+/** Shows how far a long command is, on a terminal alone. */
+export interface Progress {
+  /** A stage whose rows are counted; `total`: undefined where it is not known yet. */
+  rows(stage: string, done: number, total: number | undefined): void
+  /** A stage without a count. */
+  stage(name: string): void
+  stop(): void
+}
+
+/** A bar with rows and the remaining time for stages with a total, else a line. */
+export function createProgress(terminal: Terminal): Progress {
+  const show = showProgress(terminal)
+  let bar: SingleBar | undefined
+  let current = ''
+  const stop = () => {
+    bar?.stop()
+    if (bar === undefined && current !== '') show('')
+    bar = undefined
+    current = ''
+  }
+  return {
+    rows(stage, done, total) {
+      if (!terminal.isTTY) return
+      if (stage !== current) {
+        stop()
+        current = stage
+      }
+      if (total === undefined) show(`${stage}: ${grouped(done)} rows`)
+      else if (bar) {
+        bar.setTotal(total)
+        bar.update(done, { stage, rows: grouped(done) })
+      } else {
+        bar = createBar(terminal, '{stage} {bar} {percentage} %  {rows} rows  {eta_formatted} left')
+        bar.start(total, done, { stage, rows: grouped(done) })
+      }
+    },
+    stage(name) {
+      if (!terminal.isTTY) return
+      stop()
+      current = name
+      show(name)
+    },
+    stop,
+  }
+}
+
+/** A bar on a terminal, in the format of cli-progress. */
+export function createBar(terminal: Terminal, format: string): SingleBar {
+  const stream = terminal as NodeJS.WritableStream
+  const options = { stream, format, clearOnComplete: true, hideCursor: true, gracefulExit: false }
+  return new SingleBar(options, Presets.shades_classic)
+}

@@ -1,0 +1,122 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ModelError } from '../../base/errors.ts'
+import type { Bundle } from '../../model/serving/bundle/read.ts'
+import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
+import { readBundle } from '../../model/serving/version/read-version.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import type { CellColumn } from '../data/columns.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { LoadedRows } from '../data/source.ts'
+import { comparisonOf } from './compare.ts'
+import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
+import type { Progress } from './format.ts'
+import { type JudgedPrecisions, judgePrecisions, precisionsOf } from './judge-precision.ts'
+import { openLocalPredictor } from './local-predictor.ts'
+import { previousVersion } from './next-version.ts'
+import { checkPublish } from './publish.ts'
+import type { ScoredPart } from './score-rows.ts'
+import { scoreWithProgress } from './session.ts'
+
+export interface JudgeNewOptions {
+  /** Folder of models, in which the version before is looked for. */
+  models: string
+  command: string
+  multigateVersion: string
+  now: () => number
+  cache: string | undefined
+  /** Names of the fields in the data set's cells, in order. */
+  fields: readonly string[]
+  /** Only metrics and their intervals: no baselines, slices or distributions. */
+  brief?: boolean
+  signal: AbortSignal
+  progress?: Progress | undefined
+  log(line: string): void
+}
+
+/**
+ * Judges a version that is not written yet, on the test rows, as it will be served, and checks the spec's conditions of publishing.
+ * `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and `evaluate`.
+ */
+export async function judgeNewVersion(
+  bundle: NewBundle,
+  loaded: Omit<LoadedRows, 'trains'>,
+  dataset: Dataset,
+  options: JudgeNewOptions,
+): Promise<{ report: EvaluationReport; scored: ScoredPart }> {
+  const { name, version } = bundle.manifest
+  const root = await mkdtemp(join(tmpdir(), 'multigate-judge-'))
+  try {
+    await writeBundle(join(root, name, version), bundle)
+    const judged = await judgeVersion(await readBundle(root, name, version), loaded, dataset, options)
+    const { report } = judged.evaluation
+    const { publish } = loaded.spec
+    if (publish?.not_worse) {
+      const before = await previousVersion(options.models, name)
+      if (before)
+        report.comparison = comparisonOf(
+          (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation,
+          judged.evaluation,
+        )
+    }
+    if (publish) report.publish = checkPublish(publish, { report, precisions: judged.precisions })
+    return { report, scored: judged.scored }
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+}
+
+async function judgeVersion(
+  bundle: Bundle,
+  loaded: Omit<LoadedRows, 'trains'>,
+  dataset: Dataset,
+  { brief = false, fields, command, multigateVersion, now, cache, signal, progress, log }: JudgeNewOptions,
+): Promise<{
+  evaluation: Evaluation
+  scored: ScoredPart
+  precisions: JudgedPrecisions
+}> {
+  const rows = rowsOfPart(dataset, 'test')
+  const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
+  progress?.stage(`opening ${bundle.manifest.name}/${bundle.manifest.version}`)
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log, rows: rows.length })
+  try {
+    const scored = await scoreWithProgress(predictor, own, rows, { file: loaded.file, signal, progress })
+    const evaluation = await evaluate({
+      loaded: { ...loaded, trains: undefined },
+      dataset: own,
+      part: 'test',
+      predictor,
+      scored,
+      manifest: bundle.manifest,
+      brief,
+      seed: 1,
+      command,
+      multigateVersion,
+      now: now(),
+      onProgress(what) {
+        signal.throwIfAborted()
+        progress?.stage(what)
+      },
+    })
+    const wanted = precisionsOf(loaded.spec.publish)
+    const precisions = await judgePrecisions(wanted, { bundle, loaded, dataset: own, rows, cache, now: now() })
+    return { evaluation, scored, precisions }
+  } finally {
+    await predictor.close()
+  }
+}
+
+/** The cells of a version's fields. */
+function cellsOf({ folder, manifest }: Bundle, fields: readonly string[], { cells }: Dataset): CellColumn[] {
+  return manifest.features.map(({ name }) => {
+    const column = cells[fields.indexOf(name)]
+    if (column === undefined)
+      throw new ModelError(
+        'INVALID_BUNDLE',
+        `${folder} can't be compared: it has the field ${name}, which the rows lack`,
+      )
+    return column
+  })
+}

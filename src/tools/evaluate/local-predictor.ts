@@ -1,0 +1,116 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemClock } from '../../base/clock.ts'
+import { ModelError } from '../../base/errors.ts'
+import { availableCores } from '../../model/engines/pool/cores.ts'
+import { createEnginePool } from '../../model/engines/pool/pool.ts'
+import type { Bundle } from '../../model/serving/bundle/read.ts'
+import { loadModel } from '../../model/serving/prediction/model.ts'
+import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
+import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
+
+/** Rows of a call: enough for the products of matrices to be fast. */
+const callRows = 1024
+/** Longest that a call may take, ms: a timer can't wait much longer. */
+const patience = 86_400_000
+
+export interface LocalPredictorOptions {
+  /** Folder of compiled plans; undefined: they are kept nowhere. */
+  cache: string | undefined
+  /** Milliseconds since 1970. */
+  now(): number
+  onWarning(message: string): void
+  /** How many rows it will be asked for, where that is known: few need few threads. */
+  rows?: number
+}
+
+/**
+ * Finds a version: `<model>`, `<model>/<version>` or a folder. Rejects with MODEL_NOT_FOUND, with INVALID_BUNDLE, and with
+ * INVALID_REQUEST for a graph without a manifest, of which nothing says what its inputs are.
+ */
+export async function findVersion(target: string, models: string): Promise<Bundle> {
+  const bundle = await findBundle(target, models)
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
+  if (bundle.manifestless)
+    throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one`)
+  return bundle
+}
+
+/** Loads a version as a server does: compiled where that is possible, its golden rows checked. */
+export async function openLocalPredictor(bundle: Bundle, options: LocalPredictorOptions): Promise<Predictor> {
+  const { cache, now, onWarning, rows = Number.POSITIVE_INFINITY } = options
+  const { manifest } = bundle
+  const workers = Math.max(1, Math.min(availableCores(), Math.ceil(rows / callRows)))
+  const pool = await createEnginePool({ engine: 'auto', workers })
+  const concurrency = 2 * pool.size
+  const loaded = await loadModel(bundle, {
+    pool,
+    clock: systemClock,
+    compiler: { cache, candidateBytes: 0, now, onWarning },
+    maxBatchRows: callRows,
+    maxDelayMs: 0,
+    maxQueueRows: callRows * concurrency,
+    maxRequestRows: callRows,
+  }).catch(async (error) => {
+    await pool.close()
+    throw error
+  })
+  const { name, version, description, architecture, graph, provenance, files } = manifest
+  const sizes = Object.keys(files).map(async (path) => (await stat(join(bundle.folder, path))).size)
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+  const gates = Object.keys(graph.outputs.gates ?? {}).length > 0
+  return {
+    model: {
+      name,
+      version,
+      description,
+      engine: loaded.engine,
+      precision: loaded.plan.precision,
+      compiled: loaded.plan.compiled,
+      architecture,
+      graph: graph.format,
+      digest: files[graph.file],
+      bytes,
+      provenance,
+    },
+    fields: loaded.encoder.layout.slots.map(({ sparse, column, encoder: { field } }) => ({
+      name: field.name,
+      side: field.side,
+      kind: field.kind,
+      ids: sparse ? loaded.encoder.layout.sparse[column]!.ids : undefined,
+    })),
+    tasks: [...manifest.tasks, ...manifest.derived],
+    gates,
+    mostRows: callRows,
+    concurrency,
+    async predict(candidates, asked): Promise<PredictedRows> {
+      try {
+        const { table } = loaded.predict({
+          rows: { form: 'columns', context: undefined, candidates },
+          options: { raw: true, unknown: true, ...(asked.gates && gates && { gates: true }) },
+          deadline: systemClock.now() + patience,
+        })
+        const { tasks, raw, gates: weights, unknown } = await table
+        return {
+          tasks: Object.fromEntries(tasks),
+          raw: Object.fromEntries(raw ?? []),
+          unknown: unknown ?? [],
+          gates:
+            weights && Object.fromEntries(weights.map(([task, values]) => [task, rowsOf(values, tasks[0]![1].length)])),
+        }
+      } catch (error) {
+        throw (error instanceof ModelError && error.problems && rowErrorOf(error.problems)) || error
+      }
+    },
+    async close() {
+      await loaded.close()
+      await pool.close()
+    },
+  }
+}
+
+/** Rows of a matrix [rows, …]. */
+function rowsOf(values: Float32Array, rows: number): Float32Array[] {
+  const width = values.length / rows
+  return Array.from({ length: rows }, (_, row) => values.subarray(row * width, (row + 1) * width))
+}

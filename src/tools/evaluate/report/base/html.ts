@@ -1,0 +1,147 @@
+import { type Estimate, type MetricName, type Metrics, metricNames } from '../../../../schemas/comparison.ts'
+import { digits, plainValue, range, signedRange, signedValue, titles } from './numbers.ts'
+
+/** HTML that is safe to insert: made by `html`, whose values are escaped. */
+export class Markup {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+export type Content = Markup | string | number | undefined | false | readonly Content[]
+
+/** A template of HTML. Strings and numbers among its values are escaped, in text and in quoted attributes alike. */
+export function html(strings: TemplateStringsArray, ...values: Content[]): Markup {
+  return new Markup(strings.reduce((text, part, i) => text + render(values[i - 1]) + part))
+}
+
+function render(content: Content): string {
+  if (content instanceof Markup) return content.text
+  if (typeof content === 'string') return escaped(content)
+  if (typeof content === 'number') return String(content)
+  return content === undefined || content === false ? '' : content.map(render).join('')
+}
+
+const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+
+/** Text for HTML; what HTML cannot contain becomes U+FFFD. */
+export function escaped(text: string): string {
+  return clean(text).replaceAll(/[&<>"']/g, (character) => entities[character]!)
+}
+
+/** Without control characters (C0 but tab and line feed, C1) and halves of surrogate pairs. */
+export function clean(text: string): string {
+  return text.replaceAll(/(?![\t\n])\p{Cc}|\p{Cs}|[\ufdd0-\ufdef\ufffe\uffff]/gu, '\ufffd')
+}
+
+/** A name or value from the data: the direction of its script does not touch the text around it, long ones are
+ * cut after some lines, and lines can break between the words of an identifier. */
+export function name(text: string): Markup {
+  const breakable = join(
+    text.split(/(?<=[A-Za-z0-9][_/:-])(?=[A-Za-z])|(?<=[A-Za-z]\.)(?=[A-Za-z])/),
+    new Markup('<wbr>'),
+  )
+  return text.length > 80 ? html`<bdi class="long">${breakable}</bdi>` : html`<bdi>${breakable}</bdi>`
+}
+
+/** Contents with `separator` between them. */
+export function join(contents: readonly Content[], separator: Content): Content[] {
+  return contents.flatMap((content, i) => (i === 0 ? [content] : [separator, content]))
+}
+
+export interface Column {
+  title: Content
+  /** Numbers stand at the end, so that their digits align; default: start. */
+  end?: boolean
+}
+
+export interface Row {
+  /** The first is the row's header. */
+  cells: readonly Content[]
+  /** Class of the row. */
+  kind?: string
+}
+
+export interface Table {
+  /** Says the subject; unique in the document. */
+  caption: string
+  columns: readonly Column[]
+  /** Groups of rows that belong together. */
+  groups: readonly (readonly Row[])[]
+  kind?: string
+}
+
+/** A table that scrolls by itself where the screen is narrow. */
+export function table({ caption, columns, groups, kind = '' }: Table): Markup {
+  const align = (i: number) => (columns[i]?.end ? 'end' : 'start')
+  const row = ({ cells, kind }: Row) => html`<tr${kind !== undefined && html` class="${kind}"`}>${cells.map(
+    (cell, i) =>
+      i === 0 ? html`<th scope="row" class="${align(i)}">${cell}</th>` : html`<td class="${align(i)}">${cell}</td>`,
+  )}</tr>
+`
+  return html`<div class="scroll" role="group" tabindex="0" aria-label="${caption}">
+<table class="${kind || 'plain'}"><caption>${caption}</caption>
+<thead><tr>${columns.map(({ title }, i) => html`<th scope="col" class="${align(i)}">${title}</th>`)}</tr></thead>
+${groups.map((rows) => html`<tbody>${rows.map(row)}</tbody>\n`)}</table>
+</div>
+`
+}
+
+/** The first `shown` rows, and the others behind a line to open; `others` is their caption. */
+export function longTable(
+  whole: Omit<Table, 'groups'> & { rows: readonly Row[] },
+  shown: number,
+  others: string,
+): Markup {
+  const { rows, caption, ...rest } = whole
+  // Nobody opens a line for one row or two.
+  const first = rows.length <= shown + 2 ? rows.length : shown
+  const hidden = rows.length - first
+  return html`${table({ ...rest, caption, groups: [rows.slice(0, first)] })}${
+    hidden > 0 &&
+    html`<details><summary>${hidden} more</summary>
+${table({ ...rest, caption: others, groups: [rows.slice(first)] })}</details>
+`
+  }`
+}
+
+/** A value with its interval beneath. */
+export function estimateCell(estimate: Estimate, decimals: number): Markup {
+  return stacked(plainValue(estimate, decimals), range(estimate, decimals))
+}
+
+/** A difference with its interval beneath. */
+export function differenceCell(estimate: Estimate, decimals: number): Markup {
+  return stacked(signedValue(estimate, decimals), signedRange(estimate, decimals))
+}
+
+function stacked(value: Content, below: string | undefined): Markup {
+  return html`${value}${below !== undefined && html` <span class="ci">${below}</span>`}`
+}
+
+export const metricColumns: Column[] = metricNames.map((metric) => ({ title: titles[metric], end: true }))
+
+/** All metrics in the order of `metricColumns`. */
+export const metricCells = (metrics: Metrics): Markup[] =>
+  metricNames.map((metric: MetricName) => estimateCell(metrics[metric], digits[metric]))
+
+/** A chart with its title, and how to read it. */
+export function figure(title: Content, reading: Content, ...drawings: Content[]): Markup {
+  return html`<figure><figcaption><strong>${title}</strong>${reading !== undefined && html` <span>${reading}</span>`}</figcaption>
+${drawings}</figure>
+`
+}
+
+/** A small chart beside its text, or below it where the screen is narrow. */
+export const strip = (title: Content, reading: Content, drawing: Content) =>
+  html`<figure class="side"><figcaption><strong>${title}</strong> <span>${reading}</span></figcaption>
+${drawing}</figure>
+`
+
+/** Figures side by side, as many as the screen is wide. */
+export const grid = (figures: readonly Content[]) =>
+  figures.length > 0 &&
+  html`<div class="grid">${figures}</div>
+`

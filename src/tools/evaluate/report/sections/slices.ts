@@ -1,0 +1,57 @@
+import type { Slice, TaskEvaluation } from '../../../../schemas/evaluation.ts'
+import { estimateCell, html, longTable, name } from '../base/html.ts'
+import { count, digits } from '../base/numbers.ts'
+import { type RatioScale, ratioAxis, ratioScale, ratioStrip } from '../charts/forest.ts'
+import type { SectionOf } from './section.ts'
+
+const shown = 15
+
+/** Parts of the rows by values of fields, worst calibrated first. */
+export const slicesSection: SectionOf = ({ tasks }) => {
+  const sliced = tasks.filter(({ slices }) => slices.length > 0)
+  if (sliced.length === 0) return undefined
+  const body = html`<p>Worst calibrated first. A ratio of 1.05 means that the model predicts 5 % more than was observed. Hollow dots have an interval that includes 1; filled dots do not, but by chance alone one slice in twenty would look like that. The axis is logarithmic, its line is 1, and arrows lie beyond its ends.</p>
+${sliced.map(
+  (task) => html`<h3>Slices of ${task.name}</h3>
+${sliceTable(task)}`,
+)}`
+  return { id: 'slices', title: 'Slices', body }
+}
+
+function sliceTable({ name: task, slices }: TaskEvaluation) {
+  const scale = ratioScale(slices.map(({ metrics }) => metrics.calibration_ratio))
+  return longTable(
+    {
+      caption: `${task}: worst calibrated slices`,
+      kind: 'inline',
+      columns: [
+        { title: 'Slice' },
+        { title: 'Calibration ratio', end: true },
+        { title: ratioAxis(scale) },
+        { title: 'AUC', end: true },
+        { title: 'Rows', end: true },
+        { title: 'Positives', end: true },
+      ],
+      rows: slices.map((slice) => ({ cells: cellsOf(slice, scale) })),
+    },
+    shown,
+    `${task}: more slices`,
+  )
+}
+
+function cellsOf(slice: Slice, scale: RatioScale) {
+  const { metrics, rows, positives } = slice
+  return [
+    html`${name(slice.field)}: ${name(slice.value)}${kindOf(slice)}`,
+    estimateCell(metrics.calibration_ratio, digits.calibration_ratio),
+    ratioStrip(metrics.calibration_ratio, scale),
+    estimateCell(metrics.auc, digits.auc),
+    count(rows),
+    count(positives),
+  ]
+}
+
+/** How many values a slice of several has. */
+function kindOf({ kind, values }: Slice) {
+  return (kind === 'others' || kind === 'unknown') && html` <span class="tag">(${count(values)} values)</span>`
+}

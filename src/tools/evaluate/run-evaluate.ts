@@ -1,0 +1,278 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { realpath, rename, rm, stat } from 'node:fs/promises'
+import { finished } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import { ModelError } from '../../base/errors.ts'
+import { fileReason } from '../../base/files.ts'
+import { grouped, type Terminal } from '../../base/terminal.ts'
+import type { Bundle } from '../../model/serving/bundle/read.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import type { ServiceAddress } from '../client/service-client.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { hasParts } from '../data/parts.ts'
+import { readRowsSpec } from '../data/read-spec.ts'
+import { type LoadedRows, SpecError } from '../data/source.ts'
+import { comparisonOf } from './compare.ts'
+import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
+import { createProgress, formatEvaluation, type Progress } from './format.ts'
+import {
+  formatVerdict,
+  type JudgedPrecisions,
+  judgePrecisions,
+  precisionsOf,
+  type RoundedPrecision,
+} from './judge-precision.ts'
+import { findVersion, openLocalPredictor } from './local-predictor.ts'
+import { previousVersion } from './next-version.ts'
+import { openServicePredictor, type Predictor, type PredictorField, type PredictorTask } from './predictor.ts'
+import { checkPublish, readConditions } from './publish.ts'
+import { checkReportFolder, readRowsFor, type SharedRows, scoreWithProgress, writeReport } from './session.ts'
+
+/** What all commands about labelled rows take. */
+export interface RowsOptions {
+  /** Path or name of the spec of the rows. */
+  data: string
+  /** Folder of named specs. */
+  specs: string
+  /** Folder of models. */
+  models: string
+  /** Which rows; default: those of the test part. */
+  part: PartName | undefined
+  /** Seed of the bootstrap. */
+  seed: number
+  /** Folder for report.html and report.json. */
+  report: string | undefined
+  /** Print JSON instead of text. */
+  json: boolean
+  /** A file of conditions, true for those of the spec. */
+  gate: string | boolean | undefined
+  /** For provenance. */
+  command: string
+  version: string
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  now: () => number
+  signal: AbortSignal
+  out: Terminal
+  err: Terminal
+}
+
+export interface RunEvaluateOptions extends RowsOptions {
+  /** `<model>`, `<model>/<version>` or a folder; default: the version that the spec trains. */
+  target: string | undefined
+  /** Default: the one that the spec trains. */
+  modelVersion: string | undefined
+  /** A service to ask instead of a version on disk. */
+  service: ServiceAddress | undefined
+  /** Also compare these with float32. */
+  precisions: readonly RoundedPrecision[]
+  /** File for the predictions, one line per row and task. */
+  predictions: string | undefined
+  /** Default: on the terminal. */
+  progress?: Progress | undefined
+}
+
+/** Exit code for a version that is worse, or that does not meet its conditions. */
+export const notGoodEnough = 3
+
+/** `multigate evaluate`: judges a version on labelled rows and prints a report. Resolves with the exit code. */
+export async function runEvaluate(options: RunEvaluateOptions): Promise<number> {
+  const { models, service, out, err, signal } = options
+  const loaded = await readRowsSpec(options.data, options.specs)
+  const target = options.target ?? targetOf(loaded, options.modelVersion)
+  if (options.report !== undefined) await checkReportFolder(options.report)
+  const { progress = createProgress(err) } = options
+  const opened: Predictor[] = []
+  try {
+    progress.stage(`opening ${target}`)
+    const bundle = service ? undefined : await findVersion(target, models)
+    const served = service && (await openServed(service, target))
+    const conditions = await readConditions(options.gate, loaded, served?.tasks ?? tasksOf(bundle!))
+    const predictor = served ?? (await openOnDisk(bundle!, options))
+    opened.push(predictor)
+    const before = conditions?.not_worse ? await openPrevious(predictor, bundle, options) : undefined
+    if (before) opened.push(before.predictor)
+    const shared = await readRowsFor(loaded, opened, { signal, progress })
+    const part = partOf(loaded, options.part)
+    const judged = { ...options, loaded, shared, part, progress }
+    const evaluation = await judgePredictor(judged, predictor, bundle)
+    const { report } = evaluation
+    if (before)
+      report.comparison = comparisonOf(
+        await judgePredictor(judged, before.predictor, before.bundle, { brief: true }),
+        evaluation,
+      )
+    const wanted = new Set([...options.precisions, ...precisionsOf(conditions)])
+    const precisions = await judgedPrecisions(bundle, [...wanted], judged)
+    if (precisions.int8?.verdict) report.int8_check = precisions.int8.verdict
+    if (precisions.bfloat16?.verdict) report.bfloat16_check = precisions.bfloat16.verdict
+    if (conditions) report.publish = checkPublish(conditions, { report, precisions })
+    progress.stop()
+    err.write(`${judgedLine(report)}\n`)
+    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, shared.dataset)
+    await printReport(report, options)
+    for (const [precision, { verdict, problem }] of Object.entries(precisions))
+      if (verdict === undefined) err.write(`${precision} was not judged: ${problem}\n`)
+      else if (!options.json) out.write(`\n${formatVerdict(precision, verdict)}\n`)
+    return report.publish?.passed === false ? notGoodEnough : 0
+  } finally {
+    progress.stop()
+    for (const predictor of opened) await predictor.close()
+  }
+}
+
+/** The judged version, its engine and the rows, for people: `shop/7 by onnx, 20,000 test rows of rows.yaml`. */
+function judgedLine({ model, data }: EvaluationReport): string {
+  const by = model.url ?? model.engine ?? 'an unknown engine'
+  const part = data.part === 'all' ? '' : `${data.part} `
+  return `${model.name}/${model.version} by ${by}, ${grouped(data.judged)} ${part}rows of ${data.spec}`
+}
+
+/** The version that a training spec writes. */
+export function targetOf({ file, trains }: LoadedRows, version?: string): string {
+  if (trains) return `${trains.name}/${version ?? trains.version}`
+  const message = 'describes rows alone: say which model they judge, as in `multigate evaluate <model> --data <spec>`'
+  throw new SpecError(file, [{ path: '', message }])
+}
+
+/** The part that is asked for; else the usual one if the spec divides its rows, or all. */
+export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined, usual: PartName = 'test'): PartName {
+  if (asked !== undefined && asked !== 'all' && !hasParts(spec))
+    throw new SpecError(file, [
+      { path: '/split', message: `is missing, so there is no part ${asked}: all rows are judged` },
+    ])
+  return asked ?? (hasParts(spec) ? usual : 'all')
+}
+
+export function openOnDisk(
+  bundle: Bundle,
+  { cache, now, err }: Pick<RowsOptions, 'cache' | 'now' | 'err'>,
+): Promise<Predictor> {
+  return openLocalPredictor(bundle, { cache, now, onWarning: (message) => err.write(`${message}\n`) })
+}
+
+/** `<model>` or `<model>/<version>` of a service. */
+export function openServed(service: ServiceAddress, target: string): Promise<Predictor> {
+  const [, name, version] = /^(.*?)(?:\/([1-9]\d*))?$/.exec(target)!
+  return openServicePredictor(service, name!, version)
+}
+
+/** The version on disk that a new one must not be worse than. */
+async function openPrevious(
+  { model }: Predictor,
+  bundle: Bundle | undefined,
+  options: RowsOptions,
+): Promise<{ predictor: Predictor; bundle: Bundle } | undefined> {
+  const before = await previousVersion(options.models, model.name, bundle?.manifest.version)
+  return before && { predictor: await openOnDisk(before, options), bundle: before }
+}
+
+export interface JudgeContext extends RowsOptions {
+  loaded: LoadedRows
+  shared: SharedRows
+  part: PartName
+  progress: Progress
+}
+
+/** Judges one version on the shared rows. */
+export async function judgePredictor(
+  { loaded, shared, part, progress, signal, seed, command, version, now }: JudgeContext,
+  predictor: Predictor,
+  bundle: Bundle | undefined,
+  { brief = false } = {},
+): Promise<Evaluation> {
+  const dataset = shared.datasetOf(predictor)
+  const rows = rowsOfPart(dataset, part)
+  const scored = await scoreWithProgress(predictor, dataset, rows, { file: loaded.file, signal, progress })
+  return evaluate({
+    loaded,
+    dataset,
+    part,
+    predictor,
+    scored,
+    manifest: bundle?.manifest,
+    brief,
+    seed,
+    command,
+    multigateVersion: version,
+    now: now(),
+    onProgress(what) {
+      signal.throwIfAborted()
+      progress.stage(what)
+    },
+  })
+}
+
+async function judgedPrecisions(
+  bundle: Bundle | undefined,
+  wanted: readonly RoundedPrecision[],
+  context: JudgeContext,
+): Promise<JudgedPrecisions> {
+  if (wanted.length === 0) return {}
+  if (bundle === undefined) {
+    const unjudged = { verdict: undefined, problem: 'it is judged for versions on disk alone' }
+    return Object.fromEntries(wanted.map((precision) => [precision, unjudged]))
+  }
+  const { loaded, shared, part, cache, now } = context
+  const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
+  return judgePrecisions(wanted, { bundle, loaded, dataset, rows: rowsOfPart(dataset, part), cache, now: now() })
+}
+
+/** Tasks, then derived tasks, of a version that is not open. */
+export function tasksOf({ manifest }: Bundle): PredictorTask[] {
+  return [...manifest.tasks, ...manifest.derived]
+}
+
+/** The fields of a version that is not open. */
+export function fieldsOf({ manifest }: Bundle): PredictorField[] {
+  return manifest.features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
+}
+
+/** Prints a report, and writes it to its folder. */
+export async function printReport(report: EvaluationReport, options: RowsOptions): Promise<void> {
+  options.out.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatEvaluation(report)}\n`)
+  await writeReportTo(report, options)
+}
+
+export async function writeReportTo(report: EvaluationReport, { report: folder, err }: RowsOptions): Promise<void> {
+  if (folder !== undefined) err.write(`report written to ${await writeReport(folder, report)}\n`)
+}
+
+/**
+ * Writes one line per task and judged row, as CSV: task, row (from 1, in the data), group, label, weight, prediction. A name that
+ * ends with `.gz` is compressed. The file appears whole or not at all. Rejects with INVALID_REQUEST if it can't be written.
+ */
+export async function writePredictions(path: string, { tasks, rows }: Evaluation, dataset: Dataset): Promise<void> {
+  const target = await realpath(path).catch(() => path)
+  const there = await stat(target).catch(() => undefined)
+  // A device or a pipe is written to; a file is replaced.
+  const partial = there === undefined || there.isFile() ? `${target}.${process.pid}.partial` : undefined
+  try {
+    const file = createWriteStream(partial ?? target)
+    const out = path.endsWith('.gz') ? createGzip() : file
+    if (out !== file) out.pipe(file)
+    const done = finished(file)
+    done.catch(() => undefined)
+    const write = async (text: string) => {
+      if (!out.write(text)) await Promise.race([once(out, 'drain'), done])
+    }
+    await write('task,row,group,label,weight,prediction\n')
+    for (const { name, positions, labels, weights, predictions } of tasks)
+      for (let i = 0; i < positions.length; i++) {
+        const row = rows[positions[i]!]!
+        const group = dataset.groups?.at(row) ?? ''
+        await write(`${name},${row + 1},${quoted(group)},${labels[i]},${weights?.[i] ?? 1},${predictions[i]}\n`)
+      }
+    out.end()
+    await done
+    if (partial) await rename(partial, target)
+  } catch (cause) {
+    if (partial) await rm(partial, { force: true })
+    throw new ModelError('INVALID_REQUEST', `${path} can't be written: ${fileReason(cause)}`, { cause })
+  }
+}
+
+function quoted(text: string): string {
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

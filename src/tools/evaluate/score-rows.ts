@@ -1,0 +1,154 @@
+import type { RowsSpec } from '../../schemas/rows-spec.ts'
+import type { CellColumn } from '../data/columns.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { FieldReading } from '../data/readers.ts'
+import { type Cell, SpecError } from '../data/source.ts'
+import { type PredictedRows, type Predictor, type PredictorField, RowError } from './predictor.ts'
+
+/** Rows, evenly spread, whose gates are read. */
+const gateRows = 20_000
+
+/** A version's answers to some rows of a data set; one element per row. */
+export interface ScoredPart {
+  /** Indexes of the rows in the data set. */
+  rows: Int32Array
+  /** Served probabilities, per task and derived task. */
+  predictions: Record<string, Float64Array>
+  /** Probabilities before calibration, per task. */
+  raw: Record<string, Float64Array>
+  /** Per field with such values: 1 where the model does not know the value. */
+  unknown: Map<string, Uint8Array>
+  gates: SampledGates | undefined
+}
+
+/** Weights of experts for a sample of the rows. */
+export interface SampledGates {
+  /** Positions in `ScoredPart.rows`. */
+  positions: Int32Array
+  /** Per task, per sampled row, one weight per expert. */
+  weights: Record<string, ArrayLike<number>[]>
+}
+
+/** How a version's fields are read: as the spec says, else from the column of the field's name. */
+export function readingsOfModel(fields: readonly PredictorField[], spec: Pick<RowsSpec, 'fields'>): FieldReading[] {
+  return fields.map(({ name, kind }) => {
+    const index = spec.fields.findIndex((field) => field.name === name)
+    const { column, expression } = spec.fields[index] ?? {}
+    return {
+      name,
+      path: index < 0 ? '/fields' : `/fields/${index}`,
+      kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number',
+      column,
+      expression,
+    }
+  })
+}
+
+/**
+ * Asks a version for the rows. `dataset.cells` are those of the version's fields, in order. Rejects with a SpecError for the first
+ * row that the version refuses, or for which it computes no number.
+ */
+export async function scoreRows(
+  predictor: Predictor,
+  dataset: Pick<Dataset, 'cells' | 'place'>,
+  rows: Int32Array,
+  { file, signal, onProgress }: { file: string; signal?: AbortSignal; onProgress?(rows: number): void },
+): Promise<ScoredPart> {
+  const columns = () => new Float64Array(rows.length)
+  const names = predictor.tasks.map(({ name }) => name)
+  const plain = predictor.tasks.filter(({ product }) => product === undefined).map(({ name }) => name)
+  const scored: ScoredPart = {
+    rows,
+    predictions: Object.fromEntries(names.map((name) => [name, columns()])),
+    raw: Object.fromEntries(plain.map((name) => [name, columns()])),
+    unknown: new Map(),
+    gates: undefined,
+  }
+  const step = Math.ceil(rows.length / gateRows)
+  const sampled: { position: number; weights: Record<string, ArrayLike<number>> }[] = []
+  let next = 0
+  let done = 0
+  const work = async () => {
+    while (next < rows.length) {
+      signal?.throwIfAborted()
+      const start = next
+      next += predictor.mostRows
+      const part = rows.subarray(start, start + predictor.mostRows)
+      const asked = Object.fromEntries(
+        predictor.fields.map(({ name }, field) => [name, cellsOf(dataset.cells[field]!, part)]),
+      )
+      const answer = await predictor.predict(asked, { gates: true }).catch((error) => {
+        // The other calls need not begin.
+        next = rows.length
+        if (!(error instanceof RowError)) throw error
+        const message = `${dataset.place(part[error.row]!)}: ${error.message}`
+        throw new SpecError(file, [{ path: '/data', message }])
+      })
+      keepAnswers(scored, answer, start, part.length)
+      for (let i = (step - (start % step)) % step; answer.gates && i < part.length; i += step) {
+        const weights = Object.entries(answer.gates).map(([task, values]) => [task, values[i]!])
+        sampled.push({ position: start + i, weights: Object.fromEntries(weights) })
+      }
+      done += part.length
+      onProgress?.(done)
+    }
+  }
+  await Promise.all(Array.from({ length: predictor.concurrency }, work))
+  if (sampled.length > 0) scored.gates = gatesOf(sampled.sort((a, b) => a.position - b.position))
+  return scored
+}
+
+function cellsOf(column: CellColumn, rows: Int32Array): Cell[] {
+  const cells: Cell[] = []
+  for (let i = 0; i < rows.length; i++) cells.push(column.at(rows[i]!))
+  return cells
+}
+
+function keepAnswers(scored: ScoredPart, answer: PredictedRows, start: number, rows: number): void {
+  for (const [task, column] of Object.entries(scored.predictions)) column.set(answer.tasks[task]!, start)
+  for (const [task, column] of Object.entries(scored.raw)) column.set(answer.raw[task] ?? answer.tasks[task]!, start)
+  for (let i = 0; i < rows; i++)
+    for (const field of answer.unknown[i] ?? []) {
+      let marks = scored.unknown.get(field)
+      if (marks === undefined) {
+        marks = new Uint8Array(scored.rows.length)
+        scored.unknown.set(field, marks)
+      }
+      marks[start + i] = 1
+    }
+}
+
+function gatesOf(sampled: { position: number; weights: Record<string, ArrayLike<number>> }[]): SampledGates {
+  const tasks = Object.keys(sampled[0]!.weights)
+  return {
+    positions: Int32Array.from(sampled, ({ position }) => position),
+    weights: Object.fromEntries(tasks.map((task) => [task, sampled.map(({ weights }) => Array.from(weights[task]!))])),
+  }
+}
+
+/** The answers to some of the rows. `positions`: ascending. */
+export function selectRows({ rows, predictions, raw, unknown, gates }: ScoredPart, positions: Int32Array): ScoredPart {
+  const pick = (columns: Record<string, Float64Array>) =>
+    Object.fromEntries(
+      Object.entries(columns).map(([name, values]) => [name, Float64Array.from(positions, (i) => values[i]!)]),
+    )
+  const placeOf = new Map(Array.from(positions, (position, i) => [position, i]))
+  const kept = Array.from(gates?.positions ?? [], (position, i) => ({ place: placeOf.get(position), i })).filter(
+    ({ place }) => place !== undefined,
+  )
+  return {
+    rows: Int32Array.from(positions, (i) => rows[i]!),
+    predictions: pick(predictions),
+    raw: pick(raw),
+    unknown: new Map([...unknown].map(([field, marks]) => [field, Uint8Array.from(positions, (i) => marks[i]!)])),
+    gates:
+      gates && kept.length > 0
+        ? {
+            positions: Int32Array.from(kept, ({ place }) => place!),
+            weights: Object.fromEntries(
+              Object.entries(gates.weights).map(([task, weights]) => [task, kept.map(({ i }) => weights[i]!)]),
+            ),
+          }
+        : undefined,
+  }
+}

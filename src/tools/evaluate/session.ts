@@ -1,0 +1,88 @@
+import { join, resolve } from 'node:path'
+import { ModelError } from '../../base/errors.ts'
+import { existingFolder, fileReason, makeFolder, replaceFile } from '../../base/files.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
+import type { FieldReading } from '../data/readers.ts'
+import type { LoadedRows } from '../data/source.ts'
+import type { Progress } from './format.ts'
+import type { Predictor } from './predictor.ts'
+import { readingsOfModel, type ScoredPart, scoreRows } from './score-rows.ts'
+
+/** Rows for one or several versions, each with its own fields. */
+export interface SharedRows {
+  /** The data set as a version needs it: `cells` are those of its fields. */
+  datasetOf(predictor: Pick<Predictor, 'fields'>): Dataset
+  dataset: Dataset
+}
+
+/** Reads the rows once, with the fields of all versions. Rejects like `readDataset`. */
+export async function readRowsFor(
+  loaded: LoadedRows,
+  predictors: readonly Pick<Predictor, 'fields'>[],
+  { signal, progress }: { signal: AbortSignal; progress: Progress },
+): Promise<SharedRows> {
+  const keyOf = ({ name, kind }: FieldReading) => `${kind} ${name}`
+  const readings = new Map<string, FieldReading>()
+  for (const { fields } of predictors)
+    for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(keyOf(reading), reading)
+  const all = [...readings.values()]
+  const dataset = await readDataset(loaded, all, {
+    signal,
+    onProgress: readingProgress(progress),
+  })
+  const places = new Map(all.map((reading, index) => [keyOf(reading), index]))
+  return {
+    dataset,
+    datasetOf: ({ fields }) => ({
+      ...dataset,
+      cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(keyOf(reading))!]!),
+    }),
+  }
+}
+
+/** Shows how far the reading of rows is. */
+export function readingProgress(progress: Progress | undefined): ReadOptions['onProgress'] {
+  return (rows, share) => progress?.rows('reading', rows, share ? Math.round(rows / share) : undefined)
+}
+
+/** Asks a version for rows, with progress. Rejects like `scoreRows`. */
+export function scoreWithProgress(
+  predictor: Predictor,
+  dataset: Dataset,
+  rows: Int32Array,
+  { file, signal, progress }: { file: string; signal: AbortSignal; progress: Progress | undefined },
+): Promise<ScoredPart> {
+  const { name, version } = predictor.model
+  const onProgress = (done: number) => progress?.rows(`predicting by ${name}/${version}`, done, rows.length)
+  return scoreRows(predictor, dataset, rows, { file, signal, onProgress })
+}
+
+/** Writes `report.html` and `report.json` into a folder; returns the path of the page. Rejects with INVALID_REQUEST if it can't. */
+export async function writeReport(folder: string, report: EvaluationReport): Promise<string> {
+  const { renderReport } = await import('./report/render-report.ts')
+  const html = await renderReport(report)
+  const page = join(folder, 'report.html')
+  try {
+    await makeFolder(resolve(folder))
+    await replaceFile(page, html)
+    await replaceFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
+  } catch (cause) {
+    throw unwritable(folder, cause)
+  }
+  return page
+}
+
+/**
+ * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in vain. Rejects
+ * with INVALID_REQUEST if it can't.
+ */
+export async function checkReportFolder(folder: string): Promise<void> {
+  await existingFolder(folder).catch((cause) => {
+    throw unwritable(folder, cause)
+  })
+}
+
+function unwritable(path: string, cause: unknown): ModelError {
+  return new ModelError('INVALID_REQUEST', `${path} can't be written: ${fileReason(cause)}`, { cause })
+}

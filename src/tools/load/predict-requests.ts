@@ -1,0 +1,159 @@
+import { createUniform } from '../../base/hash.ts'
+import { drawRow } from '../../model/serving/features/field.ts'
+import type { Features, Field } from '../../schemas/features.ts'
+
+export interface PredictRequestsOptions {
+  model: string
+  features: Features
+  /** Candidates per request. */
+  candidates: number
+  /** Share of the candidates that come from a small catalogue, and are therefore cached after a while. */
+  cached: number
+  /** Number of different requests. */
+  distinct: number
+  /** Further headers. */
+  headers?: Record<string, string>
+  seed: number
+}
+
+/** Complete requests to `POST /predict`, named columns as JSON. */
+export interface PredictRequests {
+  requests: Buffer[]
+  /**
+   * Prepares request `index` (counted on over all rounds) for being sent: its new candidates get values that no earlier request
+   * had.
+   */
+  refresh(index: number): void
+  /** Mean size with headers, bytes. */
+  meanBytes: number
+}
+
+/** Candidates that recur: few enough for every cache. */
+const catalogueSize = 1000
+/** Digits of a value that change in each round. */
+const changing = 4
+
+/** Draws seeded requests: valid random values, each with its own context. */
+export function createPredictRequests(options: PredictRequestsOptions): PredictRequests {
+  const { features, distinct, seed } = options
+  const random = createUniform(seed)
+  const draw = drawsOf(features, random)
+  const catalogue = Array.from({ length: Math.max(catalogueSize, options.candidates) }, draw.candidate)
+  const places: Place[][] = []
+  const requests = Array.from({ length: distinct }, (_, i) => {
+    const { head, body, offsets } = createRequest(options, draw, catalogue, random)
+    places[i] = offsets.map((offset) => placeAt(body, offset, Buffer.byteLength(head)))
+    return Buffer.concat([Buffer.from(head), body])
+  })
+  return {
+    requests,
+    refresh(index) {
+      const request = index % distinct
+      const round = Math.floor(index / distinct)
+      for (const { digits, first } of places[request]!) write(requests[request]!, digits, first + round)
+    },
+    meanBytes: requests.reduce((sum, { length }) => sum + length, 0) / distinct,
+  }
+}
+
+/** Where the last digits of a value are in a request, and what they were. */
+interface Place {
+  digits: number[]
+  first: number
+}
+
+function placeAt(body: Buffer, [start, end]: [number, number], shift: number): Place {
+  const digits: number[] = []
+  for (let at = end - 1; at >= start && digits.length < changing; at--)
+    if (body[at]! >= 48 && body[at]! <= 57) digits.unshift(at + shift)
+  return { digits, first: Number(digits.map((at) => String.fromCharCode(body[at - shift]!)).join('')) }
+}
+
+function write(request: Buffer, digits: number[], value: number): void {
+  let rest = value
+  for (let i = digits.length - 1; i >= 0; i--) {
+    request[digits[i]!] = 48 + (rest % 10)
+    rest = Math.floor(rest / 10)
+  }
+}
+
+type Row = Record<string, string | number>
+type Draws = ReturnType<typeof drawsOf>
+
+function drawsOf(features: Features, random: () => number) {
+  const of = (side: Field['side']) => {
+    const fields = features.filter((field) => field.side === side)
+    return () =>
+      Object.fromEntries(
+        Object.entries(drawRow(fields, random)).map(([name, value]) => [
+          name,
+          typeof value === 'number' ? Number(value.toPrecision(6)) : value,
+        ]),
+      ) as Row
+  }
+  return { context: of('context'), candidate: of('candidate'), cross: of('cross') }
+}
+
+function createRequest(
+  { model, features, candidates, cached, headers = {} }: PredictRequestsOptions,
+  draw: Draws,
+  catalogue: Row[],
+  random: () => number,
+) {
+  const rows = Array.from({ length: candidates }, () => {
+    const known = random() < cached
+    const candidate = known ? catalogue[Math.floor(random() * catalogue.length)]! : draw.candidate()
+    return { known, values: { ...candidate, ...draw.cross() } as Row }
+  })
+  const names = features.filter(({ side }) => side !== 'context').map(({ name }) => name)
+  const changed = changingField(features)
+  const column = (name: string) => JSON.stringify(rows.map(({ values }) => values[name]))
+  const columns = names
+    .filter((name) => name !== changed?.name)
+    .map((name) => `${JSON.stringify(name)}:${column(name)}`)
+  let body = `${JSON.stringify({ model, context: draw.context() }).slice(0, -1)},"candidates":`
+  const offsets: [number, number][] = []
+  if (names.length === 0) body += JSON.stringify(rows.map(() => ({})))
+  else {
+    body += `{${columns.join(',')}`
+    if (changed !== undefined) {
+      let text = `${columns.length > 0 ? ',' : ''}${JSON.stringify(changed.name)}:[`
+      const start = Buffer.byteLength(body)
+      rows.forEach(({ known, values }, i) => {
+        const value = known ? JSON.stringify(values[changed.name]) : changeable(values[changed.name]!)
+        if (i > 0) text += ','
+        const at = start + Buffer.byteLength(text)
+        text += value
+        if (!known) offsets.push([at, at + mantissa(value)])
+      })
+      body += `${text}]`
+    }
+    body += '}'
+  }
+  const bytes = Buffer.from(`${body}}`)
+  const lines = Object.entries({
+    host: 'localhost',
+    'content-type': 'application/json',
+    ...headers,
+    'content-length': String(bytes.length),
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  return { head: `POST /predict HTTP/1.1\r\n${lines.join('')}\r\n`, body: bytes, offsets }
+}
+
+/** A field of the candidate whose last digits can change; undefined where every field has a list of values. */
+function changingField(features: Features): Field | undefined {
+  const own = features.filter(({ side }) => side === 'candidate')
+  return own.find(({ kind }) => kind === 'numeric') ?? own.find(({ kind }) => kind === 'hash')
+}
+
+/** A value as JSON that keeps its length when its last digits change. */
+function changeable(value: string | number): string {
+  if (typeof value === 'number') return value.toPrecision(7)
+  return JSON.stringify(value.replace(/\d+$/, (digits) => digits.padStart(9, '0')))
+}
+
+/** Length of a value without its exponent. */
+function mantissa(text: string): number {
+  const exponent = /^-?[\d.]+e/.exec(text)
+  return exponent === null ? text.length : exponent[0].length - 1
+}

@@ -1,0 +1,119 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Log } from '../../app/load-options.ts'
+import { createLogger } from '../../app/logging.ts'
+import { readConfiguration } from '../../base/configuration.ts'
+import { reasonOf } from '../../base/errors.ts'
+import { surviveAcceptErrors } from '../../server/overload/connections.ts'
+import { createSyncMetrics, type SyncMetrics } from './metrics.ts'
+import { openSource } from './open-source.ts'
+import { type CopyProgress, createCopyProgress } from './progress.ts'
+import type { VersionId } from './records.ts'
+import { keepSynchronised, Synchroniser, type SyncPass } from './synchroniser.ts'
+
+export interface SyncCommandOptions {
+  once?: true
+  /** Seconds. */
+  interval: number
+  /** Seconds. */
+  keep: number
+  maxBytes?: number
+  port?: number
+  host?: string
+}
+
+/** Runs `multigate sync` until it is done or stopped; resolves with the exit code. */
+export async function runSync(
+  address: string,
+  folder: string,
+  options: SyncCommandOptions,
+  interrupted: AbortSignal,
+): Promise<number> {
+  const terminated = new AbortController()
+  process.once('SIGTERM', () => terminated.abort(new Error('terminated')))
+  const signal = AbortSignal.any([interrupted, terminated.signal])
+  const { configuration } = readConfiguration(process.env, {})
+  const log = createLogger(configuration)
+  const metrics = createSyncMetrics()
+  const source = await openSource(address)
+  const begun = ({ model, version }: VersionId, bytes: number) =>
+    log.info({ model, version, bytes }, 'copying a version')
+  const progress = createCopyProgress(process.stderr, begun, () => performance.now())
+  const synchroniser = await Synchroniser.open({
+    source,
+    folder,
+    keep: options.once ? undefined : options.keep * 1000,
+    mostBytes: options.maxBytes,
+    now: () => performance.now(),
+    onBytes(bytes) {
+      metrics.bytes(bytes)
+      progress.bytes(bytes)
+    },
+    onCopy: progress.begin,
+  })
+  signal.addEventListener('abort', progress.stop)
+  if (options.once) return copyOnce(synchroniser, { log, progress, signal })
+  const server =
+    options.port === undefined
+      ? undefined
+      : await listen(metrics, options.port, options.host ?? configuration.MULTIGATE_HOST, log)
+  log.info({ source: source.name, folder, interval: options.interval }, 'syncing')
+  await keepSynchronised(synchroniser, {
+    interval: options.interval * 1000,
+    signal,
+    onPass(pass) {
+      progress.stop()
+      metrics.passed(pass)
+      report(pass, log)
+    },
+    onFailure(error) {
+      progress.stop()
+      metrics.passed(undefined)
+      log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
+    },
+  })
+  server?.close()
+  server?.closeAllConnections()
+  return 0
+}
+
+async function copyOnce(
+  synchroniser: Synchroniser,
+  { log, progress, signal }: { log: Log; progress: CopyProgress; signal: AbortSignal },
+): Promise<number> {
+  let present = 0
+  try {
+    const pass = await synchroniser.run(signal).finally(progress.stop)
+    report(pass, log)
+    present = pass.present
+  } catch (error) {
+    signal.throwIfAborted()
+    log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
+  }
+  if (present > 0 || (await synchroniser.holdsModels())) return 0
+  log.error('the folder holds no model')
+  return 1
+}
+
+function report({ copied, removed, present, listed, problems }: SyncPass, log: Log): void {
+  for (const { model, version } of copied) log.info({ model, version }, 'version copied')
+  for (const { model, version } of removed)
+    log.info({ model, version }, 'version removed: the source no longer lists it')
+  for (const reason of problems) log.error({ reason }, 'not copied')
+  if (copied.length > 0 || problems.length > 0) log.info({ present, listed }, 'pass done')
+}
+
+/** Serves /metrics and /livez. */
+async function listen({ registry }: SyncMetrics, port: number, host: string, log: Log): Promise<Server> {
+  const server = createServer(async ({ url }, answer) => {
+    if (url === '/livez') answer.end('ok\n')
+    else if (url === '/metrics') answer.setHeader('content-type', registry.contentType).end(await registry.metrics())
+    else answer.writeHead(404).end('known are /metrics and /livez\n')
+  })
+  server.listen(port, host)
+  await once(server, 'listening')
+  surviveAcceptErrors(server, log, () => performance.now())
+  log.info({ address: `http://${host}:${(server.address() as AddressInfo).port}` }, 'metrics are served')
+  return server
+}

@@ -1,0 +1,57 @@
+import { createCalibrator, multiply, sigmoid } from '../../model/serving/calibration/calibrator.ts'
+import { fitCalibration } from '../../model/serving/calibration/fit-calibration.ts'
+import type { DerivedTask, Task } from '../../schemas/manifest.ts'
+import type { TrainSpec } from '../../schemas/train-spec.ts'
+import { type Examples, termLabels } from './terms.ts'
+
+/**
+ * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would reverse or flatten
+ * the ranking is left out, with a log line.
+ */
+export function calibrateTasks(
+  spec: TrainSpec,
+  rows: Examples,
+  logits: Float32Array,
+  log: (line: string) => void,
+): { tasks: Task[]; derived: DerivedTask[] } {
+  const width = spec.tasks.length
+  /** Probabilities that the saved graph answers: float32. */
+  const raw = spec.tasks.map((_, task) =>
+    Float64Array.from({ length: rows.encoded.rows }, (_, row) => Math.fround(sigmoid(logits[row * width + task]!))),
+  )
+  const fit = (
+    name: string,
+    method: TrainSpec['tasks'][number]['calibration'],
+    factors: number[],
+    values: Float64Array,
+  ) => {
+    if (method === undefined) return {}
+    const { labels, weights } = termLabels({ factors }, spec.tasks, rows)
+    const inside = (_: number, row: number) => labels[row]! >= 0
+    const calibration = fitCalibration(method, {
+      labels: Uint8Array.from(labels.filter(inside)),
+      probabilities: values.filter(inside),
+      weights: weights && Float64Array.from(weights).filter(inside),
+      buckets: Uint32Array.from(labels, (_, row) => row).filter(inside),
+    })
+    if (calibration === undefined) log(`calibration of ${name} omitted: it would reverse or flatten the ranking`)
+    return calibration === undefined ? {} : { calibration }
+  }
+  const tasks = spec.tasks.map(
+    ({ name, description, calibration }, task): Task => ({
+      name,
+      ...(description === undefined ? {} : { description }),
+      ...fit(name, calibration, [task], raw[task]!),
+    }),
+  )
+  const served = tasks.map(({ calibration }, task) => raw[task]!.map(createCalibrator(calibration)))
+  const derived = spec.derived.map(({ name, product, calibration }): DerivedTask => {
+    const factors = product.map((factor) => spec.tasks.findIndex((task) => task.name === factor))
+    const values = multiply(
+      factors.map((task) => served[task]!),
+      rows.encoded.rows,
+    )
+    return { name, product, ...fit(name, calibration, factors, values) }
+  })
+  return { tasks, derived }
+}

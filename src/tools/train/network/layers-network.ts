@@ -1,0 +1,120 @@
+import { product } from '../../../base/arrays.ts'
+import { buildArchitecture, graphOutputs } from '../../../model/graph/architectures/build.ts'
+import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
+import { sidesOf } from '../../../model/graph/ir/declared.ts'
+import { Graph } from '../../../model/graph/ir/graph.ts'
+import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
+import { lowerToGraph } from '../../../model/graph/lower/layers/lower-layers.ts'
+import { layersModelFile, layersModelFiles } from '../../../model/graph/lower/layers/write-layers-model.ts'
+import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
+import type { Network } from './network.ts'
+import type { Mask } from './step-plan.ts'
+
+/** A new network of a built-in architecture, with initial weights. */
+export function createArchitecture(options: ArchitectureOptions, shape: ModelShape): Network {
+  return layersNetwork(buildArchitecture(options, shape), options, shape.tasks, () => false)
+}
+
+/** A layers model of a built-in architecture, whose weights are where training starts. `frozen` weights are not trained. */
+export function layersNetwork(
+  model: LayersModel,
+  architecture: ArchitectureOptions,
+  tasks: string[],
+  frozen: (name: string) => boolean,
+): Network {
+  const outputs = graphOutputs(architecture, tasks)
+  const statistics = statisticsOf(model)
+  const names = [...model.weights.keys()].filter((name) => !statistics.has(name))
+  const trained = new Set(names.filter((name) => !frozen(name)))
+  const inputNames = new Set(model.inputs.map(({ layer }) => layer))
+  const input = (name: string) => (inputNames.has(name) ? name : undefined)
+  const weightOf = (name: string): Weight => {
+    const weight = model.weights.get(name)
+    if (weight === undefined) throw new Error(`there is no weight ${name}`)
+    return weight
+  }
+  return {
+    title: architecture.name,
+    architecture,
+    names,
+    size: [...trained].reduce((sum, name) => sum + product(weightOf(name).shape), 0),
+    async open() {
+      const lower = (training: boolean) => Graph.from(lowerToGraph(model, [outputs.logits], { training }), '.')
+      const training = lower(true)
+      // A frozen normalisation keeps its statistics.
+      for (const node of training.nodes)
+        if (node.opType === 'BatchNormalization' && frozen(node.input[3]!))
+          node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+      return {
+        training,
+        inference: lower(false),
+        logits: outputs.logits,
+        inputs: { sparse: input('sparse'), dense: input('dense') },
+        trained,
+        masks: masksOf(model, training, inputNames),
+        l2: penaltiesOf(model),
+      }
+    },
+    values: (name) => floatsOf(weightOf(name)),
+    async save(valuesOf) {
+      const copy = withOwnWeights(model)
+      for (const { name } of copy.weights.values()) {
+        const values = valuesOf(name)
+        if (values) floatsOf(copy.weights.get(name)!).set(values)
+      }
+      const { sparse, dense } = { sparse: input('sparse'), dense: input('dense') }
+      return {
+        graph: {
+          format: 'layers',
+          file: layersModelFile,
+          inputs: { ...(sparse ? { sparse } : {}), ...(dense ? { dense } : {}) },
+          outputs,
+        },
+        files: layersModelFiles(copy),
+      }
+    },
+  }
+}
+
+const floatsOf = ({ data }: Weight): Float32Array =>
+  new Float32Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength / 4)
+
+/** Moving statistics, which no gradient changes. */
+function statisticsOf({ layers, weights }: LayersModel): Set<string> {
+  const names = [...layers.values()]
+    .filter(({ className }) => className === 'BatchNormalization')
+    .flatMap(({ name }) => [`${name}/moving_mean`, `${name}/moving_variance`])
+  return new Set(names.filter((name) => weights.has(name)))
+}
+
+/** Inputs that only training has. */
+function masksOf({ layers }: LayersModel, graph: Graph, inputs: ReadonlySet<string>): Mask[] {
+  return graph.inputs.flatMap((declared) => {
+    if (inputs.has(declared.name)) return []
+    const layer = layers.get(declared.name.slice(0, declared.name.lastIndexOf(':mask')))
+    const rate = layer?.config.rate
+    if (typeof rate !== 'number') throw new Error(`the input ${declared.name} is no layer's mask`)
+    return [{ name: declared.name, dims: sidesOf(graph, declared)!, rate }]
+  })
+}
+
+function penaltiesOf({ layers }: LayersModel): Map<string, number> {
+  const penalties = new Map<string, number>()
+  for (const { name, className, config } of layers.values()) {
+    const regularizer = config.embeddings_regularizer as { config?: { l2?: number } } | null | undefined
+    if (className === 'Embedding' && regularizer?.config?.l2) penalties.set(`${name}/embeddings`, regularizer.config.l2)
+  }
+  return penalties
+}
+
+function withOwnWeights(model: LayersModel): LayersModel {
+  const weightData = new ArrayBuffer(model.weightData.byteLength)
+  const weights = new Map<string, Weight>()
+  const start = new Uint8Array(weightData)
+  for (const [name, weight] of model.weights) {
+    const data = start.subarray(weight.data.byteOffset, weight.data.byteOffset + weight.data.byteLength)
+    data.set(weight.data)
+    weights.set(name, { ...weight, data })
+  }
+  return { ...model, weights, weightData }
+}

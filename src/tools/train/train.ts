@@ -1,0 +1,214 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { reasonOf } from '../../base/errors.ts'
+import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
+import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
+import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
+import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
+import { writeBundle } from '../../model/serving/bundle/write.ts'
+import { idsOf } from '../../model/serving/features/field.ts'
+import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
+import { servedOf } from '../../model/serving/prediction/served.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import type { Field } from '../../schemas/features.ts'
+import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../../schemas/manifest.ts'
+import type { TrainSpec } from '../../schemas/train-spec.ts'
+import { columnProblems, type Dataset, judgingBytes, readDataset } from '../data/dataset.ts'
+import { describeData, measureDistributions } from '../data/distributions.ts'
+import type { EncodedRows } from '../data/encode-rows.ts'
+import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
+import { type LoadedSpec, SpecError } from '../data/source.ts'
+import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
+import { qualityOf } from '../evaluate/publish.ts'
+import { readingProgress } from '../evaluate/session.ts'
+import { calibrateTasks } from './calibrate-tasks.ts'
+import { type EncodedParts, encodeDataset, expectSelectable, warnOfOneClass } from './encode-dataset.ts'
+import { fieldsOf, readingsOf } from './fields.ts'
+import type { FitResult } from './fit.ts'
+import { fitNetwork, type TrainOptions } from './fit-network.ts'
+import type { Network, Saved } from './network/network.ts'
+import { expectStart, startNetwork } from './network/start.ts'
+
+/** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
+const bytesAfter = 4 + judgingBytes / 3
+
+/**
+ * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails the spec's
+ * conditions of publishing: then `folder` is undefined. The same spec, data, machine and number of threads give the same
+ * weights, bit for bit.
+ *
+ * Rejects with a SpecError for an invalid spec or data that does not fit it, with UNSUPPORTED_GRAPH for a network that can't be
+ * trained, and with the signal's reason when aborted.
+ */
+export async function train(
+  loaded: LoadedSpec,
+  options: TrainOptions,
+): Promise<{ folder: string | undefined; report: EvaluationReport; fitted: FitResult }> {
+  const { spec, file } = loaded
+  const { from, run, now, signal, log } = options
+  const folder = join(options.models, spec.name, String(spec.version))
+  if (existsSync(folder) && !options.force) {
+    const exists = { path: '/version', message: `${folder} exists already; --force replaces it` }
+    throw new SpecError(file, [exists, ...(await columnProblems(loaded, readingsOf(spec.fields)))])
+  }
+
+  expectStart(loaded, from)
+  if (spec.publish?.bfloat16) await expectBfloat16(file)
+  const started = now()
+  const dataset = await readDataset(loaded, readingsOf(spec.fields), {
+    signal,
+    bytesAfter,
+    onProgress: readingProgress(options.progress),
+  })
+  const fields = fieldsOf(loaded, dataset, from)
+  const examples = encodeDataset(file, fields, dataset, from !== undefined && hasOwnIds(from.manifest))
+  const rows = {
+    train: dataset.parts.train.length,
+    validation: dataset.parts.validation.length,
+    test: dataset.parts.test.length,
+  }
+  log(
+    `${spec.name}: ${rows.train} rows to train, ${rows.validation} to validate, ${rows.test} to test, read in ${seconds(now() - started)}`,
+  )
+  warnOfOneClass(spec, examples.train, log)
+  expectSelectable(loaded, examples.validation)
+
+  const network = await startNetwork(loaded, shapeOf(spec, fields, examples), from)
+  const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
+  log(
+    `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
+  )
+  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, fields, { ...options, threads })
+  log(`fitted in ${seconds(now() - started)}`)
+
+  const calibrated = calibrateTasks(spec, examples.validation, logits, log)
+  const chosen = chooseQuantizationRows(examples.validation)
+  const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
+  const saved = await network.save(valuesOf)
+  const files = { ...saved.files, [quantizationFile]: encodeQuantizationRows(chosen) }
+  signal.throwIfAborted()
+  const names = fields.map(({ name }) => name)
+  const golden = await goldenRows(saved, names, dataset, examples.test.encoded)
+  const described = describeBundle(spec, fields, network, saved.graph, calibrated, quantization, golden, {
+    created: new Date(now()).toISOString(),
+    command: options.command,
+    data: describeData(spec.data),
+    seed: spec.training.seed,
+    epochs: fitted.epochs,
+    kept: fitted.kept,
+    history: fitted.history,
+    rows,
+    ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
+    threads,
+    engine: 'onnxruntime',
+    multigate: options.multigateVersion,
+  })
+  const judged = await judgeNewVersion({ manifest: described, files }, loaded, dataset, { ...options, fields: names })
+  const { report, scored } = judged
+  if (report.publish?.passed !== false) {
+    signal.throwIfAborted()
+    const drift = measureDistributions(fields, examples.test.encoded, scored.predictions)
+    const manifest = { ...described, quality: qualityOf(report), drift }
+    await writeBundle(folder, { manifest, files: { ...files, ...evaluationFiles(report) } }, { replace: options.force })
+  }
+  await run?.remove()
+  return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
+}
+
+/** A condition that this machine can't check would be found only after the training. Rejects with a SpecError. */
+async function expectBfloat16(file: string): Promise<void> {
+  const { openFastLibrary } = await import('../../model/graph/onednn/library.ts')
+  try {
+    openFastLibrary('bfloat16')
+  } catch (error) {
+    const message = `can't be checked on this machine: ${reasonOf(error)}`
+    throw new SpecError(file, [{ path: '/publish/bfloat16', message }])
+  }
+}
+
+/** At most as many threads as have two rows of a step each: one row has no variance. */
+function threadsFor(wanted: number, stepRows: number, log: (line: string) => void): number {
+  const most = Math.max(1, Math.floor(stepRows / 2))
+  if (wanted > most) log(`steps of ${stepRows} rows are divided among ${most} threads at most`)
+  return Math.min(wanted, most)
+}
+
+function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded } }: EncodedParts) {
+  return {
+    sparseFields: encoded.sparseFields,
+    denseFields: encoded.denseFields,
+    ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
+    sides: sidesOf(fields),
+    tasks: spec.tasks.map(({ name }) => name),
+    seed: spec.training.seed,
+  }
+}
+
+function describeBundle(
+  spec: TrainSpec,
+  features: Field[],
+  { architecture }: Network,
+  graph: Manifest['graph'],
+  { tasks, derived }: { tasks: Task[]; derived: DerivedTask[] },
+  quantization: Quantization,
+  golden: GoldenRows,
+  provenance: NonNullable<Manifest['provenance']>,
+): Omit<Manifest, 'files'> {
+  return {
+    manifest: 1,
+    name: spec.name,
+    version: String(spec.version),
+    ...(spec.description === undefined ? {} : { description: spec.description }),
+    ...(architecture && { architecture }),
+    ...{ features, tasks, derived, graph, precision: spec.precision, quantization },
+    ...(spec.tables && { tables: spec.tables }),
+    golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
+    provenance,
+  }
+}
+
+const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`
+
+/** Number of test rows in the manifest, with their answers. */
+const goldenRowCount = 8
+
+/** A few evenly spread test rows, with the answers of the saved graph after reopening it. `names` are the cells' fields. */
+export async function goldenRows(
+  { graph, files }: Saved,
+  names: readonly string[],
+  { cells, parts }: Dataset,
+  test: EncodedRows,
+): Promise<GoldenRows> {
+  const count = Math.min(goldenRowCount, test.rows)
+  const picked = Array.from({ length: count }, (_, i) => Math.floor((i * test.rows) / count))
+  const row = <T extends Int32Array | Float32Array>(values: T, width: number, i: number) =>
+    values.slice(i * width, (i + 1) * width) as T
+  const folder = await mkdtemp(join(tmpdir(), 'multigate-golden-'))
+  try {
+    for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
+    const { probabilities: output, joined } = bindingsOf({ graph })
+    const { file, format } = graph
+    const engine = await createOnnxEngine({ threads: 1 })
+    const loaded = await engine.load({ folder, file, format, outputs: [output], ...(joined && { joined }) })
+    const probabilities: number[][] = []
+    for (const i of picked) {
+      const inputs = namedInputs(
+        { graph },
+        row(test.sparse, test.sparseFields, i),
+        row(test.dense, test.denseFields, i),
+      )
+      probabilities.push(Array.from((await loaded.run({ rows: 1, inputs }, [output]))[output]!))
+    }
+    await loaded.close()
+    return {
+      rows: picked.map((i) => Object.fromEntries(names.map((name, field) => [name, cells[field]!.at(parts.test[i]!)]))),
+      probabilities,
+      tolerance: 1e-5,
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,32 @@
+import t from 'tap'
+import { ModelError, modelErrorCodes, reasonOf } from '../../src/base/errors.ts'
+
+t.test('an error carries its code, problems, stage, time to wait, and cause', async (t) => {
+  const cause = new Error('below')
+  const problems = [{ path: '/a', message: 'is wrong' }]
+  const error = new ModelError('QUEUE_FULL', 'full', { problems, retryAfterSeconds: 2, stage: 'queue', cause })
+  t.match(error, {
+    name: 'ModelError',
+    code: 'QUEUE_FULL',
+    message: 'full',
+    problems,
+    retryAfterSeconds: 2,
+    stage: 'queue',
+  })
+  t.equal(error.cause, cause)
+  t.ok(error instanceof Error)
+})
+
+t.test('an error without details has none', async (t) => {
+  const error = new ModelError('NOT_READY', 'not yet')
+  t.same([error.problems, error.retryAfterSeconds, error.stage], [undefined, undefined, undefined])
+  t.notOk('cause' in error)
+})
+
+t.test('no code is listed twice', async (t) => {
+  t.equal(new Set(modelErrorCodes).size, modelErrorCodes.length)
+})
+
+t.test('the reason of an error is its message, of anything else its text', async (t) => {
+  t.same([new Error('bad'), 'bad', 3, undefined].map(reasonOf), ['bad', 'bad', '3', 'undefined'])
+})

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { prepare } from '../../../../src/model/graph/compile/prepare.ts'
+import { temporaryFolder } from '../../../support/bundle.ts'
+import { buildModel, exampleModel, quantizationOf, requestFor } from '../../../support/compile/random-model.ts'
+import { withoutBfloat16 } from '../../../support/onednn.ts'
+
+const folder = await temporaryFolder(t)
+const model = { ...exampleModel, layers: 2, width: 128 }
+const quantization = await quantizationOf(model, buildModel(model), 600)
+const cache = join(folder, 'cache')
+const request = { ...(await requestFor(model, folder, { quantization, cache })), precision: 'auto' as const }
+
+async function prepared() {
+  const { plan, problem, warnings } = await prepare(request)
+  if (plan === undefined) throw new Error(problem)
+  t.same(warnings, [])
+  return plan
+}
+
+t.test('takes the fastest of those that pass, says why, and stays with it', async (t) => {
+  const first = await prepared()
+  const { precision, choice = '', precisionProblem } = first
+  t.equal(precisionProblem, undefined)
+  const missing = withoutBfloat16()
+  t.equal(choice.includes(`bfloat16 can't be served: ${missing}`), missing !== undefined, choice)
+  const times = new Map(
+    [...choice.matchAll(/(int8|bfloat16) takes (\d+\.\d+)/g)].map(([, name, time]) => [name, +time!]),
+  )
+  // Two decimals are known.
+  if (precision === 'float32')
+    t.ok(
+      [...times.values()].every((time) => time >= 0.89),
+      choice,
+    )
+  else {
+    t.ok(times.get(precision)! <= 0.9, choice)
+    // A less exact one has to be a tenth faster.
+    t.ok(
+      [...times.values()].every((time) => time >= 0.9 * times.get(precision)! - 0.02),
+      choice,
+    )
+    t.match(first, { verdict: { passed: true }, products: /^(oneDNN 3|ONNX Runtime)/ })
+  }
+  const second = await prepared()
+  t.match(second, { precision, choice, origin: 'cached' })
+})
+
+t.test('takes what another process chose, unless it is of another machine, or damaged', async (t) => {
+  const { folder: kept, choice } = await prepared()
+  const file = join(kept, 'precision.json')
+  if (!existsSync(file)) return t.match(choice, /does not clearly pass|can't be served/)
+  const { machine } = JSON.parse(await readFile(file, 'utf8'))
+  await writeFile(file, JSON.stringify({ machine, precision: 'float32', reason: 'so it was decided' }))
+  t.match(await prepared(), { precision: 'float32', choice: /^so it was decided/, onednn: undefined })
+  const other = (more: object) => JSON.stringify({ machine, precision: 'float32', reason: 'no', ...more })
+  for (const text of [
+    other({ machine: 'another' }),
+    other({ precision: 'float64' }),
+    other({ precision: 1 }),
+    '{',
+    'null',
+  ]) {
+    await writeFile(file, text)
+    t.match((await prepared()).choice, /^of float32's time for a request of 64 candidates, /)
+    t.equal(JSON.parse(await readFile(file, 'utf8')).machine, machine)
+  }
+})
+
+t.test('without rows to judge others, it is float32', async (t) => {
+  const { plan } = await prepare({ ...request, quantization: undefined })
+  t.match(plan, { precision: 'float32', precisionProblem: /no quantization rows to evaluate other precisions with/ })
+})

@@ -1,0 +1,43 @@
+import t from 'tap'
+import { standardNormal } from '../../../src/base/hash.ts'
+import { drawBatch, idDraw, redraw, sampleDraw, type TargetInput } from '../../../src/tools/bench/rows.ts'
+import { Dice } from '../../support/compile/dice.ts'
+
+const inputs: TargetInput[] = [
+  { name: 'ids', dtype: 'int32', sides: ['context', 'candidate'], draws: [idDraw(100, 1000), idDraw(2000, 1000)] },
+  { name: 'numbers', dtype: 'float32', sides: ['cross', 'context'], draws: [standardNormal, standardNormal] },
+]
+const shape = { rows: 5, requests: 3 }
+const column = (data: ArrayLike<number>, i: number) =>
+  Array.from({ length: data.length / 2 }, (_, row) => data[row * 2 + i]!)
+
+t.test('each request has one context, and other candidates', async (t) => {
+  const dice = new Dice(1)
+  const batch = drawBatch(inputs, shape, () => dice.next())
+  t.match(batch, { rows: 15, requests: [5, 5, 5] })
+  const contexts = column(batch.inputs.ids!, 0)
+  for (const start of [0, 5, 10]) t.equal(new Set(contexts.slice(start, start + 5)).size, 1)
+  t.ok(new Set(contexts).size > 1)
+  t.ok(new Set(column(batch.inputs.ids!, 1)).size > 10)
+  t.ok(contexts.every((id) => id >= 100 && id < 1100))
+  t.ok(new Set(column(drawBatch(inputs, shape, () => dice.next(), true).inputs.ids!, 0)).size > 10)
+})
+
+t.test('a batch is drawn anew in part', async (t) => {
+  const dice = new Dice(2)
+  const batch = drawBatch(inputs, shape, () => dice.next())
+  const other = redraw(inputs, batch, shape, ['context', 'cross'], () => dice.next())
+  t.same(column(other.inputs.ids!, 1), column(batch.inputs.ids!, 1))
+  t.notSame(column(other.inputs.ids!, 0), column(batch.inputs.ids!, 0))
+  t.notSame(column(other.inputs.numbers!, 0), column(batch.inputs.numbers!, 0))
+})
+
+t.test('values follow their distributions', async (t) => {
+  const dice = new Dice(3)
+  const values = Array.from({ length: 5000 }, () => standardNormal(() => dice.next()))
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length
+  t.ok(Math.abs(mean) < 0.06 && Math.abs(variance - 1) < 0.1)
+  const sampled = new Set(Array.from({ length: 100 }, () => sampleDraw(Float64Array.of(3, 5, 8))(() => dice.next())))
+  t.same([...sampled].sort(), [3, 5, 8])
+})

@@ -1,0 +1,62 @@
+import t from 'tap'
+import { blockRows, KeptRows } from '../../../src/tools/data/column-blocks.ts'
+import { NumberColumn, StringColumn } from '../../../src/tools/data/columns.ts'
+import { fc, randomCases } from '../../support/cases.ts'
+
+t.test('each block takes as few bytes as its values allow', async (t) => {
+  const strings = new StringColumn()
+  const numbers = new NumberColumn()
+  const first = [1, -0, 16_777_217, 0.1]
+  for (let row = 0; row < blockRows; row++) {
+    strings.push(`v${row}`)
+    numbers.push(first[row] ?? row)
+  }
+  t.same([strings.bytes.rows, numbers.bytes.rows], [4 * blockRows, 8 * blockRows], 'code 65,536 needs 4 bytes')
+  for (let row = 0; row < 10; row++) {
+    strings.push(row < 5 ? 'v1' : `v${row + 250}`)
+    numbers.push(row / 2)
+  }
+  t.same([strings.bytes.rows, numbers.bytes.rows], [4 * blockRows + 20, 8 * blockRows + 40])
+  t.same(
+    [strings.at(255), strings.at(65_535), strings.at(65_536), strings.at(65_545)],
+    ['v255', 'v65535', 'v1', 'v259'],
+  )
+  for (const [row, value] of first.entries()) t.ok(Object.is(numbers.at(row), value), `${value}`)
+  t.equal(numbers.at(65_537), 0.5)
+})
+
+t.test('rows that are kept stay, others are refused', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 140_000 }), { maxLength: 20 }), fc.boolean(), (rows, all) => {
+      const strings = new StringColumn()
+      const numbers = new NumberColumn()
+      const marks = new Uint8Array(140_001)
+      for (let row = 0; row < marks.length; row++) {
+        strings.push(row % 9 === 0 ? null : `v${row % 300}`)
+        numbers.push(row % 8 === 0 ? null : row / 3)
+        // A block of which all rows are kept.
+        if (all && row < blockRows) marks[row] = 1
+      }
+      for (const row of rows) marks[row] = 1
+      const kept = new KeptRows(marks)
+      for (let block = 0; block < 3; block++) for (const column of [strings, numbers]) column.keep(kept, block)
+      for (const row of [...rows, 0, 1, 65_534, 65_535, 65_536, 140_000]) {
+        if (marks[row] === 0) {
+          for (const column of [strings, numbers]) if (!refuses(() => column.at(row))) return false
+        } else if (strings.at(row) !== (row % 9 === 0 ? null : `v${row % 300}`)) return false
+        else if (numbers.at(row) !== (row % 8 === 0 ? null : row / 3)) return false
+      }
+      return true
+    }),
+    { numRuns: randomCases(20) },
+  )
+})
+
+function refuses(read: () => unknown): boolean {
+  try {
+    read()
+    return false
+  } catch (error) {
+    return /was let go/.test(String(error))
+  }
+}

@@ -1,0 +1,346 @@
+import { execFileSync } from 'node:child_process'
+import { cp, lstat, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createUniform } from '../../../src/base/hash.ts'
+import { readEvaluation } from '../../../src/model/serving/bundle/evaluation.ts'
+import { logit, sigmoid } from '../../../src/model/serving/calibration/calibrator.ts'
+import { drawRow } from '../../../src/model/serving/features/field.ts'
+import { readBundle } from '../../../src/model/serving/version/read-version.ts'
+import type { EvaluationReport } from '../../../src/schemas/evaluation.ts'
+import { findVersion, openLocalPredictor } from '../../../src/tools/evaluate/local-predictor.ts'
+import { type RunCalibrateOptions, runCalibrate } from '../../../src/tools/evaluate/run-calibrate.ts'
+import { runCompare } from '../../../src/tools/evaluate/run-compare.ts'
+import { runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { runCli, spawnCli } from '../../support/cli.ts'
+import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
+import { startProcess } from '../../support/process.ts'
+
+/* A version whose probabilities are wrong in a known way: labels are drawn from σ(1.5 · logit p − .3) of what it predicts. */
+
+const rows = 4000
+/** Few: an evaluation draws them again, a thousand times. */
+const users = 300
+const truth = (p: number) => sigmoid(1.5 * logit(p) - 0.3)
+
+interface Shop {
+  folder: string
+  models: string
+  /** Path of a spec with changes; its rows are in `rows.csv`. */
+  spec(name: string, changes?: object): Promise<string>
+}
+
+function shopIn(folder: string): Shop {
+  const spec = async (name: string, changes: object = {}) => {
+    const tasks = [
+      { name: 'ctr', label: 'click == "1"' },
+      { name: 'cvr', label: 'sale == "1"', where: 'click == "1"' },
+    ]
+    await writeFile(
+      join(folder, name),
+      JSON.stringify({ data: { csv: ['rows.csv'] }, tasks, group: 'user', slices: ['country'], ...changes }),
+    )
+    return join(folder, name)
+  }
+  return { folder, models: join(folder, 'models'), spec }
+}
+
+async function copyShop(t: Test, { folder }: Shop): Promise<Shop> {
+  const copy = await temporaryFolder(t)
+  await cp(folder, copy, { recursive: true })
+  return shopIn(copy)
+}
+
+async function writeShop(t: Test): Promise<Shop> {
+  const shop = shopIn(await temporaryFolder(t))
+  const { folder, models, spec } = shop
+  await writeTestBundle(models, { name: 'shop' })
+  const { manifest } = await readBundle(models, 'shop', '1')
+  const fields = manifest.features.map(({ name }) => name)
+  const random = createUniform(11)
+  const drawn = Array.from({ length: rows }, () => drawRow(manifest.features, random))
+  const userOf = drawn.map(() => `u${Math.floor(random() * users)}`)
+  const write = (clicks: number[], sales: number[]) => {
+    const lines = drawn.map((row, i) =>
+      [...fields.map((field) => row[field]), userOf[i], clicks[i], sales[i]].join(','),
+    )
+    return writeFile(
+      join(folder, 'rows.csv'),
+      `${[...fields, 'user', 'click', 'sale'].join(',')}\n${lines.join('\n')}\n`,
+    )
+  }
+  // Any labels, to learn what it predicts.
+  await write(
+    drawn.map((_, i) => i % 2),
+    drawn.map((_, i) => Number(i % 4 === 1)),
+  )
+  const any = {
+    tasks: [
+      { name: 'ctr', label: 'click == "1"' },
+      { name: 'cvr', label: 'click == "1"' },
+    ],
+  }
+  const predictions = join(folder, 'predictions.csv')
+  const options = { ...evaluateDefaults, models, target: 'shop', data: await spec('any.yaml', any), predictions }
+  if ((await runEvaluate(options)) !== 0) throw new Error('the version could not be evaluated')
+  const predicted = { ctr: [] as number[], cvr: [] as number[] }
+  for (const line of (await readFile(predictions, 'utf8')).trim().split('\n').slice(1)) {
+    const [task, , , , , prediction] = line.split(',')
+    if (task === 'ctr' || task === 'cvr') predicted[task].push(Number(prediction))
+  }
+  const clicks = predicted.ctr.map((p) => Number(random() < truth(p)))
+  await write(
+    clicks,
+    predicted.cvr.map((p, i) => Number(clicks[i] === 1 && random() < truth(p))),
+  )
+  return shop
+}
+
+function calibrating({ models }: Shop, data: string, changes: Partial<RunCalibrateOptions> = {}) {
+  const out: string[] = []
+  const err: string[] = []
+  const options: RunCalibrateOptions = {
+    ...{ ...evaluateDefaults, models, data, target: 'shop', method: 'platt', tasks: undefined, dryRun: false },
+    json: true,
+    out: { write: (text) => out.push(text) },
+    err: { write: (text) => err.push(text) },
+    ...changes,
+  }
+  const report = () => JSON.parse(out.join('')) as EvaluationReport
+  return { done: runCalibrate(options), report, said: () => err.join('') }
+}
+
+const shop = await writeShop(t)
+
+t.test('from wrong probabilities to a version that took over', async (t) => {
+  const own = await copyShop(t, shop)
+  const data = await own.spec('rows.yaml')
+  const before = await evaluateToJson({ data, target: 'shop', models: own.models })
+  const ratio = before.tasks[0]!.metrics.calibration_ratio
+  t.ok(ratio.low! > 1.05 || ratio.high! < 0.95, `version 1 is miscalibrated: ${ratio.value}`)
+  t.equal(before.data.groups! <= users, true)
+  t.ok(before.tasks[0]!.gauc!.groups > 100)
+  t.ok(before.tasks[0]!.slices.length >= 3)
+  t.ok(before.gates!.experts > 1)
+
+  const { url, ended } = await startServer(t, own.models)
+  const { done, report, said } = calibrating(own, data)
+  t.equal(await done, 0, said())
+  const { tasks, comparison } = report()
+  t.equal(comparison!.verdict, 'better')
+  t.equal(report().data.part, 'half')
+  for (const { metrics } of comparison!.tasks.slice(0, 2))
+    t.ok(Math.abs(metrics.auc.difference.value!) < 1e-12, 'one monotone curve changes no ranking')
+  for (const { name, metrics } of tasks) {
+    const { value } = metrics.calibration_ratio
+    t.ok(value! > 0.9 && value! < 1.1, `${name}: ${value}`)
+  }
+  const { manifest } = await readBundle(own.models, 'shop', '2')
+  const calibration = manifest.tasks[0]!.calibration as { method: 'platt'; a: number; b: number }
+  t.ok(Math.abs(calibration.a - 1.5) < 0.4 && Math.abs(calibration.b + 0.3) < 0.15, JSON.stringify(calibration))
+  t.match(manifest.derived, [{ name: 'ctcvr', calibration: { method: 'platt' } }])
+  t.match(manifest.provenance, { calibration: { from: 'shop/1', data: 'rows.csv', rows } })
+  t.equal(manifest.quality!.ctr!.auc, tasks[0]!.metrics.auc.value)
+  const { files } = (await readBundle(own.models, 'shop', '1')).manifest
+  t.same(Object.keys(manifest.files).sort(), [...Object.keys(files), 'evaluation.json'].sort())
+  const counted = await ended
+  t.same(counted.failed, [], 'no request was lost while it took over')
+  t.ok(counted.versions.has('1') && counted.versions.has('2'))
+
+  const compared = (a: string, b: string) => runCompare({ ...evaluateDefaults, models: own.models, data, a, b })
+  t.equal(await compared('shop/1', 'shop/2'), 0)
+  t.equal(await compared('shop/2', 'shop/1'), 3, 'the version before is worse')
+  t.equal(await compared('shop/2', 'shop/2'), 0, 'no difference to itself')
+
+  // Without its context the answer of the new version is what the report judged.
+  const served = await evaluateToJson({ data, target: 'shop', service: { url }, models: own.models })
+  t.equal(served.model.version, '2')
+  for (const [i, { metrics }] of served.tasks.entries()) {
+    const { value } = metrics.calibration_ratio
+    t.ok(Math.abs(value! - tasks[i]!.metrics.calibration_ratio.value!) < 0.1, `through HTTP: ${value}`)
+  }
+})
+
+/** A real server, asked without a pause until it answers with version 2. */
+async function startServer(t: Test, models: string) {
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_CACHE: 'off',
+    MULTIGATE_POLL_SECONDS: '0.5',
+  })
+  const url = `http://127.0.0.1:${port}`
+  const { example } = (await (await fetch(`${url}/models/shop`)).json()) as { example: object }
+  const counted = { failed: [] as number[], versions: new Set<string>() }
+  const ask = async () => {
+    const deadline = Date.now() + 60_000
+    while (Date.now() < deadline && !counted.versions.has('2')) {
+      const headers = { 'content-type': 'application/json' }
+      const response = await fetch(`${url}/predict`, { method: 'POST', headers, body: JSON.stringify(example) })
+      const body = (await response.json()) as { version: string }
+      if (response.status === 200) counted.versions.add(body.version)
+      else counted.failed.push(response.status)
+      await sleep(10)
+    }
+    return counted
+  }
+  return { url, ended: ask() }
+}
+
+t.test('a version that does not meet its conditions is written nowhere', async (t) => {
+  const publish = {
+    metrics: { ctr: { auc: { min: 0.99 } }, ctcvr: { calibration_ratio: { min: 0.5, max: 2 } } },
+    not_worse: true,
+  }
+  const data = await shop.spec('strict.yaml', { publish })
+  const strict = calibrating(shop, data, { report: join(shop.folder, 'report') })
+  t.equal(await strict.done, 3)
+  t.match(strict.report().publish, {
+    passed: false,
+    conditions: [
+      { condition: 'ctr AUC ≥ 0.99', passed: false },
+      { condition: 'ctcvr calibration ratio ≥ 0.5 and ≤ 2', passed: true },
+      { condition: 'not worse than shop/1', passed: true },
+    ],
+  })
+  t.match(strict.said(), /nothing was written\n$/)
+  t.same(await readdir(join(shop.models, 'shop')), ['1'])
+  t.match(await readFile(join(shop.folder, 'report/report.html'), 'utf8'), /Do not ship/)
+  t.equal(JSON.parse(await readFile(join(shop.folder, 'report/report.json'), 'utf8')).publish.passed, false)
+
+  const gate = join(shop.folder, 'gate.yaml')
+  await writeFile(gate, 'metrics: { ctr: { auc: { min: 0.5 } } }\nint8: true\n')
+  const evaluated = { ...evaluateDefaults, models: shop.models, target: 'shop', data }
+  t.equal(await runEvaluate({ ...evaluated, gate: true }), 3)
+  const int8 = await evaluateToJson({ models: shop.models, target: 'shop', data, gate })
+  t.match(int8.publish!.conditions, [
+    { passed: true },
+    { condition: 'int8 passes its check', passed: false, found: /no quantization rows/ },
+  ])
+  await writeFile(gate, 'metrics: { ctr: { auc: { min: 0.9, max: 0.5 } } }\n')
+  await t.rejects(runEvaluate({ ...evaluated, gate }), { message: /\/metrics\/ctr\/auc min 0\.9 is above max 0\.5/ })
+  await writeFile(gate, 'metrics: { ctr: { auk: { min: 0.5 } } }\n')
+  await t.rejects(runEvaluate({ ...evaluated, gate }), { message: /gate\.yaml:\n {2}\/metrics\/ctr.*auk/ })
+  await t.rejects(runEvaluate({ ...evaluated, data: await shop.spec('plain.yaml'), gate: true }), {
+    message: /\/publish is missing/,
+  })
+})
+
+t.test('refuses to calibrate with too few rows of a class, or rows that contradict the model', async (t) => {
+  const few = await shop.spec('few.yaml', { tasks: [{ name: 'ctr', label: 'click == "1" && user == "u7"' }] })
+  await t.rejects(calibrating(shop, few).done, {
+    message:
+      /few\.yaml:\n {2}\/tasks\/0 ctr has \d+ positives among the rows to fit to; a calibration needs 50: \d+ are missing/,
+  })
+  const enough = await shop.spec('enough.yaml', {
+    tasks: [{ name: 'ctr', label: 'click == "1" && int(user.substring(1)) < 50' }],
+  })
+  t.equal(await calibrating(shop, enough, { dryRun: true }).done, 0, 'halves may have fewer')
+  const reversed = await shop.spec('reversed.yaml', { tasks: [{ name: 'ctr', label: 'click == "0"' }] })
+  await t.rejects(calibrating(shop, reversed).done, { message: /ctr can't be calibrated: by these rows, a higher/ })
+  const unknown = await shop.spec('unknown.yaml', { tasks: [{ name: 'xtr', label: 'click == "0"' }] })
+  await t.rejects(calibrating(shop, unknown).done, {
+    message: /\/tasks\/0\/name "xtr" is no task of the model: ctr, cvr/,
+  })
+  const data = await shop.spec('rows.yaml')
+  await t.rejects(calibrating(shop, data, { tasks: ['other'] }).done, {
+    message: /--tasks other: the rows have labels of/,
+  })
+  t.same(await readdir(join(shop.models, 'shop')), ['1'])
+  const dry = calibrating(shop, data, { dryRun: true, tasks: ['ctcvr'] })
+  t.equal(await dry.done, 0)
+  t.match(dry.said(), /^ctcvr: platt, σ\(/, 'only what was asked for')
+  t.same(await readdir(join(shop.models, 'shop')), ['1'])
+})
+
+t.test('the command line', async (t) => {
+  const data = await shop.spec('rows.yaml')
+  const options = ['--models', shop.models, '--data', data]
+  const evaluated = await spawnCli(['evaluate', 'shop', ...options, '--report', join(shop.folder, 'out')])
+  t.equal(evaluated.code, 0, evaluated.stderr)
+  t.match(evaluated.stdout, /^ctr: 4,000 rows, [\d,]+ positives, base rate/)
+  t.match(evaluated.stderr, /report written to .*report\.html\n$/)
+  t.same((await readdir(join(shop.folder, 'out'))).sort(), ['report.html', 'report.json'])
+  const calibrated = await spawnCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
+  t.equal(calibrated.code, 0, calibrated.stderr)
+  t.match(calibrated.stderr, /written to .*shop\/2\n$/)
+  const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic'])
+  t.equal(again.code, 0, again.stderr)
+  const kept = async (version: string) => readEvaluation(await readBundle(shop.models, 'shop', version))
+  t.same((await kept('2'))?.model.version, '2')
+  t.same((await kept('3'))?.model.version, '3', 'each version has the report of its own evaluation')
+  const compared = await spawnCli(['compare', 'shop/2', 'shop/1', ...options])
+  t.equal(compared.code, 3, compared.stderr)
+  t.match(compared.stdout, /shop\/1 compared with shop\/2: worse/)
+  t.match(compared.stdout, /\nshop\/1 accepts and answers what shop\/2 does\n/)
+  t.match(await runCli(['compare', 'shop', 'shop']), { code: 2, stderr: /required option '--data <spec>'/ })
+  t.match(await runCli(['evaluate', 'shop', '--data', 'none.yaml']), {
+    code: 1,
+    stderr: /none\.yaml:\n {2}no such spec/,
+  })
+  t.match(await runCli(['evaluate', 'nothing', ...options]), { code: 1, stderr: /nothing/ })
+  t.match(await runCli(['evaluate', data]), { code: 1, stderr: /describes rows alone/ })
+  const part = await runCli(['evaluate', 'shop', ...options, '--part', 'test'])
+  t.match(part, { code: 1, stderr: /\/split is missing, so there is no part test/ })
+  const lacking = await shop.spec('lacking.yaml', { fields: [{ name: 'price', column: 'prize' }] })
+  const lacks = await runCli(['evaluate', 'shop', '--models', shop.models, '--data', lacking])
+  t.match(lacks, { code: 1, stderr: /\/fields\/0\/column no column "prize"; the columns are .*did you mean price\?/ })
+})
+
+t.test('one group, weights that add up to infinity, a folder that is none, a device for predictions', async (t) => {
+  const lines = (await readFile(join(shop.folder, 'rows.csv'), 'utf8')).trim().split('\n')
+  const some = lines.slice(0, 400).map((line, i) => `${line},${i === 0 ? 'one,huge' : 'x,1e308'}`)
+  await writeFile(join(shop.folder, 'some.csv'), `${some.join('\n')}\n`)
+  const data = { csv: ['some.csv'] }
+  const options = { ...evaluateDefaults, models: shop.models, target: 'shop/1' }
+  const { tasks } = await evaluateToJson({ ...options, data: await shop.spec('one.yaml', { data, group: 'one' }) })
+  t.same([tasks[0]!.metrics.auc.low, tasks[0]!.baselines.logistic], [null, undefined])
+  t.ok(tasks[0]!.metrics.auc.value !== null)
+  await t.rejects(runEvaluate({ ...options, data: await shop.spec('huge.yaml', { data, weight: 'huge' }) }), {
+    message: /\/weight adds up to more than a number can be/,
+  })
+  const rowsData = await shop.spec('rows.yaml')
+  await t.rejects(runEvaluate({ ...options, data: rowsData, report: '/proc/none/report' }), {
+    message: /^\/proc\/none\/report can't be written: /,
+  })
+  await t.rejects(runEvaluate({ ...options, data: rowsData, report: join(shop.folder, 'rows.csv/report') }), {
+    message: /rows\.csv\/report can't be written: /,
+  })
+  const link = join(shop.folder, 'link.csv')
+  await writeFile(join(shop.folder, 'target.csv'), '')
+  await symlink('target.csv', link)
+  t.equal(await runEvaluate({ ...options, data: rowsData, predictions: link }), 0)
+  t.ok((await lstat(link)).isSymbolicLink())
+  t.match(await readFile(join(shop.folder, 'target.csv'), 'utf8'), /^task,row,/)
+  await t.rejects(runEvaluate({ ...options, data: rowsData, predictions: '/dev/full' }), {
+    message: /^\/dev\/full can't be written: ENOSPC/,
+  })
+  t.ok((await lstat('/dev/full')).isCharacterDevice())
+})
+
+t.test('few rows need few threads', async (t) => {
+  const bundle = await findVersion('shop/1', shop.models)
+  const { cache, now } = evaluateDefaults
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning() {}, rows: 1000 })
+  t.equal(predictor.concurrency, 2, 'two calls at a time, for one thread')
+  await predictor.close()
+})
+
+t.test('a full disk leaves no half of a version', async (t) => {
+  const disk = await temporaryFolder(t)
+  const version = join(shop.models, 'shop/1')
+  const sizes = await Promise.all((await readdir(version)).map(async (file) => (await lstat(join(version, file))).size))
+  const kilobytes = Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / 1024)
+  try {
+    const size = `size=${kilobytes + 4 * sizes.length + 8}k`
+    execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', disk], { stdio: 'ignore' })
+  } catch {
+    return t.pass('a full disk', { skip: 'no file system can be mounted here' })
+  }
+  t.teardown(() => execFileSync('umount', [disk]))
+  await cp(version, join(disk, 'shop/1'), { recursive: true })
+  const { done } = calibrating({ ...shop, models: disk }, await shop.spec('rows.yaml'))
+  await t.rejects(done, { code: 'ENOSPC' })
+  t.same(await readdir(join(disk, 'shop')), ['1'])
+})

@@ -1,0 +1,83 @@
+import t from 'tap'
+import { sigmoid } from '../../../src/model/serving/calibration/calibrator.ts'
+import { createRandom } from '../../../src/tools/data/random.ts'
+import { fitLogistic, type LinearRows, minimise } from '../../../src/tools/evaluate/logistic.ts'
+
+/** Two ids and a number per row; labels by known weights. */
+function createRows(count: number): { linear: LinearRows; labels: Uint8Array; truth: Float64Array } {
+  const random = createRandom(1)
+  const ids = Array.from({ length: 60 }, () => random.normal())
+  const places = new Uint32Array(3 * count)
+  const values = new Float32Array(3 * count).fill(1)
+  const truth = new Float64Array(count)
+  for (let row = 0; row < count; row++) {
+    const [a, b, number] = [random.integer(30), 30 + random.integer(30), random.normal()]
+    places.set([a, b, 60], 3 * row)
+    values[3 * row + 2] = number
+    truth[row] = sigmoid(ids[a]! + ids[b]! - 0.5 * number - 2.5)
+  }
+  return {
+    linear: { weights: 62, places, values, fields: 3 },
+    labels: Uint8Array.from(truth, (p) => Number(random.uniform() < p)),
+    truth,
+  }
+}
+
+const { linear, labels, truth } = createRows(40_000)
+const all = Int32Array.from(labels, (_, row) => row)
+
+t.test('finds the weights that labels were drawn by', async (t) => {
+  const predict = fitLogistic(linear, all, labels, undefined)
+  const off = all.reduce((sum, row) => sum + Math.abs(predict(row) - truth[row]!), 0) / all.length
+  t.ok(off < 0.01, `mean distance from the true probability ${off}`)
+})
+
+t.test('the mean prediction is the rate, whatever the order of the rows', async (t) => {
+  const rarestLast = Int32Array.from(all).sort((a, b) => labels[a]! - labels[b]!)
+  const positives = labels.reduce((sum, label) => sum + label, 0)
+  const [one, other] = [all, rarestLast].map((positions) =>
+    fitLogistic(
+      linear,
+      positions,
+      Uint8Array.from(positions, (row) => labels[row]!),
+      undefined,
+    ),
+  )
+  const ratio = all.reduce((sum, row) => sum + other!(row), 0) / positives
+  t.ok(Math.abs(ratio - 1) < 0.002, `calibration ratio ${ratio}`)
+  for (const row of [0, 1, 2, 3]) t.ok(Math.abs(one!(row) - other!(row)) < 1e-6)
+})
+
+t.test('a row of weight 3 counts about as three rows', async (t) => {
+  const few = all.subarray(0, 600)
+  const weights = Float64Array.from(few, (row) => (row % 2 ? 3 : 1))
+  const thrice = Array.from(few).flatMap((row) => (row % 2 ? [row, row, row] : [row]))
+  const one = fitLogistic(linear, few, labels.subarray(0, 600), weights)
+  const other = fitLogistic(
+    linear,
+    thrice,
+    Uint8Array.from(thrice, (row) => labels[row]!),
+    undefined,
+  )
+  // The mean weight is 1, so the ridge counts twice as much.
+  for (const row of [0, 1, 2]) t.ok(Math.abs(one(row) - other(row)) < 0.05)
+})
+
+t.test('minimises a convex function of very different curvatures', async (t) => {
+  const at = new Float64Array(5)
+  const lossAt = (x: Float64Array) => {
+    let loss = 1
+    const gradient = x.map((value, i) => {
+      const [scale, off] = [10 ** i, value - i]
+      loss += scale * (Math.sqrt(1 + off ** 2) - 1)
+      return (scale * off) / Math.sqrt(1 + off ** 2)
+    })
+    return { loss, gradient }
+  }
+  minimise(
+    lossAt,
+    at,
+    Float64Array.from({ length: 5 }, (_, i) => 10 ** i),
+  )
+  for (const [i, value] of at.entries()) t.ok(Math.abs(value - i) < 0.05, `${value} is ${i}`)
+})

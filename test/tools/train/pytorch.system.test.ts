@@ -1,0 +1,134 @@
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { ModelShape } from '../../../src/model/graph/architectures/layers.ts'
+import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
+import type { Place } from '../../../src/tools/train/network/step-plan.ts'
+import type { Term } from '../../../src/tools/train/terms.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { openTrainer } from '../../support/trainer.ts'
+
+/*
+ * Training beside PyTorch's: the same networks, weights, rows and steps. What PyTorch computes is kept in test/fixtures/pytorch, by
+ * train_architectures.py there, so that PyTorch need not be installed.
+ */
+
+interface Kept {
+  rate: number
+  shape: Pick<ModelShape, 'sparseFields' | 'denseFields' | 'ids' | 'sides'>
+  /** `labels`: per task. */
+  rows: { sparse: number[][]; dense: number[][]; labels: number[][]; weights: number[] }
+  cases: Record<string, KeptCase>
+}
+
+interface KeptCase {
+  tasks: string[]
+  terms: Term[]
+  orderPenalty: number
+  uncertainty: boolean
+  weighted: boolean
+  architecture: ArchitectureOptions
+  /** Before each step. */
+  losses: number[]
+  /** In inference, before and after all steps. */
+  logits: [string, string]
+  /** Weights whose gradient is zero but for rounding. */
+  still: string[]
+  weights: Record<string, { dims: number[]; before: string; after: string }>
+}
+
+/** Tests run from build/test/tools/train/. */
+const fixtures = join(import.meta.dirname, '../../../../test/fixtures/pytorch')
+const kept: Kept = JSON.parse(await readFile(join(fixtures, 'train_architectures.json'), 'utf8'))
+
+const floats = (packed: string) => new Float32Array(Uint8Array.from(Buffer.from(packed, 'base64')).buffer)
+const difference = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  a.length === b.length ? Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]!))) : Number.NaN
+/** Ours is float32, PyTorch's float64. */
+const closest = 1e-5
+
+for (const [title, one] of Object.entries(kept.cases))
+  t.test(title, async (t) => {
+    const { trainer, network, plan, logits, step } = await open(t, one)
+    const places = [...plan.parameters, ...plan.statistics]
+    const trainable = Object.keys(one.weights).filter((name) => !/\/moving_|^loss\//.test(name))
+    t.same(network.names.toSorted(), trainable.toSorted(), 'weights have the same names')
+
+    const start = await trainer.read()
+    for (const place of places) part(start.weights, place).set(floats(one.weights[place.name]!.before))
+    plan.tables.forEach(({ name }, i) => {
+      start.tables[i]!.values.set(floats(one.weights[name]!.before))
+    })
+    await trainer.write(start)
+    t.ok(difference(await logits(), floats(one.logits[0])) < closest, 'the same logits before')
+    for (const [i, loss] of one.losses.entries()) {
+      const ours = await step()
+      t.ok(Math.abs(ours - loss) < closest * loss, `step ${i + 1}: loss ${ours}, PyTorch's ${loss}`)
+      await putBack()
+    }
+
+    const { weights, tables } = await trainer.read()
+    for (const place of places) expectWeight(place.name, part(weights, place))
+    plan.tables.forEach(({ name }, i) => {
+      expectWeight(name, tables[i]!.values)
+    })
+    t.ok(difference(await logits(), floats(one.logits[1])) < 10 * closest, 'the same logits after')
+
+    /** Adam enlarges what float32 rounds in a gradient of zero; normalisations' means would follow. */
+    async function putBack() {
+      const state = await trainer.read()
+      for (const place of places)
+        if (one.still.includes(place.name)) part(state.weights, place).set(part(start.weights, place))
+      await trainer.write(state)
+    }
+
+    function expectWeight(name: string, ours: Float32Array) {
+      const found = difference(ours, floats(one.weights[name]!.after))
+      t.ok(found < closest, `${name} differs by ${found}`)
+    }
+  })
+
+const part = (weights: Float32Array, { offset, size }: Place) => weights.subarray(offset, offset + size)
+
+function open(t: Test, { tasks, terms, orderPenalty, uncertainty, weighted, architecture }: KeptCase) {
+  const { rows, shape, rate } = kept
+  return openTrainer(t, {
+    ...{ architecture, terms, orderPenalty, uncertainty, learningRate: rate },
+    shape: { ...shape, tasks, seed: 1 },
+    rows: {
+      sparse: Int32Array.from(rows.sparse.flat()),
+      dense: Float32Array.from(rows.dense.flat()),
+      labels: tasks.map((_, task) => Int8Array.from(rows.labels[task]!)),
+      ...(weighted && { weights: Float32Array.from(rows.weights) }),
+    },
+  })
+}
+
+t.test('every architecture is compared', async (t) => {
+  const { architectureNames } = await import('../../../src/schemas/architecture.ts')
+  const compared = new Set(Object.values(kept.cases).map(({ architecture }) => architecture.name))
+  t.same([...compared].sort(), [...architectureNames].sort())
+})
+
+const python = ['python3', '/usr/bin/python3'].find(
+  (command) => spawnSync(command, ['-c', 'import torch']).status === 0,
+)
+
+t.test('PyTorch computes what is kept', { skip: python === undefined && 'PyTorch is not installed' }, async (t) => {
+  const file = join(await temporaryFolder(t), 'now.json')
+  const { status, stderr } = spawnSync(python!, [join(fixtures, 'train_architectures.py'), file], { encoding: 'utf8' })
+  t.equal(status, 0, stderr)
+  const now: Kept = JSON.parse(await readFile(file, 'utf8'))
+  t.same({ ...now.shape, ...now.rows }, { ...kept.shape, ...kept.rows })
+  t.same(Object.keys(now.cases), Object.keys(kept.cases))
+  for (const [title, { losses, logits, weights, ...rest }] of Object.entries(now.cases)) {
+    const before = kept.cases[title]!
+    t.match(before, rest, title)
+    t.ok(difference(losses, before.losses) < 1e-6, `${title}: losses`)
+    t.ok(difference(floats(logits[1]), floats(before.logits[1])) < 1e-5, `${title}: logits`)
+    t.same(Object.keys(weights), Object.keys(before.weights))
+    for (const [name, { after }] of Object.entries(weights))
+      t.ok(difference(floats(after), floats(before.weights[name]!.after)) < 1e-6, `${title}: ${name}`)
+  }
+})

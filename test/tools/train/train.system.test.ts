@@ -1,0 +1,309 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { readEvaluation } from '../../../src/model/serving/bundle/evaluation.ts'
+import { readQuantizationRows } from '../../../src/model/serving/bundle/quantization.ts'
+import { readBundle } from '../../../src/model/serving/version/read-version.ts'
+import type { EvaluationReport } from '../../../src/schemas/evaluation.ts'
+import { readDataset } from '../../../src/tools/data/dataset.ts'
+import { chooseRows } from '../../../src/tools/data/quantization-rows.ts'
+import { readSpec } from '../../../src/tools/data/read-spec.ts'
+import { SpecError } from '../../../src/tools/data/source.ts'
+import type { Progress } from '../../../src/tools/evaluate/format.ts'
+import { readingsOf } from '../../../src/tools/train/fields.ts'
+import type { EpochReport, FitObserver } from '../../../src/tools/train/fit.ts'
+import type { TrainOptions } from '../../../src/tools/train/fit-network.ts'
+import { train } from '../../../src/tools/train/train.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { withoutBfloat16 } from '../../support/onednn.ts'
+import { specs, tinyCsv, tinySpec } from '../../support/tiny.ts'
+import { copyTrainedTiny, trainedTiny } from '../../support/trained.ts'
+
+type Judged = EvaluationReport['tasks'][number]
+
+const silent: FitObserver = { step() {}, epoch() {} }
+
+async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}) {
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+  await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), ...changes }))
+  return train(await readSpec(join(folder, 'spec.yaml'), specs), {
+    threads: 1,
+    from: undefined,
+    run: undefined,
+    resume: false,
+    models: join(folder, 'models'),
+    force: false,
+    command: 'multigate train tiny',
+    multigateVersion: '0.0.0',
+    now: () => 0,
+    signal: new AbortController().signal,
+    observer: silent,
+    // Some trainings give the same weights.
+    cache: process.env.MULTIGATE_CACHE,
+    log() {},
+    ...options,
+  })
+}
+
+const folder = await temporaryFolder(t)
+const epochs: EpochReport[] = []
+const whole = await trainIn(folder, {}, { observer: { step() {}, epoch: (report) => epochs.push(report) } })
+
+t.test('writes a version that can be read, with quality, golden rows and provenance', async (t) => {
+  const { report } = whole
+  const bundle = await readBundle(join(folder, 'models'), 'tiny', '1')
+  const { manifest } = bundle
+  t.match(manifest, {
+    name: 'tiny',
+    description: 'Clicks on coloured things',
+    tasks: [{ name: 'ctr', description: 'Clicked', calibration: { method: 'platt' } }, { name: 'cvr' }],
+    derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }],
+    graph: {
+      format: 'layers',
+      inputs: { sparse: 'sparse', dense: 'dense' },
+      outputs: { probabilities: 'probabilities', logits: 'logits', gates: { ctr: 'gate_ctr', cvr: 'gate_cvr' } },
+    },
+    precision: 'float32',
+    quantization: { file: 'quantization.bin', rows: 80, labels: true },
+    provenance: {
+      created: '1970-01-01T00:00:00.000Z',
+      command: 'multigate train tiny',
+      data: 'tiny.csv',
+      seed: 3,
+      epochs: 2,
+      kept: { epoch: 2, metric: 'mean normalised entropy', value: Number },
+      rows: { train: 240, validation: 80, test: 80 },
+      threads: 1,
+      engine: 'onnxruntime',
+    },
+  })
+  t.notOk(manifest.tasks[1]!.calibration)
+  t.equal(manifest.golden!.rows.length, 8)
+  t.same(Object.keys(manifest.golden!.rows[0]!), ['colour', 'shop', 'hour', 'size', 'is_red'])
+  t.same(Object.keys(manifest.quality!), ['ctr', 'cvr', 'ctcvr'])
+  const [ctr, cvr, ctcvr] = report.tasks as [Judged, Judged, Judged]
+  t.equal(manifest.quality!.ctr!.auc, ctr.metrics.auc.value)
+  t.ok(ctr.metrics.auc.value !== null)
+  const kept = (await readEvaluation(bundle))!
+  t.same([kept.tasks.length, kept.tasks[0]!.rows, kept.model.version], [3, 80, '1'], 'the report is among its files')
+  t.ok(Math.abs(kept.tasks[0]!.metrics.auc.value! - ctr.metrics.auc.value!) < 1e-6)
+  t.ok(cvr.rows < ctr.rows, 'cvr is judged on clicks alone')
+  t.equal(ctcvr.rows, 80, 'ctcvr on all rows')
+  t.equal(report.history!.length, 2)
+  t.equal(epochs.length, 2)
+  t.ok(epochs[1]!.loss < epochs[0]!.loss, 'it learns')
+  t.same(await readdir(join(folder, 'models/tiny')), ['1'], 'nothing is left beside it')
+})
+
+t.test('keeps the validation rows with their labels for int8, whatever the precision', async (t) => {
+  const folder = t.testdir({})
+  await trainIn(folder, { precision: 'int8', version: 2 })
+  const bundle = await readBundle(join(folder, 'models'), 'tiny', '2')
+  t.equal(bundle.manifest.precision, 'int8')
+  const { rows, sparse, dense, labels } = (await readQuantizationRows(bundle))!
+  t.same([rows, sparse.length, dense.length, labels!.length], [80, 80 * 3, 80 * 2, 80 * 2])
+
+  const loaded = await readSpec(join(folder, 'spec.yaml'), specs)
+  const dataset = await readDataset(loaded, readingsOf(loaded.spec.fields))
+  const places = chooseRows(80, 80)
+  const [ctr, cvr] = dataset.labels as [Int8Array, Int8Array]
+  for (let i = 0; i < rows; i++) {
+    const row = dataset.parts.validation[places[i]!]!
+    t.equal(dense[i * 2 + 1], dataset.cells[4]!.at(row), `is_red of row ${row}`)
+    t.same([labels![i * 2], labels![i * 2 + 1]], [ctr[row], ctr[row] ? cvr[row] : Number.NaN])
+  }
+})
+
+t.test('a condition that this machine can not check is refused before the training', async (t) => {
+  const missing = withoutBfloat16()
+  const trained = trainIn(t.testdir({}), { publish: { bfloat16: true } })
+  if (missing === undefined) t.match((await trained).report.publish?.conditions, [{ condition: /^bfloat16 / }])
+  else await t.rejects(trained, { message: /\/publish\/bfloat16 can't be checked on this machine: / })
+})
+
+t.test('the same seed gives the same model, bit for bit', async (t) => {
+  const first = await readFile(join(whole.folder!, 'group1-shard1of1.bin'))
+  t.ok(first.equals(await readFile(join(await trainedTiny(), 'models/tiny/1/group1-shard1of1.bin'))))
+  const other = await trainIn(t.testdir({}), { training: { ...tinySpec().training, seed: 4 } })
+  t.notOk(first.equals(await readFile(join(other.folder!, 'group1-shard1of1.bin'))))
+})
+
+t.test('a brief report has the same metrics, without baselines', async (t) => {
+  const brief = await trainIn(t.testdir(), {}, { brief: true })
+  const metrics = ({ report }: typeof whole) => report.tasks.map(({ metrics }) => metrics)
+  const logistic = ({ report }: typeof whole) => report.tasks.some(({ baselines }) => baselines.logistic)
+  t.same(metrics(brief), metrics(whole))
+  t.ok(logistic(whole))
+  t.notOk(logistic(brief))
+})
+
+t.test('a version that is there is not overwritten without force', async (t) => {
+  const folder = await copyTrainedTiny(t)
+  await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
+  const tasks = [{ name: 'ctr', label: 'clik == "1"' }]
+  const fields = [...tinySpec().fields, { name: 'sise', kind: 'numeric' }]
+  const error: unknown = await trainIn(folder, { tasks, derived: [], fields }).catch((error) => error)
+  const problems = (error as SpecError).problems.map(({ path, message }) => `${path} ${message}`)
+  t.equal(problems.length, 3)
+  t.match(problems[0], /^\/version .*tiny\/1 exists already/)
+  const columns = 'the columns are colour, shop, hour, size, click, sale'
+  t.equal(problems[1], `/fields/5/name no column "sise"; ${columns}; did you mean size?`)
+  t.equal(problems[2], `/tasks/0/label no column "clik"; ${columns}; did you mean click?`)
+  await trainIn(folder, { description: 'new' }, { force: true })
+  t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
+})
+
+t.test('it says how far it is before and after the epochs', async (t) => {
+  const folder = t.testdir({})
+  const [header, ...lines] = tinyCsv().trimEnd().split('\n')
+  const many = Array.from({ length: 25 }, () => lines).flat()
+  await writeFile(join(folder, 'many.csv'), [header, ...many, ''].join('\n'))
+  const shown = new Map<string, [done: number, total: number | undefined]>()
+  const progress: Progress = {
+    rows: (stage, done, total) => shown.set(stage, [done, total]),
+    stage: (name) => shown.set(name, [0, undefined]),
+    stop() {},
+  }
+  const { data, training } = tinySpec()
+  const changes = { data: { ...data, csv: ['many.csv'] }, training: { ...training, epochs: 1 } }
+  await trainIn(folder, changes, { progress })
+  const [[first, [read, total]], ...others] = [...shown] as [[string, [number, number]], ...[string, unknown][]]
+  t.same([first, read], ['reading', 8192])
+  t.ok(total >= read && total < 2 * many.length, `${total} rows are expected`)
+  t.match(others.map(([stage]) => stage).join(', '), /^opening tiny\/1, predicting by tiny\/1, .*judging ctr/)
+})
+
+t.test('the epoch that is best by the metric of the spec is kept', async (t) => {
+  const folder = t.testdir({})
+  const training = { ...tinySpec().training, epochs: 6, learning_rate: 0.05, patience: 6 }
+  const kept = async (select: string | undefined, version: number) => {
+    const epochs: EpochReport[] = []
+    const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
+    const { fitted } = await trainIn(folder, { version, training: { ...training, select } }, { observer })
+    return { epochs, kept: fitted.kept }
+  }
+  const byAuc = await kept('ctr.auc', 1)
+  const aucs = byAuc.epochs.map(({ validationAuc }) => validationAuc[0]!)
+  t.same(byAuc.kept, { epoch: aucs.indexOf(Math.max(...aucs)) + 1, metric: 'ctr.auc', value: Math.max(...aucs) })
+  const byEntropy = await kept(undefined, 2)
+  const values = byEntropy.epochs.map(({ selection }) => selection.value)
+  t.equal(byEntropy.kept.epoch, values.indexOf(Math.min(...values)) + 1)
+  t.equal(byEntropy.kept.metric, 'mean normalised entropy')
+  const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
+  t.same(manifest.provenance!.kept, byAuc.kept)
+
+  const oneClass = { ...tinySpec().tasks[0], name: 'never', label: 'false' }
+  const tasks = [...tinySpec().tasks, oneClass]
+  await t.rejects(trainIn(folder, { version: 3, tasks, training: { ...training, select: 'never.auc' } }), {
+    message: /\/training\/select never\.auc is undefined: the validation rows/,
+  })
+})
+
+t.test('when stopped it writes nothing', async (t) => {
+  const folder = t.testdir({})
+  const controller = new AbortController()
+  const observer: FitObserver = {
+    step: ({ epoch }) => epoch === 2 && controller.abort(new Error('stopped')),
+    epoch() {},
+  }
+  await t.rejects(trainIn(folder, {}, { observer, signal: controller.signal }), { message: 'stopped' })
+  t.notOk((await readdir(folder)).includes('models'))
+})
+
+t.test('dense fields alone, sparse fields alone, every architecture', async (t) => {
+  const { fields } = tinySpec()
+  const one = { epochs: 1, batch_size: 239, learning_rate: 0.01, shuffle: false }
+  const sparse = await trainIn(t.testdir({}), { fields: fields.slice(0, 3), training: one })
+  const dense = await trainIn(t.testdir({}), { fields: fields.slice(3), training: one, version: 7 })
+  t.match(dense.folder, /tiny\/7$/)
+  t.ok(sparse.report.tasks[0]!.metrics.auc.value !== null && dense.report.tasks[0]!.metrics.auc.value !== null)
+  for (const name of ['shared_bottom', 'mixture_of_experts', 'aitm', 'ple', 'esmm', 'single_task']) {
+    const { report } = await trainIn(t.testdir({}), { architecture: { name, dim_emb: 2 }, training: one })
+    t.ok(Number.isFinite(report.tasks[0]!.metrics.logloss.value), name)
+  }
+})
+
+t.test(
+  'losses over the entire space, with an order penalty, uncertainty weights and negatives that stand for several',
+  async (t) => {
+    const [ctr, cvr] = tinySpec().tasks
+    const tasks = [ctr, { ...cvr, entire_space: ['ctr'] }]
+    const training = { ...tinySpec().training, order_penalty: 0.6, task_weights: 'uncertainty' }
+    const architecture = { name: 'esmm', dim_emb: 4 }
+    const { report } = await trainIn(t.testdir({}), { tasks, training, architecture })
+    t.ok(report.tasks.every(({ metrics }) => metrics.auc.value !== null))
+
+    // Half of the negatives count twice, so that predictions are those of all rows.
+    const folder = t.testdir({})
+    const sampled = [{ ...ctr, negatives_kept: 0.5 }]
+    const spec = { tasks: sampled, derived: [], training: { ...tinySpec().training, epochs: 8 } }
+    const { report: weighted } = await trainIn(folder, spec)
+    const { report: plain } = await trainIn(folder, {
+      ...spec,
+      tasks: [{ ...ctr, calibration: undefined }],
+      version: 2,
+    })
+    const ratio = ({ tasks }: EvaluationReport) => tasks[0]!.metrics.calibration_ratio.value!
+    t.ok(ratio(weighted) > 0.7 && ratio(weighted) < 1.4, `${ratio(weighted)}`)
+    t.ok(ratio(plain) > 0.7 && ratio(plain) < 1.4, `${ratio(plain)}`)
+    const rateOf = ({ tasks }: EvaluationReport) => tasks[0]!.base_rate!
+    t.ok(rateOf(weighted) < 0.8 * rateOf(plain), 'the rates are not the same')
+  },
+)
+
+t.test('more threads than a step has pairs of rows', async (t) => {
+  const lines: string[] = []
+  const training = { ...tinySpec().training, batch_size: 7 }
+  const { report } = await trainIn(t.testdir({}), { training }, { threads: 9, log: (line) => lines.push(line) })
+  t.ok(lines.includes('steps of 7 rows are divided among 3 threads at most'))
+  t.ok(report.tasks[0]!.metrics.auc.value !== null)
+})
+
+t.test('refuses data that its fields cannot hold', async (t) => {
+  const strict = [{ name: 'size', kind: 'numeric' }]
+  await t.rejects(trainIn(t.testdir({}), { fields: strict }), {
+    message: /\/fields\/0 tiny.csv line \d+: size is required/,
+  })
+  const rare = [{ name: 'colour', kind: 'vocabulary', min_count: 1000 }]
+  await t.rejects(trainIn(t.testdir({}), { fields: rare }), SpecError)
+})
+
+t.test('tells when the loss is no number', async (t) => {
+  const training = { epochs: 2, batch_size: 64, learning_rate: 3e38 }
+  await t.rejects(trainIn(t.testdir({}), { training }), {
+    message: /^the loss is not a number at step \d+ of epoch 1; try a learning rate below 3e\+38$/,
+  })
+})
+
+t.test('warns of a task whose training rows are all of one class, and of one without any', async (t) => {
+  const lines: string[] = []
+  const tasks = [
+    { name: 'ctr', label: 'click == "1"' },
+    { name: 'always', label: 'colour != ""' },
+    { name: 'never', label: 'click == "1"', where: 'colour == "black"' },
+  ]
+  await trainIn(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) })
+  t.same(
+    lines.filter((line) => line.startsWith('warning')),
+    [
+      'warning: task always has nothing to learn: all 240 training rows in its sample space have the label 1; check its label and where',
+      'warning: task never has nothing to learn: its sample space has no training rows; check its label and where',
+    ],
+  )
+})
+
+t.test('leaves out a calibration that would reverse the ranking', async (t) => {
+  const folder = t.testdir({})
+  const lines: string[] = []
+  const changes = {
+    // Red ones are clicked until 14 o'clock, all others after it: what training rows teach is wrong for the rest.
+    tasks: [{ name: 'ctr', label: '(colour == "red") == (double(hour) < 14.0)', calibration: 'platt' }],
+    derived: [],
+    fields: [{ name: 'colour', kind: 'vocabulary' }],
+    split: { by: 'time', column: 'hour', train: 0.6, validation: 0.2, test: 0.2 },
+    training: { epochs: 1, batch_size: 16, learning_rate: 0.05 },
+  }
+  await trainIn(folder, changes, { log: (line) => lines.push(line) })
+  t.ok(lines.includes('calibration of ctr omitted: it would reverse or flatten the ranking'))
+  t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
+})

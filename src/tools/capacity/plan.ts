@@ -54,7 +54,7 @@ export interface CachePlan {
   bytesPerPod: number
 }
 
-/** Busiest that cores and event loops should be: where `multigate_saturation` is to be held (docs/operations.md). */
+/** Busiest that cores and event loops should be: where `multigate_saturation` is to be held (docs/monitoring.md). */
 export const safeUtilisation = 0.7
 /** Bytes on the wire per byte of HTTP: 1,538 of an Ethernet frame, with its gap, for 1,448 of TCP with timestamps. */
 export const framing = 1538 / 1448

@@ -17,7 +17,7 @@ interface Given {
 /** The context's signal stops the command. */
 export function createWarmCommand({ signal, out, err }: CommandContext): Command {
   return new Command('warm')
-    .description('compute what servers keep of candidates before they ask for them; see docs/compiler.md')
+    .description('compute what servers keep of candidates before they ask for them; see docs/catalogue.md')
     .argument('<version>', "the folder of a version or a model, or a model's name")
     .addOption(
       new Option('--catalogue <file>', 'candidates: .csv, .csv.gz or .parquet with a column per field').conflicts(

@@ -157,7 +157,7 @@ interface CalibrateGiven {
 export function createQuantizeCommand(context: CommandContext): Command {
   const command = new Command('quantize')
     .description(
-      'give a version bfloat16, int8 or narrow tables: store rows that judge them, and write the next version; see docs/compiler.md',
+      'give a version bfloat16, int8 or narrow tables: store rows that judge them, and write the next version; see docs/precision.md',
     )
     .argument('<model>', 'model, model/version or folder of a version')
     .requiredOption('--data <spec>', 'spec of labelled rows (.yaml or .json), or a training spec or its name')

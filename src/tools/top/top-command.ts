@@ -13,7 +13,7 @@ export function createTopCommand({ out, err, signal }: CommandContext): Command 
     .addHelpText(
       'after',
       `
-Keys: q quits. Figures are of the last second, all processes together; see docs/operations.md for their meaning.
+Keys: q quits. Figures are of the last second, all processes together; see docs/monitoring.md for their meaning.
 NO_COLOR=1 leaves colours away. NODE_EXTRA_CA_CERTS names the certificate authority of a service with its own.
 
 Examples:

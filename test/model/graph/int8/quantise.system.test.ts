@@ -42,7 +42,7 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
         for (const [how, answers] of Object.entries(others)) {
           const apart = distance(expected, answers)
           if (!(apart <= 1e-6)) throw new Error(`${how}: ${apart} apart`)
-          // Last layers are float32, whose sums are rounded in another order: docs/compiler.md has this bound.
+          // Last layers are float32, whose sums are rounded in another order: docs/precision.md has this bound.
           const part = Math.max(...expected.map((value, i) => Math.abs(answers[i]! / value - 1)))
           if (!(part <= 1e-5)) throw new Error(`${how}: ${part} of its value apart`)
         }

@@ -34,6 +34,10 @@ function repository(t: Test, log = changelog) {
     }),
     'CHANGELOG.md': log,
     'README.md': 'npm install ./multigate-0.1.0.tgz, or ./other-0.1.0.tgz\n',
+    docs: {
+      'results.md': '- multigate 0.1.0, Node.js 20.20.2\n',
+      'upgrading.md': '## From 0.1 to the next release\n\n## From 0.0.9 to 0.1\n',
+    },
     deploy: { 'Chart.yaml': 'name: multigate\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=0.1.0"\n' },
     '.gitignore': '/release/\n',
   })
@@ -60,7 +64,7 @@ test('a release is one commit, with its notes and bill of materials', async (t) 
   const run = release('minor', '--tag')
   t.equal(run.status, 0, run.stderr)
   t.equal(git('status', '--porcelain'), '')
-  t.equal(git('log', '--format=%s', '-1'), 'build: release 0.2.0')
+  t.equal(git('log', '--format=%B', '-1'), 'build: release 0.2.0\n\nCHANGELOG.md says what changes for users.')
   t.equal(git('tag', '--list'), 'v0.2.0')
   t.equal(JSON.parse(read('package.json')).version, '0.2.0')
   const lock = JSON.parse(read('package-lock.json'))
@@ -70,6 +74,8 @@ test('a release is one commit, with its notes and bill of materials', async (t) 
     /## \[Unreleased\]\n\n## \[0\.2\.0\] - \d{4}-\d\d-\d\d\n\n### Added\n\n- A thing\.\n\n## \[0\.1\.0\]/,
   )
   t.equal(read('README.md'), 'npm install ./multigate-0.2.0.tgz, or ./other-0.1.0.tgz\n')
+  t.equal(read('docs/upgrading.md'), '## From 0.1 to 0.2\n\n## From 0.0.9 to 0.1\n')
+  t.equal(read('docs/results.md'), '- multigate 0.1.0, Node.js 20.20.2\n', 'what was measured stays')
   t.match(read('deploy/Chart.yaml'), '\nversion: 0.2.0\nappVersion: 0.2.0\nkubeVersion: ">=0.1.0"\n')
   t.equal(read('release/notes.md'), '### Added\n\n- A thing.\n')
   t.match(JSON.parse(read('release/sbom.cdx.json')), {
@@ -85,7 +91,8 @@ test('without --tag there is none, and a dry run changes nothing', async (t) => 
   const before = git('rev-parse', 'HEAD')
   t.match(release('0.3.1', '--dry-run', '--tag'), {
     status: 0,
-    stdout: '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml\n',
+    stdout:
+      '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml, docs/upgrading.md\n',
   })
   t.same([git('rev-parse', 'HEAD'), git('status', '--porcelain'), git('tag', '--list')], [before, '', ''])
   t.notOk(existsSync(join(folder, 'release')))

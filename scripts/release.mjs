@@ -7,11 +7,13 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { repositoryOf } from './repository.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 
 const { values, positionals } = options()
-const current = JSON.parse(readFileSync('package.json', 'utf8')).version
+const description = JSON.parse(readFileSync('package.json', 'utf8'))
+const current = description.version
 const version = next(current, positionals[0])
 
 if (git('status', '--porcelain') !== '') fail('The working tree has changes: commit them first')
@@ -28,6 +30,8 @@ const files = naming(current)
 console.log(
   `${current} → ${version}: package.json, package-lock.json, CHANGELOG.md${files.map((file) => `, ${file}`).join('')}`,
 )
+if (!repositoryOf(description).isPublic)
+  console.warn('package.json names no public repository yet: set repository.url before you publish (CONTRIBUTING.md)')
 if (values['dry-run']) process.exit(0)
 
 npm('version', version, '--no-git-tag-version', '--ignore-scripts')

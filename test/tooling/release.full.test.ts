@@ -22,7 +22,8 @@ const changelog = `# Changelog
 
 /** A repository with one commit, around the real scripts. */
 function repository(t: Test, log = changelog) {
-  const description = { name: 'multigate', version: '0.1.0', license: 'Apache-2.0' }
+  const repository = { type: 'git', url: 'git+https://multigate.example/multigate.git' }
+  const description = { name: 'multigate', version: '0.1.0', license: 'Apache-2.0', repository }
   const folder = t.testdir({
     scripts: {},
     'package.json': JSON.stringify({ ...description, devDependencies: { 'onnxruntime-node': '1.2.3' } }),
@@ -41,7 +42,7 @@ function repository(t: Test, log = changelog) {
     deploy: { 'Chart.yaml': 'name: multigate\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=0.1.0"\n' },
     '.gitignore': '/release/\n',
   })
-  for (const name of ['release.mjs', 'release-files.mjs', 'sbom.mjs', 'onednn-wheel.mjs'])
+  for (const name of ['release.mjs', 'release-files.mjs', 'repository.mjs', 'sbom.mjs', 'onednn-wheel.mjs'])
     copyFileSync(join(root, 'scripts', name), join(folder, 'scripts', name))
   const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' }
   for (const who of ['AUTHOR', 'COMMITTER'])
@@ -91,6 +92,7 @@ test('without --tag there is none, and a dry run changes nothing', async (t) => 
   const before = git('rev-parse', 'HEAD')
   t.match(release('0.3.1', '--dry-run', '--tag'), {
     status: 0,
+    stderr: /no public repository yet/,
     stdout:
       '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml, docs/upgrading.md\n',
   })

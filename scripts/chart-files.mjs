@@ -1,11 +1,12 @@
-// Writes the parts of the Helm chart that follow from the rest of the repository: values.schema.json, the versions in
-// Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the chart.
+// Writes the parts of the Helm chart that follow from the rest of the repository: values.schema.json, the versions and
+// addresses in Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the chart.
 //   node scripts/chart-files.mjs            writes
 //   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
 // Reads the compiled configuration: run npm run setup -- --modules first.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { filesBelow } from './files.mjs'
+import { repositoryOf } from './repository.mjs'
 import { settingsSchema, valuesSchema } from './values-schema.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -15,10 +16,10 @@ const check = process.argv.includes('--check')
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
 const { words } = await import(join(root, 'build/src/base/configuration.js'))
 const { settingName } = await import(join(root, 'build/src/base/settings.js'))
-const { version } = JSON.parse(read('package.json'))
+const description = JSON.parse(read('package.json'))
 
 const wanted = new Map([
-  ['Chart.yaml', read(`${chart}/Chart.yaml`).replaceAll(/^((?:appV|v)ersion:) .*$/gm, `$1 ${version}`)],
+  ['Chart.yaml', describeChart(read(`${chart}/Chart.yaml`), description)],
   [
     'values.schema.json',
     `${JSON.stringify(valuesSchema(settingsSchema(Configuration, settingName, words)), undefined, 2)}\n`,
@@ -42,6 +43,14 @@ for (const path of copies()) {
   if (wanted.has(path)) continue
   if (check) outdated(path)
   else rmSync(join(root, chart, path))
+}
+
+function describeChart(text, { version, ...description }) {
+  const { page, homepage } = repositoryOf(description)
+  return text
+    .replaceAll(/^((?:appV|v)ersion:) .*$/gm, `$1 ${version}`)
+    .replace(/^home: .*$/m, `home: ${homepage}`)
+    .replace(/^sources: .*$/m, `sources: [${page}]`)
 }
 
 function read(path) {

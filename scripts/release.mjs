@@ -1,16 +1,19 @@
 // Prepares a release as one commit: the version in package.json and package-lock.json, the heading in CHANGELOG.md, and
-// the texts that name the version; writes release notes and a bill of materials into release/, which git ignores.
+// the texts that name the version or call it the next release; writes release notes and a bill of materials into release/,
+// which git ignores.
 //   npm run release -- major|minor|patch|1.2.3 [--dry-run] [--tag]
 // --dry-run changes nothing and says what would be done.  Without --tag no tag is made; a pushed tag `v1.2.3` publishes.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { repositoryOf } from './repository.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 
 const { values, positionals } = options()
-const current = JSON.parse(readFileSync('package.json', 'utf8')).version
+const description = JSON.parse(readFileSync('package.json', 'utf8'))
+const current = description.version
 const version = next(current, positionals[0])
 
 if (git('status', '--porcelain') !== '') fail('The working tree has changes: commit them first')
@@ -27,6 +30,8 @@ const files = naming(current)
 console.log(
   `${current} → ${version}: package.json, package-lock.json, CHANGELOG.md${files.map((file) => `, ${file}`).join('')}`,
 )
+if (!repositoryOf(description).isPublic)
+  console.warn('package.json names no public repository yet: set repository.url before you publish (CONTRIBUTING.md)')
 if (values['dry-run']) process.exit(0)
 
 npm('version', version, '--no-git-tag-version', '--ignore-scripts')
@@ -39,11 +44,11 @@ for (const file of files) {
   )
 }
 execFileSync(process.execPath, ['scripts/release-files.mjs', 'release'], { stdio: 'inherit' })
-git('commit', '--quiet', '-a', '-m', `build: release ${version}`)
+git('commit', '--quiet', '-a', '-m', `build: release ${version}`, '-m', 'CHANGELOG.md says what changes for users.')
+if (values.tag) git('tag', '-a', `v${version}`, '-m', `multigate ${version}`)
 console.log(
   `committed; ${values.tag ? `tagged v${version}: push it to publish` : `tag it with git tag -a v${version}`}`,
 )
-if (values.tag) git('tag', '-a', `v${version}`, '-m', `multigate ${version}`)
 
 function options() {
   const usage = 'usage: npm run release -- major|minor|patch|1.2.3 [--dry-run] [--tag]'
@@ -71,15 +76,27 @@ function next(from, wanted) {
   return wanted
 }
 
-/** How texts name a version: the tarball, the version in use, the image, and the chart. */
+/** How texts name a version: the tarball, the version in use, the image, the chart, and the heading of docs/upgrading.md. */
 function names(of) {
-  return [`multigate-${of}.tgz`, `multigate ${of},`, `multigate:${of}`, `version: ${of}`, `appVersion: ${of}`]
+  return [
+    `multigate-${of}.tgz`,
+    `multigate ${of},`,
+    `multigate:${of}`,
+    `version: ${of}`,
+    `appVersion: ${of}`,
+    of === current ? `## From ${short(of)} to the next release` : `## From ${short(current)} to ${short(of)}`,
+  ]
+}
+
+/** 0.3 for 0.3.0. */
+function short(of) {
+  return of.replace(/\.0$/, '')
 }
 
 /** Files that name the version, other than measurements and history. */
 function naming(of) {
   const patterns = names(of).flatMap((name) => ['-e', name])
-  const paths = ['*.md', '*.yml', 'deploy/*.yaml', ':!loadtest', ':!CHANGELOG.md']
+  const paths = ['*.md', '*.yml', 'deploy/*.yaml', ':!loadtest', ':!docs/results.md', ':!CHANGELOG.md']
   const found = spawnSync('git', ['grep', '-lF', ...patterns, '--', ...paths], { encoding: 'utf8' })
   return found.stdout.split('\n').filter(Boolean)
 }

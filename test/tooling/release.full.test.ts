@@ -22,7 +22,8 @@ const changelog = `# Changelog
 
 /** A repository with one commit, around the real scripts. */
 function repository(t: Test, log = changelog) {
-  const description = { name: 'multigate', version: '0.1.0', license: 'Apache-2.0' }
+  const repository = { type: 'git', url: 'git+https://multigate.example/multigate.git' }
+  const description = { name: 'multigate', version: '0.1.0', license: 'Apache-2.0', repository }
   const folder = t.testdir({
     scripts: {},
     'package.json': JSON.stringify({ ...description, devDependencies: { 'onnxruntime-node': '1.2.3' } }),
@@ -34,10 +35,14 @@ function repository(t: Test, log = changelog) {
     }),
     'CHANGELOG.md': log,
     'README.md': 'npm install ./multigate-0.1.0.tgz, or ./other-0.1.0.tgz\n',
+    docs: {
+      'results.md': '- multigate 0.1.0, Node.js 20.20.2\n',
+      'upgrading.md': '## From 0.1 to the next release\n\n## From 0.0.9 to 0.1\n',
+    },
     deploy: { 'Chart.yaml': 'name: multigate\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=0.1.0"\n' },
     '.gitignore': '/release/\n',
   })
-  for (const name of ['release.mjs', 'release-files.mjs', 'sbom.mjs', 'onednn-wheel.mjs'])
+  for (const name of ['release.mjs', 'release-files.mjs', 'repository.mjs', 'sbom.mjs', 'onednn-wheel.mjs'])
     copyFileSync(join(root, 'scripts', name), join(folder, 'scripts', name))
   const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' }
   for (const who of ['AUTHOR', 'COMMITTER'])
@@ -60,7 +65,7 @@ test('a release is one commit, with its notes and bill of materials', async (t) 
   const run = release('minor', '--tag')
   t.equal(run.status, 0, run.stderr)
   t.equal(git('status', '--porcelain'), '')
-  t.equal(git('log', '--format=%s', '-1'), 'build: release 0.2.0')
+  t.equal(git('log', '--format=%B', '-1'), 'build: release 0.2.0\n\nCHANGELOG.md says what changes for users.')
   t.equal(git('tag', '--list'), 'v0.2.0')
   t.equal(JSON.parse(read('package.json')).version, '0.2.0')
   const lock = JSON.parse(read('package-lock.json'))
@@ -70,6 +75,8 @@ test('a release is one commit, with its notes and bill of materials', async (t) 
     /## \[Unreleased\]\n\n## \[0\.2\.0\] - \d{4}-\d\d-\d\d\n\n### Added\n\n- A thing\.\n\n## \[0\.1\.0\]/,
   )
   t.equal(read('README.md'), 'npm install ./multigate-0.2.0.tgz, or ./other-0.1.0.tgz\n')
+  t.equal(read('docs/upgrading.md'), '## From 0.1 to 0.2\n\n## From 0.0.9 to 0.1\n')
+  t.equal(read('docs/results.md'), '- multigate 0.1.0, Node.js 20.20.2\n', 'what was measured stays')
   t.match(read('deploy/Chart.yaml'), '\nversion: 0.2.0\nappVersion: 0.2.0\nkubeVersion: ">=0.1.0"\n')
   t.equal(read('release/notes.md'), '### Added\n\n- A thing.\n')
   t.match(JSON.parse(read('release/sbom.cdx.json')), {
@@ -85,7 +92,9 @@ test('without --tag there is none, and a dry run changes nothing', async (t) => 
   const before = git('rev-parse', 'HEAD')
   t.match(release('0.3.1', '--dry-run', '--tag'), {
     status: 0,
-    stdout: '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml\n',
+    stderr: /no public repository yet/,
+    stdout:
+      '0.1.0 → 0.3.1: package.json, package-lock.json, CHANGELOG.md, README.md, deploy/Chart.yaml, docs/upgrading.md\n',
   })
   t.same([git('rev-parse', 'HEAD'), git('status', '--porcelain'), git('tag', '--list')], [before, '', ''])
   t.notOk(existsSync(join(folder, 'release')))

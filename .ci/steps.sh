@@ -34,6 +34,8 @@ packages() {
   # Where a container engine runs, scripts/check-image.sh takes that.
   docker info >/dev/null 2>&1 || podman info >/dev/null 2>&1 || command -v buildah >/dev/null || missing+=(buildah)
   [ ! -e ../shared/tools/base-image.sh ] || command -v debootstrap >/dev/null || missing+=(debootstrap)
+  # For examples and pages of documents.
+  command -v curl >/dev/null || missing+=(curl)
   # For the native part of TensorFlow; Python also for oneDNN, and for tritonclient and Keras, which tests install.
   command -v g++ >/dev/null || missing+=(g++)
   command -v make >/dev/null || missing+=(make)

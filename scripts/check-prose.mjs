@@ -8,7 +8,13 @@ import { parse } from 'yaml'
 
 const { files, ignore, unfinished, rules } = parse(readFileSync('.prose.yaml', 'utf8'))
 const patterns = rules.map(({ avoid, use }) => ({ use, pattern: patternOf(avoid) }))
-const readers = { '.md': proseOfMarkdown, '.ts': proseOfCode, '.mjs': proseOfCode, '.js': proseOfCode }
+const readers = {
+  '.md': proseOfMarkdown,
+  '.ts': proseOfCode,
+  '.mjs': proseOfCode,
+  '.js': proseOfCode,
+  '.sh': proseOfShell,
+}
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : globSync(files, { ignore })
 const problems = []
 
@@ -46,7 +52,7 @@ async function findingsIn(file) {
  */
 function patternOf(avoid) {
   return new RegExp(
-    `(?<![\\w-])(?:${avoid.replaceAll(' ', '\\s+(?:(?:\\*|//|>)\\s+)?')})(?![\\w-])`,
+    `(?<![\\w-])(?:${avoid.replaceAll(' ', '\\s+(?:(?:\\*|//|>|#)\\s+)?')})(?![\\w-])`,
     /[A-Z]/.test(avoid) ? 'g' : 'gi',
   )
 }
@@ -86,6 +92,11 @@ async function proseOfCode(text) {
       ranges.push([pos, end])
     for (const child of node.getChildren(source)) visit(child)
   }
+}
+
+/** Comments on lines of their own. */
+function proseOfShell(text) {
+  return text.replaceAll(/^(?!# ).*$/gm, mask)
 }
 
 /** Keeps the length and the lines. */

@@ -86,6 +86,15 @@ t.test('in code, comments, strings and templates are prose, and nothing else is'
   ])
 })
 
+t.test('in a script, comments on lines of their own are prose, and nothing else is', async (t) => {
+  const script = ['#!/bin/sh', '# Read anew, at', '# once.', 'echo anew # lately', '#> told', ''].join('\n')
+  const { problems } = check(t, { 'script.sh': script }, { files: ['**/*.sh'] })
+  t.same(
+    problems.map((line) => line.split(': ')[0]),
+    ['script.sh:2:8 "anew"', 'script.sh:2:14 "at # once"'],
+  )
+})
+
 t.test('an unfinished file may have problems, but must be checked and must not be clean', async (t) => {
   const old = { 'old.md': 'Told anew.\n' }
   t.equal(check(t, old, { unfinished: ['old.md'] }).status, 0)

@@ -8,15 +8,19 @@ const root = join(import.meta.dirname, '../../..')
 
 /** Sources of a small project, and what the linter says of it. */
 const projects: [title: string, files: Record<string, string>, says: RegExp][] = [
+  ['a room imports an earlier one', { 'server/a.ts': '../base/b.ts', 'base/b.ts': '' }, /no dependency viol/],
+  ['schemas import nothing', { 'schemas/a.ts': '../base/b.ts', 'base/b.ts': '' }, /error room: schemas/],
   [
-    'a room imports an earlier one',
-    { 'server/a.ts': '../model/base/b.ts', 'model/base/b.ts': '' },
-    /no dependency viol/,
+    'model knows no server',
+    { 'model/engines/a.ts': '../../server/b.ts', 'server/b.ts': '' },
+    /error room: model\/engines/,
   ],
-  ['schemas import nothing', { 'schemas/a.ts': '../model/base/b.ts', 'model/base/b.ts': '' }, /error room: schemas/],
-  ['model knows no server', { 'model/plan/a.ts': '../../server/b.ts', 'server/b.ts': '' }, /error room: model\/plan/],
-  ['an inner room', { 'model/graph/a.ts': '../compile/b.ts', 'model/compile/b.ts': '' }, /error room: model\/graph/],
-  ['rooms of one line', { 'train/a.ts': '../convert/b.ts', 'convert/b.ts': '' }, /error room: train/],
+  [
+    'an inner room',
+    { 'model/graph/ir/a.ts': '../compile/b.ts', 'model/graph/compile/b.ts': '' },
+    /error room: model\/graph\/ir/,
+  ],
+  ['rooms of one line', { 'tools/train/a.ts': '../convert/b.ts', 'tools/convert/b.ts': '' }, /error room: tools\/train/],
   ['a folder without a place', { 'other/a.ts': '../schemas/b.ts', 'schemas/b.ts': '' }, /error no room/],
   ['a ring of files', { 'app/a.ts': './b.ts', 'app/b.ts': './a.ts' }, /error no ring of files/],
   [
@@ -29,7 +33,7 @@ const projects: [title: string, files: Record<string, string>, says: RegExp][] =
     },
     /error no ring of folders/,
   ],
-  ['model knows no HTTP', { 'model/base/a.ts': 'fastify' }, /error packages of model/],
+  ['model knows no HTTP', { 'model/quality/a.ts': 'fastify' }, /error packages of model/],
   ['server knows no engine', { 'server/a.ts': 'onnxruntime-node' }, /error packages of server/],
 ]
 

@@ -20,7 +20,11 @@ const projects: [title: string, files: Record<string, string>, says: RegExp][] =
     { 'model/graph/ir/a.ts': '../compile/b.ts', 'model/graph/compile/b.ts': '' },
     /error room: model\/graph\/ir/,
   ],
-  ['rooms of one line', { 'tools/train/a.ts': '../convert/b.ts', 'tools/convert/b.ts': '' }, /error room: tools\/train/],
+  [
+    'rooms of one line',
+    { 'tools/train/a.ts': '../convert/b.ts', 'tools/convert/b.ts': '' },
+    /error room: tools\/train/,
+  ],
   ['a folder without a place', { 'other/a.ts': '../schemas/b.ts', 'schemas/b.ts': '' }, /error no room/],
   ['a ring of files', { 'app/a.ts': './b.ts', 'app/b.ts': './a.ts' }, /error no ring of files/],
   [

@@ -8,7 +8,7 @@ import { evaluateToJson } from '../../support/evaluate.ts'
 import { startTestServer } from '../../support/server.ts'
 import { specs } from '../../support/tiny.ts'
 
-const models = join(specs, '../../../models')
+const models = join(specs, '../../../../models')
 const names = ['ads-funnel', 'ads-funnel-moe', 'ads-funnel-shared-bottom', 'ads-funnel-aitm']
 
 /** A spec of `rows` impressions after the 1,500,000 that were trained on or calibrated with. */

@@ -15,8 +15,8 @@ import { readingsOf } from '../../../src/tools/train/fields.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { specs } from '../../support/tiny.ts'
 
-const models = join(specs, '../../../models')
-const data = join(specs, '../../../data/census-income.test.gz')
+const models = join(specs, '../../../../models')
+const data = join(specs, '../../../../data/census-income.test.gz')
 
 /** Why servers on this machine would serve a version in float32; undefined where they serve int8. */
 async function refusal(bundle: Bundle, cache: string): Promise<string | undefined> {
@@ -26,7 +26,8 @@ async function refusal(bundle: Bundle, cache: string): Promise<string | undefine
   return plan?.precisionProblem
 }
 
-async function judgeOn(t: Test, specName: string, names: string[]) {
+/** `refused`: int8 costs the models so much on their own rows, too, that no processor serves it. */
+async function judgeOn(t: Test, specName: string, names: string[], refused = false) {
   const { file, spec } = await readSpec(specName, specs)
   const dataset = await readDataset({ file, spec }, readingsOf(spec.fields))
   const cache = await temporaryFolder(t)
@@ -38,16 +39,14 @@ async function judgeOn(t: Test, specName: string, names: string[]) {
       now: Date.now(),
     })
     const outcome = `${name}: ${verdict.reasons.join('; ') || 'within the limits'}`
-    const refused = await refusal(bundle, cache)
-    if (refused === undefined) t.ok(verdict.passed, outcome)
+    const reason = await refusal(bundle, cache)
+    if (reason === undefined) t.ok(verdict.passed, outcome)
     else {
-      t.equal(
-        largestWeight,
-        64,
-        `${name} is refused by its own check, ${refused}: only weights of 7 bits may be too coarse`,
-      )
+      const message = `${name} is refused by its own check, ${reason}: only weights of 7 bits may be too coarse`
+      t.ok(refused || largestWeight === 64, message)
       t.comment(outcome)
     }
+    if (refused) t.notOk(verdict.passed, `${name} would lose as much on new rows`)
     t.equal(verdict.rows, dataset.parts.test.length)
     for (const { task, auc_loss, logit_max } of verdict.tasks) {
       t.type(auc_loss, 'number', `${name}: there are labels enough to judge ${task}`)
@@ -64,7 +63,7 @@ t.test('synthetic impressions', async (t) => {
 })
 
 t.test('the census', { skip: !existsSync(data) && 'no data: npm run data -- census-income' }, async (t) => {
-  await judgeOn(t, 'census-income', ['census-income'])
+  await judgeOn(t, 'census-income', ['census-income'], true)
 })
 
 t.test('refuses a version without quantization rows', async (t) => {

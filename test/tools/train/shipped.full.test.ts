@@ -13,7 +13,7 @@ import { evaluateToJson } from '../../support/evaluate.ts'
 import { startTestServer } from '../../support/server.ts'
 import { specs } from '../../support/tiny.ts'
 
-const root = join(specs, '../../..')
+const root = join(specs, '../../../..')
 
 /** Why a data set's test can't run, or false where its file is there. */
 const without = (name: string, file: string) =>

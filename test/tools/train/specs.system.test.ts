@@ -9,7 +9,7 @@ import { RowProblems, SpecError } from '../../../src/tools/data/source.ts'
 import { fitFields, readingsOf } from '../../../src/tools/train/fields.ts'
 import { specs } from '../../support/tiny.ts'
 
-const shared = join(specs, '../../../../shared/data')
+const shared = join(specs, '../../../../../shared/data')
 const without = (file: string) => !existsSync(join(shared, file)) && `needs ../shared/data/${file}`
 
 /** Reads and encodes the rows of a spec, with other data if given. */

@@ -1,5 +1,5 @@
 import { request } from 'node:https'
-import type { LiveEvent, LiveHistory } from '../../src/schemas/live.ts'
+import type { LiveEvent, LiveHistory } from '../../src/schemas/live-figures.ts'
 import type { FaultEvent, Loss } from './accounts.ts'
 import type { Certificates } from './certificates.ts'
 import type { FaultKind } from './plan.ts'

@@ -2,7 +2,7 @@
 //   node own-step.js <network> <batch> <threads> <seconds>
 import { createRandom } from '../../src/tools/data/random.ts'
 import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
-import { makeStepPlan } from '../../src/tools/train/network/make-step-plan.ts'
+import { makeStepPlan } from '../../src/tools/train/network/make-training-step.ts'
 import { shareFloats, shareIntegers } from '../../src/tools/train/threads/shared.ts'
 import { createTrainer } from '../../src/tools/train/threads/trainer.ts'
 import { type NetworkName, networks, optionsOf } from './networks.ts'

@@ -55,7 +55,7 @@ const keyOf = ({ part, variant, seed }) => JSON.stringify([part, variant, seed])
 
 async function buildOf() {
   const [{ train }, { createProgress }, { multigateVersion }] = await Promise.all(
-    ['tools/train/train.js', 'tools/train/commands.js', 'base/project.js'].map(
+    ['tools/train/train.js', 'tools/train/run-train.js', 'base/project.js'].map(
       (file) => import(join(root, 'build/src', file)),
     ),
   )

@@ -2,11 +2,11 @@ import type { FastifyBaseLogger } from 'fastify'
 import { systemClock } from '../base/clock.ts'
 import { cacheFolder } from '../base/settings.ts'
 import type { GraphSource } from '../model/contracts/engine.ts'
-import type { EnginePool } from '../model/engines/pool/contract.ts'
 import { availableCores } from '../model/engines/pool/cores.ts'
+import type { EnginePool } from '../model/engines/pool/engine-pool.ts'
 import { createEnginePool } from '../model/engines/pool/pool.ts'
 import { callsAhead, FairShare } from '../model/serving/batching/fair-share.ts'
-import type { LoadOptions } from '../model/serving/prediction/contract.ts'
+import type { LoadOptions } from '../model/serving/prediction/loaded-model.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 export type Log = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>

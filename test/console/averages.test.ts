@@ -1,6 +1,6 @@
 import t from 'tap'
 import { averaged, averagesOf, createClientList, createModelList } from '../../src/console/api/averages.ts'
-import type { LiveClient, LiveModel } from '../../src/schemas/live.ts'
+import type { LiveClient, LiveModel } from '../../src/schemas/live-figures.ts'
 import { liveSample } from '../support/live-sample.ts'
 
 /* What the page Live shows of the last ten seconds. */

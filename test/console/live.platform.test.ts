@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
-import type { LiveUpdate } from '../../src/schemas/live.ts'
+import type { LiveUpdate } from '../../src/schemas/live-figures.ts'
 import {
   axeFindings,
   changeLook,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createTrafficFindings } from '../../src/console/pages/live/traffic-findings.ts'
-import type { LiveClient, LiveEvent, LiveModel, LiveSample } from '../../src/schemas/live.ts'
+import type { LiveClient, LiveEvent, LiveModel, LiveSample } from '../../src/schemas/live-figures.ts'
 import { liveSample } from '../support/live-sample.ts'
 
 /* The notices about traffic on the page Live. */

@@ -1,4 +1,4 @@
-import type { EnginePool } from '../../src/model/engines/pool/contract.ts'
+import type { EnginePool } from '../../src/model/engines/pool/engine-pool.ts'
 
 export interface HeldPool {
   pool: EnginePool

@@ -1,4 +1,4 @@
-import type { LiveSample } from '../../src/schemas/live.ts'
+import type { LiveSample } from '../../src/schemas/live-figures.ts'
 
 const quantiles = { p50: 1.5, p95: 4, p99: 1234 }
 /** A sample of the live stream. */

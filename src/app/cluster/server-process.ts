@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { reasonOf } from '../../base/errors.ts'
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
+import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { Reading } from '../../server/console/reading.ts'
 import type { ModelChange } from '../../server/request/context.ts'

@@ -1,5 +1,5 @@
 import { median } from '../../base/arrays.ts'
-import type { LiveClient, LiveModel, LiveStages, LiveSample as Sample } from '../../schemas/live.ts'
+import type { LiveClient, LiveModel, LiveStages, LiveSample as Sample } from '../../schemas/live-figures.ts'
 
 type Quantiles = LiveStages['total']
 type Rates = Record<string, number>

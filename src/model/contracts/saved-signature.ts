@@ -25,7 +25,7 @@ export function unusableInput(inputs: readonly SavedTensor[]): string | undefine
 }
 
 /** Values per row. */
-export function widthOf({ dims }: Pick<SavedTensor, 'dims'>): number {
+export function tensorWidth({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }
 

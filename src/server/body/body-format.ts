@@ -1,5 +1,5 @@
 import type { Violation } from '../../base/errors.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
 import type { JsonBounds } from './read-json.ts'
 

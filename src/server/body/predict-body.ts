@@ -1,6 +1,6 @@
 import type { Violation } from '../../base/errors.ts'
 import { inTerms, translated } from '../../model/serving/features/problems.ts'
-import type { LoadedModel, PendingPrediction, Query } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel, PendingPrediction, Query } from '../../model/serving/prediction/loaded-model.ts'
 import { ecpm } from '../../model/serving/prediction/request-plan.ts'
 import type { BodyBytes, BodyFormat } from './body-format.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'

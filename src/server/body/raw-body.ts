@@ -38,7 +38,7 @@ export function acceptAnyType(app: FastifyInstance, options: BodyOptions): void 
 }
 
 /** A request's body in such a context; empty where it has none. */
-export function bytesOf({ body }: FastifyRequest): Buffer {
+export function bodyBytes({ body }: FastifyRequest): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.alloc(0)
 }
 

@@ -1,7 +1,7 @@
 import type { ModelErrorCode, Violation } from '../../base/errors.ts'
 import type { EncoderSource } from '../../model/serving/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/serving/features/layout.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
 import type { JsonBounds } from './read-json.ts'
 

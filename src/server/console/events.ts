@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path'
-import type { LostWorker } from '../../model/engines/pool/contract.ts'
-import type { LiveEvent } from '../../schemas/live.ts'
+import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
+import type { LiveEvent } from '../../schemas/live-figures.ts'
 import { losses, lossFelt } from '../../schemas/outcomes.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'

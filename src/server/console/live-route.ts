@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { ModelError } from '../../base/errors.ts'
-import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
+import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { LiveSource, ServerContext } from '../request/context.ts'
-import { keyOf } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guard.ts'
 import { Viewer, type ViewerOptions } from './viewer.ts'
 
 /** Most open streams of a process. */
@@ -116,7 +116,7 @@ export async function liveRoute(
       if (isStopping()) throw stopping()
       const { socket } = request.raw
       if (socket.destroyed) throw gone()
-      const key = context.access && keyOf(request)
+      const key = context.access && keyOfRequest(request)
       const viewer = enter({ response: reply.raw, socket, client: key?.id ?? request.ip, key })
       try {
         const history = await source.history()

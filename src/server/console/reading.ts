@@ -1,8 +1,8 @@
-import type { LostWorker } from '../../model/engines/pool/contract.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { KeyCounts } from '../metrics/access-metrics.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { keyOf, type VersionCounts } from '../metrics/version-counts.ts'
+import { type VersionCounts, versionKey } from '../metrics/version-counts.ts'
 import type { Stalls } from './stalls.ts'
 
 /** What one process has counted since its start, and its state now. */
@@ -91,16 +91,16 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
   return async () => {
     const live = new Map(models().map(({ name, version, model }) => [`${name}/${version}`, model]))
     const versions: VersionReading[] = metrics.versionCounts().map((counts) => {
-      const stats = live.get(keyOf(counts))?.stats()
+      const stats = live.get(versionKey(counts))?.stats()
       return {
         ...counts,
         queueRows: stats?.queuedRows ?? 0,
         waitMs: 1000 * (stats?.predictedWaitSeconds ?? 0),
       }
     })
-    const caches = await readCaches(versions, (version) => live.get(keyOf(version)))
+    const caches = await readCaches(versions, (version) => live.get(versionKey(version)))
     for (const version of versions) {
-      const cache = caches.get(keyOf(version))
+      const cache = caches.get(versionKey(version))
       if (cache !== undefined) version.cache = cache
     }
     const { user, system } = process.cpuUsage()
@@ -183,7 +183,7 @@ export function createCacheRates(
     rates = new Map()
     let asked = 0
     const counts = versions.map(async (version) => {
-      const key = keyOf(version)
+      const key = versionKey(version)
       const known = before.get(key)
       const model = modelOf(version)
       const isAsked = model !== undefined && version.rows > (known?.rows ?? 0) && asked++ < mostAsked

@@ -1,5 +1,5 @@
-import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live.ts'
-import { keyOf } from '../metrics/version-counts.ts'
+import type { LiveEvent, LiveSample, LiveUpdate } from '../../schemas/live-figures.ts'
+import { versionKey } from '../metrics/version-counts.ts'
 import type { LiveSource } from '../request/context.ts'
 import { createEventLog } from './events.ts'
 import { type Condition, type Reading, type Readings, steadyNow, type VersionProblem } from './reading.ts'
@@ -129,7 +129,7 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
 function conditionOf(readings: readonly Reading[]): Pick<LiveUpdate, 'unstored' | 'failed' | 'unreadable' | 'unready'> {
   const conditions = readings.map(({ condition }) => condition)
   const byVersion = (read: (condition: Condition) => VersionProblem[]) => [
-    ...new Map(conditions.flatMap(read).map((one) => [keyOf(one), one])).values(),
+    ...new Map(conditions.flatMap(read).map((one) => [versionKey(one), one])).values(),
   ]
   const unreadable = conditions.find((condition) => condition.unreadable)?.unreadable
   // The service is ready while one process is.

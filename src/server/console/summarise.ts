@@ -1,7 +1,7 @@
 import { rounded as roundedTo } from '../../base/arrays.ts'
-import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live.ts'
+import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live-figures.ts'
 import { durations } from '../metrics/bound-series.ts'
-import { keyOf } from '../metrics/version-counts.ts'
+import { versionKey } from '../metrics/version-counts.ts'
 import { addTo, difference, quantile, sum } from './histogram.ts'
 import type { Reading, VersionReading } from './reading.ts'
 
@@ -131,12 +131,12 @@ interface Change {
 function changeOf(before: Reading | undefined, now: Reading, seconds: number): Change {
   // One that didn't answer before: when its requests came is unknown.
   if (before === undefined && now.uptimeSeconds > 2 * seconds) return { before: now, now, seconds, versions: [] }
-  const known = new Map(before?.versions.map((version) => [keyOf(version), version]))
+  const known = new Map(before?.versions.map((version) => [versionKey(version), version]))
   return {
     before,
     now,
     seconds,
-    versions: now.versions.map((version) => versionChange(known.get(keyOf(version)), version)),
+    versions: now.versions.map((version) => versionChange(known.get(versionKey(version)), version)),
   }
 }
 
@@ -174,7 +174,7 @@ function versionChange(before: VersionReading | undefined, now: VersionReading):
 function sumByVersion(changes: readonly VersionChange[]): VersionChange[] {
   const sums = new Map<string, VersionChange>()
   for (const change of changes) {
-    const key = keyOf(change)
+    const key = versionKey(change)
     const found = sums.get(key)
     if (found === undefined) sums.set(key, change)
     else add(found, change)

@@ -1,4 +1,4 @@
-import type { LiveEvent, LiveModel } from '../../schemas/live.ts'
+import type { LiveEvent, LiveModel } from '../../schemas/live-figures.ts'
 import { clientFaults, shedOutcomes } from '../../schemas/outcomes.ts'
 import type { Interval } from './summarise.ts'
 

@@ -24,7 +24,7 @@ export function noteProblem(request: FastifyRequest, problem: ProblemDetails): v
  * The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was none.
  * `known` writes one of an invalid request without what the client made up.
  */
-export function problemOf(
+export function sentProblemOf(
   request: FastifyRequest,
   known: (problem: Violation) => Violation,
 ): Pick<RequestRecord, 'code' | 'detail' | 'errors'> {

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import type { BatchObserver } from '../../model/serving/batching/contract.ts'
+import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import { createHistogramTally, createTally, durations, powersOfTwo, type TallySeries } from './bound-series.ts'
 import type { VersionCountsMap } from './version-counts.ts'
 

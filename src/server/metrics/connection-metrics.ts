@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
-import type { EnginePoolStats } from '../../model/engines/pool/contract.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { EnginePoolStats } from '../../model/engines/pool/engine-pool.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { RegistrySources } from './registry-metrics.ts'
 
 /** What clients hold, asked for at every scrape. */

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { GraphMemory, GraphStats } from '../../model/contracts/engine.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { MetricsSources } from './connection-metrics.ts'
 
 const model = ['model', 'version']

@@ -1,6 +1,6 @@
 import { type Aggregator, Counter, Gauge, type Registry } from 'prom-client'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { MetricsSources } from './connection-metrics.ts'
 
 /** The state of every served version, read at each scrape: queue, drift, engine. */

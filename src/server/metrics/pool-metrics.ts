@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { ResidencyStats } from '../../model/engines/pool/contract.ts'
+import type { ResidencyStats } from '../../model/engines/pool/engine-pool.ts'
 import type { MetricsSources } from './connection-metrics.ts'
 
 /** Worker threads of the engine pool, counted at each scrape. */

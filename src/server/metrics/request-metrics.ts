@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import { createHistogramTally, createTally, durations, type HistogramSeries, type TallySeries } from './bound-series.ts'
 import type { VersionCountsMap } from './version-counts.ts'
 

@@ -1,5 +1,5 @@
-import type { BatchObserver } from '../../model/serving/batching/contract.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { BatchObserver } from '../../model/serving/batching/submission.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
 
 /**
@@ -27,10 +27,10 @@ const exactRows = 256
 export function createStatistics(now: () => number = Date.now): Statistics {
   const versions = new Map<string, Counts>()
   const known = new WeakMap<LoadedModel, Counts>()
-  const keyOf = (name: string, version: string) => `${name}/${version}`
+  const statisticsKey = (name: string, version: string) => `${name}/${version}`
 
   function counts(name: string, version: string): Counts {
-    const key = keyOf(name, version)
+    const key = statisticsKey(name, version)
     let found = versions.get(key)
     if (found === undefined) {
       found = new Counts()
@@ -75,8 +75,8 @@ export function createStatistics(now: () => number = Date.now): Statistics {
         },
       }
     },
-    forget: (name, version) => versions.delete(keyOf(name, version)),
-    of: (name, version) => (versions.get(keyOf(name, version)) ?? new Counts()).report(name, version),
+    forget: (name, version) => versions.delete(statisticsKey(name, version)),
+    of: (name, version) => (versions.get(statisticsKey(name, version)) ?? new Counts()).report(name, version),
   }
 }
 

@@ -20,7 +20,8 @@ export interface VersionCounts {
 }
 
 /** `model/version`. */
-export const keyOf = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string => `${model}/${version}`
+export const versionKey = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string =>
+  `${model}/${version}`
 
 /** Counts of all versions, each created when it is first named. */
 export class VersionCountsMap {

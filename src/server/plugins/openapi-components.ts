@@ -30,7 +30,7 @@ import {
   LiveSample,
   LiveStages,
   LiveUpdate,
-} from '../../schemas/live.ts'
+} from '../../schemas/live-figures.ts'
 import {
   DistributionBin,
   FieldDistribution,

@@ -5,7 +5,7 @@ import { shortName } from '../../base/names.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
 import { closeUnlessSmall } from '../errors/sent-problem.ts'
-import { keyOf } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guard.ts'
 import type { ServerContext } from './context.ts'
 
 /**
@@ -14,7 +14,7 @@ import type { ServerContext } from './context.ts'
  */
 export function adminOnly({ admin, allowedHosts }: Pick<ServerContext, 'admin' | 'allowedHosts'>) {
   return (request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
-    const reason = admin ? keyOf(request) === undefined && pageReason(request, allowedHosts) : disabled
+    const reason = admin ? keyOfRequest(request) === undefined && pageReason(request, allowedHosts) : disabled
     if (!reason) {
       done()
       return

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Registry } from '../../model/serving/registry/registry.ts'
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-import type { LiveHistory, LiveUpdate } from '../../schemas/live.ts'
+import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { Decoders } from '../body/decoders.ts'
 import type { LargeBodyReader } from '../body/large-body-reader.ts'

@@ -23,12 +23,12 @@ export interface VersionDrift extends VersionKey {
 /** What several processes have counted of the same version. */
 export function sumObservations([first, ...others]: readonly Observations[]): Observations | undefined {
   if (first === undefined) return undefined
-  const counted = new Map(first.counted.map((one) => [keyOf(one), one]))
+  const counted = new Map(first.counted.map((one) => [observedKey(one), one]))
   const unknown = new Map(first.unknown)
   for (const other of others) {
     for (const one of other.counted) {
-      const sum = counted.get(keyOf(one))
-      if (sum !== undefined) counted.set(keyOf(one), { ...sum, ...addCounted(sum, one) })
+      const sum = counted.get(observedKey(one))
+      if (sum !== undefined) counted.set(observedKey(one), { ...sum, ...addCounted(sum, one) })
     }
     for (const [field, count] of other.unknown) unknown.set(field, (unknown.get(field) ?? 0) + count)
   }
@@ -47,4 +47,4 @@ export function largestDrift(all: readonly VersionDrift[]): VersionDrift[] {
 }
 
 /** Names a field or task. */
-export const keyOf = ({ kind, name }: Pick<Observed, 'kind' | 'name'>): string => `${kind} ${name}`
+export const observedKey = ({ kind, name }: Pick<Observed, 'kind' | 'name'>): string => `${kind} ${name}`

@@ -1,14 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import type { Registry } from '../../model/serving/registry/registry.ts'
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-import { keyOf } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guard.ts'
 import { type ModelView, viewFor } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 
 /** The models that a request may learn of: those that its key opens. */
 export function modelsOf(request: FastifyRequest, registry: Registry): ModelView {
-  return viewFor(registry, keyOf(request))
+  return viewFor(registry, keyOfRequest(request))
 }
 
 /** Why requests can't be sent here, of all processes of the service together; empty when they can. */

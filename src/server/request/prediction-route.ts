@@ -4,7 +4,7 @@ import { asError, ModelError } from '../../base/errors.ts'
 import { contentCoding } from '../body/decoders.ts'
 import type { BodyOptions } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
-import { keyOf } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guard.ts'
 import type { ServerContext } from './context.ts'
 import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from './exchange.ts'
 
@@ -54,7 +54,7 @@ export function predictionRoute({
       const { headers } = request
       const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
       bodyLimit ??= request.routeOptions.bodyLimit
-      const key = access && keyOf(request)
+      const key = access && keyOfRequest(request)
       const ticket = admission.enter(deadline, expectedBytes(request, bodyLimit), key?.id, headers.priority === lowest)
       if (!ticket.admitted) {
         metrics.shed('busy')

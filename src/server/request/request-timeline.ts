@@ -3,14 +3,14 @@ import fastifyPlugin from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import type { Violation } from '../../base/errors.ts'
 import { murmur3 } from '../../base/hash.ts'
-import type { BatchCall } from '../../model/serving/batching/contract.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { BatchCall } from '../../model/serving/batching/submission.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import { InferRequest } from '../../schemas/infer.ts'
 import { PredictRequest } from '../../schemas/predict.ts'
 import type { RequestRecord } from '../../schemas/requests.ts'
 import { ServingRequest } from '../../schemas/serving.ts'
-import { bytesOf } from '../body/raw-body.ts'
-import { problemOf } from '../errors/sent-problem.ts'
+import { bodyBytes } from '../body/raw-body.ts'
+import { sentProblemOf } from '../errors/sent-problem.ts'
 import { traceIdOf, type traceLogger } from '../plugins/request-id.ts'
 import { clientOf } from '../security/guard.ts'
 import type { RequestTrace, TraceIds, Traces } from '../telemetry/traces.ts'
@@ -101,9 +101,9 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
         ended: new Date().toISOString(),
         client: clientOf(request),
         ...record,
-        ...problemOf(request, (problem) => knownProblem(problem, model)),
+        ...sentProblemOf(request, (problem) => knownProblem(problem, model)),
       },
-      () => holdBody(bytesOf(request), { features: model?.manifest.features, valid: entry.encoded !== undefined }),
+      () => holdBody(bodyBytes(request), { features: model?.manifest.features, valid: entry.encoded !== undefined }),
     )
   }
 

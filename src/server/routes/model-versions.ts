@@ -4,7 +4,7 @@ import { listNames, shortName } from '../../base/names.ts'
 import { evaluationFile } from '../../model/serving/bundle/evaluation.ts'
 import { type BinDescription, describeFieldBins, describeTaskBins, psiOf } from '../../model/serving/drift/bins.ts'
 import type { Observed } from '../../model/serving/drift/monitor.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type {
   FieldDistribution,
   TaskDistribution,
@@ -17,7 +17,7 @@ import { problemDetails } from '../errors/problem-details.ts'
 import { KeptAnswer } from '../overload/kept-answer.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
-import { keyOf, type Observations } from '../request/observations.ts'
+import { type Observations, observedKey } from '../request/observations.ts'
 import { modelsOf, ownObservations } from '../request/own-models.ts'
 import { json, ofVersion } from '../request/route-docs.ts'
 import { describeVersion } from './describe-model.ts'
@@ -172,9 +172,9 @@ export function describeDistributions(
 ): VersionDistributions {
   const { name: model, version } = manifest
   const { slots, sparse } = encoder.layout
-  const sums = new Map(counted.map((one) => [keyOf(one), one]))
+  const sums = new Map(counted.map((one) => [observedKey(one), one]))
   const all = observed().map((own): Observed => {
-    const sum = sums.get(keyOf(own)) ?? own
+    const sum = sums.get(observedKey(own)) ?? own
     return { ...own, ...sum, psi: psiOf(own.reference.shares, sum) }
   })
   const byField = new Map(all.filter(({ kind }) => kind === 'feature').map((one) => [one.name, one]))

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { Drift } from '../../model/serving/drift/monitor.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import { noModel } from '../../model/serving/registry/find.ts'
 import type { ModelDetails, ModelList, ModelStatus, VersionStatus } from '../../schemas/models.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf, ownDrift } from '../request/own-models.ts'
 import { json, ofModel } from '../request/route-docs.ts'
-import { keyOf } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guard.ts'
 import type { ModelView } from '../security/keyring.ts'
 import { describeVersion } from './describe-model.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
@@ -40,7 +40,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
           return { ...one, ...summarise(live.get(key), driftOf.get(key)) }
         }),
       }))
-      const key = keyOf(request)
+      const key = keyOfRequest(request)
       const administration = context.admin && (key === undefined || key.scopes.has('admin'))
       const { unreadable } = registry.summary()
       return { models: summarised, ...(unreadable !== undefined && { unreadable }), administration }

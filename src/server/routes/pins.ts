@@ -5,7 +5,7 @@ import { pinVersion, unpinVersion } from '../../model/serving/registry/pin.ts'
 import { PinRequest } from '../../schemas/model-versions.ts'
 import type { ModelStatus } from '../../schemas/models.ts'
 import type { ProblemCode } from '../../schemas/problem.ts'
-import { acceptAnyType, bytesOf } from '../body/raw-body.ts'
+import { acceptAnyType, bodyBytes } from '../body/raw-body.ts'
 import { readJson } from '../body/read-json.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
@@ -66,7 +66,7 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
   const statusFor = (request: FastifyRequest<PinRoute>) => statusOf(modelsOf(request, registry), request.params.model)
 
   async function pin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {
-    const { version } = read(bytesOf(request))
+    const { version } = read(bodyBytes(request))
     const { name } = statusFor(request)
     refuseFailed(statusFor(request), version, 'was not pinned')
     const former = await pinVersion(folder, name, version)

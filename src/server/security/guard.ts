@@ -138,7 +138,7 @@ declare module 'fastify' {
 }
 
 /** The key that a request came with; undefined where none was asked for. */
-export function keyOf(request: FastifyRequest): Key | undefined {
+export function keyOfRequest(request: FastifyRequest): Key | undefined {
   return request[presented]
 }
 

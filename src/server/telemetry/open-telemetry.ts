@@ -23,7 +23,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import type { FastifyRequest } from 'fastify'
-import type { BatchCall } from '../../model/serving/batching/contract.ts'
+import type { BatchCall } from '../../model/serving/batching/submission.ts'
 import type { RequestTrace, TracedRequest, TraceIds, Traces } from './traces.ts'
 
 /*

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
-import type { BatchCall } from '../../model/serving/batching/contract.ts'
-import type { LoadedModel } from '../../model/serving/prediction/contract.ts'
+import type { BatchCall } from '../../model/serving/batching/submission.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 
 /* Traces of requests as the server sees them; open-telemetry.ts makes them. All times are in ms on the service's clock. */
 

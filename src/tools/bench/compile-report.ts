@@ -8,13 +8,13 @@ import type { Batch } from '../../model/contracts/engine.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
 import { compile } from '../../model/graph/compile/compile.ts'
 import type { CompiledGraph, Plans } from '../../model/graph/compile/compiled-graph.ts'
-import { describe } from '../../model/graph/compile/optimise.ts'
+import { passReport } from '../../model/graph/compile/optimise.ts'
 import { prepareInThread } from '../../model/graph/compile/prepare-in-thread.ts'
 import { feedsOf, openSession } from '../../model/graph/int8/observe-ranges.ts'
 import { settleTables } from '../../model/graph/ir/external-data.ts'
 import type { Graph } from '../../model/graph/ir/graph.ts'
 import { readGraph } from '../../model/graph/lower/read-graph.ts'
-import type { VariantGraph } from '../../model/graph/sides/contract.ts'
+import type { VariantGraph } from '../../model/graph/sides/split-graphs.ts'
 import { chosenPrecision, refusedPrecision } from '../../model/serving/prediction/describe-plan.ts'
 import {
   type BenchOptions,
@@ -202,7 +202,7 @@ function sizes(precision: PlanSize['precision'], { full, split }: Plans): PlanSi
     )
   return all.flatMap(([name, plan]) => {
     if (plan === undefined) return []
-    const { nodes, multiplications, multiplications_once, bytes } = describe(plan.graph, name, 0)
+    const { nodes, multiplications, multiplications_once, bytes } = passReport(plan.graph, name, 0)
     return [{ precision, graph: name, nodes, multiplications, multiplications_once, bytes }]
   })
 }

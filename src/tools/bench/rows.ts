@@ -1,5 +1,5 @@
 import type { Batch, TensorData } from '../../model/contracts/engine.ts'
-import type { Side } from '../../model/graph/sides/contract.ts'
+import type { Side } from '../../model/graph/sides/split-graphs.ts'
 
 /** Draws a value of a column; `random` is uniform over [0, 1). */
 export type Draw = (random: () => number) => number

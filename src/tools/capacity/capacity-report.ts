@@ -1,13 +1,13 @@
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import { count } from '../../schemas/check.ts'
+import { type CapacityEstimate, type Demand, framing, popularity, safeUtilisation } from './estimate.ts'
 import { warnOfOthers } from './load-runs.ts'
 import type { MeasuredCost } from './measure-cost.ts'
-import { type CapacityPlan, type Demand, framing, popularity, safeUtilisation } from './plan.ts'
 
 export interface CapacityReport {
   demand: Demand
   measured: MeasuredCost
-  plan: CapacityPlan
+  plan: CapacityEstimate
 }
 
 /** The report as text. */

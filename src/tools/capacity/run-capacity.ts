@@ -1,8 +1,8 @@
 import { showProgress, type Terminal } from '../../base/terminal.ts'
 import { type CapacityReport, formatCapacity } from './capacity-report.ts'
 import { placeOnCores } from './cores.ts'
+import { type Demand, planCapacity } from './estimate.ts'
 import { measureCost } from './measure-cost.ts'
-import { type Demand, planCapacity } from './plan.ts'
 
 export interface CapacityOptions extends Demand {
   models: string

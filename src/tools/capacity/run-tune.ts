@@ -58,7 +58,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
       progress(`trying ${label}`)
       const trial = await runner.measure(settings, needed)
       progress('')
-      err.write(`${label}: ${describe(trial, p99Ms)}\n`)
+      err.write(`${label}: ${describeTrial(trial, p99Ms)}\n`)
       return trial
     },
   )
@@ -87,7 +87,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
   if (plot !== undefined) await writePlot(plot, plotTune(report))
 }
 
-function describe({ goodput, stopped }: MeasuredTrial, p99Ms: number): string {
+function describeTrial({ goodput, stopped }: MeasuredTrial, p99Ms: number): string {
   return stopped
     ? `clearly slower, stopped after a short look`
     : `${grouped(goodput)} requests/s with p99 within ${p99Ms} ms`

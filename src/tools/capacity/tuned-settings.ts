@@ -15,11 +15,11 @@ type Change = Partial<TunedSettings>
 
 /** Alternatives of a group, the most promising first; those that are `now` in force are left out. */
 export function alternatives(group: Group, now: TunedSettings, cores: number): TunedSettings[] {
-  const known = new Set([keyOf(effective(now, cores))])
+  const known = new Set([settingsKey(effective(now, cores))])
   return changes[group](cores)
     .map((change) => ({ ...now, ...change }))
     .filter((settings) => {
-      const key = keyOf(effective(settings, cores))
+      const key = settingsKey(effective(settings, cores))
       return !known.has(key) && known.add(key)
     })
 }
@@ -51,7 +51,7 @@ function effective(settings: TunedSettings, cores: number): TunedSettings {
   return { ...settings, MULTIGATE_WORKERS: workers || Math.max(1, Math.floor(cores / processes)) }
 }
 
-function keyOf(settings: TunedSettings): string {
+function settingsKey(settings: TunedSettings): string {
   return JSON.stringify(settings)
 }
 

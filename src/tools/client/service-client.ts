@@ -56,7 +56,7 @@ export async function connectService(address: ServiceAddress): Promise<AskServic
       ;({ status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text))
     }
     if (status !== 200) {
-      const { detail, problems } = problemOf(answer)
+      const { detail, problems } = answeredProblem(answer)
       throw new ModelError('MODEL_FAILED', `${method} ${url} answers ${status}: ${detail}`, { problems })
     }
     try {
@@ -111,7 +111,7 @@ async function readOptional(path: string | undefined): Promise<string | undefine
 const mostListed = 5
 
 /** What problem details (RFC 9457) say, or the text itself. */
-function problemOf(answer: string): { detail: string; problems: Violation[] } {
+function answeredProblem(answer: string): { detail: string; problems: Violation[] } {
   const plain = { detail: excerptOf(answer, 500), problems: [] }
   let body: unknown
   try {

@@ -63,14 +63,14 @@ Exit codes: 0 all are in order, 1 at least one is not.`,
     .action(async (paths: string[]) => {
       const { checkDeltas } = await import('./delta.ts')
       const checked = await showWork(err, `checking ${paths.length} files`, () => checkDeltas(paths))
-      for (const one of checked) out.write(`${describe(one)}\n`)
+      for (const one of checked) out.write(`${describeDelta(one)}\n`)
       const wrong = checked.filter(({ problem }) => problem !== undefined).length
       if (wrong > 0) throw new ModelError('INVALID_BUNDLE', `${wrong} of ${checked.length} deltas would be refused`)
     })
   return delta
 }
 
-function describe({ path, compared, delta, problem }: CheckedDelta): string {
+function describeDelta({ path, compared, delta, problem }: CheckedDelta): string {
   if (delta === undefined) return `${path}: ${problem}`
   const tables = delta.tables.map(({ field, ids, width }) => `${field} ${ids.length} rows × ${width}`).join(', ')
   const note = compared ? '' : '; not compared with a version'

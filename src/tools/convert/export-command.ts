@@ -37,7 +37,7 @@ Examples:
 The export appears only after it answers the golden rows. Ids follow the manifest's fields, in consecutive ranges.`,
     )
     .action(async (target: string, { to, out, models, keras, force }: ExportFlags) => {
-      const { runExport } = await import('./commands.ts')
+      const { runExport } = await import('./run-conversions.ts')
       await runExport({
         target,
         models,

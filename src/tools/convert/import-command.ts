@@ -59,7 +59,7 @@ Examples:
 The version is written only after it loads and answers its golden rows.`,
     )
     .action(async (path: string, flags: ImportFlags) => {
-      const { runImport } = await import('./commands.ts')
+      const { runImport } = await import('./run-conversions.ts')
       const { name, models, modelVersion, features, architecture, tasks, sizes, golden, cache, force } = flags
       await runImport({
         path,

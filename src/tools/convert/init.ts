@@ -4,8 +4,8 @@ import {
   type SavedOutput,
   type SavedSignature,
   type SavedTensor,
+  tensorWidth,
   unusableInput,
-  widthOf,
 } from '../../model/contracts/saved-signature.ts'
 import { idsOf } from '../../model/serving/features/field.ts'
 import { createLayout } from '../../model/serving/features/layout.ts'
@@ -58,11 +58,11 @@ export function scaffold(
   if (unusable !== undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file}: ${unusable}`)
   let sparse = saved.inputs.filter(holdsIds)
   let dense = saved.inputs.filter((input) => !holdsIds(input))
-  const wide = sparse.find((input) => sparse.length > 1 && widthOf(input) > 1)
+  const wide = sparse.find((input) => sparse.length > 1 && tensorWidth(input) > 1)
   if (wide)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
-      `${graph.file} has ${sparse.length} inputs of ids, and ${wide.name} has ${widthOf(wide)} columns: a manifest supports one input of ids, or one per field; the graph can be served without a manifest`,
+      `${graph.file} has ${sparse.length} inputs of ids, and ${wide.name} has ${tensorWidth(wide)} columns: a manifest supports one input of ids, or one per field; the graph can be served without a manifest`,
     )
   const found: string[] = []
   const left: string[] = []
@@ -80,7 +80,7 @@ export function scaffold(
   if (choice.tasks === undefined)
     left.push('/tasks: names for the columns of the output (ctr, cvr, …); products of tasks as /derived')
   const [ids] = sparse
-  const wideIds = sparse.length === 1 && widthOf(ids!) > 1
+  const wideIds = sparse.length === 1 && tensorWidth(ids!) > 1
   const tablePerColumn = wideIds && !ids!.shared && ids!.ids.some((rows) => rows !== undefined)
   // A plain field takes every id of its column.
   const own = wideIds && (choice.features === undefined || tablePerColumn)
@@ -112,7 +112,7 @@ export function scaffold(
 
 function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
   // A field must not have a tensor's name: requests may use either.
-  const names = new Set(['id', 'bid', ...inputs.filter((input) => widthOf(input) > 1).map((input) => input.name)])
+  const names = new Set(['id', 'bid', ...inputs.filter((input) => tensorWidth(input) > 1).map((input) => input.name)])
   const free = (wanted: string) => {
     let name = wanted
     for (let n = 1; names.has(name); n++) name = `${wanted}_${n}`
@@ -120,7 +120,7 @@ function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Fie
     return name
   }
   const fields = inputs.flatMap((input): Field[] => {
-    const width = widthOf(input)
+    const width = tensorWidth(input)
     return Array.from({ length: width }, (_, column): Field => {
       const name = free(width === 1 ? input.name : `${input.name}_${column}`)
       const common = { name, side: sideOf(name, sides), missing: 'error' as const }
@@ -141,7 +141,7 @@ function sideOf(name: string, { context, cross }: ScaffoldChoice['sides']): Side
 }
 
 function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTensor[]): void {
-  const columns = (tensors: SavedTensor[]) => tensors.reduce((sum, tensor) => sum + widthOf(tensor), 0)
+  const columns = (tensors: SavedTensor[]) => tensors.reduce((sum, tensor) => sum + tensorWidth(tensor), 0)
   const ids = features.filter(({ kind }) => kind !== 'numeric').length
   for (const [kind, given, expected] of [
     ['sparse', ids, columns(sparse)],
@@ -160,9 +160,11 @@ function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTens
  */
 function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: Field) => boolean): SavedTensor[] {
   const fields = features.filter(isTheirs)
-  const named = fields.flatMap(({ name }) => inputs.find((input) => input.name === name && widthOf(input) === 1) ?? [])
+  const named = fields.flatMap(
+    ({ name }) => inputs.find((input) => input.name === name && tensorWidth(input) === 1) ?? [],
+  )
   if (named.length === fields.length) return named
-  const columns = inputs.flatMap((input) => Array.from({ length: widthOf(input) }, () => input))
+  const columns = inputs.flatMap((input) => Array.from({ length: tensorWidth(input) }, () => input))
   const crossed = fields.findIndex(
     ({ name }, i) => name !== columns[i]!.name && named.some((input) => input.name === name),
   )
@@ -177,7 +179,7 @@ function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: F
 /** With one table for all fields, sizes that do not add up to its rows would shift ids to other rows. */
 function expectSizes(features: Field[], sparse: SavedTensor[]): void {
   const [only] = sparse
-  if (only === undefined || sparse.length > 1 || widthOf(only) === 1 || !only.shared) return
+  if (only === undefined || sparse.length > 1 || tensorWidth(only) === 1 || !only.shared) return
   const fields = features.filter((field) => field.kind !== 'numeric')
   const ids = fields.reduce((sum, field) => sum + idsOf(field), 0)
   const [rows] = only.ids
@@ -221,7 +223,7 @@ function describeFields(features: Field[], sparse: SavedTensor[], found: string[
       '/features/*/kind: vocabulary with its values, or hash with its buckets, if requests send strings instead of ids',
     )
   const [shared] = sparse
-  if (sparse.length === 1 && widthOf(shared!) > 1 && shared!.shared)
+  if (sparse.length === 1 && tensorWidth(shared!) > 1 && shared!.shared)
     left.push(
       `/graph/inputs/ids: all columns share one table of ${shared!.ids[0]} rows; remove this property if each field has its own range of rows, with sizes that add up to the table`,
     )
@@ -245,14 +247,14 @@ function chooseOutputs(outputs: SavedOutput[], chosen: string[] | undefined, fil
       return output
     })
   // One output per task, or one for all.
-  if (floats.length > 1 && floats.some((output) => widthOf(output) > 1))
+  if (floats.length > 1 && floats.some((output) => tensorWidth(output) > 1))
     throw new ModelError('INVALID_REQUEST', `${file} has several outputs; --output chooses the probabilities: ${names}`)
   return floats
 }
 
 function nameTasks(outputs: SavedTensor[], names: string[] | undefined): string[] {
   const tasks = names ?? taskNames(outputs)
-  const columns = outputs.reduce((sum, output) => sum + widthOf(output), 0)
+  const columns = outputs.reduce((sum, output) => sum + tensorWidth(output), 0)
   if (tasks.length !== columns)
     throw new ModelError(
       'INVALID_REQUEST',
@@ -263,6 +265,6 @@ function nameTasks(outputs: SavedTensor[], names: string[] | undefined): string[
 
 /** A binary classifier answers with the probabilities of both classes. */
 function classifierHint(outputs: SavedTensor[], [task, ...others]: string[]): string {
-  if (others.length > 0 || outputs.length > 1 || widthOf(outputs[0]!) !== 2) return ''
+  if (others.length > 0 || outputs.length > 1 || tensorWidth(outputs[0]!) !== 2) return ''
   return `; if they are a classifier's P(0) and P(1), name both: --tasks no_${task},${task}`
 }

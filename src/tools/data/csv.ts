@@ -66,7 +66,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
           }
         }
       } catch (error) {
-        throw new SpecError(specFile, [{ path: place, message: `${basename(file)}: ${problemOf(error)}` }])
+        throw new SpecError(specFile, [{ path: place, message: `${basename(file)}: ${csvProblem(error)}` }])
       }
       if (part) own[part] += index - parts[fileIndex]!.first
     }
@@ -97,7 +97,7 @@ async function readHeader(file: string, data: CsvData, specFile: string): Promis
     }
     throw new Error('is empty')
   } catch (error) {
-    throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${problemOf(error)}` }])
+    throw new SpecError(specFile, [{ path: '/data/csv/0', message: `${basename(file)}: ${csvProblem(error)}` }])
   }
 }
 
@@ -131,7 +131,7 @@ function openFile(file: string): Input {
   return { pieces: pieces(), bytesRead: () => bytes.bytesRead }
 }
 
-function problemOf(error: unknown): string {
+function csvProblem(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'Z_BUF_ERROR') return 'ends too early: the compressed file is only a part of one'
   return code?.startsWith('Z_') ? `is no valid gzip file (${reasonOf(error)})` : reasonOf(error)

@@ -125,7 +125,7 @@ async function readRows(source: Source, readers: Readers, file: string, options:
         await pauseFor(signal)
         const share = source.progress()
         onProgress?.(rows, share)
-        const taken = bytesOf(columns)
+        const taken = columnBytes(columns)
         taken.rows += rows * cells.length * (options.bytesAfter ?? judgingBytes)
         memory.check(rows, share, taken, file)
       }
@@ -154,7 +154,7 @@ async function pauseFor(signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted()
 }
 
-function bytesOf(columns: readonly CellColumn[]): ColumnBytes {
+function columnBytes(columns: readonly CellColumn[]): ColumnBytes {
   const total = { rows: 0, values: 0 }
   for (const { bytes } of columns) {
     total.rows += bytes.rows

@@ -66,7 +66,7 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
     })),
   )
   const problems = listed.flatMap(({ written, file }) => {
-    const message = problemOf(file.path, written)
+    const message = pathProblem(file.path, written)
     return message === undefined ? [] : [{ path: file.place, message }]
   })
   if (problems.length > 0)
@@ -77,7 +77,7 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
   return listed.map(({ file }) => file)
 }
 
-function problemOf(path: string, written: string): string | undefined {
+function pathProblem(path: string, written: string): string | undefined {
   if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
   return isOrdinary(statSync(path)) ? undefined : `${written} is a pipe or a device, not a file`
 }

@@ -228,10 +228,10 @@ function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predi
 function describeCalibrations(before: CalibratedTasks, after: CalibratedTasks, err: RowsOptions['err']): void {
   const old = new Map([...before.tasks, ...before.derived].map(({ name, calibration }) => [name, calibration]))
   for (const { name, calibration } of [...after.tasks, ...after.derived])
-    if (calibration && calibration !== old.get(name)) err.write(`${name}: ${describe(calibration)}\n`)
+    if (calibration && calibration !== old.get(name)) err.write(`${name}: ${describeCalibration(calibration)}\n`)
 }
 
-function describe(calibration: Calibration): string {
+function describeCalibration(calibration: Calibration): string {
   switch (calibration.method) {
     case 'platt':
       return `platt, σ(${calibration.a.toPrecision(4)} · logit ${calibration.b < 0 ? '−' : '+'} ${Math.abs(calibration.b).toPrecision(4)})`

@@ -22,21 +22,21 @@ export async function readRowsFor(
   predictors: readonly Pick<Predictor, 'fields'>[],
   { signal, progress }: { signal: AbortSignal; progress: Progress },
 ): Promise<SharedRows> {
-  const keyOf = ({ name, kind }: FieldReading) => `${kind} ${name}`
+  const readingKey = ({ name, kind }: FieldReading) => `${kind} ${name}`
   const readings = new Map<string, FieldReading>()
   for (const { fields } of predictors)
-    for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(keyOf(reading), reading)
+    for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(readingKey(reading), reading)
   const all = [...readings.values()]
   const dataset = await readDataset(loaded, all, {
     signal,
     onProgress: readingProgress(progress),
   })
-  const places = new Map(all.map((reading, index) => [keyOf(reading), index]))
+  const places = new Map(all.map((reading, index) => [readingKey(reading), index]))
   return {
     dataset,
     datasetOf: ({ fields }) => ({
       ...dataset,
-      cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(keyOf(reading))!]!),
+      cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(readingKey(reading))!]!),
     }),
   }
 }

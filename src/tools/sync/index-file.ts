@@ -88,7 +88,7 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
       const files = await indexFiles(join(folder, name, version))
       model.versions[version] = files
       count.versions++
-      count.bytes += bytesOf(files)
+      count.bytes += indexedBytes(files)
     }
     for (const file of [labelsFile, ...versions.map(({ version }) => scheduleOf(version))]) {
       const found = await stat(join(folder, name, file)).catch(() => undefined)
@@ -107,7 +107,7 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
 }
 
 /** Of all these files together. */
-export function bytesOf(files: IndexedFiles): number {
+export function indexedBytes(files: IndexedFiles): number {
   return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }
 

@@ -1,5 +1,5 @@
 import { showProgress, type Terminal } from '../../base/terminal.ts'
-import { keyOf, type VersionId } from './records.ts'
+import { type VersionId, versionId } from './records.ts'
 
 /** Shows which version is being copied: how far it is on a terminal, elsewhere a line at its begin. */
 export interface CopyProgress {
@@ -32,7 +32,7 @@ export function createCopyProgress(
   return {
     begin(id, total) {
       if (!terminal.isTTY) return begun(id, total)
-      current = { name: keyOf(id), total, copied: 0 }
+      current = { name: versionId(id), total, copied: 0 }
       update()
     },
     bytes(more) {

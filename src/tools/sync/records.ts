@@ -71,7 +71,7 @@ async function writeRecord(path: string, files: IndexedFiles): Promise<void> {
   await replaceFile(path, JSON.stringify(files))
 }
 
-export function keyOf({ model, version }: VersionId): string {
+export function versionId({ model, version }: VersionId): string {
   return `${model}/${version}`
 }
 
@@ -86,16 +86,16 @@ export class Verifier {
 
   /** Notes a version whose files were checked on their way to the disk: they are not read again. */
   async trust(id: VersionId, files: IndexedFiles): Promise<void> {
-    this.#verified.set(keyOf(id), { stamp: await this.#stampOf(id, files), files })
+    this.#verified.set(versionId(id), { stamp: await this.#stampOf(id, files), files })
   }
 
   /** Whether a version is on disk with these files. */
   async verify(id: VersionId, files: IndexedFiles): Promise<boolean> {
-    const place = join(this.#folder, keyOf(id))
+    const place = join(this.#folder, versionId(id))
     const stamp = await this.#stampOf(id, files)
-    const known = this.#verified.get(keyOf(id))
+    const known = this.#verified.get(versionId(id))
     if (known?.stamp === stamp && isDeepStrictEqual(known.files, files)) return true
-    this.#verified.delete(keyOf(id))
+    this.#verified.delete(versionId(id))
     for (const [path, file] of Object.entries(files)) {
       const found = await sha256(join(place, path)).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EISDIR') return undefined
@@ -103,13 +103,13 @@ export class Verifier {
       })
       if (found !== file.sha256) return false
     }
-    this.#verified.set(keyOf(id), { stamp, files })
+    this.#verified.set(versionId(id), { stamp, files })
     return true
   }
 
   async #stampOf(id: VersionId, files: IndexedFiles): Promise<string> {
     const stamps = Object.keys(files).map(async (path) => {
-      const found = await stat(join(this.#folder, keyOf(id), path)).catch(() => undefined)
+      const found = await stat(join(this.#folder, versionId(id), path)).catch(() => undefined)
       return found && `${found.ino} ${found.size} ${found.mtimeMs}`
     })
     return (await Promise.all(stamps)).join()

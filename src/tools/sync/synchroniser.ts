@@ -9,9 +9,9 @@ import { deltasFolder, sha256 } from '../../model/serving/bundle/checksum.ts'
 import { labelsFile } from '../../model/serving/registry/source.ts'
 import type { IndexedFiles, SyncIndex } from '../../schemas/models-folder.ts'
 import { type DownloadOptions, download, downloadFiles } from './download.ts'
-import { bytesOf, isBesideVersions, scheduleOf } from './index-file.ts'
+import { indexedBytes, isBesideVersions, scheduleOf } from './index-file.ts'
 import { type CurrentIndex, readIndex } from './read-index.ts'
-import { keyOf, openRecords, type Records, Verifier, type VersionId } from './records.ts'
+import { openRecords, type Records, Verifier, type VersionId, versionId } from './records.ts'
 import { checkRoom, exists, ignoreMissing, openWorkFolder } from './work-folder.ts'
 
 export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' | 'delay' | 'silence'> {
@@ -121,14 +121,14 @@ export class Synchroniser {
       if (recorded === undefined && !(await holdsOnlyDeltas(place)))
         throw new Error(`${place} differs from the source, and sync did not put it there`)
       if (recorded !== undefined && !isSame)
-        throw new Error(`${keyOf(id)} has changed at the source; a version never changes: publish a new one`)
+        throw new Error(`${versionId(id)} has changed at the source; a version never changes: publish a new one`)
     }
-    await this.#checkRoom(keyOf(id), bytesOf(files))
+    await this.#checkRoom(versionId(id), indexedBytes(files))
     const copy = join(this.#work, 'version')
     try {
       await mkdir(copy)
-      this.#options.onCopy?.(id, bytesOf(files))
-      await downloadFiles(keyOf(id), files, copy, { ...this.#options, signal })
+      this.#options.onCopy?.(id, indexedBytes(files))
+      await downloadFiles(versionId(id), files, copy, { ...this.#options, signal })
       await this.#records.write(id, files)
       await this.#place(copy, id, files)
       return true
@@ -201,7 +201,7 @@ export class Synchroniser {
   async #removeUnlisted({ models }: SyncIndex, ready: ReadonlySet<string>, removed: VersionId[]): Promise<void> {
     const { folder, keep, now } = this.#options
     for (const id of await this.#records.list()) {
-      const key = keyOf(id)
+      const key = versionId(id)
       const model = Object.hasOwn(models, id.model) ? models[id.model] : undefined
       if (model !== undefined && Object.hasOwn(model.versions, id.version)) {
         this.#unlisted.delete(key)

@@ -4,8 +4,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { makeFolder } from '../../base/files.ts'
 import { isAlive } from '../../base/process.ts'
-import { bytesOf } from './index-file.ts'
-import { keyOf, type Records, syncFolder } from './records.ts'
+import { indexedBytes } from './index-file.ts'
+import { type Records, syncFolder, versionId } from './records.ts'
 
 /** Age from which on an unfinished copy belongs to nobody, ms. */
 const abandoned = 24 * 3600 * 1000
@@ -74,8 +74,8 @@ export async function checkRoom(room: Room, name: string, bytes: number): Promis
 async function takenBy({ folder, records }: Room, name: string): Promise<number> {
   let taken = 0
   for (const id of await records.list()) {
-    const key = keyOf(id)
-    if (key !== name && (await exists(join(folder, key)))) taken += bytesOf((await records.find(id)) ?? {})
+    const key = versionId(id)
+    if (key !== name && (await exists(join(folder, key)))) taken += indexedBytes((await records.find(id)) ?? {})
   }
   for (const model of await records.modelsWithFiles())
     for (const file of Object.keys(await records.filesBeside(model))) {

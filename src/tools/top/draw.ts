@@ -1,5 +1,5 @@
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
-import type { LiveModel, LiveProcess, LiveSample } from '../../schemas/live.ts'
+import type { LiveModel, LiveProcess, LiveSample } from '../../schemas/live-figures.ts'
 import type { ShownUpdate } from './follow-live.ts'
 
 /** The figures to show. */

@@ -6,7 +6,7 @@ import { excerptOf, hideCredentials, splitCredentials } from '../../base/address
 import { reasonOf } from '../../base/errors.ts'
 import { check } from '../../schemas/check.ts'
 import { isObject } from '../../schemas/json.ts'
-import { LiveModel, LiveProcess, LiveSample } from '../../schemas/live.ts'
+import { LiveModel, LiveProcess, LiveSample } from '../../schemas/live-figures.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 
 /**

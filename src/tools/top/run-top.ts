@@ -23,7 +23,7 @@ export interface TopTerminal {
 /** Shows the live figures of a service until `signal` or the reader ends it; once, where the output is no terminal. */
 export async function runTop(options: TopOptions, terminal: TopTerminal, signal: AbortSignal): Promise<void> {
   const { out, input, env } = terminal
-  const key = await keyOf(options, env)
+  const key = await readKey(options, env)
   const { url, json } = options
   const once = options.once ?? (!json && !(out.isTTY && input.isTTY))
   if (once) return printOnce({ url, key, json }, terminal, signal)
@@ -38,7 +38,7 @@ export async function runTop(options: TopOptions, terminal: TopTerminal, signal:
       view =
         'update' in event
           ? { url: shown, update: event.update, problem: undefined }
-          : { ...view, problem: problemOf(event) }
+          : { ...view, problem: eventProblem(event) }
       screen.show(draw(view))
     }
   } finally {
@@ -72,11 +72,11 @@ async function printOnce(
 async function printLines({ url, key }: Asked, { out, err }: TopTerminal, signal: AbortSignal) {
   for await (const event of followLive({ url, key, signal })) {
     if ('update' in event) out.write(lineOf(event.update))
-    else err.write(`${problemOf(event)}\n`)
+    else err.write(`${eventProblem(event)}\n`)
   }
 }
 
-function problemOf(event: Exclude<LiveEvent, { update: unknown }>): string {
+function eventProblem(event: Exclude<LiveEvent, { update: unknown }>): string {
   if ('lost' in event) return `No answer, trying again: ${event.lost}`
   return `The service sent figures that can't be read: ${event.unreadable}`
 }
@@ -86,7 +86,7 @@ function lineOf({ fine, models, processes }: ShownUpdate): string {
   return `${JSON.stringify({ ...fine.at(-1), models, processes })}\n`
 }
 
-async function keyOf({ keyFile }: TopOptions, { MULTIGATE_KEY }: TopTerminal['env']): Promise<string | undefined> {
+async function readKey({ keyFile }: TopOptions, { MULTIGATE_KEY }: TopTerminal['env']): Promise<string | undefined> {
   if (keyFile === undefined) return MULTIGATE_KEY || undefined
   const text = await readFile(keyFile, 'utf8').catch((cause) => {
     throw new ModelError('INVALID_REQUEST', `${keyFile} ${fileProblem(cause)}`, { cause })

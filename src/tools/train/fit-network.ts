@@ -9,12 +9,12 @@ import type { Progress } from '../evaluate/format.ts'
 import type { EncodedParts } from './encode-dataset.ts'
 import { unknownIdsOf } from './fields.ts'
 import { type FitObserver, type FitResult, fit, type KeptWeights } from './fit.ts'
-import { logVarianceName, makeStepPlan } from './network/make-step-plan.ts'
+import { logVarianceName, makeStepPlan } from './network/make-training-step.ts'
 import type { Network } from './network/network.ts'
-import type { StepPlan } from './network/step-plan.ts'
+import type { TrainingStep } from './network/training-step.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
 import { type Examples, termLabels, termsOf } from './terms.ts'
-import type { SharedExamples } from './threads/contract.ts'
+import type { SharedExamples } from './threads/protocol.ts'
 import { shared } from './threads/shared.ts'
 import { createTrainer } from './threads/trainer.ts'
 
@@ -71,7 +71,7 @@ export async function fitNetwork(
   }
 }
 
-async function planOf(network: Network, loss: Parameters<typeof makeStepPlan>[1]): Promise<StepPlan> {
+async function planOf(network: Network, loss: Parameters<typeof makeStepPlan>[1]): Promise<TrainingStep> {
   try {
     return await makeStepPlan(await network.open(), loss)
   } catch (cause) {
@@ -84,7 +84,7 @@ async function begin(
   run: RunFolder | undefined,
   resume: boolean,
   identity: () => RunIdentity,
-  plan: StepPlan,
+  plan: TrainingStep,
   log: TrainOptions['log'],
 ) {
   if (run === undefined) return undefined
@@ -143,7 +143,7 @@ function sharedRows({ encoded }: Examples) {
 }
 
 /** Kept weights have no moments: nothing trains them on. */
-function stateOf({ weights, tables }: KeptWeights, { size }: StepPlan) {
+function stateOf({ weights, tables }: KeptWeights, { size }: TrainingStep) {
   const none = new Float32Array(0)
   return {
     ...{ weights, first: new Float32Array(size), second: new Float32Array(size) },
@@ -151,7 +151,7 @@ function stateOf({ weights, tables }: KeptWeights, { size }: StepPlan) {
   }
 }
 
-function valuesOf({ parameters, statistics, tables }: StepPlan, kept: KeptWeights): FittedNetwork['valuesOf'] {
+function valuesOf({ parameters, statistics, tables }: TrainingStep, kept: KeptWeights): FittedNetwork['valuesOf'] {
   const places = new Map([...parameters, ...statistics].map((place) => [place.name, place]))
   const indexes = new Map(tables.map(({ name, trained }, i) => [name, trained ? i : -1]))
   return (name) => {

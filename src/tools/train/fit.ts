@@ -4,7 +4,7 @@ import type { Training, TrainTask } from '../../schemas/train-spec.ts'
 import { createRandom, shuffle } from '../data/random.ts'
 import { createSelection, validate } from './selection.ts'
 import type { Examples } from './terms.ts'
-import type { StepBounds } from './threads/contract.ts'
+import type { StepBounds } from './threads/protocol.ts'
 import type { EpochProgress, Trainer, TrainingState } from './threads/trainer.ts'
 
 export interface StepReport {

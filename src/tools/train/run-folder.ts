@@ -7,7 +7,7 @@ import { isAlive } from '../../base/process.ts'
 import { check } from '../../schemas/check.ts'
 import { Epoch } from '../../schemas/evaluation.ts'
 import type { FitProgress, KeptWeights } from './fit.ts'
-import type { StepPlan } from './network/step-plan.ts'
+import type { TrainingStep } from './network/training-step.ts'
 import type { TrainingState } from './threads/trainer.ts'
 
 /*
@@ -47,7 +47,7 @@ export interface RunFolder {
    * The unfinished run. Rejects with an Error that names the file or what differs if there is none, it is damaged, or it has another
    * identity.
    */
-  resume(identity: RunIdentity, plan: StepPlan): Promise<ResumedRun>
+  resume(identity: RunIdentity, plan: TrainingStep): Promise<ResumedRun>
   /** Starts a run: what another left behind goes. */
   start(identity: RunIdentity): Promise<void>
   save(progress: FitProgress, state: TrainingState, kept: KeptWeights | undefined): Promise<void>
@@ -151,15 +151,15 @@ async function readRun(path: string): Promise<RunFile> {
   }
 }
 
-const stateSizes = ({ size, tables }: StepPlan): number[] => [
+const stateSizes = ({ size, tables }: TrainingStep): number[] => [
   size,
   size,
   size,
   ...tables.flatMap(({ rows, width, trained }) => [rows * width, ...(trained ? [rows * width, rows * width] : [0, 0])]),
 ]
-const keptSizes = ({ size, tables }: StepPlan): number[] => [size, ...tables.map(({ rows, width }) => rows * width)]
+const keptSizes = ({ size, tables }: TrainingStep): number[] => [size, ...tables.map(({ rows, width }) => rows * width)]
 
-function toState({ tables }: StepPlan, arrays: Float32Array[]): TrainingState {
+function toState({ tables }: TrainingStep, arrays: Float32Array[]): TrainingState {
   const [weights, first, second] = arrays as [Float32Array, Float32Array, Float32Array]
   const at = (table: number, part: number) => arrays[3 + table * 3 + part]!
   return {
@@ -172,7 +172,7 @@ function toKept([weights, ...tables]: Float32Array[]): KeptWeights {
   return { weights: weights!, tables }
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength)
+const floatBytes = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength)
 
 /** Bytes per call: the system writes at most 2 GiB at a time. */
 const most = 2 ** 28
@@ -181,7 +181,7 @@ async function writeArrays(path: string, arrays: readonly Float32Array[]): Promi
   const file = await open(path, 'w')
   try {
     for (const array of arrays) {
-      const bytes = bytesOf(array)
+      const bytes = floatBytes(array)
       for (let start = 0; start < bytes.length; ) {
         // The file system takes no shared memory.
         const part = Buffer.from(bytes.subarray(start, start + most))
@@ -206,7 +206,7 @@ async function readArrays(path: string, sizes: readonly number[]): Promise<Float
     const arrays: Float32Array[] = []
     for (const length of sizes) {
       const array = new Float32Array(length)
-      const bytes = bytesOf(array)
+      const bytes = floatBytes(array)
       for (let done = 0; done < bytes.length; ) {
         const { bytesRead } = await file.read(bytes, done, Math.min(most, bytes.length - done), null)
         if (bytesRead === 0) throw new ModelError('INVALID_REQUEST', `${path}: ends too early`)

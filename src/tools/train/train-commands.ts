@@ -47,7 +47,7 @@ Examples:
 The version is written when training is complete; Ctrl-C leaves the models unchanged, and --resume goes on\nafter the last complete epoch. A version that does not meet the\nconditions under \`publish\` in its spec is not written, and the exit code is 3.`,
     )
     .action(async (spec: string, options: TrainCommandOptions) => {
-      const { runTrain } = await import('./commands.ts')
+      const { runTrain } = await import('./run-train.ts')
       const { models, force, report, threads, from, run, resume } = options
       const more = [...(from ? ['--from', from] : []), ...(threads > 1 ? ['--threads', threads] : [])]
       const command = ['multigate train', spec, ...more].join(' ')

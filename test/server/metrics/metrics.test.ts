@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
-import type { LoadedModel } from '../../../src/model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
 import { createMetrics } from '../../../src/server/metrics/metrics.ts'
 
 const modelOf = (name: string, version: string) =>

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { LoadedModel } from '../../../src/model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
 import { createStatistics, sumStatistics } from '../../../src/server/metrics/statistics.ts'
 
 const modelOf = (name: string, version: string) => ({ manifest: { name, version } }) as unknown as LoadedModel

@@ -1,7 +1,7 @@
 import type { Graph } from '../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
 import { floatShape } from '../../../src/model/graph/ir/tensor-shape.ts'
-import type { Side, Sides } from '../../../src/model/graph/sides/contract.ts'
+import type { Side, Sides } from '../../../src/model/graph/sides/split-graphs.ts'
 import { Dice } from './dice.ts'
 import type { Columns } from './random-graph.ts'
 import { answerWith, emptyGraph, vocabulary } from './run-graph.ts'

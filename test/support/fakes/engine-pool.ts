@@ -1,5 +1,5 @@
 import type { Batch, GraphSource, Outputs, Signature } from '../../../src/model/contracts/engine.ts'
-import type { EnginePool, PooledGraph } from '../../../src/model/engines/pool/contract.ts'
+import type { EnginePool, PooledGraph } from '../../../src/model/engines/pool/engine-pool.ts'
 
 export interface FakePoolOptions {
   signature: Signature

@@ -1,5 +1,5 @@
 import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
-import type { LoadedModel } from '../../../src/model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
 import { tensorsOf } from '../../../src/model/serving/prediction/tensors.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { exampleManifest } from './manifest.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { type CapacityReport, formatCapacity } from '../../../src/tools/capacity/capacity-report.ts'
-import { planCapacity } from '../../../src/tools/capacity/plan.ts'
+import { planCapacity } from '../../../src/tools/capacity/estimate.ts'
 import { runCli, spawnCli } from '../../support/cli.ts'
 
 const models = join(import.meta.dirname, '../../../../models')

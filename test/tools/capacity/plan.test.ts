@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { RequestCost } from '../../../src/tools/capacity/cost.ts'
-import { type Demand, framing, planCapacity, podsFor, zipfShare } from '../../../src/tools/capacity/plan.ts'
+import { type Demand, framing, planCapacity, podsFor, zipfShare } from '../../../src/tools/capacity/estimate.ts'
 
 /** A request costs 1 ms on a core, of which 0.4 ms in the event loop. */
 const cost: RequestCost = {

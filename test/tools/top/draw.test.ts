@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { LiveModel, LiveProcess, LiveUpdate } from '../../../src/schemas/live.ts'
+import type { LiveModel, LiveProcess, LiveUpdate } from '../../../src/schemas/live-figures.ts'
 import { draw, fit } from '../../../src/tools/top/draw.ts'
 import { liveSample as sample } from '../../support/live-sample.ts'
 

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { createProgress } from '../../../src/tools/train/commands.ts'
+import { createProgress } from '../../../src/tools/train/run-train.ts'
 
 const step = { epoch: 1, epochs: 3, secondsLeft: 41.2, rows: 50, totalRows: 100, loss: 0.5, rowsPerSecond: 12_345.6 }
 const epoch = {

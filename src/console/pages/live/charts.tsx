@@ -1,4 +1,4 @@
-import type { LiveEvent, Sample } from '../../api/live.ts'
+import type { LiveEvent, Sample } from '../../api/live-figures.ts'
 import { Chart, type Mark, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './traffic-findings.ts'

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import type { Live, LiveEvent } from '../../api/live.ts'
+import type { Live, LiveEvent } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Choice } from '../../parts/controls.tsx'
 import { duration, number, time } from '../../parts/format.ts'

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { averagesOf } from '../../api/averages.ts'
 import { AskError, missingScope } from '../../api/client.ts'
-import { type Live, live, watchLive } from '../../api/live.ts'
+import { type Live, live, watchLive } from '../../api/live-figures.ts'
 import { Choice, Stat, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, milliseconds, percent, short, time } from '../../parts/format.ts'
 import { Failed, KeyButton, Loading } from '../../parts/states.tsx'

@@ -1,4 +1,4 @@
-import type { LiveClient, LiveModel, LiveProcess } from '../../api/live.ts'
+import type { LiveClient, LiveModel, LiveProcess } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Bar, Scroll } from '../../parts/controls.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'

@@ -1,4 +1,4 @@
-import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live.ts'
+import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live-figures.ts'
 import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
 import { meanRates } from '../../api/averages.ts'
 import { compact, milliseconds, percent } from '../../parts/format.ts'

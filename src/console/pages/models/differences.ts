@@ -48,7 +48,7 @@ function architectureOf(details: Details): Pairs {
 }
 
 function fieldRows(before: Details, after: Details): Difference[] {
-  const describe = ({ fields = [] }: Details): Pairs =>
+  const fieldPairs = ({ fields = [] }: Details): Pairs =>
     Object.fromEntries(
       fields.map(({ name, side, kind, values, maximum, encoding, required, default: usual }) => {
         const size = values?.count ?? encoding.buckets ?? (maximum === undefined ? undefined : maximum + 1)
@@ -61,17 +61,17 @@ function fieldRows(before: Details, after: Details): Difference[] {
         return [name, parts.filter((part) => part !== '').join(', ')]
       }),
     )
-  return changed(describe(before), describe(after))
+  return changed(fieldPairs(before), fieldPairs(after))
 }
 
 function tasksOf({ tasks = [] }: Details): Pairs {
-  const describe = (task: Task) => {
+  const taskPairs = (task: Task) => {
     const { product, calibration } = task
     const source = product === undefined ? 'output of the network' : product.join(' × ')
     const numbers = calibration?.method === 'platt' ? ` (a ${number(calibration.a)}, b ${number(calibration.b)})` : ''
     return `${source}; calibration ${describeCalibration(task)}${numbers}`
   }
-  return Object.fromEntries(tasks.map((task) => [task.name, describe(task)]))
+  return Object.fromEntries(tasks.map((task) => [task.name, taskPairs(task)]))
 }
 
 function planOf(plan: Plan | undefined): Pairs {

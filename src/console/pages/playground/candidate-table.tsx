@@ -3,7 +3,7 @@ import { Scroll } from '../../parts/controls.tsx'
 import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
 import { Combobox } from './combobox.tsx'
 import { TextField } from './field-input.tsx'
-import { cellId, enter, problemOf } from './state/describe-field.ts'
+import { cellId, enter, fieldProblem } from './state/describe-field.ts'
 import { type Candidate, nameOf, rankColumn } from './state/form.ts'
 import { type Field, type Value, valueAt } from './state/model.ts'
 import type { Vocabularies } from './state/server.ts'
@@ -205,7 +205,7 @@ function Cell({ candidate, name, column, isUnknown, vocabularies, actions, ...an
   const { field } = column
   const id = cellId(candidate.key, column.name)
   const value = valueAt(candidate.values, column.name)
-  const problem = field === undefined ? answer.problem : problemOf(field, value, answer.problem)
+  const problem = field === undefined ? answer.problem : fieldProblem(field, value, answer.problem)
   const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
   const label = `${column.title} of ${name}`
   const placeholder = field !== undefined && !field.required ? String(field.default ?? '') : undefined

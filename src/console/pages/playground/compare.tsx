@@ -8,7 +8,7 @@ import { Movement } from './answers.tsx'
 import { bodyOf, type Form, nameOf, optionsFor, type Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
 import { differenceOf, ecpm, probabilityOf, type Standing, scoreNames } from './state/ranking.ts'
-import { type Details, describe } from './state/server.ts'
+import { type Details, fetchDetails } from './state/server.ts'
 import { fitForm } from './state/state-codec.ts'
 import { type Answered, answeredBy, standingsOf } from './state/use-history.ts'
 import { usePredict } from './state/use-predict.ts'
@@ -65,7 +65,7 @@ export function Compare(props: CompareProps) {
 function Other(props: CompareProps & { against: string }) {
   const { against } = props
   const [model = '', version] = against.split('/')
-  const { data, error } = useAsk(() => describe(model, version), [against])
+  const { data, error } = useAsk(() => fetchDetails(model, version), [against])
   if (data === undefined) return error === undefined ? <Loading what={against} /> : <Failed error={error} />
   return <SideBySide {...props} other={{ model, version }} details={data} />
 }

@@ -4,14 +4,14 @@ import { change, listed, number, probability, signed } from '../../parts/format.
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import type { Value } from './state/model.ts'
 import { ecpm } from './state/ranking.ts'
-import { type Effect, isUnchanged, mostFields, type Plan } from './state/replace.ts'
+import { type Effect, isUnchanged, mostFields, type Replacement } from './state/replace.ts'
 
 const rowsPerPage = 15
 
 interface EffectsProps {
   /** In the order in which they are shown. */
   effects: readonly Effect[]
-  plan: Plan
+  plan: Replacement
   by: string
   /** Of the candidate. */
   name: string
@@ -139,7 +139,17 @@ function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; b
   )
 }
 
-function Remarks({ plan, isEmpty, isOther, by }: { plan: Plan; isEmpty: boolean; isOther: boolean; by: string }) {
+function Remarks({
+  plan,
+  isEmpty,
+  isOther,
+  by,
+}: {
+  plan: Replacement
+  isEmpty: boolean
+  isOther: boolean
+  by: string
+}) {
   const { unknown, absent, beyond } = plan
   return (
     <ul class="small muted remarks">

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Pager, pageOf } from '../../parts/pager.tsx'
 import { Combobox } from './combobox.tsx'
-import { contextId, describeField, describeMissing, enter, problemOf } from './state/describe-field.ts'
+import { contextId, describeField, describeMissing, enter, fieldProblem } from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
 import { type Field, textOfValue, type Value, type Values, valueAt, valueOfText } from './state/model.ts'
 import type { Vocabularies } from './state/server.ts'
@@ -21,7 +21,7 @@ interface FieldInputProps {
 /** A field of the context with its name, what it takes, and what is wrong with it. */
 export function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
   const id = contextId(index)
-  const problem = problemOf(field, value, answer.problem)
+  const problem = fieldProblem(field, value, answer.problem)
   const isSent = value !== undefined
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
   const common = { id, value, onValue, disabled: !isSent && !field.required }

@@ -11,7 +11,7 @@ import { drawForm } from './state/draw.ts'
 import { type First, firstShared } from './state/first-shared.ts'
 import { nextKey, type Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
-import { type Details, describe, type Known, listModels, loadKnown, nothingKnown } from './state/server.ts'
+import { type Details, fetchDetails, type Known, listModels, loadKnown, nothingKnown } from './state/server.ts'
 import { encodeShared, longestState, type Shared } from './state/state-codec.ts'
 
 /** Seconds between two looks at which versions answer. */
@@ -167,7 +167,7 @@ function Unloaded({
 }
 
 async function begin(target: Target, route: Route): Promise<Begun> {
-  const details = await describe(target.model, target.version)
+  const details = await fetchDetails(target.model, target.version)
   const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
   return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
 }

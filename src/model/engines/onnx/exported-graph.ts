@@ -20,7 +20,7 @@ import { isMarked } from '../../graph/ir/ids.ts'
 import { tooLarge } from '../../graph/ir/shapes.ts'
 import { keepOutputs, openGraph } from '../../graph/lower/read-graph.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
-import { idsOf, outputsOf, unsupported, widthOf } from './session-outputs.ts'
+import { idsOf, outputsOf, sessionWidth, unsupported } from './session-outputs.ts'
 
 /** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -103,7 +103,7 @@ function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource
       dtype: type === 'float32' ? 'float32' : 'int32',
       width: product(dims),
     })),
-    outputs: outputs.map((name) => ({ name, width: widthOf(file, session, name) })),
+    outputs: outputs.map((name) => ({ name, width: sessionWidth(file, session, name) })),
   }
   const widths = new Map(signature.outputs.map(({ name, width }) => [name, width]))
   const convert = feeds.map(createConverter)

@@ -7,7 +7,7 @@ import type { GraphSource, Outputs } from '../../contracts/engine.ts'
 /* The outputs of a saved graph: numbers per row. */
 
 /** Declared numbers per row of an output. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no fixed width. */
-export function widthOf(file: string, session: InferenceSession, name: string): number {
+export function sessionWidth(file: string, session: InferenceSession, name: string): number {
   const output = session.outputMetadata.find((output) => output.name === name)
   if (output === undefined)
     throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)

@@ -9,7 +9,7 @@ import {
 } from '../../contracts/engine.ts'
 import { SharedRows } from '../memory.ts'
 import { openSmallGraph } from '../small/small-graph.ts'
-import type { EnginePool, EnginePoolOptions, LoadedWhere, PooledGraph } from './contract.ts'
+import type { EnginePool, EnginePoolOptions, LoadedWhere, PooledGraph } from './engine-pool.ts'
 import type { PoolWorker, Run } from './pool-worker.ts'
 import type { Computed, WorkerSettings, WorkerTask } from './protocol.ts'
 import { WorkerSupervisor } from './supervisor.ts'

@@ -9,7 +9,7 @@ import {
   type RowBlock,
 } from '../../contracts/engine.ts'
 import type { Overlay } from '../../contracts/live-tables.ts'
-import type { EnginePool, PooledGraph } from './contract.ts'
+import type { EnginePool, PooledGraph } from './engine-pool.ts'
 
 export interface ResidencyOptions {
   /** Most memory of the graphs that are open, in all workers, bytes; the one used last stays open whatever it takes. */

@@ -33,7 +33,7 @@ export async function loadJoined(
 
 function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors): Signature {
   const parts = new Set(Object.values(joined.inputs).flatMap(({ tensors }) => tensors))
-  const widthOf = (tensors: { name: string; width: number }[], names: string[]) =>
+  const totalWidth = (tensors: { name: string; width: number }[], names: string[]) =>
     names.reduce((sum, name) => sum + (tensors.find((tensor) => tensor.name === name)?.width ?? 0), 0)
   return {
     inputs: [
@@ -41,14 +41,14 @@ function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors):
       ...Object.entries(joined.inputs).map(([name, { dtype, tensors }]) => ({
         name,
         dtype,
-        width: widthOf(inputs, tensors),
+        width: totalWidth(inputs, tensors),
       })),
     ],
     outputs: [
       ...outputs,
       ...Object.entries(joined.outputs).map(([name, { tensors }]) => ({
         name,
-        width: widthOf(outputs, tensors),
+        width: totalWidth(outputs, tensors),
       })),
     ],
   }

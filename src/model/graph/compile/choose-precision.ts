@@ -85,7 +85,7 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
   let taken = await readKept(file, machine, servable)
   if (taken === undefined) {
     const times = await measure(stored, passed, rows)
-    taken = await keep(file, { machine, precision: fastest(times), reason: describe(times) }, servable)
+    taken = await keep(file, { machine, precision: fastest(times), reason: formatTimes(times) }, servable)
   }
   const { precision, reason } = taken
   return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
@@ -99,7 +99,7 @@ function fastest(times: Times): Precision {
   return known.reduce((best, precision) => (times.get(precision)! <= worthwhile * times.get(best)! ? precision : best))
 }
 
-function describe(times: Times): string {
+function formatTimes(times: Times): string {
   const float32 = times.get('float32')!
   const parts = [...times].flatMap(([precision, time]) =>
     precision === 'float32' ? [] : [`${precision} takes ${(time / float32).toFixed(2)}`],

@@ -6,14 +6,14 @@ import { calibrate, type InputRows } from '../int8/observe-ranges.ts'
 import { quantise, shiftLogits } from '../int8/quantise.ts'
 import type { FieldIds, TableScales } from '../int8/quantised-table.ts'
 import type { Graph } from '../ir/graph.ts'
-import type { CutGraph, Sides } from '../sides/contract.ts'
 import { cutRegions, uncut } from '../sides/cut-regions.ts'
+import type { CutGraph, Sides } from '../sides/split-graphs.ts'
 import { splitSides } from '../sides/split-sides.ts'
 import { fullVariant } from '../sides/tensor-names.ts'
 import { type CompiledGraph, changeEach, type Plans } from './compiled-graph.ts'
 import { findLiveTables } from './find-live-tables.ts'
 import { type NarrowOptions, narrowPlans } from './narrow-tables.ts'
-import { describe, optimise, type Watch } from './optimise.ts'
+import { optimise, passReport, type Watch } from './optimise.ts'
 import { overlayVariant } from './overlays.ts'
 
 export interface CompileOptions {
@@ -100,10 +100,10 @@ async function compileInt8(
   for (const effort of efforts) {
     const plans = quantise(equalisedCut, { hidden, ranges, unsplit, fields, tables, effort })
     await centre(expected.scales, plans, scales)
-    const report = describe(plans.full.graph, 'quantise', hidden.size)
+    const report = passReport(plans.full.graph, 'quantise', hidden.size)
     const verdict =
       judged && expected.judged && compareLogits(expected.judged, await logitsOf(plans.full, judged), judged)
-    const int8 = { ...plans, effort, verdict, passes: [describe(equalised, 'equalise', hidden.size), report] }
+    const int8 = { ...plans, effort, verdict, passes: [passReport(equalised, 'equalise', hidden.size), report] }
     if (verdict === undefined || passesClearly(verdict)) return int8
     // If none passes by a margin, the most accurate of those that pass.
     if (best === undefined || isBetter(verdict, best.verdict!)) best = int8

@@ -1,6 +1,6 @@
 import type { Effort, PassReport, TableRows, Verdict } from '../../contracts/compiled-plan.ts'
 import type { LiveTable } from '../../contracts/live-tables.ts'
-import type { SplitGraphs, VariantGraph } from '../sides/contract.ts'
+import type { SplitGraphs, VariantGraph } from '../sides/split-graphs.ts'
 
 /** The graph variants of one precision. */
 export interface Plans {

@@ -11,7 +11,7 @@ import { isExternal } from '../ir/constants.ts'
 import { external, externalPlace, isTable, tablePieces } from '../ir/external-data.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
-import type { VariantGraph } from '../sides/contract.ts'
+import type { VariantGraph } from '../sides/split-graphs.ts'
 import { fullVariant } from '../sides/tensor-names.ts'
 import { type CompiledGraph, changeEach } from './compiled-graph.ts'
 

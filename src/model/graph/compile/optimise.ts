@@ -42,13 +42,13 @@ const mostNodes = 2000
 export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[]> {
   checkBounds(graph)
   await traceShapes(graph)
-  const reports = [describe(graph, 'as saved', 0)]
+  const reports = [passReport(graph, 'as saved', 0)]
   await watch?.(reports[0]!, graph)
   for (const [name, pass] of passes) {
     const left: Left = new Map()
     const changes = perform(name, () => pass(graph, left))
     if (changes > 0 && pass !== canonicalise) canonicalise(graph, new Map())
-    const report = describe(graph, name, changes, left)
+    const report = passReport(graph, name, changes, left)
     reports.push(report)
     await watch?.(report, graph)
   }
@@ -70,7 +70,7 @@ function perform(name: string, pass: () => number): number {
   }
 }
 
-export function describe(graph: Graph, pass: string, changes: number, left: Left = new Map()): PassReport {
+export function passReport(graph: Graph, pass: string, changes: number, left: Left = new Map()): PassReport {
   const places = new Map<string, string[]>()
   for (const [{ opType, name, output }, reason] of left) {
     const key = `${opType} …: ${reason}`

@@ -11,7 +11,7 @@ import type { Graph } from '../ir/graph.ts'
 import { isMarked } from '../ir/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
 import { writeOutSigmoids } from '../ir/unary-loops.ts'
-import type { VariantGraph } from '../sides/contract.ts'
+import type { VariantGraph } from '../sides/split-graphs.ts'
 import { isOfLiveTables } from '../sides/tensor-names.ts'
 import type { CompiledGraph, FoundTables, Plans } from './compiled-graph.ts'
 import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from './stored-files.ts'
@@ -43,7 +43,7 @@ export async function savePlan(
       compiler: compilerVersion,
       inputs: inputsOf(graph),
       output,
-      width: widthOf(graph, output),
+      width: columnsOfOutput(graph, output),
       passes: compiled.passes,
       float32,
       ...(int8 === undefined
@@ -209,11 +209,11 @@ function inputsOf(graph: Graph): PlanDescription['inputs'] {
   return inputs.map((input) => {
     const { name } = input
     const dtype = graph.shapes.get(name)?.dtype === DataType.FLOAT ? 'float32' : 'int32'
-    return { name, dtype, width: widthOf(graph, name), ...(isMarked(input) ? { ids: true } : {}) }
+    return { name, dtype, width: columnsOfOutput(graph, name), ...(isMarked(input) ? { ids: true } : {}) }
   })
 }
 
-function widthOf(graph: Graph, name: string): number {
+function columnsOfOutput(graph: Graph, name: string): number {
   const dims = graph.shapes.get(name)?.dims
   if (dims === undefined || dims[0] !== -1) throw new Error(`${name} does not have one row per row of the batch`)
   return product(dims.slice(1))

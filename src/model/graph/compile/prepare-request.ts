@@ -5,7 +5,7 @@ import type { LiveColumns } from '../../contracts/live-tables.ts'
 import type { JudgedRows } from '../int8/judge.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
 import type { FieldIds } from '../int8/quantised-table.ts'
-import type { Sides } from '../sides/contract.ts'
+import type { Sides } from '../sides/split-graphs.ts'
 
 export interface PrepareRequest {
   source: GraphSource

@@ -20,7 +20,7 @@ import { cleanCache, sizeOf } from './stored-files.ts'
 export async function prepare(request: PrepareRequest): Promise<Prepared> {
   const warnings: string[] = []
   const build: BuildRequest = { ...request, precision: compiledFor[request.precision] }
-  const folder = request.cache === undefined ? undefined : join(request.cache, keyOf(build))
+  const folder = request.cache === undefined ? undefined : join(request.cache, planKey(build))
   try {
     const cached = folder === undefined ? undefined : await fromCache(folder, warnings)
     const stored = cached
@@ -51,7 +51,7 @@ const smallPlan = 4 * 2 ** 20
 export async function prepareSmall(request: PrepareRequest): Promise<Prepared | undefined> {
   const { cache, precision } = request
   if (cache === undefined || precision !== 'float32') return undefined
-  const folder = join(cache, keyOf({ ...request, precision }))
+  const folder = join(cache, planKey({ ...request, precision }))
   try {
     if ((await sizeOf(folder)) > smallPlan) return undefined
     const description = await readPlan(folder)
@@ -144,7 +144,7 @@ async function choose(
   }
 }
 
-function keyOf(request: BuildRequest): string {
+function planKey(request: BuildRequest): string {
   const { source, output, sides, fields, precision, quantization, live, tables = 'float32', identity } = request
   const { format, file, signature, joined, outputs } = source
   // A plan without int8, because its rows could not be read, must not be reused when they can.

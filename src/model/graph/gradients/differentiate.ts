@@ -82,7 +82,10 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
     })
   }
   const gradients = new Map(tensors.flatMap((name) => (sums.has(name) ? [[name, sums.get(name)!]] : [])))
-  return { gradients, normalisations: [...written].map(([node, moments]) => describe(append, node, moments)) }
+  return {
+    gradients,
+    normalisations: [...written].map(([node, moments]) => describeNormalisation(append, node, moments)),
+  }
 }
 
 /** The sum of two gradients, of which the second stands for nothing else: a product of matrices adds the first as it goes. */
@@ -136,7 +139,7 @@ const constantInValue = new Set([
 const isTrained = (node: NodeProto): boolean =>
   node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 1
 
-function describe(append: Appender, node: NodeProto, { mean, variance }: Moments): TrainedNormalisation {
+function describeNormalisation(append: Appender, node: NodeProto, { mean, variance }: Moments): TrainedNormalisation {
   const [movingMean, movingVariance] = node.input.slice(3) as [string, string]
   return {
     movingMean,

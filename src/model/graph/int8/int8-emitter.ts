@@ -2,9 +2,18 @@ import type { Segment } from '../ir/columns.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
-import type { Emit, Emitter, FirstLayer, Group, RegionEmitter, Side, Sides, VariantGraph } from '../sides/contract.ts'
 import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../sides/side-columns.ts'
 import { ofRequest, readsSide } from '../sides/side-graphs.ts'
+import type {
+  Emit,
+  Emitter,
+  FirstLayer,
+  Group,
+  RegionEmitter,
+  Side,
+  Sides,
+  VariantGraph,
+} from '../sides/split-graphs.ts'
 import { roundToBytes, sideBySide, sumsOf, toBytes, toFloats } from './int8-matrix.ts'
 import type { QuantisedLayers, QuantisedSegment } from './quantise-layers.ts'
 

@@ -4,7 +4,7 @@ import type { TaskDifference, VariantFile, Verdict } from '../../contracts/compi
 import { auc } from '../../quality/metrics.ts'
 import type { Graph } from '../ir/graph.ts'
 import { ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
-import type { VariantGraph } from '../sides/contract.ts'
+import type { VariantGraph } from '../sides/split-graphs.ts'
 import { type InputRows, openSession, predictRows } from './observe-ranges.ts'
 
 /** Rows that evaluate int8; they did not set its scales. */

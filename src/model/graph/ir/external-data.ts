@@ -160,11 +160,11 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
 
 /** Bytes of all constants of a graph. */
 export function constantBytes({ constants }: Pick<Graph, 'constants'>): number {
-  return [...constants.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0)
+  return [...constants.values()].reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
 }
 
 /** Bytes of a tensor's data. */
-export function bytesOf({ dims, dataType }: TensorProto): number {
+export function tensorBytes({ dims, dataType }: TensorProto): number {
   return product(dims.map(Number)) * elementSize(dataType)
 }
 

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import { fileReason, pathInside, sizeOfOrdinary } from '../../../base/files.ts'
 import { isExternal } from '../ir/constants.ts'
-import { bytesOf, externalPlace, isTable, largeTable } from '../ir/external-data.ts'
+import { externalPlace, isTable, largeTable, tensorBytes } from '../ir/external-data.ts'
 import type { Graph } from '../ir/graph.ts'
 import { type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
 
@@ -22,7 +22,7 @@ const mostInMemory = 2 ** 31 - 2 ** 24
 export async function resolveExternal(graph: Graph, folder: string, file: string, most = mostInMemory): Promise<void> {
   const tensors = graph.nodes.flatMap(({ attribute }) => attribute).filter(({ t }) => t !== undefined)
   const attributes = tensors.filter(({ t }) => isExternal(t!))
-  const isMapped = (tensor: TensorProto) => bytesOf(tensor) >= largeTable && isTable(graph, tensor.name)
+  const isMapped = (tensor: TensorProto) => tensorBytes(tensor) >= largeTable && isTable(graph, tensor.name)
   const constants = [...graph.constants.values()].filter((tensor) => isExternal(tensor) && !isMapped(tensor))
   graph.isResolved = constants.length + attributes.length > 0
   const all = [...graph.constants.values(), ...tensors.map(({ t }) => t!)]
@@ -38,7 +38,7 @@ export async function resolveExternal(graph: Graph, folder: string, file: string
     attribute.t = await readTensor(await placeOf(graph, folder, attribute.t!), attribute.t!)
 }
 
-const sizeOf = (tensors: readonly TensorProto[]) => tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0)
+const sizeOf = (tensors: readonly TensorProto[]) => tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
 
 /**
  * Reads wanted constants that are in files, and checks where the others are; constants that nothing reads are ignored. Rejects with
@@ -59,12 +59,12 @@ export async function readExternal(
 
 /** The path of a tensor's file. Rejects where it, or the tensor's offset or length, leads outside. */
 async function placeOf(graph: Graph, folder: string, tensor: TensorProto): Promise<string> {
-  const { location, start, length = bytesOf(tensor) } = externalPlace(tensor)
+  const { location, start, length = tensorBytes(tensor) } = externalPlace(tensor)
   const path = pathInside(folder, graph.folder, location)
   const size = await sizeOfOrdinary(path).catch((cause) => {
     throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${fileReason(cause)}`, { cause })
   })
-  if (!Number.isSafeInteger(start) || start < 0 || length !== bytesOf(tensor) || start + length > size)
+  if (!Number.isSafeInteger(start) || start < 0 || length !== tensorBytes(tensor) || start + length > size)
     throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)
   return path
 }
@@ -72,7 +72,7 @@ async function placeOf(graph: Graph, folder: string, tensor: TensorProto): Promi
 async function readTensor(path: string, tensor: TensorProto): Promise<TensorProto> {
   const { name, dataType, dims } = tensor
   const { location, start } = externalPlace(tensor)
-  const rawData = new Uint8Array(bytesOf(tensor))
+  const rawData = new Uint8Array(tensorBytes(tensor))
   let file: FileHandle | undefined
   try {
     file = await open(path)

@@ -16,16 +16,16 @@ export async function signatureOfProgram(source: GraphSource): Promise<SavedSign
     const dims = sidesOf(input)
     if (dims === undefined)
       throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the input ${input.key} is not rows of a fixed width`)
-    return describe(input, dims)
+    return savedTensorOf(input, dims)
   })
   const outputs = program.outputs.flatMap((output): SavedTensor[] => {
     const dims = sidesOf(output)
-    return dims === undefined ? [] : [describe(output, dims)]
+    return dims === undefined ? [] : [savedTensorOf(output, dims)]
   })
   return { inputs, outputs }
 }
 
-function describe({ key, type }: Argument, dims: number[]): SavedTensor {
+function savedTensorOf({ key, type }: Argument, dims: number[]): SavedTensor {
   const ids = Array<undefined>(product(dims)).fill(undefined)
   return { name: key, dtype: elementTypeOf(type) ?? nameOfType(type), dims, ids, shared: false }
 }

@@ -8,11 +8,11 @@ import { OnednnUnavailable } from './errors.ts'
 import { checkIsUnchanged, checkIsWhole, findLibrary } from './find-library.ts'
 import { type Instructions, instructionsOf, lackingFor } from './instructions.ts'
 import {
-  bytesOf,
   type Conversion,
   createConversion,
   createProduct,
   type Maker,
+  matrixBytes,
   type Product,
   type ProductShape,
   type Region,
@@ -279,7 +279,7 @@ export class Library {
         throw new RangeError('a copy has the sides of its source')
       const f = this.#functions
       const [source, target] = [f.matrix(from), f.matrix(to)]
-      const conversion = createConversion(this.#maker, source, target, bytesOf(from), bytesOf(to))
+      const conversion = createConversion(this.#maker, source, target, matrixBytes(from), matrixBytes(to))
       for (const used of [source, target]) f.destroyMatrix(used)
       return conversion
     })

@@ -106,7 +106,7 @@ export function createProduct(maker: Maker, shape: ProductShape): Product & Rele
   const primitive = f.createPrimitive(description)
   // Others are correct, and up to a thousand times slower than ONNX Runtime.
   if (implementation.startsWith('ref')) throw new Error(`oneDNN has no fast product [${rows}, ${k}] · [${k}, ${n}]`)
-  const bytes = { x: bytesOf(x), bias: n * sizes[biasFormat], out: rows * n * sizes[output] }
+  const bytes = { x: matrixBytes(x), bias: n * sizes[biasFormat], out: rows * n * sizes[output] }
   return {
     layout,
     bind(weights) {
@@ -213,7 +213,7 @@ function addressOf({ region, at }: Place, bytes: number): number {
 }
 
 /** From the first element to behind the last. */
-export function bytesOf({ rows, columns, stride = columns, format }: Matrix): number {
+export function matrixBytes({ rows, columns, stride = columns, format }: Matrix): number {
   return rows === 0 ? 0 : ((rows - 1) * stride + columns) * sizes[format]
 }
 

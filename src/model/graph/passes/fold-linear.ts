@@ -60,7 +60,8 @@ function fold(graph: Graph, inner: NodeProto, left: Left): boolean {
   const { k, n } = weightsOf(graph, inner)
   const width = readers.reduce(
     (sum, { parts, gemms }) =>
-      sum + parts.filter((part) => part === output).length * gemms.reduce((w, gemm) => w + widthOf(graph, gemm), 0),
+      sum +
+      parts.filter((part) => part === output).length * gemms.reduce((w, gemm) => w + productWidth(graph, gemm), 0),
     0,
   )
   // Multiplications per row. The product by W₁ remains if other nodes read it.
@@ -140,6 +141,6 @@ export function isSideBySide(graph: Graph, node: NodeProto): boolean {
   )
 }
 
-function widthOf(graph: Graph, gemm: NodeProto): number {
+function productWidth(graph: Graph, gemm: NodeProto): number {
   return graph.dimsOf(gemm.input[1]!)![1]!
 }

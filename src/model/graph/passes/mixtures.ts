@@ -84,7 +84,7 @@ function pickedMixture(graph: Graph, node: NodeProto, done: Set<NodeProto>): Mix
   const tasks = expertsOf(graph, gates, 'rows')
   if (experts === undefined || tasks === undefined) return undefined
   const gate = tasks[positive(picked[0]!, tasks.length)]
-  return gate === undefined ? undefined : { node, experts, gate, width: widthOf(graph, experts) }
+  return gate === undefined ? undefined : { node, experts, gate, width: expertWidth(graph, experts) }
 }
 
 /** `stack` [batch, E, H] (rows) or [batch, H, E] (columns), and a matching gate. */
@@ -109,7 +109,7 @@ function pair(
   const known = graph.shapes.get(source)?.dims
   const plain = known?.length === 2 && known[0] === -1 && known[1] === count
   const name = plain ? source : graph.node('Reshape', [gate, graph.integers(flat.dims)], { shape: flat })
-  return { node, experts, gate: name, width: widthOf(graph, experts) }
+  return { node, experts, gate: name, width: expertWidth(graph, experts) }
 }
 
 /** The tensors [batch, H] of a stack. */
@@ -136,6 +136,6 @@ function expertsOf(graph: Graph, stack: string, layout: 'rows' | 'columns'): str
   return whole.length === count && parts.length === count ? whole : undefined
 }
 
-function widthOf(graph: Graph, experts: string[]): number {
+function expertWidth(graph: Graph, experts: string[]): number {
   return graph.shapes.get(experts[0]!)!.dims[1]!
 }

@@ -3,8 +3,8 @@ import { type FeatureFinder, featureFinder, type Segment } from '../ir/columns.t
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
-import type { CutGraph, Side, Sides } from './contract.ts'
 import { edgesOf, type Owners } from './edges.ts'
+import type { CutGraph, Side, Sides } from './split-graphs.ts'
 
 /*
  * Which parts of a graph depend on one side alone. A user's tower reads the context: it is computed once per request. A

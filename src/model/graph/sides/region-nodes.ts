@@ -4,9 +4,9 @@ import { intAttribute } from '../ir/attributes.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from '../ir/onnx_pb.ts'
 import type { TensorShape } from '../ir/tensor-shape.ts'
-import type { CutGraph, RegionEmitter, Side, Sides, VariantGraph } from './contract.ts'
 import { countsRows } from './cut-regions.ts'
 import { batchOf, features } from './side-columns.ts'
+import type { CutGraph, RegionEmitter, Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /** The nodes of a cut graph's regions, added to a variant as far as it reads them. */

@@ -4,7 +4,7 @@ import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape, type TensorShape } from '../ir/tensor-shape.ts'
-import type { Side, Sides, VariantGraph } from './contract.ts'
+import type { Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /*

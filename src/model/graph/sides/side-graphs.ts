@@ -4,10 +4,10 @@ import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
-import type { CutGraph, Emit, Emitter, FirstLayer, Group, Side, Sides, VariantGraph } from './contract.ts'
 import { countsRows } from './cut-regions.ts'
 import { RegionNodes, rowCount, rowShape } from './region-nodes.ts'
 import { features, pickColumns, rowIndexes, sideBySide } from './side-columns.ts'
+import type { CutGraph, Emit, Emitter, FirstLayer, Group, Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
@@ -171,7 +171,7 @@ export function partsOf(options: SplitOptions, kept: readonly (FirstLayer | stri
     })
   kept.forEach((layer, i) => {
     const part = typeof layer === 'string' ? plan.region!(layer, ['candidate'])! : ofLayers.get(layer)!
-    addOutput(plan, part, declare(planNames.part(i), floatShape(-1, widthOf(cut, layer))))
+    addOutput(plan, part, declare(planNames.part(i), floatShape(-1, layerWidth(cut, layer))))
   })
   plan.graph.tidy()
   return plan
@@ -190,7 +190,7 @@ export function contextsOf(
   let width = 0
   const place = (layer: FirstLayer | string) => {
     columns.set(layer, width)
-    width += widthOf(cut, layer)
+    width += layerWidth(cut, layer)
   }
   for (const group of groupsOf(layers.filter((layer) => read.includes(layer)))) {
     parts.push(...emitter.context_encoder(plan, group))
@@ -215,7 +215,7 @@ export function contextsOf(
 }
 
 /** Columns of a first layer, or of a tensor of a region. */
-export function widthOf({ rest }: CutGraph, layer: FirstLayer | string): number {
+export function layerWidth({ rest }: CutGraph, layer: FirstLayer | string): number {
   return typeof layer === 'string' ? rest.shapes.get(layer)!.dims[1]! : weightsOf(rest, layer.gemm).n
 }
 

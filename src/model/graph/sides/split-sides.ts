@@ -2,13 +2,13 @@ import { mixingNode, segmentsOf } from '../ir/columns.ts'
 import { isGemm, weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
-import type { CutGraph, Emitter, FirstLayer, Group, Sides, SplitGraphs, VariantGraph } from './contract.ts'
 import { cutRegions } from './cut-regions.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import {
   assemble,
   contextsOf,
   knownSum,
+  layerWidth,
   ofRequest,
   partsOf,
   readsOf,
@@ -16,8 +16,8 @@ import {
   regionsRead,
   type SplitOptions,
   takeRelu,
-  widthOf,
 } from './side-graphs.ts'
+import type { CutGraph, Emitter, FirstLayer, Group, Sides, SplitGraphs, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /**
@@ -83,7 +83,7 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
   const given = [...new Set([...kept, ...ofSide('context')])]
   const sum = (plan: VariantGraph, layer: FirstLayer | string) => {
     const index = given.indexOf(layer)
-    return index < 0 ? undefined : knownSum(plan, index, widthOf(cut, layer))
+    return index < 0 ? undefined : knownSum(plan, index, layerWidth(cut, layer))
   }
   const cached = assemble(
     options,
@@ -101,7 +101,7 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
     context_encoder: contexts?.plan,
     cached,
     layers: given.map((layer, i) => ({
-      width: widthOf(cut, layer),
+      width: layerWidth(cut, layer),
       kept: i < kept.length,
       relu: takeRelu(cached.graph, planNames.sum(i)),
       context: contexts?.columns.get(layer) ?? -1,

@@ -1,6 +1,6 @@
 import { product } from '../../../base/arrays.ts'
 import type { Graph } from '../ir/graph.ts'
-import type { VariantGraph } from './contract.ts'
+import type { VariantGraph } from './split-graphs.ts'
 
 const sums = 'multigate:sum:'
 const overlays = 'multigate:overlay:'

@@ -1,13 +1,13 @@
 import type { Clock } from '../../../base/clock.ts'
 import { ModelError } from '../../../base/errors.ts'
 import type { Batch, Outputs } from '../../contracts/engine.ts'
-import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './contract.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
 import { countRows, distribute, Job, type JobSlice, wantedOutputs } from './job.ts'
 import { createExpiryTimer, type ExpiryTimer } from './queue.ts'
 import { computeNow, draining, expired, type ImmediateRequest, modelFailed, refused, shedReason } from './refusal.ts'
+import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './submission.ts'
 import { concatenate } from './tensors.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { Outputs } from '../../contracts/engine.ts'
-import type { BatchRequest } from './contract.ts'
 import type { TenantSlice } from './fair-queue.ts'
+import type { BatchRequest } from './submission.ts'
 import { place, slice } from './tensors.ts'
 
 /** Consecutive rows of a request, to be computed by one engine call. */

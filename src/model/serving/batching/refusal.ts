@@ -1,9 +1,9 @@
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { Batch, Outputs } from '../../contracts/engine.ts'
-import type { BatchCall, BatcherOptions, BatchRequest, ShedReason, Submission } from './contract.ts'
 import type { FairQueue, TenantSlice } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
 import type { Forecast } from './forecast.ts'
+import type { BatchCall, BatcherOptions, BatchRequest, ShedReason, Submission } from './submission.ts'
 
 export function refused(error: ModelError): Submission {
   return { outputs: Promise.reject(error), cancel: () => undefined }

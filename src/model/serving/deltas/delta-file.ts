@@ -51,7 +51,7 @@ export function encodeDelta({ tables, ...about }: Delta): Buffer {
   text.copy(padded)
   const length = Buffer.alloc(4)
   length.writeUInt32LE(padded.length)
-  const content = tables.flatMap(({ ids, rows }) => [bytesOf(ids), bytesOf(rows)])
+  const content = tables.flatMap(({ ids, rows }) => [viewBytes(ids), viewBytes(rows)])
   const body = Buffer.concat([Buffer.from(magic), length, padded, ...content])
   return Buffer.concat([body, sha256(body)])
 }
@@ -118,7 +118,7 @@ function aligned(bytes: Buffer): Buffer | Uint8Array {
   return bytes.byteOffset % alignment === 0 ? bytes : new Uint8Array(bytes)
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+const viewBytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
   Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()

@@ -71,7 +71,7 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
       return drifts
     },
     observed() {
-      const describe = (kind: Drift['kind'], name: string, bins: Bins): Observed => ({
+      const observedOf = (kind: Drift['kind'], name: string, bins: Bins): Observed => ({
         kind,
         name,
         psi: bins.psi(),
@@ -79,8 +79,8 @@ export function createDriftMonitor(reference: DriftReference | undefined, layout
         ...bins.counted(),
       })
       return [
-        ...features.map(({ name, bins }) => describe('feature', name, bins)),
-        ...[...tasks].map(([name, bins]) => describe('task', name, bins)),
+        ...features.map(({ name, bins }) => observedOf('feature', name, bins)),
+        ...[...tasks].map(([name, bins]) => observedOf('task', name, bins)),
       ]
     },
   }

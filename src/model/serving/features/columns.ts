@@ -11,7 +11,7 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
-import { describe, requiredMessage } from './field.ts'
+import { describeValue, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
 import { Violations } from './problems.ts'
 
@@ -63,7 +63,7 @@ export function encodeColumns(
 function columnsOf(candidates: unknown, problems: Violations): [string, unknown[]][] {
   const columns: [string, unknown[]][] = []
   if (!isObject(candidates)) {
-    problems.add('/candidates', `must be an object of arrays, not ${describe(candidates)}`)
+    problems.add('/candidates', `must be an object of arrays, not ${describeValue(candidates)}`)
     return columns
   }
   let empty = true
@@ -71,7 +71,7 @@ function columnsOf(candidates: unknown, problems: Violations): [string, unknown[
     empty = false
     const values = candidates[name]
     if (Array.isArray(values)) columns.push([name, values])
-    else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describe(values)}`)
+    else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describeValue(values)}`)
   }
   if (empty) problems.add('/candidates', 'must have at least one column')
   return columns

@@ -1,7 +1,7 @@
 import { ModelError } from '../../../base/errors.ts'
 import { suggestNames } from '../../../base/names.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
-import { describe } from './field.ts'
+import { describeValue } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type FieldColumn, type Layout } from './layout.ts'
 import type { Violations } from './problems.ts'
 
@@ -25,7 +25,7 @@ export function encodeContext(layout: Layout, context: unknown, problems: Violat
     required: [],
   }
   const isContext = context === undefined || isObject(context)
-  if (!isContext) problems.add('/context', `must be an object, not ${describe(context)}`)
+  if (!isContext) problems.add('/context', `must be an object, not ${describeValue(context)}`)
   else if (context !== undefined) {
     // Not Object.entries, which takes seconds for a million keys.
     for (const name in context) {
@@ -108,13 +108,13 @@ export function checkRowCount(rows: number, options: Pick<EncodeOptions, 'maxRow
 /** The problem of an `id`, if any. */
 export function idProblem(value: unknown): string | undefined {
   if (typeof value === 'string' || Number.isSafeInteger(value)) return undefined
-  if (typeof value !== 'number') return `must be a string or an integer, not ${describe(value)}`
+  if (typeof value !== 'number') return `must be a string or an integer, not ${describeValue(value)}`
   return Number.isInteger(value) ? 'is beyond ±(2^53 − 1): send it as a string' : 'must be a string or an integer'
 }
 
 /** The problem of a `bid`, if any. */
 export function bidProblem(value: unknown): string | undefined {
-  if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+  if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
   // The score at probability 1, which must be finite too.
   return Number.isFinite(1000 * value) ? undefined : 'is too large'

@@ -93,7 +93,7 @@ export function createBareNumberEncoder(name: string): FieldEncoder {
 export function createNumericFieldEncoder(field: NumericField): FieldEncoder & { field: NumericField } {
   const scale = scaler(field)
   const encodeNumber = (value: unknown): number | string => {
-    if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+    if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
     if (!Number.isFinite(value)) return 'must be finite'
     const scaled = scale(value)
     if (typeof scaled === 'string') return scaled
@@ -130,7 +130,9 @@ function known(
   if (field.kind === 'hash') {
     const { buckets, seed } = field
     return (value) =>
-      typeof value === 'string' ? offset + (murmur3(value, seed) % buckets) : `must be a string, not ${describe(value)}`
+      typeof value === 'string'
+        ? offset + (murmur3(value, seed) % buckets)
+        : `must be a string, not ${describeValue(value)}`
   }
   const bucket = field.out_of_vocabulary === 'bucket'
   const first = offset + (bucket ? 1 : 0)
@@ -141,7 +143,7 @@ function known(
   }
   if (vocabulary !== undefined) {
     return (value) => {
-      if (typeof value !== 'string') return `must be a string, not ${describe(value)}`
+      if (typeof value !== 'string') return `must be a string, not ${describeValue(value)}`
       const index = vocabulary.indexOf(value)
       return index === undefined
         ? unknown(`is not in the field's vocabulary: ${JSON.stringify(value.slice(0, 64))}`)
@@ -150,7 +152,7 @@ function known(
   }
   const { size } = field as IntegerField
   return (value) => {
-    if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
+    if (typeof value !== 'number') return `must be an integer, not ${describeValue(value)}`
     if (!Number.isSafeInteger(value)) return 'must be an integer'
     return value >= 0 && value < size ? first + value : unknown(`must be from 0 to ${size - 1}`)
   }
@@ -170,7 +172,7 @@ function scaler({ scaling }: NumericField): (value: number) => number | string {
 }
 
 /** The kind of a JSON value, for messages. */
-export function describe(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return 'an object'

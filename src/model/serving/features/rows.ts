@@ -13,7 +13,7 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
-import { describe, requiredMessage } from './field.ts'
+import { describeValue, requiredMessage } from './field.ts'
 import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
 import { maxViolations, Violations } from './problems.ts'
 
@@ -32,7 +32,7 @@ export function encodeRows(
       '/candidates',
       Array.isArray(candidates)
         ? 'must have at least one candidate'
-        : `must be an array of objects or an object of columns, not ${describe(candidates)}`,
+        : `must be an array of objects or an object of columns, not ${describeValue(candidates)}`,
     )
     problems.throwIfAny()
     throw new Error('unreachable')
@@ -98,7 +98,7 @@ function encodeRow(
 ): boolean {
   const candidate = candidates[row]
   if (!isObject(candidate)) {
-    problems.add(`/candidates/${row}`, `must be an object, not ${describe(candidate)}`)
+    problems.add(`/candidates/${row}`, `must be an object, not ${describeValue(candidate)}`)
     return false
   }
   let good = true

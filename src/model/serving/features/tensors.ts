@@ -1,6 +1,6 @@
 import { product } from '../../../base/arrays.ts'
 import { checkRowCount, keepGoodRows, noBids } from './context.ts'
-import { describe } from './field.ts'
+import { describeValue } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
 import { Violations } from './problems.ts'
 
@@ -94,7 +94,7 @@ function sparseTensor({ sparse }: Layout, target: Int32Array): Tensor {
     target,
     encode(value, column) {
       const { offset, ids, field } = sparse[column]!
-      if (typeof value !== 'number') return `must be an integer, not ${describe(value)}`
+      if (typeof value !== 'number') return `must be an integer, not ${describeValue(value)}`
       if (!Number.isSafeInteger(value)) return 'must be an integer'
       if (value < offset || value >= offset + ids)
         return `is not an id of ${field.name}: must be from ${offset} to ${offset + ids - 1}`
@@ -109,7 +109,7 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
     width: dense.length,
     target,
     encode(value) {
-      if (typeof value !== 'number') return `must be a number, not ${describe(value)}`
+      if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
       if (!Number.isFinite(value)) return 'must be finite'
       return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
     },
@@ -140,7 +140,7 @@ function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems
     if (!Array.isArray(values) || values.length !== width) {
       problems.add(
         `/${name}/${row}`,
-        Array.isArray(values) ? wrongWidth(values.length, width) : `must be an array, not ${describe(values)}`,
+        Array.isArray(values) ? wrongWidth(values.length, width) : `must be an array, not ${describeValue(values)}`,
       )
       bad[row] = 1
       continue
@@ -211,7 +211,7 @@ export function flattenRows(
   if (!Array.isArray(value) || value.length === 0) {
     problems.add(
       path,
-      `must be an array of at least one row, not ${Array.isArray(value) ? 'an empty one' : describe(value)}`,
+      `must be an array of at least one row, not ${Array.isArray(value) ? 'an empty one' : describeValue(value)}`,
     )
     return undefined
   }
@@ -226,10 +226,10 @@ export function flattenRows(
     const side = shape[depth]
     if (side === undefined) {
       if (typeof part === 'number') values[next++] = part
-      else problems.add(place(), `must be a number, not ${describe(part)}`)
+      else problems.add(place(), `must be a number, not ${describeValue(part)}`)
       return
     }
-    if (!Array.isArray(part)) problems.add(place(), `must be an array of ${side}, not ${describe(part)}`)
+    if (!Array.isArray(part)) problems.add(place(), `must be an array of ${side}, not ${describeValue(part)}`)
     else if (part.length !== side) problems.add(place(), `has ${part.length} values, not ${side}`)
     else for (let i = 0; i < side; i++) read(part[i], depth + 1, () => `${place()}/${i}`)
   }

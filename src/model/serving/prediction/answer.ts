@@ -31,9 +31,9 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
 function writeRows(json: JsonWriter, table: PredictionTable): void {
   const { scores, ids, unknown } = table
   const entries = entriesOf(table)
-  const tasks = table.tasks.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
-  const raw = table.raw?.map(([name, values], i) => ({ key: keyOf(name, i === 0), values }))
-  const gates = table.gates?.map(([name, weights], i) => ({ key: keyOf(name, i === 0), weights }))
+  const tasks = table.tasks.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
+  const raw = table.raw?.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
+  const gates = table.gates?.map(([name, weights], i) => ({ key: jsonKey(name, i === 0), weights }))
   json.byte(openBracket)
   eachPlace(table, (entry, place, first) => {
     if (!first) json.byte(comma)
@@ -91,7 +91,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
   const entries = entriesOf(table)
   let begun = false
   const column = (name: string, write: (entry: number | undefined, place: number) => void) => {
-    json.raw(keyOf(name, !begun))
+    json.raw(jsonKey(name, !begun))
     begun = true
     json.byte(openBracket)
     eachPlace(table, (entry, place, first) => {
@@ -103,7 +103,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
   const numbers = (values: Float64Array) => (entry: number | undefined) =>
     entry === undefined ? json.raw(nothing) : json.number(values[entry]!)
   const group = (name: string, write: () => void) => {
-    json.raw(keyOf(name, !begun))
+    json.raw(jsonKey(name, !begun))
     json.byte(openBrace)
     begun = false
     write()
@@ -202,7 +202,7 @@ const keys = new Map<string, { first: Buffer; next: Buffer }>()
 const mostKeys = 10_000
 
 /** `"name":`, with a comma before it unless it is an object's first. */
-export function keyOf(name: string, first: boolean): Buffer {
+export function jsonKey(name: string, first: boolean): Buffer {
   let known = keys.get(name)
   if (known === undefined) {
     const key = `${JSON.stringify(name)}:`

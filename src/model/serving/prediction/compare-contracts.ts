@@ -6,7 +6,7 @@ import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { FieldEncoder } from '../features/field.ts'
 import type { FieldColumn } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
-import type { LoadedModel } from './contract.ts'
+import type { LoadedModel } from './loaded-model.ts'
 import { createPlanner, ecpm } from './request-plan.ts'
 import { type InputTensor, type OutputTensor, tensorColumns, tensorsOf } from './tensors.ts'
 

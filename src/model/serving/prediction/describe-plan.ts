@@ -1,9 +1,9 @@
 import type { Manifest } from '../../../schemas/manifest.ts'
 import { type CompiledPlan, filesOf, type Verdict } from '../../contracts/compiled-plan.ts'
-import type { PooledGraph } from '../../engines/pool/contract.ts'
+import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import type { Bundle } from '../bundle/read.ts'
 import { LiveVersion } from '../deltas/live-version.ts'
-import type { CompileOutcome, LoadOptions, ServedPlan } from './contract.ts'
+import type { CompileOutcome, LoadOptions, ServedPlan } from './loaded-model.ts'
 
 /* What became of a version's graph, for `GET /models/{model}` and the log. */
 

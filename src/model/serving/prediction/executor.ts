@@ -10,12 +10,12 @@ import type {
   RowBlock,
   SharedPart,
 } from '../../contracts/engine.ts'
-import type { PooledGraph } from '../../engines/pool/contract.ts'
+import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import type { SmallGraph } from '../../engines/small/small-graph.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { RowArrays } from '../features/layout.ts'
 import { bindingsOf, plainBatch } from './bindings.ts'
-import type { LoadOptions } from './contract.ts'
+import type { LoadOptions } from './loaded-model.ts'
 import { answersAlike } from './warm-up.ts'
 
 /** Computes a version's batches in the workers, and those that are cheaper than their hand-over in the calling thread. */

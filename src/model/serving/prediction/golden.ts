@@ -5,7 +5,7 @@ import type { Signature } from '../../contracts/engine.ts'
 import type { PredictionTable } from '../../contracts/prediction.ts'
 import type { Layout } from '../features/layout.ts'
 import { bindingsOf } from './bindings.ts'
-import type { LoadedModel } from './contract.ts'
+import type { LoadedModel } from './loaded-model.ts'
 import type { QueryRows } from './query-rows.ts'
 
 /** While a version is loaded, no client waits for it: its checks may take this long, ms. */

@@ -1,6 +1,6 @@
 import type { PredictRequest } from '../../../schemas/predict.ts'
 import { drawRow } from '../features/field.ts'
-import type { LoadedModel } from './contract.ts'
+import type { LoadedModel } from './loaded-model.ts'
 
 /** Rows of the requests. */
 const sizes = [1, 20, 100]

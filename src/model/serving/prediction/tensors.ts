@@ -3,7 +3,7 @@ import { suggestNames } from '../../../base/names.ts'
 import { pointer } from '../../../schemas/json.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Signature } from '../../contracts/engine.ts'
-import { holdsIds, type SavedSignature, type SavedTensor, widthOf } from '../../contracts/saved-signature.ts'
+import { holdsIds, type SavedSignature, type SavedTensor, tensorWidth } from '../../contracts/saved-signature.ts'
 import type { Encoder, TensorColumn } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
 import { inTerms, Violations } from '../features/problems.ts'
@@ -62,8 +62,8 @@ export function tensorsOf(
     let column = 0
     for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
       const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
-      const width = widthOf(tensor)
-      inputs.push({ ...describe(tensor, dtype), width, role, column })
+      const width = tensorWidth(tensor)
+      inputs.push({ ...inputTensorOf(tensor, dtype), width, role, column })
       column += width
     }
   }
@@ -85,14 +85,14 @@ function savedOutputs({ tasks, graph }: Manifest, saved: SavedSignature): Output
   let next = 0
   return [graph.outputs.probabilities].flat().map((name) => {
     const dims = saved.outputs.find((output) => output.name === name)?.dims ?? []
-    const width = widthOf({ dims })
+    const width = tensorWidth({ dims })
     const own = tasks.slice(next, next + width).map((task) => task.name)
     next += width
     return { name, dims, tasks: own }
   })
 }
 
-function describe({ name, dtype, dims }: SavedTensor, otherwise: InputTensor['dtype']) {
+function inputTensorOf({ name, dtype, dims }: SavedTensor, otherwise: InputTensor['dtype']) {
   const known = dtype === 'int32' || dtype === 'int64' || dtype === 'float32'
   return { name, dtype: known ? dtype : otherwise, dims }
 }

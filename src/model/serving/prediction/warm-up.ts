@@ -2,11 +2,11 @@ import { median } from '../../../base/arrays.ts'
 import { isTransient, ModelError, reasonOf } from '../../../base/errors.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Batch } from '../../contracts/engine.ts'
-import type { PooledGraph } from '../../engines/pool/contract.ts'
+import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { bindingsOf, plainBatch, toBatch } from './bindings.ts'
-import type { LoadOptions } from './contract.ts'
+import type { LoadOptions } from './loaded-model.ts'
 import type { WarmUpRows } from './recent-rows.ts'
 
 /** Tries a version with rows of its own. Rejects with INVALID_BUNDLE for what requests would meet otherwise. */

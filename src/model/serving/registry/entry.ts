@@ -1,7 +1,7 @@
 import { isTransient, ModelError, type ModelErrorCode } from '../../../base/errors.ts'
 import { compareVersions } from '../../../base/names.ts'
 import type { VersionState } from '../../../schemas/models.ts'
-import type { LoadedModel } from '../prediction/contract.ts'
+import type { LoadedModel } from '../prediction/loaded-model.ts'
 import type { Incompatibility } from './compatibility.ts'
 import type { SourceModel } from './source.ts'
 

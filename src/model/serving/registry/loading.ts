@@ -1,5 +1,5 @@
 import { ModelError } from '../../../base/errors.ts'
-import type { LoadedModel } from '../prediction/contract.ts'
+import type { LoadedModel } from '../prediction/loaded-model.ts'
 import type { Incompatibility } from './compatibility.ts'
 import { type Entry, newEntry, nextRetry, type Retry } from './entry.ts'
 import type { RegistryEvent } from './lease.ts'

@@ -57,7 +57,7 @@ async function edit(root: string, model: string, change: (entries: Entries) => E
     return former === undefined ? undefined : String(former)
   } catch (error) {
     if (error instanceof Error && error.cause instanceof SyntaxError) throw invalid(`${place} ${error.message}`)
-    throw error instanceof ModelError ? error : invalid(`${place} can't be changed: ${describe(error)}`)
+    throw error instanceof ModelError ? error : invalid(`${place} can't be changed: ${describeError(error)}`)
   }
 }
 
@@ -70,6 +70,6 @@ async function read(path: string): Promise<{ entries: Entries; mode: number | un
   return { entries: entries as Entries, mode: found.mode }
 }
 
-const describe = (error: unknown) =>
+const describeError = (error: unknown) =>
   (error as NodeJS.ErrnoException).syscall === undefined ? reasonOf(error) : fileReason(error)
 const invalid = (message: string) => new ModelError('INVALID_BUNDLE', message)

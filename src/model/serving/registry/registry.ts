@@ -1,7 +1,7 @@
 import { wallClock } from '../../../base/clock.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { ModelStatus } from '../../../schemas/models.ts'
-import type { LoadedModel } from '../prediction/contract.ts'
+import type { LoadedModel } from '../prediction/loaded-model.ts'
 import { DefaultModel } from './default-model.ts'
 import type { KnownModel } from './entry.ts'
 import { contentsOf, type FolderVersion, findVersion, notReady, notScanned } from './find.ts'

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../base/clock.ts'
 import { compareVersions } from '../../../base/names.ts'
 import type { Contract } from '../prediction/compare-contracts.ts'
-import type { LoadedModel } from '../prediction/contract.ts'
+import type { LoadedModel } from '../prediction/loaded-model.ts'
 import { Compatibility, type Incompatibility, incompatibleError } from './compatibility.ts'
 import { type Entry, highestReady, newEntry, retryState } from './entry.ts'
 import { closeReleased, drain, type RegistryEvent } from './lease.ts'

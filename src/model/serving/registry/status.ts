@@ -30,7 +30,7 @@ const whyScheduled = ({ version, activateAt }: SourceVersion) =>
 export function statusOf(model: KnownModel, isDefault: boolean): ModelStatus {
   const { name, source, unloaded, answering } = model
   const { labels = {}, pin } = source ?? {}
-  const problem = problemOf(model)
+  const problem = modelProblem(model)
   return {
     name,
     default: isDefault,
@@ -67,7 +67,7 @@ function versionsOf({ entries, source, scheduled }: KnownModel): VersionStatus[]
   return statuses.sort((a, b) => compareVersions(b.version, a.version))
 }
 
-function problemOf(model: KnownModel): string | undefined {
+function modelProblem(model: KnownModel): string | undefined {
   return joined([model.source?.problem, referenceProblem(model)])
 }
 

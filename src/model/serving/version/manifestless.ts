@@ -7,8 +7,8 @@ import {
   holdsIds,
   type SavedSignature,
   type SavedTensor,
+  tensorWidth,
   unusableInput,
-  widthOf,
 } from '../../contracts/saved-signature.ts'
 import { checksums } from '../bundle/checksum.ts'
 import { checkLinks } from '../bundle/read.ts'
@@ -64,11 +64,11 @@ export async function describeManifestless(
   const unsupported = (message: string) => new ModelError('UNSUPPORTED_GRAPH', `${where}: ${message}`)
   const unusable = unusableInput(signature.inputs)
   if (unusable !== undefined) throw unsupported(unusable)
-  const total = signature.inputs.reduce((sum, input) => sum + widthOf(input), 0)
+  const total = signature.inputs.reduce((sum, input) => sum + tensorWidth(input), 0)
   if (total === 0 || total > widestRow)
     throw unsupported(`its inputs are ${total} numbers a row, which must be from 1 to ${widestRow}`)
   const outputs = signature.outputs.filter(({ dtype }) => dtype === 'float32')
-  const tasks = outputs.reduce((sum, output) => sum + widthOf(output), 0)
+  const tasks = outputs.reduce((sum, output) => sum + tensorWidth(output), 0)
   if (tasks === 0 || tasks > mostTasks)
     throw unsupported(
       `its float32 outputs of a fixed width have ${tasks} columns, which must be from 1 to ${mostTasks}`,
@@ -97,8 +97,8 @@ export async function describeManifestless(
 /** `task_0`, `task_1`, …, or the outputs' names where each task has its own. */
 export function taskNames(outputs: readonly Pick<SavedTensor, 'name' | 'dims'>[]): string[] {
   const names = outputs.map(({ name }) => name)
-  const ownNames = outputs.length > 1 && outputs.every((output) => widthOf(output) === 1)
+  const ownNames = outputs.length > 1 && outputs.every((output) => tensorWidth(output) === 1)
   if (ownNames && names.every((name) => Check(TaskName, name))) return names
-  const total = outputs.reduce((sum, output) => sum + widthOf(output), 0)
+  const total = outputs.reduce((sum, output) => sum + tensorWidth(output), 0)
   return Array.from({ length: total }, (_, task) => `task_${task}`)
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { FieldColumn } from '../../../model/serving/features/layout.ts'
-import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/loaded-model.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { modelsOf, unreadyReasons } from '../../request/own-models.ts'
@@ -55,7 +55,7 @@ export async function inferMetadataRoutes(
     },
   })
 
-  const describe = (request: AskingRequest): InferModel =>
+  const inferModelOf = (request: AskingRequest): InferModel =>
     askModel(modelsOf(request, registry), request.params, (model) =>
       describeModel(model, versionsOf(request.params.model)),
     )
@@ -73,7 +73,7 @@ export async function inferMetadataRoutes(
     ['/v2/models/:model', inferModelSchema, inferModelReadySchema],
     ['/v2/models/:model/versions/:version', inferModelVersionSchema, inferModelVersionReadySchema],
   ] as const) {
-    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async (request) => describe(request) })
+    app.route<{ Params: AskedModel }>({ ...get(path, modelSchema), handler: async (request) => inferModelOf(request) })
     app.route<{ Params: AskedModel }>({
       ...get(`${path}/ready`, readySchema),
       handler: async (request) => ready(request),

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/loaded-model.ts'
 import type { Registry } from '../../../model/serving/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { modelsOf, ownStatistics } from '../../request/own-models.ts'
-import { keyOf } from '../../security/guard.ts'
+import { keyOfRequest } from '../../security/guard.ts'
 import { type AskedModel, type AskingRequest, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,
@@ -32,7 +32,7 @@ export async function inferModelRoutes(app: FastifyInstance, { context }: { cont
   app.route({
     ...get('/v2/models/stats', inferAllStatisticsSchema),
     handler: async (request): Promise<InferStatisticsList> => {
-      const models = keyOf(request)?.models
+      const models = keyOfRequest(request)?.models
       return { model_stats: (await all()).filter(({ name }) => models === undefined || models.has(name)) }
     },
   })

@@ -8,7 +8,7 @@ import {
   type InferRepositoryAnswer,
   InferRepositoryRequest,
 } from '../../../schemas/infer-model.ts'
-import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
+import { acceptAnyType, bodyBytes } from '../../body/raw-body.ts'
 import { readJson } from '../../body/read-json.ts'
 import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
 import { adminOnly } from '../../request/admin-only.ts'
@@ -53,7 +53,7 @@ export async function inferRepositoryRoutes(
   app.route({
     ...post('/v2/repository/index', inferIndexSchema),
     handler: async (request): Promise<InferIndex> => {
-      const { ready } = read(indexRequest, bytesOf(request))
+      const { ready } = read(indexRequest, bodyBytes(request))
       return registry
         .contents()
         .filter(({ state }) => !ready || state === 'ready')
@@ -74,7 +74,7 @@ export async function inferRepositoryRoutes(
       ...post(`/v2/repository/models/:model/${action}`, schema),
       handler: async (request): Promise<InferRepositoryAnswer> => {
         const { model: name } = request.params
-        refuseOverrides(read(repositoryRequest, bytesOf(request)))
+        refuseOverrides(read(repositoryRequest, bodyBytes(request)))
         await (peers === undefined ? registry[action](name) : peers.change({ action, model: name }))
         return { name, [action]: true }
       },

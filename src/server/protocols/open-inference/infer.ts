@@ -1,7 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import { predictBody } from '../../body/predict-body.ts'
-import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
+import { acceptAnyType, bodyBytes } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
 import {
@@ -32,7 +32,7 @@ export async function inferRoutes(app: FastifyInstance, { context }: { context: 
     compress: { encodings: ['gzip', 'deflate', 'identity'], threshold: worthwhile, zlibOptions: { level: 1 } },
     async handler(request, reply) {
       const exchange = request[admittedRequest]!
-      const answer = await infer(context, exchange, request.params as InferParams, bytesOf(request))
+      const answer = await infer(context, exchange, request.params as InferParams, bodyBytes(request))
       reply.headers(headersOf(answer))
       return answer.body
     },

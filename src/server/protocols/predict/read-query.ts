@@ -1,6 +1,6 @@
 import { ModelError, type Violation } from '../../../base/errors.ts'
 import { invalidRequest, maxViolations } from '../../../model/serving/features/problems.ts'
-import type { Query } from '../../../model/serving/prediction/contract.ts'
+import type { Query } from '../../../model/serving/prediction/loaded-model.ts'
 import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
 import { maxTasks, PredictEnvelope, type PredictOptions, type RankOptions } from '../../../schemas/predict.ts'

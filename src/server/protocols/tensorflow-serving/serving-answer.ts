@@ -1,5 +1,5 @@
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
-import { keyOf } from '../../../model/serving/prediction/answer.ts'
+import { jsonKey } from '../../../model/serving/prediction/answer.ts'
 import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 
@@ -16,7 +16,7 @@ export function writeServingAnswer(
   const { requested: rows, ids } = table
   const byTask = new Map(table.tasks)
   const tensors = outputs.map(({ name, dims, tasks }, i) => ({
-    key: keyOf(name, i === 0),
+    key: jsonKey(name, i === 0),
     dims,
     columns: tasks.map((task) => byTask.get(task)!),
   }))

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Violation } from '../../../base/errors.ts'
 import { listNames, suggestNames } from '../../../base/names.ts'
 import { checkRowCount } from '../../../model/serving/features/context.ts'
-import { describe } from '../../../model/serving/features/field.ts'
+import { describeValue } from '../../../model/serving/features/field.ts'
 import { invalidRequest, Violations } from '../../../model/serving/features/problems.ts'
 import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import type { InputTensor } from '../../../model/serving/prediction/tensors.ts'
@@ -32,7 +32,7 @@ export function servingRows(body: ServingBody, model: RequestModel): ServingRows
     throw invalidRequest([{ path: '/context', message: 'is not possible: the model has no named features' }])
   if (!named && inputs.length > 1) {
     const path = form === 'instances' ? '/instances/0' : '/inputs'
-    throw invalidRequest([{ path, message: `must be an object with ${namesOf(inputs)}, not ${describe(sample)}` }])
+    throw invalidRequest([{ path, message: `must be an object with ${namesOf(inputs)}, not ${describeValue(sample)}` }])
   }
   if (form === 'inputs') {
     const given = named ? sample : single(inputs[0]!.name, values)
@@ -84,7 +84,7 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
   } else if (!named) {
     const path = form === 'instances' ? '/instances/0' : '/inputs'
     const sample = form === 'instances' ? (values as unknown[])[0] : values
-    const message = `must be an object by the names of features, or of the tensors ${namesOf(model.tensors.inputs)}, not ${describe(sample)}`
+    const message = `must be an object by the names of features, or of the tensors ${namesOf(model.tensors.inputs)}, not ${describeValue(sample)}`
     throw invalidRequest([{ path, message }])
   }
   const manifestless = named ? undefined : only
@@ -150,7 +150,7 @@ function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<s
   for (let row = 0; row < instances.length; row++) {
     const instance = instances[row]
     if (!isObject(instance)) {
-      problems.add(`/instances/${row}`, `must be an object with ${namesOf(inputs)}, not ${describe(instance)}`)
+      problems.add(`/instances/${row}`, `must be an object with ${namesOf(inputs)}, not ${describeValue(instance)}`)
       continue
     }
     let given = 0
@@ -237,7 +237,7 @@ export function readServingBody(bytes: Buffer, bounds?: JsonBounds): ServingBody
     throw invalidRequest([{ path: '', message: 'must have instances (rows) or inputs (columns)' }])
   const form = instances === undefined ? 'inputs' : 'instances'
   if (form === 'instances' && (!Array.isArray(instances) || instances.length === 0)) {
-    const given = Array.isArray(instances) ? 'an empty one' : describe(instances)
+    const given = Array.isArray(instances) ? 'an empty one' : describeValue(instances)
     throw invalidRequest([{ path: '/instances', message: `must be an array of at least one row, not ${given}` }])
   }
   // The key may be written with escapes.

@@ -1,5 +1,5 @@
 import { invalidRequest } from '../../../model/serving/features/problems.ts'
-import type { LoadedModel } from '../../../model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../model/serving/prediction/loaded-model.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { ServingMetadata, ServingSignatureDef } from '../../../schemas/serving.ts'
 

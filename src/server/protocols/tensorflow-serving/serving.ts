@@ -2,7 +2,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import { ModelError } from '../../../base/errors.ts'
 import { invalidRequest } from '../../../model/serving/features/problems.ts'
 import { predictBody } from '../../body/predict-body.ts'
-import { acceptAnyType, bytesOf } from '../../body/raw-body.ts'
+import { acceptAnyType, bodyBytes } from '../../body/raw-body.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { answerPrediction, deadlineOf, type Exchange } from '../../request/exchange.ts'
 import {
@@ -43,7 +43,7 @@ export async function servingRoutes(app: FastifyInstance, { context }: { context
     url,
     schema,
     async handler(request, reply) {
-      const bytes = await answer(request[admittedRequest]!, request.params as ServingParams, bytesOf(request))
+      const bytes = await answer(request[admittedRequest]!, request.params as ServingParams, bodyBytes(request))
       reply.type(answerType)
       return bytes
     },

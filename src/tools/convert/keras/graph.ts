@@ -134,30 +134,30 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
   const done = new Map<string, Step & { depth: number }>()
   const open = new Set<string>()
   let numbers = 0
-  const keyOf = ({ node, layer }: TensorReference) => `${node} ${layer}`
+  const referenceKey = ({ node, layer }: TensorReference) => `${node} ${layer}`
   // Iterative, because a chain may be as long as the file.
   const stack = [...outputs].reverse()
   while (stack.length > 0) {
     const reference = stack.at(-1)!
-    const key = keyOf(reference)
+    const key = referenceKey(reference)
     if (done.has(key)) {
       stack.pop()
       continue
     }
     const { layer, inputs } = find(layers, reference, file)
-    const waiting = inputs.filter((input) => !done.has(keyOf(input)))
+    const waiting = inputs.filter((input) => !done.has(referenceKey(input)))
     if (waiting.length > 0) {
-      const cyclic = open.has(key) || waiting.some((input) => open.has(keyOf(input)))
+      const cyclic = open.has(key) || waiting.some((input) => open.has(referenceKey(input)))
       if (cyclic) throw invalid(file, `the layer ${layer.name} depends on itself`)
       open.add(key)
       for (const input of waiting) stack.push(input)
       continue
     }
-    const depth = Math.max(0, ...inputs.map((input) => done.get(keyOf(input))!.depth)) + 1
+    const depth = Math.max(0, ...inputs.map((input) => done.get(referenceKey(input))!.depth)) + 1
     if (depth > mostDeep) throw unsupported(layer, file, `ends a chain of more than ${mostDeep} layers`)
     const dims = dimsOf(
       layer,
-      inputs.map((input) => done.get(keyOf(input))!.dims),
+      inputs.map((input) => done.get(referenceKey(input))!.dims),
       file,
     )
     numbers += product(dims)

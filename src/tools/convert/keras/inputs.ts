@@ -57,7 +57,7 @@ export function inputsOf(model: KerasModel): ModelInputs {
   const known = new Set(sparse.flatMap(({ lookups }) => lookups.map(({ layer, node }) => `${node} ${layer}`)))
   const computed = embeddings.find(({ layer, node }) => !known.has(`${node} ${layer.name}`))
   if (computed) throw unsupported(computed.layer, model.file, 'looks up computed ids, not an input')
-  return { sparse, dense, tableWidth: Math.max(0, ...sparse.map(({ lookups }) => widthOf(lookups))) }
+  return { sparse, dense, tableWidth: Math.max(0, ...sparse.map(({ lookups }) => lookupWidth(lookups))) }
 }
 
 /** Columns of ids: all columns of one input share its table. */
@@ -97,4 +97,4 @@ function sideBySide(steps: Step[]): InputColumns['lookups'] {
   })
 }
 
-const widthOf = (lookups: InputColumns['lookups']) => lookups.reduce((sum, { width }) => sum + width, 0)
+const lookupWidth = (lookups: InputColumns['lookups']) => lookups.reduce((sum, { width }) => sum + width, 0)

@@ -167,15 +167,15 @@ class TopologyWriter {
   }
 
   #replace(original: Application, replacement: Application): void {
-    this.#replacements.set(keyOf(original), replacement)
+    this.#replacements.set(applicationKey(original), replacement)
   }
 
   #replacementOf(original: Application): Application {
-    return this.#replacements.get(keyOf(original))!
+    return this.#replacements.get(applicationKey(original))!
   }
 }
 
-const keyOf = ({ layer, node }: Application) => `${node} ${layer}`
+const applicationKey = ({ layer, node }: Application) => `${node} ${layer}`
 
 const toInbound = ({ layer, node }: Application): WrittenLayer['inbound_nodes'][number][number] => [layer, node, 0, {}]
 

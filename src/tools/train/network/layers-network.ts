@@ -8,7 +8,7 @@ import { lowerToGraph } from '../../../model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../../model/graph/lower/layers/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 import type { Network } from './network.ts'
-import type { Mask } from './step-plan.ts'
+import type { Mask } from './training-step.ts'
 
 /** A new network of a built-in architecture, with initial weights. */
 export function createArchitecture(options: ArchitectureOptions, shape: ModelShape): Network {

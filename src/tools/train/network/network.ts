@@ -1,6 +1,6 @@
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
-import type { TrainableGraph } from './make-step-plan.ts'
+import type { TrainableGraph } from './make-training-step.ts'
 
 /** A network that can be trained and saved: of a built-in architecture, or an ONNX graph. */
 export interface Network {

@@ -11,7 +11,7 @@ import { declare, floatShape } from '../../../model/graph/ir/tensor-shape.ts'
 import { readComplete, readWhole } from '../../../model/graph/lower/read-graph.ts'
 import type { Bundle } from '../../../model/serving/bundle/read.ts'
 import { bindingsOf } from '../../../model/serving/prediction/bindings.ts'
-import { lookUpTables } from './make-step-plan.ts'
+import { lookUpTables } from './make-training-step.ts'
 import type { Network } from './network.ts'
 
 /**

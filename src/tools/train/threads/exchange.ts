@@ -1,15 +1,15 @@
-import type { StepPlan } from '../network/step-plan.ts'
-import type { RowGradients, SharedState } from './contract.ts'
+import type { TrainingStep } from '../network/training-step.ts'
+import type { RowGradients, SharedState } from './protocol.ts'
 
 /** Brings the threads' gradients together, in the threads' order, so that every thread has the same sums, bit for bit. */
 export class Exchange {
-  readonly #plan: StepPlan
+  readonly #plan: TrainingStep
   readonly #thread: number
   readonly #threads: number
   readonly #shared: SharedState
   readonly #barrier: Barrier
 
-  constructor(plan: StepPlan, thread: number, threads: number, shared: SharedState) {
+  constructor(plan: TrainingStep, thread: number, threads: number, shared: SharedState) {
     this.#plan = plan
     this.#thread = thread
     this.#threads = threads

@@ -1,5 +1,5 @@
 import type { TermLabels } from '../terms.ts'
-import type { SharedExamples, StepBounds, ThreadSetup } from './contract.ts'
+import type { SharedExamples, StepBounds, ThreadSetup } from './protocol.ts'
 
 /** One thread's part of a step's rows, in arrays that the next step reuses. */
 export interface StepRows {

@@ -1,12 +1,12 @@
 import type ort from 'onnxruntime-node'
 import { product } from '../../../base/arrays.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
-import type { StepPlan, Table } from '../network/step-plan.ts'
+import type { Table, TrainingStep } from '../network/training-step.ts'
 import type { TableMemory } from './table-updates.ts'
 
 /** Looks up rows of tables for a batch, in memory that the next batch reuses. */
 export class RowReader {
-  readonly #plan: StepPlan
+  readonly #plan: TrainingStep
   readonly #tables: readonly TableMemory[]
   readonly #indexes: ((inputs: Tensors) => Promise<Tensors>) | undefined
   /** Ids of a row of the batch, per look-up. */
@@ -16,7 +16,7 @@ export class RowReader {
 
   /** `most`: rows of the largest batch; `indexes`: computes the plan's graph of indexes. */
   constructor(
-    plan: StepPlan,
+    plan: TrainingStep,
     tables: readonly TableMemory[],
     indexes: ((inputs: Tensors) => Promise<Tensors>) | undefined,
     most: number,

@@ -2,11 +2,11 @@ import type ort from 'onnxruntime-node'
 import { product } from '../../../base/arrays.ts'
 import { murmur3 } from '../../../base/hash.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
-import { type Place, type StepPlan, stepInputs } from '../network/step-plan.ts'
+import { type Place, stepInputs, type TrainingStep } from '../network/training-step.ts'
 import { type AdamMemory, createAdamMemory, stepScale } from './adam.ts'
-import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './contract.ts'
 import { Exchange } from './exchange.ts'
 import { createGather, drawMask, partOf, type StepRows } from './gather.ts'
+import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './protocol.ts'
 import { RowReader, sessionOptions, type Tensors, tensor } from './row-reader.ts'
 import { active } from './shared.ts'
 import { TableUpdates } from './table-updates.ts'
@@ -25,7 +25,7 @@ export class Stepper {
   /** Parameters and statistics, Adam's moments, and gradients, which ONNX Runtime writes where Adam reads them. */
   readonly memory: AdamMemory
   readonly #setup: ThreadSetup
-  readonly #plan: StepPlan
+  readonly #plan: TrainingStep
   readonly #sessions: Sessions
   readonly #exchange: Exchange
   readonly #gather: ReturnType<typeof createGather>

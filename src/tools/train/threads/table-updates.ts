@@ -1,4 +1,4 @@
-import type { Table } from '../network/step-plan.ts'
+import type { Table } from '../network/training-step.ts'
 import { adam, type StepScale } from './adam.ts'
 
 /** A table and its moments, in memory that all threads share. */

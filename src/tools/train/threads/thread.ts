@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { reasonOf } from '../../../base/errors.ts'
-import type { ThreadAnswer, ThreadRequest, ThreadSetup } from './contract.ts'
+import type { ThreadAnswer, ThreadRequest, ThreadSetup } from './protocol.ts'
 import { Stopped } from './shared.ts'
 import { Stepper } from './stepper.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { product } from '../../../base/arrays.ts'
-import type { StepPlan } from '../network/step-plan.ts'
+import type { TrainingStep } from '../network/training-step.ts'
 import type {
   SharedExamples,
   SharedRows,
@@ -10,7 +10,7 @@ import type {
   ThreadAnswer,
   ThreadRequest,
   ThreadSetup,
-} from './contract.ts'
+} from './protocol.ts'
 import { activityLength, shareFloats, shareIntegers, stop } from './shared.ts'
 import type { TableMemory } from './table-updates.ts'
 
@@ -50,7 +50,7 @@ export interface Trainer {
 }
 
 export interface TrainerOptions {
-  plan: StepPlan
+  plan: TrainingStep
   threads: number
   examples: SharedExamples
   /** Initial values by name; tables are copied. */

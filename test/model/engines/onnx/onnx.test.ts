@@ -19,7 +19,7 @@ import {
 import { readLayersModel } from '../../../../src/model/graph/lower/layers/layers-model.ts'
 import { lowerToGraph } from '../../../../src/model/graph/lower/layers/lower-layers.ts'
 import { layersModelFiles } from '../../../../src/model/graph/lower/layers/write-layers-model.ts'
-import type { Sides } from '../../../../src/model/graph/sides/contract.ts'
+import type { Sides } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { writeFiles } from '../../../support/layers-model.ts'
 

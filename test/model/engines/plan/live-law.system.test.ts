@@ -12,7 +12,7 @@ import type { PrepareRequest } from '../../../../src/model/graph/compile/prepare
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
 import { nameConstants } from '../../../../src/model/graph/passes/canonicalise.ts'
-import type { Side } from '../../../../src/model/graph/sides/contract.ts'
+import type { Side } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { fc, randomCases, steadySeed } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'

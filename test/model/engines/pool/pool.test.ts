@@ -2,7 +2,7 @@ import t from 'tap'
 import { ModelError } from '../../../../src/base/errors.ts'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { GraphSource } from '../../../../src/model/contracts/engine.ts'
-import type { EnginePoolOptions, LostWorker } from '../../../../src/model/engines/pool/contract.ts'
+import type { EnginePoolOptions, LostWorker } from '../../../../src/model/engines/pool/engine-pool.ts'
 import { createEnginePool } from '../../../../src/model/engines/pool/pool.ts'
 import {
   createFakeWorker,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Batch, GraphSource, GraphStats } from '../../../../src/model/contracts/engine.ts'
-import type { EnginePool, PooledGraph } from '../../../../src/model/engines/pool/contract.ts'
+import type { EnginePool, PooledGraph } from '../../../../src/model/engines/pool/engine-pool.ts'
 import { limitResidency } from '../../../../src/model/engines/pool/residency.ts'
 
 const mebibyte = 2 ** 20

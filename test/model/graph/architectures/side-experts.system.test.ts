@@ -4,7 +4,7 @@ import { sidesOf } from '../../../../src/model/graph/architectures/side-inputs.t
 import { optimise } from '../../../../src/model/graph/compile/optimise.ts'
 import { layersModelFiles } from '../../../../src/model/graph/lower/layers/write-layers-model.ts'
 import { readGraph } from '../../../../src/model/graph/lower/read-graph.ts'
-import type { SplitGraphs } from '../../../../src/model/graph/sides/contract.ts'
+import type { SplitGraphs } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
 import type { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import type { Side } from '../../../../src/schemas/features.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { PassReport } from '../../../../src/model/contracts/compiled-plan.ts'
-import { describe, multiplicationsOf, optimise, passes } from '../../../../src/model/graph/compile/optimise.ts'
+import { multiplicationsOf, optimise, passes, passReport } from '../../../../src/model/graph/compile/optimise.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
@@ -143,7 +143,7 @@ t.test('leaves alone what would take long', async (t) => {
 t.test('tells what was left alone, and counts what is too much to tell', (t) => {
   const graph = smallGraph((g) => g.node('Relu', ['x']))
   const left = (count: number) =>
-    describe(
+    passReport(
       graph,
       'a pass',
       0,
@@ -153,10 +153,10 @@ t.test('tells what was left alone, and counts what is too much to tell', (t) => 
   t.same(left(2), ['Relu 0: why 0', 'Relu 1: why 1'])
   t.equal(left(20).length, 20)
   t.same(left(25).slice(19), ['Relu 19: why 19', 'and 5 more'])
-  const unnamed = describe(graph, 'a pass', 0, new Map([[{ ...graph.nodes[0]!, name: '' }, 'why']]))
+  const unnamed = passReport(graph, 'a pass', 0, new Map([[{ ...graph.nodes[0]!, name: '' }, 'why']]))
   t.same(unnamed.left, ['Relu relu: why'])
   const alike = new Map(['a', 'b', 'c'].map((name) => [{ ...graph.nodes[0]!, name }, 'why']))
-  t.same(describe(graph, 'a pass', 0, alike).left, ['Relu a and 2 more: why'], 'one reason is told once')
+  t.same(passReport(graph, 'a pass', 0, alike).left, ['Relu a and 2 more: why'], 'one reason is told once')
   t.end()
 })
 
@@ -172,7 +172,7 @@ t.test('counts multiplications a row, and bytes', (t) => {
   graph.integers([1, 2])
   graph.constant('narrow', Int8Array.of(1, 2, 3), [3])
   graph.constant('ids', Int32Array.of(1), [])
-  t.equal(describe(graph, 'a pass', 3).bytes, 24 * 4 + 2 * 8 + 3 + 4)
-  t.equal(describe(graph, 'a pass', 3).changes, 3)
+  t.equal(passReport(graph, 'a pass', 3).bytes, 24 * 4 + 2 * 8 + 3 + 4)
+  t.equal(passReport(graph, 'a pass', 3).changes, 3)
   t.end()
 })

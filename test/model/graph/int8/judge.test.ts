@@ -7,7 +7,7 @@ import {
   meanShift,
   passesClearly,
 } from '../../../../src/model/graph/int8/judge.ts'
-import type { VariantGraph } from '../../../../src/model/graph/sides/contract.ts'
+import type { VariantGraph } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { buildModel, distance, exampleModel, rowsOf, savedAnswers } from '../../../support/compile/random-model.ts'
 import { reread } from '../../../support/compile/run-graph.ts'
 

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
 import type { PassReport } from '../../../../src/model/contracts/compiled-plan.ts'
-import { describe, multiplicationsOf, optimise } from '../../../../src/model/graph/compile/optimise.ts'
+import { multiplicationsOf, optimise, passReport } from '../../../../src/model/graph/compile/optimise.ts'
 import { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
-import type { Side } from '../../../../src/model/graph/sides/contract.ts'
+import type { Side } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { answersOf, type Feeds, operatorsOf } from '../../../support/compile/run-graph.ts'
@@ -127,7 +127,7 @@ for (const file of exported.filter((file) => !files.includes(file)))
     const expected = towers[model]!
     if (typeof expected === 'string' || typeof plans === 'string')
       return t.ok(String(plans).startsWith(String(expected)), String(plans))
-    const { multiplications, multiplications_once } = describe(plans.shared_context!.graph, '', 0)
+    const { multiplications, multiplications_once } = passReport(plans.shared_context!.graph, '', 0)
     t.same([multiplications, multiplications_once], expected.shared)
     t.equal(multiplicationsOf(plans.cached!.graph), expected.cached)
     t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)

@@ -11,7 +11,7 @@ import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import type { ProgramValue } from '../../../../src/model/graph/onednn/create-program.ts'
 import { openProgram } from '../../../../src/model/graph/onednn/open-program.ts'
-import type { Side, Sides, VariantGraph } from '../../../../src/model/graph/sides/contract.ts'
+import type { Side, Sides, VariantGraph } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { planNames } from '../../../../src/model/graph/sides/tensor-names.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { fc, randomCases, steadySeed } from '../../../support/cases.ts'

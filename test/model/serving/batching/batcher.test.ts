@@ -1,8 +1,8 @@
 import t from 'tap'
 import { ModelError } from '../../../../src/base/errors.ts'
 import { Batcher } from '../../../../src/model/serving/batching/batcher.ts'
-import type { BatcherOptions, BatchRequest, ReleaseReason } from '../../../../src/model/serving/batching/contract.ts'
 import { FairShare } from '../../../../src/model/serving/batching/fair-share.ts'
+import type { BatcherOptions, BatchRequest, ReleaseReason } from '../../../../src/model/serving/batching/submission.ts'
 import { createFakeClock } from '../../../support/fakes/clock.ts'
 import { answerOf, batchOf, createManualEngine } from '../../../support/fakes/engine.ts'
 

@@ -3,7 +3,7 @@ import { murmur3 } from '../../../../src/base/hash.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
-  describe,
+  describeValue,
   idsOf,
   requiredMessage,
 } from '../../../../src/model/serving/features/field.ts'
@@ -258,7 +258,7 @@ t.test('every string falls into its field', async () => {
 })
 
 t.test('JSON values are described in words', async (t) => {
-  t.same([null, [], {}, undefined, 'x', 1, true].map(describe), [
+  t.same([null, [], {}, undefined, 'x', 1, true].map(describeValue), [
     'null',
     'an array',
     'an object',

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
-import type { LoadedModel } from '../../../../src/model/serving/prediction/contract.ts'
+import type { LoadedModel } from '../../../../src/model/serving/prediction/loaded-model.ts'
 import { readRows } from '../../../../src/server/protocols/open-inference/infer-features.ts'
 import { readBody } from '../../../../src/server/protocols/open-inference/infer-request.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../../../support/bundle.ts'

@@ -14,7 +14,7 @@ export function describeField(field: Field): string {
 }
 
 /** The problem of a field: without a value that it needs, what to do, else what the server says. */
-export function problemOf(field: Field, value: Value | undefined, problem: string | undefined): string | undefined {
+export function fieldProblem(field: Field, value: Value | undefined, problem: string | undefined): string | undefined {
   if (!field.required || value !== undefined) return problem
   return `${field.name} is empty. Enter a value: the model has no default for it.`
 }

@@ -28,7 +28,7 @@ export interface Asked {
 }
 
 /** Requests that replace one field per row, after a row in which none is replaced. */
-export interface Plan {
+export interface Replacement {
   requests: Asked[]
   /** Required fields of which the reference has no value. */
   unknown: string[]
@@ -39,7 +39,12 @@ export interface Plan {
 }
 
 /** What changes when a field is missing. */
-export function planMissing(target: Target, values: Values, fields: readonly Field[], reference: Reference): Plan {
+export function planMissing(
+  target: Target,
+  values: Values,
+  fields: readonly Field[],
+  reference: Reference,
+): Replacement {
   const unknown: string[] = []
   const absent: string[] = []
   const substitutes: Substitute[] = []
@@ -57,7 +62,7 @@ export function planMissing(target: Target, values: Values, fields: readonly Fie
 }
 
 /** What changes when a field has the value of another candidate. Fields in which the two agree are left out. */
-export function planOther(target: Target, values: Values, other: Values, fields: readonly Field[]): Plan {
+export function planOther(target: Target, values: Values, other: Values, fields: readonly Field[]): Replacement {
   const differing = fields.flatMap(({ name: field }): Substitute[] => {
     const [now, value] = [valueAt(values, field), valueAt(other, field)]
     return now === value ? [] : [{ field, now, kind: 'other', value }]
@@ -76,7 +81,7 @@ export function planExchanged(
   rows: readonly Values[],
   fields: readonly Field[],
   others: number,
-): Plan[] {
+): Replacement[] {
   return rows.flatMap((row, i) =>
     Array.from({ length: others }, (_, k) => planOther(target, row, rows[(i + 1 + k) % rows.length]!, fields)),
   )

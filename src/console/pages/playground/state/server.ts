@@ -27,7 +27,7 @@ export const nothingKnown: Known = { rows: [], reference: new Map() }
 export const listModels = () => ask(client.GET('/models'))
 
 /** The description of a version, or of the default one. */
-export const describe = (model: string, version: string | undefined): Promise<Details> =>
+export const fetchDetails = (model: string, version: string | undefined): Promise<Details> =>
   version === undefined
     ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
     : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))

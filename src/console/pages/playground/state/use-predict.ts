@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/ho
 import { AskError, key } from '../../../api/client.ts'
 import type { PredictBody } from './form.ts'
 import type { Prediction } from './ranking.ts'
-import type { Plan } from './replace.ts'
+import type { Replacement } from './replace.ts'
 import { type Answer, predict } from './server.ts'
 
 export interface Predicted<About> {
@@ -96,7 +96,7 @@ export function usePredict<About>(
 
 /** The answers to a plan, by request. */
 export interface Outcome {
-  plan: Plan
+  plan: Replacement
   predictions: (Prediction | null)[][]
 }
 
@@ -109,7 +109,7 @@ interface Replaced {
 }
 
 /** Asks plans when the reader wants it, one after the other. `content`: what they are about; another one makes answers stale. */
-export function useReplaced(content: string): Replaced & { run(plans: readonly Plan[]): Promise<void> } {
+export function useReplaced(content: string): Replaced & { run(plans: readonly Replacement[]): Promise<void> } {
   const [state, setState] = useState<Replaced>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)
 
@@ -119,7 +119,7 @@ export function useReplaced(content: string): Replaced & { run(plans: readonly P
     return () => running.current?.abort()
   }, [content])
 
-  const run = async (plans: readonly Plan[]) => {
+  const run = async (plans: readonly Replacement[]) => {
     const controller = new AbortController()
     running.current?.abort()
     running.current = controller

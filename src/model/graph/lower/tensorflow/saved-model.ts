@@ -179,7 +179,7 @@ export function restoredVariables(program: Program, restore: string): Map<string
       const [target, value] = dataInputs(node)
       const variable = through(frames.resolve, frame, target)
       const key = through(frames.resolve, frame, value)
-      const stored = key && keyOf(key)
+      const stored = key && outputKey(key)
       if (variable !== undefined && stored !== undefined) found.set(variable.node.name, stored)
       continue
     }
@@ -190,7 +190,7 @@ export function restoredVariables(program: Program, restore: string): Map<string
   }
   return found
 
-  function keyOf({ frame, node, output }: NodeOutput): string | undefined {
+  function outputKey({ frame, node, output }: NodeOutput): string | undefined {
     if (node.op !== 'RestoreV2') return undefined
     const names = through(frames.resolve, frame, dataInputs(node)[1])?.node.attr.value?.value
     if (names?.case !== 'tensor') return undefined

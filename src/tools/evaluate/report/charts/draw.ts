@@ -153,11 +153,11 @@ export function linearTicks(high: number, most: number): number[] {
 /** Width of text at most, pixels: as wide as in any usual font. */
 export function textWidth(text: string, size = font): number {
   let width = 0
-  for (const character of text) width += widthOf(character) * size
+  for (const character of text) width += characterWidth(character) * size
   return width
 }
 
-function widthOf(character: string): number {
+function characterWidth(character: string): number {
   if (/[ilj.,:;'| ]/.test(character)) return 0.36
   if (/[a-z0-9]/.test(character)) return 0.64
   // Letters of Latin and its like; everything beyond may be as wide as high.

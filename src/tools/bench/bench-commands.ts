@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import { parseColumns } from './columns.ts'
-import type { CommonOptions } from './commands.ts'
+import type { CommonOptions } from './run-bench.ts'
 
 /* `multigate compile` and `multigate bench`. Libraries are imported when a command runs. */
 
@@ -21,7 +21,7 @@ Examples:
   multigate compile model.onnx --context sparse=0-12,dense=0-5 --report --json`,
     )
     .action(async (target: string, options: GraphOptions & { report: boolean; rows: number }) => {
-      const { runCompile } = await import('./commands.ts')
+      const { runCompile } = await import('./run-bench.ts')
       const { report, rows } = options
       await runCompile({ ...graphOptions(target, options, context), report, rows })
     })
@@ -51,7 +51,7 @@ Examples:
         target: string,
         options: GraphOptions & { rows: number[]; requests: number; seconds: number; threads: number },
       ) => {
-        const { runBench } = await import('./commands.ts')
+        const { runBench } = await import('./run-bench.ts')
         const { rows, requests, seconds, threads } = options
         await runBench({ ...graphOptions(target, options, context), rows, requests, seconds, threads })
       },

@@ -1,5 +1,5 @@
 /** What a thread needs to take steps: graphs, and where their tensors lie in its memory. Can be sent to a thread. */
-export interface StepPlan {
+export interface TrainingStep {
   /**
    * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `labels`, `coefficients`, `share` and the parameters; outputs: the loss,
    * gradients and the batch's statistics.

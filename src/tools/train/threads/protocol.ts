@@ -1,4 +1,4 @@
-import type { StepPlan } from '../network/step-plan.ts'
+import type { TrainingStep } from '../network/training-step.ts'
 import type { TermLabels } from '../terms.ts'
 import type { TableMemory } from './table-updates.ts'
 
@@ -20,7 +20,7 @@ export interface SharedExamples extends SharedRows {
 
 /** What every thread is given once. */
 export interface ThreadSetup {
-  plan: StepPlan
+  plan: TrainingStep
   thread: number
   threads: number
   tables: TableMemory[]

@@ -1,4 +1,4 @@
-import type { EnginePool } from '../model/engines/pool/contract.ts'
+import type { EnginePool } from '../model/engines/pool/engine-pool.ts'
 import type { FairShare } from '../model/serving/batching/fair-share.ts'
 import type { Registry } from '../model/serving/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
@@ -57,15 +57,15 @@ export async function openLive(
 
 function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['stalls']): Condition {
   const { answering, failed, incompatible, missing, unreadable } = registry.summary()
-  const problemOf = ({ name, version, message }: (typeof incompatible)[number]) => ({
+  const incompatibilityOf = ({ name, version, message }: (typeof incompatible)[number]) => ({
     model: name,
     version,
     reason: message.slice(0, longestReason),
   })
   return {
     serving: answering,
-    failed: failed.map(problemOf),
-    incompatible: incompatible.map(problemOf),
+    failed: failed.map(incompatibilityOf),
+    incompatible: incompatible.map(incompatibilityOf),
     unstored: registry.live().flatMap(({ name, version, model }) => {
       const reason = model.plan.unstored
       return reason === undefined ? [] : [{ model: name, version, reason }]

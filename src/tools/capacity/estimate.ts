@@ -17,7 +17,7 @@ export interface Demand {
   zones: number
 }
 
-export interface CapacityPlan {
+export interface CapacityEstimate {
   /** Utilisation that the bound allows, at most `safeUtilisation`. */
   utilisation: number
   /** Processor time per request at this utilisation, µs. */
@@ -31,7 +31,7 @@ export interface CapacityPlan {
   processes: number
   workers: number
   ratePerPod: number
-  cache: CachePlan | undefined
+  cache: CacheEstimate | undefined
   /** Bits per second, with the headers of packets; of all pods, and of the busiest when a zone is lost. */
   network: { in: number; out: number; podIn: number; podOut: number }
   cost: { perHour: number; perMillionPredictions: number; perMillionRequests: number }
@@ -45,7 +45,7 @@ export interface Pods {
   perZone: number
 }
 
-export interface CachePlan {
+export interface CacheEstimate {
   /** Candidates to keep, of one worker. */
   entries: number
   /** Bytes of one candidate. */
@@ -60,7 +60,7 @@ export const safeUtilisation = 0.7
 export const framing = 1538 / 1448
 
 /** Arithmetic alone. Throws INVALID_REQUEST for a bound that no number of cores keeps. */
-export function planCapacity(demand: Demand, cost: RequestCost, entryBytes: number | undefined): CapacityPlan {
+export function planCapacity(demand: Demand, cost: RequestCost, entryBytes: number | undefined): CapacityEstimate {
   const { rate, p99Ms, candidates, podCores, coreHourPrice, zones } = demand
   const lowest = lowestP99(cost)
   const host = hostOf(cost, podCores)
@@ -115,7 +115,7 @@ export function podsFor(load: number, zones: number): Pods {
   return { needed, perZone, total: perZone * zones }
 }
 
-function cacheFor({ cached, catalogue, podCores }: Demand, { processes }: Host, entryBytes: number): CachePlan {
+function cacheFor({ cached, catalogue, podCores }: Demand, { processes }: Host, entryBytes: number): CacheEstimate {
   const entries = zipfShare(catalogue, cached)
   const workers = processes * Math.max(1, Math.floor(podCores / processes))
   return { entries, entryBytes, bytesPerPod: entries * entryBytes * workers }

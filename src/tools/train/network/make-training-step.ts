@@ -7,7 +7,7 @@ import { TensorProto_DataType as DataType, type NodeProto } from '../../../model
 import { traceShapes } from '../../../model/graph/ir/shapes.ts'
 import { declare, floatShape } from '../../../model/graph/ir/tensor-shape.ts'
 import { appendLoss, type LossOptions } from './loss.ts'
-import type { Mask, Parameter, Place, Statistic, StepPlan, Table } from './step-plan.ts'
+import type { Mask, Parameter, Place, Statistic, Table, TrainingStep } from './training-step.ts'
 
 /** A network to train, as graphs that share their constants. */
 export interface TrainableGraph {
@@ -39,7 +39,7 @@ const line = 16
 export async function makeStepPlan(
   { training, inference, logits, inputs, trained, masks, l2 }: TrainableGraph,
   loss: Omit<LossOptions, 'logVariance'> & { uncertainty: boolean },
-): Promise<StepPlan> {
+): Promise<TrainingStep> {
   await traceShapes(training)
   await traceShapes(inference)
   const tasks = training.shapes.get(logits)?.dims[1]
@@ -188,7 +188,7 @@ function dropUnread(graph: Graph): void {
   graph.inputs.splice(0, Infinity, ...graph.inputs.filter(({ name }) => read.has(name)))
 }
 
-function readBy(graph: Graph, { sparse, dense }: StepPlan['inputs']): string[] {
+function readBy(graph: Graph, { sparse, dense }: TrainingStep['inputs']): string[] {
   const names = graph.inputs.map(({ name }) => name)
   return names.filter((name) => name === sparse || name === dense)
 }

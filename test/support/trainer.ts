@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
-import { makeStepPlan } from '../../src/tools/train/network/make-training-step.ts'
+import { makeTrainingStep } from '../../src/tools/train/network/make-training-step.ts'
 import { type Term, type TermLabels, termLabels } from '../../src/tools/train/terms.ts'
 import { shared } from '../../src/tools/train/threads/shared.ts'
 import { createTrainer, type TrainerOptions } from '../../src/tools/train/threads/trainer.ts'
@@ -31,7 +31,7 @@ export async function openTrainer(t: Test, setup: TrainerSetup) {
   const { architecture, shape, rows, threads = 1, orderPenalty = 0, uncertainty = false } = setup
   const terms = setup.terms ?? rows.labels.map((_, task) => ({ factors: [task], weight: 1 }))
   const network = createArchitecture(architecture, shape)
-  const plan = await makeStepPlan(await network.open(), { terms, orderPenalty, uncertainty })
+  const plan = await makeTrainingStep(await network.open(), { terms, orderPenalty, uncertainty })
   const count = rows.labels[0]!.length
   const plain = terms.map(() => ({}))
   const encoded = {

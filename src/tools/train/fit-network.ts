@@ -9,7 +9,7 @@ import type { Progress } from '../evaluate/format.ts'
 import type { EncodedParts } from './encode-dataset.ts'
 import { unknownIdsOf } from './fields.ts'
 import { type FitObserver, type FitResult, fit, type KeptWeights } from './fit.ts'
-import { logVarianceName, makeStepPlan } from './network/make-training-step.ts'
+import { logVarianceName, makeTrainingStep } from './network/make-training-step.ts'
 import type { Network } from './network/network.ts'
 import type { TrainingStep } from './network/training-step.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
@@ -71,9 +71,9 @@ export async function fitNetwork(
   }
 }
 
-async function planOf(network: Network, loss: Parameters<typeof makeStepPlan>[1]): Promise<TrainingStep> {
+async function planOf(network: Network, loss: Parameters<typeof makeTrainingStep>[1]): Promise<TrainingStep> {
   try {
-    return await makeStepPlan(await network.open(), loss)
+    return await makeTrainingStep(await network.open(), loss)
   } catch (cause) {
     if (!(cause instanceof ModelError)) throw cause
     throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })

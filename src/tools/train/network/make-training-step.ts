@@ -36,7 +36,7 @@ const line = 16
  *
  * Rejects with UNSUPPORTED_GRAPH naming the node where an operator has no rule.
  */
-export async function makeStepPlan(
+export async function makeTrainingStep(
   { training, inference, logits, inputs, trained, masks, l2 }: TrainableGraph,
   loss: Omit<LossOptions, 'logVariance'> & { uncertainty: boolean },
 ): Promise<TrainingStep> {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
-import { makeStepPlan } from '../../../../src/tools/train/network/make-training-step.ts'
+import { makeTrainingStep } from '../../../../src/tools/train/network/make-training-step.ts'
 import { answerWith, emptyGraph } from '../../../support/compile/run-graph.ts'
 
 /** A table [5, 2] that two columns are looked up in; with `tied` it is multiplied by the sum, too. */
@@ -24,7 +24,7 @@ function tableGraph(tied: boolean) {
 }
 
 const planOf = (tied: boolean, trained: string[]) =>
-  makeStepPlan(
+  makeTrainingStep(
     {
       training: tableGraph(tied),
       inference: tableGraph(tied),

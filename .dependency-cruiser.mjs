@@ -1,4 +1,5 @@
-// The rooms of src/, each with what it may import: `npm run lint` holds every import to it.  docs/architecture.md is the map.
+// The rooms of src/, each with what it may import: `npm run lint` holds every import to it.  docs/architecture.md is
+// the map.
 
 /** Rooms in the order of their imports: a room imports rooms of earlier lines alone. */
 const order = [

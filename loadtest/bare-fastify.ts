@@ -1,9 +1,9 @@
 import Fastify from 'fastify'
 
 /*
- * The baseline: a child process with bare Fastify. `POST /predict` parses its JSON body with Fastify's parser, ignores it, and
- * answers with the object that the parent sent over IPC, a real answer to such a request. It has no validation, model, logs or
- * metrics: no service on Fastify can be faster.
+ * The baseline: a child process with bare Fastify. `POST /predict` parses its JSON body with Fastify's parser, ignores
+ * it, and answers with the object that the parent sent over IPC, a real answer to such a request. It has no validation,
+ * model, logs or metrics: no service on Fastify can be faster.
  */
 
 let answer: unknown = {}

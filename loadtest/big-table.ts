@@ -1,4 +1,5 @@
-// Measures the cost of a large embedding table: memory and startup time of a server with two workers, in float32 and in int8.
+// Measures the cost of a large embedding table: memory and startup time of a server with two workers, in float32 and in
+// int8.
 //   node build/loadtest/big-table.js [--ids 10000000] [--workers 2] [--out loadtest/results/big-table.md]
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

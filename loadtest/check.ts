@@ -6,8 +6,8 @@ type Row = Record<string, unknown>
 const tolerance = { forms: 1e-6, engines: 1e-5 }
 
 /**
- * Requests the same rows in all three forms. Throws if a status is not 200, the number of rows is wrong, a value is not a
- * probability, or the forms disagree: a fast wrong answer is a defect and is not timed.
+ * Requests the same rows in all three forms. Throws if a status is not 200, the number of rows is wrong, a value is not
+ * a probability, or the forms disagree: a fast wrong answer is a defect and is not timed.
  */
 export async function checkForms(
   target: Target,

@@ -23,7 +23,10 @@ export interface Load {
   seconds: number
 }
 
-/** Keeps every connection busy: each sends its next request when it receives an answer. Each has its own share of the bodies. */
+/**
+ * Keeps every connection busy: each sends its next request when it receives an answer. Each has its own share of the
+ * bodies.
+ */
 export async function runClosedLoop(
   target: Pick<Target, 'url' | 'cpuSeconds'>,
   { bodies, connections, seconds }: Load,
@@ -67,7 +70,10 @@ export async function runClosedLoop(
   }
 }
 
-/** Compares targets under the same load, in alternating runs, so that other work on the machine affects all of them equally. */
+/**
+ * Compares targets under the same load, in alternating runs, so that other work on the machine affects all of them
+ * equally.
+ */
 export async function compareTargets(
   targets: readonly Target[],
   load: Load,

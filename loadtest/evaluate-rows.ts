@@ -45,7 +45,10 @@ export function* csvOf(rows: number): Generator<string> {
   }
 }
 
-/** Writes `train.csv`, the first rows of `rows.csv`, with a training spec, `train.yaml`, and a spec of the second, `rows.yaml`. */
+/**
+ * Writes `train.csv`, the first rows of `rows.csv`, with a training spec, `train.yaml`, and a spec of the second,
+ * `rows.yaml`.
+ */
 export async function writeRows(folder: string, rows: number): Promise<void> {
   for (const [file, count] of [
     ['train.csv', trainedRows],

@@ -6,9 +6,9 @@ import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
 import { readBundle } from '../src/model/serving/version/read-version.ts'
 
 /*
- * The "do it yourself" baseline: a child process with Fastify and onnxruntime-node in the handler, for tensors only, with the graph
- * that multigate runs. Every request is computed immediately and separately, without checks, calibration, batching, queue or
- * deadline, in one thread, as in each worker of multigate.
+ * The "do it yourself" baseline: a child process with Fastify and onnxruntime-node in the handler, for tensors only,
+ * with the graph that multigate runs. Every request is computed immediately and separately, without checks,
+ * calibration, batching, queue or deadline, in one thread, as in each worker of multigate.
  */
 
 const [root = '', name = '', version = ''] = process.argv.slice(2)

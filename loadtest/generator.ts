@@ -55,8 +55,8 @@ const lonePatience = 5000
 const priority = -10
 
 /**
- * Runs an open loop in a separate process, so that nothing else delays it, with a higher priority than the server if the system
- * allows it (`raised`).
+ * Runs an open loop in a separate process, so that nothing else delays it, with a higher priority than the server if
+ * the system allows it (`raised`).
  */
 export async function generate(options: GeneratorOptions): Promise<GeneratorResult & { raised: boolean }> {
   const child = fork(fileURLToPath(import.meta.url), [], { serialization: 'advanced' })

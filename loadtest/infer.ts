@@ -6,8 +6,8 @@ import { runClosedLoop } from './closed-loop.ts'
 import { startMultigate } from './targets.ts'
 
 /*
- * `node build/loadtest/infer.js [seconds] [rows] [model] [version]`: compares the same tensors as JSON to `POST /predict` and as bytes
- * to `POST /v2/models/{model}/infer`, in three alternating runs.
+ * `node build/loadtest/infer.js [seconds] [rows] [model] [version]`: compares the same tensors as JSON to `POST
+ * /predict` and as bytes to `POST /v2/models/{model}/infer`, in three alternating runs.
  */
 
 const [seconds = '5', rows = '100', model = 'ads-funnel', version = '1'] = process.argv.slice(2)

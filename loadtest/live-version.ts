@@ -54,8 +54,8 @@ function drawQuantizationRows(features: Features, rows: number): Buffer {
 }
 
 /**
- * Writes version 1 of `ads` with a table of `ids` rows and some for the other fields, and with `rows` quantization rows; returns
- * its folder.
+ * Writes version 1 of `ads` with a table of `ids` rows and some for the other fields, and with `rows` quantization
+ * rows; returns its folder.
  */
 export async function writeLiveVersion(
   models: string,

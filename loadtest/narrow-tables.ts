@@ -124,7 +124,10 @@ async function start(models: string): Promise<{ server: ServingChild; seconds: n
   return { server, seconds: (performance.now() - started) / 1000 }
 }
 
-/** Asks the servers one after the other, so that a busy machine slows all of them equally; the first round is not counted. */
+/**
+ * Asks the servers one after the other, so that a busy machine slows all of them equally; the first round is not
+ * counted.
+ */
 async function takeTurns(all: Served[], { ids, seconds, rounds }: Options, log: (line: string) => void): Promise<void> {
   const drawn = Array.from({ length: bodies }, () => drawBody(ids))
   const clients = all.map(({ server }) => new PacedClient(server, drawn, rate))

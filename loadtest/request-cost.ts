@@ -1,4 +1,5 @@
-// Measures what a request of one row costs in JavaScript, without sockets and the system, beside a handler that only parses its JSON.
+// Measures what a request of one row costs in JavaScript, without sockets and the system, beside a handler that only
+// parses its JSON.
 //   node build/loadtest/request-cost.js [--rounds 30]
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

@@ -11,8 +11,8 @@ export interface RequestContent {
 const mebibyte = 2 ** 20
 
 /**
- * Requests in one file, for all generators and servers: for each request its length in bytes (uint32, little-endian), then the
- * request without its first line, whose path depends on the server.
+ * Requests in one file, for all generators and servers: for each request its length in bytes (uint32, little-endian),
+ * then the request without its first line, whose path depends on the server.
  */
 export async function writeRequests(
   file: string,

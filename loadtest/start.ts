@@ -1,4 +1,5 @@
-// Measures starts of the server, also beside another build's: the process itself, and until it is ready with the shipped models.
+// Measures starts of the server, also beside another build's: the process itself, and until it is ready with the
+// shipped models.
 //   npm run loadtest -- start [--rounds 8] [--beside ../former/build/src/main.js] [--out loadtest/results/start.md]
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

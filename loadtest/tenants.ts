@@ -1,4 +1,5 @@
-// Measures what one tenant's flood does to another: p99 of the second while the first keeps to its limit, and while it floods.
+// Measures what one tenant's flood does to another: p99 of the second while the first keeps to its limit, and while it
+// floods.
 //   npm run loadtest -- tenants [--models models] [--seconds 6] [--rounds 5] [--out loadtest/results/tenants.md]
 
 import { spawn } from 'node:child_process'

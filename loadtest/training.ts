@@ -1,4 +1,5 @@
-// Measures training: rows per second of a step alone and of `multigate train`, beside Keras and PyTorch, all on one core.
+// Measures training: rows per second of a step alone and of `multigate train`, beside Keras and PyTorch, all on one
+// core.
 //   npm run loadtest -- training [--keras PYTHON] [--pytorch PYTHON] [--out loadtest/results/training.md]
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

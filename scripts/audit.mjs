@@ -1,4 +1,5 @@
-// Looks for known vulnerabilities of the packages that an installation of multigate contains: `npm audit`, from `high` up.
+// Looks for known vulnerabilities of the packages that an installation of multigate contains: `npm audit`, from `high`
+// up.
 //   node scripts/audit.mjs [--strict]
 // A registry without advisories (many mirrors are) cannot be asked. That is reported, and passes: it says nothing about
 // the packages. With --strict, as in the scheduled workflow, it fails.

@@ -1,4 +1,5 @@
-// Bundles the console, src/console/, into dist/console: a page, and its scripts and styles, compressed beside themselves.
+// Bundles the console, src/console/, into dist/console: a page, and its scripts and styles, compressed beside
+// themselves.
 //   node scripts/build-console.mjs            once
 //   node scripts/build-console.mjs --watch    at every change
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// Compiles src/, test/ and loadtest/ file by file into build/, for tests and tools.  It erases types: `npm run typecheck` checks them.
+// Compiles src/, test/ and loadtest/ file by file into build/, for tests and tools.  It erases types: `npm run
+// typecheck` checks them.
 //   node scripts/build-modules.mjs            all, and removes what deleted sources left
 //   node scripts/build-modules.mjs FILE…      these
 import { rmSync } from 'node:fs'

@@ -1,7 +1,8 @@
 // Bundles the server, the command line and the library into dist/, with the scripts of their threads and processes.
 //   node scripts/build-server.mjs            once
 //   node scripts/build-server.mjs --watch    at every change of these; a new thread's script needs a new start
-// dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process has one copy of
+// dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process
+// has one copy of
 // each module.  Optional packages stay outside: they load from node_modules when they are first needed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -86,8 +87,8 @@ function putBesideEachOther({ onLoad }) {
 }
 
 /**
- * Writes what has changed, and the licences of what is bundled; removes chunks of builds before the last one. A server of the last build,
- * which may still run, loads some of its chunks when it first needs them.
+ * Writes what has changed, and the licences of what is bundled; removes chunks of builds before the last one. A server
+ * of the last build, which may still run, loads some of its chunks when it first needs them.
  */
 function finish({ metafile, outputFiles, errors }) {
   if (errors.length > 0) return

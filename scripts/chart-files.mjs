@@ -1,5 +1,6 @@
 // Writes the parts of the Helm chart that follow from the rest of the repository: values.schema.json, the versions and
-// addresses in Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the chart.
+// addresses in Chart.yaml, and its copies of deploy/prometheus and deploy/grafana. Helm reads no files outside the
+// chart.
 //   node scripts/chart-files.mjs            writes
 //   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
 // Reads the compiled configuration: run npm run setup -- --modules first.

@@ -1,8 +1,9 @@
-// Checks the messages of commits: a conventional, imperative subject of at most 72 characters, and a body with the reason.
+// Checks the messages of commits: a conventional, imperative subject of at most 72 characters, and a body with the
+// reason.
 //   node scripts/check-commits.mjs            the commits since this file was added, on the branches that have it
 //   node scripts/check-commits.mjs A..B       those of a range, as for git log
-// Lists every problem, and exits with 1 if there is one. Merges, and the commits of bots, are not checked. Without the history,
-// as in an archive or a shallow clone, it says that it checks nothing, and passes.
+// Lists every problem, and exits with 1 if there is one. Merges, and the commits of bots, are not checked. Without the
+// history, as in an archive or a shallow clone, it says that it checks nothing, and passes.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -59,7 +60,10 @@ function main([range]) {
   process.exitCode = problems.length > 0 ? 1 : 0
 }
 
-/** Commits with their messages, or the reason why there are none to check. Throws an Error for a range that git does not know. */
+/**
+ * Commits with their messages, or the reason why there are none to check. Throws an Error for a range that git does not
+ * know.
+ */
 function commitsOf(range) {
   const shallow = git('rev-parse', '--is-shallow-repository')
   if (shallow === undefined) return 'git has no history of this folder'

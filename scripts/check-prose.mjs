@@ -47,8 +47,8 @@ async function findingsIn(file) {
 }
 
 /**
- * Whole words, in any case unless there is a capital letter in them; a space also matches a line break, with the marks that
- * begin a quote or a comment line.
+ * Whole words, in any case unless there is a capital letter in them; a space also matches a line break, with the marks
+ * that begin a quote or a comment line.
  */
 function patternOf(avoid) {
   return new RegExp(

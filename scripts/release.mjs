@@ -1,8 +1,9 @@
 // Prepares a release as one commit: the version in package.json and package-lock.json, the heading in CHANGELOG.md, and
-// the texts that name the version or call it the next release; writes release notes and a bill of materials into release/,
-// which git ignores.
+// the texts that name the version or call it the next release; writes release notes and a bill of materials into
+// release/, which git ignores.
 //   npm run release -- major|minor|patch|1.2.3 [--dry-run] [--tag]
-// --dry-run changes nothing and says what would be done.  Without --tag no tag is made; a pushed tag `v1.2.3` publishes.
+// --dry-run changes nothing and says what would be done.  Without --tag no tag is made; a pushed tag `v1.2.3`
+// publishes.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -76,7 +77,10 @@ function next(from, wanted) {
   return wanted
 }
 
-/** How texts name a version: the tarball, the version in use, the image, the chart, and the heading of docs/upgrading.md. */
+/**
+ * How texts name a version: the tarball, the version in use, the image, the chart, and the heading of
+ * docs/upgrading.md.
+ */
 function names(of) {
   return [
     `multigate-${of}.tgz`,

@@ -7,8 +7,8 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 
 /**
- * The addresses that follow from a description as in package.json: `page` for people, `bugs` and `homepage`. `isPublic` is false
- * while the host is below `.example`, which is reserved for addresses that lead nowhere.
+ * The addresses that follow from a description as in package.json: `page` for people, `bugs` and `homepage`. `isPublic`
+ * is false while the host is below `.example`, which is reserved for addresses that lead nowhere.
  */
 export function repositoryOf({ repository }) {
   const page = repository.url.replace(/^git\+/, '').replace(/\.git$/, '')

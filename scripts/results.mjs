@@ -1,6 +1,7 @@
-// Trains an experiment of scripts/results/experiments.mjs and writes its table between the markers `<!-- <experiment> -->` and
-// `<!-- /<experiment> -->` of docs/results.md. The figures of every run are kept in docs/results/<experiment>.json: runs that are
-// there are not trained again, unless their spec has changed. Delete the file to train them again after a change of the code.
+// Trains an experiment of scripts/results/experiments.mjs and writes its table between the markers `<!-- <experiment>
+// -->` and `<!-- /<experiment> -->` of docs/results.md. The figures of every run are kept in
+// docs/results/<experiment>.json: runs that are there are not trained again, unless their spec has changed. Delete the
+// file to train them again after a change of the code.
 //   npm run results -- census-income                   5 seeds
 //   npm run results -- census-income --seeds 3
 //   npm run results -- census-income --only multi_gate trains one architecture alone

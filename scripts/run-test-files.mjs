@@ -1,10 +1,11 @@
 // Runs test files, several processes at a time; prints a line for each file when it ends, with what failed.
 //   node scripts/run-test-files.mjs RESULTS FILE…
-// Into the folder RESULTS it writes results.tap, the TAP of all, and times.json, the files with their `seconds` and, where
+// Into the folder RESULTS it writes results.tap, the TAP of all, and times.json, the files with their `seconds` and,
+// where
 // they are known, `processor` seconds.  test-processes.mjs says which files share a process.
 //
-// `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and mocks
-// that are not used here; that takes several times as long as the tests themselves.
+// `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and
+// mocks that are not used here; that takes several times as long as the tests themselves.
 import { createWriteStream, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// Sets up the native part of @tensorflow/tfjs-node.  npm installs only its JavaScript: install scripts are off, because many
+// Sets up the native part of @tensorflow/tfjs-node.  npm installs only its JavaScript: install scripts are off, because
+// many
 // networks can't reach the host of the C library and the addon.  It tries, in this order:
 //   1. the package's own install script, if its download host answers;
 //   2. on Linux x64, the same C library from the Python wheel tensorflow-cpu, downloaded by pip from its configured index, and

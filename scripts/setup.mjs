@@ -55,7 +55,10 @@ async function install(all) {
   writeFileSync(installed, `${lock} ${all || isByHand ? 'all' : 'server'}`)
 }
 
-/** Runs `script`, which writes `result`, where that is missing or a file below `sources` changed since the script last succeeded. */
+/**
+ * Runs `script`, which writes `result`, where that is missing or a file below `sources` changed since the script last
+ * succeeded.
+ */
 async function build(what, result, sources, script) {
   const stamp = join(result.split('/')[0], `.${basename(script, '.mjs')}`)
   const files = sources.flatMap(filesBelow).filter((file) => !file.includes('node_modules'))
@@ -71,8 +74,8 @@ async function build(what, result, sources, script) {
 }
 
 /**
- * Says what begins, how far it is, and what it took: in one line on a terminal, else every five seconds. Ends the process where `work`
- * fails.
+ * Says what begins, how far it is, and what it took: in one line on a terminal, else every five seconds. Ends the
+ * process where `work` fails.
  */
 async function report(title, work, progress = () => '') {
   const began = performance.now()
@@ -91,7 +94,10 @@ async function report(title, work, progress = () => '') {
   console.error(`${isTTY ? '\r' : ''}${text()}, done`)
 }
 
-/** Whether npm has installed all locked packages and no others; optional ones may be missing, as those of other platforms. */
+/**
+ * Whether npm has installed all locked packages and no others; optional ones may be missing, as those of other
+ * platforms.
+ */
 function isInstalled() {
   try {
     const locked = lockedPackages('package-lock.json')

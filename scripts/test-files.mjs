@@ -27,8 +27,9 @@ export function testFiles() {
 export const sourceOf = (file) => file.replace(/^build\/(.*)\.js$/, '$1.ts')
 
 /**
- * The files that arguments choose among `all`: `[--unit|--system|--platform|--full] [NAME…]`. A name is a file, source or
- * compiled, or a part of a source's path, and chooses from every tier unless one is given. Throws if a name matches nothing.
+ * The files that arguments choose among `all`: `[--unit|--system|--platform|--full] [NAME…]`. A name is a file, source
+ * or compiled, or a part of a source's path, and chooses from every tier unless one is given. Throws if a name matches
+ * nothing.
  */
 export function chooseFiles(args, all) {
   const [first = '--system'] = args

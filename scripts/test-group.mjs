@@ -1,7 +1,9 @@
 // Runs test files one after another in this process, each as a subtest: together they load what they test once.
 //   node scripts/test-group.mjs FILE…
-// What a test file imports as `tap` is its own subtest, so its teardown and hooks end with it.  A single file has tap's root
-// for itself, as if Node ran it.  A comment follows each file: `# processor SECONDS FILE`, of this process and of the child
+// What a test file imports as `tap` is its own subtest, so its teardown and hooks end with it.  A single file has tap's
+// root
+// for itself, as if Node ran it.  A comment follows each file: `# processor SECONDS FILE`, of this process and of the
+// child
 // processes that it has waited for.
 import { readFileSync } from 'node:fs'
 import { register } from 'node:module'
@@ -53,7 +55,10 @@ function failIfKept() {
   process.exit(1)
 }
 
-/** The module hooks by which a test file has its subtest, and its methods, as the module `tap`. A helper has no file to serve. */
+/**
+ * The module hooks by which a test file has its subtest, and its methods, as the module `tap`. A helper has no file to
+ * serve.
+ */
 function hooks() {
   const methods = Object.keys(tap).filter((name) => typeof tap.t[name] === 'function')
   return `
@@ -83,7 +88,8 @@ function processorSeconds() {
 /** Only Linux tells. */
 function secondsOfChildren() {
   try {
-    // Behind the name, which can contain spaces: cutime and cstime are the 14th and 15th fields, in hundredths of a second.
+    // Behind the name, which can contain spaces: cutime and cstime are the 14th and 15th fields, in hundredths of a
+    // second.
     const fields = readFileSync('/proc/self/stat', 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ')

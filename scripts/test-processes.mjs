@@ -1,6 +1,7 @@
-// Which test files share a process.  It takes longer to load what most of them test than to test it; so files share one,
-// except those that start processes, as such tests wait more than they compute, and those that ask for one of their own by
-// importing test/support/own-process.ts.
+// Which test files share a process.  It takes longer to load what most of them test than to test it; so files share
+// one,
+// except those that start processes, as such tests wait more than they compute, and those that ask for one of their own
+// by importing test/support/own-process.ts.
 import { dirname, join } from 'node:path'
 import { isUnit, sourceOf } from './test-files.mjs'
 import { importsOf } from './test-imports.mjs'

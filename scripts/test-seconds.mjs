@@ -1,5 +1,5 @@
-// How long test files take, so that the longest start first: in processor seconds, as others depend on what else the machine
-// does.
+// How long test files take, so that the longest start first: in processor seconds, as others depend on what else the
+// machine does.
 //   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for checkouts
 //                                    that have not run them yet (such as those of CI)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'

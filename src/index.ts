@@ -38,8 +38,8 @@ export type {
 export type { ProblemItem } from './schemas/problem.ts'
 
 /**
- * Loads one model version into this process: a folder `<name>/<version>`, or the highest version of a folder `<name>`. As on a
- * server, its checksums and golden rows are verified, and it is compiled and warmed up.
+ * Loads one model version into this process: a folder `<name>/<version>`, or the highest version of a folder `<name>`.
+ * As on a server, its checksums and golden rows are verified, and it is compiled and warmed up.
  *
  * The model computes in its own worker threads, one per core by default. To load several models, divide the cores with
  * `workers`. `deadlineMs` is the deadline of requests without one.
@@ -77,8 +77,9 @@ export interface Server {
   /** Its address, e.g. `http://127.0.0.1:3000`. */
   readonly url: string
   /**
-   * Resolves when every model of the folder has loaded or failed and at least one answers; with `requiredModels`, these must
-   * answer. Otherwise rejects with MultigateError (NOT_READY) and the reason. The server may become ready later: see `/readyz`.
+   * Resolves when every model of the folder has loaded or failed and at least one answers; with `requiredModels`, these
+   * must answer. Otherwise rejects with MultigateError (NOT_READY) and the reason. The server may become ready later:
+   * see `/readyz`.
    */
   readonly ready: Promise<void>
   /** Shuts down: `/readyz` fails for `drainDelayMs`, then accepted requests are completed. Idempotent. */
@@ -86,12 +87,12 @@ export interface Server {
 }
 
 /**
- * Serves a folder of models from this process on its own port, like `multigate serve` without signals and environment variables.
- * Options are the settings of docs/configuration.md in camel case (`maxQueueRows` for MULTIGATE_MAX_QUEUE_ROWS), with the same
- * defaults.
+ * Serves a folder of models from this process on its own port, like `multigate serve` without signals and environment
+ * variables. Options are the settings of docs/configuration.md in camel case (`maxQueueRows` for
+ * MULTIGATE_MAX_QUEUE_ROWS), with the same defaults.
  *
- * Resolves when it listens, while models still load. Rejects if an option is invalid, the port is in use, the folder can't be read
- * (unless `waitForModels`), or no engine works.
+ * Resolves when it listens, while models still load. Rejects if an option is invalid, the port is in use, the folder
+ * can't be read (unless `waitForModels`), or no engine works.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
   const { serve } = await import('./app/listen.ts')
@@ -113,7 +114,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Server>
 export type PluginOptions = Settings<Exclude<keyof Configuration, (typeof hostSettings)[number]>> & {
   /** Prefix of its paths, e.g. `/rank` for `/rank/predict`, `/rank/docs`, `/rank/readyz`. */
   prefix: string
-  /** Called once all models of the folder have loaded or failed, with the reasons why it is not ready; none if it is. */
+  /**
+   * Called once all models of the folder have loaded or failed, with the reasons why it is not ready; none if it is.
+   */
   onLoaded?: ((reasons: string[]) => void) | undefined
 }
 
@@ -122,8 +125,8 @@ export type PluginOptions = Settings<Exclude<keyof Configuration, (typeof hostSe
  * docs/configuration.md, except those that belong to the host.
  *
  * Its error handler, parsers and hooks apply to its own routes only. The host's hooks, logger, timeouts and, with
- * `@fastify/compress`, compression apply to them too. Models load while the host starts. When the host closes, accepted requests
- * are completed first.
+ * `@fastify/compress`, compression apply to them too. Models load while the host starts. When the host closes, accepted
+ * requests are completed first.
  */
 export async function multigate(fastify: FastifyInstance, options: PluginOptions): Promise<void> {
   const { prefix: _, onLoaded = () => undefined, ...settings } = options

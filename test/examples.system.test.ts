@@ -9,7 +9,8 @@ import { startProcess } from './support/process.ts'
 import { until } from './support/until.ts'
 
 /*
- * examples/: every command of their pages runs in order, as it stands there but for the ports, and answers what the page shows.
+ * examples/: every command of their pages runs in order, as it stands there but for the ports, and answers what the
+ * page shows.
  */
 
 const root = join(import.meta.dirname, '../..')
@@ -106,7 +107,9 @@ function unversioned(path: string): string {
   return path.replace(/\/(versions|labels)\/[^/:]+/, '')
 }
 
-/** Runs a page's blocks in their order. An example that it starts has said `ready` before the next block, and ends well. */
+/**
+ * Runs a page's blocks in their order. An example that it starts has said `ready` before the next block, and ends well.
+ */
 async function runPage(t: Test, name: string, ready?: string): Promise<void> {
   let example: Example | undefined
   for (const block of pages.get(name)!) {
@@ -133,7 +136,10 @@ function compare(t: Test, requests: readonly Request[], answers: readonly Answer
   }
 }
 
-/** A `curl` that also adds its answer and the status to a file. However slow the machine, only a deadline of the page is missed. */
+/**
+ * A `curl` that also adds its answer and the status to a file. However slow the machine, only a deadline of the page is
+ * missed.
+ */
 async function writeCurl(): Promise<string> {
   const folder = await temporaryFolder(t)
   const script = `#!/bin/sh

@@ -1,4 +1,5 @@
-// An application of its own, with multigate mounted below /rank: one process, one port, the application's own authentication.
+// An application of its own, with multigate mounted below /rank: one process, one port, the application's own
+// authentication.
 import { join } from 'node:path'
 import Fastify from 'fastify'
 import { multigate } from 'multigate'

@@ -16,7 +16,8 @@ const shed = [429, 503, 504]
  */
 
 /**
- * The best `count` ads for a visitor. Never rejects, and takes no longer than until `deadline`, a time of `performance.now()`.
+ * The best `count` ads for a visitor. Never rejects, and takes no longer than until `deadline`, a time of
+ * `performance.now()`.
  *
  * @param {Record<string, string | number>} visitor The features of the request's context.
  * @param {Ad[]} ads

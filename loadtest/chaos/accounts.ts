@@ -45,8 +45,9 @@ const noticeMs = 1500
 const endMs = 12_000
 
 /**
- * Binds requests without a good answer to what took them. A killed process loses at most one request for each connection that it held, sent
- * before the client noticed; a killed thread fails what was sent to its process before; what a frozen process held may be late.
+ * Binds requests without a good answer to what took them. A killed process loses at most one request for each
+ * connection that it held, sent before the client noticed; a killed thread fails what was sent to its process before;
+ * what a frozen process held may be late.
  */
 export function bindLosses(calls: readonly Call[], losses: readonly Loss[]): Map<Call, Loss> {
   const bound = new Map<Call, Loss>()

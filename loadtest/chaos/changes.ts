@@ -5,7 +5,10 @@ import type { AdminAnswer, AskOptions } from './server.ts'
 export const changedModel = 'census-income'
 
 export interface Changes {
-  /** How many were answered. Resolves when the model answers in all processes again; rejects where a change was not answered. */
+  /**
+   * How many were answered. Resolves when the model answers in all processes again; rejects where a change was not
+   * answered.
+   */
   stop(): Promise<number>
 }
 

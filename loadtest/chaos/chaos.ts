@@ -1,4 +1,5 @@
-// Tries to lose an answer: swaps versions, kills, freezes and fills up what it can under load, and compares every answer with ONNX Runtime's.
+// Tries to lose an answer: swaps versions, kills, freezes and fills up what it can under load, and compares every
+// answer with ONNX Runtime's.
 //   npm run loadtest -- chaos [--minutes 3] [--swaps 20] [--seed 1] [--rate 150] [--out loadtest/results/chaos.md]
 
 import { mkdir, writeFile } from 'node:fs/promises'

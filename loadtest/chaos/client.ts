@@ -24,7 +24,9 @@ export interface ClientOptions {
 
 /** Keep-alive TLS connections with one request at a time on each. */
 export interface Client {
-  /** Sends a request of this id and calls `done` once. Returns false, without calling it, where no connection is free. */
+  /**
+   * Sends a request of this id and calls `done` once. Returns false, without calling it, where no connection is free.
+   */
   send(id: string, bytes: Buffer, done: (ending: Ending) => void): boolean
   /** Opens this number of connections in advance. */
   open(count: number): Promise<void>

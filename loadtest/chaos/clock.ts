@@ -1,6 +1,9 @@
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 
-/** A wall clock that can be set for programs started with its environment, through libfaketime. Their monotonic clock stays true. */
+/**
+ * A wall clock that can be set for programs started with its environment, through libfaketime. Their monotonic clock
+ * stays true.
+ */
 export interface SettableClock {
   env: Record<string, string>
   /** Seconds by which the clock is ahead of the true time; negative: behind. */

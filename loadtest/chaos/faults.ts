@@ -116,13 +116,15 @@ const makers: Record<PlannedFault['kind'], Maker> = {
       event.at = now()
       process.kill(pid, 'SIGSTOP')
       ports = clientPortsOf(pid, server.port)
-      // Connections come in turn: when one of these is answered, another is on its way to the process that stands still.
+      // Connections come in turn: when one of these is answered, another is on its way to the process that stands
+      // still.
       await Promise.race([...[1, 2].map(() => probe().catch(() => undefined)), sleep(longestProbe)])
       const at = now()
       process.kill(pid, 'SIGKILL')
       const loss: Loss = { kind: 'killed process', pid, at, until: at, ports }
       log.losses.push(loss)
-      // The kernel closes its connections when the last thread has ended: threads of low priority need a core for that, too.
+      // The kernel closes its connections when the last thread has ended: threads of low priority need a core for that,
+      // too.
       await until(() => stateOf(pid) === undefined, `process ${pid} does not end`)
       loss.until = now()
       await until(

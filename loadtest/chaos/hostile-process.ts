@@ -8,8 +8,8 @@ import { type Dial, type Outcome, play } from '../../test/support/fuzz/play.ts'
 import type { HostileOptions, HostileReport } from './hostile.ts'
 
 /*
- * The hostile clients of the fuzz test, over TLS, in a process of their own: `play` from the parent lets them begin, `pause` makes them
- * leave. They report each block's cases.
+ * The hostile clients of the fuzz test, over TLS, in a process of their own: `play` from the parent lets them begin,
+ * `pause` makes them leave. They report each block's cases.
  */
 
 /** Clients at a time. */

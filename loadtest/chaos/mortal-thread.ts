@@ -2,9 +2,9 @@ import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { isMainThread, parentPort } from 'node:worker_threads'
 
 /*
- * Loaded into every process and thread of the server (node --import): a worker of the engine pool ends in the middle of a call, as if
- * it crashed, once MORTAL_THREADS has a file named after its process. It takes the file away, and leaves another with the time:
- * nanoseconds of the monotonic clock, which all processes share.
+ * Loaded into every process and thread of the server (node --import): a worker of the engine pool ends in the middle of
+ * a call, as if it crashed, once MORTAL_THREADS has a file named after its process. It takes the file away, and leaves
+ * another with the time: nanoseconds of the monotonic clock, which all processes share.
  */
 
 const folder = process.env.MORTAL_THREADS

@@ -47,8 +47,8 @@ const rates: Record<Exclude<FaultKind, 'swap'>, { perMinute: number; seconds: nu
 const quiet = { before: 0.06, after: 0.08 }
 
 /**
- * Draws what happens, and when, in the order of time: the same for the same seed. Faults of one kind are spread over the run, each at
- * a random time of its share; those of different kinds may meet.
+ * Draws what happens, and when, in the order of time: the same for the same seed. Faults of one kind are spread over
+ * the run, each at a random time of its share; those of different kinds may meet.
  */
 export function planFaults(seconds: number, swaps: number, seed: number): PlannedFault[] {
   const random = createRandom(seed)
@@ -71,7 +71,10 @@ export function planFaults(seconds: number, swaps: number, seed: number): Planne
 /** How much faster requests come in a burst. */
 export const burstFactor = 3
 
-/** Times of requests, ms from the start, ascending: a Poisson process of `rate` per second, three times as fast in bursts. */
+/**
+ * Times of requests, ms from the start, ascending: a Poisson process of `rate` per second, three times as fast in
+ * bursts.
+ */
 export function planArrivals(
   rate: number,
   seconds: number,

@@ -9,7 +9,10 @@ import { chaosModel } from './versions.ts'
 export type Seen = readonly { at: number; version: string }[]
 
 export interface Publisher {
-  /** Makes a version take over; resolves with what was done when the clients' answers show it. Rejects where they don't in time. */
+  /**
+   * Makes a version take over; resolves with what was done when the clients' answers show it. Rejects where they don't
+   * in time.
+   */
   swap(way: SwapWay): Promise<string>
 }
 

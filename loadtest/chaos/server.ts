@@ -54,7 +54,10 @@ process.on('exit', () => {
   for (const group of groups) killGroup(group)
 })
 
-/** Starts the real server in several processes, over TLS, with keys and an administration port; resolves when all are ready. */
+/**
+ * Starts the real server in several processes, over TLS, with keys and an administration port; resolves when all are
+ * ready.
+ */
 export async function startChaosServer(options: ChaosServerOptions): Promise<ChaosServer> {
   const { models, folder, cache, log, certificates, env } = options
   const keyFile = join(folder, 'keys.json')
@@ -134,8 +137,8 @@ export interface AskOptions {
 }
 
 /**
- * Asks the administration port over a connection of its own. Rejects where no answer comes: with a code where the connection broke,
- * without one after `timeout`.
+ * Asks the administration port over a connection of its own. Rejects where no answer comes: with a code where the
+ * connection broke, without one after `timeout`.
  */
 export function askAdmin(
   { adminPort }: Pick<ChaosServer, 'adminPort'>,

@@ -11,13 +11,13 @@ export interface ChaosVerdict {
 }
 
 /**
- * By which memory may grow after the first tenth of the run, bytes: bodies and unread answers, 32 MiB each, and the decompressors of two
- * processes, four of 16 MiB each, come and go with hostile clients.
+ * By which memory may grow after the first tenth of the run, bytes: bodies and unread answers, 32 MiB each, and the
+ * decompressors of two processes, four of 16 MiB each, come and go with hostile clients.
  */
 export const mostGrowth = 192 * 2 ** 20
 /**
- * Late answers while no process stood still, as a share of all. Runs on two cores that other programs kept busy had 0.3 % of them, after a
- * process was killed in a burst; whether a quiet machine has any is not known.
+ * Late answers while no process stood still, as a share of all. Runs on two cores that other programs kept busy had 0.3
+ * % of them, after a process was killed in a burst; whether a quiet machine has any is not known.
  */
 export const mostLate = 0.001
 /** Shorter runs say nothing about memory, s. */

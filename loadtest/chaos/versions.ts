@@ -47,8 +47,8 @@ export function createKnownRequests(seed: number): (KnownRequest & { query: Quer
 }
 
 /**
- * Writes a version into the folder, with weights of its own, and adds to each request what ONNX Runtime answers with the exported graph,
- * as `multigate export` writes it: our compiler has no part in it.
+ * Writes a version into the folder, with weights of its own, and adds to each request what ONNX Runtime answers with
+ * the exported graph, as `multigate export` writes it: our compiler has no part in it.
  */
 export async function addVersion(
   requests: readonly (KnownRequest & { query: Query })[],

@@ -26,8 +26,8 @@ const warmUpSeconds = { short: 1, full: 3 }
 const quietCores = 0.15
 const attempts = 3
 /**
- * Most requests per second that the open-loop generator sends in time, with three quarters of a core: 3.5 ms late (p99) with a
- * server that does nothing. Higher rates would measure the generator.
+ * Most requests per second that the open-loop generator sends in time, with three quarters of a core: 3.5 ms late (p99)
+ * with a server that does nothing. Higher rates would measure the generator.
  */
 export const mostRequestsPerSecond = 40_000
 
@@ -177,7 +177,10 @@ export class Bench {
     return best
   }
 
-  /** First request of the next run: runs continue where the last one ended, so that candidates recur as late as possible. */
+  /**
+   * First request of the next run: runs continue where the last one ended, so that candidates recur as late as
+   * possible.
+   */
   #next(requests: number): number {
     const start = this.#sent
     this.#sent += Math.ceil(requests)

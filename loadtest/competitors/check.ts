@@ -6,8 +6,8 @@ import type { Query } from './queries.ts'
 import type { RunningServer, ServerKind } from './servers.ts'
 
 /**
- * Float32 sums in another order and eight digits of text differ by less, a wrong id or row by more. A rounded precision's largest
- * difference on these queries is about half of its own.
+ * Float32 sums in another order and eight digits of text differ by less, a wrong id or row by more. A rounded
+ * precision's largest difference on these queries is about half of its own.
  */
 export const tolerances = { float32: 1e-4, bfloat16: 2e-3, int8: 2e-2 }
 
@@ -27,8 +27,8 @@ export async function createReference(onnx: string, model: ReferenceModel): Prom
 }
 
 /**
- * Sends all queries to a server together, so that batches are checked too. Throws if a status is not 200 or an answer differs by
- * more than the tolerance: a fast wrong answer is a defect and is not timed. Returns the largest difference.
+ * Sends all queries to a server together, so that batches are checked too. Throws if a status is not 200 or an answer
+ * differs by more than the tolerance: a fast wrong answer is a defect and is not timed. Returns the largest difference.
  */
 export async function checkAnswers(
   server: RunningServer,

@@ -51,7 +51,9 @@ export interface ClosedLoop {
 
 const script = join(import.meta.dirname, '../../../loadtest/competitors/wrk.lua')
 
-/** Uses wrk if it is installed, which takes a fifth of the CPU time of a generator in JavaScript; otherwise autocannon. */
+/**
+ * Uses wrk if it is installed, which takes a fifth of the CPU time of a generator in JavaScript; otherwise autocannon.
+ */
 export function createClosedLoop(): ClosedLoop {
   const { stdout = '', error } = spawnSync('wrk', ['-v'], { encoding: 'utf8' })
   const measure = error ? withAutocannon : withWrk

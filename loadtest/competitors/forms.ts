@@ -19,8 +19,8 @@ const binaryHeader = 'inference-header-content-length'
 /**
  * All forms by name. Servers list the names of their forms in servers.ts.
  *
- * `tensors`, matrices of encoded rows, is the form of multigate and the hand-written servers. `columns` is multigate's own: one
- * context, columnar candidates. `oip` and `binary` are the Open Inference Protocol's JSON and its binary
+ * `tensors`, matrices of encoded rows, is the form of multigate and the hand-written servers. `columns` is multigate's
+ * own: one context, columnar candidates. `oip` and `binary` are the Open Inference Protocol's JSON and its binary
  * tensor extension.
  */
 export const forms = {

@@ -4,8 +4,8 @@ import { readdir, readFile } from 'node:fs/promises'
 const ticksPerSecond = 100
 
 /**
- * Runs `work`, which resolves with the generator's CPU time, s. Adds the CPU time of the server's group, s, and the average number of
- * cores used by everything else, including this machine's host.
+ * Runs `work`, which resolves with the generator's CPU time, s. Adds the CPU time of the server's group, s, and the
+ * average number of cores used by everything else, including this machine's host.
  */
 export async function withProcessorTime<T extends { generatorSeconds: number }>(
   group: number,

@@ -11,8 +11,8 @@ export interface Query {
 }
 
 /**
- * Origin of candidates. `new`: all are different. `seen`: from a catalogue, by Zipf popularity, so that most were requested
- * earlier; distinct within a query. Every query has a new user.
+ * Origin of candidates. `new`: all are different. `seen`: from a catalogue, by Zipf popularity, so that most were
+ * requested earlier; distinct within a query. Every query has a new user.
  */
 export type Candidates = 'new' | 'seen'
 

@@ -14,8 +14,8 @@ import { scenarios } from './scenarios.ts'
 import { type ServerKind, type ServerName, servers } from './servers.ts'
 
 /**
- * Installs missing competitors, checks every server's answers, and measures the servers in turns. A competitor that can't be
- * installed or fails is omitted, which the report mentions. Rejects if a server of this project fails.
+ * Installs missing competitors, checks every server's answers, and measures the servers in turns. A competitor that
+ * can't be installed or fails is omitted, which the report mentions. Rejects if a server of this project fails.
  */
 export async function runComparison(
   options: ComparisonArguments,

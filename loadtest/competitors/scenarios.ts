@@ -8,8 +8,8 @@ export interface Scenario {
   /** Rows of the requests, in turn. */
   rows: readonly number[]
   /**
-   * Number of different requests. A candidate recurs after all others, when a cache of candidates has dropped it: 100 rows make
-   * 409,600 candidates, and multigate caches about 32,000 of this model by default.
+   * Number of different requests. A candidate recurs after all others, when a cache of candidates has dropped it: 100
+   * rows make 409,600 candidates, and multigate caches about 32,000 of this model by default.
    */
   distinct: number
 }

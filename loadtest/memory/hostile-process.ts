@@ -2,9 +2,9 @@ import { connect, type Socket } from 'node:net'
 import { behaviours } from './behaviours.ts'
 
 /*
- * Hostile clients in a process of their own: `{ play, connections }` from the parent opens that number of connections, each of which
- * behaves so and reads nothing; one that the server closes comes again. `pause` has all of them leave, and answers how many were
- * open at most.
+ * Hostile clients in a process of their own: `{ play, connections }` from the parent opens that number of connections,
+ * each of which behaves so and reads nothing; one that the server closes comes again. `pause` has all of them leave,
+ * and answers how many were open at most.
  */
 
 const port = Number(process.argv[2])

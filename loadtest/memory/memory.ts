@@ -26,7 +26,10 @@ const containers = [
   { mib: 2048, connections: 9000 },
 ]
 
-/** What is promised: the longest wait of a polite client, ms, and what may be in use a minute after all have gone, bytes. */
+/**
+ * What is promised: the longest wait of a polite client, ms, and what may be in use a minute after all have gone,
+ * bytes.
+ */
 const promised = { wait: 1000, left: 100 * mebibyte, within: 60_000 }
 
 interface Played {

@@ -21,7 +21,9 @@ const body = JSON.stringify({
   candidates: [{ campaign: 'c9', price: 1.25 }],
 })
 
-/** Asks for a prediction every few milliseconds, over one connection that stays open; `stop` resolves with its waits. */
+/**
+ * Asks for a prediction every few milliseconds, over one connection that stays open; `stop` resolves with its waits.
+ */
 export function politeClient(url: string): { stop(): Promise<Waits> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const waits: Waits = { asked: 0, failed: 0, longest: 0 }

@@ -1,5 +1,5 @@
-// Measures how the cost of a request, the start and the memory grow: with candidates, fields, experts, ids, models, connections, and with
-// the popularity of ads.
+// Measures how the cost of a request, the start and the memory grow: with candidates, fields, experts, ids, models,
+// connections, and with the popularity of ads.
 //   npm run loadtest -- scale [--axes rows,fields] [--out loadtest/results/scale.md]
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'

@@ -2,7 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { metricOf, tInterval } from './tables.mjs'
 
-/** Draws the first metric of each variant over the parts, whose names end in a number, with 95 % intervals over seeds. */
+/**
+ * Draws the first metric of each variant over the parts, whose names end in a number, with 95 % intervals over seeds.
+ */
 export async function drawChart({ metrics: [metric], variants, chart }, { runs }, folder) {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
   const values = Object.keys(variants).flatMap((variant, index) => {

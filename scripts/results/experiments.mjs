@@ -1,5 +1,6 @@
-// The experiments of docs/results.md. Each trains `variants` on `parts` of a spec: a part changes the data, a variant the network.
-// Both are functions of the spec, with its defaults, that return the keys to replace; a part may name another spec.
+// The experiments of docs/results.md. Each trains `variants` on `parts` of a spec: a part changes the data, a variant
+// the network. Both are functions of the spec, with its defaults, that return the keys to replace; a part may name
+// another spec.
 
 /** Networks of about as many weights as the spec's own: as wide, as deep, with the same embedding. */
 const single = ({ architecture: { dim_emb, embedding_l2 } }) => ({ dim_emb, embedding_l2, dims_tasks: [128, 64, 32] })

@@ -82,7 +82,10 @@ function paired(runs, reference, metric) {
   })
 }
 
-/** How much the test rows leave open, which seeds do not show: half of a run's own interval of each AUC, as a mean over the runs. */
+/**
+ * How much the test rows leave open, which seeds do not show: half of a run's own interval of each AUC, as a mean over
+ * the runs.
+ */
 function rowsLine(part, runs, metrics) {
   const halves = metrics.flatMap(({ title, rows, mean: [name] }) => {
     const [task, metric] = name.split('.')

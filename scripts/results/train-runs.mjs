@@ -7,8 +7,8 @@ const root = join(import.meta.dirname, '../..')
 const specs = join(root, 'src/tools/train/specs')
 
 /**
- * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep` is called with
- * the raw figures after each run. Runs whose spec has changed do not count, and are dropped.
+ * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep`
+ * is called with the raw figures after each run. Runs whose spec has changed do not count, and are dropped.
  */
 export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) {
   const { train, createProgress, multigateVersion } = await buildOf()

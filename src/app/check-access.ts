@@ -4,8 +4,8 @@ import type { Configuration } from '../schemas/configuration.ts'
 import { type Area, openAreas } from '../server/security/keyring.ts'
 
 /**
- * Throws an Error that says what to do where administration would be open to everyone who reaches the address, or settings of
- * addresses and access contradict each other.
+ * Throws an Error that says what to do where administration would be open to everyone who reaches the address, or
+ * settings of addresses and access contradict each other.
  */
 export function checkAccess(configuration: Configuration): void {
   const { MULTIGATE_ADMIN, MULTIGATE_ADMIN_PORT, MULTIGATE_HOST, MULTIGATE_KEYS } = configuration

@@ -18,11 +18,11 @@ import type { ServerContext } from '../server/request/context.ts'
 import type { Log } from './load-options.ts'
 
 /**
- * Asks models by HTTP before they are served, as clients will: V8 compiles what is called often, and until it has, requests
- * take several times as long.
+ * Asks models by HTTP before they are served, as clients will: V8 compiles what is called often, and until it has,
+ * requests take several times as long.
  *
- * The requests go through the whole HTTP interface, but of a server of their own, on a free port of the loopback address: no
- * metrics and no log tell of them, and it has nothing else to answer with.
+ * The requests go through the whole HTTP interface, but of a server of their own, on a free port of the loopback
+ * address: no metrics and no log tell of them, and it has nothing else to answer with.
  */
 export interface HttpWarmUp {
   /** Asks a model for half of the time that is left since the first was asked; several side by side. Never rejects. */

@@ -10,8 +10,8 @@ import { watchFiles } from './watched-files.ts'
 const longestFile = 16 * 1024 * 1024
 
 /**
- * Reads a file of keys. Rejects with an Error that names the file where it is missing, broken, too large, or where everyone may
- * write it.
+ * Reads a file of keys. Rejects with an Error that names the file where it is missing, broken, too large, or where
+ * everyone may write it.
  */
 export async function readKeys(path: string): Promise<{ keyring: Keyring; warning: string | undefined }> {
   try {
@@ -49,8 +49,8 @@ export interface WatchedKeys {
 }
 
 /**
- * The keys of a file, read again whenever it changes: one that can't be read changes nothing. Rejects where it can't be read at
- * first.
+ * The keys of a file, read again whenever it changes: one that can't be read changes nothing. Rejects where it can't be
+ * read at first.
  */
 export async function openKeys(
   path: string,

@@ -21,7 +21,10 @@ interface LiveParts {
   share: FairShare
 }
 
-/** What the console's live page shows, of this process alone or through the primary process, which asks each for its reading. */
+/**
+ * What the console's live page shows, of this process alone or through the primary process, which asks each for its
+ * reading.
+ */
 export async function openLive(
   { peers, connections = () => 0 }: { peers?: Siblings | undefined; connections?(): number },
   { configuration, registry, metrics, saturation, pool, share }: LiveParts,

@@ -42,8 +42,8 @@ export interface Model {
   /** What it can be asked for, derived tasks too. */
   readonly tasks: readonly string[]
   /**
-   * The probability of every task for every candidate: what `POST /predict` answers to the same body. May be called many
-   * times in parallel; waiting requests are batched.
+   * The probability of every task for every candidate: what `POST /predict` answers to the same body. May be called
+   * many times in parallel; waiting requests are batched.
    *
    * Rejects with MultigateError.
    */

@@ -53,8 +53,8 @@ function loggerOptions({ MULTIGATE_LOG_LEVEL: level, MULTIGATE_LOG_FORMAT: forma
 }
 
 /**
- * Where log lines go: a file descriptor. A line that can't be written, as on a full disk, is dropped; the server goes on.
- * Pino's own destination tries such a line again for ever.
+ * Where log lines go: a file descriptor. A line that can't be written, as on a full disk, is dropped; the server goes
+ * on. Pino's own destination tries such a line again for ever.
  */
 export interface LogDestination {
   /** Never throws. */

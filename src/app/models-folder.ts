@@ -9,8 +9,8 @@ import { parsePublicKeys } from '../model/serving/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /**
- * Rejects, saying what to do, if the models folder can't be read: a misspelt path is an error, not a service without models. An
- * empty folder is accepted: its models may arrive later.
+ * Rejects, saying what to do, if the models folder can't be read: a misspelt path is an error, not a service without
+ * models. An empty folder is accepted: its models may arrive later.
  */
 export async function checkModelsFolder(
   root: string,

@@ -6,7 +6,8 @@ import { createService } from './service.ts'
 
 /**
  * Sets the HTTP interface up in a plugin's context of another application, which must have a prefix. The context keeps
- * all to itself, and closes with the application, after the accepted requests have been answered. Models are loaded meanwhile.
+ * all to itself, and closes with the application, after the accepted requests have been answered. Models are loaded
+ * meanwhile.
  */
 export async function setUpIn(
   fastify: FastifyInstance,

@@ -4,7 +4,9 @@ import type { Configuration } from '../schemas/configuration.ts'
 /** How log lines look on a terminal. */
 export interface ReadableLogOptions {
   configuration: Pick<Configuration, 'MULTIGATE_PROCESSES' | 'MULTIGATE_CONSOLE' | 'MULTIGATE_ADMIN_PORT'>
-  /** Whether each model of this process has a line when it is ready; of several processes the first lists its models. */
+  /**
+   * Whether each model of this process has a line when it is ready; of several processes the first lists its models.
+   */
   listsModels: boolean
   /** Colours may be used. */
   colours: boolean
@@ -30,8 +32,8 @@ const levels: [number, string, 'red' | 'yellow' | 'dim'][] = [
 ]
 
 /**
- * Writes pino's lines for people: where the service is, and each model when it is ready, in lines of their own; all others with
- * their time, level and fields. A line that is not JSON stays unchanged.
+ * Writes pino's lines for people: where the service is, and each model when it is ready, in lines of their own; all
+ * others with their time, level and fields. A line that is not JSON stays unchanged.
  */
 export function createReadableLog(options: ReadableLogOptions): (line: string) => string {
   const { listsModels, colours, now } = options

@@ -61,8 +61,8 @@ export interface HiddenFolders {
 }
 
 /**
- * Takes the places of this machine out of a text that clients may read. Only paths below the folders given are found: other
- * texts with slashes, as JSON pointers, look just like paths.
+ * Takes the places of this machine out of a text that clients may read. Only paths below the folders given are found:
+ * other texts with slashes, as JSON pointers, look just like paths.
  */
 export function createPathHider({ models, other }: HiddenFolders): (text: string) => string {
   const places = [

@@ -39,15 +39,17 @@ const shippedDefault = 'ads-funnel'
 /** How often the saturation is sampled, ms. */
 const saturationInterval = 1000
 
-/** All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference. */
+/**
+ * All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference.
+ */
 export interface Service {
   /** What `app` is registered with. */
   app: AppOptions
   metrics: Metrics
   registry: Registry
   /**
-   * Loads the models of the folder, and looks for changes from then on. Resolves when all have been loaded, or have failed.
-   * `url`: where it answers, for the log.
+   * Loads the models of the folder, and looks for changes from then on. Resolves when all have been loaded, or have
+   * failed. `url`: where it answers, for the log.
    */
   load(url?: string): Promise<void>
   /** Resolves when it is ready for the first time, or when what `load` waits for is over without that. */
@@ -82,8 +84,8 @@ export interface ServiceOptions {
 const mostLoads = 4
 
 /**
- * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not to be
- * waited for.
+ * Starts the workers. Rejects with ENGINE_UNAVAILABLE, or with an Error if the models folder can't be read and is not
+ * to be waited for.
  */
 export async function createService(configuration: Configuration, options: ServiceOptions): Promise<Service> {
   const { log, connections, warmUp } = options

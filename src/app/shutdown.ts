@@ -4,8 +4,8 @@ import { longestStop } from '../base/configuration.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 
 /**
- * Signals of a thread that has broken. One that is caught in JavaScript returns to the very instruction that broke, for ever:
- * left alone, they end the process immediately, and its supervisor starts another.
+ * Signals of a thread that has broken. One that is caught in JavaScript returns to the very instruction that broke, for
+ * ever: left alone, they end the process immediately, and its supervisor starts another.
  */
 const faults = ['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGABRT'] as const
 
@@ -17,7 +17,9 @@ export function graceOf(configuration: Configuration) {
 /** Half of a long round trip, ms: so much earlier than the server a client takes itself for connected. */
 const longestHandshake = 100
 
-/** Resolves when the listener may close: clients that have connected during the drain delay wait to be accepted by then. */
+/**
+ * Resolves when the listener may close: clients that have connected during the drain delay wait to be accepted by then.
+ */
 export async function drained({ MULTIGATE_DRAIN_DELAY_MS: delay }: Configuration): Promise<void> {
   // Without a delay nobody is promised anything.
   await setTimeout(delay === 0 ? 0 : delay + longestHandshake)

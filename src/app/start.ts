@@ -6,8 +6,8 @@ import type { Configuration } from '../schemas/configuration.ts'
 import { moreFiles } from '../server/overload/connections.ts'
 
 /*
- * The first moments of a process, before its own modules are loaded. It imports nothing but Node's own, so that signals are
- * handled from the first line on; until Node runs it, a signal ends the process as the system does.
+ * The first moments of a process, before its own modules are loaded. It imports nothing but Node's own, so that signals
+ * are handled from the first line on; until Node runs it, a signal ends the process as the system does.
  */
 
 const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -37,7 +37,10 @@ export function beginStart(): Start {
   }
 }
 
-/** Says why the process can't start, and ends it with 1. `adminPort`: the port of administration, where one is configured. */
+/**
+ * Says why the process can't start, and ends it with 1. `adminPort`: the port of administration, where one is
+ * configured.
+ */
 export function failStart(error: unknown, { adminPort = 0 }: { adminPort?: number | undefined } = {}): never {
   const { message, code, port } = error as NodeJS.ErrnoException & { port?: number }
   const flag = port === adminPort ? '--admin-port' : '--port'

@@ -34,8 +34,8 @@ const longestHandshake = 10_000
 
 /**
  * The certificate of the settings; undefined where none is configured. It is read again when one of its files changes;
- * unusable files change nothing, and open connections keep their certificate. Rejects with an Error that names the setting
- * where it can't be used at first.
+ * unusable files change nothing, and open connections keep their certificate. Rejects with an Error that names the
+ * setting where it can't be used at first.
  */
 export async function openTls(
   configuration: TlsFiles,

@@ -12,8 +12,8 @@ import type { Log } from './load-options.ts'
 const warningInterval = 60_000
 
 /**
- * Traces, sent as the settings say; undefined where they are off, and nothing of OpenTelemetry is loaded then. `registry` gets
- * what is counted of them. Rejects where OpenTelemetry is not installed.
+ * Traces, sent as the settings say; undefined where they are off, and nothing of OpenTelemetry is loaded then.
+ * `registry` gets what is counted of them. Rejects where OpenTelemetry is not installed.
  */
 export async function openTraces(
   configuration: Configuration,

@@ -2,7 +2,9 @@ import type { Registry } from '../model/serving/registry/registry.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { exampleOf } from '../server/routes/example.ts'
 
-/** A request for people to try: an example of the default model, or of any that answers. Undefined where there is none. */
+/**
+ * A request for people to try: an example of the default model, or of any that answers. Undefined where there is none.
+ */
 export function tryIt(
   registry: Pick<Registry, 'acquire' | 'live'>,
   url: string,

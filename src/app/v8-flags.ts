@@ -6,11 +6,12 @@ import { runInNewContext } from 'node:vm'
 const growth = 300
 
 /**
- * Size of half of the young generation, MiB, as a flag of Node, which takes it when it starts alone: `npm start`, the image, and
- * several processes start so.
+ * Size of half of the young generation, MiB, as a flag of Node, which takes it when it starts alone: `npm start`, the
+ * image, and several processes start so.
  *
- * Bodies of refused requests are garbage immediately, but outside the heap: a collection of the young generation frees them.
- * Where that is as large as Node 24 makes it, 64 MiB of them come together first, and V8 collects the whole heap for it.
+ * Bodies of refused requests are garbage immediately, but outside the heap: a collection of the young generation frees
+ * them. Where that is as large as Node 24 makes it, 64 MiB of them come together first, and V8 collects the whole heap
+ * for it.
  */
 export const youngGeneration = '--max-semi-space-size=16'
 
@@ -21,10 +22,12 @@ export function serverArgv(given: readonly string[], options = process.env.NODE_
 }
 
 /**
- * Has the whole heap collected seldom while there is something to do: for a process that does nothing but serve, where a pause costs more than memory.
+ * Has the whole heap collected seldom while there is something to do: for a process that does nothing but serve, where
+ * a pause costs more than memory.
  *
- * Under a flood, what waits for an engine grows old and is garbage soon after. V8 by itself collects all there is when a third
- * has been added to it: up to five times a second, 5 to 15 ms each, while its helper threads keep the engines from their cores.
+ * Under a flood, what waits for an engine grows old and is garbage soon after. V8 by itself collects all there is when
+ * a third has been added to it: up to five times a second, 5 to 15 ms each, while its helper threads keep the engines
+ * from their cores.
  */
 export function collectSeldom(): void {
   setFlagsFromString(`--heap-growing-percent=${growth}`)
@@ -49,8 +52,9 @@ export interface IdleCollectorOptions {
 }
 
 /**
- * Gives memory back after a flood. V8 collects when a heap grows, and here seldom: what thousands of connections have left behind
- * would stay for as long as there is little to do. The answer looks once; a collection takes some ten milliseconds.
+ * Gives memory back after a flood. V8 collects when a heap grows, and here seldom: what thousands of connections have
+ * left behind would stay for as long as there is little to do. The answer looks once; a collection takes some ten
+ * milliseconds.
  */
 export function createIdleCollector({ used, busy, collect }: IdleCollectorOptions): () => void {
   /** In use after the last collection, or less since. */

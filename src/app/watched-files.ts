@@ -4,8 +4,8 @@ import { unwatchFile, watchFile } from 'node:fs'
 const interval = 1000
 
 /**
- * Calls `changed` when one of the files is another, once for all that changed together. Answers a function that ends it.
- * Links are followed: Kubernetes replaces a mounted secret by another link.
+ * Calls `changed` when one of the files is another, once for all that changed together. Answers a function that ends
+ * it. Links are followed: Kubernetes replaces a mounted secret by another link.
  */
 export function watchFiles(paths: readonly string[], changed: () => void): () => void {
   let timer: NodeJS.Timeout | undefined

@@ -25,8 +25,8 @@ function decoded(text: string): string {
 const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
 
 /**
- * An address as a message may show it: `…` stands for a user and a password. Where it is no URL, as with a password that holds a
- * slash, nothing before the last `@` is shown.
+ * An address as a message may show it: `…` stands for a user and a password. Where it is no URL, as with a password
+ * that holds a slash, nothing before the last `@` is shown.
  */
 export function hideCredentials(address: string): string {
   const [begin] = scheme.exec(address) ?? []
@@ -37,8 +37,9 @@ export function hideCredentials(address: string): string {
 }
 
 /**
- * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the last `@` is
- * shown: what looks like a path may be a password. Takes time in proportion to the text, which may be a server's.
+ * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the
+ * last `@` is shown: what looks like a path may be a password. Takes time in proportion to the text, which may be a
+ * server's.
  */
 export function hideCredentialsIn(text: string): string {
   return text.replace(/\S+/g, (word) => {

@@ -37,7 +37,8 @@ export interface ReadConfiguration {
 }
 
 /**
- * Reads the configuration from the environment and from flags; a flag wins over its variable, and MULTIGATE_PORT over PORT.
+ * Reads the configuration from the environment and from flags; a flag wins over its variable, and MULTIGATE_PORT over
+ * PORT.
  *
  * Throws an Error that lists every wrong value.
  */
@@ -66,7 +67,10 @@ export function readSettings(
 
 const isPort = (text: string | undefined): boolean => /^\d{1,5}$/.test(text ?? '') && Number(text) <= 65_535
 
-/** That `PORT`, by which hosting platforms say where servers are to listen, has no effect; undefined where it has, or is not set. */
+/**
+ * That `PORT`, by which hosting platforms say where servers are to listen, has no effect; undefined where it has, or is
+ * not set.
+ */
 export function ignoredPort(
   { PORT }: Readonly<Record<string, string | undefined>>,
   { MULTIGATE_PORT }: Configuration,
@@ -76,8 +80,8 @@ export function ignoredPort(
 }
 
 /**
- * A whole configuration of the texts given, with the defaults of the others. Throws an Error that lists every wrong value;
- * `nameOf` says what it calls a setting.
+ * A whole configuration of the texts given, with the defaults of the others. Throws an Error that lists every wrong
+ * value; `nameOf` says what it calls a setting.
  */
 export function checkConfiguration(
   given: Partial<Record<Key, string | undefined>>,

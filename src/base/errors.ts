@@ -4,7 +4,8 @@ import { missingPackage } from './optional-packages.ts'
 /**
  * The closed set of codes with which a model refuses or fails.
  *
- * `model/` throws no other errors on purpose. Only `server/errors/` maps codes to HTTP statuses; `docs/errors.md` lists them.
+ * `model/` throws no other errors on purpose. Only `server/errors/` maps codes to HTTP statuses; `docs/errors.md` lists
+ * them.
  */
 export const modelErrorCodes = [
   /** Values of the request do not fit the model; `problems` lists them. */
@@ -74,7 +75,10 @@ export class ModelError extends Error {
   }
 }
 
-/** Whether an error comes from the file system or another system call (ENOENT, EIO, EMFILE, …), which may succeed on the next try. */
+/**
+ * Whether an error comes from the file system or another system call (ENOENT, EIO, EMFILE, …), which may succeed on the
+ * next try.
+ */
 export function isTransient(error: unknown): boolean {
   if (error instanceof ModelError) return error.transient
   const { syscall, code } = (error ?? {}) as NodeJS.ErrnoException

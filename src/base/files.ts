@@ -27,8 +27,8 @@ export function fileProblem(cause: unknown): string {
 }
 
 /**
- * The folder itself, or the nearest above it that exists: where it would be created. Rejects with an Error that says why nothing
- * can be written there.
+ * The folder itself, or the nearest above it that exists: where it would be created. Rejects with an Error that says
+ * why nothing can be written there.
  */
 export async function existingFolder(path: string): Promise<string> {
   let at = resolve(path)
@@ -43,8 +43,8 @@ export async function existingFolder(path: string): Promise<string> {
 }
 
 /**
- * Creates a folder and those above it. Unlike `mkdir(…, { recursive: true })` it ends in file systems that refuse new folders with
- * ENOENT, as /proc does. Rejects with the system's error.
+ * Creates a folder and those above it. Unlike `mkdir(…, { recursive: true })` it ends in file systems that refuse new
+ * folders with ENOENT, as /proc does. Rejects with the system's error.
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
@@ -66,8 +66,8 @@ async function make(path: string): Promise<void> {
 }
 
 /**
- * Writes a file in one step, so that no reader sees half of it; `mode`: its permissions. Rejects with the system's error, and
- * leaves what was there.
+ * Writes a file in one step, so that no reader sees half of it; `mode`: its permissions. Rejects with the system's
+ * error, and leaves what was there.
  */
 export async function replaceFile(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
   const written = join(dirname(path), `.${basename(path)}.${process.pid}.${randomUUID().slice(0, 8)}`)

@@ -3,8 +3,9 @@ const MAX_NAMES = 500
 const MAX_LENGTH = 64
 
 /**
- * The known name that `wrong` was probably meant to be, or undefined when none is close: at most one edit for every three characters,
- * three in all. Case and separators (`userId`, `user-id`, `user_id`) make no difference; of equally close names the first is returned.
+ * The known name that `wrong` was probably meant to be, or undefined when none is close: at most one edit for every
+ * three characters, three in all. Case and separators (`userId`, `user-id`, `user_id`) make no difference; of equally
+ * close names the first is returned.
  */
 export function closestName(wrong: string, known: Iterable<string>): string | undefined {
   if (wrong.length > MAX_LENGTH) return undefined
@@ -31,8 +32,8 @@ function normalise(name: string): string {
 }
 
 /**
- * Damerau–Levenshtein distance (optimal string alignment: insert, delete, replace, swap neighbours), or `limit + 1` when it is larger
- * than `limit`: only the cells within `limit` of the diagonal are computed.
+ * Damerau–Levenshtein distance (optimal string alignment: insert, delete, replace, swap neighbours), or `limit + 1`
+ * when it is larger than `limit`: only the cells within `limit` of the diagonal are computed.
  */
 function editDistance(a: string, b: string, limit: number): number {
   const beyond = limit + 1

@@ -8,8 +8,9 @@ export class ThreadFailure extends Error {}
 const start = new URL('./one-shot-start.js', import.meta.url)
 
 /**
- * Runs `script` in a thread of its own at the lowest priority, which posts messages and ends. `read` returns the result that a message completes,
- * undefined before the last; it may answer with `post`, or throw to reject. By default the first message is the result.
+ * Runs `script` in a thread of its own at the lowest priority, which posts messages and ends. `read` returns the result
+ * that a message completes, undefined before the last; it may answer with `post`, or throw to reject. By default the
+ * first message is the result.
  *
  * Rejects with ThreadFailure where the thread ends without a result.
  */

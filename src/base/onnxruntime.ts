@@ -8,12 +8,15 @@ import { sendNoUsageData } from './process.ts'
 import { projectRoot } from './project.ts'
 
 /**
- * ONNX Runtime: the copy in the package (scripts/bundle-onnxruntime.mjs), or in a checkout the installed one. Only types are
- * imported from `onnxruntime-node`.
+ * ONNX Runtime: the copy in the package (scripts/bundle-onnxruntime.mjs), or in a checkout the installed one. Only
+ * types are imported from `onnxruntime-node`.
  */
 export const onnxruntime = openRuntime(join(projectRoot, 'dist'))
 
-/** Row-major data as a tensor of ONNX Runtime, without a copy. Throws TypeError for what has another type than those three. */
+/**
+ * Row-major data as a tensor of ONNX Runtime, without a copy. Throws TypeError for what has another type than those
+ * three.
+ */
 export function tensorOf({ data, dims }: { data: ArrayBufferView; dims: readonly number[] }): Tensor {
   if (data instanceof Float32Array) return new onnxruntime.Tensor('float32', data, dims)
   if (data instanceof Int32Array) return new onnxruntime.Tensor('int32', data, dims)

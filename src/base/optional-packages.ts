@@ -1,6 +1,6 @@
 /*
- * Packages that only some uses need. A checkout has all of them once its tests have run; users of the package install what they need:
- * package.json lists them as optional peers.
+ * Packages that only some uses need. A checkout has all of them once its tests have run; users of the package install
+ * what they need: package.json lists them as optional peers.
  */
 
 const tensorflow = ['core', 'layers', 'converter', 'backend-wasm'].map((part) => `@tensorflow/tfjs-${part}@4`)

@@ -17,8 +17,8 @@ export function memoryLimit(): number {
 }
 
 /**
- * Sets the priority of the calling thread on Linux, where threads have priorities of their own, if that is permitted; from −20
- * to 19: the lower, the sooner.
+ * Sets the priority of the calling thread on Linux, where threads have priorities of their own, if that is permitted;
+ * from −20 to 19: the lower, the sooner.
  */
 export function setThreadPriority(priority: number): void {
   try {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 
 /**
- * Classes of x86-64 processors, by what multiplies matrices there: named as values of `ONEDNN_MAX_CPU_ISA`, each with the bits of
- * oneDNN's `dnnl_cpu_isa_t`. A wider class comes first.
+ * Classes of x86-64 processors, by what multiplies matrices there: named as values of `ONEDNN_MAX_CPU_ISA`, each with
+ * the bits of oneDNN's `dnnl_cpu_isa_t`. A wider class comes first.
  */
 const classes = {
   AVX512_CORE_AMX: 0xfef,
@@ -63,8 +63,8 @@ export interface ProcessorSource {
 }
 
 /**
- * The processor, at most as wide as `ONEDNN_MAX_CPU_ISA` allows, which oneDNN obeys too: with it, a processor stands in for any
- * narrower one. ONNX Runtime, which does not read it, computes the same.
+ * The processor, at most as wide as `ONEDNN_MAX_CPU_ISA` allows, which oneDNN obeys too: with it, a processor stands in
+ * for any narrower one. ONNX Runtime, which does not read it, computes the same.
  */
 export function detectProcessor({
   architecture = process.arch,
@@ -93,7 +93,10 @@ function readCpuinfo(): string | undefined {
   }
 }
 
-/** The widest class that a processor includes; undefined for those of other architectures, and where the system doesn't say. */
+/**
+ * The widest class that a processor includes; undefined for those of other architectures, and where the system doesn't
+ * say.
+ */
 export function classOf({ architecture, features }: Processor): ProcessorClass | undefined {
   if (architecture !== 'x64') return undefined
   let sets = 0

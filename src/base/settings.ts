@@ -26,7 +26,10 @@ export const modelSettings = [
   'MULTIGATE_DEADLINE_MS',
 ] as const satisfies Key[]
 
-/** The settings of a whole service that are a surrounding application's own: where it listens, what it logs, when it starts and stops. */
+/**
+ * The settings of a whole service that are a surrounding application's own: where it listens, what it logs, when it
+ * starts and stops.
+ */
 export const hostSettings = [
   'MULTIGATE_HOST',
   'MULTIGATE_PORT',
@@ -62,7 +65,9 @@ type SettingValue<K extends Key> =
   | Configuration[K]
   | (K extends 'MULTIGATE_REQUIRED_MODELS' ? readonly string[] : never)
 
-/** Settings by their names in camelCase, or by their variables; all are optional, with the defaults of the variables. */
+/**
+ * Settings by their names in camelCase, or by their variables; all are optional, with the defaults of the variables.
+ */
 export type Settings<K extends Key> = { [P in K as SettingName<P>]?: SettingValue<P> | undefined } & {
   [P in K]?: SettingValue<P> | string | undefined
 }
@@ -110,14 +115,20 @@ export function cacheFolder(configured: string): string | undefined {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate', 'plans')
 }
 
-/** Of the memory limit, what clients may hold: the rest is for models, their workers, and garbage that is not yet collected. */
+/**
+ * Of the memory limit, what clients may hold: the rest is for models, their workers, and garbage that is not yet
+ * collected.
+ */
 const share = 1 / 8
 
 /** Bounds of what follows from the memory limit, bytes. */
 const least = 16 * 2 ** 20
 const most = 256 * 2 ** 20
 
-/** What clients may make a service hold, bytes: as configured, or by the container's memory limit, else the machine's memory. */
+/**
+ * What clients may make a service hold, bytes: as configured, or by the container's memory limit, else the machine's
+ * memory.
+ */
 export function pendingBytesOf(
   { MULTIGATE_MAX_PENDING_BYTES: configured }: Pick<Configuration, 'MULTIGATE_MAX_PENDING_BYTES'>,
   memory: number = memoryLimit(),

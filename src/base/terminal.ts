@@ -10,8 +10,8 @@ function draw(terminal: Terminal, text: string): void {
 }
 
 /**
- * Shows one line of progress on a terminal, and for how long it has been the same, once that is more than a second; each text
- * replaces the previous one, an empty text clears it. `every`: ms between two lines.
+ * Shows one line of progress on a terminal, and for how long it has been the same, once that is more than a second;
+ * each text replaces the previous one, an empty text clears it. `every`: ms between two lines.
  */
 export function showProgress(terminal: Terminal, every = 1000): (text: string) => void {
   let timer: NodeJS.Timeout | undefined
@@ -32,8 +32,8 @@ export function clearProgress(terminal: Terminal): void {
 }
 
 /**
- * Does some work, and says on a terminal what it is and for how long it has run, once that is more than a second; `every`: ms
- * between two lines.
+ * Does some work, and says on a terminal what it is and for how long it has run, once that is more than a second;
+ * `every`: ms between two lines.
  */
 export async function showWork<T>(terminal: Terminal, text: string, work: () => Promise<T>, every = 1000): Promise<T> {
   if (!terminal.isTTY) return work()

@@ -15,8 +15,9 @@ export interface KernelInstance {
 }
 
 /**
- * Compiles a kernel that imports its memory as `name`.memory; `import kernel from './kernel.wat'` gives its bytes. What this returns makes
- * an instance with at least `size` bytes, and throws RangeError where the system refuses the memory, or it would exceed 4 GiB.
+ * Compiles a kernel that imports its memory as `name`.memory; `import kernel from './kernel.wat'` gives its bytes. What
+ * this returns makes an instance with at least `size` bytes, and throws RangeError where the system refuses the memory,
+ * or it would exceed 4 GiB.
  */
 export function compileKernel(bytes: Uint8Array, name: string): (size: number) => KernelInstance {
   const module = new WebAssembly.Module(bytes)

@@ -239,7 +239,10 @@ export function canonicalArchitecture(name: string): string {
   return Object.hasOwn(architectureAliases, name) ? architectureAliases[name]! : name
 }
 
-/** A spec or manifest, as read and not yet checked, whose `architecture.name` may be an alias: a copy with the canonical name. */
+/**
+ * A spec or manifest, as read and not yet checked, whose `architecture.name` may be an alias: a copy with the canonical
+ * name.
+ */
 export function withCanonicalArchitecture(written: unknown): unknown {
   if (!isObject(written) || !isObject(written.architecture) || typeof written.architecture.name !== 'string')
     return written

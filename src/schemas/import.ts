@@ -34,8 +34,8 @@ export const ImportArchitecture = Type.Object(
 )
 
 /*
- * `config.json` of a `.keras` file, as Keras 2.15 and Keras 3 write it: the parts that are read. Everything left open here
- * differs between the two, or by class.
+ * `config.json` of a `.keras` file, as Keras 2.15 and Keras 3 write it: the parts that are read. Everything left open
+ * here differs between the two, or by class.
  */
 
 const Options = Type.Record(Type.String(), Type.Unknown())

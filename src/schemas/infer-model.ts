@@ -82,8 +82,8 @@ export type InferStatisticsList = Static<typeof InferStatisticsList>
 export const InferStatisticsList = Type.Object({ model_stats: Type.Array(InferStatistics) })
 
 /*
- * The model repository extension of the Open Inference Protocol: the versions in the models folder, and which of them are served.
- * Bodies may be empty; null is as good as absent, and what is not known is passed over.
+ * The model repository extension of the Open Inference Protocol: the versions in the models folder, and which of them
+ * are served. Bodies may be empty; null is as good as absent, and what is not known is passed over.
  */
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))

@@ -2,7 +2,8 @@ import Type, { type Static } from 'typebox'
 import { VersionName } from './manifest.ts'
 
 /*
- * Below GET /models/{model}/versions/{version}: its distributions and its golden rows; and the body that pins a version.
+ * Below GET /models/{model}/versions/{version}: its distributions and its golden rows; and the body that pins a
+ * version.
  */
 
 const FieldValue = Type.Union([Type.String(), Type.Number()])

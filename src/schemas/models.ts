@@ -169,7 +169,9 @@ export const FieldValues = Type.Object({
   values: Type.Array(Type.String()),
 })
 
-/** `GET /models/{model}`: the default version, in full; `GET /models/{model}/versions/{version}`: any that is loaded. */
+/**
+ * `GET /models/{model}`: the default version, in full; `GET /models/{model}/versions/{version}`: any that is loaded.
+ */
 export type ModelDetails = Static<typeof ModelDetails>
 export const ModelDetails = Type.Intersect([
   ModelStatus,

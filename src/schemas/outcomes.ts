@@ -1,6 +1,6 @@
 /*
- * Words that the server and the live page share. Outcomes of predictions, as metrics count them: `ok`, `cancelled`, or the
- * code of the problem in lower case.
+ * Words that the server and the live page share. Outcomes of predictions, as metrics count them: `ok`, `cancelled`, or
+ * the code of the problem in lower case.
  */
 
 /** Events of the live page that take capacity away, and how long after them requests feel it, ms. */

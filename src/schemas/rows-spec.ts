@@ -2,8 +2,9 @@ import Type, { type Static } from 'typebox'
 import { TaskName } from './manifest.ts'
 
 /*
- * Labelled rows: where they are, what their labels mean, and how they are grouped, weighted, sliced and split. A training spec
- * (train-spec.ts) says the same of its rows. Expressions are CEL (Common Expression Language) over the data's columns.
+ * Labelled rows: where they are, what their labels mean, and how they are grouped, weighted, sliced and split. A
+ * training spec (train-spec.ts) says the same of its rows. Expressions are CEL (Common Expression Language) over the
+ * data's columns.
  */
 
 export const strict = { additionalProperties: false } as const

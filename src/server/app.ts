@@ -97,8 +97,8 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
 }
 
 /**
- * What the administration port serves: administration, metrics and probes, and the console with what it asks. It asks for
- * no key.
+ * What the administration port serves: administration, metrics and probes, and the console with what it asks. It asks
+ * for no key.
  */
 export async function adminApp(fastify: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   await registerBasics(fastify, context)
@@ -128,7 +128,9 @@ async function registerConsole(fastify: FastifyInstance, context: ServerContext,
   await fastify.register(consoleRoutes, { context, source })
 }
 
-/** What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown. */
+/**
+ * What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown.
+ */
 async function registerBasics(fastify: FastifyInstance, context: ServerContext): Promise<void> {
   const { timeline, drain } = context
   // Answers have the form of their types already: serializers made from schemas would only lengthen the start.
@@ -151,7 +153,10 @@ function memoryOf({ answers, metrics }: ServerContext): ConnectionMemoryOptions 
   return { answers, onGivenUp: () => metrics.shed('unread') }
 }
 
-/** Options of the HTTP or HTTPS server: hooks refuse a request without `Host`, since Node's own answer is not problem details. */
+/**
+ * Options of the HTTP or HTTPS server: hooks refuse a request without `Host`, since Node's own answer is not problem
+ * details.
+ */
 export const strictByHooks = { requireHostHeader: false }
 
 /** Options of the Fastify instance that `app` belongs into. */
@@ -176,7 +181,8 @@ export function serverOptions(options: {
     return503OnClosing: false,
     // Longest time for a request to arrive whole, ms: a client that sends slower is cut off.
     requestTimeout: 60_000,
-    // And for anything to be read or written, ms: longer than any deadline. Else answers that nobody reads were kept for ever.
+    // And for anything to be read or written, ms: longer than any deadline. Else answers that nobody reads were kept
+    // for ever.
     connectionTimeout: 660_000,
     clientErrorHandler: answerUnreadable,
     // A path that can't be decoded, and the like: before any route is found, so that no hook sees the answer.

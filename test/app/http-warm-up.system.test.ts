@@ -22,7 +22,10 @@ interface Asked {
   time: number
 }
 
-/** What a warm-up asks its models, and what it logs. Time is the machine's, or passes by `tick` ms with each look at the clock. */
+/**
+ * What a warm-up asks its models, and what it logs. Time is the machine's, or passes by `tick` ms with each look at the
+ * clock.
+ */
 function listen(ms: number, tick?: number) {
   let time = 0
   const now = () => {

@@ -36,7 +36,8 @@ t.test('of a version that another has replaced, the process keeps nothing', asyn
     t.equal(response.status, 200)
     return ((await response.json()) as { version: string }).version
   }
-  // A function of its own: this one's variables would hold them. The warm-up has a model of its own, with the same encoder.
+  // A function of its own: this one's variables would hold them. The warm-up has a model of its own, with the same
+  // encoder.
   const serving = () => server.registry.live().map(({ model }) => new WeakRef(model.encoder))
   const replaced: WeakRef<object>[] = []
   for (const version of ['2', '3', '4']) {

@@ -9,9 +9,9 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { writeDeclarations } from '../support/declarations.ts'
 
 /*
- * The package as `npm run build && npm pack` makes it, in two empty projects. In the first one nothing of the checkout is in
- * its reach but the dependencies that package.json names, which are linked, so that no registry is asked; npm installs it in
- * the second one, as a user does.
+ * The package as `npm run build && npm pack` makes it, in two empty projects. In the first one nothing of the checkout
+ * is in its reach but the dependencies that package.json names, which are linked, so that no registry is asked; npm
+ * installs it in the second one, as a user does.
  */
 
 const root = join(import.meta.dirname, '../../..')

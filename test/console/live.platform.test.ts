@@ -32,7 +32,10 @@ const browser = skipBrowser ? undefined : await openBrowser(t)
 
 const open = (t: Test, origin: string, look: BrowserContextOptions = {}) => openPage(t, browser!, origin, look)
 
-/** Points at a place of a plot until `shown` appears: the page may draw the plot again meanwhile, and loses the pointer then. */
+/**
+ * Points at a place of a plot until `shown` appears: the page may draw the plot again meanwhile, and loses the pointer
+ * then.
+ */
 async function pointAt(page: Page, plot: Locator, x: number, shown: Locator): Promise<void> {
   await until(async () => {
     await page.getByRole('heading', { level: 1 }).hover()

@@ -123,8 +123,8 @@ const settled = (page: Page) =>
     .waitFor()
 
 /**
- * Makes one edit, and waits until its answer is shown: the body that it leads to, and the answer. A request that an earlier
- * edit leads to is waited for before.
+ * Makes one edit, and waits until its answer is shown: the body that it leads to, and the answer. A request that an
+ * earlier edit leads to is waited for before.
  */
 async function asked(page: Page, edit: () => Promise<unknown>): Promise<{ body: any; answer: any }> {
   await settled(page)

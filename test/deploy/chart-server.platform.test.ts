@@ -15,8 +15,8 @@ import { run, whenReady } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
 /*
- * The Deployment of the chart, started without a cluster: the real server with its variables, its probes, and the pod of
- * `helm test`. Only the paths of volumes, the ports and the name of the service are others.
+ * The Deployment of the chart, started without a cluster: the real server with its variables, its probes, and the pod
+ * of `helm test`. Only the paths of volumes, the ports and the name of the service are others.
  */
 
 const root = join(import.meta.dirname, '../../..')

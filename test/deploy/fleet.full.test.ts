@@ -17,8 +17,8 @@ import { haproxyInstalled, startHaproxy } from '../support/haproxy.ts'
 import { until } from '../support/until.ts'
 
 /*
- * A fleet behind a load balancer, with its configuration of deploy/, while servers restart, die, freeze and are slow, and versions
- * change.
+ * A fleet behind a load balancer, with its configuration of deploy/, while servers restart, die, freeze and are slow,
+ * and versions change.
  */
 
 const envoy = await envoyWhereInstalled()

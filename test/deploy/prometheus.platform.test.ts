@@ -42,7 +42,10 @@ t.test('every alert has a case in which it fires and one in which it does not', 
   t.same(cases.sort(), alerts.flatMap(({ alert }) => [`${alert} fires`, `${alert} does not fire`]).sort())
 })
 
-/** Prometheus with the files of deploy/, of which only the time that alerts wait is shorter, scraping these ports by name. */
+/**
+ * Prometheus with the files of deploy/, of which only the time that alerts wait is shorter, scraping these ports by
+ * name.
+ */
 async function startPrometheus(t: Test, targets: Record<string, { port: number; tls?: boolean }>) {
   const folder = await temporaryFolder(t)
   const quick = {

@@ -108,7 +108,8 @@ t.test('int8, asked for and good enough, is served and says how good it is', asy
     const apart = Math.abs(logit(ctr) - logit(ctrs(expected.body)[i]!))
     t.ok(apart > 0 && apart < 0.15, `${apart}`)
   })
-  // Known from the second request on: a row's answer depends on that, and on its batch-mates, only by the rounding of its last layers.
+  // Known from the second request on: a row's answer depends on that, and on its batch-mates, only by the rounding of
+  // its last layers.
   const same = (actual: number[], expected: number[]) =>
     actual.forEach((ctr, i) => {
       t.ok(Math.abs(ctr / expected[i]! - 1) < 1e-5)

@@ -13,15 +13,17 @@ import { faultOf, play } from '../support/fuzz/play.ts'
 import { send, startDeafViewers, startVictim } from '../support/hostile-clients.ts'
 
 /*
- * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process, ready,
- * answers as before, and holds nothing.
+ * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process,
+ * ready, answers as before, and holds nothing.
  */
 
 const mebibyte = 2 ** 20
 /** More than all bodies that are sent together: unread responses and requests that wait share it. */
 const maxPending = 33 * mebibyte
 
-/** By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
+/**
+ * By which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets.
+ */
 const slack = 400 * mebibyte
 
 /** Cases that run side by side. */

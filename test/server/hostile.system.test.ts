@@ -15,7 +15,9 @@ const maxConnections = 300
 const maxBody = 4 * mebibyte
 const maxPending = 32 * mebibyte
 
-/** Of which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets. */
+/**
+ * Of which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets.
+ */
 const slack = 200 * mebibyte
 
 /** So that no request is refused because others are ahead of it. */
@@ -263,7 +265,8 @@ attack('a client that asks on and on, and reads nothing, is read no further', as
   ]) {
     const { socket } = dial(port)
     socket.pause()
-    // Until the connection takes no more, or is closed: a socket that doesn't read learns of its end from what it writes.
+    // Until the connection takes no more, or is closed: a socket that doesn't read learns of its end from what it
+    // writes.
     let stuck = 0
     await until(() => {
       if (socket.writableNeedDrain) stuck++

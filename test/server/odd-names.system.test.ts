@@ -7,8 +7,8 @@ import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from
 import { startProcess } from '../support/process.ts'
 
 /*
- * Fields and tasks named like properties that every object has: two real servers with one model, of which one has such names.
- * What they answer is the same but for the names.
+ * Fields and tasks named like properties that every object has: two real servers with one model, of which one has such
+ * names. What they answer is the same but for the names.
  */
 
 /** Plain names, and odd ones in their places. */
@@ -22,7 +22,10 @@ const names: [plain: string, odd: string][] = [
 ]
 const renamed = (text: string) => names.reduce((text, [plain, odd]) => text.replaceAll(plain, odd), text)
 
-/** Only the first task has a gate and quality, and only one field a reference: the others have to be missed by their names. */
+/**
+ * Only the first task has a gate and quality, and only one field a reference: the others have to be missed by their
+ * names.
+ */
 function manifestOf(): Partial<Manifest> {
   const features: Features = [
     ...testFeatures,

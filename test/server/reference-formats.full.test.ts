@@ -9,8 +9,8 @@ import { noReference, type Reference, readReference, referenceFolder, referenceM
 import { startTestServer, type TestServer } from '../support/server.ts'
 
 /*
- * Every file that Python saved of the reference models, served as it is or imported, answers as Python itself does, through
- * each of the protocols.
+ * Every file that Python saved of the reference models, served as it is or imported, answers as Python itself does,
+ * through each of the protocols.
  */
 
 // Some sixty graphs are loaded, each as the server would.

@@ -53,7 +53,8 @@ t.test('a worker thread that dies under load takes its call with it, and nothing
   await Promise.all(clients)
   t.equal(wrong, 0)
   t.ok(failed.length >= 2, 'each death takes at least the request that it met')
-  // The second may meet both calls in one thread, while the other has not loaded the graph again; each has two requests.
+  // The second may meet both calls in one thread, while the other has not loaded the graph again; each has two
+  // requests.
   t.ok(failed.length <= 8, `and at most those of its calls: ${failed.length}`)
   t.same([...new Set(failed)], ['500 MODEL_FAILED'])
   t.match(registry.live()[0]!.model.stats(), { queuedRows: 0, inFlightBatches: 0, requests: 0 })

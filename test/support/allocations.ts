@@ -8,8 +8,8 @@ import { readTensors } from '../../src/server/body/read-tensors.ts'
 import { until } from './until.ts'
 
 /*
- * A child process, run with --expose-gc and a young generation that holds all there is: says how many bytes of JavaScript
- * memory and of array buffers a request takes from its body to its answer, once all is warm.
+ * A child process, run with --expose-gc and a young generation that holds all there is: says how many bytes of
+ * JavaScript memory and of array buffers a request takes from its body to its answer, once all is warm.
  */
 
 const [models = '', rowsText = '1'] = process.argv.slice(2)

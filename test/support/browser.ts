@@ -32,8 +32,9 @@ export async function openBrowser(t: Test): Promise<Browser> {
 }
 
 /**
- * A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others than
- * `origin`. When the test ends it is closed with its connections, which would keep a server from closing: start that before.
+ * A page of its own, and what went wrong in it: exceptions, dialogs, refused scripts and styles, requests to others
+ * than `origin`. When the test ends it is closed with its connections, which would keep a server from closing: start
+ * that before.
  */
 export async function openPage(
   t: Pick<Test, 'teardown'>,
@@ -79,7 +80,8 @@ export async function changeLook(
 
 /** Waits until the page is drawn as it is now, and has done what it does after that, such as moving the focus. */
 export async function drawn(page: Page): Promise<void> {
-  // Effects run in a task after the next frame, and what these ask of the frame after it comes before what is asked here.
+  // Effects run in a task after the next frame, and what these ask of the frame after it comes before what is asked
+  // here.
   await page.evaluate(
     'new Promise((drawn) => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(() => setTimeout(drawn)))))',
   )

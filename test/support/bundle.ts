@@ -57,7 +57,9 @@ export interface TestBundle {
   manifest?: Partial<Manifest>
 }
 
-/** Writes a real, untrained model: tasks ctr and cvr, derived ctcvr, with golden rows of its own. Answers its manifest. */
+/**
+ * Writes a real, untrained model: tasks ctr and cvr, derived ctcvr, with golden rows of its own. Answers its manifest.
+ */
 export async function writeTestBundle(root: string, bundle: TestBundle = {}): Promise<Omit<Manifest, 'files'>> {
   const { name = 'ads', version = '1', seed = 1, numberScale = 1, architecture = multiGateOptions } = bundle
   const features = bundle.manifest?.features ?? testFeatures

@@ -7,13 +7,13 @@ export interface RandomCases {
    */
   seed: number
   /**
-   * The seed of a property that also asserts what was among its cases, which a third of them may lack: the same each time,
-   * unless `FULL` asks for all.
+   * The seed of a property that also asserts what was among its cases, which a third of them may lack: the same each
+   * time, unless `FULL` asks for all.
    */
   steadySeed: number
   /**
-   * How many of `all` random cases a test runs: a third, or `usual`, unless `FULL` asks for all. It is for cases that are each
-   * judged on their own; a count that a statistic or a limit needs stays as it is.
+   * How many of `all` random cases a test runs: a third, or `usual`, unless `FULL` asks for all. It is for cases that
+   * are each judged on their own; a count that a statistic or a limit needs stays as it is.
    */
   randomCases(all: number, usual?: number): number
 }

@@ -25,8 +25,8 @@ export function commandContext(
 let isRunning = false
 
 /**
- * Runs a command in this process, with these MULTIGATE_ variables alone and the plan cache of the test run; one at a time, since it
- * replaces the variables of this process meanwhile.
+ * Runs a command in this process, with these MULTIGATE_ variables alone and the plan cache of the test run; one at a
+ * time, since it replaces the variables of this process meanwhile.
  */
 export async function runCli(
   args: readonly string[],

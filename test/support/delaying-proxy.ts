@@ -1,8 +1,8 @@
 import { connect, createServer, type Socket } from 'node:net'
 
 /*
- * A slow link: a proxy of TCP connections that holds back what goes either way. Run as a process, with the port to listen on, the
- * port of this host to go to, and the delay in ms; SIGUSR2 sets that to 0.
+ * A slow link: a proxy of TCP connections that holds back what goes either way. Run as a process, with the port to
+ * listen on, the port of this host to go to, and the delay in ms; SIGUSR2 sets that to 0.
  */
 
 const [listenOn, goTo, milliseconds] = process.argv.slice(2).map(Number) as [number, number, number]

@@ -34,8 +34,8 @@ export async function envoyWhereInstalled(): Promise<Envoy | string> {
 }
 
 /**
- * Envoy with the configuration of deploy/. Its administration is at a socket, so that it can be asked from outside the network, and
- * a slow machine is not taken for a server that hangs.
+ * Envoy with the configuration of deploy/. Its administration is at a socket, so that it can be asked from outside the
+ * network, and a slow machine is not taken for a server that hangs.
  */
 async function start(t: Test, network: Network, command: string): Promise<Balancer> {
   const folder = await temporaryFolder(t)

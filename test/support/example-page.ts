@@ -1,4 +1,7 @@
-/** A block of shell of an example's page: what starts a server or runs a script, or requests with the answers that the page shows. */
+/**
+ * A block of shell of an example's page: what starts a server or runs a script, or requests with the answers that the
+ * page shows.
+ */
 export type Block = Start | { requests: Request[] }
 
 export interface Start {
@@ -11,7 +14,10 @@ export interface Start {
 
 export interface Request {
   command: string
-  /** `[STATUS] BODY`, where the status is 200 by default, and `…` stands for what is left out; several are joined by `or`. */
+  /**
+   * `[STATUS] BODY`, where the status is 200 by default, and `…` stands for what is left out; several are joined by
+   * `or`.
+   */
   answer: string
 }
 

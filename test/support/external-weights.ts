@@ -5,8 +5,8 @@ import { external } from '../../src/model/graph/ir/external-data.ts'
 import { ModelProtoSchema, type TensorProto } from '../../src/model/graph/ir/onnx_pb.ts'
 
 /**
- * Writes an ONNX model into `folder` with the data of all constants and of Constant nodes, even single numbers, in `<file>.data`, as
- * PyTorch and the package onnx do. Data that is not stored as bytes stays.
+ * Writes an ONNX model into `folder` with the data of all constants and of Constant nodes, even single numbers, in
+ * `<file>.data`, as PyTorch and the package onnx do. Data that is not stored as bytes stays.
  */
 export async function saveExternal(folder: string, file: string, bytes: Uint8Array): Promise<void> {
   const model = fromBinary(ModelProtoSchema, bytes)

@@ -69,8 +69,8 @@ export function retriedDuring(fleet: Fleet, { from, to }: Outage): number {
 }
 
 /**
- * Every request was answered once and rightly, but for those that a server held when it died or froze, or got before the load
- * balancer noticed.
+ * Every request was answered once and rightly, but for those that a server held when it died or froze, or got before
+ * the load balancer noticed.
  */
 export function checkAnswers(t: Test, fleet: Fleet, outages: readonly Outage[]): void {
   const exchanges = fleet.exchanges()

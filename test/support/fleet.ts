@@ -11,8 +11,8 @@ import { type Process, startProcess } from './process.ts'
 import { until } from './until.ts'
 
 /*
- * Three servers, each on a host of its own, behind a load balancer with its configuration of deploy/, and a client that asks them all the
- * time. The third server is behind a link that can be slow.
+ * Three servers, each on a host of its own, behind a load balancer with its configuration of deploy/, and a client that
+ * asks them all the time. The third server is behind a link that can be slow.
  */
 
 const script = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))

@@ -17,8 +17,9 @@ export const haproxyInstalled = spawnSync('haproxy', ['-v']).status === 0
 export const withVariants = (configuration: string) => configuration.replace('# use_backend', 'use_backend')
 
 /**
- * HAProxy with the configuration of deploy/, where both variants can be used. The path of its socket is another one; a slow machine
- * is not taken for a server that hangs; and it has one thread: of several that write to the log at once, one drops its line.
+ * HAProxy with the configuration of deploy/, where both variants can be used. The path of its socket is another one; a
+ * slow machine is not taken for a server that hangs; and it has one thread: of several that write to the log at once,
+ * one drops its line.
  */
 export async function startHaproxy(t: Test, network: Network): Promise<Balancer> {
   const folder = await temporaryFolder(t)

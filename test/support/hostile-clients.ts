@@ -119,8 +119,8 @@ export function head(...headers: string[]): string {
 }
 
 /**
- * Viewers of the live stream that read nothing. In the same piece each asks for documents before it: those fill the buffers of the
- * system, and the streams of some stay in the server. `counts`: of how many documents for each viewer.
+ * Viewers of the live stream that read nothing. In the same piece each asks for documents before it: those fill the
+ * buffers of the system, and the streams of some stay in the server. `counts`: of how many documents for each viewer.
  */
 export function deafViewers(open: () => Socket, document: string, counts: readonly number[]): Socket[] {
   const ask = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`

@@ -2,8 +2,8 @@ import { existsSync, rmSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 
 /*
- * Loaded into a process before its own code (node --import): a worker thread ends, as if it crashed, when the file DIE is there;
- * it takes the file away.
+ * Loaded into a process before its own code (node --import): a worker thread ends, as if it crashed, when the file DIE
+ * is there; it takes the file away.
  */
 const file = process.env.DIE
 if (!isMainThread && file !== undefined)

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import type { Test } from 'tap'
 
 /*
- * A network of several hosts on this one, of Linux network namespaces. Nothing in it reaches the outside, nor the other way.
+ * A network of several hosts on this one, of Linux network namespaces. Nothing in it reaches the outside, nor the other
+ * way.
  */
 
 export interface Network {
@@ -16,8 +17,8 @@ export interface Network {
 const prefix = 'multigate-test-'
 
 /**
- * Hosts by their addresses in 10.0.0.0/24, all of which see each other; the first one has the bridge. Where the system does not
- * allow that, why, as a string. What is left of tests that were killed is removed.
+ * Hosts by their addresses in 10.0.0.0/24, all of which see each other; the first one has the bridge. Where the system
+ * does not allow that, why, as a string. What is left of tests that were killed is removed.
  */
 export function createNetwork(t: Test, hosts: Record<string, string>): Network | string {
   if (process.platform !== 'linux') return 'network namespaces need Linux'

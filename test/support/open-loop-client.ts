@@ -1,9 +1,9 @@
 import { Agent, request } from 'node:http'
 
 /*
- * An open-loop client: a process that sends a request every so often, whatever becomes of those before. Arguments: the URL, the
- * requests per second, and the bodies as JSON, which take turns. Prints a line of JSON for each request when it is over. After
- * SIGTERM it sends no more, and ends when all are over.
+ * An open-loop client: a process that sends a request every so often, whatever becomes of those before. Arguments: the
+ * URL, the requests per second, and the bodies as JSON, which take turns. Prints a line of JSON for each request when
+ * it is over. After SIGTERM it sends no more, and ends when all are over.
  */
 
 /** A request, and what became of it. */

@@ -9,8 +9,8 @@ export const tableSizes = { country: 5, hour: 24 } as const
 const dim = 3
 
 /**
- * A graph as exporters make of a model with an input a feature and an output a task: `country` int64 [batch], `hour` int32
- * [batch, 1], `price` float32 [batch], `sizes` float32 [batch, 2, 2]; `click` [batch, 1], `buy` [batch].
+ * A graph as exporters make of a model with an input a feature and an output a task: `country` int64 [batch], `hour`
+ * int32 [batch, 1], `price` float32 [batch], `sizes` float32 [batch, 2, 2]; `click` [batch, 1], `buy` [batch].
  */
 export function perFeatureGraph(): Graph {
   const graph = emptyGraph()

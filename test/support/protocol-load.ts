@@ -14,7 +14,10 @@ export interface Protocol {
   written: (string | Buffer)[]
 }
 
-/** What holds of a protocol where requests come faster than they are answered; the model is `ads`, at most 4 rows may wait. */
+/**
+ * What holds of a protocol where requests come faster than they are answered; the model is `ads`, at most 4 rows may
+ * wait.
+ */
 export function testLoad(t: Test, { server: { fastify, metrics, registry }, held, ask, written }: Protocol): void {
   t.test('what can not be answered in time is refused before its body is read', async (t) => {
     const answer = await ask({ 'x-deadline-ms': '7' }, '{ no JSON')

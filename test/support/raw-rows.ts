@@ -15,7 +15,10 @@ interface Answered {
 
 const read = <T>(file: string): T => JSON.parse(readFileSync(join(referenceFolder, file), 'utf8'))
 
-/** Rows as Python read them, the features that encode them as Python did, and what its model answered; `side` of field i. */
+/**
+ * Rows as Python read them, the features that encode them as Python did, and what its model answered; `side` of field
+ * i.
+ */
 export function readRawRows(side: (i: number) => Side) {
   const encoding = read<Encoding>('encoding.json')
   const { tasks, rows, probabilities } = read<Answered>('raw_rows.json')

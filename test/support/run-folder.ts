@@ -4,7 +4,10 @@ import { join } from 'node:path'
 
 let own: string | undefined
 
-/** What test files leave for each other: a folder of the run, which scripts/test.mjs makes, or of this process without one. */
+/**
+ * What test files leave for each other: a folder of the run, which scripts/test.mjs makes, or of this process without
+ * one.
+ */
 export function runFolder(): string {
   const { TEST_RUN } = process.env
   if (TEST_RUN) return TEST_RUN

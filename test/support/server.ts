@@ -61,7 +61,9 @@ const unlimited: Admission = {
   enter: () => ({ admitted: true, arrived: systemClock.now(), read: () => undefined, leave: () => undefined }),
 }
 
-/** The whole application on a real engine, reached through `inject`; it listens where a test says so. Models are loaded. */
+/**
+ * The whole application on a real engine, reached through `inject`; it listens where a test says so. Models are loaded.
+ */
 export async function startTestServer(
   t: { teardown(callback: () => Promise<void>): void },
   options: TestServerOptions,

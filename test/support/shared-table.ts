@@ -13,8 +13,8 @@ export const items = 12
 export const itemWidth = 4
 
 /**
- * A model as people export from PyTorch: the items that a user saw and the candidate read one table, the former shifted by a row for
- * padding. With `tied` the table is the last layer's weights, too.
+ * A model as people export from PyTorch: the items that a user saw and the candidate read one table, the former shifted
+ * by a row for padding. With `tied` the table is the last layer's weights, too.
  */
 export function sharedTableGraph(tied: boolean): Graph {
   const dice = new Dice(11)
@@ -49,7 +49,10 @@ export function writeItems(graph: Graph, rows: Record<number, number>): Graph {
   return graph
 }
 
-/** A version of it: `item` and the user's `first`, `second` and `third`; `live`: those whose rows may be named by deltas. */
+/**
+ * A version of it: `item` and the user's `first`, `second` and `third`; `live`: those whose rows may be named by
+ * deltas.
+ */
 export async function writeSharedTable(models: string, graph: Graph, live: readonly string[]): Promise<string> {
   const field = (name: string, side: 'context' | 'candidate', size: number): Field => ({
     ...{ name, side, size, kind: 'integer', out_of_vocabulary: 'error', missing: 'error' },

@@ -33,8 +33,8 @@ export interface TestModel {
 const made = new Map<string, Promise<TestModel>>()
 
 /**
- * Loading TensorFlow.js and predicting with it takes a third of a second, so a run of the tests makes each model once: the first process
- * that needs it leaves it for the others.
+ * Loading TensorFlow.js and predicting with it takes a third of a second, so a run of the tests makes each model once:
+ * the first process that needs it leaves it for the others.
  */
 export async function testModel(options: TestModelOptions): Promise<TestModel> {
   const key = createHash('sha256').update(JSON.stringify(options)).digest('hex')

@@ -21,8 +21,8 @@ export async function trainIn(folder: string, spec: object, from?: string): Prom
 }
 
 /**
- * A folder with `tiny.csv`, `spec.json` and `models/tiny/1`, which `tinySpec` gives: trained once per test run, for all processes.
- * Tests only read it.
+ * A folder with `tiny.csv`, `spec.json` and `models/tiny/1`, which `tinySpec` gives: trained once per test run, for all
+ * processes. Tests only read it.
  */
 export async function trainedTiny(): Promise<string> {
   const folder = join(runFolder(), 'tiny')

@@ -12,7 +12,10 @@ for (const who of ['AUTHOR', 'COMMITTER'])
 const check = (folder: string, ...args: string[]) =>
   spawnSync(process.execPath, ['scripts/check-commits.mjs', ...args], { cwd: folder, env, encoding: 'utf8' })
 
-/** A repository in which the second commit adds the script; the first one and those of branch `old` do not follow the rule. */
+/**
+ * A repository in which the second commit adds the script; the first one and those of branch `old` do not follow the
+ * rule.
+ */
 function repository(t: Test) {
   const folder = t.testdir({ repository: {} })
   const work = join(folder, 'repository')

@@ -8,8 +8,8 @@ import { temporaryFolder } from '../support/bundle.ts'
 import { until } from '../support/until.ts'
 
 /*
- * The last release, built from the repository's history, beside this one: the same models folder, plan cache, settings and
- * requests.
+ * The last release, built from the repository's history, beside this one: the same models folder, plan cache, settings
+ * and requests.
  */
 
 const root = join(import.meta.dirname, '../../..')

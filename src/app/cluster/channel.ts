@@ -18,17 +18,22 @@ export interface ChannelEnd {
   once(event: 'disconnect', listener: () => void): unknown
 }
 
-/** What to do with each kind of message; the value that it returns, or resolves to, is the answer where one is asked for. */
+/**
+ * What to do with each kind of message; the value that it returns, or resolves to, is the answer where one is asked
+ * for.
+ */
 export type Handlers = Record<string, (payload: never, socket: Socket | undefined) => unknown>
 
 export interface Channel {
-  /** Says something that needs no answer; nothing happens where the other end has gone. A socket stays open here too. */
+  /**
+   * Says something that needs no answer; nothing happens where the other end has gone. A socket stays open here too.
+   */
   tell(kind: string, payload?: unknown, socket?: Socket): void
   /** Rejects if the other end fails, has gone, gives no sign of life, or hasn't answered in time (ms). */
   ask(kind: string, longest: number, payload?: unknown): Promise<unknown>
   /**
-   * The other end has gone, as its owner knows: all that is asked rejects. Node reports no disconnection of a child that dies
-   * while a socket is on its way to it. Idempotent.
+   * The other end has gone, as its owner knows: all that is asked rejects. Node reports no disconnection of a child
+   * that dies while a socket is on its way to it. Idempotent.
    */
   close(): void
 }

@@ -12,9 +12,9 @@ export interface ChosenProcesses {
 }
 
 /**
- * One process per core where the main threads compute all models: the graphs of their highest versions are small. Otherwise one,
- * whose workers use all cores: several would each keep the graphs and the cached candidates. A version that can't be read decides
- * nothing.
+ * One process per core where the main threads compute all models: the graphs of their highest versions are small.
+ * Otherwise one, whose workers use all cores: several would each keep the graphs and the cached candidates. A version
+ * that can't be read decides nothing.
  */
 export async function chooseProcesses(models: string, cores: number): Promise<ChosenProcesses> {
   if (cores === 1) return { processes: 1, reason: 'there is one core' }

@@ -105,7 +105,9 @@ export class Group {
     for (const member of this.#members()) member.tell('drain')
   }
 
-  /** No more connections come: resolves when every process has ended. Rejects where one ended otherwise than it should. */
+  /**
+   * No more connections come: resolves when every process has ended. Rejects where one ended otherwise than it should.
+   */
   async end(): Promise<void> {
     this.distributor.flush()
     const members = this.#members()

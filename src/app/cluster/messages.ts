@@ -4,12 +4,14 @@ import type { ModelChange } from '../../server/request/context.ts'
 import type { Usage } from '../../server/security/rate-limits.ts'
 
 /*
- * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain` (all
+ * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain`
+ * (all
  *   stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons`
  *   (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests` (RequestLists or
  *   nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations or nothing), `drift`
  *   (VersionDrift[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
- * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not yet),
+ * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not
+ * yet),
  *   `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a reason: it can't
  *   start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it last said); asks, of all
  *   processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`, `observations`, `drift` and
@@ -44,8 +46,8 @@ export interface Refusal {
 }
 
 /**
- * How long the primary waits for a process, ms; a process that asks the primary waits twice as long. None waits longer for one
- * that gives no sign of life.
+ * How long the primary waits for a process, ms; a process that asks the primary waits twice as long. None waits longer
+ * for one that gives no sign of life.
  */
 export const longestAnswer = {
   metrics: 1000,

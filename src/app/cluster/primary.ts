@@ -19,10 +19,10 @@ export interface Primary {
 /**
  * Listens, and starts the processes that serve what it accepts; it loads no model and answers nothing itself.
  *
- * Connections are accepted here, and not by node:cluster, whose last ones are reset when it stops, and which keeps open,
- * but unanswered, what it was giving to a process that died. Resolves when the first process takes connections; throws
- * where the port can't be listened on or the process can't start. `onStop` is called for a stop that a process's signal
- * brought about.
+ * Connections are accepted here, and not by node:cluster, whose last ones are reset when it stops, and which keeps
+ * open, but unanswered, what it was giving to a process that died. Resolves when the first process takes connections;
+ * throws where the port can't be listened on or the process can't start. `onStop` is called for a stop that a process's
+ * signal brought about.
  */
 export async function startPrimary(
   configuration: Configuration,

@@ -152,7 +152,10 @@ export class ServerProcess implements ConnectionReceiver {
     }
   }
 
-  /** Of each version, what it has counted. Undefined, as all of the following, where it doesn't serve yet, or doesn't answer in time. */
+  /**
+   * Of each version, what it has counted. Undefined, as all of the following, where it doesn't serve yet, or doesn't
+   * answer in time.
+   */
   statistics(): Promise<InferStatistics[] | undefined> {
     return this.#ask('statistics')
   }

@@ -17,8 +17,8 @@ import { createGivenConnections, type GivenConnections } from './inherited-conne
 import { type KeyUsage, longestAnswer, type Refusal, type Start, usageInterval } from './messages.ts'
 
 /*
- * A process of several that serve: started by the primary one, which gives it its configuration and its connections, and
- * says when to stop. Where the primary is gone, it answers what it has accepted and ends.
+ * A process of several that serve: started by the primary one, which gives it its configuration and its connections,
+ * and says when to stop. Where the primary is gone, it answers what it has accepted and ends.
  */
 
 let server: RunningServer | undefined

@@ -24,8 +24,8 @@ const aggregators: Record<string, string> = {
 
 /**
  * Metrics of several processes as those of one: counters and histograms are summed, each gauge goes together as its
- * `aggregator` says. What a process that has died had counted stays part of the sums, so that they never go down, for as
- * long as the version that it belongs to is served.
+ * `aggregator` says. What a process that has died had counted stays part of the sums, so that they never go down, for
+ * as long as the version that it belongs to is served.
  */
 export class Totals {
   #retired: Snapshot[] = []
@@ -61,8 +61,8 @@ function aggregate(snapshots: Snapshot[]) {
 const stateGauge = 'multigate_models'
 
 /**
- * Models by state are those of one process, so that they add up to the models in the folder: the process with the most failed
- * models, and of several the one with the most ready ones.
+ * Models by state are those of one process, so that they add up to the models in the folder: the process with the most
+ * failed models, and of several the one with the most ready ones.
  */
 function withStatesOfOne(snapshots: Snapshot[]): Snapshot[] {
   const count = (snapshot: Snapshot, state: string) =>

@@ -14,8 +14,8 @@ import { readCredentials, tlsOptions } from '../tls.ts'
 const longestArrival = 5_000
 
 /**
- * Answers connections while no process serves and none is being started: 503 NOT_READY to the first request of each, whatever it
- * asks. Only CONNECT and what is no HTTP are refused as a process would.
+ * Answers connections while no process serves and none is being started: 503 NOT_READY to the first request of each,
+ * whatever it asks. Only CONNECT and what is no HTTP are refused as a process would.
  */
 export class Unavailable {
   readonly #configuration: Configuration

@@ -11,9 +11,9 @@ export const averaged = 10
 const idleShown = 30_000
 
 /**
- * A list of what had requests, with its rates over the last seconds. `read` averages what one of them did in those seconds; of
- * `seconds`, those in which it did nothing are left out. `idle`: what one has that did nothing at all, beside no requests and
- * no candidates.
+ * A list of what had requests, with its rates over the last seconds. `read` averages what one of them did in those
+ * seconds; of `seconds`, those in which it did nothing are left out. `idle`: what one has that did nothing at all,
+ * beside no requests and no candidates.
  */
 function createList<T extends { requests: number }>(
   nameOf: (one: T) => string,

@@ -13,7 +13,10 @@ export interface Asked<T> {
 /** Seconds until an unreachable or overloaded server is asked again. */
 const retrySeconds = 3
 
-/** Asks when the page is shown, when `inputs` or the key change, and every `everySeconds`. Unreachable servers are asked again. */
+/**
+ * Asks when the page is shown, when `inputs` or the key change, and every `everySeconds`. Unreachable servers are asked
+ * again.
+ */
 export function useAsk<T>(
   asking: () => Promise<T>,
   inputs: readonly unknown[],

@@ -1,7 +1,9 @@
 import type { TableFormat } from '../../schemas/precision.ts'
 import type { LiveTables } from './live-tables.ts'
 
-/** One graph of a compiled plan: its file, and the columns of the saved graph's inputs that each of its inputs takes. */
+/**
+ * One graph of a compiled plan: its file, and the columns of the saved graph's inputs that each of its inputs takes.
+ */
 export interface VariantFile {
   file: string
   context: PackedInput[]
@@ -17,7 +19,10 @@ export interface VariantFiles {
   layers: LayerParts[]
   /** Files of the tables that its graphs map. */
   tables: string[]
-  /** SHA-256 of all its graphs without the values of constants and the rows of tables: plans that differ in these cost the same. */
+  /**
+   * SHA-256 of all its graphs without the values of constants and the rows of tables: plans that differ in these cost
+   * the same.
+   */
   structure: string
   /** Why the graph was not split by side, if so. */
   unsplit?: string
@@ -25,7 +30,10 @@ export interface VariantFiles {
 
 export interface PlanDescription {
   compiler: number
-  /** Inputs of the saved graph: [rows, width]. `ids`: the engine must refuse negative values, which the format would allow. */
+  /**
+   * Inputs of the saved graph: [rows, width]. `ids`: the engine must refuse negative values, which the format would
+   * allow.
+   */
   inputs: { name: string; dtype: 'int32' | 'float32'; width: number; ids?: true }[]
   output: string
   /** Columns of the output. */
@@ -39,8 +47,8 @@ export interface PlanDescription {
   /** The full graph with float32 tables, which judges int8, if those of `float32` have narrow rows. */
   reference?: VariantFile
   /**
-   * Tables whose rows may change while the plan is served, if the version declares live fields. `saved` computes every output that
-   * may be requested, if there are others than the compiled one.
+   * Tables whose rows may change while the plan is served, if the version declares live fields. `saved` computes every
+   * output that may be requested, if there are others than the compiled one.
    */
   live?: LiveTables & { saved?: VariantFile }
   /** Why there are none, if it does. */
@@ -159,18 +167,18 @@ export interface PassReport {
 /** How much computation is spent on accuracy. */
 export interface Effort {
   /**
-   * Average ratio of a value's weights to the weights of embeddings above which the value is repeated, so that each copy has
-   * a share of its weights.
+   * Average ratio of a value's weights to the weights of embeddings above which the value is repeated, so that each
+   * copy has a share of its weights.
    */
   spread: number
   /**
-   * Copies of every input of a product that computes a hidden layer: each weight is then a sum of this number of int8 values,
-   * which divides its rounding error and multiplies the work by the number of copies.
+   * Copies of every input of a product that computes a hidden layer: each weight is then a sum of this number of int8
+   * values, which divides its rounding error and multiplies the work by the number of copies.
    */
   copies: number
   /**
-   * Products whose weights are sums of two int8 terms: those in the first layers that are not hidden layers (`gates`), or all
-   * that are not hidden layers (`all`).
+   * Products whose weights are sums of two int8 terms: those in the first layers that are not hidden layers (`gates`),
+   * or all that are not hidden layers (`all`).
    */
   refine: 'none' | 'gates' | 'all'
 }

@@ -39,8 +39,8 @@ export interface Signature {
 }
 
 /**
- * Tensors of a graph that callers see as one, with their columns in this order. The key is its name to callers, which no
- * tensor of the graph has.
+ * Tensors of a graph that callers see as one, with their columns in this order. The key is its name to callers, which
+ * no tensor of the graph has.
  */
 export interface JoinedTensors {
   inputs: Record<string, { dtype: 'int32' | 'float32'; tensors: string[] }>
@@ -69,7 +69,10 @@ export interface GraphSource {
   catalogue?: ReadyCatalogue
 }
 
-/** Bytes that a loaded graph keeps, beside its cache; by the sizes of its files, so that what an engine adds is not in them. */
+/**
+ * Bytes that a loaded graph keeps, beside its cache; by the sizes of its files, so that what an engine adds is not in
+ * them.
+ */
 export interface GraphMemory {
   /** Of the graph as it was saved, where it is open; in each worker. */
   weights: number
@@ -95,9 +98,14 @@ export interface GraphStats {
  */
 export interface LoadedGraph {
   signature: Signature
-  /** Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable. */
+  /**
+   * Computes the `wanted` outputs, a subset of the signature's. Rejects if the graph throws; the graph stays usable.
+   */
   run(batch: Batch, wanted: string[]): Promise<Outputs>
-  /** Plans with live tables: replaces rows of them, for the calls from now on. Throws, and changes nothing, where memory is missing. */
+  /**
+   * Plans with live tables: replaces rows of them, for the calls from now on. Throws, and changes nothing, where memory
+   * is missing.
+   */
   setOverlay?(overlay: Overlay): void
   /** If the engine counts. */
   stats?(): GraphStats
@@ -112,13 +120,15 @@ export interface LoadedGraph {
 /**
  * Computes graphs. All engines compute the same outputs from the same inputs.
  *
- * `load`, never the first request, rejects with ModelError: UNSUPPORTED_GRAPH, naming the layer or node, for a graph that the
- * engine cannot run, and INVALID_BUNDLE, naming the file, for one that cannot be read.
+ * `load`, never the first request, rejects with ModelError: UNSUPPORTED_GRAPH, naming the layer or node, for a graph
+ * that the engine cannot run, and INVALID_BUNDLE, naming the file, for one that cannot be read.
  */
 export interface Engine {
   /** Display name: `onnx`, `tensorflow (native)`, `tensorflow (wasm)`, `tensorflow (cpu)`. */
   name: string
-  /** Takes a turn for each part of the work that keeps its thread, where it can be done in parts; default: immediately. */
+  /**
+   * Takes a turn for each part of the work that keeps its thread, where it can be done in parts; default: immediately.
+   */
   load(source: GraphSource, takeTurn?: TakeTurn): Promise<LoadedGraph>
 }
 
@@ -126,9 +136,9 @@ export interface Engine {
 export type TakeTurn = <T>(work: () => Promise<T>) => Promise<T>
 
 /*
- * Memory shared by threads: requests are encoded directly into it and workers read them there, without copies, allocation or
- * garbage collection. The engine does not accept shared arrays, so each worker copies the rows of a call once, into arrays
- * that it reuses.
+ * Memory shared by threads: requests are encoded directly into it and workers read them there, without copies,
+ * allocation or garbage collection. The engine does not accept shared arrays, so each worker copies the rows of a call
+ * once, into arrays that it reuses.
  */
 
 /** A block of shared memory for `rows` rows: all inputs one after the other, each [rows, width]. */
@@ -172,7 +182,9 @@ function addCatalogue(a: CatalogueStats | undefined, b: CatalogueStats | undefin
   return a && b ? { ...a, hits: a.hits + b.hits } : (a ?? b)
 }
 
-/** Whose request it is: tenants take turns in a model's queue, and their shares of what they use together are limited. */
+/**
+ * Whose request it is: tenants take turns in a model's queue, and their shares of what they use together are limited.
+ */
 export interface Tenant {
   /** The id of the key that the request came with. */
   id: string

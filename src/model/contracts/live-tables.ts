@@ -1,11 +1,12 @@
 /*
- * Live tables: embedding tables of which single rows change while a version is served. Changed rows are in an overlay, a
- * small table beside the large one, which is an input of the compiled graphs, as is the index of the table's rows in it.
+ * Live tables: embedding tables of which single rows change while a version is served. Changed rows are in an overlay,
+ * a small table beside the large one, which is an input of the compiled graphs, as is the index of the table's rows in
+ * it.
  */
 
 /**
- * Rows of a table that share a page of its index: few, since changed rows may be anywhere, and each takes a page then. Pages of rows
- * that are unchanged take 4 bytes each.
+ * Rows of a table that share a page of its index: few, since changed rows may be anywhere, and each takes a page then.
+ * Pages of rows that are unchanged take 4 bytes each.
  */
 export const rowsOfPage = 16
 
@@ -32,7 +33,10 @@ export interface LiveRows {
   first: number
 }
 
-/** A column of an input that is looked up in a table: a value's row is the value + `added`, and counted from the end where that is negative. */
+/**
+ * A column of an input that is looked up in a table: a value's row is the value + `added`, and counted from the end
+ * where that is negative.
+ */
 export interface TableReader {
   input: string
   column: number
@@ -44,8 +48,8 @@ export interface LiveTable {
   /** The graphs' input of its overlay: float32 [1 + changed rows, width]; row 0 is of no row. */
   overlay: string
   /**
-   * The graphs' inputs of its index: int32 [rows / `rowsOfPage`], and [any]. The place of a row in the overlay, or 0, is
-   * slots[row + pages[row / `rowsOfPage`]].
+   * The graphs' inputs of its index: int32 [rows / `rowsOfPage`], and [any]. The place of a row in the overlay, or 0,
+   * is slots[row + pages[row / `rowsOfPage`]].
    */
   pages: string
   slots: string
@@ -53,7 +57,10 @@ export interface LiveTable {
   width: number
   /** The live columns; their rows may overlap. */
   columns: LiveRows[]
-  /** All columns that are looked up in it, live or not; undefined where it is also read by other ids than values of single columns. */
+  /**
+   * All columns that are looked up in it, live or not; undefined where it is also read by other ids than values of
+   * single columns.
+   */
   readers?: TableReader[]
 }
 
@@ -72,7 +79,9 @@ export interface OverlayTable {
 
 /** Some rows of a table. */
 export interface RowIndex {
-  /** int32 [places, 2], a power of two of places, at most half full: a place in the overlay, or 0, and the table's row. */
+  /**
+   * int32 [places, 2], a power of two of places, at most half full: a place in the overlay, or 0, and the table's row.
+   */
   index: Int32Array
   /** Rows in it. */
   count: number

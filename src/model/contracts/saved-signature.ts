@@ -13,7 +13,10 @@ export interface SavedTensor {
   shared: boolean
 }
 
-/** Whether an input takes integers. Keras 3 exports ids as float32; a table that they are looked up in shows that they are ids. */
+/**
+ * Whether an input takes integers. Keras 3 exports ids as float32; a table that they are looked up in shows that they
+ * are ids.
+ */
 export function holdsIds({ dtype, ids }: Pick<SavedTensor, 'dtype' | 'ids'>): boolean {
   return dtype !== 'float32' || (ids.length > 0 && ids.every((rows) => rows !== undefined))
 }

@@ -4,8 +4,8 @@ import type { Engine } from '../contracts/engine.ts'
 export type EngineChoice = 'auto' | 'onnx' | 'tensorflow'
 
 /**
- * The engine of that name; `auto` takes the first that works here, and the tensorflow engine for graphs that the onnx engine
- * can't run. Loads nothing of the others.
+ * The engine of that name; `auto` takes the first that works here, and the tensorflow engine for graphs that the onnx
+ * engine can't run. Loads nothing of the others.
  *
  * `threads`: threads of one call. Throws ENGINE_UNAVAILABLE where it can't work.
  */
@@ -27,8 +27,8 @@ export async function createEngine(choice: EngineChoice, threads: number): Promi
 }
 
 /**
- * The first engine, and the second, made when it is first needed, for graphs that the first finds UNSUPPORTED_GRAPH: their
- * signature says so. Formats that TensorFlow doesn't read are left out.
+ * The first engine, and the second, made when it is first needed, for graphs that the first finds UNSUPPORTED_GRAPH:
+ * their signature says so. Formats that TensorFlow doesn't read are left out.
  */
 export function withFallback(first: Engine, second: () => Promise<Engine>): Engine {
   let made: Promise<Engine> | undefined

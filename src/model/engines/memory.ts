@@ -2,9 +2,9 @@ import { ModelError } from '../../base/errors.ts'
 import type { Batch, RowBlock, SharedPart, Signature, Slab, TensorData } from '../contracts/engine.ts'
 
 /*
- * Memory that the threads share: requests are encoded straight into it, and a worker reads them there, so that nothing is
- * copied, allocated or collected on the way. The engine takes no shared arrays: each worker copies the rows of a call once,
- * into arrays that it uses again and again.
+ * Memory that the threads share: requests are encoded straight into it, and a worker reads them there, so that nothing
+ * is copied, allocated or collected on the way. The engine takes no shared arrays: each worker copies the rows of a
+ * call once, into arrays that it uses again and again.
  */
 /** Bytes of a slab, about; a larger request gets one of its own. */
 const slabBytes = 1 << 18

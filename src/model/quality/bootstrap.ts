@@ -4,8 +4,8 @@ import { createUniform } from '../../base/hash.ts'
 export const mostBuckets = 4096
 
 /**
- * Weights of a Poisson bootstrap (Hanley and MacGibbon 2006; Chamandy et al. 2012): in each replicate a bucket of rows counts
- * Poisson(1) times. Rows of one bucket are resampled together, so buckets are groups or sums of several groups.
+ * Weights of a Poisson bootstrap (Hanley and MacGibbon 2006; Chamandy et al. 2012): in each replicate a bucket of rows
+ * counts Poisson(1) times. Rows of one bucket are resampled together, so buckets are groups or sums of several groups.
  */
 export interface Resampling {
   buckets: number
@@ -36,8 +36,8 @@ function poisson1(u: number): number {
 }
 
 /**
- * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates, width]; NaN where
- * fewer than two buckets have rows, because one says nothing of how much they differ.
+ * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates,
+ * width]; NaN where fewer than two buckets have rows, because one says nothing of how much they differ.
  */
 export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
   const filled = filledBuckets(buckets, sums, width)

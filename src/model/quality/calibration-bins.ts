@@ -14,8 +14,8 @@ export interface CalibrationBin {
 }
 
 /**
- * Divides rows into at most `bins` bins of equal weight, lowest predictions first; equal predictions share a bin. Returns each
- * row's bin (255 for rows that are not in `order`). Without weights the bins are those of scikit-learn's
+ * Divides rows into at most `bins` bins of equal weight, lowest predictions first; equal predictions share a bin.
+ * Returns each row's bin (255 for rows that are not in `order`). Without weights the bins are those of scikit-learn's
  * `calibration_curve(strategy='quantile')`.
  */
 export function assignBins(

@@ -10,8 +10,8 @@ const draws = 400
 const mostDrawn = 20_000
 
 /**
- * Where the measured calibration errors of perfectly calibrated predictions lie, 95 % of them: errors of labels drawn from the
- * predictions themselves, independently. A measured error inside shows no miscalibration.
+ * Where the measured calibration errors of perfectly calibrated predictions lie, 95 % of them: errors of labels drawn
+ * from the predictions themselves, independently. A measured error inside shows no miscalibration.
  */
 export function perfectCalibrationError(
   predictions: Values,

@@ -17,8 +17,8 @@ export interface GroupedAuc extends Gauc {
 }
 
 /**
- * GAUC: the mean of the AUCs within groups (Zhu et al., Optimized Cost per Click in Taobao Display Advertising, 2017), with intervals
- * by the bootstrap over groups. Groups with one class alone have none. `order`: rows by `rank`.
+ * GAUC: the mean of the AUCs within groups (Zhu et al., Optimized Cost per Click in Taobao Display Advertising, 2017),
+ * with intervals by the bootstrap over groups. Groups with one class alone have none. `order`: rows by `rank`.
  */
 export function groupedAuc(
   rows: ScoredRows & { groups: Groups },

@@ -37,11 +37,11 @@ const sumsBeforeBins = 4
 const width = sumsBeforeBins + errorBins
 
 /**
- * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there are groups; the
- * other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error that chance adds is
- * subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved likewise. Chance adds most where
- * bins are calibrated; Kumar's estimate takes all that is measured for real and then subtracts less than half of it, so the
- * bins' residuals are shrunk first (James and Stein 1961).
+ * Judges the rows in `order` (lowest prediction first, from `rank`). AUC has DeLong's interval, clustered where there
+ * are groups; the other metrics have percentiles of the bootstrap. The calibration error is debiased: the mean error
+ * that chance adds is subtracted (Kumar et al., Verified Uncertainty Calibration, 2019), and its interval is moved
+ * likewise. Chance adds most where bins are calibrated; Kumar's estimate takes all that is measured for real and then
+ * subtracts less than half of it, so the bins' residuals are shrunk first (James and Stein 1961).
  */
 export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
   const { labels, predictions, weights, groups } = rows
@@ -172,7 +172,8 @@ function aucEstimate(
 ): Estimate {
   const deviation = Math.sqrt(aucVariance({ ...rows, positive, negative }, (row) => components[row]! - auc))
   if (Number.isNaN(deviation)) return { value: auc, low: null, high: null }
-  // Where all pairs are in order, no variance is seen: the limit is that of the rarer class, each of which might not have been.
+  // Where all pairs are in order, no variance is seen: the limit is that of the rarer class, each of which might not
+  // have been.
   if (auc === 1) return { value: 1, low: 0.025 ** (1 / rarerOf(rows)), high: 1 }
   return {
     value: auc,

@@ -1,7 +1,10 @@
 /** 97.5 % of a standard normal distribution lie below. */
 export const z95 = 1.959963984540054
 
-/** Standard normal distribution function; absolute error below 1e-15 times a few (W. J. Cody's erfc by continued fraction and series). */
+/**
+ * Standard normal distribution function; absolute error below 1e-15 times a few (W. J. Cody's erfc by continued
+ * fraction and series).
+ */
 export function normalCdf(x: number): number {
   if (Number.isNaN(x)) return Number.NaN
   const size = Math.abs(x)
@@ -33,7 +36,10 @@ export function meanAbsolute(mean: number, deviation: number): number {
   return deviation * Math.sqrt(2 / Math.PI) * Math.exp((-z * z) / 2) + mean * (1 - 2 * normalCdf(-z))
 }
 
-/** The x below which a share `probability` of a standard normal distribution lies, ±∞ of 0 and 1; by bisection, to 1e-13. */
+/**
+ * The x below which a share `probability` of a standard normal distribution lies, ±∞ of 0 and 1; by bisection, to
+ * 1e-13.
+ */
 export function inverseNormal(probability: number): number {
   if (probability <= 0) return Number.NEGATIVE_INFINITY
   if (probability >= 1) return Number.POSITIVE_INFINITY

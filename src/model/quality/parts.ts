@@ -25,8 +25,8 @@ export function count(length: number): Uint32Array {
 }
 
 /**
- * Copies some of the rows, in an order: judging few of many rows then costs no more than those. Groups keep their order, and
- * with it what is summed over them.
+ * Copies some of the rows, in an order: judging few of many rows then costs no more than those. Groups keep their
+ * order, and with it what is summed over them.
  */
 export function createPick(rows: ScoredRows): (order: Uint32Array) => ScoredRows {
   const { labels, predictions, weights, buckets, groups } = rows

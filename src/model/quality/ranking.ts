@@ -5,8 +5,8 @@ const bits = 16
 const mask = 2 ** bits - 1
 
 /**
- * Indexes of the values, lowest value first, equal ones in their order: a radix sort of their bits. Where one of them is no number,
- * the order is any.
+ * Indexes of the values, lowest value first, equal ones in their order: a radix sort of their bits. Where one of them
+ * is no number, the order is any.
  */
 export function sortIndexes(values: ArrayLike<number>): Uint32Array {
   const { length } = values
@@ -60,8 +60,8 @@ export function rank(predictions: Values): Uint32Array {
 export interface AucComponents {
   auc: number
   /**
-   * Per row: of a positive one the share of the negative weight that scores lower, of a negative one the share of the positive
-   * weight that scores higher, ties counting half.
+   * Per row: of a positive one the share of the negative weight that scores lower, of a negative one the share of the
+   * positive weight that scores higher, ties counting half.
    */
   components: Float64Array
   /** Weight of the positive and of the negative rows. */
@@ -70,9 +70,9 @@ export interface AucComponents {
 }
 
 /**
- * The area under the ROC curve (Mann-Whitney U) with its structural components (DeLong et al., Biometrics 1988; computed from ranks,
- * Sun and Xu 2014); undefined if one class is missing or has no weight. `labels`: 1 or 0; `order`: rows by `rank`, perhaps some of
- * them alone.
+ * The area under the ROC curve (Mann-Whitney U) with its structural components (DeLong et al., Biometrics 1988;
+ * computed from ranks, Sun and Xu 2014); undefined if one class is missing or has no weight. `labels`: 1 or 0; `order`:
+ * rows by `rank`, perhaps some of them alone.
  */
 export function aucComponents(
   labels: Values,
@@ -131,9 +131,10 @@ export interface VarianceInput {
 }
 
 /**
- * Variance of Σ w · c ÷ Σ w over positive rows, as DeLong's estimate; with groups, Obuchowski's for clustered data (Biometrics 1997),
- * which is the same where each group is one row. `centred(row)`: the row's component minus the AUC, or the difference of two such.
- * NaN where one class has a single row, or a single group with rows of it: one says nothing of how much they differ.
+ * Variance of Σ w · c ÷ Σ w over positive rows, as DeLong's estimate; with groups, Obuchowski's for clustered data
+ * (Biometrics 1997), which is the same where each group is one row. `centred(row)`: the row's component minus the AUC,
+ * or the difference of two such. NaN where one class has a single row, or a single group with rows of it: one says
+ * nothing of how much they differ.
  */
 export function aucVariance(
   { labels, weights, order, groups, positive, negative }: VarianceInput,

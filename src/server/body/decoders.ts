@@ -3,8 +3,8 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { FastifyRequest } from 'fastify'
 
 /**
- * Decompresses request bodies. A decoder allocates its window, up to 16 MiB, before it emits a byte. So only a few run at
- * a time, each once its body has arrived: a slow client holds no decoder.
+ * Decompresses request bodies. A decoder allocates its window, up to 16 MiB, before it emits a byte. So only a few run
+ * at a time, each once its body has arrived: a slow client holds no decoder.
  */
 export interface Decoders {
   /** Decompresses a body when its turn comes. The answer gives it up; idempotent. */

@@ -10,13 +10,13 @@ import { boundsOf } from './read-json.ts'
 import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type ReadOptions } from './reader-messages.ts'
 
 /**
- * Reads large bodies in a thread of its own: to parse and to encode them would keep the event loop, and all other clients,
- * waiting. The thread is started with the first such body, and reads one after the other.
+ * Reads large bodies in a thread of its own: to parse and to encode them would keep the event loop, and all other
+ * clients, waiting. The thread is started with the first such body, and reads one after the other.
  */
 export interface LargeBodyReader {
   /**
-   * Opens a body, has `ask` find its model, and encodes its rows for that model. Rejects as reading would throw; QUEUE_FULL
-   * where it has to make room for others, MODEL_FAILED where the thread dies.
+   * Opens a body, has `ask` find its model, and encodes its rows for that model. Rejects as reading would throw;
+   * QUEUE_FULL where it has to make room for others, MODEL_FAILED where the thread dies.
    */
   read<Asked, Q extends ReaderQuery>(
     format: BodyFormat<Asked>,
@@ -183,7 +183,9 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
   }
 }
 
-/** To copy a vocabulary of a million values takes long: they are sent in pieces, between which other clients are served. */
+/**
+ * To copy a vocabulary of a million values takes long: they are sent in pieces, between which other clients are served.
+ */
 function withoutVocabularies(source: EncoderSource): { source: EncoderSource; vocabularies: [number, string[]][] } {
   if ('columns' in source) return { source, vocabularies: [] }
   const vocabularies: [number, string[]][] = []

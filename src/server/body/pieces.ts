@@ -1,4 +1,7 @@
-/** A piece of at least this many bytes is kept as it came; smaller ones are copied together, since a Buffer takes 200 of its own. */
+/**
+ * A piece of at least this many bytes is kept as it came; smaller ones are copied together, since a Buffer takes 200 of
+ * its own.
+ */
 const worthKeeping = 1024
 
 /** Room for small pieces, bytes: at first, and at most; each is twice as large as the one before. */

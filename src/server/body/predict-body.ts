@@ -11,7 +11,10 @@ export interface BodyQuery extends Omit<Query, 'rows'> {
   model: LoadedModel
 }
 
-/** Hands a body's rows to the model that `ask` finds for it: in this turn of the event loop, or, where the body is large, later. */
+/**
+ * Hands a body's rows to the model that `ask` finds for it: in this turn of the event loop, or, where the body is
+ * large, later.
+ */
 export function predictBody<Asked>(
   reader: LargeBodyReader,
   format: BodyFormat<Asked>,

@@ -43,11 +43,11 @@ export function bodyBytes({ body }: FastifyRequest): Buffer {
 }
 
 /**
- * A content type parser that returns the decompressed bytes of a body. Fastify's own parsers copy each body once more, even
- * one of a single piece, and memory outside the heap makes V8 collect the whole heap.
+ * A content type parser that returns the decompressed bytes of a body. Fastify's own parsers copy each body once more,
+ * even one of a single piece, and memory outside the heap makes V8 collect the whole heap.
  *
- * Refuses a body that exceeds the routes' limit (all routes of a context have the same), inflates too much, differs from the
- * announced length, or has to make room for others (QUEUE_FULL).
+ * Refuses a body that exceeds the routes' limit (all routes of a context have the same), inflates too much, differs
+ * from the announced length, or has to make room for others (QUEUE_FULL).
  */
 export function createBytesParser(options: BodyOptions) {
   let limit: number | undefined
@@ -153,7 +153,10 @@ class ReceivedBody {
     else this.#settle(Object.assign(error, { statusCode: 400 }))
   }
 
-  /** `encoded`: size of the compressed body that the piece comes from, as far as it has arrived; undefined if not decompressed. */
+  /**
+   * `encoded`: size of the compressed body that the piece comes from, as far as it has arrived; undefined if not
+   * decompressed.
+   */
   #take(piece: Buffer, encoded?: number): void {
     const { limit, announced, coding } = this.#expected
     const pieces = this.#pieces

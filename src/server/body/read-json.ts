@@ -6,7 +6,10 @@ import { suggestNames } from '../../base/names.ts'
 import { invalidRequest } from '../../model/serving/features/problems.ts'
 import { pointer } from '../../schemas/json.ts'
 
-/** Reads a JSON body. Throws INVALID_REQUEST, with the place, where it is none, and for keys that would reach into an object's prototype. */
+/**
+ * Reads a JSON body. Throws INVALID_REQUEST, with the place, where it is none, and for keys that would reach into an
+ * object's prototype.
+ */
 export function readJson(body: Buffer, bounds: JsonBounds = defaultBounds): unknown {
   if (body.length === 0) throw invalidRequest([{ path: '', message: 'must be JSON; it is empty' }])
   const ascii = isAscii(body)
@@ -54,8 +57,8 @@ export function boundsOf(maxRows: number): JsonBounds {
 }
 
 /**
- * Bodies up to this many bytes take a few milliseconds to parse, whatever they hold. To count what is in one takes nearly as
- * long as to parse it, which requests of a hundred candidates need not pay for.
+ * Bodies up to this many bytes take a few milliseconds to parse, whatever they hold. To count what is in one takes
+ * nearly as long as to parse it, which requests of a hundred candidates need not pay for.
  */
 const tinyBody = 1 << 16
 
@@ -65,7 +68,10 @@ export const smallBody = 1 << 18
 /** More than usual requests hold. Each different name takes one to three microseconds to parse. */
 const quickBounds: JsonBounds = { ...defaultBounds, names: 1000, containers: 20_000 }
 
-/** Whether JSON of this many bytes, at the beginning of a body, can be parsed in the event loop without delaying other requests. */
+/**
+ * Whether JSON of this many bytes, at the beginning of a body, can be parsed in the event loop without delaying other
+ * requests.
+ */
 export function isQuick(body: Buffer, jsonBytes: number): boolean {
   if (jsonBytes <= tinyBody) return true
   return jsonBytes <= smallBody && whyCostly(body.subarray(0, jsonBytes), quickBounds) === undefined
@@ -80,8 +86,8 @@ const colon = 0x3a
 const comma = 0x2c
 
 /**
- * Why a body is not worth parsing: it holds more than its bounds allow. Millions of objects, values, brackets inside each
- * other or different names would keep the process for seconds. Invalid JSON is left to the parser.
+ * Why a body is not worth parsing: it holds more than its bounds allow. Millions of objects, values, brackets inside
+ * each other or different names would keep the process for seconds. Invalid JSON is left to the parser.
  */
 export function whyCostly(body: Buffer, bounds: JsonBounds): string | undefined {
   let depth = 0
@@ -124,8 +130,8 @@ interface ObjectSchema {
 }
 
 /**
- * Adds to the problem of a key that a schema doesn't know which one was probably meant, and which there are; or where the key
- * belongs, if that is one level below.
+ * Adds to the problem of a key that a schema doesn't know which one was probably meant, and which there are; or where
+ * the key belongs, if that is one level below.
  */
 export function suggestKeys(schema: TSchema): (problem: Violation) => Violation {
   return ({ path, message }) => {

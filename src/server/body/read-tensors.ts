@@ -3,8 +3,9 @@ import { NumberMatrix } from '../../model/serving/features/tensors.ts'
 import { parseText } from './read-json.ts'
 
 /*
- * Reads tensors from a JSON body without an array per row in between. Only what is plainly an object with number matrices
- * under `sparse` and `dense` is read so; all else, and all that is wrong, is left to JSON.parse, whose answers these are.
+ * Reads tensors from a JSON body without an array per row in between. Only what is plainly an object with number
+ * matrices under `sparse` and `dense` is read so; all else, and all that is wrong, is left to JSON.parse, whose answers
+ * these are.
  */
 
 /** Numbers of the body that is being read: two matrices one after the other. Grows, and is used again. */

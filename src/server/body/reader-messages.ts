@@ -49,7 +49,10 @@ export interface Failure {
   problems?: Violation[] | undefined
 }
 
-/** Places of rows in a body, and of numeric fields where those have places of their own: `row` stands for the row's number. */
+/**
+ * Places of rows in a body, and of numeric fields where those have places of their own: `row` stands for the row's
+ * number.
+ */
 export interface RowPlaces {
   ofRow: string
   ofFields: Map<string, string>

@@ -38,8 +38,9 @@ const headers = {
 }
 
 /**
- * `GET /` and its scripts and styles below `/console/`: files of the package, compressed when it was built. All paths in the page
- * are relative to its own, which ends with a slash, so that it works below any prefix, also below one that a proxy strips.
+ * `GET /` and its scripts and styles below `/console/`: files of the package, compressed when it was built. All paths
+ * in the page are relative to its own, which ends with a slash, so that it works below any prefix, also below one that
+ * a proxy strips.
  */
 export async function consoleFiles(app: FastifyInstance): Promise<void> {
   const page = await readFile(join(root, 'index.html'), 'utf8')

@@ -1,8 +1,8 @@
 /* Counts by bucket. Loops, since they run once a second: too seldom to be compiled. */
 
 /**
- * A quantile of a histogram: linear within its bucket, as Prometheus' `histogram_quantile`; the largest bound where it lies
- * beyond. `counts`: by bucket, that beyond the largest bound last.
+ * A quantile of a histogram: linear within its bucket, as Prometheus' `histogram_quantile`; the largest bound where it
+ * lies beyond. `counts`: by bucket, that beyond the largest bound last.
  */
 export function quantile(
   bounds: readonly number[],

@@ -141,8 +141,9 @@ function makeRoom(viewers: Iterable<Viewer>, client: string): void {
 }
 
 /**
- * Who makes room for a client: the newest viewer of the one that has most, so that none keeps out others. Undefined where that
- * would leave it with fewer than the one that comes: clients that come back again and again end no streams of each other.
+ * Who makes room for a client: the newest viewer of the one that has most, so that none keeps out others. Undefined
+ * where that would leave it with fewer than the one that comes: clients that come back again and again end no streams
+ * of each other.
  */
 function viewerToEnd(viewers: Iterable<Viewer>, client: string): Viewer | undefined {
   const byClient = new Map<string, Viewer[]>([[client, []]])

@@ -83,7 +83,10 @@ export interface ReadingSources {
   deadlineMs: number
 }
 
-/** Reads what this process has counted. Cheap enough for once a second: nothing is formatted, and unused versions are left out. */
+/**
+ * Reads what this process has counted. Cheap enough for once a second: nothing is formatted, and unused versions are
+ * left out.
+ */
 export function createReader(sources: ReadingSources): () => Promise<Reading> {
   const { metrics, models, condition, workers, connections, saturation, deadlineMs } = sources
   const readCaches = createCacheRates()
@@ -131,7 +134,10 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
 /** ms since 1970, by the clock that never jumps. */
 export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now())
 
-/** What happened in a version's candidate cache per second, between the last two times that it was asked, and what it holds. */
+/**
+ * What happened in a version's candidate cache per second, between the last two times that it was asked, and what it
+ * holds.
+ */
 export interface CacheRates {
   hits: number
   misses: number
@@ -154,8 +160,8 @@ const askedEvery = 5
 const mostAsked = 8
 
 /**
- * Asks the caches of the versions that had rows meanwhile, if five seconds have passed; until then, what was found last stands.
- * Answers by `model/version`. `now`: s, by a clock that never jumps.
+ * Asks the caches of the versions that had rows meanwhile, if five seconds have passed; until then, what was found last
+ * stands. Answers by `model/version`. `now`: s, by a clock that never jumps.
  */
 export function createCacheRates(
   now: () => number = () => performance.now() / 1000,

@@ -27,8 +27,9 @@ export interface LiveRecorder extends LiveSource {
 }
 
 /**
- * Keeps what happened: one sample per ten seconds, and while somebody watches, one each time that is asked for the latest, which
- * is computed once for all viewers. `read`: a reading of every process; `now`: ms since 1970, by the clock of the readings.
+ * Keeps what happened: one sample per ten seconds, and while somebody watches, one each time that is asked for the
+ * latest, which is computed once for all viewers. `read`: a reading of every process; `now`: ms since 1970, by the
+ * clock of the readings.
  */
 export function createRecorder(read: () => Promise<Readings>, now: () => number = steadyNow): LiveRecorder {
   const fine: LiveSample[] = []
@@ -76,7 +77,10 @@ export function createRecorder(read: () => Promise<Readings>, now: () => number 
 
   const watched = () => now() - askedAt < forgottenAfter
 
-  /** Somebody watches. The process that asks may stop: the others are read for a while even so, and its silence is noticed. */
+  /**
+   * Somebody watches. The process that asks may stop: the others are read for a while even so, and its silence is
+   * noticed.
+   */
   function ask(): void {
     askedAt = now()
     late ??= setTimeout(() => {

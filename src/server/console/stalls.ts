@@ -7,7 +7,10 @@ export interface Stalls {
   lastBusy: number
 }
 
-/** How often the event loop is asked for a sign of life, ms: each costs a tenth of a millisecond, even of an idle process. */
+/**
+ * How often the event loop is asked for a sign of life, ms: each costs a tenth of a millisecond, even of an idle
+ * process.
+ */
 const every = 500
 
 /** Later than this, ms, is a stall. */

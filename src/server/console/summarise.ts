@@ -20,9 +20,10 @@ const mostModels = 50
 const mostClients = 20
 
 /**
- * What happened between two readings of every process, rounded for readers. A process that started in between is counted from
- * its start; what one that has gone counted last is lost. `now` has one reading at least. `at`: when they were made, ms: the clocks
- * of processes differ by what the wall clock jumped between their starts, so that each says only how much time passed in itself.
+ * What happened between two readings of every process, rounded for readers. A process that started in between is
+ * counted from its start; what one that has gone counted last is lost. `now` has one reading at least. `at`: when they
+ * were made, ms: the clocks of processes differ by what the wall clock jumped between their starts, so that each says
+ * only how much time passed in itself.
  */
 export function summarise(
   earlier: readonly Reading[],

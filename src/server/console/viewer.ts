@@ -19,8 +19,8 @@ export interface ViewerOptions {
 }
 
 /**
- * One client's stream of server-sent events, which begins when its history is there. After its end nothing is written to it,
- * whenever its client takes what was sent before, and whether it does at all.
+ * One client's stream of server-sent events, which begins when its history is there. After its end nothing is written
+ * to it, whenever its client takes what was sent before, and whether it does at all.
  */
 export class Viewer {
   readonly client: string

@@ -5,7 +5,10 @@ import { describeProblems } from '../../model/serving/features/problems.ts'
 import { type ProblemAnswer, problemDetails, toProblem } from './problem-details.ts'
 import { closeUnlessSmall, noteProblem } from './sent-problem.ts'
 
-/** Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those protocols have it. */
+/**
+ * Answers every error, unknown path and wrong method as problem details (RFC 9457); below `/v1` and `/v2` as those
+ * protocols have it.
+ */
 export const problems = fastifyPlugin(async (app: FastifyInstance) => {
   const routes: { methods: Set<string>; pattern: RegExp }[] = []
 
@@ -74,7 +77,10 @@ function leftMeanwhile(error: unknown, { raw }: FastifyReply): boolean {
   return raw.destroyed && (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
-/** Paths that fit a route: `:name` is a parameter, perhaps with a pattern of its own, `::` a colon, `*` whatever follows. */
+/**
+ * Paths that fit a route: `:name` is a parameter, perhaps with a pattern of its own, `::` a colon, `*` whatever
+ * follows.
+ */
 function patternOf(url: string): RegExp {
   const path = url.replace(/::|:\w+(?:\(([^)]*)\))?|[.*+?^${}()|[\]\\]/g, (part, own?: string) => {
     if (part === '::') return ':'
@@ -84,7 +90,10 @@ function patternOf(url: string): RegExp {
   return new RegExp(`^${path}/?$`)
 }
 
-/** TensorFlow Serving and the Open Inference Protocol: their clients read an error's text, and from bare `application/json` alone. */
+/**
+ * TensorFlow Serving and the Open Inference Protocol: their clients read an error's text, and from bare
+ * `application/json` alone.
+ */
 const protocols = /^\/v[12](?:[/?]|$)/
 
 /** Whether an error is answered as these clients read it. */

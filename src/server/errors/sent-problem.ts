@@ -21,8 +21,8 @@ export function noteProblem(request: FastifyRequest, problem: ProblemDetails): v
 }
 
 /**
- * The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was none.
- * `known` writes one of an invalid request without what the client made up.
+ * The problem that a request was answered with, as far as it can quote no value of a field: nothing where there was
+ * none. `known` writes one of an invalid request without what the client made up.
  */
 export function sentProblemOf(
   request: FastifyRequest,

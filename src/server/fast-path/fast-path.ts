@@ -50,8 +50,8 @@ export interface FastPathOptions {
 }
 
 /**
- * Answers the ordinary requests of a server, predictions with a small body, without Fastify's hooks, streams and promises, which cost
- * more than a small model. The answers are the same; all that is not ordinary is left to Fastify.
+ * Answers the ordinary requests of a server, predictions with a small body, without Fastify's hooks, streams and
+ * promises, which cost more than a small model. The answers are the same; all that is not ordinary is left to Fastify.
  *
  * A server whose requests are followed (logged, kept or traced) has no fast path.
  */
@@ -261,8 +261,8 @@ class FastPath {
   }
 
   /**
-   * Sends the answers of a turn of the event loop one after the other: their clients wake up once, not at each, which would cost more than
-   * all else.
+   * Sends the answers of a turn of the event loop one after the other: their clients wake up once, not at each, which
+   * would cost more than all else.
    */
   readonly #sendAll = (): void => {
     const unsent = this.#unsent

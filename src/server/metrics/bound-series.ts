@@ -15,8 +15,8 @@ export interface Tally {
 }
 
 /**
- * A counter for what is counted with every request: to add is to add to a number, and prom-client, which looks a series up by
- * its labels (1 µs), receives the sum at each scrape.
+ * A counter for what is counted with every request: to add is to add to a number, and prom-client, which looks a series
+ * up by its labels (1 µs), receives the sum at each scrape.
  */
 export function createTally(
   options: { name: string; help: string; labelNames: readonly string[] },
@@ -81,8 +81,8 @@ interface Held extends HistogramSeries {
 }
 
 /**
- * A histogram for what is observed with every request: to observe is to add to two numbers, where prom-client checks the
- * labels, and looks their series up, each time (1 µs). `buckets` are upper bounds in rising order.
+ * A histogram for what is observed with every request: to observe is to add to two numbers, where prom-client checks
+ * the labels, and looks their series up, each time (1 µs). `buckets` are upper bounds in rising order.
  */
 export function createHistogramTally(
   { name, help, buckets }: { name: string; help: string; buckets: readonly number[] },

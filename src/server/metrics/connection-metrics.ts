@@ -55,10 +55,16 @@ export function registerConnectionMetrics(registry: Registry, sources: Connectio
   })
 }
 
-/** Gauges of prom-client that are named as only counters may be, which promtool refuses; they have twins without `_total`, by type. */
+/**
+ * Gauges of prom-client that are named as only counters may be, which promtool refuses; they have twins without
+ * `_total`, by type.
+ */
 const misnamed = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total']
 
-/** Resources of the process; registered once per process. `droppedLogLines`: those that could not be written, since its start. */
+/**
+ * Resources of the process; registered once per process. `droppedLogLines`: those that could not be written, since its
+ * start.
+ */
 export function registerProcessMetrics(registry: Registry, droppedLogLines: () => number): void {
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)

@@ -13,8 +13,8 @@ interface Version {
 }
 
 /**
- * The last trace of each bucket of a histogram, by model and version. Where traces are on, metrics are served as OpenMetrics,
- * which has a place for them.
+ * The last trace of each bucket of a histogram, by model and version. Where traces are on, metrics are served as
+ * OpenMetrics, which has a place for them.
  */
 export class Exemplars {
   readonly #metric: string

@@ -16,14 +16,17 @@ import { createStatistics, type Statistics } from './statistics.ts'
 import { type VersionCounts, VersionCountsMap } from './version-counts.ts'
 
 /**
- * The service's metrics, in their own registry; `aggregator` says how gauges of several processes are combined. Labels come
- * from configuration, never from a request: requests that name no served model count under an empty model.
+ * The service's metrics, in their own registry; `aggregator` says how gauges of several processes are combined. Labels
+ * come from configuration, never from a request: requests that name no served model count under an empty model.
  */
 export interface Metrics {
   registry: MetricsRegistry
   /** Counts per version, for Triton's statistics. */
   statistics: Pick<Statistics, 'of'>
-  /** A prediction request was answered: `outcome` is `ok`, `cancelled`, or an error's code; `traceId`: of its trace, if it is kept. */
+  /**
+   * A prediction request was answered: `outcome` is `ok`, `cancelled`, or an error's code; `traceId`: of its trace, if
+   * it is kept.
+   */
   request(model: LoadedModel | undefined, outcome: string, seconds: number, traceId?: string): void
   /** Traces that show what requests of a duration were like; where there are none, this costs nothing. */
   exemplars: Exemplars
@@ -44,7 +47,10 @@ export interface Metrics {
   unknownValues(model: string, version: string): Promise<Map<string, number>>
   /** Counts by key, for the live page. */
   keys: Pick<KeyCountsMap, 'ended' | 'denied' | 'list'>
-  /** What every version that has had a request has counted; the version without a name has those refused for their keys, too. */
+  /**
+   * What every version that has had a request has counted; the version without a name has those refused for their keys,
+   * too.
+   */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
   forget(model: string, version: string): Promise<void>

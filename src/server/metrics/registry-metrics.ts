@@ -7,8 +7,8 @@ export interface RegistrySources {
 }
 
 /**
- * Models by state, versions that failed, are incompatible or scheduled, models that vanished, and whether the folder can be read. Series go
- * with the versions that they are of.
+ * Models by state, versions that failed, are incompatible or scheduled, models that vanished, and whether the folder
+ * can be read. Series go with the versions that they are of.
  */
 export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
   if (summary === undefined) return

@@ -3,8 +3,8 @@ import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
 
 /**
- * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a call,
- * and per request where Triton counts so. A version's counts restart when it is loaded again.
+ * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a
+ * call, and per request where Triton counts so. A version's counts restart when it is loaded again.
  */
 export interface Statistics {
   /** A request to this version has been answered. */

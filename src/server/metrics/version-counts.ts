@@ -1,4 +1,7 @@
-/** What one version has counted since the process started; the version '' of the model '' stands for requests that name none. */
+/**
+ * What one version has counted since the process started; the version '' of the model '' stands for requests that name
+ * none.
+ */
 export interface VersionCounts {
   model: string
   version: string

@@ -6,13 +6,15 @@ import type { Clock } from '../../base/clock.ts'
  *
  * A flood saturates the main thread, and fills the queues behind it: then every request is served, and
  * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
- * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its bytes.
+ * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its
+ * bytes.
  */
 export interface Admission {
   /**
    * A request of `bytes` bytes has arrived, with a deadline in `deadlineMs`. `bytes` is undefined where its size says
-   * nothing about its cost: it is unknown, or the body is compressed. `tenant`: whose request it is; tenants take turns.
-   * `lowest`: it asks for the lowest priority, and is refused where others still wait for a while. `now`: on the clock, ms.
+   * nothing about its cost: it is unknown, or the body is compressed. `tenant`: whose request it is; tenants take
+   * turns. `lowest`: it asks for the lowest priority, and is refused where others still wait for a while. `now`: on the
+   * clock, ms.
    */
   enter(
     deadlineMs: number,
@@ -28,8 +30,8 @@ export interface AdmittedEntry {
   /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
   arrived: number
   /**
-   * The request has been read. `began` and `ended`: when this thread read it, on the clock, ms; `began` is Infinity where
-   * another thread did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
+   * The request has been read. `began` and `ended`: when this thread read it, on the clock, ms; `began` is Infinity
+   * where another thread did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
    */
   read(engineSeconds: number | undefined, began: number, ended: number): void
   /** It has been answered, or its client has gone. Idempotent. */
@@ -59,8 +61,8 @@ export interface AdmissionOptions {
 const usableShare = 0.8
 
 /**
- * And for waiting up to this share. A queue so long keeps the engines busy; what waits longer in a flood is often too late
- * after all, when it has already cost what it costs to read.
+ * And for waiting up to this share. A queue so long keeps the engines busy; what waits longer in a flood is often too
+ * late after all, when it has already cost what it costs to read.
  */
 const longestWait = 0.5
 
@@ -73,7 +75,10 @@ const atOnce = 64 * 1024
 /** To read a request for longer than this, ms, keeps others waiting in their sockets. */
 const longRead = 5
 
-/** Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do since. */
+/**
+ * Idle time that halves what a turn is taken to last, ms: one stall says little of a loop that has had nothing to do
+ * since.
+ */
 const halvedBy = 100
 
 /** Weight of the newest observation of what a byte, or a turn of the event loop, takes. */
@@ -87,7 +92,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const idleMs = options.idleMs ?? (() => performance.nodeTiming.idleTime)
   /** Engine seconds per byte of body. */
   let secondsPerByte = 0
-  /** Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are about to be. */
+  /**
+   * Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are
+   * about to be.
+   */
   let foreseen = { turn: 0, now: 0, before: 0 }
   /** When the event loop began to read requests in this turn, and in the last one in which it did. */
   let turnStart: number | undefined
@@ -105,7 +113,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   /** Called at the first request of a turn. */
   function beginTurn(now: number): void {
     const idle = idleMs()
-    // Where the loop had nothing to do in between, a request that is read now has just arrived; or while it was busy since then.
+    // Where the loop had nothing to do in between, a request that is read now has just arrived; or while it was busy
+    // since then.
     const slept = idle > lastIdle
     earliest = !slept ? lastStart : busy?.idle === idle ? busy.began : now
     const took = now - lastStart - (idle - lastIdle)

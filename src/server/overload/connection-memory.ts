@@ -26,8 +26,8 @@ function holderOf(socket: Socket, { answers, onGivenUp }: ConnectionMemoryOption
 }
 
 /**
- * What a request takes at most, bytes: objects of Node and of Fastify, and each header, as strings and in two collections. Measured: 3 kB,
- * and 150 bytes for each header.
+ * What a request takes at most, bytes: objects of Node and of Fastify, and each header, as strings and in two
+ * collections. Measured: 3 kB, and 150 bytes for each header.
  */
 const bytesOfRequest = 8192
 const bytesOfHeader = 128

@@ -29,20 +29,26 @@ export function listenOn(host: string, port: number, what = 'listening at'): Con
   }
 }
 
-/** A turn of the event loop is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone waits. */
+/**
+ * A turn of the event loop is quiet if nobody connected in it and it was over within this time, ms: then hardly anyone
+ * waits.
+ */
 const quietTurn = 0.1
 
 /** Most connections that wait to be accepted: as many as Node asks the system for, and one. */
 const longestBacklog = 512
 
-/** Longest time that those who connect even later are accepted, ms: until nobody waits, so that none of them is reset either. */
+/**
+ * Longest time that those who connect even later are accepted, ms: until nobody waits, so that none of them is reset
+ * either.
+ */
 const patience = 1000
 
 /**
  * Takes no new connections, and resolves once all that are open have ended, or when the time (ms) is over.
  *
- * An HTTP server's own `close` ends idle connections immediately, one with its first request on the way among them: here
- * they stay for as long as clients need to find out.
+ * An HTTP server's own `close` ends idle connections immediately, one with its first request on the way among them:
+ * here they stay for as long as clients need to find out.
  */
 export async function stopListening(server: HttpServer, longest: number): Promise<void> {
   const ended = once(server, 'close')
@@ -51,9 +57,9 @@ export async function stopListening(server: HttpServer, longest: number): Promis
 }
 
 /**
- * Closes a listener. The system resets what then waits to be accepted: so all of it is accepted before, each turn of the event
- * loop one connection. Requests of these connections are read once the listener is closed: to answer them earlier would make the
- * turns longer, and clients with a connection for each request would come back meanwhile.
+ * Closes a listener. The system resets what then waits to be accepted: so all of it is accepted before, each turn of
+ * the event loop one connection. Requests of these connections are read once the listener is closed: to answer them
+ * earlier would make the turns longer, and clients with a connection for each request would come back meanwhile.
  */
 export async function closeListener(server: Server, now = () => performance.now()): Promise<void> {
   const listeners = server.rawListeners('connection') as ((socket: Socket) => void)[]

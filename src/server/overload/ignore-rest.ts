@@ -8,14 +8,17 @@ const onBody = 3
 interface Parser {
   /** `kOnBody`: receives each piece of a body. Where there is none, pieces are passed over without a call. */
   [onBody]?: unknown
-  /** Receives each request once its headers are there. 0: its body follows as usual; 2: it ends what this parser reads for now. */
+  /**
+   * Receives each request once its headers are there. 0: its body follows as usual; 2: it ends what this parser reads
+   * for now.
+   */
   onIncoming(request: IncomingMessage & { upgrade?: boolean }): number
 }
 
 /**
- * Has further requests of a connection ignored, which is about to be closed. Node goes on with what it has read: a piece of
- * 64 KiB may hold thousands of requests, and each would take time and memory until the connection is closed. The parser stops
- * as at a change of protocol, which llhttp offers.
+ * Has further requests of a connection ignored, which is about to be closed. Node goes on with what it has read: a
+ * piece of 64 KiB may hold thousands of requests, and each would take time and memory until the connection is closed.
+ * The parser stops as at a change of protocol, which llhttp offers.
  */
 export function ignoreRest(socket: Socket): void {
   const { parser } = socket as { parser?: Parser | null }
@@ -28,8 +31,8 @@ export function ignoreRest(socket: Socket): void {
 }
 
 /**
- * Has the rest of a body ignored, and all requests after it, of a connection that is about to be closed: a piece of 64 KiB may hold
- * ten thousand chunks of one byte, each of which would be handed over.
+ * Has the rest of a body ignored, and all requests after it, of a connection that is about to be closed: a piece of 64
+ * KiB may hold ten thousand chunks of one byte, each of which would be handed over.
  */
 export function ignoreBody(socket: Socket): void {
   ignoreRest(socket)

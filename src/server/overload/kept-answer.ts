@@ -19,8 +19,8 @@ interface Form {
 }
 
 /**
- * A response that is kept in memory, and shared by all that ask for it: thousands of clients that don't read it hold no file and no
- * copy. It is compressed at most once.
+ * A response that is kept in memory, and shared by all that ask for it: thousands of clients that don't read it hold no
+ * file and no copy. It is compressed at most once.
  */
 export class KeptAnswer {
   readonly #plain: Form
@@ -28,7 +28,9 @@ export class KeptAnswer {
   readonly #coded: Partial<Record<Coding, Promise<Form>>> = {}
   readonly #isCompressible: boolean
 
-  /** `type`: its Content-Type; `headers`: others, such as Cache-Control; `coded`: compressed forms that exist already. */
+  /**
+   * `type`: its Content-Type; `headers`: others, such as Cache-Control; `coded`: compressed forms that exist already.
+   */
   constructor(
     bytes: Buffer,
     type: string,

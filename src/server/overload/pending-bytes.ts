@@ -1,10 +1,10 @@
 /**
- * Bounds the memory that clients make a process hold: request bodies that are being received, responses that they have yet to
- * read, and requests that wait behind these. All of it counts towards one budget.
+ * Bounds the memory that clients make a process hold: request bodies that are being received, responses that they have
+ * yet to read, and requests that wait behind these. All of it counts towards one budget.
  *
- * What counts is what takes memory: of a body what has arrived, decompressed, and nothing of what is only announced. When the
- * budget is exceeded, holders are dropped until it is not: first those without progress, then the largest. So a client that
- * holds memory back pays for it, and those that hold few bytes, or are just being served, don't notice.
+ * What counts is what takes memory: of a body what has arrived, decompressed, and nothing of what is only announced.
+ * When the budget is exceeded, holders are dropped until it is not: first those without progress, then the largest. So
+ * a client that holds memory back pays for it, and those that hold few bytes, or are just being served, don't notice.
  */
 export interface MemoryBudget {
   /** A kind of holders, which is counted apart and shares the budget. */
@@ -15,8 +15,8 @@ export interface PendingBytes {
   /** Held now, by this kind. */
   readonly bytes: number
   /**
-   * Adds a holder. `giveUp` is called at most once, maybe from `add`, when this holder has to make room. `progress`: a number that
-   * changes while its client takes what it is sent.
+   * Adds a holder. `giveUp` is called at most once, maybe from `add`, when this holder has to make room. `progress`: a
+   * number that changes while its client takes what it is sent.
    */
   open(giveUp: () => void, progress?: () => number): Holder
 }
@@ -39,10 +39,15 @@ interface Held {
   giveUp(): void
 }
 
-/** Levels of size per doubling: of those with progress, one is dropped that has at least .84 of what the largest has. */
+/**
+ * Levels of size per doubling: of those with progress, one is dropped that has at least .84 of what the largest has.
+ */
 const levelsPerDoubling = 4
 
-/** A holder without progress for so long is dropped before all others, ms: the longest pause of a client that reads or sends. */
+/**
+ * A holder without progress for so long is dropped before all others, ms: the longest pause of a client that reads or
+ * sends.
+ */
 const longestPause = 1000
 
 /** `maxBytes` may be exceeded by one holder alone: a large body could never be read otherwise. `now`: ms. */

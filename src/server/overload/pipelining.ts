@@ -8,7 +8,10 @@ import { ignoreRest } from './ignore-rest.ts'
 /** Pipelined requests of one connection that may wait for their turn; one that sends more in one piece is closed. */
 const mostWaiting = 100
 
-/** Of all connections together, from which each has its share: it may have fewer where many have some, down to the last number. */
+/**
+ * Of all connections together, from which each has its share: it may have fewer where many have some, down to the last
+ * number.
+ */
 const mostWaitingOfAll = 3200
 const leastWaiting = 8
 
@@ -16,8 +19,8 @@ const leastWaiting = 8
 const perTurn = 8
 
 /**
- * Whatever has Node read on, such as a request that ends. Its own mark of a paused connection would not do: that pauses the parser,
- * too, which then refuses what has been read already.
+ * Whatever has Node read on, such as a request that ends. Its own mark of a paused connection would not do: that pauses
+ * the parser, too, which then refuses what has been read already.
  */
 function pauseAgain(this: Socket): void {
   this.pause()
@@ -32,9 +35,9 @@ declare module 'fastify' {
 }
 
 /**
- * Answers the requests of a connection one after the other: one begins when the response before it has left. So a client that sends
- * on and reads nothing makes this process hold one response, and few requests behind it: Node reads all that come in one piece,
- * whatever becomes of them, and nothing more is read while they wait.
+ * Answers the requests of a connection one after the other: one begins when the response before it has left. So a
+ * client that sends on and reads nothing makes this process hold one response, and few requests behind it: Node reads
+ * all that come in one piece, whatever becomes of them, and nothing more is read while they wait.
  *
  * It also has requests of all connections begin a few per turn of the event loop.
  */
@@ -85,8 +88,9 @@ export const pipelining = fastifyPlugin(async (app: FastifyInstance, options: Co
 })
 
 /**
- * Spreads work over turns of the event loop: so much begins in each, and the rest waits, first come, first served. So thousands of
- * requests that come together keep what must be fast, predictions and probes, waiting for a few of them only.
+ * Spreads work over turns of the event loop: so much begins in each, and the rest waits, first come, first served. So
+ * thousands of requests that come together keep what must be fast, predictions and probes, waiting for a few of them
+ * only.
  */
 export interface Turns {
   /** Calls `begin`, now or in one of the next turns. */

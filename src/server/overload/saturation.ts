@@ -29,8 +29,8 @@ const longestWait = 0.5
 const smoothing = 10_000
 
 /**
- * The largest of three shares, smoothed: the busy time of the event loop, the busy time of the workers, and the predicted wait
- * out of the longest wait that still leaves time to answer. At 1 the service refuses requests.
+ * The largest of three shares, smoothed: the busy time of the event loop, the busy time of the workers, and the
+ * predicted wait out of the longest wait that still leaves time to answer. At 1 the service refuses requests.
  */
 export function createSaturation(options: SaturationOptions): Saturation {
   const { clock, loopBusyMs, workerSeconds, workers, predictedWait, deadlineMs } = options

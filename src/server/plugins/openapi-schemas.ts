@@ -70,8 +70,8 @@ function withReferences(schema: unknown, names: ReadonlyMap<string, string>, own
 }
 
 /**
- * The finished document, without what was only a detour: `allOf` of one reference, which stood around it so that examples
- * could stand beside it. Operations that refuse nothing of their own get `unreadable`, which any can answer.
+ * The finished document, without what was only a detour: `allOf` of one reference, which stood around it so that
+ * examples could stand beside it. Operations that refuse nothing of their own get `unreadable`, which any can answer.
  */
 export function finishDocument<T extends { paths?: object }>(document: T, unreadable: unknown): T {
   for (const operations of Object.values(document.paths ?? {})) {

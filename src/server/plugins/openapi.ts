@@ -97,7 +97,10 @@ export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, has
 const theme = `.swagger-ui .topbar, .swagger-ui .scheme-container { display: none }
 .console-link { display: block; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; font: 16px system-ui, sans-serif }`
 
-/** The way back, from `…/docs/static/theme/console-link.js` to `…/`: whatever the prefix, and whether the page ends with a slash. */
+/**
+ * The way back, from `…/docs/static/theme/console-link.js` to `…/`: whatever the prefix, and whether the page ends with
+ * a slash.
+ */
 const consoleLink = `const link = document.createElement('a')
 link.className = 'console-link'
 link.href = new URL('../../../', document.currentScript.src)
@@ -106,8 +109,8 @@ document.body.prepend(link)
 `
 
 /**
- * Browsers may run only the scripts of this server, and no other site may frame the documentation. Swagger UI writes style
- * attributes.
+ * Browsers may run only the scripts of this server, and no other site may frame the documentation. Swagger UI writes
+ * style attributes.
  */
 const docsHeaders = {
   'content-security-policy': [

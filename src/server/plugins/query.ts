@@ -21,8 +21,8 @@ interface QueryParameter {
 const wholeNumber = /^\d{1,15}$/
 
 /**
- * Reads query strings by their schema. Fastify's default validator coerces `Infinity` to an integer, drops unknown parameters
- * and stops at the first error.
+ * Reads query strings by their schema. Fastify's default validator coerces `Infinity` to an integer, drops unknown
+ * parameters and stops at the first error.
  */
 export const queryCompiler: FastifySchemaCompiler<unknown> = ({ schema, httpPart }) =>
   httpPart === 'querystring'

@@ -14,7 +14,10 @@ const mostHeaders = 256
 /** Headers that a server has Node keep of a request: one more than there may be. The rest is lost. */
 export const keptHeaders = mostHeaders + 1
 
-/** Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1), and expectations that it can't meet. */
+/**
+ * Refuses requests that Node's parser accepts, but no server should answer (RFC 9112, sections 3.2 and 6.1), and
+ * expectations that it can't meet.
+ */
 export const strictHttp = fastifyPlugin(async (app: FastifyInstance) => {
   app.addHook('onRequest', (request, reply, done) => {
     const message = fault(request.raw)

@@ -8,8 +8,8 @@ import { isObject } from '../../schemas/json.ts'
 import { maxTasks, PredictEnvelope } from '../../schemas/predict.ts'
 
 /*
- * TypeBox looks at the whole of a value for its errors, however many it is asked for: a body of a million wrong items would
- * keep the process for seconds. So it is only ever shown what can hold the errors that are reported.
+ * TypeBox looks at the whole of a value for its errors, however many it is asked for: a body of a million wrong items
+ * would keep the process for seconds. So it is only ever shown what can hold the errors that are reported.
  */
 
 /** A schema that is compiled, and its source. */
@@ -31,8 +31,8 @@ export function createChecker<S extends TSchema>(schema: S) {
 const envelope = createChecker(PredictEnvelope)
 
 /**
- * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Throws INVALID_REQUEST with
- * every problem and its JSON pointer.
+ * Checks the body of `POST /predict`, but not yet the rows: these are the feature encoder's. Throws INVALID_REQUEST
+ * with every problem and its JSON pointer.
  */
 export function checkEnvelope(body: unknown): PredictEnvelope {
   const bad = badTasks(body)
@@ -58,7 +58,9 @@ export function helpfulProblems(checker: Checker, value: unknown): Violation[] {
   return allProblems(checker, value).filter(({ message }) => !/^must be null$|anyOf/.test(message))
 }
 
-/** Problems of an array's items, each by its place below `path`; looks no further than the last one that is reported. */
+/**
+ * Problems of an array's items, each by its place below `path`; looks no further than the last one that is reported.
+ */
 export function itemProblems(checker: Checker, items: readonly unknown[], path: string): Violation[] {
   const problems: Violation[] = []
   for (let i = 0; i < items.length && problems.length < maxViolations; i++) {
@@ -78,7 +80,10 @@ interface Shape {
   anyOf?: Shape[]
 }
 
-/** What of a value can hold problems that are reported: of an object its known names and some others, of an array its first items. */
+/**
+ * What of a value can hold problems that are reported: of an object its known names and some others, of an array its
+ * first items.
+ */
 function shown({ properties, additionalProperties, items, maxItems, anyOf }: Shape, value: unknown): unknown {
   if (anyOf !== undefined) {
     const shape = anyOf.find((one) => (Array.isArray(value) ? one.items : isObject(value) && one.properties))

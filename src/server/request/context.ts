@@ -60,7 +60,10 @@ export interface Access {
 export interface LiveSource {
   /** Samples that are kept. */
   history(): Promise<LiveHistory>
-  /** Intervals that ended after `at` (ms since 1970), if any; asked once a second while somebody watches, which makes the last one. */
+  /**
+   * Intervals that ended after `at` (ms since 1970), if any; asked once a second while somebody watches, which makes
+   * the last one.
+   */
   latest(at: number): Promise<LiveUpdate | undefined>
 }
 

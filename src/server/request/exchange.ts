@@ -10,8 +10,8 @@ import { type Key, viewFor } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 
 /*
- * What all predictions share, whatever their bodies look like and whichever way they came in: the deadline, the lease of a version, what
- * happens when the client goes away, and metrics.
+ * What all predictions share, whatever their bodies look like and whichever way they came in: the deadline, the lease
+ * of a version, what happens when the client goes away, and metrics.
  */
 
 /** A request to be predicted, from its admission to its answer. */
@@ -40,7 +40,8 @@ export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string)
 /** Settles an exchange when its response closes, sent or not: where its client has gone, it is cancelled. */
 export function closeWith(exchange: Exchange): void {
   const { response, ticket } = exchange
-  // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is gone.
+  // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is
+  // gone.
   response.on('close', () => {
     ticket.leave()
     if (!response.writableEnded) exchange.pending?.cancel()
@@ -48,8 +49,8 @@ export function closeWith(exchange: Exchange): void {
 }
 
 /**
- * Answers a request whose body has arrived: `start` reads it and hands it to a model, with the time of its arrival, ms on the
- * clock; `encode` writes what the model answers.
+ * Answers a request whose body has arrived: `start` reads it and hands it to a model, with the time of its arrival, ms
+ * on the clock; `encode` writes what the model answers.
  */
 export async function answerPrediction<T>(
   { metrics, registry, clock, access }: ServerContext,

@@ -25,7 +25,9 @@ declare module 'fastify' {
   }
 }
 
-/** The header `priority` (RFC 9218) of requests that are admitted only while hardly anything waits, as the console's. */
+/**
+ * The header `priority` (RFC 9218) of requests that are admitted only while hardly anything waits, as the console's.
+ */
 export const lowest = 'u=7'
 
 /** How routes receive their bodies: counted among the pending bytes, and decompressed. */

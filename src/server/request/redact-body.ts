@@ -34,8 +34,8 @@ export interface KeptBody {
 }
 
 /**
- * Holds a body until it is read. Where a field is marked, values are removed now; else it is parsed when it is read, which
- * most bodies never are.
+ * Holds a body until it is read. Where a field is marked, values are removed now; else it is parsed when it is read,
+ * which most bodies never are.
  */
 export function holdBody(bytes: Buffer, request: KeptRequest): () => KeptBody {
   const isMarked = request.features?.some(({ log }) => log !== undefined) ?? true
@@ -49,9 +49,9 @@ export function holdBody(bytes: Buffer, request: KeptRequest): () => KeptBody {
 }
 
 /**
- * A request's body as it may be kept: fields that the manifest marks `log: drop` are missing, of those marked `log: hash` there
- * are hashes. Where a field is marked, only bodies of valid requests are kept, and of them what is known to be no value of a
- * marked field: tensors of several fields are missing too.
+ * A request's body as it may be kept: fields that the manifest marks `log: drop` are missing, of those marked `log:
+ * hash` there are hashes. Where a field is marked, only bodies of valid requests are kept, and of them what is known to
+ * be no value of a marked field: tensors of several fields are missing too.
  */
 export function redactBody(bytes: Buffer, { features, valid }: KeptRequest): KeptBody {
   if (bytes.length === 0) return { missing: 'empty' }

@@ -18,8 +18,8 @@ import { holdBody } from './redact-body.ts'
 import type { RequestRecorder } from './request-recorder.ts'
 
 /**
- * Follows each request from its headers to the end of its answer: what it asked, how it ended, and how long each stage took. The
- * request log, recorded predictions and traces are made of it; it exists only where one of them is on.
+ * Follows each request from its headers to the end of its answer: what it asked, how it ended, and how long each stage
+ * took. The request log, recorded predictions and traces are made of it; it exists only where one of them is on.
  */
 export interface RequestTimeline {
   /** Creates the logger of a request, with the ids of its trace; undefined where traces are off. */
@@ -220,7 +220,10 @@ export function knownProblem({ path, message }: Violation, model?: Named): Viola
   return { path: knownPath(path, model), message: message.split(quotes, 1)[0]! }
 }
 
-/** `*` stands for names that are not those of the request's schema or of the model's fields, tensors and tasks; indices stay. */
+/**
+ * `*` stands for names that are not those of the request's schema or of the model's fields, tensors and tasks; indices
+ * stay.
+ */
 function knownPath(path: string, model: Named | undefined): string {
   const isKnown = (name: string) => ofRequests.has(name) || (model !== undefined && isOf(model, name))
   const step = (escaped: string) =>

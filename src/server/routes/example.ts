@@ -46,7 +46,9 @@ function shownValue(field: Field | undefined, value: GoldenRow[string]): GoldenR
   return field.kind === 'hash' ? 'example' : 0
 }
 
-/** Golden rows, each field on its side. Fields whose values are hashed or dropped where requests are kept are left out. */
+/**
+ * Golden rows, each field on its side. Fields whose values are hashed or dropped where requests are kept are left out.
+ */
 export function rowsOf({ features, golden }: Manifest): Row[] {
   const shown = features.filter(({ log }) => log === undefined)
   return (golden?.rows ?? []).slice(0, shownRows).map((row) => bySide(shown, row))
@@ -62,7 +64,10 @@ function bySide(features: readonly Field[], row: GoldenRow): Row {
   return { context: valuesOf((side) => side === 'context'), candidate: valuesOf((side) => side !== 'context') }
 }
 
-/** Golden rows of imported models are drawn at random: long numbers, some of them negative where counts and prices are meant. */
+/**
+ * Golden rows of imported models are drawn at random: long numbers, some of them negative where counts and prices are
+ * meant.
+ */
 function plausible(field: Field, value: GoldenRow[string]): GoldenRow[string] {
   if (field.kind !== 'numeric' || typeof value !== 'number') return value
   return Number((field.scaling.method === 'log1p' ? Math.abs(value) : value).toPrecision(4))

@@ -40,7 +40,10 @@ const errors: ProblemCode[] = [
 ]
 const [, pinned] = modelListExample.models
 
-/** `POST /models/{model}/pin` and `unpin`: as `multigate pin` and `multigate unpin`, and all processes follow before the response. */
+/**
+ * `POST /models/{model}/pin` and `unpin`: as `multigate pin` and `multigate unpin`, and all processes follow before the
+ * response.
+ */
 export async function pinRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry, peers, folder } = context
   acceptAnyType(app, bodyOptions(context))

@@ -1,7 +1,10 @@
 import { Session } from 'node:inspector/promises'
 import { setTimeout } from 'node:timers/promises'
 
-/** Records this thread for that time. Answers a profile in the format of Chrome's developer tools. Rejects when `signal` aborts. */
+/**
+ * Records this thread for that time. Answers a profile in the format of Chrome's developer tools. Rejects when `signal`
+ * aborts.
+ */
 export async function recordProfile(kind: 'cpu' | 'heap', seconds: number, signal: AbortSignal): Promise<object> {
   const session = new Session()
   session.connect()

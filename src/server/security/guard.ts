@@ -37,8 +37,8 @@ export interface GuardOptions {
 }
 
 /**
- * Who may ask what. Plain functions of a request's headers, so that any front can call them; nothing is kept of a key that is
- * presented.
+ * Who may ask what. Plain functions of a request's headers, so that any front can call them; nothing is kept of a key
+ * that is presented.
  */
 export class Guard {
   readonly limits: RateLimits
@@ -66,8 +66,8 @@ export class Guard {
   }
 
   /**
-   * The key of a request to an area; undefined where the area is open to all, or why the request is refused. Where the key
-   * limits requests in progress, `limits.end` has to be called when the request has ended.
+   * The key of a request to an area; undefined where the area is open to all, or why the request is refused. Where the
+   * key limits requests in progress, `limits.end` has to be called when the request has ended.
    */
   enter(headers: IncomingHttpHeaders, area: Area): Key | Denial | undefined {
     if (area === 'console') return undefined
@@ -147,7 +147,10 @@ export function clientOf(request: FastifyRequest): string {
   return request[presented]?.id ?? request[refused] ?? request.ip
 }
 
-/** Refuses requests without a key that opens what they ask, by their headers alone. It is registered only where there are keys. */
+/**
+ * Refuses requests without a key that opens what they ask, by their headers alone. It is registered only where there
+ * are keys.
+ */
 export const guarded = fastifyPlugin(
   async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(denial: Denial, area: Area): void }) => {
     app.decorateRequest(presented, undefined)

@@ -114,8 +114,8 @@ function readJson(text: string): unknown {
 }
 
 /**
- * Parts of the interface that can be open to all while others need a key; `console`: its page and scripts, which hold no
- * secrets and ask for a key; `unknown`: paths that nothing answers.
+ * Parts of the interface that can be open to all while others need a key; `console`: its page and scripts, which hold
+ * no secrets and ask for a key; `unknown`: paths that nothing answers.
  */
 export type Area = 'probes' | 'docs' | 'console' | 'unknown' | Scope
 

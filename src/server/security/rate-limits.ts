@@ -146,13 +146,17 @@ export class RateLimits {
 const free = 100
 const freePerSecond = 10
 
-/** How long each further refusal is held at least and at most, ms: requests that are held together do not return together. */
+/**
+ * How long each further refusal is held at least and at most, ms: requests that are held together do not return
+ * together.
+ */
 const shortest = 150
 const longest = 450
 
 /**
- * Slows down clients whose requests are refused again and again: a refusal is cheap, and thousands a second would still keep
- * the event loop from other clients. A client that waits for its answers then floods no faster than its connections allow.
+ * Slows down clients whose requests are refused again and again: a refusal is cheap, and thousands a second would still
+ * keep the event loop from other clients. A client that waits for its answers then floods no faster than its
+ * connections allow.
  */
 export class RefusalDelay {
   readonly #now: () => number

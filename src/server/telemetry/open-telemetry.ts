@@ -27,13 +27,15 @@ import type { BatchCall } from '../../model/serving/batching/submission.ts'
 import type { RequestTrace, TracedRequest, TraceIds, Traces } from './traces.ts'
 
 /*
- * Traces by OpenTelemetry: loaded only where they are on. A request's span has one child for each stage. Each engine call that
- * holds rows of a traced request has a span `batch`, which the `infer` spans of its requests link to.
+ * Traces by OpenTelemetry: loaded only where they are on. A request's span has one child for each stage. Each engine
+ * call that holds rows of a traced request has a span `batch`, which the `infer` spans of its requests link to.
  */
 
 export interface OpenTelemetryOptions {
   exporter: SpanExporter
-  /** Share of the traces that begin here and are kept, 0 to 1; traces that began elsewhere are kept if their parent is. */
+  /**
+   * Share of the traces that begin here and are kept, 0 to 1; traces that began elsewhere are kept if their parent is.
+   */
   sample: number
   /** Version of multigate. */
   version: string

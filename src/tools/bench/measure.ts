@@ -62,8 +62,8 @@ interface Runner extends Contestant {
 }
 
 /**
- * Measures every contestant on requests of one shape, in turns, so that a busy machine slows all of them equally. Answers are
- * compared before anything is timed.
+ * Measures every contestant on requests of one shape, in turns, so that a busy machine slows all of them equally.
+ * Answers are compared before anything is timed.
  */
 export async function measure(options: MeasureOptions): Promise<Measurement[]> {
   const { target, plans, engine } = options

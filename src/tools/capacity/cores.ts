@@ -10,8 +10,8 @@ export interface Placement {
 }
 
 /**
- * Keeps the last core for the load generator and gives the others to the server, if there are at least `fewest` cores and the
- * system has `taskset`; otherwise both share all cores.
+ * Keeps the last core for the load generator and gives the others to the server, if there are at least `fewest` cores
+ * and the system has `taskset`; otherwise both share all cores.
  */
 export function placeOnCores(fewest: number): Placement {
   const shared = { serverCores: availableCores(), wrapper: [] }

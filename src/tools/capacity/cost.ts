@@ -45,8 +45,8 @@ export interface Forecast {
 const accuracy = 1e-4
 
 /**
- * The processor time per request at a utilisation, µs, between the measured points: it falls with the load, because the event
- * loop reads several requests per turn and engine calls hold several requests.
+ * The processor time per request at a utilisation, µs, between the measured points: it falls with the load, because the
+ * event loop reads several requests per turn and engine calls hold several requests.
  */
 export function processorAt({ points }: RequestCost, utilisation: number): number {
   return between(points, utilisation, ({ processor }) => processor)
@@ -58,8 +58,8 @@ export function lowestP99({ points }: RequestCost): number {
 }
 
 /**
- * What happens at this rate. Latency is that at the lowest measured load, plus the wait for the cores (M/D/c) or for the event
- * loop (M/D/1), whichever is longer. The wait is scaled so that it agrees with the highest measured load.
+ * What happens at this rate. Latency is that at the lowest measured load, plus the wait for the cores (M/D/c) or for
+ * the event loop (M/D/1), whichever is longer. The wait is scaled so that it agrees with the highest measured load.
  */
 export function forecast(cost: RequestCost, host: Host, rate: number): Forecast {
   const utilisation = utilisationAt(cost, host.cores, rate)

@@ -116,8 +116,8 @@ export class LoadRuns {
   }
 
   /**
-   * As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called often.
-   * `seconds` is the length of the measurements that follow.
+   * As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called
+   * often. `seconds` is the length of the measurements that follow.
    */
   async warmUp(seconds: number): Promise<void> {
     const length = Math.min(longestWarmUp, seconds / 4)
@@ -133,8 +133,8 @@ export class LoadRuns {
   }
 
   /**
-   * As many requests as the server can answer; longer where these are too few to tell what they cost. Throws if one fails, or
-   * hardly any is answered; AllRejectedError where the server rejects all.
+   * As many requests as the server can answer; longer where these are too few to tell what they cost. Throws if one
+   * fails, or hardly any is answered; AllRejectedError where the server rejects all.
    */
   async closed(seconds: number): Promise<Run> {
     for (let length = seconds; ; length *= 2) {

@@ -239,7 +239,10 @@ function costOf(
   return { requests, variant, call, row, request: call + row * candidates }
 }
 
-/** The highest version of a model, by name. Requests can only be drawn for a model whose manifest says what its fields are. */
+/**
+ * The highest version of a model, by name. Requests can only be drawn for a model whose manifest says what its fields
+ * are.
+ */
 export async function openModelToLoad(models: string, model: string): Promise<Bundle> {
   const names = await readdir(models).catch((error) => {
     throw new ModelError('MODEL_NOT_FOUND', `--models: ${reasonOf(error)}`)

@@ -42,7 +42,10 @@ const fewestRequests = 50
 const look = [4, 8, 10]
 /** Factors for a maximum that proves too high or too low for the bound, and how often it is changed. */
 const [lower, higher, mostChanges] = [0.5, 1.5, 4]
-/** Rate at which latencies and processor times are compared, as a share of that maximum, and part of a trial's time for it. */
+/**
+ * Rate at which latencies and processor times are compared, as a share of that maximum, and part of a trial's time for
+ * it.
+ */
 const comparedAt = 0.5
 const comparedShare = 0.4
 const distinct = 500
@@ -58,8 +61,8 @@ export class TrialRunner {
   }
 
   /**
-   * The trial of the settings at the start, which sets the rates of all others. Throws INVALID_REQUEST where no rate keeps the
-   * bound.
+   * The trial of the settings at the start, which sets the rates of all others. Throws INVALID_REQUEST where no rate
+   * keeps the bound.
    */
   async #first(settings: TunedSettings): Promise<MeasuredTrial> {
     const opened = await this.open(settings)

@@ -58,7 +58,9 @@ const fixed = {
   MULTIGATE_LOG_REQUESTS: 'false',
 }
 
-/** Starts the server as `npm start` does, with this model alone; other MULTIGATE_… variables of the environment apply. */
+/**
+ * Starts the server as `npm start` does, with this model alone; other MULTIGATE_… variables of the environment apply.
+ */
 export async function startMeasuredServer(options: MeasuredServerOptions): Promise<MeasuredServer> {
   const { models, model, settings = {}, wrapper = [] } = options
   const folder = await mkdtemp(join(tmpdir(), 'multigate-capacity-'))
@@ -114,7 +116,9 @@ export function sumOf(text: string, name: string): number {
   return sum
 }
 
-/** Processor time of the main threads of a process and its children so far, s; undefined where Linux does not count it. */
+/**
+ * Processor time of the main threads of a process and its children so far, s; undefined where Linux does not count it.
+ */
 export async function mainThreadSeconds(pid: number): Promise<number | undefined> {
   try {
     const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'latin1')).trim()

@@ -1,7 +1,7 @@
 /**
- * M/D/c: Poisson arrivals, a constant service time, c servers, first come, first served. The distribution of the wait follows
- * Franx, "A simple solution for the M/D/c waiting time distribution" (Operations Research Letters 29, 2001): all of its terms are
- * positive, so that it is exact to rounding.
+ * M/D/c: Poisson arrivals, a constant service time, c servers, first come, first served. The distribution of the wait
+ * follows Franx, "A simple solution for the M/D/c waiting time distribution" (Operations Research Letters 29, 2001):
+ * all of its terms are positive, so that it is exact to rounding.
  */
 export interface Queue {
   /** Probability of a wait of at most `x` service times. */

@@ -93,8 +93,8 @@ export interface Search<T extends Trial> {
 const hopeless = 0.85
 
 /**
- * Coordinate descent: measures the alternatives of each group with the best settings so far, and goes on with the best. A
- * difference of goodput is not yet a recommendation: `confirm` decides.
+ * Coordinate descent: measures the alternatives of each group with the best settings so far, and goes on with the best.
+ * A difference of goodput is not yet a recommendation: `confirm` decides.
  */
 export async function searchSettings<T extends Trial>(
   start: TunedSettings,
@@ -128,7 +128,10 @@ export interface Confirmation {
 /** Least gain worth a change. */
 const leastGain = 0.05
 
-/** A gain counts if every round with the new settings beats every round with the old ones: with 3 rounds each, by chance 1 in 20. */
+/**
+ * A gain counts if every round with the new settings beats every round with the old ones: with 3 rounds each, by chance
+ * 1 in 20.
+ */
 export function confirm(before: number[], after: number[]): Confirmation {
   const gain = median(after) / median(before) - 1
   const apart = Math.min(...after) > Math.max(...before)

@@ -24,8 +24,8 @@ export interface CandidateFile {
   /** Fields of candidates that the file has no column for: all candidates have their defaults. */
   defaults: string[]
   /**
-   * The candidates; columns of the context and of cross features hold anything. Rejects with a SpecError that lists the rows
-   * that a request could not contain either.
+   * The candidates; columns of the context and of cross features hold anything. Rejects with a SpecError that lists the
+   * rows that a request could not contain either.
    */
   batches(): AsyncIterable<Batch>
   /** Share of the file that has been read, 0 to 1, about; undefined if nothing says so. */
@@ -33,8 +33,9 @@ export interface CandidateFile {
 }
 
 /**
- * Opens a CSV or Parquet file of candidates: one column per field of the candidate side, by its name; other columns are not
- * read. Rejects with a SpecError for a file that can't be read, or that lacks the column of a field without a default.
+ * Opens a CSV or Parquet file of candidates: one column per field of the candidate side, by its name; other columns are
+ * not read. Rejects with a SpecError for a file that can't be read, or that lacks the column of a field without a
+ * default.
  */
 export async function openCandidates(file: string, manifest: Manifest): Promise<CandidateFile> {
   const source = await openSource(dataOf(file), file)

@@ -48,8 +48,8 @@ interface Judgement {
 }
 
 /**
- * Chooses how rows are stored: float32, or a narrower precision whose answers stay within the limits of int8 plans. `auto` takes
- * the narrowest that does so with a margin, since other candidates differ.
+ * Chooses how rows are stored: float32, or a narrower precision whose answers stay within the limits of int8 plans.
+ * `auto` takes the narrowest that does so with a margin, since other candidates differ.
  */
 export async function choosePrecision(
   wanted: WantedPrecision,
@@ -85,7 +85,10 @@ export async function choosePrecision(
   }
 }
 
-/** The half of the quantization rows that judges int8; without them, candidates of the catalogue, each with a drawn context. */
+/**
+ * The half of the quantization rows that judges int8; without them, candidates of the catalogue, each with a drawn
+ * context.
+ */
 async function judgementOf(
   plan: CompiledPlan,
   manifest: Manifest,
@@ -137,7 +140,9 @@ export interface CachedAnswers {
   close(): Promise<void>
 }
 
-/** Opens the graphs of a plan that compute rows of cached candidates. Rejects with MODEL_FAILED if one can't be opened. */
+/**
+ * Opens the graphs of a plan that compute rows of cached candidates. Rejects with MODEL_FAILED if one can't be opened.
+ */
 export async function openCachedAnswers(plan: CompiledPlan): Promise<CachedAnswers> {
   const { cached, context_encoder, layers } = filesOf(plan)
   const parts = await openCandidateParts(plan)

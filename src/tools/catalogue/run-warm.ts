@@ -85,7 +85,9 @@ async function openBundle({ target, models }: RunWarmOptions): Promise<Bundle> {
   return bundle
 }
 
-/** The plan that a server would take from the cache. Rejects where it has none of it, or nothing is kept of candidates. */
+/**
+ * The plan that a server would take from the cache. Rejects where it has none of it, or nothing is kept of candidates.
+ */
 async function preparePlan(
   bundle: Bundle,
   quantization: QuantizationRows | undefined,

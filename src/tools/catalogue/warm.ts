@@ -32,8 +32,8 @@ export interface Warmed extends Omit<PrecisionChoice, 'precision'> {
 }
 
 /**
- * Computes what the plan keeps of the file's candidates, and writes it as the plan's catalogue. Rejects with a SpecError for the
- * file's rows, and with ModelError where the disk refuses; the former catalogue then stays.
+ * Computes what the plan keeps of the file's candidates, and writes it as the plan's catalogue. Rejects with a
+ * SpecError for the file's rows, and with ModelError where the disk refuses; the former catalogue then stays.
  */
 export async function warm(options: WarmOptions): Promise<Warmed> {
   const { candidates, base } = options
@@ -89,7 +89,9 @@ async function add(
   await writer.append(values)
 }
 
-/** The precision, judged by the first batch of candidates where the version has no rows that do so; each candidate once. */
+/**
+ * The precision, judged by the first batch of candidates where the version has no rows that do so; each candidate once.
+ */
 async function choose(
   { precision, plan, manifest, quantization }: WarmOptions,
   parts: CandidateParts,

@@ -21,7 +21,8 @@ export interface ServiceAddress {
 }
 
 /**
- * Resolves with the JSON of an answer. Rejects with MODEL_FAILED, which says what the service answers instead and lists its problems.
+ * Resolves with the JSON of an answer. Rejects with MODEL_FAILED, which says what the service answers instead and lists
+ * its problems.
  */
 export type AskService = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>
 

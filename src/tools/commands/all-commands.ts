@@ -3,8 +3,8 @@ import type { Start } from '../../app/start.ts'
 import type { CommandContext } from '../../base/command.ts'
 
 /**
- * Definitions of all commands, in the order of the help; each imports its own libraries when it runs. `start`: the first moments of
- * a server.
+ * Definitions of all commands, in the order of the help; each imports its own libraries when it runs. `start`: the
+ * first moments of a server.
  */
 export async function createCommands(context: CommandContext, start?: Start): Promise<Command[]> {
   const [

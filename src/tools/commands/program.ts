@@ -10,8 +10,8 @@ import { SpecError } from '../data/source.ts'
 const interrupted = 130
 
 /**
- * Runs the command line of the context with these commands and resolves with the exit code. Errors are printed without a stack trace;
- * for unexpected errors the environment variable DEBUG adds it. Passwords in addresses are not printed.
+ * Runs the command line of the context with these commands and resolves with the exit code. Errors are printed without
+ * a stack trace; for unexpected errors the environment variable DEBUG adds it. Passwords in addresses are not printed.
  */
 export async function runProgram(commands: Command[], context: CommandContext): Promise<number> {
   const { args, signal, out, err } = context

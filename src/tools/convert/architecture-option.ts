@@ -15,8 +15,9 @@ import type { ClassHints } from './keras/recognise.ts'
 import { checked, readText } from './read-options.ts'
 
 /**
- * Reads `--architecture`: a file of a class's arguments (.yaml, .json), or an inline list such as `mmoe,gate_function=sigmoid`, the
- * optional name of a class or architecture followed by options. Rejects with INVALID_REQUEST, naming every invalid part.
+ * Reads `--architecture`: a file of a class's arguments (.yaml, .json), or an inline list such as
+ * `mmoe,gate_function=sigmoid`, the optional name of a class or architecture followed by options. Rejects with
+ * INVALID_REQUEST, naming every invalid part.
  */
 export async function readArchitecture(option: string): Promise<ClassHints> {
   const isFile = /\.(?:ya?ml|json)$/.test(option)

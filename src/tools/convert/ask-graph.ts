@@ -9,8 +9,8 @@ import { savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { GoldenRows, Manifest } from '../../schemas/manifest.ts'
 
 /**
- * Asks a saved graph in `folder` for its answers to named rows: [rows][tasks], uncalibrated. Rejects like an engine's `load`, and
- * with INVALID_REQUEST if the rows do not fit the manifest's fields.
+ * Asks a saved graph in `folder` for its answers to named rows: [rows][tasks], uncalibrated. Rejects like an engine's
+ * `load`, and with INVALID_REQUEST if the rows do not fit the manifest's fields.
  */
 export async function askGraph(
   folder: string,

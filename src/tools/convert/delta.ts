@@ -33,7 +33,10 @@ interface WriteOptions {
   sequence?: number | undefined
 }
 
-/** Writes the next delta of a version from a file of rows. Rejects with INVALID_BUNDLE or INVALID_REQUEST, naming the place. */
+/**
+ * Writes the next delta of a version from a file of rows. Rejects with INVALID_BUNDLE or INVALID_REQUEST, naming the
+ * place.
+ */
 export async function writeDelta(options: WriteOptions): Promise<{ path: string; rows: number; width: number }> {
   const { folder, field, rows: file } = options
   const { manifest, expected } = await versionOf(folder)

@@ -54,12 +54,12 @@ interface Written {
 }
 
 /**
- * Writes a version's graph in another format: `onnx`, one file and its external data; `tfjs`, the folder of a TensorFlow.js
- * layers model; `keras-weights`, a `.weights.h5` for the reference's Python class. The result is opened and must answer the
- * golden rows before it appears, completely or not at all.
+ * Writes a version's graph in another format: `onnx`, one file and its external data; `tfjs`, the folder of a
+ * TensorFlow.js layers model; `keras-weights`, a `.weights.h5` for the reference's Python class. The result is opened
+ * and must answer the golden rows before it appears, completely or not at all.
  *
- * Rejects with MODEL_NOT_FOUND, INVALID_BUNDLE for a damaged version, UNSUPPORTED_GRAPH if the format can't hold the graph,
- * INVALID_REQUEST if `out` exists.
+ * Rejects with MODEL_NOT_FOUND, INVALID_BUNDLE for a damaged version, UNSUPPORTED_GRAPH if the format can't hold the
+ * graph, INVALID_REQUEST if `out` exists.
  */
 export async function exportModel(options: ExportOptions): Promise<ExportResult> {
   const { target, models, to, force, signal, progress } = options
@@ -194,7 +194,10 @@ async function expectFree(path: string, said = path): Promise<void> {
   if (exists) throw new ModelError('INVALID_REQUEST', `${said} exists already; --force replaces it`)
 }
 
-/** Checks an exported graph's answers to the golden rows; returns their number. Rejects with MODEL_FAILED if one differs. */
+/**
+ * Checks an exported graph's answers to the golden rows; returns their number. Rejects with MODEL_FAILED if one
+ * differs.
+ */
 export async function checkGraph(
   { manifest }: Bundle,
   engineName: 'onnx' | 'tensorflow',

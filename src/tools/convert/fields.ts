@@ -31,9 +31,10 @@ const largestRepeated = 256 * 1024 * 1024
 /**
  * Chooses the fields of an imported model and assigns rows of its tables to their ids.
  *
- * Columns that share a table use consecutive ranges if their sizes add up to its rows. Without sizes, or if each size equals
- * the table, every column may use every row. Throws INVALID_REQUEST if the number of fields is wrong, if they have more ids
- * than the model has rows, or if they leave rows unused without `allowUnused`: a field that is too small shifts all later ids.
+ * Columns that share a table use consecutive ranges if their sizes add up to its rows. Without sizes, or if each size
+ * equals the table, every column may use every row. Throws INVALID_REQUEST if the number of fields is wrong, if they
+ * have more ids than the model has rows, or if they leave rows unused without `allowUnused`: a field that is too small
+ * shifts all later ids.
  */
 export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
   const { features = plainFields(model, choice) } = choice

@@ -57,8 +57,8 @@ export function drawGolden({ features, ...source }: GoldenSource, random: () => 
 }
 
 /**
- * Rows with answers from the training framework, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`, or
- * tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
+ * Rows with answers from the training framework, in one of two forms: `{rows: [{field: value}], probabilities: [[…]]}`,
+ * or tensors as the model takes them, `{sparse: {data: [[…]]}, dense: {data: [[…]]}, probabilities: {data: [[…]]}}`.
  *
  * Throws INVALID_REQUEST, naming `file` and the place, if they are malformed or do not fit the fields.
  */
@@ -91,7 +91,10 @@ export async function placeErrors<T>(file: string, encode: () => T | Promise<T>)
   }
 }
 
-/** Describes the first answer that differs from its golden row; undefined if none does. `who` is the subject of the answer. */
+/**
+ * Describes the first answer that differs from its golden row; undefined if none does. `who` is the subject of the
+ * answer.
+ */
 export function differenceOf(
   golden: GoldenRows,
   answers: number[][],
@@ -192,8 +195,8 @@ function matrix(
 const mostBuckets = 100_000
 
 /**
- * Decodes a model's input, an id of the field (from 0) or a scaled number, into the value that a request gives. `wrong` creates
- * the error from a message that continues after "is".
+ * Decodes a model's input, an id of the field (from 0) or a scaled number, into the value that a request gives. `wrong`
+ * creates the error from a message that continues after "is".
  */
 export function nameValue(field: Field, encoded: number, wrong: (message: string) => ModelError): string | number {
   if (field.kind === 'numeric') {

@@ -60,11 +60,11 @@ export interface ImportResult extends Verified {
 }
 
 /**
- * Converts a model saved by Keras into a version: reads it, assigns fields to its columns, builds the graph and loads it as
- * the server does. The version is written last, completely or not at all.
+ * Converts a model saved by Keras into a version: reads it, assigns fields to its columns, builds the graph and loads
+ * it as the server does. The version is written last, completely or not at all.
  *
- * Rejects with ModelError: INVALID_BUNDLE if the model's file is invalid, UNSUPPORTED_GRAPH if it uses something that is not
- * supported, INVALID_REQUEST if an option does not fit it.
+ * Rejects with ModelError: INVALID_BUNDLE if the model's file is invalid, UNSUPPORTED_GRAPH if it uses something that
+ * is not supported, INVALID_REQUEST if an option does not fit it.
  */
 export async function importModel(options: ImportOptions): Promise<ImportResult> {
   const { path, name, models, version, force, signal, progress } = options
@@ -195,8 +195,8 @@ export interface Verified {
 }
 
 /**
- * Loads a version as the server does, outside the folder of models: the graph must fit its manifest, answer the golden rows
- * (compiled, if it compiles) and contain the largest ids in its tables.
+ * Loads a version as the server does, outside the folder of models: the graph must fit its manifest, answer the golden
+ * rows (compiled, if it compiles) and contain the largest ids in its tables.
  *
  * `cache`: folder of compiled plans; the server later reuses the plan. Rejects with the server's error.
  */

@@ -44,8 +44,8 @@ export interface Scaffold {
 const anyIds = 2 ** 31 - 2
 
 /**
- * Derives a manifest from a graph: one plain field per input column, one task per output. It can be served; `left` lists
- * what a person should add.
+ * Derives a manifest from a graph: one plain field per input column, one task per output. It can be served; `left`
+ * lists what a person should add.
  *
  * Throws UNSUPPORTED_GRAPH if no manifest can describe the graph, INVALID_REQUEST if a choice does not fit it.
  */
@@ -155,8 +155,8 @@ function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTens
 }
 
 /**
- * Inputs in the order of their fields: by name where every field has the name of an input, else unchanged. Throws INVALID_REQUEST
- * for a field with the name of an input in another place.
+ * Inputs in the order of their fields: by name where every field has the name of an input, else unchanged. Throws
+ * INVALID_REQUEST for a field with the name of an input in another place.
  */
 function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: Field) => boolean): SavedTensor[] {
   const fields = features.filter(isTheirs)

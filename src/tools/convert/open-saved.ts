@@ -23,8 +23,9 @@ export interface SavedGraph {
 }
 
 /**
- * Opens an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, a file saved by Keras (.keras, .h5), the folder
- * of a version or a model, or a model in `models` by name. Rejects with MODEL_NOT_FOUND if `path` is none of these.
+ * Opens an ONNX file, a model.json, a SavedModel's folder or its saved_model.pb, a file saved by Keras (.keras, .h5),
+ * the folder of a version or a model, or a model in `models` by name. Rejects with MODEL_NOT_FOUND if `path` is none of
+ * these.
  */
 export async function openSaved(path: string, models: string): Promise<SavedGraph> {
   const given = resolve(path)

@@ -25,8 +25,8 @@ export interface ServedVersion {
 }
 
 /**
- * Sends a running service the golden rows of each of its models, and compares the uncalibrated answers with the manifests
- * below `models`. A model that fails does not hide the others.
+ * Sends a running service the golden rows of each of its models, and compares the uncalibrated answers with the
+ * manifests below `models`. A model that fails does not hide the others.
  *
  * Rejects with MODEL_FAILED if the service does not list its models.
  */

@@ -24,8 +24,8 @@ export interface Verification {
 }
 
 /**
- * Compares a version's uncalibrated answers with those in a file. Rejects with MODEL_NOT_FOUND, or with INVALID_REQUEST if the
- * file does not fit the version.
+ * Compares a version's uncalibrated answers with those in a file. Rejects with MODEL_NOT_FOUND, or with INVALID_REQUEST
+ * if the file does not fit the version.
  */
 export async function verifyVersion(options: {
   target: string

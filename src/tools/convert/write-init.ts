@@ -48,11 +48,11 @@ export interface InitResult {
 const goldenRows = 16
 
 /**
- * Writes a manifest for a saved graph. A graph in `<name>/<version>/` gets its manifest there; any other graph is copied
- * into a new version below `models`. A version appears completely or not at all.
+ * Writes a manifest for a saved graph. A graph in `<name>/<version>/` gets its manifest there; any other graph is
+ * copied into a new version below `models`. A version appears completely or not at all.
  *
- * Rejects with INVALID_REQUEST if a name is invalid, if a manifest exists and `force` isn't set, or if the graph does not
- * answer the golden rows; also like `survey` and `scaffold`. Nothing is written then.
+ * Rejects with INVALID_REQUEST if a name is invalid, if a manifest exists and `force` isn't set, or if the graph does
+ * not answer the golden rows; also like `survey` and `scaffold`. Nothing is written then.
  */
 export async function writeInit(options: InitOptions): Promise<InitResult> {
   const { path, models, force } = options

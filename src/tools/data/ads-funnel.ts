@@ -31,7 +31,8 @@ export const adsFunnelColumns: Column[] = [
 ]
 
 /**
- * Ad impressions whose true P(click) and P(conversion | click) are known. The same options give the same rows, bit for bit.
+ * Ad impressions whose true P(click) and P(conversion | click) are known. The same options give the same rows, bit for
+ * bit.
  */
 export function createAdsFunnel(options: AdsFunnelData): Source {
   let read = 0

@@ -127,7 +127,10 @@ export function columnOf(cells: readonly Cell[]): CellColumn {
   return column
 }
 
-/** Share of the available memory that columns and what is made of them may take; the rest is for the program, and for garbage. */
+/**
+ * Share of the available memory that columns and what is made of them may take; the rest is for the program, and for
+ * garbage.
+ */
 const usable = 0.75
 
 /** What columns and what is made of them take, bytes. */

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 
 /*
- * CSV as RFC 4180 describes it, from bytes: cells between separators, in quotes where they hold separators, line breaks or
- * (doubled) quotes. Lines end with LF, CRLF or CR; blank lines are no records.
+ * CSV as RFC 4180 describes it, from bytes: cells between separators, in quotes where they hold separators, line breaks
+ * or (doubled) quotes. Lines end with LF, CRLF or CR; blank lines are no records.
  */
 
 const quote = 0x22
@@ -56,8 +56,8 @@ export class CsvParser {
   }
 
   /**
-   * The cells of the next record; undefined if it needs more bytes. The array is used again for the next one. Throws an Error that
-   * names the line of what is malformed.
+   * The cells of the next record; undefined if it needs more bytes. The array is used again for the next one. Throws an
+   * Error that names the line of what is malformed.
    */
   next(): string[] | undefined {
     if (!this.#started || !this.#skipBlankLines()) return undefined
@@ -116,8 +116,8 @@ export class CsvParser {
   }
 
   /**
-   * What follows a cell: a separator, as its length; a line break, as minus its length; the end of the file, as 0; or `more` where
-   * the bytes do not say it yet.
+   * What follows a cell: a separator, as its length; a line break, as minus its length; the end of the file, as 0; or
+   * `more` where the bytes do not say it yet.
    */
   #after(at: number): number | 'more' {
     const bytes = this.#bytes
@@ -213,8 +213,8 @@ const places = 2 ** 16
 const width = 32
 
 /**
- * Finds strings by their bytes, so that equal ones are decoded once and most often are one string. A string is forgotten when
- * another takes its place.
+ * Finds strings by their bytes, so that equal ones are decoded once and most often are one string. A string is
+ * forgotten when another takes its place.
  */
 export class StringCache {
   readonly #strings = new Array<string>(places).fill('')

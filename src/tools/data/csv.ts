@@ -19,8 +19,8 @@ interface CsvFile {
 const pieceBytes = 2 ** 18
 
 /**
- * Streams the rows of a spec's CSV files. Rejects with a SpecError for missing files; reading them rejects for different headers
- * and malformed lines, naming file and line.
+ * Streams the rows of a spec's CSV files. Rejects with a SpecError for missing files; reading them rejects for
+ * different headers and malformed lines, naming file and line.
  */
 export async function openCsv(data: CsvData, specFile: string): Promise<Source> {
   const files = locateFiles(data, specFile)

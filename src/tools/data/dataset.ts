@@ -50,13 +50,16 @@ export interface ReadOptions {
 /** Bytes per row and field of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
 export const judgingBytes = 12
 
-/** Most rows between two looks at the signal, the memory and the progress; and about as many cells, since rows may be very wide. */
+/**
+ * Most rows between two looks at the signal, the memory and the progress; and about as many cells, since rows may be
+ * very wide.
+ */
 const pause = 8192
 const pauseCells = 2 ** 18
 
 /**
- * Reads all rows of the data once, `fields` as columns. Rejects with a SpecError that lists what does not fit, with its place in
- * the data, or that says that the memory does not suffice, before it does not.
+ * Reads all rows of the data once, `fields` as columns. Rejects with a SpecError that lists what does not fit, with its
+ * place in the data, or that says that the memory does not suffice, before it does not.
  */
 export async function readDataset(
   { file, spec }: { file: string; spec: RowsToRead },

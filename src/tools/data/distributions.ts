@@ -65,7 +65,10 @@ function sharesOf(counts: Float64Array, total: number): number[] {
   return Array.from(counts, (count) => Number((count / total).toFixed(6)))
 }
 
-/** What the rows are, for people: `clicks.csv.gz`, `train.csv; test: last 0.2 of test.csv`, `generator ads-funnel, 500000 rows, seed 20`. */
+/**
+ * What the rows are, for people: `clicks.csv.gz`, `train.csv; test: last 0.2 of test.csv`, `generator ads-funnel,
+ * 500000 rows, seed 20`.
+ */
 export function describeData(data: RowData): string {
   if ('generator' in data)
     return `generator ${data.generator}, ${data.rows} rows, seed ${data.seed}${data.skip > 0 ? `, after ${data.skip}` : ''}`

@@ -30,8 +30,8 @@ export interface EncodeOptions {
 }
 
 /**
- * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either are added to
- * `problems`; `place` gives the place of a row.
+ * Encodes `rows` of `cells` ([field][row]) with the manifest's fields. Cells that a request could not contain either
+ * are added to `problems`; `place` gives the place of a row.
  */
 export function encodeRows(
   fields: readonly Field[],
@@ -112,8 +112,8 @@ function encoderOf(column: CellColumn, { encode }: FieldEncoder): (row: number) 
 }
 
 /**
- * Encodes the parts of a data set, and lets go of the cells of all rows but `kept`, block by block, so that cells and encoded rows
- * are not in memory together. Cells that do not fit are added to `options.problems`.
+ * Encodes the parts of a data set, and lets go of the cells of all rows but `kept`, block by block, so that cells and
+ * encoded rows are not in memory together. Cells that do not fit are added to `options.problems`.
  */
 export function encodeParts(
   fields: readonly Field[],

@@ -18,9 +18,9 @@ const mostExplained = 3
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /**
- * Compiles a CEL expression over columns (https://cel.dev). Columns are strings or doubles, so numbers compare as `x >= 4.0`, and
- * only columns with identifiers as names can be used. Throws an Error that describes an invalid expression; the compiled function
- * throws for rows that it can't be evaluated on.
+ * Compiles a CEL expression over columns (https://cel.dev). Columns are strings or doubles, so numbers compare as `x >=
+ * 4.0`, and only columns with identifiers as names can be used. Throws an Error that describes an invalid expression;
+ * the compiled function throws for rows that it can't be evaluated on.
  */
 export function compileExpression(
   text: string,

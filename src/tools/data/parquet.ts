@@ -28,9 +28,9 @@ interface ParquetFile {
 }
 
 /**
- * Streams the rows of a spec's Parquet files, one row group in memory at a time, and of it the columns that are wanted. Rejects with
- * a SpecError for missing files, for files that are no Parquet, and for files whose columns differ; reading them rejects for damaged
- * data and for integers beyond 2^53.
+ * Streams the rows of a spec's Parquet files, one row group in memory at a time, and of it the columns that are wanted.
+ * Rejects with a SpecError for missing files, for files that are no Parquet, and for files whose columns differ;
+ * reading them rejects for damaged data and for integers beyond 2^53.
  */
 export async function openParquet(data: ParquetData, specFile: string): Promise<Source> {
   const located = locateFiles(data, specFile)

@@ -14,8 +14,8 @@ export interface LabelledRows {
 }
 
 /**
- * Chooses rows for int8 from rows with labels that were not trained on, such as the validation rows: at most `usualQuantizationRows`,
- * as `chooseRows` does.
+ * Chooses rows for int8 from rows with labels that were not trained on, such as the validation rows: at most
+ * `usualQuantizationRows`, as `chooseRows` does.
  */
 export function chooseQuantizationRows({ encoded, labels }: LabelledRows): QuantizationRows {
   const { sparse, dense, sparseFields, denseFields } = encoded
@@ -33,9 +33,9 @@ export function chooseQuantizationRows({ encoded, labels }: LabelledRows): Quant
 }
 
 /**
- * At most `most` of `rows` rows. They are spread evenly, not by class, so that they represent traffic: one of each stretch of the data,
- * drawn with a fixed seed, as rows may repeat in their order. Of two neighbours, one goes to each half, so that both halves are alike
- * even if the data changes with its order.
+ * At most `most` of `rows` rows. They are spread evenly, not by class, so that they represent traffic: one of each
+ * stretch of the data, drawn with a fixed seed, as rows may repeat in their order. Of two neighbours, one goes to each
+ * half, so that both halves are alike even if the data changes with its order.
  */
 export function chooseRows(rows: number, most: number): number[] {
   const random = createUniform(1)

@@ -20,9 +20,9 @@ import { referenceProblems } from './references.ts'
 import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
 
 /**
- * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path relative to
- * the spec, inherits the keys that the spec lacks. Rejects with a SpecError that lists all problems, those of columns and
- * expressions included.
+ * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path
+ * relative to the spec, inherits the keys that the spec lacks. Rejects with a SpecError that lists all problems, those
+ * of columns and expressions included.
  */
 export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
   const file = locate(pathOrName, specsFolder)
@@ -225,7 +225,10 @@ export function publishProblems(publish: Publish | undefined, path: string): Vio
   )
 }
 
-/** Tasks of conditions, which may be malformed, that are none of `labelled`: no metric of them is known. `path`: of the conditions. */
+/**
+ * Tasks of conditions, which may be malformed, that are none of `labelled`: no metric of them is known. `path`: of the
+ * conditions.
+ */
 export function unlabelledTasks(publish: unknown, path: string, labelled: readonly string[]): Violation[] {
   const metrics = isObject(publish) && isObject(publish.metrics) ? Object.keys(publish.metrics) : []
   return metrics

@@ -16,8 +16,9 @@ interface Reference {
 type Columns = Pick<Source, 'columns' | 'unusable'>
 
 /**
- * Lists unknown columns and invalid expressions of a spec and of fields. The spec may be invalid elsewhere: parts of a wrong
- * shape are skipped. Without `columns`, because the data can't be read, only the syntax of expressions is checked.
+ * Lists unknown columns and invalid expressions of a spec and of fields. The spec may be invalid elsewhere: parts of a
+ * wrong shape are skipped. Without `columns`, because the data can't be read, only the syntax of expressions is
+ * checked.
  */
 export function referenceProblems(
   spec: unknown,

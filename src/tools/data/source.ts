@@ -27,11 +27,14 @@ export interface Source {
   /** Place of row `index`, for messages: `file.csv line 7`. */
   place(index: number): string
   /**
-   * The rows; each array has the length of `columns` and may be reused for the next row. `wanted`: indexes of the columns whose
-   * cells are needed, where others may hold anything; default: all.
+   * The rows; each array has the length of `columns` and may be reused for the next row. `wanted`: indexes of the
+   * columns whose cells are needed, where others may hold anything; default: all.
    */
   rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
-  /** Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them validation. */
+  /**
+   * Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them
+   * validation.
+   */
   ownRows?(): Record<OwnPart, number>
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
@@ -49,9 +52,9 @@ export interface DataFile {
 }
 
 /**
- * The files of a spec, whose paths are relative to it: first those that the split divides, then those of validation and of test.
- * Throws a SpecError that lists those that do not exist, and pipes and devices: they would be read more than once, and opening a
- * pipe blocks until something writes to it.
+ * The files of a spec, whose paths are relative to it: first those that the split divides, then those of validation and
+ * of test. Throws a SpecError that lists those that do not exist, and pipes and devices: they would be read more than
+ * once, and opening a pipe blocks until something writes to it.
  */
 export function locateFiles(data: CsvData | ParquetData, specFile: string): DataFile[] {
   const [form, paths] = 'csv' in data ? ['csv', data.csv] : ['parquet', data.parquet]

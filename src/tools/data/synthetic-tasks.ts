@@ -6,9 +6,9 @@ import type { Column, Source } from './source.ts'
 const noise = 0.1
 
 /**
- * Two tasks of known correlation p (Ma et al., KDD 2018, section 3.2): orthonormal u1 and u2, w1 = u1, w2 = p·u1 + √(1 − p²)·u2,
- * x ~ N(0, 1)^dim, and y_k = w_kᵀx + Σ_i sin(α_i·w_kᵀx + β_i) + ε with ε ~ N(0, 0.01), α_i = i and β_i = (i − 1)². Columns: x1 …
- * x<dim>, y1, y2. The same options give the same rows, bit for bit.
+ * Two tasks of known correlation p (Ma et al., KDD 2018, section 3.2): orthonormal u1 and u2, w1 = u1, w2 = p·u1 + √(1
+ * − p²)·u2, x ~ N(0, 1)^dim, and y_k = w_kᵀx + Σ_i sin(α_i·w_kᵀx + β_i) + ε with ε ~ N(0, 0.01), α_i = i and β_i = (i −
+ * 1)². Columns: x1 … x<dim>, y1, y2. The same options give the same rows, bit for bit.
  */
 export function createSyntheticTasks(options: SyntheticTasksData): Source {
   const { dim, rows, skip, seed, sines } = options

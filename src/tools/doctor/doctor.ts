@@ -27,8 +27,8 @@ interface Finding {
 const leastFree = 1024 ** 3
 
 /**
- * Looks at versions, the processor, the engine, settings, folders and limits. Answers a report, and how many checks failed. It
- * names files, but reads no secret out.
+ * Looks at versions, the processor, the engine, settings, folders and limits. Answers a report, and how many checks
+ * failed. It names files, but reads no secret out.
  */
 export async function examine(
   env: NodeJS.ProcessEnv,

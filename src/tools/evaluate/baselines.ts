@@ -11,15 +11,17 @@ const mostFitted = 200_000
 /** Parts of cross-fitting: of many rows, two leave enough to fit to. */
 const foldsOf = (rows: number) => (rows > 2 * mostFitted ? 2 : 5)
 
-/** Predictions of logistic regression for a task's rows, and on what it was fitted; undefined without rows to fit it to. */
+/**
+ * Predictions of logistic regression for a task's rows, and on what it was fitted; undefined without rows to fit it to.
+ */
 export interface Baseline {
   predictions: Float64Array
   fitted: string
 }
 
 /**
- * Fits logistic regressions on the fields, per task, never to the rows that they predict: to the training part of the split, or, where
- * there is none, to the other folds of the rows' groups.
+ * Fits logistic regressions on the fields, per task, never to the rows that they predict: to the training part of the
+ * split, or, where there is none, to the other folds of the rows' groups.
  */
 export function logisticBaselines(
   { file, spec }: { file: string; spec: RowsSpec },

@@ -14,15 +14,15 @@ const deciding = ['auc', 'normalised_entropy'] as const
 /** Probability that any verdict of a comparison is wrong if there is no difference. */
 const level = 0.05
 /**
- * Differences up to this may be of rounding: two fits of a calibration, or sums of floats, agree to about 1e-7. The last digit
- * that is shown of a metric is ten times as large.
+ * Differences up to this may be of rounding: two fits of a calibration, or sums of floats, agree to about 1e-7. The
+ * last digit that is shown of a metric is ten times as large.
  */
 const rounding = 1e-6
 
 /**
- * Compares two versions on the same rows. Every interval is that of the paired difference, over groups where there are some. The
- * verdict goes by AUC and normalised entropy of all tasks, with Bonferroni's correction for their number: `worse` if any is surely
- * worse, `better` if any is surely better and none is worse.
+ * Compares two versions on the same rows. Every interval is that of the paired difference, over groups where there are
+ * some. The verdict goes by AUC and normalised entropy of all tasks, with Bonferroni's correction for their number:
+ * `worse` if any is surely worse, `better` if any is surely better and none is worse.
  */
 export function compare(
   names: { a: string; b: string },
@@ -183,8 +183,8 @@ const longestTop = 10
 const width = 4
 
 /**
- * How alike two versions rank within groups: the share of the first's top list that the second has there too, and Spearman's rank
- * correlation. `grouped`: rows by group.
+ * How alike two versions rank within groups: the share of the first's top list that the second has there too, and
+ * Spearman's rank correlation. `grouped`: rows by group.
  */
 export function compareRankings(
   a: PredictedTask,

@@ -59,8 +59,8 @@ export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, par
 }
 
 /**
- * Judges predictions of labelled rows. Throws a SpecError if the spec's tasks do not fit the version's, or if the judged rows of
- * every task have one class alone.
+ * Judges predictions of labelled rows. Throws a SpecError if the spec's tasks do not fit the version's, or if the
+ * judged rows of every task have one class alone.
  */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const {

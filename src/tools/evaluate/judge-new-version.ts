@@ -36,8 +36,8 @@ export interface JudgeNewOptions {
 }
 
 /**
- * Judges a version that is not written yet, on the test rows, as it will be served, and checks the spec's conditions of publishing.
- * `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and `evaluate`.
+ * Judges a version that is not written yet, on the test rows, as it will be served, and checks the spec's conditions of
+ * publishing. `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and `evaluate`.
  */
 export async function judgeNewVersion(
   bundle: NewBundle,

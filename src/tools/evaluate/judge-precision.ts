@@ -36,10 +36,11 @@ export interface PrecisionRows {
 }
 
 /**
- * Compares a precision with float32 on rows of a data set. The version's quantization rows, which must not be among them, set the scales of int8.
+ * Compares a precision with float32 on rows of a data set. The version's quantization rows, which must not be among
+ * them, set the scales of int8.
  *
- * Rejects with INVALID_BUNDLE for int8 without quantization rows, with UNSUPPORTED_GRAPH where the graph has no such plan, and with the
- * reason where this machine can't compute it.
+ * Rejects with INVALID_BUNDLE for int8 without quantization rows, with UNSUPPORTED_GRAPH where the graph has no such
+ * plan, and with the reason where this machine can't compute it.
  */
 export async function judgePrecision(
   precision: RoundedPrecision,
@@ -127,8 +128,8 @@ export function formatVerdict(precision: string, { passed, rows, tasks, reasons 
 }
 
 /**
- * Encodes rows of a data set, whose cells are those of the version's fields. Throws a SpecError that lists cells that a request could
- * not contain either.
+ * Encodes rows of a data set, whose cells are those of the version's fields. Throws a SpecError that lists cells that a
+ * request could not contain either.
  */
 export function encodePart(
   manifest: Manifest,

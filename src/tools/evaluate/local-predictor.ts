@@ -25,8 +25,8 @@ export interface LocalPredictorOptions {
 }
 
 /**
- * Finds a version: `<model>`, `<model>/<version>` or a folder. Rejects with MODEL_NOT_FOUND, with INVALID_BUNDLE, and with
- * INVALID_REQUEST for a graph without a manifest, of which nothing says what its inputs are.
+ * Finds a version: `<model>`, `<model>/<version>` or a folder. Rejects with MODEL_NOT_FOUND, with INVALID_BUNDLE, and
+ * with INVALID_REQUEST for a graph without a manifest, of which nothing says what its inputs are.
  */
 export async function findVersion(target: string, models: string): Promise<Bundle> {
   const bundle = await findBundle(target, models)

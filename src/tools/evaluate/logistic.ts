@@ -18,7 +18,10 @@ export interface LinearRows {
   fields: number
 }
 
-/** Encodes rows of a data set; `positions` index `rows`. Missing values and each value of a string or an id have a weight. */
+/**
+ * Encodes rows of a data set; `positions` index `rows`. Missing values and each value of a string or an id have a
+ * weight.
+ */
 export function encodeLinear(
   fields: readonly PredictorField[],
   cells: readonly CellColumn[],
@@ -79,9 +82,9 @@ function moments(column: CellColumn, rows: Int32Array): { mean: number; deviatio
 }
 
 /**
- * Fits a logistic regression to rows, with a ridge, by L-BFGS (Liu and Nocedal 1989) from the second derivatives at the base rate: the
- * order of the rows does not matter, and the mean prediction is the rows' rate. `positions`: which rows of `rows`; `labels` and
- * `sampleWeights`: per position. Returns the probability of any row.
+ * Fits a logistic regression to rows, with a ridge, by L-BFGS (Liu and Nocedal 1989) from the second derivatives at the
+ * base rate: the order of the rows does not matter, and the mean prediction is the rows' rate. `positions`: which rows
+ * of `rows`; `labels` and `sampleWeights`: per position. Returns the probability of any row.
  */
 export function fitLogistic(
   rows: LinearRows,
@@ -148,8 +151,8 @@ interface Step {
 }
 
 /**
- * Minimises a convex function by L-BFGS (Liu and Nocedal, On the Limited Memory BFGS Method, 1989), changing `at` in place.
- * `curvature`: about the second derivative by each number, > 0.
+ * Minimises a convex function by L-BFGS (Liu and Nocedal, On the Limited Memory BFGS Method, 1989), changing `at` in
+ * place. `curvature`: about the second derivative by each number, > 0.
  */
 export function minimise(
   lossAt: (at: Float64Array) => { loss: number; gradient: Float64Array },

@@ -66,13 +66,16 @@ export interface FitInput {
   rows: readonly TaskRows[]
   /** Probabilities before calibration, per task. */
   raw: Readonly<Record<string, Float64Array>>
-  /** Calibrations to take where these rows can't be fitted to: a half of the rows may be too few. Default: a problem. */
+  /**
+   * Calibrations to take where these rows can't be fitted to: a half of the rows may be too few. Default: a problem.
+   */
   otherwise?: CalibratedTasks | undefined
 }
 
 /**
- * Fits the calibrations of tasks, then those of derived tasks to the products of what they yield. Tasks that are not wanted keep
- * theirs. Problems: tasks with too few rows of a class, and those whose calibration would reverse the ranking.
+ * Fits the calibrations of tasks, then those of derived tasks to the products of what they yield. Tasks that are not
+ * wanted keep theirs. Problems: tasks with too few rows of a class, and those whose calibration would reverse the
+ * ranking.
  */
 export function fitVersion(input: FitInput): { version: CalibratedTasks; problems: Violation[] } {
   const { version, raw } = input

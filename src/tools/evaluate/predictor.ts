@@ -63,8 +63,8 @@ export interface Predictor {
   mostRows: number
   concurrency: number
   /**
-   * Answers rows given as columns of fields. Rejects with a RowError for a row that the model refuses, and with a ModelError
-   * for other failures.
+   * Answers rows given as columns of fields. Rejects with a RowError for a row that the model refuses, and with a
+   * ModelError for other failures.
    */
   predict(columns: Record<string, Cell[]>, options: { gates: boolean }): Promise<PredictedRows>
   close(): Promise<void>
@@ -81,7 +81,9 @@ export class RowError extends Error {
   }
 }
 
-/** The first problem of a row among a refused request's; undefined if there is none. `/candidates/price/17` is row 17. */
+/**
+ * The first problem of a row among a refused request's; undefined if there is none. `/candidates/price/17` is row 17.
+ */
 export function rowErrorOf(problems: readonly { path: string; message: string }[]): RowError | undefined {
   for (const { path, message } of problems) {
     const [, form, field, row] = path.split('/')
@@ -100,8 +102,8 @@ const requestRows = 500
 const concurrency = 4
 
 /**
- * Asks a running service through `POST /predict`. `version`: default: the one that answers. Rejects with MODEL_FAILED, which says
- * what the service answered.
+ * Asks a running service through `POST /predict`. `version`: default: the one that answers. Rejects with MODEL_FAILED,
+ * which says what the service answered.
  */
 export async function openServicePredictor(
   address: ServiceAddress,

@@ -66,9 +66,9 @@ function checkComparison({ comparison }: EvaluationReport): Condition {
 }
 
 /**
- * The conditions of publishing a version with these tasks: those in the file `gate`, or, if it is true, those under `publish` in the
- * spec. Undefined without `gate`. Rejects with a SpecError for a file that is none, where the spec has none, and for tasks that the
- * rows have no labels of.
+ * The conditions of publishing a version with these tasks: those in the file `gate`, or, if it is true, those under
+ * `publish` in the spec. Undefined without `gate`. Rejects with a SpecError for a file that is none, where the spec has
+ * none, and for tasks that the rows have no labels of.
  */
 export async function readConditions(
   gate: string | boolean | undefined,

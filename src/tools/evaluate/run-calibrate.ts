@@ -37,8 +37,8 @@ export interface RunCalibrateOptions extends RowsOptions {
 }
 
 /**
- * `multigate calibrate`: fits a version's calibration to labelled rows and writes the next version, with the same graph. Resolves with
- * the exit code: 3 if the new version does not meet its conditions, and was not written.
+ * `multigate calibrate`: fits a version's calibration to labelled rows and writes the next version, with the same
+ * graph. Resolves with the exit code: 3 if the new version does not meet its conditions, and was not written.
  */
 export async function runCalibrate(options: RunCalibrateOptions): Promise<number> {
   const { models, err, signal, now } = options
@@ -113,7 +113,10 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
 
 type Fit = (half?: 0 | 1) => CalibratedTasks
 
-/** A function that fits the calibrations to all rows, or to those of one half. It throws a SpecError if they can't be fitted. */
+/**
+ * A function that fits the calibrations to all rows, or to those of one half. It throws a SpecError if they can't be
+ * fitted.
+ */
 function createFit(
   loaded: LoadedRows,
   { tasks, derived }: Manifest,
@@ -173,7 +176,9 @@ interface Judged {
   part: PartName | 'half'
 }
 
-/** With parts, those; else half of the groups judges what is fitted to the other half. One group alone judges itself. */
+/**
+ * With parts, those; else half of the groups judges what is fitted to the other half. One group alone judges itself.
+ */
 function judgedRows(
   loaded: LoadedRows,
   fit: Fit,

@@ -240,8 +240,9 @@ export async function writeReportTo(report: EvaluationReport, { report: folder, 
 }
 
 /**
- * Writes one line per task and judged row, as CSV: task, row (from 1, in the data), group, label, weight, prediction. A name that
- * ends with `.gz` is compressed. The file appears whole or not at all. Rejects with INVALID_REQUEST if it can't be written.
+ * Writes one line per task and judged row, as CSV: task, row (from 1, in the data), group, label, weight, prediction. A
+ * name that ends with `.gz` is compressed. The file appears whole or not at all. Rejects with INVALID_REQUEST if it
+ * can't be written.
  */
 export async function writePredictions(path: string, { tasks, rows }: Evaluation, dataset: Dataset): Promise<void> {
   const target = await realpath(path).catch(() => path)

@@ -55,8 +55,9 @@ interface QuantizeReport {
 }
 
 /**
- * `multigate quantize`: stores rows that set the scales of int8 and judge every precision, and writes the next version, with the same
- * graph in another precision. Resolves with the exit code: 3 if the precision or the tables fail their check, and nothing was written.
+ * `multigate quantize`: stores rows that set the scales of int8 and judge every precision, and writes the next version,
+ * with the same graph in another precision. Resolves with the exit code: 3 if the precision or the tables fail their
+ * check, and nothing was written.
  */
 export async function runQuantize(options: RunQuantizeOptions): Promise<number> {
   const { models, out, err, json, signal, dryRun } = options
@@ -143,7 +144,9 @@ function expectNoLiveFields({ manifest }: Bundle, { target, precision }: RunQuan
   throw new ModelError('INVALID_REQUEST', message)
 }
 
-/** Tasks of which no machine can compare the AUC, as the half of the rows that judges has labels of one class at most. */
+/**
+ * Tasks of which no machine can compare the AUC, as the half of the rows that judges has labels of one class at most.
+ */
 function unlabelled({ tasks }: Manifest, { rows, labels }: QuantizationRows): string[] {
   const without = tasks.filter((_, task) => {
     const classes = new Set<number>()

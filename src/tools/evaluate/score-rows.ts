@@ -45,8 +45,8 @@ export function readingsOfModel(fields: readonly PredictorField[], spec: Pick<Ro
 }
 
 /**
- * Asks a version for the rows. `dataset.cells` are those of the version's fields, in order. Rejects with a SpecError for the first
- * row that the version refuses, or for which it computes no number.
+ * Asks a version for the rows. `dataset.cells` are those of the version's fields, in order. Rejects with a SpecError
+ * for the first row that the version refuses, or for which it computes no number.
  */
 export async function scoreRows(
   predictor: Predictor,

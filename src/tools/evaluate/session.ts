@@ -58,7 +58,10 @@ export function scoreWithProgress(
   return scoreRows(predictor, dataset, rows, { file, signal, onProgress })
 }
 
-/** Writes `report.html` and `report.json` into a folder; returns the path of the page. Rejects with INVALID_REQUEST if it can't. */
+/**
+ * Writes `report.html` and `report.json` into a folder; returns the path of the page. Rejects with INVALID_REQUEST if
+ * it can't.
+ */
 export async function writeReport(folder: string, report: EvaluationReport): Promise<string> {
   const { renderReport } = await import('./report/render-report.ts')
   const html = await renderReport(report)
@@ -74,8 +77,8 @@ export async function writeReport(folder: string, report: EvaluationReport): Pro
 }
 
 /**
- * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in vain. Rejects
- * with INVALID_REQUEST if it can't.
+ * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in
+ * vain. Rejects with INVALID_REQUEST if it can't.
  */
 export async function checkReportFolder(folder: string): Promise<void> {
   await existingFolder(folder).catch((cause) => {

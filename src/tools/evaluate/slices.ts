@@ -26,8 +26,8 @@ export interface Slicing {
 }
 
 /**
- * Slices of the judged rows: by the fields and columns asked for, else by each field of few values; and by each field with
- * values that the model does not know. `unknown`: see `ScoredPart`.
+ * Slices of the judged rows: by the fields and columns asked for, else by each field of few values; and by each field
+ * with values that the model does not know. `unknown`: see `ScoredPart`.
  */
 export function sliceRows(
   asked: readonly string[] | undefined,
@@ -128,7 +128,10 @@ function rangesOf(column: CellColumn, rows: Int32Array): Classes {
   }
 }
 
-/** Judges a task by slices, worst calibrated first: by how far from 1 the interval of the calibration ratio is, then the ratio. */
+/**
+ * Judges a task by slices, worst calibrated first: by how far from 1 the interval of the calibration ratio is, then the
+ * ratio.
+ */
 export function judgeSlices(
   task: TaskRows & { predictions: Float64Array },
   order: Uint32Array,

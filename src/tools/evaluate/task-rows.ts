@@ -64,8 +64,8 @@ export function groupRows(dataset: Pick<Dataset, 'groups'>, rows: Int32Array): R
 }
 
 /**
- * The labelled rows of each task and derived task that the spec has labels for. A derived task without labels of its own has those
- * of its factors: 0 if one is 0, 1 if all are 1, else none.
+ * The labelled rows of each task and derived task that the spec has labels for. A derived task without labels of its
+ * own has those of its factors: 0 if one is 0, 1 if all are 1, else none.
  *
  * Throws a SpecError if the spec names a task that the version lacks.
  */

@@ -11,8 +11,8 @@ import { Keyring } from '../../server/security/keyring.ts'
 const keyBytes = 32
 
 /**
- * Adds a key, of which the file gets what recognises it; a file that is missing is created, for its owner alone. Rejects where the
- * id is taken, or where the file can't be read or written.
+ * Adds a key, of which the file gets what recognises it; a file that is missing is created, for its owner alone.
+ * Rejects where the id is taken, or where the file can't be read or written.
  */
 export async function addKey(
   file: string,

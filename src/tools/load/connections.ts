@@ -13,7 +13,9 @@ export interface ConnectionsOptions {
 
 /** A pool of keep-alive connections, each with one request at a time. */
 export interface Connections extends Transport {
-  /** Opens all connections in advance: under overload a server's backlog overflows, and TCP retries only after seconds. */
+  /**
+   * Opens all connections in advance: under overload a server's backlog overflows, and TCP retries only after seconds.
+   */
   openAll(): Promise<void>
   /** Number of open connections. */
   readonly open: number
@@ -26,8 +28,8 @@ export interface Connections extends Transport {
 const readBytes = 64 * 1024
 
 /**
- * HTTP/1.1 on plain sockets: requests are prepared bytes, and only the status and the length of an answer are read. It takes
- * about a fifth of the time of `node:http`, which matters because server and generator share their cores.
+ * HTTP/1.1 on plain sockets: requests are prepared bytes, and only the status and the length of an answer are read. It
+ * takes about a fifth of the time of `node:http`, which matters because server and generator share their cores.
  */
 export function createConnections({ host, port, requests, limit }: ConnectionsOptions): Connections {
   const sockets = new Set<Socket>()

@@ -55,8 +55,8 @@ export interface OpenLoopResult extends Outcomes {
 }
 
 /**
- * Sends requests at their scheduled times, regardless of earlier answers, and measures latency from the scheduled time. A stall
- * therefore counts for every request that arrives during it.
+ * Sends requests at their scheduled times, regardless of earlier answers, and measures latency from the scheduled time.
+ * A stall therefore counts for every request that arrives during it.
  */
 export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
   const { schedule, transport, clock, deadlineMs, graceMs } = options
@@ -121,7 +121,8 @@ export function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
       settle()
     }
 
-    // Timers have millisecond resolution, so requests of the same millisecond are sent together: spinning would take a core.
+    // Timers have millisecond resolution, so requests of the same millisecond are sent together: spinning would take a
+    // core.
     function tick(): void {
       while (next < schedule.length && start + schedule[next]! <= clock.now()) launch(next++)
       if (next < schedule.length) clock.after(start + schedule[next]! - clock.now(), tick)

@@ -20,8 +20,8 @@ export interface PredictRequestsOptions {
 export interface PredictRequests {
   requests: Buffer[]
   /**
-   * Prepares request `index` (counted on over all rounds) for being sent: its new candidates get values that no earlier request
-   * had.
+   * Prepares request `index` (counted on over all rounds) for being sent: its new candidates get values that no earlier
+   * request had.
    */
   refresh(index: number): void
   /** Mean size with headers, bytes. */

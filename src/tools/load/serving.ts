@@ -22,8 +22,8 @@ process.on('exit', () => {
 })
 
 /**
- * Starts a Node program and waits until it prints its address; its last lines explain a failure. `wrapper` is a command that
- * starts it, such as `taskset -c 0`.
+ * Starts a Node program and waits until it prints its address; its last lines explain a failure. `wrapper` is a command
+ * that starts it, such as `taskset -c 0`.
  */
 export async function startServing(
   script: string,

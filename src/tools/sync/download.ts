@@ -25,8 +25,9 @@ export interface DownloadOptions {
 }
 
 /**
- * Copies `files`, paths below `where` at the source, into a folder that exists, and flushes them to the disk. Rejects with an
- * Error that names the file if one is missing, too short, too long, too slow or has another digest, after several tries.
+ * Copies `files`, paths below `where` at the source, into a folder that exists, and flushes them to the disk. Rejects
+ * with an Error that names the file if one is missing, too short, too long, too slow or has another digest, after
+ * several tries.
  */
 export async function downloadFiles(
   where: string,

@@ -19,8 +19,8 @@ export const indexFile = 'index.json'
 export const largestIndex = 32 * 1024 * 1024
 
 /**
- * Parses an index, without the deltas that it may list. Throws an Error that names the wrong place; an index without a model is
- * wrong, too.
+ * Parses an index, without the deltas that it may list. Throws an Error that names the wrong place; an index without a
+ * model is wrong, too.
  */
 export function parseIndex(text: string): SyncIndex {
   const value = parseJson(text)
@@ -50,7 +50,9 @@ export function isBesideVersions(name: string): boolean {
   return name === labelsFile || (name.endsWith('.json') && isVersion(name.slice(0, -'.json'.length)))
 }
 
-/** Throws an Error where a name would leave the folder, or no model is there: an empty source must not empty its copies. */
+/**
+ * Throws an Error where a name would leave the folder, or no model is there: an empty source must not empty its copies.
+ */
 export function checkNames({ models }: SyncIndex): void {
   if (Object.keys(models).length === 0) throw new Error('lists no model')
   for (const [model, { versions, files = {} }] of Object.entries(models)) {
@@ -74,8 +76,8 @@ function isFileName(name: string): boolean {
 }
 
 /**
- * Writes the index of a models folder into it and resolves with the number of models, versions and bytes. Rejects with an Error
- * where there is none, or one can't be read.
+ * Writes the index of a models folder into it and resolves with the number of models, versions and bytes. Rejects with
+ * an Error where there is none, or one can't be read.
  */
 export async function writeIndex(folder: string): Promise<{ models: number; versions: number; bytes: number }> {
   // Any name is only a name here, `__proto__` too.

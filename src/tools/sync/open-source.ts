@@ -4,8 +4,8 @@ import type { SyncSource } from './source.ts'
 
 /**
  * Opens a source by its address: a folder, `https://…`, `s3://bucket/prefix`, `gs://bucket/prefix` or
- * `oci://registry/repository:tag`. Only what that kind needs is loaded. Rejects for anything else with an Error that shows no
- * password of the address.
+ * `oci://registry/repository:tag`. Only what that kind needs is loaded. Rejects for anything else with an Error that
+ * shows no password of the address.
  */
 export async function openSource(address: string, env: NodeJS.ProcessEnv = process.env): Promise<SyncSource> {
   const [, scheme, rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(address) ?? []

@@ -24,9 +24,9 @@ export interface Patience {
 }
 
 /**
- * Every object of a source is waited for in this way. The source may keep us waiting for `silence`; each byte gives back its
- * time at the least rate, up to the whole again. Only waiting counts, not the reader's own work in between. `name` names the
- * object in messages.
+ * Every object of a source is waited for in this way. The source may keep us waiting for `silence`; each byte gives
+ * back its time at the least rate, up to the whole again. Only waiting counts, not the reader's own work in between.
+ * `name` names the object in messages.
  */
 export function createPatience(
   name: string,

@@ -11,8 +11,8 @@ export interface CurrentIndex {
 }
 
 /**
- * Reads the index of a source; undefined if it still is what `tag` stands for. Rejects with an Error that names the index if it
- * can't be read, is too large or too slow, or is wrong.
+ * Reads the index of a source; undefined if it still is what `tag` stands for. Rejects with an Error that names the
+ * index if it can't be read, is too large or too slow, or is wrong.
  */
 export async function readIndex(
   source: SyncSource,

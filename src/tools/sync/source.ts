@@ -11,15 +11,18 @@ export interface StoredObject {
 }
 
 /**
- * Where models come from. A source only opens objects: how long it is waited for, how fast it must be, and how many bytes it
- * may send are for the reader to say (`Patience`).
+ * Where models come from. A source only opens objects: how long it is waited for, how fast it must be, and how many
+ * bytes it may send are for the reader to say (`Patience`).
  */
 export interface SyncSource {
   /** Its address, without credentials. */
   readonly name: string
   /** The address of what lists its files. */
   readonly indexName: string
-  /** Opens that; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that names it. */
+  /**
+   * Opens that; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that names
+   * it.
+   */
   openIndex(tag: string | undefined, signal: AbortSignal): Promise<StoredObject | undefined>
   /** What it lists. Throws an Error whose message goes on after `indexName`. */
   parseIndex(content: Buffer, tag: string | undefined): SyncIndex
@@ -28,8 +31,8 @@ export interface SyncSource {
 }
 
 /**
- * Opens an object by its path; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that
- * names the object.
+ * Opens an object by its path; undefined if it still is what `tag`, which is given then, stands for. Rejects with an
+ * Error that names the object.
  */
 export type GetObject = (
   path: string,

@@ -39,8 +39,8 @@ export interface SyncPass {
 }
 
 /**
- * Keeps a folder a copy of a source. Several may work on one folder: each copies into a folder of its own, and finds what
- * another has put there. What sync did not put there stays.
+ * Keeps a folder a copy of a source. Several may work on one folder: each copies into a folder of its own, and finds
+ * what another has put there. What sync did not put there stays.
  */
 export class Synchroniser {
   readonly #options: SyncOptions
@@ -66,8 +66,9 @@ export class Synchroniser {
   }
 
   /**
-   * Reads the index and copies what the folder lacks, highest versions first. A version appears in the folder in one step, after
-   * all its files have been checked. Rejects with an Error if the index can't be read or is wrong: then nothing changes.
+   * Reads the index and copies what the folder lacks, highest versions first. A version appears in the folder in one
+   * step, after all its files have been checked. Rejects with an Error if the index can't be read or is wrong: then
+   * nothing changes.
    */
   async run(signal: AbortSignal): Promise<SyncPass> {
     const { source, silence } = this.#options
@@ -251,7 +252,10 @@ async function flush(folder: string): Promise<void> {
 }
 
 export interface KeepOptions {
-  /** Time between two passes, on average, ms: each is up to a fifth shorter or longer, so that a fleet doesn't ask at the same moment. */
+  /**
+   * Time between two passes, on average, ms: each is up to a fifth shorter or longer, so that a fleet doesn't ask at
+   * the same moment.
+   */
   interval: number
   signal: AbortSignal
   onPass(pass: SyncPass): void

@@ -30,7 +30,9 @@ export async function openWorkFolder(folder: string): Promise<string> {
   return join(root, name)
 }
 
-/** Whether a process of this machine or container made it that no longer runs; it may have had this process's number. */
+/**
+ * Whether a process of this machine or container made it that no longer runs; it may have had this process's number.
+ */
 function isOfDeadProcess(name: string): boolean {
   const [, host, id] = /^(.*)-(\d+)-\w+$/.exec(name) ?? []
   if (host !== hostname()) return false
@@ -56,8 +58,8 @@ interface Room {
 }
 
 /**
- * Rejects with an Error where there is no room for another copy; `name`: the version, such as `ads/7`, or the file beside versions,
- * such as `ads/labels.json`, that it is of, and whose former copy it replaces.
+ * Rejects with an Error where there is no room for another copy; `name`: the version, such as `ads/7`, or the file
+ * beside versions, such as `ads/labels.json`, that it is of, and whose former copy it replaces.
  */
 export async function checkRoom(room: Room, name: string, bytes: number): Promise<void> {
   const { folder, mostBytes } = room

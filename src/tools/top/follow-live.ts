@@ -10,8 +10,8 @@ import { LiveModel, LiveProcess, LiveSample } from '../../schemas/live-figures.t
 import type { ProblemItem } from '../../schemas/problem.ts'
 
 /**
- * What a running service does, or why nothing is known of it now: the service does not answer, and is asked again; or it sent
- * figures that can't be read, and may send others.
+ * What a running service does, or why nothing is known of it now: the service does not answer, and is asked again; or
+ * it sent figures that can't be read, and may send others.
  */
 export type LiveEvent = { update: ShownUpdate } | { lost: string } | { unreadable: string }
 
@@ -34,8 +34,8 @@ const firstPause = 500
 const longestPause = 5000
 
 /**
- * Follows `GET /console/live` until `signal` ends it, through restarts of the service. Throws an Error that says what to do
- * where the service refuses.
+ * Follows `GET /console/live` until `signal` ends it, through restarts of the service. Throws an Error that says what
+ * to do where the service refuses.
  */
 export async function* followLive(options: FollowOptions): AsyncGenerator<LiveEvent> {
   const { signal, pause = (ms) => sleep(ms, undefined, { signal }) } = options

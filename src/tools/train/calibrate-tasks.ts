@@ -5,8 +5,8 @@ import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { type Examples, termLabels } from './terms.ts'
 
 /**
- * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would reverse or flatten
- * the ranking is left out, with a log line.
+ * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would
+ * reverse or flatten the ranking is left out, with a log line.
  */
 export function calibrateTasks(
   spec: TrainSpec,

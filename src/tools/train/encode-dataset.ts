@@ -15,8 +15,8 @@ export interface EncodedParts {
 }
 
 /**
- * Encodes the rows of each part, and lets go of the cells that judging does not need. Throws a SpecError that lists cells which a
- * request could not contain either.
+ * Encodes the rows of each part, and lets go of the cells that judging does not need. Throws a SpecError that lists
+ * cells which a request could not contain either.
  */
 export function encodeDataset(file: string, fields: readonly Field[], dataset: Dataset, ownIds: boolean): EncodedParts {
   const { labels, weights, parts } = dataset

@@ -14,8 +14,8 @@ import type { FieldReading } from '../data/readers.ts'
 import { type Cell, type LoadedSpec, SpecError } from '../data/source.ts'
 
 /**
- * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not leak into
- * them. A missing cell counts as its field's default. `cells` is [field][row].
+ * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not
+ * leak into them. A missing cell counts as its field's default. `cells` is [field][row].
  */
 export function fitFields(
   fields: readonly TrainField[],
@@ -41,8 +41,8 @@ export function fitFields(
 }
 
 /**
- * Creates a check of cells that needs no vocabulary or scaling: returns the problem of a cell that a request could not contain
- * either. A value missing from the vocabulary is found by `encodeRows`.
+ * Creates a check of cells that needs no vocabulary or scaling: returns the problem of a cell that a request could not
+ * contain either. A value missing from the vocabulary is found by `encodeRows`.
  */
 function createCellCheck(field: TrainField): (cell: Cell) => string | undefined {
   const encoder =
@@ -59,8 +59,8 @@ function createCellCheck(field: TrainField): (cell: Cell) => string | undefined 
 }
 
 /**
- * Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or hashes. `ownIds`:
- * each field's ids begin at 0.
+ * Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or
+ * hashes. `ownIds`: each field's ids begin at 0.
  */
 export function unknownIdsOf(fields: readonly Field[], ownIds: boolean): Int32Array {
   const ids: number[] = []
@@ -159,8 +159,8 @@ function* mapped(numbers: Iterable<number>, f: (x: number) => number): Iterable<
 }
 
 /**
- * The fields of the version to be: fitted to the training rows, or those of the version that training goes on from, whose tables have
- * a row for each value. The data set's cells become those of the fields, in their order.
+ * The fields of the version to be: fitted to the training rows, or those of the version that training goes on from,
+ * whose tables have a row for each value. The data set's cells become those of the fields, in their order.
  *
  * Throws a SpecError where a field can't be fitted, or the spec lacks one of that version's or has one of another kind.
  */

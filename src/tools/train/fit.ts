@@ -84,8 +84,8 @@ export interface FitResult {
 }
 
 /**
- * Divides `rows` rows into steps. A last step of fewer rows than `least` joins the one before it: batch normalisation learns no
- * variance from a single row.
+ * Divides `rows` rows into steps. A last step of fewer rows than `least` joins the one before it: batch normalisation
+ * learns no variance from a single row.
  */
 export function stepBounds(rows: number, batchSize: number, least = 2): StepBounds[] {
   const bounds: StepBounds[] = []
@@ -108,8 +108,8 @@ function orderOf(rows: number, epoch: number, { shuffle: mixed, seed }: Training
 /**
  * Fits the network; the weights of the best epoch on the validation rows, according to `training.select`, are kept.
  *
- * Where the loss becomes no number, training ends with the best epoch before; without one it rejects with an Error that names the
- * step. Rejects with the signal's reason when aborted.
+ * Where the loss becomes no number, training ends with the best epoch before; without one it rejects with an Error that
+ * names the step. Rejects with the signal's reason when aborted.
  */
 export async function fit(input: FitInput): Promise<FitResult> {
   const { trainer, rows, tasks, training, now, signal, observer, log } = input

@@ -11,8 +11,8 @@ import type { TrainingStep } from './network/training-step.ts'
 import type { TrainingState } from './threads/trainer.ts'
 
 /*
- * A run's own folder: what it needs to go on after it was killed. `run.json` is written last, and names the files of one epoch; so
- * a run that is killed while it writes goes on from the epoch before.
+ * A run's own folder: what it needs to go on after it was killed. `run.json` is written last, and names the files of
+ * one epoch; so a run that is killed while it writes goes on from the epoch before.
  */
 
 const RunFile = Type.Object({
@@ -44,8 +44,8 @@ export interface RunFolder {
   /** Whether an unfinished run is there. */
   unfinished: boolean
   /**
-   * The unfinished run. Rejects with an Error that names the file or what differs if there is none, it is damaged, or it has another
-   * identity.
+   * The unfinished run. Rejects with an Error that names the file or what differs if there is none, it is damaged, or
+   * it has another identity.
    */
   resume(identity: RunIdentity, plan: TrainingStep): Promise<ResumedRun>
   /** Starts a run: what another left behind goes. */

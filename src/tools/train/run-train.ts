@@ -70,8 +70,8 @@ export interface RunTrainOptions {
 }
 
 /**
- * `multigate train`: trains a model, writes the version and prints its report. Resolves with the exit code: that of a version that
- * does not meet its conditions, and was not written, is 3.
+ * `multigate train`: trains a model, writes the version and prints its report. Resolves with the exit code: that of a
+ * version that does not meet its conditions, and was not written, is 3.
  */
 export async function runTrain(options: RunTrainOptions): Promise<number> {
   const { models, force, cache, command, version, now, signal, out, err } = options

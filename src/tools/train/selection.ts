@@ -44,8 +44,8 @@ export function validate(
 }
 
 /**
- * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks, in which every task counts
- * equally whatever its loss and weight. If no task has both classes in the validation rows, the loss decides.
+ * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks, in which every task
+ * counts equally whatever its loss and weight. If no task has both classes in the validation rows, the loss decides.
  */
 export function createSelection(select: string | undefined, tasks: readonly string[]): Selection {
   if (select === undefined || select === defaultSelection) {

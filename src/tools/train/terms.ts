@@ -28,8 +28,8 @@ export interface TermLabels {
 }
 
 /**
- * Labels of a product of tasks, and the rows' weights: a negative of a task of which a share of the negatives was kept weighs as many
- * rows as it stands for.
+ * Labels of a product of tasks, and the rows' weights: a negative of a task of which a share of the negatives was kept
+ * weighs as many rows as it stands for.
  */
 export function termLabels(
   { factors }: Pick<Term, 'factors'>,

@@ -36,12 +36,12 @@ import { expectStart, startNetwork } from './network/start.ts'
 const bytesAfter = 4 + judgingBytes / 3
 
 /**
- * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails the spec's
- * conditions of publishing: then `folder` is undefined. The same spec, data, machine and number of threads give the same
- * weights, bit for bit.
+ * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails
+ * the spec's conditions of publishing: then `folder` is undefined. The same spec, data, machine and number of threads
+ * give the same weights, bit for bit.
  *
- * Rejects with a SpecError for an invalid spec or data that does not fit it, with UNSUPPORTED_GRAPH for a network that can't be
- * trained, and with the signal's reason when aborted.
+ * Rejects with a SpecError for an invalid spec or data that does not fit it, with UNSUPPORTED_GRAPH for a network that
+ * can't be trained, and with the signal's reason when aborted.
  */
 export async function train(
   loaded: LoadedSpec,
@@ -175,7 +175,9 @@ const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s
 /** Number of test rows in the manifest, with their answers. */
 const goldenRowCount = 8
 
-/** A few evenly spread test rows, with the answers of the saved graph after reopening it. `names` are the cells' fields. */
+/**
+ * A few evenly spread test rows, with the answers of the saved graph after reopening it. `names` are the cells' fields.
+ */
 export async function goldenRows(
   { graph, files }: Saved,
   names: readonly string[],

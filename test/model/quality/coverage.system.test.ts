@@ -7,7 +7,8 @@ import { coverageOf, covered } from '../../support/coverage.ts'
 import { drawRows, grouped, independent, type Population } from '../../support/simulated-rows.ts'
 
 /*
- * Intervals and calibration errors of simulated rows whose truth is known; coverage.full.test.ts has more and larger ones.
+ * Intervals and calibration errors of simulated rows whose truth is known; coverage.full.test.ts has more and larger
+ * ones.
  */
 
 const few = { sets: 80, replicates: 150, truth: 300_000 }

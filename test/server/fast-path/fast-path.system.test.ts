@@ -13,8 +13,8 @@ import { startProcess } from '../../support/process.ts'
 import { until } from '../../support/until.ts'
 
 /*
- * Requests that come by the fast path and by Fastify are answered alike, byte for byte: two real processes, of which one follows its requests,
- * and so has no fast path.
+ * Requests that come by the fast path and by Fastify are answered alike, byte for byte: two real processes, of which
+ * one follows its requests, and so has no fast path.
  */
 
 const models = await temporaryFolder(t)

@@ -3,7 +3,8 @@ import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bu
 import { startTestServer } from '../../support/server.ts'
 
 /*
- * Numbers that float32 holds, but with which the graph can't compute: the request's fault, of one row, in every protocol.
+ * Numbers that float32 holds, but with which the graph can't compute: the request's fault, of one row, in every
+ * protocol.
  */
 
 const models = await temporaryFolder(t)

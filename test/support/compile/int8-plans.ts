@@ -28,7 +28,10 @@ export async function withInt8<T>(
 
 type Way = 'full' | 'shared_context' | 'cached'
 
-/** Answers for some batches, computed in one way wherever that can be: all requests of a batch in one call, or each by itself. */
+/**
+ * Answers for some batches, computed in one way wherever that can be: all requests of a batch in one call, or each by
+ * itself.
+ */
 export async function answersBy(
   way: Way,
   plan: CompiledPlan,

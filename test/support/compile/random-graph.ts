@@ -14,7 +14,10 @@ export interface Columns {
 export interface RandomGraphOptions {
   /** Whether tensors in the middle may be outputs, and be read by other parts too. */
   shared?: boolean
-  /** Whether features may be anything but columns of the inputs, each for itself; then tables may be weights of products, too. */
+  /**
+   * Whether features may be anything but columns of the inputs, each for itself; then tables may be weights of
+   * products, too.
+   */
   wild?: boolean
   /** Whether each field may have an input of its own. */
   apart?: boolean

@@ -83,7 +83,9 @@ export function sidesOf({ fields, dense, sides }: RandomModel): Record<string, S
   }
 }
 
-/** Inputs `sparse` [batch, fields] and `dense` [batch, numeric fields], where there are such; output `probabilities`. */
+/**
+ * Inputs `sparse` [batch, fields] and `dense` [batch, numeric fields], where there are such; output `probabilities`.
+ */
 export function buildModel(model: RandomModel): Graph {
   const { fields, dense, dim, experts, layers, width, tasks } = model
   const dice = new Dice(model.seed)

@@ -13,8 +13,8 @@ type Activation = 'Relu' | 'Tanh' | 'Silu' | 'LayerNormalization'
 const [steps, dim] = [4, 3]
 
 /**
- * A model of towers: what users did is pooled or attended to, users and candidates have layers of their own, and meet late, in a
- * product or in further layers.
+ * A model of towers: what users did is pooled or attended to, users and candidates have layers of their own, and meet
+ * late, in a product or in further layers.
  */
 export function randomTowers(
   seed: number,

@@ -3,8 +3,8 @@ import { createRandom, type Random } from '../../../src/tools/data/random.ts'
 import { type Kind, type Payload, type RouteName, wrongKinds } from './payloads.ts'
 
 /*
- * The grammar of the fuzz test's cases: a route, what is sent to it, its size, coding and damage, how it is framed, how often it is
- * asked, and where the connection is cut. Each case is drawn from a seed and its number alone.
+ * The grammar of the fuzz test's cases: a route, what is sent to it, its size, coding and damage, how it is framed, how
+ * often it is asked, and where the connection is cut. Each case is drawn from a seed and its number alone.
  */
 
 /** As the server under test is configured. */
@@ -170,7 +170,10 @@ const encoders: Record<Choice['coding'], (bytes: Buffer) => Buffer> = {
 
 const bombs = new Map<string, Buffer>()
 
-/** Bodies that are a thousand times smaller than what they inflate to, each made once; the decoder of a `wide bomb` allocates 16 MiB. */
+/**
+ * Bodies that are a thousand times smaller than what they inflate to, each made once; the decoder of a `wide bomb`
+ * allocates 16 MiB.
+ */
 function bombOf(kind: string, coding: Choice['coding']): Buffer {
   const name = `${kind} ${coding}`
   const spaces = () => Buffer.alloc(bomb, ' ')

@@ -3,7 +3,8 @@ import type { Random } from '../../../src/tools/data/random.ts'
 import { type Kind, noise, type Payload, type RouteName, space } from './payloads.ts'
 
 /*
- * Bodies that a route must answer, and binary tensors whose lengths lie. Both are filled up with white space, or with bytes.
+ * Bodies that a route must answer, and binary tensors whose lengths lie. Both are filled up with white space, or with
+ * bytes.
  */
 
 /** More would only be more to compute. */

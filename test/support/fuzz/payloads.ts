@@ -1,7 +1,8 @@
 import type { Random } from '../../../src/tools/data/random.ts'
 
 /*
- * What the fuzz test sends as bodies, before any content coding: for each route by name, each of about the size that is asked for.
+ * What the fuzz test sends as bodies, before any content coding: for each route by name, each of about the size that is
+ * asked for.
  */
 
 export interface Payload {

@@ -30,7 +30,8 @@ t.test('a model is measured and the demand computed, as JSON and as a table', as
   t.ok(measured.engine.length > 0 && measured.engine.every(({ request }) => request > 0))
   // Whether candidates are looked up depends on what the variants cost on this machine.
   t.equal(measured.cached === undefined, measured.entryBytes === undefined)
-  // On a busy machine, batches change between variants, and those that look nothing up find nothing: 0.8 is the most there is.
+  // On a busy machine, batches change between variants, and those that look nothing up find nothing: 0.8 is the most
+  // there is.
   if (measured.cached !== undefined)
     t.ok(measured.cached > 0 && measured.cached < 0.95, `${measured.cached}, not 0.8 or less`)
   const table = formatCapacity({ demand, measured, plan })

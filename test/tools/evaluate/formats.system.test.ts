@@ -16,7 +16,10 @@ import { startTestServer } from '../../support/server.ts'
 
 const rows = 700
 
-/** Writes drawn rows with drawn labels, and their spec. `unit`: numbers lie between 0 and 1, as the model was trained with. */
+/**
+ * Writes drawn rows with drawn labels, and their spec. `unit`: numbers lie between 0 and 1, as the model was trained
+ * with.
+ */
 async function writeRows(models: string, name: string, folder: string, unit: boolean): Promise<string> {
   const { manifest } = await readBundle(models, name, '1')
   const random = createUniform(5)

@@ -66,7 +66,10 @@ t.test('frozen weights stay, bit for bit', async (t) => {
   }
 })
 
-/** `shop.onnx`, an export of PyTorch with a table per field and its weights in a file, and rows that it was not trained on. */
+/**
+ * `shop.onnx`, an export of PyTorch with a table per field and its weights in a file, and rows that it was not trained
+ * on.
+ */
 async function shopVersion(t: Test) {
   const folder = await temporaryFolder(t)
   await writeFile(join(folder, 'features.json'), blocks.features!)

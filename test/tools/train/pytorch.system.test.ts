@@ -10,8 +10,8 @@ import { temporaryFolder } from '../../support/bundle.ts'
 import { openTrainer } from '../../support/trainer.ts'
 
 /*
- * Training beside PyTorch's: the same networks, weights, rows and steps. What PyTorch computes is kept in test/fixtures/pytorch, by
- * train_architectures.py there, so that PyTorch need not be installed.
+ * Training beside PyTorch's: the same networks, weights, rows and steps. What PyTorch computes is kept in
+ * test/fixtures/pytorch, by train_architectures.py there, so that PyTorch need not be installed.
  */
 
 interface Kept {

@@ -24,7 +24,10 @@ const longestMeasured = 2500
 /** Fewer requests over the time that is looked at are none: a person tries something. */
 const fewest = 5
 
-/** A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each second. */
+/**
+ * A notice, and a name in it, stays for so long after it was last true, ms: near a limit it would come and go each
+ * second.
+ */
 const stays = 10_000
 
 /** Not true for so long, ms: it has ended. */
@@ -33,7 +36,9 @@ const ends = 3000
 /** Errors of shed requests, and clients that left. */
 const expected = [...shedOutcomes, 'cancelled']
 
-/** Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples. */
+/**
+ * Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples.
+ */
 export function createTrafficFindings(): (
   live: { fine: Sample[]; coarse: Sample[]; models: LiveModel[]; clients: LiveClient[]; events: LiveEvent[] },
   now: number,

@@ -171,7 +171,10 @@ const [left, below] = [66, 38]
 
 type Bin = TaskEvaluation['reliability']['served'][number]
 
-/** Observed rates against predictions, with their intervals, on logarithmic axes; a note and the numbers as a table follow. */
+/**
+ * Observed rates against predictions, with their intervals, on logarithmic axes; a note and the numbers as a table
+ * follow.
+ */
 export function Reliability({ name, bins, note }: { name: string; bins: readonly Bin[]; note: string }) {
   const drawn = bins.filter(({ predicted, observed, high }) => predicted > 0 && Math.max(observed, high) > 0)
   if (drawn.length === 0) return <p class="muted">There are no rows to draw.</p>

@@ -109,7 +109,10 @@ function ModelCard({ model }: { model: Model }) {
   )
 }
 
-/** What a version breaks of the contract of another, which it has replaced or must not replace. Where it failed for that, its error says so. */
+/**
+ * What a version breaks of the contract of another, which it has replaced or must not replace. Where it failed for
+ * that, its error says so.
+ */
 export function Broken({ model, version }: { model: Pick<Model, 'default_version'>; version: Version | undefined }) {
   if (version?.incompatible === undefined || version.error !== undefined) return null
   const { with: former, problems } = version.incompatible

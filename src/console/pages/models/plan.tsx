@@ -131,7 +131,9 @@ type Cost = NonNullable<Plan['costs']>['variants'][number]
 
 const exampleCost = ({ call_us: call, row_us: row }: Cost) => call + exampleRows * row
 
-/** What compiling gains in a request whose candidates are not cached; nothing where the saved graph was not measured. */
+/**
+ * What compiling gains in a request whose candidates are not cached; nothing where the saved graph was not measured.
+ */
 function Gain({ variants }: { variants: Cost[] }) {
   const saved = variants.find(({ variant }) => variant === 'saved')
   if (saved === undefined) return null

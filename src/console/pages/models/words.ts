@@ -57,7 +57,10 @@ export function architectureName({ architecture, plan }: Details): string {
 /** `one` of exactly one, else `many`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)
 
-/** A version in full; one that has no details has only its model's status. Rejects with the reason where it failed to load. */
+/**
+ * A version in full; one that has no details has only its model's status. Rejects with the reason where it failed to
+ * load.
+ */
 export async function askDetails(model: string, version: string | undefined): Promise<Details> {
   if (version === undefined) return askModel(model)
   try {

@@ -22,7 +22,10 @@ interface ComboboxProps {
   placeholder?: string | undefined
 }
 
-/** A value of a vocabulary, chosen from a list or typed: the combobox of the ARIA practices, whose list helps and does not bind. */
+/**
+ * A value of a vocabulary, chosen from a list or typed: the combobox of the ARIA practices, whose list helps and does
+ * not bind.
+ */
 export function Combobox(props: ComboboxProps) {
   const { id, field, vocabularies, value, onValue } = props
   const [isOpen, setOpen] = useState(false)

@@ -15,7 +15,10 @@ const expertsPerPage = 32
 /** The deepest colour of a cell, so that its number stays readable on it. */
 const deepest = 45
 
-/** How much each expert counts for each task, for one candidate. `body`: that candidate alone; undefined where it can't be asked. */
+/**
+ * How much each expert counts for each task, for one candidate. `body`: that candidate alone; undefined where it can't
+ * be asked.
+ */
 export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: PredictBody | undefined; name: string }) {
   const hasGates = tasks.some(({ gate }) => gate)
   const { answer, about = name, error } = usePredict(hasGates ? body : undefined, name)
@@ -57,7 +60,9 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
   )
 }
 
-/** What was answered for the same candidate before its last change. `name`: of the candidate that the prediction is for. */
+/**
+ * What was answered for the same candidate before its last change. `name`: of the candidate that the prediction is for.
+ */
 function useBefore(prediction: Prediction | undefined, name: string): Prediction | undefined {
   const last = useRef<{ name: string; now: Prediction; before: Prediction | undefined } | undefined>(undefined)
   const { current } = last

@@ -12,7 +12,10 @@ const blockRows = 2 ** 16
 /** Rows that are read in one go. */
 const readRows = 1024
 
-/** Different keys, numbered in the order in which they came; in typed arrays, 4 bytes per word and 16 to 32 for the index. */
+/**
+ * Different keys, numbered in the order in which they came; in typed arrays, 4 bytes per word and 16 to 32 for the
+ * index.
+ */
 export class CandidateKeys {
   readonly #keyWords: number
   readonly #hash: HashWords

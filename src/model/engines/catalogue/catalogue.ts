@@ -15,8 +15,8 @@ export interface Catalogue {
   /** Whether it may have the candidate in that row of `keys` [rows, keyWords]: it has one of the same hash. */
   mayHave(keys: Int32Array, row: number): boolean
   /**
-   * Takes the candidates in these rows of `keys` that it has; keys are compared whole. Returns the indexes, in `rows`, of
-   * those that it does not have.
+   * Takes the candidates in these rows of `keys` that it has; keys are compared whole. Returns the indexes, in `rows`,
+   * of those that it does not have.
    */
   fetch(keys: Int32Array, rows: Int32Array, take: TakeRow): Promise<number[]>
   stats(): CatalogueStats

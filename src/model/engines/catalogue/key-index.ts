@@ -30,8 +30,8 @@ export function insert(index: Int32Array, hash: number, slot: number): void {
 }
 
 /**
- * The first place from `place` on whose slot has that hash; −1 where there is none. The search begins at `firstPlace`, and
- * goes on after a place that was found.
+ * The first place from `place` on whose slot has that hash; −1 where there is none. The search begins at `firstPlace`,
+ * and goes on after a place that was found.
  */
 export function nextPlace(index: Int32Array, hash: number, place: number): number {
   const mask = index.length / 2 - 1

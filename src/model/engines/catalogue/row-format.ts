@@ -3,8 +3,8 @@ import type { RowPrecision } from '../../contracts/catalogue.ts'
 import kernel from './load-rows.wat'
 
 /*
- * A row of a catalogue, int32 words: the key, the values in their precision, and for int8 their scale. Side by side they are
- * on one page of memory, or two.
+ * A row of a catalogue, int32 words: the key, the values in their precision, and for int8 their scale. Side by side
+ * they are on one page of memory, or two.
  */
 
 /** The form of a catalogue's rows. */

@@ -72,8 +72,8 @@ export class CatalogueWriter {
   }
 
   /**
-   * Adds the candidate in that row of `keys`, whose values are then to be appended. Returns false if it is there already.
-   * Throws ModelError where there are too many.
+   * Adds the candidate in that row of `keys`, whose values are then to be appended. Returns false if it is there
+   * already. Throws ModelError where there are too many.
    */
   claim(keys: Int32Array, row: number): boolean {
     return this.#keys.claim(keys, row)
@@ -177,8 +177,8 @@ async function currentFolder({ folder, precision }: CataloguePlan): Promise<stri
 }
 
 /**
- * Removes the catalogue that was replaced, and what interrupted writers left. Processes that have it mapped keep it until
- * they close it. Never rejects.
+ * Removes the catalogue that was replaced, and what interrupted writers left. Processes that have it mapped keep it
+ * until they close it. Never rejects.
  */
 async function removeOthers(
   { folder, precision }: CataloguePlan,

@@ -33,7 +33,9 @@ interface Feed {
   dims: number[]
 }
 
-/** Opens a graph as it was saved. `mostBytes`: of its weights in memory; beyond it ONNX Runtime opens the file itself. */
+/**
+ * Opens a graph as it was saved. `mostBytes`: of its weights in memory; beyond it ONNX Runtime opens the file itself.
+ */
 export async function openExported(
   source: GraphSource,
   options: InferenceSession.SessionOptions,

@@ -23,7 +23,10 @@ export function sessionOptions(threads: number): InferenceSession.SessionOptions
 
 interface OnnxOptions {
   threads: number
-  /** Of a graph's weights in memory; beyond it ONNX Runtime opens the graph's file itself. Default: what an ONNX file can hold. */
+  /**
+   * Of a graph's weights in memory; beyond it ONNX Runtime opens the graph's file itself. Default: what an ONNX file
+   * can hold.
+   */
   mostBytes?: number
 }
 
@@ -41,7 +44,10 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
     return takeTurn(() => loadExported(source))
   }
 
-  /** The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked for. */
+  /**
+   * The plan answers what it was compiled for; other outputs come from the graph as it was saved, opened when asked
+   * for.
+   */
   async function loadPlanned(source: GraphSource, ready: CompiledPlan, takeTurn: TakeTurn): Promise<LoadedGraph> {
     const { output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn, () =>
@@ -121,8 +127,8 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
 const mostTimed = 64 * 2 ** 20
 
 /**
- * The graph that a plan was compiled from, to be timed beside it. Undefined where it is large, or fails: the plan doesn't need
- * it. Never rejects.
+ * The graph that a plan was compiled from, to be timed beside it. Undefined where it is large, or fails: the plan
+ * doesn't need it. Never rejects.
  */
 export async function savedGraph(
   { description: { output, passes } }: Pick<CompiledPlan, 'description'>,

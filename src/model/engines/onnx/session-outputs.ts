@@ -6,7 +6,10 @@ import type { GraphSource, Outputs } from '../../contracts/engine.ts'
 
 /* The outputs of a saved graph: numbers per row. */
 
-/** Declared numbers per row of an output. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no fixed width. */
+/**
+ * Declared numbers per row of an output. Throws INVALID_BUNDLE where it is missing, UNSUPPORTED_GRAPH where it has no
+ * fixed width.
+ */
 export function sessionWidth(file: string, session: InferenceSession, name: string): number {
   const output = session.outputMetadata.find((output) => output.name === name)
   if (output === undefined)
@@ -42,8 +45,8 @@ export function unsupported(file: string, what: string): ModelError {
 }
 
 /**
- * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow graph
- * those inputs are marked that are; of an ONNX file the graph is taken at its word: it counts them from the end.
+ * Which inputs must not be negative. All integers of a layers model are rows of an embedding table; of a TensorFlow
+ * graph those inputs are marked that are; of an ONNX file the graph is taken at its word: it counts them from the end.
  */
 export function idsOf(
   { format }: GraphSource,

@@ -4,9 +4,9 @@ import { Doorkeeper, OwnedSlots, type SlotOwner } from './owned-slots.ts'
 /**
  * A bounded, exact cache of what depends on a candidate alone: one per worker thread, without locks.
  *
- * A key is the candidate's encoded columns as int32 words, floats by their bits; hits compare whole keys. Its values are
- * a row of float32 (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then
- * `find` and `claim` for its rows; the slots those answer stay put until the next `begin()`.
+ * A key is the candidate's encoded columns as int32 words, floats by their bits; hits compare whole keys. Its values
+ * are a row of float32 (row-memory.ts), by slot number: here is which slot is whose. A call runs `begin()`, then `find`
+ * and `claim` for its rows; the slots those answer stay put until the next `begin()`.
  */
 export interface CandidateCacheOptions {
   /** int32 words of a key; with 0 all candidates are the same. */
@@ -91,9 +91,9 @@ export class CandidateCache {
   }
 
   /**
-   * The slot of the candidate in that row of `keys` [rows, keyWords]; else SEEN where it has been asked for recently, in
-   * this call or an earlier one; else NEVER_SEEN, and it is remembered. A slot claimed in this call is found whether or
-   * not its values are written yet.
+   * The slot of the candidate in that row of `keys` [rows, keyWords]; else SEEN where it has been asked for recently,
+   * in this call or an earlier one; else NEVER_SEEN, and it is remembered. A slot claimed in this call is found whether
+   * or not its values are written yet.
    */
   find(keys: Int32Array, row: number): number {
     const start = row * this.#keyWords
@@ -116,8 +116,8 @@ export class CandidateCache {
 
   /**
    * A slot for the candidate in that row of `keys`, whose slab rows the caller then writes: the one it has, else a free
-   * one, else that of a candidate not used recently. An owner who has used up its share gets one of its own slots. -1 where
-   * this call uses every slot, or all that the owner may have.
+   * one, else that of a candidate not used recently. An owner who has used up its share gets one of its own slots. -1
+   * where this call uses every slot, or all that the owner may have.
    */
   claim(keys: Int32Array, row: number, owner?: SlotOwner): number {
     const start = row * this.#keyWords
@@ -157,7 +157,10 @@ export class CandidateCache {
     this.#freed[this.#freedCount++] = slot
   }
 
-  /** Forgets the candidates whose keys, `keyWords` words of `keys` from `start` on, fulfil the condition; between two calls. */
+  /**
+   * Forgets the candidates whose keys, `keyWords` words of `keys` from `start` on, fulfil the condition; between two
+   * calls.
+   */
   forgetWhere(condition: (keys: Int32Array, start: number) => boolean): void {
     for (let slot = 0; slot < this.#untouched; slot++)
       if (this.#lastCall[slot] !== 0 && condition(this.#keys, slot * this.#keyWords)) this.invalidate(slot)
@@ -211,8 +214,8 @@ export class CandidateCache {
   }
 
   /**
-   * Takes the slot of a candidate away by CLOCK; all are taken, and not all by this call. After two rounds in a call all
-   * are used by it, so that passing over those in use costs a claim little on average.
+   * Takes the slot of a candidate away by CLOCK; all are taken, and not all by this call. After two rounds in a call
+   * all are used by it, so that passing over those in use costs a claim little on average.
    */
   #evict(): number {
     for (;;) {

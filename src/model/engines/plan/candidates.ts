@@ -101,8 +101,8 @@ export class Candidates {
   }
 
   /**
-   * From now on candidates that the catalogue has are taken from it, at their first sight, instead of computed. The first
-   * requests fill the cache: they find its memory provided. Forgets what is cached.
+   * From now on candidates that the catalogue has are taken from it, at their first sight, instead of computed. The
+   * first requests fill the cache: they find its memory provided. Forgets what is cached.
    */
   takeFrom(catalogue: Catalogue): void {
     this.reset()
@@ -145,7 +145,10 @@ export class Candidates {
     await this.#fill(batch, Int32Array.from(toFill.values()), Int32Array.from(toFill.keys()))
   }
 
-  /** Forgets the candidates of which a column that `readers` look up has a value that fulfils the condition; between two calls. */
+  /**
+   * Forgets the candidates of which a column that `readers` look up has a value that fulfils the condition; between two
+   * calls.
+   */
   forget(readers: readonly TableReader[], condition: (value: number, reader: TableReader) => boolean): void {
     const places = this.#encoder.rows.flatMap((packer, i, all) => {
       const start = all.slice(0, i).reduce((sum, { columns }) => sum + columns.length, 0)
@@ -186,7 +189,10 @@ export class Candidates {
     this.#baseline = this.#cache.stats()
   }
 
-  /** Measures what it takes to look up a candidate, µs. Has the system provide the memory that the variant reads when it is timed. */
+  /**
+   * Measures what it takes to look up a candidate, µs. Has the system provide the memory that the variant reads when it
+   * is timed.
+   */
   measureLookUp(): number {
     this.#memory.provide(this.#memory.timedSlots)
     const times: number[] = []
@@ -280,7 +286,9 @@ export function keyWordsOf({ rows }: Pick<OpenVariant, 'rows'>): number {
   return rows.reduce((sum, { columns }) => sum + columns.length, 0)
 }
 
-/** Writes the keys of the batch's rows, [rows, keyWords]: the columns that the candidate encoder reads, by their bits. */
+/**
+ * Writes the keys of the batch's rows, [rows, keyWords]: the columns that the candidate encoder reads, by their bits.
+ */
 export function writeKeys(packers: readonly Packer[], batch: Batch, keys: Int32Array, keyWords: number): void {
   let column = 0
   for (const packer of packers) {

@@ -60,8 +60,8 @@ export function usefulVariants({ full, shared_context: shared, cached, lookUp }:
 }
 
 /**
- * Which requests the shared-context variant computes, and what all requests cost then, µs. `requests`: rows of each. The
- * others go through the full variant, in one call with `loose` further rows.
+ * Which requests the shared-context variant computes, and what all requests cost then, µs. `requests`: rows of each.
+ * The others go through the full variant, in one call with `loose` further rows.
  */
 export function divide(
   { full, shared_context: shared }: VariantCosts,

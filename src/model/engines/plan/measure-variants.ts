@@ -4,16 +4,18 @@ import type { RequestRows, TimedVariant } from './variant.ts'
 
 /** Rows per request of each timed call. The costs of a row, a call, a joined request and its row follow from them. */
 const measuredRequests = [[1], [128], new Array<number>(8).fill(16), new Array<number>(64).fill(2)] as const
-/** Calls of each variant per size: the cold ones compile JavaScript and fill caches; the fastest of the others counts. */
+/**
+ * Calls of each variant per size: the cold ones compile JavaScript and fill caches; the fastest of the others counts.
+ */
 const coldCalls = 10
 const timedCalls = 15
 /** Longest time per variant and size, ms: slow graphs need fewer calls. */
 const longest = 150
 
 /**
- * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros. The variants take turns,
- * so that other load affects all of them; each call waits for its turn. Cached candidates differ from call to call, as those
- * of clients do: reading the same ones again takes half as long.
+ * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros. The variants take
+ * turns, so that other load affects all of them; each call waits for its turn. Cached candidates differ from call to
+ * call, as those of clients do: reading the same ones again takes half as long.
  */
 export async function measureVariants(variants: readonly TimedVariant[], takeTurn: TakeTurn): Promise<void> {
   const best = variants.map(() => measuredRequests.map(() => Number.POSITIVE_INFINITY))

@@ -64,7 +64,10 @@ export class OpenGraphs {
   }
 }
 
-/** The inputs that a plan with live tables has beside the saved graph's: of each table its overlay, and the index of rows in it. */
+/**
+ * The inputs that a plan with live tables has beside the saved graph's: of each table its overlay, and the index of
+ * rows in it.
+ */
 export class LiveInputs {
   /** By name; replaced between calls. */
   readonly feeds: Record<string, Feed> = {}
@@ -86,7 +89,10 @@ export class LiveInputs {
     return this.#overlay?.number ?? 0
   }
 
-  /** Takes an overlay over, for the calls from now on. Throws RangeError, with the former one in place, where memory is missing. */
+  /**
+   * Takes an overlay over, for the calls from now on. Throws RangeError, with the former one in place, where memory is
+   * missing.
+   */
   set(overlay: Overlay): void {
     const own = overlay.tables.map(({ rows, changed }) => ({
       // The engine accepts no memory that threads share.

@@ -23,7 +23,10 @@ import { VariantRunner } from './variant-runner.ts'
 /** A compiled plan, open on this thread. One call at a time. */
 export interface OpenPlan {
   run(batch: Batch): Promise<Float32Array>
-  /** Plans with live tables: computes any outputs that may be requested, by the saved graph; undefined if there are no others. */
+  /**
+   * Plans with live tables: computes any outputs that may be requested, by the saved graph; undefined if there are no
+   * others.
+   */
   runSaved?(batch: Batch, wanted: readonly string[]): Promise<Outputs>
   /** Plans with live tables: replaces rows of them, for the calls from now on. */
   setOverlay?(overlay: Overlay): void
@@ -40,9 +43,9 @@ export interface OpenPlan {
 
 /**
  * Opens the variants of a compiled plan that pay on this machine. Variants without recent measurements are measured.
- * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Each file is opened, and each measured call made, in a
- * turn of its own. `openSaved` opens the graph as saved, to be measured beside its variants where they are, and closed.
- * Rejects with MODEL_FAILED where a file can't be opened.
+ * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Each file is opened, and each measured call made,
+ * in a turn of its own. `openSaved` opens the graph as saved, to be measured beside its variants where they are, and
+ * closed. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
   plan: CompiledPlan,

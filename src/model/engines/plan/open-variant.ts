@@ -40,8 +40,8 @@ async function openSession(
 }
 
 /**
- * Opens one graph of a plan; `live`: the inputs of its live tables, by name. `precision`: of oneDNN, which is taken where it can compute
- * the graph; undefined: ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened.
+ * Opens one graph of a plan; `live`: the inputs of its live tables, by name. `precision`: of oneDNN, which is taken
+ * where it can compute the graph; undefined: ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened.
  */
 export async function openVariant(
   folder: string,

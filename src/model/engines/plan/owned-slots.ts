@@ -27,7 +27,10 @@ export class OwnedSlots {
     this.#ownerOf.set(slot, own)
   }
 
-  /** Takes the first slot of the owner that may be evicted, in two rounds; −1 where none may. Those passed over go to the end. */
+  /**
+   * Takes the first slot of the owner that may be evicted, in two rounds; −1 where none may. Those passed over go to
+   * the end.
+   */
   take({ id }: SlotOwner, mayEvict: (slot: number) => boolean): number {
     const own = this.#slots.get(id)
     if (own === undefined) return -1

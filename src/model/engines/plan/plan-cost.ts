@@ -80,8 +80,8 @@ function cut({ rows, slots }: RequestRows, most: number): RequestRows[] {
 }
 
 /*
- * Measured costs, kept beside the plans. Other workers and processes, the next start, and the next version with other weights
- * need not measure, and open the variants that pay and no others.
+ * Measured costs, kept beside the plans. Other workers and processes, the next start, and the next version with other
+ * weights need not measure, and open the variants that pay and no others.
  */
 
 /** After this time, ms, costs are measured again: the machine may have been busy. */
@@ -110,7 +110,10 @@ export interface KeptCosts {
   costs: MeasuredCosts
 }
 
-/** Costs of such plans, measured on this machine recently, of all variants in `names`; undefined if there are none. Never rejects. */
+/**
+ * Costs of such plans, measured on this machine recently, of all variants in `names`; undefined if there are none.
+ * Never rejects.
+ */
 export async function readCosts(
   plan: PlanPlace,
   threads: number,

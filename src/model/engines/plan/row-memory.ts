@@ -3,13 +3,13 @@ import type { LayerParts } from '../../contracts/compiled-plan.ts'
 import kernel from './add-rows.wat'
 
 /*
- * The cached parts of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX Runtime
- * reads: one pass over memory, where its own Gather, Add and Relu take three.
+ * The cached parts of candidates, in memory that a WebAssembly kernel (add-rows.wat) adds contexts in, and that ONNX
+ * Runtime reads: one pass over memory, where its own Gather, Add and Relu take three.
  */
 
 /**
- * In float32; in bfloat16, in which they are kept, too; or as bytes, by these factors of the columns: round(sum · factor), halves to
- * even, within 0 … 255. Other widths than whole numbers of 16 are in float32.
+ * In float32; in bfloat16, in which they are kept, too; or as bytes, by these factors of the columns: round(sum ·
+ * factor), halves to even, within 0 … 255. Other widths than whole numbers of 16 are in float32.
  */
 export type SumFormat = 'float32' | 'bfloat16' | Float32Array
 
@@ -29,17 +29,20 @@ export interface RowMemory {
   readonly timedSlots: number
   /** Keeps rows of each kept layer's `parts` [rows, width], each in its slot. */
   keep(slots: Int32Array, parts: readonly Float32Array[]): void
-  /** Keeps a row that is whole: `write` writes the parts of all kept layers, one after the other, to `floats` from `at` on. */
+  /**
+   * Keeps a row that is whole: `write` writes the parts of all kept layers, one after the other, to `floats` from `at`
+   * on.
+   */
   keepRow(slot: number, write: (floats: Float32Array, at: number) => void): void
   /**
-   * Has the system provide the memory of the first slots now, instead of when they are first written to: 6 µs for a slot of
-   * 8 KiB on an Intel Xeon.
+   * Has the system provide the memory of the first slots now, instead of when they are first written to: 6 µs for a
+   * slot of 8 KiB on an Intel Xeon.
    */
   provide(slots: number): void
   /**
    * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
-   * or nothing where the layer has no columns there. [rows, width] each, in the layer's format, bfloat16 as its bits; lives until the
-   * next call. Throws RangeError where there are more rows than can be.
+   * or nothing where the layer has no columns there. [rows, width] each, in the layer's format, bfloat16 as its bits;
+   * lives until the next call. Throws RangeError where there are more rows than can be.
    */
   add(slots: readonly Int32Array[], contexts: Float32Array): Sums[]
 }
@@ -64,8 +67,8 @@ export function bytesOfSlot(layers: readonly LayerParts[], formats: readonly Sum
 }
 
 /**
- * Memory that is never written to costs nothing. All layers' parts of a slot lie side by side: side by side with those of other
- * slots, each would be in a page of its own, and finding its place would take longer than reading it.
+ * Memory that is never written to costs nothing. All layers' parts of a slot lie side by side: side by side with those
+ * of other slots, each would be in a page of its own, and finding its place would take longer than reading it.
  *
  * Throws RangeError where the system refuses the memory, or it would be too large.
  */
@@ -189,8 +192,8 @@ function placesOf(layers: readonly LayerParts[], formats: readonly SumFormat[]):
 }
 
 /**
- * Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. `more`: the least sum, in bfloat16 its bits
- * as an int16; where sums become bytes, the address of the factors.
+ * Addresses and sizes are in bytes; an address beyond 2^31 wraps around, and is read as it was. `more`: the least sum,
+ * in bfloat16 its bits as an int16; where sums become bytes, the address of the factors.
  */
 type AddRows = (
   slab: number,

@@ -24,9 +24,9 @@ interface Assignment {
 }
 
 /**
- * Computes each request of a batch by its cheapest variant: the full graph; the shared-context variant, which computes the
- * context once per request; or, for cached candidates, the cached variant. Requests share a call where that is cheaper. A
- * candidate is cached when it is asked for a second time.
+ * Computes each request of a batch by its cheapest variant: the full graph; the shared-context variant, which computes
+ * the context once per request; or, for cached candidates, the cached variant. Requests share a call where that is
+ * cheaper. A candidate is cached when it is asked for a second time.
  */
 export class VariantRunner {
   readonly #full: Variant
@@ -165,7 +165,10 @@ export class VariantRunner {
   }
 }
 
-/** Gathers rows, computed in one or several calls, in the batch's order. What a call answers may live until the next one: it is copied. */
+/**
+ * Gathers rows, computed in one or several calls, in the batch's order. What a call answers may live until the next
+ * one: it is copied.
+ */
 export class ScatteredOutput {
   readonly #total: number
   #values: Float32Array | undefined

@@ -4,7 +4,9 @@ import { planNames } from '../../graph/sides/tensor-names.ts'
 import type { Feed, Packer } from './packing.ts'
 import type { RowMemory } from './row-memory.ts'
 
-/** Rows of one request, or of several where their contexts make no difference; of cached candidates with their slots. */
+/**
+ * Rows of one request, or of several where their contexts make no difference; of cached candidates with their slots.
+ */
 export interface RequestRows {
   rows: Int32Array
   slots?: Int32Array

@@ -14,17 +14,22 @@ import type { SmallGraph } from '../small/small-graph.ts'
 import type { WorkerSettings } from './protocol.ts'
 import type { WorkerClient } from './worker-client.ts'
 
-/** A graph loaded in every worker. `pool.size` calls are computed in parallel; others wait for the least busy worker. */
+/**
+ * A graph loaded in every worker. `pool.size` calls are computed in parallel; others wait for the least busy worker.
+ */
 export interface PooledGraph {
   signature: Signature
   run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
-  /** Shared memory to encode a request into, without a copy for the workers; a batch names it as `shared`. Undefined while there is none. */
+  /**
+   * Shared memory to encode a request into, without a copy for the workers; a batch names it as `shared`. Undefined
+   * while there is none.
+   */
   allocate?(rows: number): RowBlock | undefined
   /** Seconds that a worker takes for the batch, without the hand-over; the median of several calls. */
   measure?(batch: Batch, wanted: string[]): Promise<number>
   /**
-   * Plans with live tables: replaces rows of them in every worker, between two of its calls. Rejects where a worker can't take
-   * them over; then all go on with the former ones.
+   * Plans with live tables: replaces rows of them in every worker, between two of its calls. Rejects where a worker
+   * can't take them over; then all go on with the former ones.
    */
   setOverlay?(overlay: Overlay): Promise<void>
   /** Counts of the workers that are alive; undefined where the engine doesn't count. */
@@ -76,7 +81,10 @@ export interface EnginePool {
   size: number
   /** Loads a graph in every worker, or in half of them until it is spread. Rejects like Engine.load. */
   load(source: GraphSource, where?: LoadedWhere): Promise<PooledGraph>
-  /** Opens a plan's graph in the calling thread, where its calls may cost less than their hand-over; or why it isn't small. */
+  /**
+   * Opens a plan's graph in the calling thread, where its calls may cost less than their hand-over; or why it isn't
+   * small.
+   */
   openSmall?(plan: CompiledPlan): Promise<SmallGraph | string>
   stats(): EnginePoolStats
   /** Ends the workers, once they have answered their calls. Idempotent. */

@@ -16,8 +16,8 @@ export function createPoolWorker(client: WorkerClient): PoolWorker {
 }
 
 /**
- * The least busy worker that has the graph; of two that are as busy, the one that turned to its call first. Counts calls
- * immediately, so that two in a row go to two workers.
+ * The least busy worker that has the graph; of two that are as busy, the one that turned to its call first. Counts
+ * calls immediately, so that two in a row go to two workers.
  */
 export function leastBusy(members: Iterable<PoolWorker>, graph: number): PoolWorker | undefined {
   let best: PoolWorker | undefined

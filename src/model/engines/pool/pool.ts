@@ -18,8 +18,8 @@ import { WorkerLostError } from './worker-client.ts'
 /**
  * Starts worker threads that each hold every loaded graph; a call goes to the least busy one.
  *
- * A worker that dies is replaced. The call that it computed is rejected with WorkerLostError; calls that it had not begun go
- * to another worker. Rejects with ENGINE_UNAVAILABLE where the engine can't work.
+ * A worker that dies is replaced. The call that it computed is rejected with WorkerLostError; calls that it had not
+ * begun go to another worker. Rejects with ENGINE_UNAVAILABLE where the engine can't work.
  */
 export async function createEnginePool(options: EnginePoolOptions): Promise<EnginePool> {
   const settings: WorkerSettings = { engine: options.engine, threads: 1 }

@@ -35,9 +35,9 @@ export interface Computed {
 }
 
 /**
- * `start` answers the engine's name, `load` a Signature, `run` and `run-shared` Computed, `measure` the seconds of a call,
- * the median of some, `stats` GraphStats; `stop` ends the thread. Requests are answered in their order, except `load`, which
- * lets later ones pass.
+ * `start` answers the engine's name, `load` a Signature, `run` and `run-shared` Computed, `measure` the seconds of a
+ * call, the median of some, `stats` GraphStats; `stop` ends the thread. Requests are answered in their order, except
+ * `load`, which lets later ones pass.
  */
 export type WorkerRequest = WorkerTask & { id: number }
 

@@ -20,8 +20,8 @@ export interface ResidencyOptions {
 }
 
 /**
- * What a session takes beside its file: measured with ONNX Runtime 1.30, 1.3 MiB for 0.6 MiB of five small graphs in two workers,
- * 34 MiB for 26 MiB of five large ones.
+ * What a session takes beside its file: measured with ONNX Runtime 1.30, 1.3 MiB for 0.6 MiB of five small graphs in
+ * two workers, 34 MiB for 26 MiB of five large ones.
  */
 const engineFactor = 1.25
 const bytesPerWorker = 2 ** 18
@@ -33,8 +33,8 @@ const measuredEvery = 10_000
 const callsBeforeSpread = 4
 
 /**
- * A pool that closes the graphs used least recently where all together take more than a bound, and opens them again for their next
- * call, which waits for it. Its graphs look as if they were always open.
+ * A pool that closes the graphs used least recently where all together take more than a bound, and opens them again for
+ * their next call, which waits for it. Its graphs look as if they were always open.
  */
 export function limitResidency(pool: EnginePool, options: ResidencyOptions): EnginePool {
   const residency = new Residency(pool, options)

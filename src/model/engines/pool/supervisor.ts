@@ -63,8 +63,8 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Loads a graph in every worker, or in those of one half that are least busy. Where others are served, one half of the workers
-   * loads at a time, so that the other half answers.
+   * Loads a graph in every worker, or in those of one half that are least busy. Where others are served, one half of
+   * the workers loads at a time, so that the other half answers.
    */
   async load(graph: number, source: GraphSource, where: LoadedWhere): Promise<Signature[]> {
     this.graphs.set(graph, { source, rows: undefined, overlay: undefined })
@@ -186,8 +186,8 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Tries until it succeeds: where all workers were lost, nobody else can answer for this graph. Falls back from a compiled
-   * graph that no longer loads to the graph as it was saved.
+   * Tries until it succeeds: where all workers were lost, nobody else can answer for this graph. Falls back from a
+   * compiled graph that no longer loads to the graph as it was saved.
    */
   async #reload(worker: PoolWorker, graph: number, source: GraphSource, backoff: number): Promise<void> {
     if (backoff > 0) await this.#pause(backoff)

@@ -11,8 +11,8 @@ import {
 } from './protocol.ts'
 
 /**
- * How often a version is loaded again whose thread died meanwhile. The cause may have been another model's call; or it is the version, which
- * would take other models' calls with each thread.
+ * How often a version is loaded again whose thread died meanwhile. The cause may have been another model's call; or it
+ * is the version, which would take other models' calls with each thread.
  */
 const loadsAfterDeath = 3
 

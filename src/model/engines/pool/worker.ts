@@ -30,8 +30,8 @@ const takeTurn: TakeTurn = (work) => {
 }
 
 /**
- * Where there are fewer cores than threads, the main thread comes first: it rejects immediately what would be too late, and feeds
- * the others.
+ * Where there are fewer cores than threads, the main thread comes first: it rejects immediately what would be too late,
+ * and feeds the others.
  */
 const workerPriority = 10
 

@@ -54,7 +54,8 @@ export function copyRuns(runs: readonly Run[]): (heap: Heap) => Step {
 }
 
 /*
- * The kernel of small graphs, in WebAssembly: a call of it takes nanoseconds, where one of ONNX Runtime takes microseconds.
+ * The kernel of small graphs, in WebAssembly: a call of it takes nanoseconds, where one of ONNX Runtime takes
+ * microseconds.
  */
 
 /** Memory of a small graph; both views show all of it. */

@@ -12,7 +12,10 @@ import { createHeap, Program, type RowTensor } from './program.ts'
 import { translate } from './translate.ts'
 import { NotSmall } from './translation.ts'
 
-/** A compiled graph that the calling thread computes, one row at a time: for a few rows that is over before ONNX Runtime would begin. */
+/**
+ * A compiled graph that the calling thread computes, one row at a time: for a few rows that is over before ONNX Runtime
+ * would begin.
+ */
 export interface SmallGraph {
   /** [batch.rows, width]. Throws RangeError for an id that a table doesn't have. */
   run(batch: Batch): Float32Array
@@ -21,8 +24,8 @@ export interface SmallGraph {
 }
 
 /**
- * Opens the full float32 graph of a plan. Resolves with the reason where it isn't small: it computes or keeps much, or it
- * has a node that isn't computed one row at a time. Rejects where its files can't be read.
+ * Opens the full float32 graph of a plan. Resolves with the reason where it isn't small: it computes or keeps much, or
+ * it has a node that isn't computed one row at a time. Rejects where its files can't be read.
  */
 export async function openSmallGraph({ folder, description }: CompiledPlan): Promise<SmallGraph | string> {
   const { file, rows: packed, context } = description.float32.full

@@ -9,10 +9,13 @@ import type { Program, RowTensor } from './program.ts'
 import { floats, NotSmall, Translation, type Translator } from './translation.ts'
 
 /*
- * The nodes of a graph as steps over one row. A compiled graph has few kinds of nodes; one with another is left to ONNX Runtime.
+ * The nodes of a graph as steps over one row. A compiled graph has few kinds of nodes; one with another is left to ONNX
+ * Runtime.
  */
 
-/** Adds a graph's nodes to a program. `inputs`: its inputs' tensors. Returns the tensor of `output`. Throws NotSmall. */
+/**
+ * Adds a graph's nodes to a program. `inputs`: its inputs' tensors. Returns the tensor of `output`. Throws NotSmall.
+ */
 export function translate(
   graph: Graph,
   program: Program,
@@ -84,7 +87,9 @@ interface DenseCall {
   bias: number
 }
 
-/** Calls of the kernel, one after the other, whose outputs lie side by side; with the ReLU that follows them, if any. */
+/**
+ * Calls of the kernel, one after the other, whose outputs lie side by side; with the ReLU that follows them, if any.
+ */
 function dense(t: Translation, node: NodeProto, calls: DenseCall[], k: number, dims: number[]): void {
   const [name] = node.output as [string]
   const n = dims.at(-1)!

@@ -10,7 +10,10 @@ import type {
 import { partsOf } from '../../graph/lower/concatenate.ts'
 import { valuesOf } from '../memory.ts'
 
-/** Loads a graph for an engine that knows nothing of joined tensors: cuts inputs apart before each call, and joins outputs after it. */
+/**
+ * Loads a graph for an engine that knows nothing of joined tensors: cuts inputs apart before each call, and joins
+ * outputs after it.
+ */
 export async function loadJoined(
   source: GraphSource,
   load: (source: GraphSource) => Promise<LoadedGraph>,

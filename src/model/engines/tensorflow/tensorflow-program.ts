@@ -30,8 +30,8 @@ interface Input {
 }
 
 /**
- * A TensorFlow graph that TensorFlow itself computes, as a loaded graph. It is tried on rows of zeros, since TensorFlow.js
- * looks at operators only when it runs them: the trial finds their faults, and the widths of outputs.
+ * A TensorFlow graph that TensorFlow itself computes, as a loaded graph. It is tried on rows of zeros, since
+ * TensorFlow.js looks at operators only when it runs them: the trial finds their faults, and the widths of outputs.
  */
 export async function loadProgram(
   tensorflow: TensorFlow,

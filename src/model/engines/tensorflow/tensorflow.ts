@@ -16,8 +16,8 @@ import { loadProgram, type Runner } from './tensorflow-program.ts'
 /**
  * TensorFlow.js, in this thread: reads layers and graph models, and SavedModels where native TensorFlow is prepared.
  *
- * `backend` forces one; else it is the fastest that loads here. One backend per thread: an engine of another backend takes
- * over from an earlier one's only between calls. Rejects with ENGINE_UNAVAILABLE where none works.
+ * `backend` forces one; else it is the fastest that loads here. One backend per thread: an engine of another backend
+ * takes over from an earlier one's only between calls. Rejects with ENGINE_UNAVAILABLE where none works.
  */
 export async function createTensorflowEngine(options: { backend?: TensorFlowBackend } = {}): Promise<Engine> {
   const tensorflow = await prepareTensorFlow(options.backend)

@@ -8,8 +8,8 @@ import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
  * AITM: each task receives the previous task's representation through attention.
  *
  * D. Xi et al., Modeling the Sequential Dependence among Audience Multi-step Conversions, KDD 2021,
- * by default in the form of the reference implementation: one attention block for all transfers, in which each position attends to
- * both, scores not divided by √H, and the two positions summed.
+ * by default in the form of the reference implementation: one attention block for all transfers, in which each position
+ * attends to both, scores not divided by √H, and the two positions summed.
  */
 export const aitm: Architecture<AitmOptions> = {
   logits(layers, options, inputs, shape) {
@@ -79,8 +79,8 @@ function attend(layers: LayersBuilder, task: string, transferred: SymbolicTensor
 }
 
 /**
- * The paper's transfer: `Σ_u softmax_u(⟨q(u), k(u)⟩ / √H) v(u)` over the two positions u: [B, H], [B, H] → [B, H]. Its kernels
- * serve this transfer alone.
+ * The paper's transfer: `Σ_u softmax_u(⟨q(u), k(u)⟩ / √H) v(u)` over the two positions u: [B, H], [B, H] → [B, H]. Its
+ * kernels serve this transfer alone.
  */
 function weigh(layers: LayersBuilder, task: string, transferred: SymbolicTensor, own: SymbolicTensor): SymbolicTensor {
   const width = own.dims[0]!

@@ -9,7 +9,9 @@ export interface Architecture<Options extends ArchitectureOptions = Architecture
   logits(layers: LayersBuilder, options: Options, inputs: ModelInputs, shape: ModelShape): SymbolicTensor[]
   /** The layer with a task's gate weights [B, E]; absent where there are no gates. */
   gate?(task: string): string
-  /** Its class in Keras; without it, models of this architecture can be neither imported from Keras nor exported to it. */
+  /**
+   * Its class in Keras; without it, models of this architecture can be neither imported from Keras nor exported to it.
+   */
   keras?: KerasClass<Options>
 }
 

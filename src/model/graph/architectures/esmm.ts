@@ -3,10 +3,11 @@ import { type Architecture, tower } from './architecture.ts'
 import { embedInputs } from './layers.ts'
 
 /**
- * ESMM: the tasks share the embedding, and each has a tower of its own on it. Which products of probabilities are trained is the
- * training's affair.
+ * ESMM: the tasks share the embedding, and each has a tower of its own on it. Which products of probabilities are
+ * trained is the training's affair.
  *
- * X. Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate, SIGIR 2018.
+ * X. Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate, SIGIR
+ * 2018.
  */
 export const esmm: Architecture<EsmmOptions> = {
   logits(layers, options, inputs, shape) {

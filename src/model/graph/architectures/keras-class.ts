@@ -15,8 +15,8 @@ export interface KerasClass<Options extends ArchitectureOptions = ArchitectureOp
   /** The options that follow from the sizes of the weights. */
   options(sizes: ClassSizes): Omit<Options, 'name' | 'dim_emb' | 'embedding_l2'>
   /**
-   * Every weight but the embedding's, in the order of the layers; MLPs that read the embedding before those that answer.
-   * `flat` is the width of the embedded features.
+   * Every weight but the embedding's, in the order of the layers; MLPs that read the embedding before those that
+   * answer. `flat` is the width of the embedded features.
    */
   weights(options: Options, flat: number, tasks: string[]): ClassWeight[]
   /** One row from the embedded features to a logit [1] per task, in float64. */

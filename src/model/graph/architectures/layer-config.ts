@@ -1,8 +1,8 @@
 import type { ActivationName, GateFunction } from '../../../schemas/architecture.ts'
 
 /*
- * Configurations of Keras' layers, complete, as TensorFlow.js writes them. Name and `trainable` come from the builder. Keys
- * are in the order of TensorFlow.js' own files.
+ * Configurations of Keras' layers, complete, as TensorFlow.js writes them. Name and `trainable` come from the builder.
+ * Keys are in the order of TensorFlow.js' own files.
  */
 
 export type LayerConfig = Record<string, unknown>

@@ -49,8 +49,8 @@ interface Definition {
  * Records layers of Keras one by one, and makes a layers model of them. It knows only standard layers, so that any
  * TensorFlow.js program opens a saved model.
  *
- * Every layer has a name of its own. Its initial weights follow from that name and `seed` alone, so that one more task or
- * expert does not change those of others. A layer that is applied again shares its weights.
+ * Every layer has a name of its own. Its initial weights follow from that name and `seed` alone, so that one more task
+ * or expert does not change those of others. A layer that is applied again shares its weights.
  */
 export class LayersBuilder {
   readonly #seed: number

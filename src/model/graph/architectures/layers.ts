@@ -44,8 +44,8 @@ export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields }: M
 }
 
 /**
- * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value, concatenated:
- * [B, (F + D)·d].
+ * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value,
+ * concatenated: [B, (F + D)·d].
  */
 export function embedInputs(
   layers: LayersBuilder,

@@ -7,7 +7,8 @@ import { embedInputs } from './layers.ts'
 /**
  * Mixture of experts: one gate mixes the experts, and every task's tower reads the same mixture.
  *
- * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD 2018.
+ * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD
+ * 2018.
  */
 export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
   logits(layers, options, inputs, shape) {

@@ -4,11 +4,12 @@ import { expert, gateExperts, sideExperts } from './experts.ts'
 import { embedInputs, stack } from './layers.ts'
 
 /**
- * Progressive layered extraction: in every level, each task mixes experts of its own and shared ones, in that order, and a shared
- * gate mixes all of them for the shared experts of the next level. One level is CGC, customised gate control.
+ * Progressive layered extraction: in every level, each task mixes experts of its own and shared ones, in that order,
+ * and a shared gate mixes all of them for the shared experts of the next level. One level is CGC, customised gate
+ * control.
  *
- * H. Tang et al., Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model for Personalized Recommendations,
- * RecSys 2020. Experts of one side, which the paper does not have, are shared ones of the first level.
+ * H. Tang et al., Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model for Personalized
+ * Recommendations, RecSys 2020. Experts of one side, which the paper does not have, are shared ones of the first level.
  */
 export const ple: Architecture<PleOptions> = {
   logits(layers, options, inputs, shape) {

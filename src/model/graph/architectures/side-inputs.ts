@@ -10,8 +10,8 @@ export function sidesOf(fields: readonly { kind: string; side: Side }[]): NonNul
 }
 
 /**
- * Embeds the columns of one side alone, [B, (f + c)·d] for f sparse and c dense fields of it. Sparse ids share the table; dense
- * features have an embedding of their own, because the common one mixes all of them.
+ * Embeds the columns of one side alone, [B, (f + c)·d] for f sparse and c dense fields of it. Sparse ids share the
+ * table; dense features have an embedding of their own, because the common one mixes all of them.
  *
  * Throws INVALID_BUNDLE if the sides are not known or no column has this one.
  */

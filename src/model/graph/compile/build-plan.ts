@@ -61,8 +61,8 @@ async function compileLive(graph: Graph, request: PrepareRequest): Promise<Compi
 }
 
 /**
- * A saved graph with overlays on its live tables, for outputs that are not compiled, such as gates. Changes `graph`. Returns a
- * reason if rows of its tables can't be replaced.
+ * A saved graph with overlays on its live tables, for outputs that are not compiled, such as gates. Changes `graph`.
+ * Returns a reason if rows of its tables can't be replaced.
  */
 export async function overlaySaved(graph: Graph, live: LiveColumns): Promise<VariantGraph | string> {
   const found = await findLiveTables(graph, live)

@@ -60,8 +60,8 @@ const worthwhile = 0.9
 const byExactness = ['float32', 'bfloat16', 'int8'] as const
 
 /**
- * The fastest precision on this machine among those that pass their check with a margin. The first choice is kept beside the plan:
- * all processes take the same, and so does the next start.
+ * The fastest precision on this machine among those that pass their check with a margin. The first choice is kept
+ * beside the plan: all processes take the same, and so does the next start.
  */
 export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise<Choice> {
   const passed = new Map<Precision, Judged>()

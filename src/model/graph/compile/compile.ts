@@ -32,8 +32,8 @@ export interface CompileOptions {
 }
 
 /**
- * Efforts of int8, cheapest first: the first that passes its evaluation by a margin is taken. Measured: copies of dense values
- * matter most, second terms for the last layers next.
+ * Efforts of int8, cheapest first: the first that passes its evaluation by a margin is taken. Measured: copies of dense
+ * values matter most, second terms for the last layers next.
  */
 const efforts: Effort[] = [
   { spread: 4, copies: 1, refine: 'none' },
@@ -44,8 +44,8 @@ const efforts: Effort[] = [
 ]
 
 /**
- * Compiles a saved graph into cheaper graphs with the same outputs. Changes `graph`. For tables in files it writes int8 tables
- * to files beside them: see `settleTables`.
+ * Compiles a saved graph into cheaper graphs with the same outputs. Changes `graph`. For tables in files it writes int8
+ * tables to files beside them: see `settleTables`.
  *
  * Rejects with an Error that gives the reason if the graph cannot be compiled; then it is served as saved.
  */

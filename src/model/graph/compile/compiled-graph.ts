@@ -38,7 +38,10 @@ export interface CompiledGraph {
   int8Problem: string | undefined
   /** How rows of large tables are stored, if another format than float32 was requested. */
   tableRows?: TableRows
-  /** The full graph with float32 tables, if those of `float32` have narrow rows and there is int8 to be compared with it. */
+  /**
+   * The full graph with float32 tables, if those of `float32` have narrow rows and there is int8 to be compared with
+   * it.
+   */
   reference?: VariantGraph
   /** The live tables, if columns of them were named; or why there are none. */
   live?: FoundTables

@@ -26,7 +26,10 @@ import { planNames } from '../sides/tensor-names.ts'
 import type { FoundTables } from './compiled-graph.ts'
 import { checkBounds } from './optimise.ts'
 
-/** A look-up of a table's rows. `segment`: the columns whose values or functions of them are its ids; undefined where it has others. */
+/**
+ * A look-up of a table's rows. `segment`: the columns whose values or functions of them are its ids; undefined where it
+ * has others.
+ */
 interface LookUp {
   name: string
   table: string
@@ -35,8 +38,9 @@ interface LookUp {
 }
 
 /**
- * The tables that live columns are looked up in, in a graph as saved: each column in one table, which is read by look-ups alone.
- * Returns a reason if that is not so. Makes these tables variables of `graph`, which otherwise computes the same.
+ * The tables that live columns are looked up in, in a graph as saved: each column in one table, which is read by
+ * look-ups alone. Returns a reason if that is not so. Makes these tables variables of `graph`, which otherwise computes
+ * the same.
  *
  * Rejects as `traceShapes`, and with a plain Error if the graph can't be compiled.
  */
@@ -158,8 +162,8 @@ export function isLookUp(graph: Graph, node: NodeProto): boolean {
 }
 
 /**
- * Another constant with a table's values, unchanged or transposed: exporters write a weight that a model uses twice, as where
- * products share a table's weights, twice. undefined where there is none, or the table has one value alone.
+ * Another constant with a table's values, unchanged or transposed: exporters write a weight that a model uses twice, as
+ * where products share a table's weights, twice. undefined where there is none, or the table has one value alone.
  */
 export function copyOf(graph: Graph, table: string): string | undefined {
   const tensor = graph.constants.get(table)!
@@ -202,8 +206,8 @@ function* valuesOf(graph: Graph, tensor: TensorProto): Generator<number> {
 const chunk = 2 ** 16
 
 /**
- * The row of a table that the column at `place` of a look-up's columns is looked up in for its first id, if those of the ids after it
- * come after it, one by one; else undefined. `rows`: of the table.
+ * The row of a table that the column at `place` of a look-up's columns is looked up in for its first id, if those of
+ * the ids after it come after it, one by one; else undefined. `rows`: of the table.
  */
 export async function firstRow(
   graph: Graph,

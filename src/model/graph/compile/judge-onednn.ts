@@ -10,15 +10,18 @@ import { testGraphs } from './test-graphs.ts'
 /** Rows per call. */
 const chunk = 512
 
-/** Largest difference of a probability in int8 between the engines: they compute the same integers, and floats in another order. */
+/**
+ * Largest difference of a probability in int8 between the engines: they compute the same integers, and floats in
+ * another order.
+ */
 const tolerance = 1e-5
 
 type Plan = Pick<CompiledPlan, 'folder' | 'description'>
 type Rounding = ProgramOptions['precision']
 
 /**
- * Compares the float32 plan with products in bfloat16 with ONNX Runtime's float32 on rows. Rejects where oneDNN can't compute it here,
- * with the reason. `products`: what computes them, such as `oneDNN 3.2.0, AMX`.
+ * Compares the float32 plan with products in bfloat16 with ONNX Runtime's float32 on rows. Rejects where oneDNN can't
+ * compute it here, with the reason. `products`: what computes them, such as `oneDNN 3.2.0, AMX`.
  */
 export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ verdict: Verdict; products: string }> {
   const { folder, description } = plan
@@ -29,8 +32,8 @@ export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ ver
 }
 
 /**
- * What computes int8 here in the place of ONNX Runtime, whose answers on the rows are `expected`. Rejects with the reason where nothing
- * does.
+ * What computes int8 here in the place of ONNX Runtime, whose answers on the rows are `expected`. Rejects with the
+ * reason where nothing does.
  */
 export async function checkInt8(plan: Plan, rows: JudgedRows, expected: Float32Array): Promise<string> {
   const { probabilities, products } = await predictFull(plan, 'int8', rows)
@@ -40,7 +43,9 @@ export async function checkInt8(plan: Plan, rows: JudgedRows, expected: Float32A
   return products
 }
 
-/** Opens the full graph of a plan in oneDNN. Rejects with the reason where that can't compute it here, or is not faster. */
+/**
+ * Opens the full graph of a plan in oneDNN. Rejects with the reason where that can't compute it here, or is not faster.
+ */
 export async function openFull(
   { folder, description }: Plan,
   precision: Rounding,

@@ -22,8 +22,8 @@ export interface NarrowOptions {
 }
 
 /**
- * The compiled graphs with their large tables in a narrow format, if its answers pass the check of int8; else the same graphs,
- * and why. `graph` is the optimised one, whose tables are not live: rows of overlays stay float32 in any case.
+ * The compiled graphs with their large tables in a narrow format, if its answers pass the check of int8; else the same
+ * graphs, and why. `graph` is the optimised one, whose tables are not live: rows of overlays stay float32 in any case.
  *
  * Narrow rows are the same on every machine, and what is computed from them is float32: so one check is enough.
  */
@@ -246,7 +246,10 @@ export function toFloat16(values: Float32Array): Uint16Array {
   return halves
 }
 
-/** Rows [rows, dim] as bytes, with a scale for each row: value ≈ byte · scale. Throws an Error for values that are not finite. */
+/**
+ * Rows [rows, dim] as bytes, with a scale for each row: value ≈ byte · scale. Throws an Error for values that are not
+ * finite.
+ */
 export function toInt8(values: Float32Array, dim: number): { bytes: Int8Array; scales: Float32Array } {
   const bytes = new Int8Array(values.length)
   const scales = new Float32Array(values.length / dim)

@@ -11,8 +11,8 @@ import { mergeChains } from '../passes/merge-chains.ts'
 import { mergeSiblings } from '../passes/merge-siblings.ts'
 import { mixExperts } from '../passes/mix-experts.ts'
 /**
- * Rewrites a graph in place; returns the number of changes. Outputs stay the same except for rounding. `left` receives nodes
- * that the pass considered but left unchanged, with reasons.
+ * Rewrites a graph in place; returns the number of changes. Outputs stay the same except for rounding. `left` receives
+ * nodes that the pass considered but left unchanged, with reasons.
  */
 export type Pass = (graph: Graph, left: Left) => number
 
@@ -36,8 +36,8 @@ const mostReasons = 20
 const mostNodes = 2000
 
 /**
- * Optimises a graph in place and reports each pass. Rejects if ONNX Runtime cannot run it, and with a plain Error if it cannot
- * be compiled.
+ * Optimises a graph in place and reports each pass. Rejects if ONNX Runtime cannot run it, and with a plain Error if it
+ * cannot be compiled.
  */
 export async function optimise(graph: Graph, watch?: Watch): Promise<PassReport[]> {
   checkBounds(graph)

@@ -16,8 +16,8 @@ type Fields = Record<string, FieldIds[]>
 const mostRuns = 6
 
 /**
- * A variant in which every look-up of a live table takes changed rows from the table's overlay. Throws an Error if a table is read
- * in any other way.
+ * A variant in which every look-up of a live table takes changed rows from the table's overlay. Throws an Error if a
+ * table is read in any other way.
  */
 export function overlayVariant(variant: VariantGraph, found: FoundTables, fields: Fields): VariantGraph {
   const graph = variant.graph.copy()

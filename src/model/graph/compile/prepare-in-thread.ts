@@ -4,8 +4,8 @@ import { prepareSmall } from './prepare.ts'
 import type { Prepared, PrepareRequest } from './prepare-request.ts'
 
 /**
- * `prepare` in a thread of its own, or a small plan from the cache in this one. Never rejects: a thread that dies is reported as any other problem. Tests replace
- * `script`, which the thread runs.
+ * `prepare` in a thread of its own, or a small plan from the cache in this one. Never rejects: a thread that dies is
+ * reported as any other problem. Tests replace `script`, which the thread runs.
  */
 export async function prepareInThread(
   request: PrepareRequest,

@@ -12,8 +12,8 @@ import type { BuildRequest, Prepared, PrepareRequest } from './prepare-request.t
 import { cleanCache, sizeOf } from './stored-files.ts'
 
 /**
- * The compiled plan of a saved graph: from the cache, or else compiled, and stored in the cache if that is writable. int8 is
- * evaluated on this machine each time.
+ * The compiled plan of a saved graph: from the cache, or else compiled, and stored in the cache if that is writable.
+ * int8 is evaluated on this machine each time.
  *
  * Never rejects: a graph that cannot be compiled is served as saved.
  */
@@ -33,7 +33,10 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
   }
 }
 
-/** The precision that the compiler works for: bfloat16 computes the float32 plan, and shares it with versions that are served in float32. */
+/**
+ * The precision that the compiler works for: bfloat16 computes the float32 plan, and shares it with versions that are
+ * served in float32.
+ */
 const compiledFor = { float32: 'float32', bfloat16: 'float32', int8: 'int8', auto: 'int8' } as const
 
 /** Removes a plan that is in no cache. */
@@ -45,8 +48,8 @@ export async function removeTemporary({ origin, folder }: Pick<CompiledPlan, 'or
 const smallPlan = 4 * 2 ** 20
 
 /**
- * A small float32 plan from the cache, read in this thread; undefined for any other plan. A thread takes longer to start than to
- * read such a plan. Never rejects: a damaged plan is left to `prepare`.
+ * A small float32 plan from the cache, read in this thread; undefined for any other plan. A thread takes longer to
+ * start than to read such a plan. Never rejects: a damaged plan is left to `prepare`.
  */
 export async function prepareSmall(request: PrepareRequest): Promise<Prepared | undefined> {
   const { cache, precision } = request
@@ -79,7 +82,9 @@ async function fromCache(folder: string, warnings: string[]): Promise<PlanDescri
 const isOfDisk = (error: unknown): error is NodeJS.ErrnoException =>
   (error as NodeJS.ErrnoException).syscall !== undefined
 
-/** Without the path, but where a file is in the folder's place: "file already exists" would sound as if all were well. */
+/**
+ * Without the path, but where a file is in the folder's place: "file already exists" would sound as if all were well.
+ */
 function whyUnstored(error: NodeJS.ErrnoException, folder: string): string {
   if (error.code === 'EEXIST' || error.code === 'ENOTDIR') return `a file is in the place of the folder ${folder}`
   return reasonOf(error).split(', ')[0]!
@@ -118,7 +123,10 @@ async function compileAndStore(
   }
 }
 
-/** The precision to serve: the requested one if it passes its evaluation on this machine, or the fastest of those that pass. */
+/**
+ * The precision to serve: the requested one if it passes its evaluation on this machine, or the fastest of those that
+ * pass.
+ */
 async function choose(
   { precision, quantization }: PrepareRequest,
   stored: Pick<CompiledPlan, 'folder' | 'description' | 'origin'>,

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { reasonOf } from '../../../base/errors.ts'
 
 /*
- * Files that are checked when they are read: their sizes, and SHA-256 or times of change, are in a description, whose first
- * line is its own SHA-256.
+ * Files that are checked when they are read: their sizes, and SHA-256 or times of change, are in a description, whose
+ * first line is its own SHA-256.
  */
 
 /** A file's size and SHA-256; for one too large to hash at each start, the time of the last change, ms. */
@@ -85,8 +85,8 @@ interface Stored {
 }
 
 /**
- * Removes unused plans and leftovers of interrupted writers; where plans take more than `most` bytes, also those that were loaded
- * longest ago. 0 or undefined: no limit. Never rejects.
+ * Removes unused plans and leftovers of interrupted writers; where plans take more than `most` bytes, also those that
+ * were loaded longest ago. 0 or undefined: no limit. Never rejects.
  */
 export async function cleanCache(cache: string, now: number, most = 0): Promise<void> {
   const plans: Stored[] = []

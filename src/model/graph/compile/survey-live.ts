@@ -5,8 +5,8 @@ import { optimise } from './optimise.ts'
 import type { PrepareRequest } from './prepare-request.ts'
 
 /**
- * The live tables that a version's plan has; a reason if it has none. Rejects as `readGraph`, and with an Error if the graph can't
- * be compiled.
+ * The live tables that a version's plan has; a reason if it has none. Rejects as `readGraph`, and with an Error if the
+ * graph can't be compiled.
  */
 export async function surveyLive({
   source,

@@ -12,16 +12,19 @@ import { planNames } from '../sides/tensor-names.ts'
 const requestRows = [1, 40, 72]
 const totalRows = requestRows.reduce((sum, rows) => sum + rows, 0)
 
-/** Largest difference, as a part of a tensor's largest value, or of 1: int8 computes the same integers, bfloat16 has 8 bits. */
+/**
+ * Largest difference, as a part of a tensor's largest value, or of 1: int8 computes the same integers, bfloat16 has 8
+ * bits.
+ */
 const tolerances = { int8: 1e-5, bfloat16: 0.05 }
 
 type Values = Record<string, GraphFeed>
 type Rounding = ProgramOptions['precision']
 
 /**
- * Computes requests made of some rows by both engines, with each graph that oneDNN computes. Rejects with the first difference. The
- * library compiles its kernels here, which is once for all threads: workers then open the graphs in an instant. `open`: what opens a
- * graph in oneDNN.
+ * Computes requests made of some rows by both engines, with each graph that oneDNN computes. Rejects with the first
+ * difference. The library compiles its kernels here, which is once for all threads: workers then open the graphs in an
+ * instant. `open`: what opens a graph in oneDNN.
  */
 export async function testGraphs(
   { folder }: Pick<CompiledPlan, 'folder'>,
@@ -111,8 +114,8 @@ interface GraphInput {
 }
 
 /**
- * The inputs of a graph by side, by name, for requests with these numbers of rows: context columns of each request's first row, the others
- * of each row. If there are fewer rows, they repeat.
+ * The inputs of a graph by side, by name, for requests with these numbers of rows: context columns of each request's
+ * first row, the others of each row. If there are fewer rows, they repeat.
  */
 export function graphFeeds(
   inputs: readonly GraphInput[],

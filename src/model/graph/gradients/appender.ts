@@ -10,8 +10,8 @@ export type Dims = readonly number[]
 /**
  * Appends float32 nodes to a graph and keeps the shapes of what they compute.
  *
- * Shapes hold fixed sides and multiples of the batch size (`TensorShape`); two sides of an operation are equal, or one of
- * them is 1 and repeats.
+ * Shapes hold fixed sides and multiples of the batch size (`TensorShape`); two sides of an operation are equal, or one
+ * of them is 1 and repeats.
  */
 export class Appender {
   readonly graph: Graph
@@ -110,7 +110,9 @@ export class Appender {
     return this.transpose(x, [...axes.slice(0, -2), rank - 1, rank - 2])
   }
 
-  /** The gradient of something that was repeated from `dims` to the shape of `gradient`: summed over what was repeated. */
+  /**
+   * The gradient of something that was repeated from `dims` to the shape of `gradient`: summed over what was repeated.
+   */
   sumTo(gradient: string, like: string): string {
     const from = this.dims(gradient)
     const to = this.dims(like)

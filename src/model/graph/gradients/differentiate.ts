@@ -40,11 +40,12 @@ export interface Differentiated {
 const firstOpset = 13
 
 /**
- * Appends the backward pass to a graph whose shapes are known (`traceShapes`): nodes that compute the gradient of the scalar `loss`
- * with respect to `tensors`, by reverse-mode differentiation. What the loss does not depend on has no gradient.
+ * Appends the backward pass to a graph whose shapes are known (`traceShapes`): nodes that compute the gradient of the
+ * scalar `loss` with respect to `tensors`, by reverse-mode differentiation. What the loss does not depend on has no
+ * gradient.
  *
- * BatchNormalization nodes in training mode are written out in elementary operators, forward too. Throws UNSUPPORTED_GRAPH
- * naming the node if an operator between a tensor and the loss has no rule.
+ * BatchNormalization nodes in training mode are written out in elementary operators, forward too. Throws
+ * UNSUPPORTED_GRAPH naming the node if an operator between a tensor and the loss has no rule.
  */
 export function differentiate(graph: Graph, loss: string, tensors: readonly string[]): Differentiated {
   if (graph.opset < firstOpset)
@@ -88,7 +89,10 @@ export function differentiate(graph: Graph, loss: string, tensors: readonly stri
   }
 }
 
-/** The sum of two gradients, of which the second stands for nothing else: a product of matrices adds the first as it goes. */
+/**
+ * The sum of two gradients, of which the second stands for nothing else: a product of matrices adds the first as it
+ * goes.
+ */
 function addTo(append: Appender, other: string, gradient: string): string {
   const product = append.graph.producer(gradient)
   const plain = product?.opType === 'Gemm' && product.input.length === 2

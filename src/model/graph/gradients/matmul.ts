@@ -23,8 +23,8 @@ const matMul: Rule = ({ append, gradient, node, wanted }) => {
 }
 
 /**
- * Of stacks [… 1, k] · [… k, n]: the products are of a vector and a matrix, and of two vectors, for which multiplying element by
- * element is faster than a product of matrices per row.
+ * Of stacks [… 1, k] · [… k, n]: the products are of a vector and a matrix, and of two vectors, for which multiplying
+ * element by element is faster than a product of matrices per row.
  */
 function vectors(
   append: Appender,
@@ -102,7 +102,8 @@ const gemm: Rule = ({ append, gradient, node, wanted }) => {
 export const matmulRules: Record<string, Rule> = { MatMul: matMul, Gemm: gemm }
 
 /**
- * The gradient of an operand of `a,b->c` is a sum of products too, of the output's gradient and the other operands: `c,b->a`.
+ * The gradient of an operand of `a,b->c` is a sum of products too, of the output's gradient and the other operands:
+ * `c,b->a`.
  *
  * Sides that only one operand has are in the output, and none repeats.
  */

@@ -5,8 +5,9 @@ import type { Appender } from './appender.ts'
 import { type Application, type Rule, unary } from './rule.ts'
 
 /*
- * Normalisations. In training they are written out in elementary operators, which ONNX Runtime's inference builds have; their
- * gradients are the closed forms, which take half the passes over memory that the chain rule over the parts would.
+ * Normalisations. In training they are written out in elementary operators, which ONNX Runtime's inference builds have;
+ * their gradients are the closed forms, which take half the passes over memory that the chain rule over the parts
+ * would.
  */
 
 /** x − mean and 1 ÷ √(variance + ε) over `axes`, with sides of 1 there. */
@@ -27,8 +28,8 @@ function momentsOf(append: Appender, x: string, axes: number[], epsilon: number)
 }
 
 /**
- * g − mean(g) − x̂·mean(g·x̂), where g is the gradient of x̂ up to a factor: times 1/σ and that factor, the gradient of x. `mean`
- * and `along` are the means of g and of g · centred over the axes.
+ * g − mean(g) − x̂·mean(g·x̂), where g is the gradient of x̂ up to a factor: times 1/σ and that factor, the gradient of
+ * x. `mean` and `along` are the means of g and of g · centred over the axes.
  */
 function throughMoments(
   append: Appender,
@@ -54,8 +55,8 @@ function channels(append: Appender, name: string, rank: number): string {
 }
 
 /**
- * A BatchNormalization node that uses the batch's own mean and variance, [B, C, …] over all but C, written out in place; the
- * variance is the biased one. Returns its moments, [1, C, …].
+ * A BatchNormalization node that uses the batch's own mean and variance, [B, C, …] over all but C, written out in
+ * place; the variance is the biased one. Returns its moments, [1, C, …].
  */
 export function writeOutNormalisation(append: Appender, node: NodeProto): Moments {
   const [x, gamma, beta] = node.input as [string, string, string]

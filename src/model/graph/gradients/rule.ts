@@ -14,8 +14,8 @@ export interface Application {
 }
 
 /**
- * The gradients of a node's inputs, of their shapes; undefined for one that is not wanted. Throws an Error that says what is not
- * supported.
+ * The gradients of a node's inputs, of their shapes; undefined for one that is not wanted. Throws an Error that says
+ * what is not supported.
  */
 export type Rule = (application: Application) => (string | undefined)[]
 

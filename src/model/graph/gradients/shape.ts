@@ -89,8 +89,8 @@ export const shapeRules: Record<string, Rule> = {
 const largestSelection = 1 << 16
 
 /**
- * Rows or columns chosen by constant indexes: the gradient goes back by a product with the matrix that chooses them, so that
- * an element that is chosen twice gets both.
+ * Rows or columns chosen by constant indexes: the gradient goes back by a product with the matrix that chooses them, so
+ * that an element that is chosen twice gets both.
  *
  * A table's rows are no case of this: its look-up is an input of the graph, and so is its gradient a tensor of rows.
  */

@@ -10,17 +10,20 @@ export type Maxima = Map<string, Float32Array>
 export const steps = 255
 
 /**
- * Ratio of the representable range to the observed one. Measured on held-out rows: without it the worst errors, from clipped
- * values, are 5 times larger; it hardly increases typical errors.
+ * Ratio of the representable range to the observed one. Measured on held-out rows: without it the worst errors, from
+ * clipped values, are 5 times larger; it hardly increases typical errors.
  */
 const headroom = 1.25
 
-/** A column that was hardly ever positive gets this share of the other ranges, so that values of new rows are not clipped. */
+/**
+ * A column that was hardly ever positive gets this share of the other ranges, so that values of new rows are not
+ * clipped.
+ */
 const least = 0.05
 
 /**
- * The ReLUs between two products, whose outputs only products read, and which are no `edges` of regions. Their values can
- * be bytes.
+ * The ReLUs between two products, whose outputs only products read, and which are no `edges` of regions. Their values
+ * can be bytes.
  */
 export function hiddenLayers(graph: Graph, edges: ReadonlySet<string> = new Set()): NodeProto[] {
   return graph.nodes.filter((node) => {
@@ -44,9 +47,9 @@ function feedsProducts(graph: Graph, name: string, edges: ReadonlySet<string>): 
 }
 
 /**
- * Scales every hidden unit so that 255 exceeds its largest value, and the weights that read it by the inverse. Since a ReLU
- * commutes with positive factors, the graph's outputs stay the same, and the scale 1 fits all units, so that units of small
- * range lose no precision.
+ * Scales every hidden unit so that 255 exceeds its largest value, and the weights that read it by the inverse. Since a
+ * ReLU commutes with positive factors, the graph's outputs stay the same, and the scale 1 fits all units, so that units
+ * of small range lose no precision.
  *
  * Returns the names of the scaled ReLUs' outputs.
  */

@@ -102,7 +102,9 @@ export class Int8Emitter implements Emitter {
     })
   }
 
-  /** For hidden layers these are sums of integers, which float32 adds without rounding: all variants scale the same sum. */
+  /**
+   * For hidden layers these are sums of integers, which float32 adds without rounding: all variants scale the same sum.
+   */
   readonly candidate_encoder: Emit = (plan, group) => {
     const x = this.#bytes(plan, group, ['candidate'])!
     const rows = this.#rowsOf(group[0], ['candidate'])
@@ -113,8 +115,8 @@ export class Int8Emitter implements Emitter {
   }
 
   /**
-   * Per hidden layer of the group, the start of its int32 sums: the offset and the context's contribution. A constant, or
-   * one row per request.
+   * Per hidden layer of the group, the start of its int32 sums: the offset and the context's contribution. A constant,
+   * or one row per request.
    */
   #contextSums(plan: VariantGraph, group: Group, x: string | undefined): Map<FirstLayer, string> {
     const { graph: target } = plan
@@ -186,8 +188,8 @@ export class Int8Emitter implements Emitter {
 }
 
 /**
- * Adds nodes that compute the features of some sides as bytes. Returns their tensor, [rows, k]; undefined if no feature is of
- * these sides. A column is repeated as often as `quantised` says, ids `copies` times.
+ * Adds nodes that compute the features of some sides as bytes. Returns their tensor, [rows, k]; undefined if no feature
+ * is of these sides. A column is repeated as often as `quantised` says, ids `copies` times.
  */
 export function featureBytes(
   plan: VariantGraph,
@@ -223,8 +225,8 @@ export function featureBytes(
 }
 
 /**
- * Values rounded to bytes. Copies of a column are shifted by fractions of a step, so that together they are as fine as their
- * number: Σ round(x + δᵢ) ≈ n·x.
+ * Values rounded to bytes. Copies of a column are shifted by fractions of a step, so that together they are as fine as
+ * their number: Σ round(x + δᵢ) ≈ n·x.
  */
 function valueBytes(
   target: Graph,

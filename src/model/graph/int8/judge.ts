@@ -18,8 +18,8 @@ export interface JudgedRows extends InputRows {
 export const limits = { auc_loss: 1e-4, mean_change: 0.002, logit_p99: 0.05 }
 
 /**
- * The limits with a margin, for choosing the effort, since unseen rows differ. If there are too few labels to measure a loss of
- * AUC, logits must be closer.
+ * The limits with a margin, for choosing the effort, since unseen rows differ. If there are too few labels to measure a
+ * loss of AUC, logits must be closer.
  */
 export function passesClearly({ passed, tasks }: Verdict): boolean {
   return (
@@ -139,7 +139,9 @@ function aucLoss(reference: Float32Array, other: Float32Array, labels: Float32Ar
   return before == null || after == null ? null : before - after
 }
 
-/** Shift of each column of the logits `other` [rows, columns] that makes mean probabilities equal those of `reference`. */
+/**
+ * Shift of each column of the logits `other` [rows, columns] that makes mean probabilities equal those of `reference`.
+ */
 export function meanShift(reference: Float32Array, other: Float32Array, columns: number): Float32Array {
   return Float32Array.from({ length: columns }, (_, column) => {
     const wanted = meanProbability(columnOf(reference, column, columns))
@@ -167,7 +169,8 @@ function meanProbability(logits: Float32Array): number {
 }
 
 /**
- * The logit of a float32 probability, clipped to 1e-7 and 1 − 1e-5: closer to 1, rounding of the probability would dominate.
+ * The logit of a float32 probability, clipped to 1e-7 and 1 − 1e-5: closer to 1, rounding of the probability would
+ * dominate.
  */
 export function logit(probability: number): number {
   const p = Math.min(1 - 1e-5, Math.max(1e-7, probability))

@@ -188,8 +188,8 @@ function foldScales(graph: Graph, { gemm, segments }: FirstLayer, quantised: Qua
 }
 
 /**
- * Repeats values whose weights are far larger than those of embeddings, which would leave embeddings few of the 256 steps:
- * each copy has a share of the weights.
+ * Repeats values whose weights are far larger than those of embeddings, which would leave embeddings few of the 256
+ * steps: each copy has a share of the weights.
  */
 function repeatValues(segments: Segment[], quantised: QuantisedSegment[], layers: FoldedLayer[], effort: Effort): void {
   const isTable: boolean[] = []

@@ -10,13 +10,13 @@ import { sideBySideCopies, toBytes, toFloats, toInt8 } from './int8-matrix.ts'
 import { type QuantisedLayers, type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
 
 /**
- * The int8 variants of a cut graph: the full one and those by side. Scales are fixed, so that a row's answer does not depend on
- * the other rows of its batch.
+ * The int8 variants of a cut graph: the full one and those by side. Scales are fixed, so that a row's answer does not
+ * depend on the other rows of its batch.
  *
- * Features are bytes: tables are stored as bytes, values are rounded to 256 steps of their range. Scales are folded into the
- * weights and zero points into the bias. Products are QGemm, whose byte output includes a ReLU at no cost (its zero point is
- * 0), or MatMulIntegerToFloat at the end of a chain. All variants compute the same integers, in any order of addition, so
- * that a candidate's answer does not depend on whether it was cached.
+ * Features are bytes: tables are stored as bytes, values are rounded to 256 steps of their range. Scales are folded
+ * into the weights and zero points into the bias. Products are QGemm, whose byte output includes a ReLU at no cost (its
+ * zero point is 0), or MatMulIntegerToFloat at the end of a chain. All variants compute the same integers, in any order
+ * of addition, so that a candidate's answer does not depend on whether it was cached.
  */
 export function quantise(cut: CutGraph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
   const layers = firstLayers(cut.rest)

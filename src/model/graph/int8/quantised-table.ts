@@ -29,8 +29,9 @@ export interface TableScales {
 }
 
 /**
- * Rounds a table to bytes, a quarter of its size. With `fields`, which must not overlap, each field has its own range in every
- * dimension; rows of no field become 0. A table in a file is read, and its bytes are written to a file beside it, in chunks.
+ * Rounds a table to bytes, a quarter of its size. With `fields`, which must not overlap, each field has its own range
+ * in every dimension; rows of no field become 0. A table in a file is read, and its bytes are written to a file beside
+ * it, in chunks.
  */
 export function quantiseTable(graph: Graph, table: string, fields: FieldIds[] | undefined): TableScales {
   const tensor = graph.constants.get(table)!

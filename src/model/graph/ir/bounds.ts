@@ -9,8 +9,8 @@ const mostNodes = 100_000
 const mostMessages = 1_000_000
 
 /**
- * Throws UNSUPPORTED_GRAPH for an ONNX model with more parts than any real one: reading millions takes minutes and gigabytes.
- * Counts them in the bytes, before any object is made. Throws an Error where the bytes are no ONNX model.
+ * Throws UNSUPPORTED_GRAPH for an ONNX model with more parts than any real one: reading millions takes minutes and
+ * gigabytes. Counts them in the bytes, before any object is made. Throws an Error where the bytes are no ONNX model.
  */
 export function checkGraphBounds(bytes: Uint8Array): void {
   const reader = new BinaryReader(bytes)

@@ -9,8 +9,9 @@ import { TensorProto_DataType as DataType, type NodeProto } from './onnx_pb.ts'
  */
 
 /**
- * Consecutive columns of a tensor [batch, n] that are computed from columns of one input, each independently: input column i
- * yields `dim` columns, either a row of an embedding table or (`table` undefined, `dim` 1) a function of its value.
+ * Consecutive columns of a tensor [batch, n] that are computed from columns of one input, each independently: input
+ * column i yields `dim` columns, either a row of an embedding table or (`table` undefined, `dim` 1) a function of its
+ * value.
  */
 export interface Segment extends Omit<Source, 'isInput'> {
   /** Name of the constant [ids, dim]. */
@@ -64,7 +65,10 @@ export function lookUpsOf(graph: Graph): Segment[] {
   })
 }
 
-/** The node because of which a tensor has no segments: it computes its columns from several, or in a way that isn't followed. */
+/**
+ * The node because of which a tensor has no segments: it computes its columns from several, or in a way that isn't
+ * followed.
+ */
 export function mixingNode(graph: Graph, name: string): NodeProto | undefined {
   const finder = featureFinder(graph)
   for (let at = name; ; ) {

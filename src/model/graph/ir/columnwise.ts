@@ -12,13 +12,15 @@ export interface Source {
   input: string
   /** Columns of the input, in the order of the tensor. */
   columns: number[]
-  /** Per column what is added to the input's value, a whole number ≥ 0; undefined where it is computed in any other way. */
+  /**
+   * Per column what is added to the input's value, a whole number ≥ 0; undefined where it is computed in any other way.
+   */
   added: number[] | undefined
   /** Whether the columns are the input's own values. */
   isInput: boolean
   /**
-   * Adds nodes to `target` that compute the columns at `positions` in `columns` from `packed`, these columns of the input. Returns
-   * their tensor, [batch, positions].
+   * Adds nodes to `target` that compute the columns at `positions` in `columns` from `packed`, these columns of the
+   * input. Returns their tensor, [batch, positions].
    */
   build(target: Graph, packed: string, positions: number[]): string
 }
@@ -256,7 +258,9 @@ function constantOperand(graph: Graph, name: string, width: number): Operand | u
   }
 }
 
-/** Columns of its input, [batch, columns, …], that a node selects, in order: Gather and Slice over axis 1, and Split. */
+/**
+ * Columns of its input, [batch, columns, …], that a node selects, in order: Gather and Slice over axis 1, and Split.
+ */
 export function pickedColumns(graph: Graph, node: NodeProto, output: string): number[] | undefined {
   const dims = graph.shapes.get(node.input[0]!)?.dims
   if (dims === undefined || dims.length < 2) return undefined

@@ -6,7 +6,9 @@ export function dtypeOf({ type }: ValueInfoProto): number {
   return type?.value.case === 'tensorType' ? type.value.value.elemType : 0
 }
 
-/** Dimensions of a tensor after the batch, from its declaration or else its known shape; undefined if one is not fixed. */
+/**
+ * Dimensions of a tensor after the batch, from its declaration or else its known shape; undefined if one is not fixed.
+ */
 export function sidesOf(graph: Graph, { name, type }: ValueInfoProto): number[] | undefined {
   const declared = type?.value.case === 'tensorType' ? type.value.value.shape?.dim : undefined
   const dims =

@@ -20,7 +20,10 @@ import {
 } from './onnx_pb.ts'
 import { elementSize } from './tensor-shape.ts'
 
-/** Tables of at least this size, bytes, have files of their own, which all sessions, workers and processes share by mapping. */
+/**
+ * Tables of at least this size, bytes, have files of their own, which all sessions, workers and processes share by
+ * mapping.
+ */
 export const largeTable = 64 * 1024
 
 /** Location of external data: path relative to the graph's folder, and byte range. */
@@ -41,8 +44,8 @@ export function externalFiles(bytes: Uint8Array): string[] {
 }
 
 /**
- * An ONNX file whose external data is in files named after it, `file`.data, `file`.data.1, …, and the new name of each former file.
- * Without such data it is unchanged. Throws if it is not an ONNX file.
+ * An ONNX file whose external data is in files named after it, `file`.data, `file`.data.1, …, and the new name of each
+ * former file. Without such data it is unchanged. Throws if it is not an ONNX file.
  */
 export function renameExternal(bytes: Uint8Array, file: string): { bytes: Uint8Array; files: Map<string, string> } {
   const { model, tensors } = parseExternal(bytes)
@@ -102,8 +105,8 @@ export function external(
 }
 
 /**
- * Moves a graph's large embedding tables into files of `folder`. Existing files are linked, or else copied by the system, so
- * that tables never pass through memory. Returns the files that were linked or copied.
+ * Moves a graph's large embedding tables into files of `folder`. Existing files are linked, or else copied by the
+ * system, so that tables never pass through memory. Returns the files that were linked or copied.
  *
  * Rejects with the system's error if `folder` is not writable.
  */

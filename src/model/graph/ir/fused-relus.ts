@@ -10,7 +10,10 @@ export class FusedRelus {
     this.#graph = graph
   }
 
-  /** Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which is a copy then. */
+  /**
+   * Whether a ReLU is all that reads a tensor, perhaps reshaped: what computes the tensor computes the ReLU too, which
+   * is a copy then.
+   */
   take(name: string): boolean {
     const [user] = this.#graph.users(name)
     if (user === undefined || !this.#graph.isPrivate(name, user)) return false

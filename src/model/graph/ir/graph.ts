@@ -43,7 +43,10 @@ export class Graph {
   nodes: NodeProto[]
   readonly constants: Map<string, TensorProto>
   readonly shapes: Map<string, TensorShape>
-  /** Constants whose values may change while the graph is served: no pass may compute others from them, so `floats` has none of them. */
+  /**
+   * Constants whose values may change while the graph is served: no pass may compute others from them, so `floats` has
+   * none of them.
+   */
   readonly variables = new Set<string>()
   /** Folder of external data. */
   folder: string
@@ -77,8 +80,8 @@ export class Graph {
   }
 
   /**
-   * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for functions, sparse constants, and nodes with subgraphs (If, Loop,
-   * Scan), which read tensors that are not inputs of the node; INVALID_BUNDLE where a tensor is defined twice.
+   * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for functions, sparse constants, and nodes with subgraphs (If,
+   * Loop, Scan), which read tensors that are not inputs of the node; INVALID_BUNDLE where a tensor is defined twice.
    */
   static from(model: ModelProto, folder: string): Graph {
     const { graph } = model

@@ -2,8 +2,8 @@ import type { Graph } from './graph.ts'
 import type { ValueInfoProto } from './onnx_pb.ts'
 
 /*
- * Marks inputs of a graph that are ids, rows of a table, by ONNX' denotation of their type, which passes keep. ONNX counts
- * negative ids from the end of a table; where they are errors, the engine must refuse them.
+ * Marks inputs of a graph that are ids, rows of a table, by ONNX' denotation of their type, which passes keep. ONNX
+ * counts negative ids from the end of a table; where they are errors, the engine must refuse them.
  */
 
 const denotation = 'ID'

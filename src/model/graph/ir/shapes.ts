@@ -23,8 +23,8 @@ const largeTable = 1 << 20
 const largestInput = 100_000
 
 /**
- * Determines the shape of every tensor by running the graph on zeros at two batch sizes: a dimension that grows with the batch
- * is a multiple of it, any other is fixed. This works for every operator that ONNX Runtime supports.
+ * Determines the shape of every tensor by running the graph on zeros at two batch sizes: a dimension that grows with
+ * the batch is a multiple of it, any other is fixed. This works for every operator that ONNX Runtime supports.
  *
  * Fills `graph.shapes`. Rejects with ONNX Runtime's error if it cannot run the graph.
  */
@@ -52,8 +52,8 @@ export async function traceShapes(graph: Graph): Promise<void> {
 }
 
 /**
- * Describes a tensor that is too large for a ranking model, if there is one: a file of a few kilobytes can require all memory.
- * Uses ONNX Runtime's shape inference, before anything is computed; undefined if shapes cannot be inferred.
+ * Describes a tensor that is too large for a ranking model, if there is one: a file of a few kilobytes can require all
+ * memory. Uses ONNX Runtime's shape inference, before anything is computed; undefined if shapes cannot be inferred.
  */
 export async function tooLarge(graph: Graph): Promise<string | undefined> {
   let opened: Awaited<ReturnType<typeof openTraced>>
@@ -87,7 +87,9 @@ async function openTraced(graph: Graph): Promise<{ session: ort.InferenceSession
   return { session, names }
 }
 
-/** Maximum elements of a tensor, per row or (without rows) in all: 2 GiB of float32, for a batch of 512 rows or alone. */
+/**
+ * Maximum elements of a tensor, per row or (without rows) in all: 2 GiB of float32, for a batch of 512 rows or alone.
+ */
 const largest = { row: 2 ** 20, fixed: 2 ** 29 }
 
 function largeTensor({ outputMetadata }: ort.InferenceSession): string | undefined {

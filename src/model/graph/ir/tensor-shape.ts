@@ -1,7 +1,10 @@
 import { create } from '@bufbuild/protobuf'
 import { TensorProto_DataType as DataType, type ValueInfoProto, ValueInfoProtoSchema } from './onnx_pb.ts'
 
-/** The element type and dimensions of a tensor. A negative dimension −k is k times the batch size: [−1, 16] is [batch, 16]. */
+/**
+ * The element type and dimensions of a tensor. A negative dimension −k is k times the batch size: [−1, 16] is [batch,
+ * 16].
+ */
 export interface TensorShape {
   dtype: number
   dims: number[]

@@ -36,8 +36,8 @@ export const unaries = {
 } satisfies Record<string, Unary>
 
 /*
- * ONNX Runtime's Sigmoid rounds to multiples of about 3e-8: a probability of 1e-5 is off by up to a hundredth, one below 1e-8 by any
- * factor. 1 / (1 + exp(-x)) is exact to 1e-7 of itself.
+ * ONNX Runtime's Sigmoid rounds to multiples of about 3e-8: a probability of 1e-5 is off by up to a hundredth, one
+ * below 1e-8 by any factor. 1 / (1 + exp(-x)) is exact to 1e-7 of itself.
  */
 
 /** Operators behind a sigmoid whose values are still its probabilities, or products of them. */

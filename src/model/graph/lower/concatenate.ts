@@ -8,9 +8,10 @@ import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
 
 /**
- * Adds tensors to a graph that callers use instead of several of its own: an input [batch, columns], int32 or float32, whose
- * columns are split, converted and reshaped for the graph; an output [batch, columns], concatenated. Concatenated outputs
- * remain outputs too. Throws INVALID_BUNDLE for a missing tensor, UNSUPPORTED_GRAPH for one without a fixed width.
+ * Adds tensors to a graph that callers use instead of several of its own: an input [batch, columns], int32 or float32,
+ * whose columns are split, converted and reshaped for the graph; an output [batch, columns], concatenated. Concatenated
+ * outputs remain outputs too. Throws INVALID_BUNDLE for a missing tensor, UNSUPPORTED_GRAPH for one without a fixed
+ * width.
  */
 export function joinTensors(graph: Graph, { inputs, outputs }: JoinedTensors, file: string): void {
   for (const [name, { dtype, tensors }] of Object.entries(inputs))

@@ -9,15 +9,19 @@ import { type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
 
 /* Weights that a graph keeps in files beside it. */
 
-/** Most bytes of weights in memory: what an ONNX file, which has 2 GiB at most, can hold beside 16 MiB of nodes, names and shapes. */
+/**
+ * Most bytes of weights in memory: what an ONNX file, which has 2 GiB at most, can hold beside 16 MiB of nodes, names
+ * and shapes.
+ */
 const mostInMemory = 2 ** 31 - 2 ** 24
 
 /**
- * Reads all weights that are in files, except large tables, which stay there to be mapped into memory. The graph is then as if its own
- * file held them, and no reader need know where they were.
+ * Reads all weights that are in files, except large tables, which stay there to be mapped into memory. The graph is
+ * then as if its own file held them, and no reader need know where they were.
  *
- * Rejects with INVALID_BUNDLE where a file is missing, damaged or outside `folder`, and with UNSUPPORTED_GRAPH these weights
- * and those in the graph's own file are more than `most` bytes: too many for one ONNX file. `file` is the graph's, for messages.
+ * Rejects with INVALID_BUNDLE where a file is missing, damaged or outside `folder`, and with UNSUPPORTED_GRAPH these
+ * weights and those in the graph's own file are more than `most` bytes: too many for one ONNX file. `file` is the
+ * graph's, for messages.
  */
 export async function resolveExternal(graph: Graph, folder: string, file: string, most = mostInMemory): Promise<void> {
   const tensors = graph.nodes.flatMap(({ attribute }) => attribute).filter(({ t }) => t !== undefined)
@@ -41,8 +45,8 @@ export async function resolveExternal(graph: Graph, folder: string, file: string
 const sizeOf = (tensors: readonly TensorProto[]) => tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
 
 /**
- * Reads wanted constants that are in files, and checks where the others are; constants that nothing reads are ignored. Rejects with
- * INVALID_BUNDLE where a file is missing, damaged or outside `folder`.
+ * Reads wanted constants that are in files, and checks where the others are; constants that nothing reads are ignored.
+ * Rejects with INVALID_BUNDLE where a file is missing, damaged or outside `folder`.
  */
 export async function readExternal(
   graph: Graph,

@@ -26,12 +26,12 @@ const opset = 17n
 const mostBytes = 2 ** 31 - 1
 
 /**
- * Lowers a TensorFlow program to an ONNX graph, operator by operator, with constants folded. Inputs and outputs are those of
- * its signature, named by their keys; a first dimension of −1 is the batch. Large tables stay in their files, relative to
- * `folder`.
+ * Lowers a TensorFlow program to an ONNX graph, operator by operator, with constants folded. Inputs and outputs are
+ * those of its signature, named by their keys; a first dimension of −1 is the batch. Large tables stay in their files,
+ * relative to `folder`.
  *
- * Rejects with UNSUPPORTED_GRAPH, naming the file, the node and its operator, and with INVALID_BUNDLE for damaged graphs and
- * weights.
+ * Rejects with UNSUPPORTED_GRAPH, naming the file, the node and its operator, and with INVALID_BUNDLE for damaged
+ * graphs and weights.
  */
 export async function lowerProgram(program: Program, folder: string): Promise<Graph> {
   const flat = flatten(program)

@@ -7,8 +7,8 @@ import type { Argument } from './tensorflow/program.ts'
 import { elementTypeOf, nameOfType } from './tensorflow/tensor-data.ts'
 
 /**
- * The declared inputs and outputs of a TensorFlow graph that cannot be lowered to ONNX, and that TensorFlow computes. The ids of
- * its tables are not known. Rejects like `survey`.
+ * The declared inputs and outputs of a TensorFlow graph that cannot be lowered to ONNX, and that TensorFlow computes.
+ * The ids of its tables are not known. Rejects like `survey`.
  */
 export async function signatureOfProgram(source: GraphSource): Promise<SavedSignature> {
   const program = await readProgram(source)

@@ -59,8 +59,9 @@ export async function readWhole(source: GraphSource): Promise<Graph> {
 }
 
 /**
- * A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is empty.
- * Large tables in files stay there, below the graph's `folder`; all other weights are in memory, wherever they were saved.
+ * A saved graph of any format with all its outputs; for a layers model `source.outputs`, or the model's own if that is
+ * empty. Large tables in files stay there, below the graph's `folder`; all other weights are in memory, wherever they
+ * were saved.
  *
  * Rejects like Engine.load, and like `resolveExternal`. `mostBytes`: of its weights in memory.
  */
@@ -77,7 +78,10 @@ export async function openGraph(source: GraphSource, mostBytes?: number): Promis
   return graph
 }
 
-/** What reads a format is loaded for it alone: a worker thread that opens a compiled plan starts with half of the modules. */
+/**
+ * What reads a format is loaded for it alone: a worker thread that opens a compiled plan starts with half of the
+ * modules.
+ */
 async function openSaved(source: GraphSource): Promise<Graph> {
   const { folder, file, format, outputs, joined } = source
   if (format === 'layers') {

@@ -6,11 +6,11 @@ import type { Program } from './tensorflow/program.ts'
 import { readSavedModel } from './tensorflow/saved-model.ts'
 
 /**
- * A TensorFlow SavedModel or TensorFlow.js graph model as an ONNX graph, with all inputs and outputs of its signature, named by
- * their keys.
+ * A TensorFlow SavedModel or TensorFlow.js graph model as an ONNX graph, with all inputs and outputs of its signature,
+ * named by their keys.
  *
- * Rejects like Engine.load: with UNSUPPORTED_GRAPH, naming the node, if it cannot be lowered; with INVALID_BUNDLE, naming the
- * file, if it cannot be read.
+ * Rejects like Engine.load: with UNSUPPORTED_GRAPH, naming the node, if it cannot be lowered; with INVALID_BUNDLE,
+ * naming the file, if it cannot be read.
  */
 export async function readTensorflowGraph(source: GraphSource): Promise<Graph> {
   return await lowerProgram(await readProgram(source), source.folder)

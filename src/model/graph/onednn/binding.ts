@@ -3,8 +3,8 @@ import type * as Koffi from 'koffi'
 import { OnednnUnavailable } from './errors.ts'
 
 /*
- * oneDNN's C interface, by koffi: every foreign call of this package is in this file. Handles and addresses are numbers.
- * library.ts checks the sizes.
+ * oneDNN's C interface, by koffi: every foreign call of this package is in this file. Handles and addresses are
+ * numbers. library.ts checks the sizes.
  */
 
 export type Format = 'float32' | 'bfloat16' | 'int32' | 'int8' | 'uint8'
@@ -34,8 +34,8 @@ export const argument = { source: 1, destination: 17, weights: 33, bias: 41, sca
 export const factorArguments = [0x8000 | 2, 0x4000 | 2, 0x10000 | 2]
 
 /**
- * Where each column is multiplied by a factor of its own: before the bias is added, or after it. `factor`: the description of a
- * matrix [1, n].
+ * Where each column is multiplied by a factor of its own: before the bias is added, or after it. `factor`: the
+ * description of a matrix [1, n].
  */
 export type Scaling = { order: 'before bias' } | { order: 'after bias'; factor: number }
 

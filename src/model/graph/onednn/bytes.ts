@@ -6,8 +6,8 @@ import { filled, type Part, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /*
- * Products of bytes by int8 matrices, as the compiler quantises them: zero points are 0, and scales are those of the columns. They
- * compute what ONNX Runtime computes, so that a graph in either engine has the same bytes.
+ * Products of bytes by int8 matrices, as the compiler quantises them: zero points are 0, and scales are those of the
+ * columns. They compute what ONNX Runtime computes, so that a graph in either engine has the same bytes.
  */
 
 /** bytes((x·w + sums)·scale). */
@@ -93,7 +93,9 @@ export interface ScaledInput {
   nodes: NodeProto[]
 }
 
-/** How an input becomes bytes, if all that reads it is a product with factors of its columns, and the rounding of that. */
+/**
+ * How an input becomes bytes, if all that reads it is a product with factors of its columns, and the rounding of that.
+ */
 export function scaledInput(t: Translation, input: string): ScaledInput | undefined {
   const { graph } = t
   const [mul] = graph.users(input)

@@ -26,7 +26,10 @@ export type ProgramResults = Record<string, { data: Float32Array; dims: number[]
 export interface TranslationOptions {
   /** bfloat16: products of a float32 graph are computed in it; int8: those that the compiler quantised. */
   precision: Exclude<Precision, 'float32'>
-  /** float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone read. */
+  /**
+   * float32 inputs that callers can give in bfloat16, or as bytes: `inputs` then says so of those that products alone
+   * read.
+   */
   mayRound?: (input: string) => boolean
   /** Default: what suits the processor. */
   tiling?: Tiling
@@ -144,7 +147,9 @@ export interface ProgramInput {
   name: string
   type: GraphType | 'bfloat16'
   rank: number
-  /** Of the columns of an input of bytes: callers multiply by them before they round, halves to even, within 0 … 255. */
+  /**
+   * Of the columns of an input of bytes: callers multiply by them before they round, halves to even, within 0 … 255.
+   */
   factors?: Float32Array
 }
 

@@ -13,7 +13,8 @@ const known: Partial<Record<ProcessorClass, Instructions>> = {
 }
 
 /**
- * Those that make a precision faster than ONNX Runtime is: without them oneDNN emulates bfloat16, and sums of bytes saturate.
+ * Those that make a precision faster than ONNX Runtime is: without them oneDNN emulates bfloat16, and sums of bytes
+ * saturate.
  */
 const fast: Record<RoundedPrecision, readonly Instructions[]> = {
   bfloat16: ['AMX', 'AVX512-BF16'],

@@ -6,8 +6,9 @@ import type { Operand, Part } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
 /*
- * Products in bfloat16 whose bias is the context of each row's request, for the rows of several requests in one call. Columns by which x is
- * filled up name the row's request, and the weights that they meet are the contexts, each as two numbers of bfloat16 whose sum it is.
+ * Products in bfloat16 whose bias is the context of each row's request, for the rows of several requests in one call.
+ * Columns by which x is filled up name the row's request, and the weights that they meet are the contexts, each as two
+ * numbers of bfloat16 whose sum it is.
  */
 
 /** Columns of weights that lie side by side, and the place of each pair's; pairs one behind the other share a range. */

@@ -2,21 +2,25 @@ import type { Call, Frame } from './program.ts'
 import type { Operand } from './tensor.ts'
 import type { Tiling } from './tiling.ts'
 
-/** What a call costs beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on AMX. */
+/**
+ * What a call costs beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on AMX.
+ */
 const callCost = 35
 
 /** A context costs as much as these rows of a product: its weights are written. */
 const contextCost = 3
 
-/** With fewer, the weights would be written too often. Where columns are not filled up to large blocks, there are fewer. */
+/**
+ * With fewer, the weights would be written too often. Where columns are not filled up to large blocks, there are fewer.
+ */
 const fewestPairs = 4
 
 /** 1 and 1. */
 const chosen = 0x3f803f80
 
 /**
- * The requests of a call, as columns name them by which the x of a product is filled up to a whole block: each request has a pair of them.
- * Requests that are more than pairs are computed in groups.
+ * The requests of a call, as columns name them by which the x of a product is filled up to a whole block: each request
+ * has a pair of them. Requests that are more than pairs are computed in groups.
  */
 export class JoinedRequests {
   /** Requests of a group; 0 where x has no columns left. */

@@ -75,7 +75,10 @@ function gatherColumns(t: Translation, node: NodeProto): void {
   })
 }
 
-/** The table's rows, in the order of the ids; lives until the next call. Throws RangeError for an id that the table doesn't have. */
+/**
+ * The table's rows, in the order of the ids; lives until the next call. Throws RangeError for an id that the table
+ * doesn't have.
+ */
 function placesOf(
   integers: Int32Array,
   from: number,
@@ -108,8 +111,8 @@ let scratch = new Int32Array(0)
 const group = 64
 
 /**
- * Brings rows of a table into the processor's cache. A loop that only reads waits for many of them at a time; one that copies waits for
- * a few.
+ * Brings rows of a table into the processor's cache. A loop that only reads waits for many of them at a time; one that
+ * copies waits for a few.
  */
 function touchRows(
   table: Int32Array | Uint8Array,
@@ -184,7 +187,9 @@ export function flatten(t: Translation, node: NodeProto): void {
   t.set(node.output[0]!, { ...from, dims: [product(from.dims)] })
 }
 
-/** Whether an axis, which counts the rows, is the first of those after them: its parts then lie side by side in a row. */
+/**
+ * Whether an axis, which counts the rows, is the first of those after them: its parts then lie side by side in a row.
+ */
 function isOuter(axis: number, { dims }: Tensor): boolean {
   const index = positive(axis, dims.length + 1) - 1
   return index >= 0 && product(dims.slice(0, index)) === 1

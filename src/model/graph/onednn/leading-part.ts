@@ -6,8 +6,8 @@ import { declare, type TensorShape } from '../ir/tensor-shape.ts'
 import type { Each } from './program.ts'
 
 /*
- * A graph with nodes that are not translated, such as the attention of a user tower: they, and all that they need, are its leading part,
- * which ONNX Runtime computes. What follows is a graph of its own.
+ * A graph with nodes that are not translated, such as the attention of a user tower: they, and all that they need, are
+ * its leading part, which ONNX Runtime computes. What follows is a graph of its own.
  */
 
 /** The sides of a graph's inputs: those with a row for each request, and the one that holds the request of each row. */
@@ -68,7 +68,10 @@ export class ReadableTensors {
   }
 }
 
-/** Cuts a tidy graph, with the shapes of its tensors, behind these nodes. Undefined where a program can't read what they compute. */
+/**
+ * Cuts a tidy graph, with the shapes of its tensors, behind these nodes. Undefined where a program can't read what they
+ * compute.
+ */
 export function cutBehind(graph: Graph, nodes: ReadonlySet<NodeProto>, sides: InputSides): Cut | undefined {
   const index = new NodeIndex(graph.nodes)
   const tensors = new ReadableTensors(graph, sides)

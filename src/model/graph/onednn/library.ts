@@ -135,7 +135,10 @@ export class Library {
     return region
   }
 
-  /** Maps bytes of a file, which is open; memory that all threads and processes share, and that must not be read once it is released. */
+  /**
+   * Maps bytes of a file, which is open; memory that all threads and processes share, and that must not be read once it
+   * is released.
+   */
   map(file: number, start: number, bytes: number): { buffer: ArrayBuffer; offset: number; release(): void } {
     const { size } = fstatSync(file)
     if (start + bytes > size) throw new RangeError(`the file has ${size} bytes, and the table ends at ${start + bytes}`)
@@ -157,7 +160,10 @@ export class Library {
     this.#primitives.give(primitive)
   }
 
-  /** The number that this version gives to factors after the product: the first one by which a product of zeros is right. */
+  /**
+   * The number that this version gives to factors after the product: the first one by which a product of zeros is
+   * right.
+   */
   #findFactorArgument(): number {
     const shape: ProductShape = { rows: 1, k: 64, n: 64, input: 'uint8', output: 'uint8', relu: false }
     const region = this.region(new ArrayBuffer(512))
@@ -214,8 +220,8 @@ export class Library {
   }
 
   /**
-   * Where a product reads its weights [k, n] from row `first` on: of each pair of rows and each column, the 32-bit word that holds both,
-   * [pairs, n]. Undefined where they don't share a word.
+   * Where a product reads its weights [k, n] from row `first` on: of each pair of rows and each column, the 32-bit word
+   * that holds both, [pairs, n]. Undefined where they don't share a word.
    */
   placesOfPairs(product: Product, k: number, n: number, first: number): Int32Array | undefined {
     const known = this.#places.get(product) ?? new Map<string, Int32Array | undefined>()

@@ -68,7 +68,10 @@ function mixByKernel(
   }
 }
 
-/** Of each task, the columns that the product after a mixture reads: the compiler joins first layers of towers, and each has its own. */
+/**
+ * Of each task, the columns that the product after a mixture reads: the compiler joins first layers of towers, and each
+ * has its own.
+ */
 function columnsRead(t: Translation, mixed: string, tasks: number, width: number): Columns[] {
   const weights = weightsAfter(t, mixed)
   const { dims: [k, n] = [], values } = weights === undefined ? { values: new Float32Array(0) } : t.constant(weights)

@@ -41,8 +41,9 @@ export interface ProgramOptions extends TranslationOptions {
 }
 
 /**
- * Opens a graph of a plan. Resolves with the reason where oneDNN has nothing to compute: a node is not translated, and no large product
- * follows. Rejects with OnednnUnavailable where the library can't be used, and where a file can't be read.
+ * Opens a graph of a plan. Resolves with the reason where oneDNN has nothing to compute: a node is not translated, and
+ * no large product follows. Rejects with OnednnUnavailable where the library can't be used, and where a file can't be
+ * read.
  */
 export async function openProgram(
   folder: string,

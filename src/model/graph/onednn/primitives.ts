@@ -1,8 +1,8 @@
 import { argument, type Binding, type Format, type Matrix, type Scaling, sizes } from './binding.ts'
 
 /*
- * Products and copies of matrices as objects that run. Memory is named by a region and a place in it; each call checks that what it
- * reads and writes lies inside.
+ * Products and copies of matrices as objects that run. Memory is named by a region and a place in it; each call checks
+ * that what it reads and writes lies inside.
  */
 
 /** Memory that a call may read or write: `at` bytes into a region. */

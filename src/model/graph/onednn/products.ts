@@ -109,7 +109,10 @@ type Columns = { start: number; end: number; values: Float32Array }[]
 /** Multiplications a row up to which the kernel is faster than oneDNN, which fills columns up to a block. */
 const mostNarrow = 512
 
-/** The weights of each column, if the kernel multiplies by them: last layers of a few tasks, each of which reads columns of its own. */
+/**
+ * The weights of each column, if the kernel multiplies by them: last layers of a few tasks, each of which reads columns
+ * of its own.
+ */
 function narrowColumns(k: number, n: number, weights: Float32Array): Columns | undefined {
   if (k % 4 !== 0) return undefined
   const columns = Array.from({ length: n }, (_, column) => {

@@ -5,8 +5,8 @@ import type { Library } from './library.ts'
 import type { BoundProduct, Conversion, Place, Product, Region, Weights } from './primitives.ts'
 
 /*
- * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all tensors lie in
- * one memory, which is made for the largest call so far.
+ * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all
+ * tensors lie in one memory, which is made for the largest call so far.
  */
 
 /** What a tensor has a row for. */
@@ -89,7 +89,10 @@ export class Program {
     for (const primitive of this.#kept.splice(0)) this.#library.takeBack(primitive)
   }
 
-  /** Runs all steps; returns the frame, which holds the results until the next call. Throws RangeError where memory is missing. */
+  /**
+   * Runs all steps; returns the frame, which holds the results until the next call. Throws RangeError where memory is
+   * missing.
+   */
   run(call: Call): Frame {
     const rows = Math.max(call.rows, call.requests)
     if (this.#frame === undefined || this.#frame.capacity < rows) this.#frame = this.#createFrame(rows)
@@ -126,8 +129,8 @@ export class Program {
 export interface Heap {
   buffer: ArrayBuffer
   /**
-   * Per row and task, `out` = max(Σ gates·experts, `floor`): gates [rows, tasks, count], `experts` a list of addresses and strides, and
-   * `bytes` of each expert's row, a whole number of 16.
+   * Per row and task, `out` = max(Σ gates·experts, `floor`): gates [rows, tasks, count], `experts` a list of addresses
+   * and strides, and `bytes` of each expert's row, a whole number of 16.
    */
   mix(
     rows: number,
@@ -142,15 +145,19 @@ export interface Heap {
     floor: number,
   ): void
   /**
-   * Per row, softmax of `runs` runs of `count` numbers, at least one. Those of `out` lie side by side; up to 12 bytes behind them are
-   * changed.
+   * Per row, softmax of `runs` runs of `count` numbers, at least one. Those of `out` lie side by side; up to 12 bytes
+   * behind them are changed.
    */
   softmax(rows: number, runs: number, count: number, from: number, fromStride: number, out: number): void
-  /** 1 ÷ (1 + e to the power of −x), of `count` numbers. Up to 12 bytes behind x are read, and as many behind `out` changed. */
+  /**
+   * 1 ÷ (1 + e to the power of −x), of `count` numbers. Up to 12 bytes behind x are read, and as many behind `out`
+   * changed.
+   */
   sigmoid(x: number, out: number, count: number): void
   /**
-   * Per row and column, max(Σ x·weights + bias, `floor`). `columns` holds four numbers for each of `count` columns: the address of its
-   * weights, the first and the end of the bytes of x that they multiply, whole numbers of 16, and its bias, float32.
+   * Per row and column, max(Σ x·weights + bias, `floor`). `columns` holds four numbers for each of `count` columns: the
+   * address of its weights, the first and the end of the bytes of x that they multiply, whole numbers of 16, and its
+   * bias, float32.
    */
   dot(
     rows: number,
@@ -174,15 +181,15 @@ export interface Heap {
     bytes: number,
   ): void
   /**
-   * Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number, but for its last bits; those
-   * of `out` lie side by side. NaN and what is too large become the largest of bfloat16.
+   * Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number, but for
+   * its last bits; those of `out` lie side by side. NaN and what is too large become the largest of bfloat16.
    */
   split(rows: number, from: number, fromStride: number, out: number, bytes: number): void
   /** Copies `bytes` bytes of each row. */
   copy(rows: number, from: number, fromStride: number, out: number, outStride: number, bytes: number): void
   /**
-   * Per row, x ÷ scale, rounded, halves to even, + zero point, within 0 … 255: `scales` and `zeros` are float32 [columns], filled up to
-   * a whole number of 4, and up to 12 bytes behind a row of x are read. NaN becomes 0.
+   * Per row, x ÷ scale, rounded, halves to even, + zero point, within 0 … 255: `scales` and `zeros` are float32
+   * [columns], filled up to a whole number of 4, and up to 12 bytes behind a row of x are read. NaN becomes 0.
    */
   quantize(
     rows: number,
@@ -194,11 +201,13 @@ export interface Heap {
     outStride: number,
     columns: number,
   ): void
-  /** Per row, float16 as float32. Up to 6 bytes behind a row of x are read, and up to 12 behind one of `out` changed. */
+  /**
+   * Per row, float16 as float32. Up to 6 bytes behind a row of x are read, and up to 12 behind one of `out` changed.
+   */
   widen(rows: number, from: number, fromStride: number, out: number, outStride: number, columns: number): void
   /**
-   * Per row, x · scale: int8 [rows, columns] and float32 [rows], side by side. Up to 3 bytes behind x are read, and up to 12 behind `out`
-   * changed.
+   * Per row, x · scale: int8 [rows, columns] and float32 [rows], side by side. Up to 3 bytes behind x are read, and up
+   * to 12 behind `out` changed.
    */
   dequantize(rows: number, x: number, scales: number, out: number, columns: number): void
 }

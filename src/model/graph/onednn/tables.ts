@@ -33,7 +33,10 @@ export class Tables {
     this.#library = library
   }
 
-  /** Throws NotTranslated where it is no list or matrix of such numbers, and the system's error where its file can't be mapped. */
+  /**
+   * Throws NotTranslated where it is no list or matrix of such numbers, and the system's error where its file can't be
+   * mapped.
+   */
   open(graph: Graph, name: string): Table {
     const tensor = graph.constants.get(name)!
     const [rows, width, ...more] = tensor.dims.map(Number)

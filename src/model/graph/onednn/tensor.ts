@@ -27,8 +27,9 @@ export interface Tensor {
 }
 
 /**
- * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on are 0; of bytes
- * all `columns`, of which those from the tensor's width on meet weights of 0; in float32 the tensor's `width`.
+ * A matrix that products read. In bfloat16 they read all `stride` columns, of which those from the tensor's width on
+ * are 0; of bytes all `columns`, of which those from the tensor's width on meet weights of 0; in float32 the tensor's
+ * `width`.
  */
 export interface Operand {
   format: ProductShape['input']
@@ -43,8 +44,8 @@ export interface Operand {
 }
 
 /**
- * Multiplications a row up to which a product stays in float32, where its rows lie in one piece: the last layers cost little, and
- * their rounding would move the mean prediction most.
+ * Multiplications a row up to which a product stays in float32, where its rows lie in one piece: the last layers cost
+ * little, and their rounding would move the mean prediction most.
  */
 export const mostExact = 4096
 

@@ -1,12 +1,15 @@
 /*
- * How products are cut into calls, and filled up. Filling up costs next to nothing on AMX, which multiplies tiles of 16 rows and reads
- * weights longer than it multiplies; with AVX-512, time is proportional to rows and columns.
+ * How products are cut into calls, and filled up. Filling up costs next to nothing on AMX, which multiplies tiles of 16
+ * rows and reads weights longer than it multiplies; with AVX-512, time is proportional to rows and columns.
  */
 
 interface TilingOptions {
   /** Columns are filled up to a whole number of these. */
   blockColumns: number
-  /** Rows that a product or a conversion computes in one call, ascending, from 1. Fewer rows are filled up with what the memory holds. */
+  /**
+   * Rows that a product or a conversion computes in one call, ascending, from 1. Fewer rows are filled up with what the
+   * memory holds.
+   */
   rowClasses: readonly number[]
   /** Columns of a product in bfloat16, at most. */
   mostColumns: number
@@ -39,9 +42,10 @@ function createTiling(options: TilingOptions): Tiling {
 }
 
 /**
- * With columns that are no whole number of 64, oneDNN 3.2 leaves AMX or copies what it reads; with more than 2,048 columns, it leaves it
- * too, and takes 6 to 13 times as long. A product of one row takes 1.2 to 2.2 times as long on AMX as on AVX512-BF16: contexts, which are
- * mostly those of one request, are not filled up to a block; for candidates, that is not worth the memory.
+ * With columns that are no whole number of 64, oneDNN 3.2 leaves AMX or copies what it reads; with more than 2,048
+ * columns, it leaves it too, and takes 6 to 13 times as long. A product of one row takes 1.2 to 2.2 times as long on
+ * AMX as on AVX512-BF16: contexts, which are mostly those of one request, are not filled up to a block; for candidates,
+ * that is not worth the memory.
  */
 export const amxTiling = createTiling({
   blockColumns: 64,
@@ -50,7 +54,10 @@ export const amxTiling = createTiling({
   fillsSingleRows: false,
 })
 
-/** A product [rows, 216] · [216, 2048] takes 3 µs and 2 µs a row on an AMD EPYC: calls are cheap, rows and columns are not. */
+/**
+ * A product [rows, 216] · [216, 2048] takes 3 µs and 2 µs a row on an AMD EPYC: calls are cheap, rows and columns are
+ * not.
+ */
 export const avx512Tiling = createTiling({
   blockColumns: 8,
   rowClasses: [1, ...Array.from({ length: 32 }, (_, i) => 4 * (i + 1))],

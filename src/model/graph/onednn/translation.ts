@@ -30,7 +30,10 @@ export class Translation {
   readonly #copied = new Set<number>()
   readonly #whole = new Map<Tensor, Tensor>()
 
-  /** `requests`: the input that holds the request of each row; `rounds`: whether products of floats are computed in bfloat16. */
+  /**
+   * `requests`: the input that holds the request of each row; `rounds`: whether products of floats are computed in
+   * bfloat16.
+   */
   constructor(
     { graph, requests, rounds, tiling }: { graph: Graph; requests: string; rounds: boolean; tiling: Tiling },
     program: Program,

@@ -12,7 +12,8 @@ import { bypass, isPlainReshape, type Rule } from './rule.ts'
  * Rewrites graphs in the canonical form that the other passes expect:
  *
  * - nodes without effect are removed: Identity, Dropout, casts to the same type;
- * - operators that keep the order of elements (Flatten, Squeeze, Unsqueeze, some Transpose) are a Reshape to a fixed shape,
+ * - operators that keep the order of elements (Flatten, Squeeze, Unsqueeze, some Transpose) are a Reshape to a fixed
+ *   shape,
  *   never two in sequence;
  * - rows are flattened before they are concatenated, so that features are in one Concat over axis 1;
  * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
@@ -164,7 +165,9 @@ const tidyConcat: Rule = (graph, node) => {
   return bypass(graph, node, graph.node('Concat', parts, { attributes: { axis }, shape }))
 }
 
-/** Removes x < 0 ? x + n : x from ids of a table of n rows, as Keras 3 writes it: Gather handles negative ids likewise. */
+/**
+ * Removes x < 0 ? x + n : x from ids of a table of n rows, as Keras 3 writes it: Gather handles negative ids likewise.
+ */
 const dropNegativeIds: Rule = (graph, node) => {
   if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return false
   const rows = graph.dimsOf(node.input[0]!)?.[0]

@@ -8,7 +8,8 @@ import { floatShape } from '../ir/tensor-shape.ts'
  * Two consecutive products → one product, if that takes fewer multiplications.
  *
  * `(x·W₁ + b₁)·W₂ + b₂ = x·(W₁·W₂) + (b₁·W₂ + b₂)`; also if x·W₁ + b₁ is one part of a
- * Concat: so the projection of dense features is folded into the first layer of every expert. In double precision, rounded once.
+ * Concat: so the projection of dense features is folded into the first layer of every expert. In double precision,
+ * rounded once.
  *
  * Returns the number of products that were folded.
  */

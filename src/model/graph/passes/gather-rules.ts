@@ -33,8 +33,8 @@ const sliceTable: Rule = (graph, node) => {
 }
 
 /**
- * Slice, Gather and Split over the fields of rows that are looked up, [batch, fields, dim] → the same over their ids, so that fields of
- * different sides are looked up apart.
+ * Slice, Gather and Split over the fields of rows that are looked up, [batch, fields, dim] → the same over their ids,
+ * so that fields of different sides are looked up apart.
  */
 const sliceFields: Rule = (graph, node) => {
   if (node.opType !== 'Slice' && node.opType !== 'Gather' && node.opType !== 'Split') return false

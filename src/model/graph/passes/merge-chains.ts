@@ -11,9 +11,9 @@ const wasteOfCall = 2500
 /**
  * Small products of equal size, each of separate columns of one tensor → one product by a block-diagonal matrix.
  *
- * Most of that matrix is zero, which pays only if the overhead of calls dominates. Larger products are kept: batched matrix
- * products, [E, batch, k]·[E, k, n], were slower than E products from 4 rows on, since ONNX Runtime packs the weights of a plain
- * product once and those of a batched product at every call.
+ * Most of that matrix is zero, which pays only if the overhead of calls dominates. Larger products are kept: batched
+ * matrix products, [E, batch, k]·[E, k, n], were slower than E products from 4 rows on, since ONNX Runtime packs the
+ * weights of a plain product once and those of a batched product at every call.
  *
  * Returns the number of products that were merged.
  */

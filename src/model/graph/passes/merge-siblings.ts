@@ -4,9 +4,9 @@ import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
 
 /**
- * Maximum columns of a merged product. Measured: one wide product and the copies that split it again are slower than one
- * product per expert if these are wide (such as 2 × 256 columns), since a layer's activations then exceed the nearest cache;
- * narrow products cost more to call than to compute.
+ * Maximum columns of a merged product. Measured: one wide product and the copies that split it again are slower than
+ * one product per expert if these are wide (such as 2 × 256 columns), since a layer's activations then exceed the
+ * nearest cache; narrow products cost more to call than to compute.
  */
 const widest = 512
 /** A product of more columns gains nothing from merging. */

@@ -12,8 +12,8 @@ import { findMixtures, type Mixture } from './mixtures.ts'
 const mostTasksThrough = 4
 
 /**
- * Mixtures of the same experts → one batched product, [batch, T, E]·[batch, E, H], whether they were written as a product by a
- * column or a row, or as a product and a sum.
+ * Mixtures of the same experts → one batched product, [batch, T, E]·[batch, E, H], whether they were written as a
+ * product by a column or a row, or as a product and a sum.
  *
  * A mixture is linear in its experts. If these end in a linear layer and the towers begin with one, the two are merged,
  * `Σ_e g_e·(h_e·W_e + b_e)·W_t + b_t = Σ_e g_e·(h_e·(W_e·W_t) + (b_e·W_t + b_t))`, since softmax
@@ -54,8 +54,8 @@ function mixPlain(graph: Graph, mixtures: Mixture[]): string {
 }
 
 /**
- * Merges the experts' last layer and the towers' first. Returns the product's name; undefined, without a change, if they do
- * not exist or merging takes more multiplications.
+ * Merges the experts' last layer and the towers' first. Returns the product's name; undefined, without a change, if
+ * they do not exist or merging takes more multiplications.
  */
 function mixThrough(graph: Graph, mixtures: Mixture[]): string | undefined {
   const [{ experts, width }] = mixtures as [Mixture]

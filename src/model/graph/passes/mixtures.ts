@@ -16,8 +16,8 @@ export interface Mixture {
 }
 
 /**
- * Some mixtures of the same experts that do not depend on each other; none if all are `done`. Products that look like mixtures
- * but are not go to `left`.
+ * Some mixtures of the same experts that do not depend on each other; none if all are `done`. Products that look like
+ * mixtures but are not go to `left`.
  */
 export function findMixtures(graph: Graph, done: Set<NodeProto>, left: Left): Mixture[] {
   const found: Mixture[] = []

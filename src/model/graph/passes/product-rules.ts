@@ -155,8 +155,8 @@ function hasExactReciprocal(value: number): boolean {
 }
 
 /**
- * Whether a node reads a product, or only products read it, with nothing between but scaling and shifting: then it is folded
- * into their weights.
+ * Whether a node reads a product, or only products read it, with nothing between but scaling and shifting: then it is
+ * folded into their weights.
  */
 function isNextToProduct(graph: Graph, node: NodeProto): boolean {
   return isAfterProduct(graph, node) || isBeforeProducts(graph, node)

@@ -12,12 +12,15 @@ import type { Side } from './split-graphs.ts'
 export type Owners = ReadonlyMap<string, ReadonlySet<Side>>
 
 /*
- * Costs in multiplications of a large product, as measured on an AMD EPYC with AVX2, 100 rows, at 27 ps each: an element of a
- * candidate that is read back from a cache of 1 GB takes 0.8 to 2.6 ns.
+ * Costs in multiplications of a large product, as measured on an AMD EPYC with AVX2, 100 rows, at 27 ps each: an
+ * element of a candidate that is read back from a cache of 1 GB takes 0.8 to 2.6 ns.
  */
 const keptElement = 32
 const computedElement = 10
-/** A node's call, 1 µs, divided by 100 rows; nodes that only move values don't count, for they never make it worth to keep any. */
+/**
+ * A node's call, 1 µs, divided by 100 rows; nodes that only move values don't count, for they never make it worth to
+ * keep any.
+ */
 const call = 300
 const moving = new Set([
   'Reshape',
@@ -64,7 +67,9 @@ class Costs {
     this.#owners = owners
   }
 
-  /** To read what was kept of a candidate, or to repeat what was computed of the context; infinite for other tensors. */
+  /**
+   * To read what was kept of a candidate, or to repeat what was computed of the context; infinite for other tensors.
+   */
   given(name: string): number {
     const owner = this.#owners.get(name)
     const shape = this.#graph.shapes.get(name)

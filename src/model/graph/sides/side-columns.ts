@@ -8,7 +8,8 @@ import type { Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 
 /*
- * The features of some sides: the columns of a variant's inputs that they are computed from, and their rows in a matrix.
+ * The features of some sides: the columns of a variant's inputs that they are computed from, and their rows in a
+ * matrix.
  */
 
 /** Adds nodes that compute the features of these sides, [rows, k]. */
@@ -143,8 +144,8 @@ export interface LookedUp {
   /** The tables that its columns are looked up in. */
   tables: Set<string>
   /**
-   * Per column how many ids it takes from 0 on: the rows of the smallest table that it is looked up in. None of columns from which ids
-   * are computed: any value may be one.
+   * Per column how many ids it takes from 0 on: the rows of the smallest table that it is looked up in. None of columns
+   * from which ids are computed: any value may be one.
    */
   rows: Map<number, number>
 }

@@ -24,8 +24,8 @@ export interface SplitOptions {
 }
 
 /**
- * The graph with its first layers replaced; a reason if nodes read the inputs in a way that is not understood. `given`: tensors of
- * regions that are inputs.
+ * The graph with its first layers replaced; a reason if nodes read the inputs in a way that is not understood. `given`:
+ * tensors of regions that are inputs.
  */
 export function assemble(
   { cut, layers, emitter, sides = cut.sides }: SplitOptions,

@@ -41,14 +41,20 @@ export interface VariantGraph {
 export interface SplitGraphs {
   /** Rows of requests: context [requests, …], rows [rows, …], `planNames.requests`; if there are context columns. */
   shared_context: VariantGraph | undefined
-  /** The kept parts of candidates: one output `planNames.part(…)` [rows, width] per kept layer; if there are candidate columns. */
+  /**
+   * The kept parts of candidates: one output `planNames.part(…)` [rows, width] per kept layer; if there are candidate
+   * columns.
+   */
   candidate_encoder: VariantGraph | undefined
   /**
    * The contexts' parts: output `planNames.contexts` [requests, …], concatenated over all layers that read the context;
    * if there are such layers and candidate columns.
    */
   context_encoder: VariantGraph | undefined
-  /** Rows with these two parts given: inputs `planNames.sum(…)` [rows, width], and cross columns; if there are candidate columns. */
+  /**
+   * Rows with these two parts given: inputs `planNames.sum(…)` [rows, width], and cross columns; if there are candidate
+   * columns.
+   */
   cached: VariantGraph | undefined
   layers: LayerParts[]
 }

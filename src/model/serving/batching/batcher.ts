@@ -13,13 +13,13 @@ import { concatenate } from './tensors.ts'
 /**
  * Batches the rows of many requests into engine calls.
  *
- * The limit of a batch is in rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all engines are
- * busy, requests queue. Once a larger batch would hardly be cheaper per row, the next call is handed to a busy engine ahead
- * of time (see FairShare). Tenants take turns, and of a tenant the earliest deadline goes first. A request stays in one call
- * unless it exceeds the batch limit or is faster on several idle slots; then it is split, and its outputs are put together
- * again. A request that finds the queue full, or that recent call times say cannot meet its deadline, is rejected
- * immediately. Expired and cancelled requests are not computed. When a call throws, its requests are retried one by one, so
- * that only the cause fails.
+ * The limit of a batch is in rows, not requests. An idle engine never waits (but see `maxDelayMs`); while all engines
+ * are busy, requests queue. Once a larger batch would hardly be cheaper per row, the next call is handed to a busy
+ * engine ahead of time (see FairShare). Tenants take turns, and of a tenant the earliest deadline goes first. A request
+ * stays in one call unless it exceeds the batch limit or is faster on several idle slots; then it is split, and its
+ * outputs are put together again. A request that finds the queue full, or that recent call times say cannot meet its
+ * deadline, is rejected immediately. Expired and cancelled requests are not computed. When a call throws, its requests
+ * are retried one by one, so that only the cause fails.
  *
  * `close()` drains: it refuses new requests and resolves when all others are settled and no engine is busy.
  * `destroy(error)` rejects all requests. Both are idempotent.
@@ -77,7 +77,10 @@ export class Batcher {
     return { outputs: job.outputs, cancel: () => this.#cancel(job) }
   }
 
-  /** Computes a request in this thread, ahead of all that is queued; `now`: on the clock, ms. Throws what `submit` rejects with. */
+  /**
+   * Computes a request in this thread, ahead of all that is queued; `now`: on the clock, ms. Throws what `submit`
+   * rejects with.
+   */
   computeNow(request: ImmediateRequest, now: number, compute: (batch: Batch) => Outputs): Outputs {
     if (this.#closing) throw draining()
     return computeNow(request, now, compute, this.#options)
@@ -254,7 +257,9 @@ export class Batcher {
     }
   }
 
-  /** Rejects the call's requests, or puts its slices aside to be retried alone; returns the slices that are finished. */
+  /**
+   * Rejects the call's requests, or puts its slices aside to be retried alone; returns the slices that are finished.
+   */
   #handleFailure(slices: JobSlice[], error: unknown): readonly JobSlice[] {
     const retry = slices.length > 1 && (this.#options.isolate?.(error) ?? true)
     if (!retry) {

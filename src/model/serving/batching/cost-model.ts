@@ -1,7 +1,7 @@
 /**
  * Predicts the time of one engine call: seconds = a · rows + b · requests + c, all at least 0, fitted online by least
- * squares with exponential forgetting, so that it follows a machine that becomes faster or slower. Also tracks its recent
- * error.
+ * squares with exponential forgetting, so that it follows a machine that becomes faster or slower. Also tracks its
+ * recent error.
  */
 export interface CostModel {
   observe(rows: number, requests: number, seconds: number): void

@@ -20,8 +20,8 @@ interface Queued {
 }
 
 /**
- * The queue of a model: tenants take turns, each row counts (start-time fair queueing), and of a tenant the earliest deadline is first.
- * A tenant that floods the model delays the others by as much as they ask for themselves.
+ * The queue of a model: tenants take turns, each row counts (start-time fair queueing), and of a tenant the earliest
+ * deadline is first. A tenant that floods the model delays the others by as much as they ask for themselves.
  */
 export class FairQueue<S extends TenantSlice> {
   readonly #queues = new Map<string | undefined, TenantQueue<S>>()
@@ -47,7 +47,10 @@ export class FairQueue<S extends TenantSlice> {
     return this.#queues.get(tenant)?.queue ?? { rows: 0, slices: 0 }
   }
 
-  /** What goes before a new request of the tenant: its own slices, and of each other tenant at most as many rows as are its own. */
+  /**
+   * What goes before a new request of the tenant: its own slices, and of each other tenant at most as many rows as are
+   * its own.
+   */
   ahead(tenant: string | undefined, rows: number): Queued {
     const own = this.#queues.get(tenant)
     const before = { rows: own?.queue.rows ?? 0, slices: own?.queue.slices ?? 0 }

@@ -25,8 +25,8 @@ export class FairShare {
   #starts = 0
 
   /**
-   * `slots`: engine calls computed in parallel. `ahead`: further calls that each slot may receive while it is busy, so that
-   * it need not wait for its next call.
+   * `slots`: engine calls computed in parallel. `ahead`: further calls that each slot may receive while it is busy, so
+   * that it need not wait for its next call.
    */
   constructor(slots: number, ahead = 0) {
     this.slots = slots
@@ -39,8 +39,8 @@ export class FairShare {
   }
 
   /**
-   * The recent duration of one turn of the event loop, which hands calls over, in ms: slots receive at least that much work
-   * ahead.
+   * The recent duration of one turn of the event loop, which hands calls over, in ms: slots receive at least that much
+   * work ahead.
    */
   eventLoopTurn(ms: number): void {
     this.#turnSeconds = ms / 1000
@@ -70,8 +70,8 @@ export class FairShare {
   }
 
   /**
-   * Seconds until a request for the least loaded active model would begin. A request that is too late for this model is too
-   * late for any; its headers do not say which model it is for. `tenant`: whose request it is.
+   * Seconds until a request for the least loaded active model would begin. A request that is too late for this model is
+   * too late for any; its headers do not say which model it is for. `tenant`: whose request it is.
    */
   predictedWait(tenant?: string): number {
     let least = Number.POSITIVE_INFINITY
@@ -161,8 +161,8 @@ export interface ModelSlots {
   /** Gives a slot back that was used for `seconds`. */
   release(seconds: number): void
   /**
-   * Seconds until a request of this model that arrived now would begin; `backlog`: the predicted seconds of the rows before it,
-   * by default of all queued rows.
+   * Seconds until a request of this model that arrived now would begin; `backlog`: the predicted seconds of the rows
+   * before it, by default of all queued rows.
    */
   predictedWait(backlog?: number): number
   leave(): void

@@ -102,7 +102,9 @@ export class Forecast {
     return sum
   }
 
-  /** A cautious estimate of the seconds until a request is computed that waits `waitSeconds` behind `rowsBefore` rows. */
+  /**
+   * A cautious estimate of the seconds until a request is computed that waits `waitSeconds` behind `rowsBefore` rows.
+   */
   untilComputed(rows: number, waitSeconds: number, rowsBefore: number): number {
     // Errors of successive predictions partly cancel.
     const calls = rowsBefore / this.#maxBatchRows / this.#slots + 1
@@ -110,7 +112,10 @@ export class Forecast {
     return (waitSeconds + this.#cost.predict(Math.min(rows, this.#maxBatchRows), 1)) * (1 + spread)
   }
 
-  /** Row limit of the next batch: below the configured limit where splitting over idle slots is faster, or where few rows are left for others. */
+  /**
+   * Row limit of the next batch: below the configured limit where splitting over idle slots is faster, or where few
+   * rows are left for others.
+   */
   batchLimit(rows: number, slices: number, freeSlots: number): number {
     const limit = this.#overlappingLimit(rows)
     const share = Math.ceil(rows / freeSlots)
@@ -121,8 +126,9 @@ export class Forecast {
   }
 
   /**
-   * Clients that wait for answers send nothing: if they all wait for the same call, the other engines and the main thread have nothing to
-   * do. So a large batch has at most half of an engine's share of the rows that are queued or computed.
+   * Clients that wait for answers send nothing: if they all wait for the same call, the other engines and the main
+   * thread have nothing to do. So a large batch has at most half of an engine's share of the rows that are queued or
+   * computed.
    */
   #overlappingLimit(queued: number): number {
     let rows = queued

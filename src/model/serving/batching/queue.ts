@@ -15,8 +15,8 @@ interface Entry<S> {
 }
 
 /**
- * Earliest deadline first. Slices of settled requests stay until they reach the head or outnumber the live ones, so that
- * settling is cheap and memory stays proportional to the live slices.
+ * Earliest deadline first. Slices of settled requests stay until they reach the head or outnumber the live ones, so
+ * that settling is cheap and memory stays proportional to the live slices.
  */
 export class DeadlineQueue<S extends QueuedSlice> {
   #heap = new TinyQueue<Entry<S>>([], compare)

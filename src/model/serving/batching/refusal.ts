@@ -71,7 +71,9 @@ const messages = {
 /** A request that costs less than its hand-over to a worker. */
 export type ImmediateRequest = Omit<BatchRequest, 'wanted' | 'released'>
 
-/** Computes a request in this thread, from `started` on, as a call of its own. Throws DEADLINE_EXCEEDED or MODEL_FAILED. */
+/**
+ * Computes a request in this thread, from `started` on, as a call of its own. Throws DEADLINE_EXCEEDED or MODEL_FAILED.
+ */
 export function computeNow(
   { batch, deadline, begun }: ImmediateRequest,
   started: number,

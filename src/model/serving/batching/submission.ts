@@ -23,7 +23,9 @@ export interface BatchCall {
   rows: number
   /** Slices of requests. */
   requests: number
-  /** Called once when it is over, before anyone who waits for its requests goes on; `at` is on the batcher's clock, ms. */
+  /**
+   * Called once when it is over, before anyone who waits for its requests goes on; `at` is on the batcher's clock, ms.
+   */
   onEnd: ((at: number) => void)[]
 }
 

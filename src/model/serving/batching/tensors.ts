@@ -7,7 +7,10 @@ export interface BatchSlice {
   count: number
 }
 
-/** One batch of the rows of all slices, in order. A single complete request is not copied, nor are rows in shared memory. */
+/**
+ * One batch of the rows of all slices, in order. A single complete request is not copied, nor are rows in shared
+ * memory.
+ */
 export function concatenate(slices: readonly BatchSlice[]): Batch {
   const [first] = slices
   if (first === undefined) return { rows: 0, inputs: {} }

@@ -31,7 +31,10 @@ export async function checksums(folder: string): Promise<Record<string, string>>
   return files
 }
 
-/** Folder of a version's deltas, below its own: they come and go while the version is served, and belong to none of its digests. */
+/**
+ * Folder of a version's deltas, below its own: they come and go while the version is served, and belong to none of its
+ * digests.
+ */
 export const deltasFolder = 'deltas'
 
 /** Whether a path below a version's folder is of its deltas. */
@@ -43,8 +46,8 @@ export function isOfDeltas(path: string): boolean {
 const hashedHere = 2 ** 20
 
 /**
- * The SHA-256 of files of `bytes` bytes, in hexadecimal, computed in a thread of their own, by path. Those are left out that
- * can't be read there, and all if they are small.
+ * The SHA-256 of files of `bytes` bytes, in hexadecimal, computed in a thread of their own, by path. Those are left out
+ * that can't be read there, and all if they are small.
  */
 export async function hashInThread(paths: readonly string[], bytes: number): Promise<Map<string, string>> {
   if (bytes <= hashedHere) return new Map()

@@ -77,8 +77,9 @@ export type ManifestMessage =
   | { code: ModelErrorCode; message: string; transient: boolean }
 
 /**
- * Reads and checks a large manifest in a thread of its own: a vocabulary of a million values would block the event loop for
- * most of a second. Values arrive in chunks, each requested in a turn of the event loop of its own. Throws INVALID_BUNDLE.
+ * Reads and checks a large manifest in a thread of its own: a vocabulary of a million values would block the event loop
+ * for most of a second. Values arrive in chunks, each requested in a turn of the event loop of its own. Throws
+ * INVALID_BUNDLE.
  */
 export async function readManifestInThread(file: ManifestFile): Promise<Manifest> {
   let manifest: Manifest

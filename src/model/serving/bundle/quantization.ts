@@ -7,7 +7,8 @@ import { type Layout, layoutOf } from '../features/layout.ts'
 import type { Bundle } from './read.ts'
 
 /**
- * Encoded rows that were not used in training, row-major. The first ⌈rows / 2⌉ set the scales of int8, the others evaluate it.
+ * Encoded rows that were not used in training, row-major. The first ⌈rows / 2⌉ set the scales of int8, the others
+ * evaluate it.
  */
 export interface QuantizationRows {
   rows: number
@@ -28,9 +29,9 @@ const bytesPerValue = 4
 /**
  * The quantization rows of a version whose checksums `readBundle` has verified; undefined if it has none.
  *
- * Rejects with INVALID_BUNDLE, naming the file and the place in it, if it is larger than the bounds above or has another
- * size than the manifest says, or for an id outside its field's range, a dense value that is not finite, or a label other
- * than 1, 0 and NaN.
+ * Rejects with INVALID_BUNDLE, naming the file and the place in it, if it is larger than the bounds above or has
+ * another size than the manifest says, or for an id outside its field's range, a dense value that is not finite, or a
+ * label other than 1, 0 and NaN.
  */
 export async function readQuantizationRows({ folder, manifest }: Bundle): Promise<QuantizationRows | undefined> {
   const { name, version, quantization, tasks } = manifest
@@ -55,7 +56,9 @@ export async function readQuantizationRows({ folder, manifest }: Bundle): Promis
   return { rows, sparse, dense, labels }
 }
 
-/** The content of the file that `readQuantizationRows` reads. Throws INVALID_BUNDLE if it would be too large to be read. */
+/**
+ * The content of the file that `readQuantizationRows` reads. Throws INVALID_BUNDLE if it would be too large to be read.
+ */
 export function encodeQuantizationRows({ rows, sparse, dense, labels = new Float32Array() }: QuantizationRows): Buffer {
   const bytes = Buffer.alloc(boundedSize(rows, sparse.length + dense.length + labels.length, 'quantization rows'))
   let offset = 0

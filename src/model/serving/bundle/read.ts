@@ -20,8 +20,9 @@ export interface Bundle {
 /**
  * Reads and verifies `<root>/<name>/<version>/`, which has a manifest.
  *
- * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed, or contradicts itself or
- * its folder, or if a file, the manifest included, is missing, is outside the folder, or has a different checksum.
+ * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed, or contradicts
+ * itself or its folder, or if a file, the manifest included, is missing, is outside the folder, or has a different
+ * checksum.
  */
 export async function readManifestBundle(root: string, name: string, version: string): Promise<Bundle> {
   const folder = join(root, name, version)
@@ -106,8 +107,8 @@ async function variableFiles(folder: string, beside: string): Promise<string[]> 
 }
 
 /**
- * The real path of a file below `inside`, which is a real path itself; `where` names the file. Rejects with INVALID_BUNDLE if it
- * leads out, with the system's error if there is no such file.
+ * The real path of a file below `inside`, which is a real path itself; `where` names the file. Rejects with
+ * INVALID_BUNDLE if it leads out, with the system's error if there is no such file.
  */
 export async function realPathInside(inside: string, path: string, where: string): Promise<string> {
   const real = await realpath(path)

@@ -54,8 +54,8 @@ function interpolator(x: readonly number[], y: readonly number[]): Calibrator {
 export type DerivedCalculator = (factors: readonly ArrayLike<number>[], rows: number) => Float64Array
 
 /**
- * The product of the factors, calibrated if the task has a calibration. A calibrated product is at most its smallest factor, as
- * the probability of several events together is.
+ * The product of the factors, calibrated if the task has a calibration. A calibrated product is at most its smallest
+ * factor, as the probability of several events together is.
  */
 export function createDerivedCalculator({ calibration }: Pick<DerivedTask, 'calibration'>): DerivedCalculator {
   if (calibration === undefined) return multiply

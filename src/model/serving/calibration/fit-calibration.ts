@@ -21,8 +21,8 @@ export interface CalibrationRows {
 }
 
 /**
- * Fits a calibration. `auto` is isotonic where there are enough positives and it has the lower log-loss on held-out halves, else platt.
- * Undefined where the calibration would reverse or flatten the ranking.
+ * Fits a calibration. `auto` is isotonic where there are enough positives and it has the lower log-loss on held-out
+ * halves, else platt. Undefined where the calibration would reverse or flatten the ranking.
  */
 export function fitCalibration(method: CalibrationMethod, rows: CalibrationRows): Calibration | undefined {
   if (method === 'platt') return platt(rows)
@@ -73,14 +73,16 @@ export function halfOf(rows: CalibrationRows, half: 0 | 1): CalibrationRows {
 
 /** More steps than Newton's method needs for a convex function of two numbers. */
 const maxSteps = 50
-/** Ridge on the second derivatives, of rows of weight 1, so that a step exists if the logits are separable or constant. */
+/**
+ * Ridge on the second derivatives, of rows of weight 1, so that a step exists if the logits are separable or constant.
+ */
 const ridge = 1e-6
 
 /**
- * Platt scaling: fits a and b of σ(a · logit + b) to held-out rows by Newton's method, minimising logloss with smoothed targets
- * (Platt 1999), which keep a and b finite on separable rows. With a single class: a = 1, b = 0. Undefined unless a > 0: a
- * weak task may otherwise get a calibration that reverses or flattens its ranking. `weights`: ≥ 0, default 1 per row; their unit
- * does not matter.
+ * Platt scaling: fits a and b of σ(a · logit + b) to held-out rows by Newton's method, minimising logloss with smoothed
+ * targets (Platt 1999), which keep a and b finite on separable rows. With a single class: a = 1, b = 0. Undefined
+ * unless a > 0: a weak task may otherwise get a calibration that reverses or flattens its ranking. `weights`: ≥ 0,
+ * default 1 per row; their unit does not matter.
  */
 export function fitPlatt(
   labels: ArrayLike<number>,
@@ -159,9 +161,9 @@ export interface Block {
 }
 
 /**
- * Isotonic regression (pool adjacent violators; Zadrozny and Elkan 2002): the non-decreasing function of the probability that is
- * closest to the labels, drawn through the means of its steps. Its values stay half a row away from 0 and 1, so that no
- * log-loss is infinite. Undefined unless there are two steps: then nothing is ranked.
+ * Isotonic regression (pool adjacent violators; Zadrozny and Elkan 2002): the non-decreasing function of the
+ * probability that is closest to the labels, drawn through the means of its steps. Its values stay half a row away from
+ * 0 and 1, so that no log-loss is infinite. Undefined unless there are two steps: then nothing is ranked.
  */
 export function fitIsotonic(
   labels: ArrayLike<number>,
@@ -219,8 +221,8 @@ export function poolAdjacent(
 const rateOf = ({ positive, weight }: Block) => positive / weight
 
 /**
- * At most `mostPoints` blocks, each of at least the weight `least`: neighbours are merged, which keeps them ascending. A step of a few
- * rows at an end would otherwise set what many predictions become.
+ * At most `mostPoints` blocks, each of at least the weight `least`: neighbours are merged, which keeps them ascending.
+ * A step of a few rows at an end would otherwise set what many predictions become.
  */
 function thin(blocks: readonly Block[], least: number): readonly Block[] {
   const heavy: Block[] = []
@@ -250,8 +252,8 @@ function merge(a: Block, b: Block): Block {
 }
 
 /**
- * How many rows of equal weight would tell as much as rows of these weights: (Σ weight)² ÷ Σ weight² (Kish, Survey Sampling, 1965);
- * 0 without weight. Whatever the weights' unit, it is at most the number of rows.
+ * How many rows of equal weight would tell as much as rows of these weights: (Σ weight)² ÷ Σ weight² (Kish, Survey
+ * Sampling, 1965); 0 without weight. Whatever the weights' unit, it is at most the number of rows.
  */
 export function effectiveRows(rows: number, weightOf: (row: number) => number): number {
   let [sum, squares] = [0, 0]

@@ -35,7 +35,10 @@ export interface Delta extends Pick<DeltaHeader, 'model' | 'version' | 'base' | 
   tables: DeltaTable[]
 }
 
-/** A digest of the files that a manifest lists: SHA-256 of a line `<sha256>  <path>` for each, sorted by the bytes of the path. */
+/**
+ * A digest of the files that a manifest lists: SHA-256 of a line `<sha256>  <path>` for each, sorted by the bytes of
+ * the path.
+ */
 export function baseOf({ files }: Pick<Manifest, 'files'>): string {
   const paths = Object.keys(files).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   return sha256(Buffer.from(paths.map((path) => `${files[path]}  ${path}\n`).join(''))).toString('hex')
@@ -56,7 +59,9 @@ export function encodeDelta({ tables, ...about }: Delta): Buffer {
   return Buffer.concat([body, sha256(body)])
 }
 
-/** Reads a delta file. Throws an Error that says what is wrong, and where. The tables are views of `bytes`, or copies. */
+/**
+ * Reads a delta file. Throws an Error that says what is wrong, and where. The tables are views of `bytes`, or copies.
+ */
 export function decodeDelta(bytes: Buffer): Delta {
   if (bytes.length < prefixBytes || bytes.toString('latin1', 0, magic.length) !== magic)
     throw new Error(`does not begin with ${magic}: it is no delta file`)
@@ -159,8 +164,8 @@ export function sequenceOf(file: string): number | undefined {
 }
 
 /**
- * The deltas of the version in `folder`. Rejects with the system's error where they can't be listed, and where the version's folder
- * is gone, with INVALID_BUNDLE where one leads out of it: then nothing is known of them.
+ * The deltas of the version in `folder`. Rejects with the system's error where they can't be listed, and where the
+ * version's folder is gone, with INVALID_BUNDLE where one leads out of it: then nothing is known of them.
  */
 export async function findDeltas(folder: string): Promise<FoundDeltas> {
   const names = await readdir(join(folder, deltasFolder)).catch(async (error) => {

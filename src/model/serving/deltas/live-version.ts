@@ -13,7 +13,10 @@ import { emptyOverlay, sizeOf } from './overlay.ts'
 
 /** Most bytes of a version's changed rows: every worker has a copy. */
 const defaultBytes = 512 * 2 ** 20
-/** Deltas and overlays up to this size, bytes, are worked on in the calling thread: a few milliseconds, less than a thread takes to start. */
+/**
+ * Deltas and overlays up to this size, bytes, are worked on in the calling thread: a few milliseconds, less than a
+ * thread takes to start.
+ */
 const smallBytes = 2 ** 20
 
 /** Reports what became of a version's deltas. */
@@ -45,8 +48,8 @@ export interface DeltaCounts {
 }
 
 /**
- * The deltas of a loaded version. What it serves is its tables and the contiguous valid delta files 1 … n in its folder, as of the
- * last `refresh`.
+ * The deltas of a loaded version. What it serves is its tables and the contiguous valid delta files 1 … n in its
+ * folder, as of the last `refresh`.
  */
 export class LiveVersion {
   readonly #options: LiveVersionOptions

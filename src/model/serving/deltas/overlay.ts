@@ -35,7 +35,10 @@ export function changesIn(table: number, deltas: readonly Delta[], fields: reado
   return deltas.flatMap(({ tables }) => tables.flatMap(changes))
 }
 
-/** An overlay with the rows of deltas, the last one of a table's row; `from` stays unchanged. It says nothing of `changed`. */
+/**
+ * An overlay with the rows of deltas, the last one of a table's row; `from` stays unchanged. It says nothing of
+ * `changed`.
+ */
 export function extended(from: Overlay, deltas: readonly Delta[], fields: readonly LiveField[]): OverlayTable[] {
   return from.tables.map((table, i) => {
     const changes = changesIn(i, deltas, fields)

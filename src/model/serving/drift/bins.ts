@@ -63,8 +63,8 @@ export function createBinOf(distribution: Distribution): (value: number) => numb
 }
 
 /**
- * Σ (live − reference) · ln(live ÷ reference) over bins. Shares are smoothed by half a value per bin, so that empty bins keep
- * the index finite. By convention 0.1 is a moderate change, 0.25 a major one.
+ * Σ (live − reference) · ln(live ÷ reference) over bins. Shares are smoothed by half a value per bin, so that empty
+ * bins keep the index finite. By convention 0.1 is a moderate change, 0.25 a major one.
  */
 export function populationStability(reference: readonly number[], counts: ArrayLike<number>): number {
   const total = Array.from(counts).reduce((sum, count) => sum + count, 0)
@@ -98,7 +98,9 @@ function binOfNumber(edges: readonly number[]): (value: number) => number {
 /** A bin of a distribution, in the terms of requests and answers. */
 export interface BinDescription {
   label: string
-  /** A value that falls into the bin; undefined where none can be named: of hashed values, and of all that have no bin. */
+  /**
+   * A value that falls into the bin; undefined where none can be named: of hashed values, and of all that have no bin.
+   */
   value?: string | number
   /** Bins of numbers lie above `low` and not above `high`; open ends have no bound. */
   low?: number
@@ -154,8 +156,8 @@ function describeId(field: Field, id: number): BinDescription {
 }
 
 /**
- * Finds a number that the encoder puts into a bin: in the middle of its scaled ends; where one is open, at the other end or half
- * a usual width beyond it. Undefined where there is none.
+ * Finds a number that the encoder puts into a bin: in the middle of its scaled ends; where one is open, at the other
+ * end or half a usual width beyond it. Undefined where there is none.
  */
 function createValueInside(
   distribution: Extract<Distribution, { edges: number[] }>,

@@ -10,8 +10,8 @@ import { encodeTensors } from './tensors.ts'
 /**
  * Encodes requests as tensors.
  *
- * Values are neither coerced nor dropped: methods throw INVALID_REQUEST with a JSON pointer to every wrong value (at most 100),
- * or TOO_MANY_ROWS. The context is encoded once and copied to every row.
+ * Values are neither coerced nor dropped: methods throw INVALID_REQUEST with a JSON pointer to every wrong value (at
+ * most 100), or TOO_MANY_ROWS. The context is encoded once and copied to every row.
  */
 export interface Encoder {
   layout: Layout
@@ -34,7 +34,10 @@ export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) =
     : createEncoder(source.features, onUnknown, source.ownIds)
 }
 
-/** `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see `createLayout`. */
+/**
+ * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see
+ * `createLayout`.
+ */
 export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
   const layout = createLayout(features, onUnknown, ownIds)
   return {

@@ -49,8 +49,8 @@ export function createSparseFieldEncoder(
 ): SparseFieldEncoder {
   const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
   const encodeKnown = known(field, offset, vocabulary, onUnknown)
-  // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling the
-  // table: many encoders of a large vocabulary look up no other value.
+  // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling
+  // the table: many encoders of a large vocabulary look up no other value.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
   const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)
   const encode = (value: unknown) =>
@@ -60,8 +60,8 @@ export function createSparseFieldEncoder(
 }
 
 /**
- * An integer column of a manifestless graph's input `name`: rows of a table of `ids`, or any int32 if that is not known.
- * Requests cannot name it, so it encodes nothing.
+ * An integer column of a manifestless graph's input `name`: rows of a table of `ids`, or any int32 if that is not
+ * known. Requests cannot name it, so it encodes nothing.
  */
 export function createBareIntegerEncoder(name: string, ids: number | undefined): SparseFieldEncoder {
   const size = ids ?? 2 ** 31 - 2

@@ -81,14 +81,17 @@ export interface Layout {
   ids: number
 }
 
-/** Whether each sparse field's ids begin at 0: if each has its own tensor, or the manifest says so. Otherwise fields share one id space. */
+/**
+ * Whether each sparse field's ids begin at 0: if each has its own tensor, or the manifest says so. Otherwise fields
+ * share one id space.
+ */
 export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boolean {
   return inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)
 }
 
 /**
- * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse field's ids begin
- * at 0: those of a graph that has a tensor, and so a table, for each.
+ * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse
+ * field's ids begin at 0: those of a graph that has a tensor, and so a table, for each.
  */
 export function createLayout(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {
   const layout: Layout = { slots: [], byName: new Map(), sparse: [], dense: [], ids: 0 }

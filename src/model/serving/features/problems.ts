@@ -29,8 +29,8 @@ export class Violations {
   }
 
   /**
-   * From now on problems belong to rows that are left out, and are not thrown. Returns false if there are problems already:
-   * then the request is rejected instead.
+   * From now on problems belong to rows that are left out, and are not thrown. Returns false if there are problems
+   * already: then the request is rejected instead.
    */
   leaveOut(): boolean {
     this.#leavesOut = this.list.length === 0

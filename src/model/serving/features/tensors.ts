@@ -5,8 +5,8 @@ import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } fr
 import { Violations } from './problems.ts'
 
 /**
- * The third form of a request: tensors in manifest order, as arrays of rows or as NumberMatrix. Ids are checked against each
- * field's range.
+ * The third form of a request: tensors in manifest order, as arrays of rows or as NumberMatrix. Ids are checked against
+ * each field's range.
  */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
   const problems = options.problems ?? new Violations()
@@ -48,7 +48,10 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-/** Stores numbers that are all valid; returns false where one is not, or rows are no NumberMatrix of this width: the target is undefined then. */
+/**
+ * Stores numbers that are all valid; returns false where one is not, or rows are no NumberMatrix of this width: the
+ * target is undefined then.
+ */
 function storeIds(rows: Rows, { sparse }: Layout, target: Int32Array): boolean {
   const width = sparse.length
   if (!(rows instanceof NumberMatrix) || rows.width !== width) return false
@@ -199,8 +202,9 @@ export class NumberMatrix {
 }
 
 /**
- * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number too.
- * Reports values that are not numbers, ragged arrays and missing arrays by their path below `path`, and returns undefined then.
+ * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number
+ * too. Reports values that are not numbers, ragged arrays and missing arrays by their path below `path`, and returns
+ * undefined then.
  */
 export function flattenRows(
   value: unknown,

@@ -31,11 +31,13 @@ export function contractOf({ manifest, manifestless }: Pick<Bundle, 'manifest' |
 }
 
 /**
- * What breaks for clients of `before` when `after` answers in its place: a sentence for each task that is no longer answered, and for
- * each field, value or option with which a request that was answered is now refused. Empty where nothing breaks.
+ * What breaks for clients of `before` when `after` answers in its place: a sentence for each task that is no longer
+ * answered, and for each field, value or option with which a request that was answered is now refused. Empty where
+ * nothing breaks.
  *
- * Clients of a version with a manifest send named values; encoded tensors follow the ids of each version, and are not compared. Nor
- * are numbers near the limit of float32, which every other scaling moves. Clients of a version without a manifest send tensors.
+ * Clients of a version with a manifest send named values; encoded tensors follow the ids of each version, and are not
+ * compared. Nor are numbers near the limit of float32, which every other scaling moves. Clients of a version without a
+ * manifest send tensors.
  */
 export function compareContracts(before: Contract, after: Contract): string[] {
   return [

@@ -9,8 +9,9 @@ import { bindingsOf } from './bindings.ts'
 import type { RequestPlan } from './request-plan.ts'
 
 /**
- * Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. A row whose answer is no number is
- * the request's fault: it is left out with `partial`, else INVALID_REQUEST is thrown; a number that is no probability is MODEL_FAILED.
+ * Turns a graph's outputs into what was asked for: calibrates, then composes, then ranks. A row whose answer is no
+ * number is the request's fault: it is left out with `partial`, else INVALID_REQUEST is thrown; a number that is no
+ * probability is MODEL_FAILED.
  */
 export type Composer = (plan: RequestPlan, request: EncodedRequest, outputs: Outputs) => PredictionTable
 
@@ -109,7 +110,10 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
 /** Numbers beyond it overflow float32 once they are squared. */
 const large = 1e18
 
-/** The problems of rows for which the graph computes no number; throws INVALID_REQUEST unless they are left out (`partial`). */
+/**
+ * The problems of rows for which the graph computes no number; throws INVALID_REQUEST unless they are left out
+ * (`partial`).
+ */
 function uncomputable(
   request: EncodedRequest,
   { dense }: Pick<Layout, 'dense'>,

@@ -18,7 +18,9 @@ import { bindingsOf, plainBatch } from './bindings.ts'
 import type { LoadOptions } from './loaded-model.ts'
 import { answersAlike } from './warm-up.ts'
 
-/** Computes a version's batches in the workers, and those that are cheaper than their hand-over in the calling thread. */
+/**
+ * Computes a version's batches in the workers, and those that are cheaper than their hand-over in the calling thread.
+ */
 export interface Executor {
   run(batch: Batch, wanted: string[], listener?: CallListener): Promise<Outputs>
   /** Computes a batch of at most `rowsHere` rows in the calling thread. Throws where the graph does. */
@@ -54,7 +56,10 @@ const measuredCalls = 15
 /** Calls after which V8 has compiled a small graph's steps. */
 const warmCalls = 200
 
-/** Longest that a call may keep the calling thread, s: more than to hand it over costs that thread would be its loss under load. */
+/**
+ * Longest that a call may keep the calling thread, s: more than to hand it over costs that thread would be its loss
+ * under load.
+ */
 const longestCall = 0.00004
 
 export function createExecutor(graph: PooledGraph): Executor {

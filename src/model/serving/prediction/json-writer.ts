@@ -120,8 +120,8 @@ export class JsonWriter {
 }
 
 /**
- * An integer divided by a power of ten that a double holds is the double nearest to that decimal, which is then written in
- * its shortest form.
+ * An integer divided by a power of ten that a double holds is the double nearest to that decimal, which is then written
+ * in its shortest form.
  */
 function round(value: number): number {
   const scale = powersOfTen[significant - 1 - Math.floor(Math.log10(Math.abs(value)))]

@@ -26,8 +26,8 @@ import type { CompileOutcome, LoadOptions } from './loaded-model.ts'
 const compilingEngine = 'onnx'
 
 /**
- * Compiles a version's graph, or takes its plan from the cache, and loads it into every worker. A graph that can't be compiled
- * is loaded as it was saved.
+ * Compiles a version's graph, or takes its plan from the cache, and loads it into every worker. A graph that can't be
+ * compiled is loaded as it was saved.
  */
 export async function loadGraph(
   bundle: Bundle,

@@ -140,9 +140,15 @@ export interface ServedPlan {
   compileSeconds: number
   /** The first layer is computed by side: the context once a request, known candidates not at all. */
   split: boolean
-  /** Why the graph runs as it was saved, or in another precision or with other tables than asked for, or is not taken apart by side. */
+  /**
+   * Why the graph runs as it was saved, or in another precision or with other tables than asked for, or is not taken
+   * apart by side.
+   */
   notes: string[]
-  /** Why the compiled plan could not be stored in the cache, and what follows; undefined where it is there, or was not meant to be. */
+  /**
+   * Why the compiled plan could not be stored in the cache, and what follows; undefined where it is there, or was not
+   * meant to be.
+   */
   unstored: string | undefined
   /** How int8 compares with float32 on held-out rows. */
   verdict: Verdict | undefined

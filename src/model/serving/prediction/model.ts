@@ -28,8 +28,8 @@ import { tensorColumns, tensorsOf } from './tensors.ts'
 import { tryRows, warm, warmByRows } from './warm-up.ts'
 
 /**
- * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size. `former`: the version that answers now;
- * what its clients last asked for warms this one, which does not keep it.
+ * Loads a verified bundle into the pool, asks its golden rows, and warms every batch size. `former`: the version that
+ * answers now; what its clients last asked for warms this one, which does not keep it.
  *
  * Throws INVALID_BUNDLE if the graph doesn't fit the features or tasks, or a golden row is answered wrongly;
  * UNSUPPORTED_GRAPH if the engine can't run it. Frees what it has loaded in that case.
@@ -244,7 +244,10 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
   }
 }
 
-/** Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't know. */
+/**
+ * Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't
+ * know.
+ */
 function encode(
   { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
   rows: QueryRows,

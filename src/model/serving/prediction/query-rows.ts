@@ -62,9 +62,9 @@ function valueAt(holder: unknown, key: string | number): unknown {
 }
 
 /**
- * Per row of the request, the fields whose value is outside the model's vocabulary or range, in manifest order; undefined for
- * a row that was left out. `given` says whether the request has a value for a field in a row: a default outside the vocabulary
- * does not count.
+ * Per row of the request, the fields whose value is outside the model's vocabulary or range, in manifest order;
+ * undefined for a row that was left out. `given` says whether the request has a value for a field in a row: a default
+ * outside the vocabulary does not count.
  */
 export function unknownFields(
   { slots, sparse }: Layout,

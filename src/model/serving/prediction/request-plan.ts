@@ -20,7 +20,10 @@ export interface RequestPlan {
   outputs: readonly string[]
 }
 
-/** Checks `tasks` and `options` against the model. Adds its findings to `problems`; if there are any, the plan is meaningless. */
+/**
+ * Checks `tasks` and `options` against the model. Adds its findings to `problems`; if there are any, the plan is
+ * meaningless.
+ */
 export type Planner = (tasks: string[] | undefined, options: PredictOptions, problems: Violations) => RequestPlan
 
 /** Expected revenue per thousand impressions. */

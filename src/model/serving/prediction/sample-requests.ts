@@ -8,7 +8,10 @@ const sizes = [1, 20, 100]
 /** Different requests of a size and form: rows are new at first, and known later. */
 const requestsOfAKind = 4
 
-/** Requests such as the model's clients may send, of several sizes and in each form that it takes; rows are drawn at random. */
+/**
+ * Requests such as the model's clients may send, of several sizes and in each form that it takes; rows are drawn at
+ * random.
+ */
 export function sampleRequests(model: LoadedModel): PredictRequest[] {
   const { manifest, manifestless, limits } = model
   return sizes.flatMap((size) => {

@@ -40,8 +40,8 @@ export interface ModelTensors {
 }
 
 /**
- * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`manifestless`); `signature`, what
- * the loaded graph takes.
+ * `saved` says what the graph has: needed where a role has several tensors, or there is no manifest (`manifestless`);
+ * `signature`, what the loaded graph takes.
  */
 export function tensorsOf(
   manifest: Manifest,

@@ -66,8 +66,9 @@ export async function answersAlike(
 }
 
 /**
- * Asks two different rows together and each by itself: an answer that depends on a row's batch-mates would be another request's
- * doing. Throws INVALID_BUNDLE for that, for an output that isn't as many rows as were asked, and where neither answer is a number.
+ * Asks two different rows together and each by itself: an answer that depends on a row's batch-mates would be another
+ * request's doing. Throws INVALID_BUNDLE for that, for an output that isn't as many rows as were asked, and where
+ * neither answer is a number.
  */
 async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: PooledGraph): Promise<void> {
   const { probabilities } = bindingsOf(manifest)
@@ -89,8 +90,8 @@ async function checkIndependence(manifest: Manifest, encoder: Encoder, graph: Po
 }
 
 /**
- * Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. One worker at a
- * time: the others go on with what clients ask.
+ * Runs every power of two up to the batch limit in every worker, so that no client is the first to meet a size. One
+ * worker at a time: the others go on with what clients ask.
  */
 export async function warm(
   manifest: Manifest,
@@ -112,15 +113,18 @@ export async function warm(
   }
 }
 
-/** Times that each request is repeated for every worker: a candidate is cached when a worker sees it for the second time. */
+/**
+ * Times that each request is repeated for every worker: a candidate is cached when a worker sees it for the second
+ * time.
+ */
 const repeats = 2
 
 /** Longest time that rows of clients are repeated, ms. */
 const longestRepeat = 2000
 
 /**
- * Repeats the rows of another version's last requests, which fill the candidate caches too. One request at a time, with pauses as
- * long as each took: it uses at most half of a worker. Requests that fail are left out.
+ * Repeats the rows of another version's last requests, which fill the candidate caches too. One request at a time, with
+ * pauses as long as each took: it uses at most half of a worker. Requests that fail are left out.
  */
 export async function warmByRows(
   manifest: Manifest,

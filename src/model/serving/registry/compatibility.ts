@@ -12,8 +12,8 @@ export interface Incompatibility {
 }
 
 /**
- * Reads what a version on disk accepts and answers. Rejects where that can't be read: such a version can't have answered, unless the
- * error may pass.
+ * Reads what a version on disk accepts and answers. Rejects where that can't be read: such a version can't have
+ * answered, unless the error may pass.
  */
 export type ReadContract = (version: string) => Promise<Contract>
 
@@ -23,8 +23,8 @@ interface Known {
 }
 
 /**
- * What the versions of one model are compared with: the one that answers, or where none answers yet, the one that would have
- * answered before it, so that a restart decides as a running server did.
+ * What the versions of one model are compared with: the one that answers, or where none answers yet, the one that would
+ * have answered before it, so that a restart decides as a running server did.
  */
 export class Compatibility {
   readonly #read: ReadContract
@@ -44,8 +44,8 @@ export class Compatibility {
   }
 
   /**
-   * Finds out, where no version answers, what would have answered before each of these versions: the next lower one, or where
-   * incompatible versions are refused, the one at which they end if they appear one after the other.
+   * Finds out, where no version answers, what would have answered before each of these versions: the next lower one, or
+   * where incompatible versions are refused, the one at which they end if they appear one after the other.
    */
   async lookBack(versions: readonly SourceVersion[]): Promise<void> {
     const before = new Map<string, Known>()
@@ -91,7 +91,10 @@ export class Compatibility {
     return problems.length === 0 ? undefined : { with: former.version, problems }
   }
 
-  /** What keeps the version from taking over: what it breaks, or that what would have answered before it can't be read now. */
+  /**
+   * What keeps the version from taking over: what it breaks, or that what would have answered before it can't be read
+   * now.
+   */
   objection(version: string, contract: Contract, answering: Known | undefined): Incompatibility | undefined {
     const unread = answering === undefined ? this.#unread.get(version) : undefined
     return unread === undefined

@@ -114,10 +114,10 @@ export interface VanishInput {
 /**
  * Which models that are gone from the folder are to go on serving: a pure function.
  *
- * Where all models vanish between two looks, or more than half of them, that looks like a volume that dropped, and each of them
- * is held until it has been gone for `unloadAfterMs`. So does the only model that there is, but not one of two: a folder that
- * still holds half of its models is in order. A held model stays held, whatever becomes of the others, until it is back or its
- * time is over.
+ * Where all models vanish between two looks, or more than half of them, that looks like a volume that dropped, and each
+ * of them is held until it has been gone for `unloadAfterMs`. So does the only model that there is, but not one of two:
+ * a folder that still holds half of its models is in order. A held model stays held, whatever becomes of the others,
+ * until it is back or its time is over.
  */
 export function heldOf({ before, gone, held, now, unloadAfterMs }: VanishInput): Map<string, number> {
   const fault = gone.length * 2 > before.length

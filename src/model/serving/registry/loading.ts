@@ -22,8 +22,8 @@ export interface LoadingOptions {
 }
 
 /**
- * Loads a version; its entry is `ready` then, or `failed` with the reason. `stopped`: the try that an I/O error stopped. Never
- * rejects.
+ * Loads a version; its entry is `ready` then, or `failed` with the reason. `stopped`: the try that an I/O error
+ * stopped. Never rejects.
  */
 export async function loadVersion(
   name: string,
@@ -53,9 +53,9 @@ export async function loadVersion(
 }
 
 /**
- * Replaces a version by its files on disk; returns the former entry, to be closed. Where that fails, the former version goes on
- * serving; these files are tried again only after an I/O error. `incompatibilityOf`: what the new entry breaks, once its model is
- * loaded. Never rejects.
+ * Replaces a version by its files on disk; returns the former entry, to be closed. Where that fails, the former version
+ * goes on serving; these files are tried again only after an I/O error. `incompatibilityOf`: what the new entry breaks,
+ * once its model is loaded. Never rejects.
  */
 export async function refreshVersion(
   name: string,

@@ -10,7 +10,9 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   defaultModel: string | undefined
   /** Default model where none is configured, if it exists. */
   preferredModel?: string
-  /** Models that must answer for the registry to be ready; where empty, all that are found at the start are waited for. */
+  /**
+   * Models that must answer for the registry to be ready; where empty, all that are found at the start are waited for.
+   */
   requiredModels: readonly string[]
   /** Models that are not served until they are loaded on demand; default: none. */
   unloaded?: readonly string[]

@@ -7,11 +7,11 @@ import { parseJson } from './schedule.ts'
 import { isVersion, labelsFile, pinKey, readLabels } from './source.ts'
 
 /**
- * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that name
- * none. Answers the version that was pinned before.
+ * Pins a version of a model, in the file of its labels: a server that looks at the folder has it answer requests that
+ * name none. Answers the version that was pinned before.
  *
- * Rejects with MODEL_NOT_FOUND, VERSION_NOT_FOUND, which lists the versions that there are, or INVALID_BUNDLE where the labels
- * can't be read or written.
+ * Rejects with MODEL_NOT_FOUND, VERSION_NOT_FOUND, which lists the versions that there are, or INVALID_BUNDLE where the
+ * labels can't be read or written.
  */
 export async function pinVersion(root: string, model: string, version: string): Promise<string | undefined> {
   const versions = await versionsOf(root, model)
@@ -22,7 +22,9 @@ export async function pinVersion(root: string, model: string, version: string): 
   return edit(root, model, (entries) => ({ ...entries, [pinKey]: version }))
 }
 
-/** Removes the pin of a model. Answers the version that was pinned; undefined where none was. Rejects like `pinVersion`. */
+/**
+ * Removes the pin of a model. Answers the version that was pinned; undefined where none was. Rejects like `pinVersion`.
+ */
 export async function unpinVersion(root: string, model: string): Promise<string | undefined> {
   await versionsOf(root, model)
   return edit(root, model, ({ [pinKey]: _, ...entries }) => entries)

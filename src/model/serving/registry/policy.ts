@@ -9,7 +9,9 @@ export interface KnownVersion {
   stamp: string
   /** An I/O error stopped the last load: whether it is time to try again, though no file has changed. */
   retry?: 'waiting' | 'due' | undefined
-  /** It was read without a manifest, which may have been on its way: it is read again when any of its files has changed. */
+  /**
+   * It was read without a manifest, which may have been on its way: it is read again when any of its files has changed.
+   */
   manifestless?: boolean
   /** It is ready, but would refuse what the version that answers accepts, and such versions don't take over. */
   incompatible?: boolean
@@ -51,10 +53,11 @@ export interface Actions {
 /**
  * The next actions for one model: a pure function of the versions that should exist and those that do.
  *
- * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every version.
- * The target is the highest version that loads, is compatible and whose time has come, or the one that is pinned. The next one that
- * will be is loaded in advance. A version is unloaded only once its successor answers, so that there is always one to ask; a version that
- * failed is tried again when any of its files has changed, or after a delay where an I/O error stopped it.
+ * `latest` keeps the target, those that have a label, and for a while the one that answered before; `all` keeps every
+ * version. The target is the highest version that loads, is compatible and whose time has come, or the one that is
+ * pinned. The next one that will be is loaded in advance. A version is unloaded only once its successor answers, so
+ * that there is always one to ask; a version that failed is tried again when any of its files has changed, or after a
+ * delay where an I/O error stopped it.
  */
 export function nextActions({ mode, source, labels, known, pin, serving, kept, time }: Situation): Actions {
   const onDisk = [...source].sort((a, b) => compareVersions(b.version, a.version))
@@ -116,7 +119,10 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept, t
   }
 }
 
-/** Versions to load before their time, above the target: the first whose time comes, and those whose time can't be read, which fail. */
+/**
+ * Versions to load before their time, above the target: the first whose time comes, and those whose time can't be read,
+ * which fail.
+ */
 function nextOf(scheduled: readonly SourceVersion[], target = '0'): SourceVersion[] {
   const higher = scheduled.filter(({ version }) => compareVersions(version, target) > 0)
   const timed = higher.filter(({ problem }) => problem === undefined)
@@ -133,8 +139,8 @@ interface TargetInput extends Pick<Situation, 'pin' | 'serving'> {
 }
 
 /**
- * A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. So does what
- * serves where every version waits for its time.
+ * A pin that can't be followed leaves what serves; a pinned version that serves stays, though its folder is gone. So
+ * does what serves where every version waits for its time.
  */
 function targetOf({ good, onDisk, pin, serving, isReady, waits, mayTakeOver }: TargetInput): string | undefined {
   const stays = serving !== undefined && isReady(serving) && onDisk.some(({ version }) => version === serving)

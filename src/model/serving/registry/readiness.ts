@@ -19,7 +19,8 @@ export interface ReadinessInput {
 }
 
 /**
- * Why requests can't be answered yet, each reason with the name of the model that is waited for; empty when they can be.
+ * Why requests can't be answered yet, each reason with the name of the model that is waited for; empty when they can
+ * be.
  *
  * Once a model that is waited for has loaded, no version that comes later counts: only that something answers.
  */

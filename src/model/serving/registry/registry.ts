@@ -21,9 +21,9 @@ export type { RegistryOptions } from './options.ts'
 
 /**
  * Which versions live, and for how long. `reconcile` compares what should exist with what does and acts: loads, then
- * switches, then drains the old version by its leases. A version that fails any step is kept as `failed` with its reason,
- * and the others go on serving. A model can be taken out of service until it is loaded again on demand, whatever the folder
- * holds meanwhile.
+ * switches, then drains the old version by its leases. A version that fails any step is kept as `failed` with its
+ * reason, and the others go on serving. A model can be taken out of service until it is loaded again on demand,
+ * whatever the folder holds meanwhile.
  */
 export class Registry {
   readonly #options: RegistryOptions
@@ -92,8 +92,8 @@ export class Registry {
   }
 
   /**
-   * Looks at the folder now, and serves the model again where it was unloaded; versions that had failed are tried again.
-   * Rejects with MODEL_NOT_FOUND, NOT_READY where a version doesn't load, with the reason, or DRAINING.
+   * Looks at the folder now, and serves the model again where it was unloaded; versions that had failed are tried
+   * again. Rejects with MODEL_NOT_FOUND, NOT_READY where a version doesn't load, with the reason, or DRAINING.
    */
   load(name: string): Promise<void> {
     return this.#inTurn(async () => {
@@ -110,8 +110,8 @@ export class Registry {
   }
 
   /**
-   * Takes the model out of service immediately, until it is loaded on demand; accepted requests are answered. Rejects with
-   * MODEL_NOT_FOUND, NOT_READY where the folder has never been read, or DRAINING.
+   * Takes the model out of service immediately, until it is loaded on demand; accepted requests are answered. Rejects
+   * with MODEL_NOT_FOUND, NOT_READY where the folder has never been read, or DRAINING.
    */
   async unload(name: string): Promise<void> {
     this.#refuseClosing()

@@ -16,8 +16,8 @@ const day = 86_400_000
 const example = '{ "activate_at": "2026-12-01T09:00:00+01:00" }'
 
 /**
- * When a version takes effect, by `<root>/<name>/<version>.json`; empty where there is no such file. It is looked for, not taken
- * from the folder's listing: the publisher writes it before the version, which that listing may have missed.
+ * When a version takes effect, by `<root>/<name>/<version>.json`; empty where there is no such file. It is looked for,
+ * not taken from the folder's listing: the publisher writes it before the version, which that listing may have missed.
  */
 export async function readSchedule(
   root: string,

@@ -69,7 +69,10 @@ export class ServedModel {
     return entry?.state === 'ready' ? entry : highestReady(this.entries.values(), this.#waiting)
   }
 
-  /** Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should exist. */
+  /**
+   * Acts until nothing is left to do: a version that fails makes the next lower one wanted. `wanted`: what should
+   * exist.
+   */
   async reconcile(wanted: () => SourceModel | undefined): Promise<void> {
     const slot = new HeldSlot(this.#options.slots)
     try {
@@ -161,7 +164,10 @@ export class ServedModel {
     return actions
   }
 
-  /** Where no version answers yet: finds out what each one is compared with. A pin asks for its version whatever that breaks. */
+  /**
+   * Where no version answers yet: finds out what each one is compared with. A pin asks for its version whatever that
+   * breaks.
+   */
   async #lookBack(source: SourceModel | undefined): Promise<void> {
     if (this.#current() !== undefined || source === undefined || source.pin !== undefined) return
     const time = this.#options.wallClock.now()
@@ -194,7 +200,10 @@ export class ServedModel {
     return entry.model && this.#compatibility.objection(version, entry.model, current)
   }
 
-  /** Whether a version that was refused is loaded again: it is asked for by name, or would be compared with another one now. */
+  /**
+   * Whether a version that was refused is loaded again: it is asked for by name, or would be compared with another one
+   * now.
+   */
   #isReconsidered({ version, state, incompatibility }: Entry, asked: ReadonlySet<string | undefined>): boolean {
     if (state !== 'failed' || incompatibility === undefined) return false
     return asked.has(version) || this.#compatibility.formerOf(version, this.#current()) !== incompatibility.with

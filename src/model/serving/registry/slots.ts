@@ -33,7 +33,10 @@ export function createSlots(limit: () => number): Slots {
   }
 }
 
-/** The slot that a model holds while its versions are loaded one after the other: one that fails passes it on to the next. */
+/**
+ * The slot that a model holds while its versions are loaded one after the other: one that fails passes it on to the
+ * next.
+ */
 export class HeldSlot {
   readonly #slots: Slots
   #free: (() => void) | undefined

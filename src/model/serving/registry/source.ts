@@ -49,8 +49,8 @@ const largestLabels = 1024 * 1024
 const lostAndFound = 'lost+found'
 
 /**
- * `<root>/<name>/<version>/`, versions being positive integers, each with an optional `<root>/<name>/<version>.json`, and an
- * optional `<root>/<name>/labels.json`. `now`: by the wall clock, ms since 1970.
+ * `<root>/<name>/<version>/`, versions being positive integers, each with an optional `<root>/<name>/<version>.json`,
+ * and an optional `<root>/<name>/labels.json`. `now`: by the wall clock, ms since 1970.
  */
 export function createFolderSource(root: string, now: () => number = Date.now): Source {
   return async () => {

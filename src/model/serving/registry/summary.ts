@@ -30,7 +30,10 @@ export interface RegistrySummary {
   /** The version that answers, by model. */
   answering: Record<string, string>
   failed: readonly FailedVersion[]
-  /** Versions that answer, and refuse what a lower version in the folder, or their own former files, accepted before them. */
+  /**
+   * Versions that answer, and refuse what a lower version in the folder, or their own former files, accepted before
+   * them.
+   */
   incompatible: readonly Omit<FailedVersion, 'reason'>[]
   scheduled: readonly ScheduledVersion[]
   /** Models that go on serving although they vanished from the folder. */
@@ -74,7 +77,10 @@ function failedOf({ name, entries, source, answering }: KnownModel): FailedVersi
   })
 }
 
-/** The version that answers, where it has broken a contract; going back to a lower one breaks only what that never promised. */
+/**
+ * The version that answers, where it has broken a contract; going back to a lower one breaks only what that never
+ * promised.
+ */
 function incompatibleOf({ name, source, answering }: KnownModel): Omit<FailedVersion, 'reason'>[] {
   const { version = '', incompatibility } = answering ?? {}
   const former = source?.versions.find((one) => one.version === incompatibility?.with)

@@ -45,9 +45,9 @@ export async function findGraph(folder: string, where: string): Promise<Manifest
 }
 
 /**
- * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums (`files`), so that its compiled
- * plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers, with INVALID_BUNDLE
- * for links that lead out of the folder.
+ * A manifest for a graph that has none: no named features, tasks after its outputs, and checksums (`files`), so that
+ * its compiled plan is found again. Rejects like `survey`, with UNSUPPORTED_GRAPH for tensors that are no numbers, with
+ * INVALID_BUNDLE for links that lead out of the folder.
  */
 export async function describeManifestless(
   folder: string,

@@ -7,11 +7,11 @@ import { type Bundle, readManifestBundle } from '../bundle/read.ts'
 import { describeManifestless, findGraph, type ManifestlessGraph } from './manifestless.ts'
 
 /**
- * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors alone;
- * not so where other versions of the model have a manifest: then this one's is on its way, or was forgotten.
+ * Reads and verifies `<root>/<name>/<version>/`. A folder without a manifest, but with a graph, is asked with tensors
+ * alone; not so where other versions of the model have a manifest: then this one's is on its way, or was forgotten.
  *
- * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts itself
- * or its folder, or if a file is missing, leaves the folder, or has another checksum.
+ * Throws INVALID_BUNDLE, naming the file and the place in it, if the manifest is missing, malformed or contradicts
+ * itself or its folder, or if a file is missing, leaves the folder, or has another checksum.
  */
 export async function readBundle(root: string, name: string, version: string): Promise<Bundle> {
   const folder = join(root, name, version)
@@ -24,8 +24,8 @@ export async function readBundle(root: string, name: string, version: string): P
 }
 
 /**
- * What a version says of itself, without its files: they are neither read nor verified, and a manifest that is derived from a graph
- * lists none. Throws INVALID_BUNDLE.
+ * What a version says of itself, without its files: they are neither read nor verified, and a manifest that is derived
+ * from a graph lists none. Throws INVALID_BUNDLE.
  */
 export async function readDescription(
   root: string,
@@ -69,7 +69,9 @@ function invalid(message: string): never {
   throw new ModelError('INVALID_BUNDLE', message)
 }
 
-/** Says that `path` is neither a path to a model nor a model in `models`, and suggests the model with the closest name. */
+/**
+ * Says that `path` is neither a path to a model nor a model in `models`, and suggests the model with the closest name.
+ */
 export async function missingModel(
   path: string,
   models: string,
@@ -81,8 +83,8 @@ export async function missingModel(
 }
 
 /**
- * The version that a path means: a version's folder, a model's (then its highest version), or, where `models` is given, a
- * model's name below it; undefined where it is none of these.
+ * The version that a path means: a version's folder, a model's (then its highest version), or, where `models` is given,
+ * a model's name below it; undefined where it is none of these.
  */
 export async function findBundle(path: string, models?: string): Promise<Bundle | undefined> {
   for (const folder of [resolve(path), ...(models === undefined ? [] : [resolve(models, path)])]) {

@@ -51,8 +51,8 @@ export async function signVersion(folder: string, keyFile: string): Promise<stri
 }
 
 /**
- * Reads a version whose manifest one of the keys has signed; any version where there are no keys. Throws INVALID_BUNDLE as
- * `readBundle` does, and where the signature is missing, is outside the folder, or is not of these keys.
+ * Reads a version whose manifest one of the keys has signed; any version where there are no keys. Throws INVALID_BUNDLE
+ * as `readBundle` does, and where the signature is missing, is outside the folder, or is not of these keys.
  */
 export async function readSignedBundle(
   root: string,

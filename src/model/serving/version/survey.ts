@@ -13,8 +13,8 @@ import { openGraph } from '../../graph/lower/read-graph.ts'
 import { type LookedUp, lookedUpInputs } from '../../graph/sides/side-columns.ts'
 
 /**
- * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs
- * that have no free batch or no fixed width.
+ * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for
+ * inputs that have no free batch or no fixed width.
  */
 export async function survey(source: GraphSource): Promise<SavedSignature> {
   let graph: Graph
@@ -116,7 +116,10 @@ function shapeOf(graph: Graph, name: string): string {
   return `[${dims.map((side) => (side === -1 ? 'rows' : side < 0 ? `${-side} × rows` : side)).join(', ')}]`
 }
 
-/** Outputs are often declared without their width, or with the number of rows of an example: then the graph is run on zeros. */
+/**
+ * Outputs are often declared without their width, or with the number of rows of an example: then the graph is run on
+ * zeros.
+ */
 async function learnOutputs(graph: Graph): Promise<void> {
   if (graph.outputs.every((output) => isBatched(output) && sidesOf(graph, output) !== undefined)) return
   // Operators that can't run here are reported at load.
@@ -124,8 +127,8 @@ async function learnOutputs(graph: Graph): Promise<void> {
 }
 
 /**
- * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the compiler's
- * passes see through them.
+ * Tables behind more than plain look-ups, as Keras 3 writes them, which counts negative ids from a table's end: the
+ * compiler's passes see through them.
  */
 async function learnTables(graph: Graph): Promise<Map<string, LookedUp>> {
   const lookedUp = graph.nodes.some(({ opType, input }) => opType === 'Gather' && graph.constants.has(input[0]!))
@@ -194,8 +197,8 @@ const keepsValues = new Set(
 const shaping = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Slice', 'Split', 'Gather', 'Expand', 'ReduceSum', 'Div'])
 
 /**
- * Whether the tensors of a tidy graph hold probabilities or logits, by name: what comes from a sigmoid or softmax, or from a product
- * that none follows. Without those of which operators leave it open.
+ * Whether the tensors of a tidy graph hold probabilities or logits, by name: what comes from a sigmoid or softmax, or
+ * from a product that none follows. Without those of which operators leave it open.
  */
 export function outputValues(graph: Graph): Map<string, OutputValues> {
   const known = new Map<string, OutputValues>()

@@ -28,7 +28,10 @@ export function outputsOf(
   })
 }
 
-/** Each output float32 [rows, …dims], as bytes where asked for, else as JSON. `table` has the tasks of `outputs` in order. */
+/**
+ * Each output float32 [rows, …dims], as bytes where asked for, else as JSON. `table` has the tasks of `outputs` in
+ * order.
+ */
 export function encodeAnswer(
   model: { name: string; version: string },
   { id, parameters, outputs: asked }: Omit<InferRequest, 'inputs'>,

@@ -21,7 +21,9 @@ const extensions = ['binary_tensor_data', 'model_configuration', 'statistics']
 /** And where administration is enabled. */
 const adminExtensions = ['model_repository']
 
-/** What clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model takes. */
+/**
+ * What clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model takes.
+ */
 export async function inferMetadataRoutes(
   app: FastifyInstance,
   { context, version }: { context: ServerContext; version: string },

@@ -6,7 +6,10 @@ import type { InferDatatype, InferInput } from '../../../schemas/infer.ts'
 import { type BadValue, datatypes } from './infer-datatypes.ts'
 import { called, type InferBody, listed } from './infer-request.ts'
 
-/** An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. Ids that a graph takes as float32 may come so. */
+/**
+ * An input of a model, as requests name it: `sparse` takes integers, `dense` any numbers. Ids that a graph takes as
+ * float32 may come so.
+ */
 export type ModelInput = Pick<InputTensor, 'role' | 'name' | 'dims' | 'width'> & { dtype?: InputTensor['dtype'] }
 
 /** The problem of a tensor or of one value, whose `place` is in brackets after the name. */
@@ -116,8 +119,9 @@ function datatypeOf({ datatype: name }: InferInput, input: ModelInput, wrong: Wr
 }
 
 /**
- * The datatypes in which an input may be sent. Ids may come as any integers, numbers as any numbers: FP64 values are rounded
- * to float32 as the numbers of a JSON body are, and refused beyond its range. A fraction is never taken for an id.
+ * The datatypes in which an input may be sent. Ids may come as any integers, numbers as any numbers: FP64 values are
+ * rounded to float32 as the numbers of a JSON body are, and refused beyond its range. A fraction is never taken for an
+ * id.
  */
 export function datatypesOf({ role, dtype }: Pick<ModelInput, 'role' | 'dtype'>): readonly InferDatatype[] {
   return role === 'dense' || dtype === 'float32' ? allDatatypes : integerDatatypes

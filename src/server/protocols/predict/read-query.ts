@@ -15,8 +15,8 @@ export interface AddressedQuery extends Omit<Query, 'deadline'> {
 }
 
 /**
- * Checks the body, but not yet its rows. Problems of `tasks` and `options` come with the query, to be reported together with
- * what is wrong with the rows; for all others it throws INVALID_REQUEST with every problem and its JSON pointer.
+ * Checks the body, but not yet its rows. Problems of `tasks` and `options` come with the query, to be reported together
+ * with what is wrong with the rows; for all others it throws INVALID_REQUEST with every problem and its JSON pointer.
  */
 export function readQuery(body: unknown): AddressedQuery {
   const { envelope, problems } = readEnvelope(body)

@@ -4,9 +4,9 @@ import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 
 /**
- * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`, or
- * `outputs`, an array an output, for `inputs`. Of one output its values stand bare, of several below their names; then a
- * row's `id` is echoed, where it has one.
+ * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`,
+ * or `outputs`, an array an output, for `inputs`. Of one output its values stand bare, of several below their names;
+ * then a row's `id` is echoed, where it has one.
  */
 export function writeServingAnswer(
   outputs: readonly OutputTensor[],

@@ -15,7 +15,9 @@ import { find, type ServingParams, servingLabel, servingModel, servingVersion } 
 import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
 import { describeSignatures } from './serving-signatures.ts'
 
-/** What clients of TensorFlow Serving and of KServe's version 1 ask before they send anything: states, and signatures. */
+/**
+ * What clients of TensorFlow Serving and of KServe's version 1 ask before they send anything: states, and signatures.
+ */
 export async function servingMetadataRoutes(
   app: FastifyInstance,
   { context: { registry } }: { context: ServerContext },

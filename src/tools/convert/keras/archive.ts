@@ -27,8 +27,8 @@ const smallEntry = 1024 * 1024
 /**
  * Reads a `.keras` file, a zip archive, in memory. Other entries are ignored.
  *
- * Rejects with INVALID_BUNDLE, naming file and entry, if it is not a zip archive, is truncated, or if a part is missing,
- * duplicate, encrypted, damaged, or larger than its bound or its declared size.
+ * Rejects with INVALID_BUNDLE, naming file and entry, if it is not a zip archive, is truncated, or if a part is
+ * missing, duplicate, encrypted, damaged, or larger than its bound or its declared size.
  */
 export async function readKerasArchive(path: string): Promise<KerasArchive> {
   const invalid = (message: string, cause: unknown) =>

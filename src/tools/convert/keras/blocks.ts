@@ -19,17 +19,17 @@ export type Block =
 export type MlpLayer = Record<string, Found>
 
 /**
- * Lists of MLPs in the reference's classes, in the order of a model: those that read the embedding come first. `layers` contains
- * what Keras found there first: experts in Keras 2, towers in Keras 3.
+ * Lists of MLPs in the reference's classes, in the order of a model: those that read the embedding come first. `layers`
+ * contains what Keras found there first: experts in Keras 2, towers in Keras 3.
  */
 const containers = ['experts', 'shared_encoder', 'layers', 'towers', 'proj_heads']
 
 const normalisation = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /**
- * Finds the building blocks in a file of weights, a `.weights.h5` of Keras 2 or 3 or a legacy HDF5 file, by place and order:
- * Keras numbers names per process, so they do not identify a weight. Throws INVALID_BUNDLE, naming file and path, for a
- * weight that belongs to no block.
+ * Finds the building blocks in a file of weights, a `.weights.h5` of Keras 2 or 3 or a legacy HDF5 file, by place and
+ * order: Keras numbers names per process, so they do not identify a weight. Throws INVALID_BUNDLE, naming file and
+ * path, for a weight that belongs to no block.
  */
 export function blocksOf(weights: Hdf5File): Block[] {
   const layers = weights.attributes.get('')?.layer_names

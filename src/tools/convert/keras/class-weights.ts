@@ -29,7 +29,9 @@ export function classOf(name: ArchitectureName): KerasClass {
   return keras
 }
 
-/** Every weight of an architecture, in the order of its layers. Throws UNSUPPORTED_GRAPH where Keras has no such class. */
+/**
+ * Every weight of an architecture, in the order of its layers. Throws UNSUPPORTED_GRAPH where Keras has no such class.
+ */
 export function classWeights(options: ArchitectureOptions, shape: ClassShape): ClassWeight[] {
   const { sparseFields: F, denseFields: D, ids, tasks } = shape
   const keras = classOf(options.name)

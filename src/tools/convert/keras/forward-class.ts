@@ -10,8 +10,8 @@ const epsilon = 1e-3
 const vectors = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /**
- * Computes one row with a model of the reference's classes, in float64, directly from the weights. The converted layers model
- * and its ONNX graph are compared with it.
+ * Computes one row with a model of the reference's classes, in float64, directly from the weights. The converted layers
+ * model and its ONNX graph are compared with it.
  *
  * `sparse` [F] rows of the embedding table, `dense` [D] → probabilities [T].
  */

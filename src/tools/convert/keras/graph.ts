@@ -116,7 +116,9 @@ function inOrder(inputs: GraphLayer[], listed: TensorReference[]): GraphLayer[] 
   return inputs.sort((a, b) => placeOf(a) - placeOf(b))
 }
 
-/** A sequential model's layers, each reading the previous one; without an input layer, the first layer has the shape. */
+/**
+ * A sequential model's layers, each reading the previous one; without an input layer, the first layer has the shape.
+ */
 function chain(written: KerasLayer[], file: string): GraphLayer[] {
   const [first] = written
   const shape = first!.config.batch_input_shape ?? first!.config.batch_shape
@@ -194,8 +196,8 @@ export function invalid(file: string, message: string): ModelError {
 }
 
 /**
- * Reads the inputs or outputs of a model: one reference `[layer, node, tensor]`, or a list or dictionary of them, in order. Throws
- * INVALID_BUNDLE, naming `where`.
+ * Reads the inputs or outputs of a model: one reference `[layer, node, tensor]`, or a list or dictionary of them, in
+ * order. Throws INVALID_BUNDLE, naming `where`.
  */
 export function referencesOf(written: unknown, where: string): TensorReference[] {
   const found = references(written)

@@ -5,8 +5,8 @@ import { reasonOf } from '../../../base/errors.ts'
 import type { Hdf5Answer, Hdf5Task, Tensor } from './hdf5.ts'
 
 /*
- * A thread that reads one HDF5 file and ends. The library sees only a file system in memory, so links to other files, and tensors
- * stored in other files, lead nowhere.
+ * A thread that reads one HDF5 file and ends. The library sees only a file system in memory, so links to other files,
+ * and tensors stored in other files, lead nowhere.
  */
 
 /** Deepest nesting of groups: Keras adds a level per attribute and list on the way to a weight. */

@@ -37,9 +37,9 @@ const patience = 120_000
 /**
  * Reads an HDF5 file without its optimizer's state. The bytes are transferred from the caller.
  *
- * A separate thread reads the file from memory, so that it can't reach other files and can't block this thread. Rejects with
- * INVALID_BUNDLE, naming the file and the place in it, if it is not an HDF5 file, is truncated, contains a link to another file
- * or numbers other than float32 and float64, or declares more than its own size.
+ * A separate thread reads the file from memory, so that it can't reach other files and can't block this thread. Rejects
+ * with INVALID_BUNDLE, naming the file and the place in it, if it is not an HDF5 file, is truncated, contains a link to
+ * another file or numbers other than float32 and float64, or declares more than its own size.
  */
 export async function readHdf5(
   bytes: Uint8Array<ArrayBuffer>,

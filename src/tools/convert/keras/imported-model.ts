@@ -33,13 +33,13 @@ export interface ImportedModel {
   /** Properties that its file does not determine; empty if the file contains the complete graph. */
   assumed: Assumption[]
   /**
-   * Computes one row as the foreign framework does, in float64, independently of `build`: `sparse`, an id per column's table, and
-   * `dense` numbers → one number per task.
+   * Computes one row as the foreign framework does, in float64, independently of `build`: `sparse`, an id per column's
+   * table, and `dense` numbers → one number per task.
    */
   evaluate(sparse: ArrayLike<number>, dense: Float64Array): Float64Array
   /**
-   * Builds the graph to serve. With `ownIds`, each column's ids are rows of its own table, from 0; otherwise the ids of column c are
-   * offset by the ranges before it, in one table for all columns.
+   * Builds the graph to serve. With `ownIds`, each column's ids are rows of its own table, from 0; otherwise the ids of
+   * column c are offset by the ranges before it, in one table for all columns.
    */
   build(
     ranges: IdRange[],
@@ -55,8 +55,8 @@ export interface TablePart {
 }
 
 /**
- * Joins the ranges of all columns into one table: [Σ ids, width]. The parts of a column stand side by side in its rows; the
- * rest of a row is 0.
+ * Joins the ranges of all columns into one table: [Σ ids, width]. The parts of a column stand side by side in its rows;
+ * the rest of a row is 0.
  */
 export function joinTables(ranges: IdRange[], partsOf: (column: number) => TablePart[], width: number): Float32Array {
   const total = ranges.reduce((sum, { ids }) => sum + ids, 0)

@@ -24,8 +24,8 @@ export interface ModelInputs {
 const mostColumns = 4096
 
 /**
- * Classifies a model's inputs: an input that embeddings read has ids, any other has numbers, regardless of its dtype. Throws
- * UNSUPPORTED_GRAPH, naming the layer, if ids are computed or also used as numbers.
+ * Classifies a model's inputs: an input that embeddings read has ids, any other has numbers, regardless of its dtype.
+ * Throws UNSUPPORTED_GRAPH, naming the layer, if ids are computed or also used as numbers.
  */
 export function inputsOf(model: KerasModel): ModelInputs {
   const embeddings = model.steps.filter(({ layer }) => layer.className === 'Embedding')

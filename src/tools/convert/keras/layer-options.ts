@@ -12,8 +12,8 @@ export interface LayerOptions {
 type Refuse = (what: string) => ModelError
 
 /**
- * Converts a layer's options to those of TensorFlow.js, for the supported classes. Only options that matter for inference are
- * kept, and no code in a file is ever run.
+ * Converts a layer's options to those of TensorFlow.js, for the supported classes. Only options that matter for
+ * inference are kept, and no code in a file is ever run.
  */
 export function layerOptions({ class_name: className, config }: KerasLayer, refuse: Refuse): LayerOptions {
   if (className === 'InputLayer') return inputOptions(config, refuse)

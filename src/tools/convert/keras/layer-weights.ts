@@ -7,11 +7,11 @@ import type { Hdf5File, Tensor } from './hdf5.ts'
 export type LayerWeights = Map<string, Record<string, Tensor>>
 
 /**
- * Finds the weights of a functional or sequential model's layers. A `.weights.h5` stores them by the layer's class and its index
- * within that class; a legacy file lists them by the layer's name.
+ * Finds the weights of a functional or sequential model's layers. A `.weights.h5` stores them by the layer's class and
+ * its index within that class; a legacy file lists them by the layer's name.
  *
- * Throws INVALID_BUNDLE, naming file, path, expected and actual shape, for a weight that is missing, unexpected or of the wrong
- * shape.
+ * Throws INVALID_BUNDLE, naming file, path, expected and actual shape, for a weight that is missing, unexpected or of
+ * the wrong shape.
  */
 export function layerWeights(model: KerasModel, weights: Hdf5File, below = ''): LayerWeights {
   const { file, tensors, attributes } = weights

@@ -2,8 +2,8 @@ import { product } from '../../../base/arrays.ts'
 import { ModelError } from '../../../base/errors.ts'
 
 /*
- * An independent definition of every layer that can be imported, for one row in float64. A converted model's answers are compared
- * with it. Shapes are those of a row, without the batch.
+ * An independent definition of every layer that can be imported, for one row in float64. A converted model's answers
+ * are compared with it. Shapes are those of a row, without the batch.
  */
 
 /** One row's tensor, row-major. */

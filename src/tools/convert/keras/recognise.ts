@@ -36,9 +36,9 @@ export const plainTasks = (count: number) => Array.from({ length: count }, (_, t
 /**
  * Determines the class of a file's weights and its options. The place of each weight follows from class and order.
  *
- * Throws INVALID_BUNDLE, naming the file, the path, the expected and the actual shape, if a weight is missing, unexpected or of
- * the wrong shape, and INVALID_REQUEST if hints are missing or contradict the file. If the hints name the wrong class, the
- * message names the classes that fit.
+ * Throws INVALID_BUNDLE, naming the file, the path, the expected and the actual shape, if a weight is missing,
+ * unexpected or of the wrong shape, and INVALID_REQUEST if hints are missing or contradict the file. If the hints name
+ * the wrong class, the message names the classes that fit.
  */
 export function recognise(blocks: Block[], hints: ClassHints, file: string): RecognisedClass {
   const parts = partsOf(blocks, file)

@@ -32,10 +32,11 @@ interface Rectangle {
 }
 
 /**
- * Writes a Keras graph as a layers model of at most two inputs: one matrix with all columns of ids, one with all numbers.
- * The model's own inputs and embeddings become slices of these inputs and of one joined table.
+ * Writes a Keras graph as a layers model of at most two inputs: one matrix with all columns of ids, one with all
+ * numbers. The model's own inputs and embeddings become slices of these inputs and of one joined table.
  *
- * `ids`: rows of the joined table; undefined where the model keeps its own tables, because each column has ids of its own.
+ * `ids`: rows of the joined table; undefined where the model keeps its own tables, because each column has ids of its
+ * own.
  */
 export function writeTopology(model: KerasModel, columns: ModelInputs, ids: number | undefined): Topology {
   const writer = new TopologyWriter(model)
@@ -88,7 +89,10 @@ class TopologyWriter {
     })
   }
 
-  /** Adds one table for all embeddings. It is applied once per input: slicing the ids is cheaper than slicing their rows. */
+  /**
+   * Adds one table for all embeddings. It is applied once per input: slicing the ids is cheaper than slicing their
+   * rows.
+   */
   addTable(slices: string[], { sparse, tableWidth }: ModelInputs, rows: number): string {
     const table = this.#add('import/table', 'Embedding', { input_dim: rows, output_dim: tableWidth }, [])
     this.layers.at(-1)!.inbound_nodes = slices.map((name) => [[name, 0, 0, {}]])

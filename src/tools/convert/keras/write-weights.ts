@@ -9,8 +9,9 @@ export type KerasVersion = 2 | 3
 export type WeightValues = (name: string) => Float32Array
 
 /**
- * Writes a `.weights.h5` that `load_weights` of the reference's class loads, once the class is created with the same arguments
- * and built. Weights have the places where Keras 2.15 or Keras 3 expects them. `shape.ids`: rows of the embedding table.
+ * Writes a `.weights.h5` that `load_weights` of the reference's class loads, once the class is created with the same
+ * arguments and built. Weights have the places where Keras 2.15 or Keras 3 expects them. `shape.ids`: rows of the
+ * embedding table.
  *
  * Throws UNSUPPORTED_GRAPH if the class does not build on that Keras, or if the model lacks something that it needs.
  */
@@ -58,8 +59,8 @@ export async function writeKerasWeights(
 }
 
 /**
- * Layers without weights, for which Keras 2 still expects a group. Extra groups, such as those of an absent dropout, are never
- * read.
+ * Layers without weights, for which Keras 2 still expects a group. Extra groups, such as those of an absent dropout,
+ * are never read.
  */
 function weightless(places: string[], version: KerasVersion): Set<string> {
   const below = version === 2 ? 'layers/' : ''

@@ -29,8 +29,8 @@ const sectionsOf = [
 ]
 
 /**
- * An evaluation as one HTML file, which needs neither the network nor scripts. Parts that the report does not have leave nothing
- * behind. Fails where the optional packages that draw its charts, vega and vega-lite, are not installed.
+ * An evaluation as one HTML file, which needs neither the network nor scripts. Parts that the report does not have
+ * leave nothing behind. Fails where the optional packages that draw its charts, vega and vega-lite, are not installed.
  */
 export async function renderReport(report: EvaluationReport): Promise<string> {
   const draw = await loadDraw()

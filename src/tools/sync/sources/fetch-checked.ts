@@ -22,9 +22,9 @@ export async function getOverHttp(
 }
 
 /**
- * An answer of status 200, of 304 to a request with `if-none-match`, or of one of `expected` by the server of `url` itself. User and
- * password of `url` are sent as a header. Follows a few redirects, but not from https to http, and sends `authorization` to no
- * other server. Rejects with an Error that names the address, without its query.
+ * An answer of status 200, of 304 to a request with `if-none-match`, or of one of `expected` by the server of `url`
+ * itself. User and password of `url` are sent as a header. Follows a few redirects, but not from https to http, and
+ * sends `authorization` to no other server. Rejects with an Error that names the address, without its query.
  */
 export async function fetchChecked(
   url: URL,

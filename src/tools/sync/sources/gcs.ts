@@ -4,8 +4,9 @@ import { getOverHttp } from './fetch-checked.ts'
 const scope = 'https://www.googleapis.com/auth/devstorage.read_only'
 
 /**
- * A bucket of Google Cloud Storage. Credentials come from where Google's tools find them: `GOOGLE_APPLICATION_CREDENTIALS`, the
- * user's login, the identity of the pod or the machine. `STORAGE_EMULATOR_HOST` is asked without any.
+ * A bucket of Google Cloud Storage. Credentials come from where Google's tools find them:
+ * `GOOGLE_APPLICATION_CREDENTIALS`, the user's login, the identity of the pod or the machine. `STORAGE_EMULATOR_HOST`
+ * is asked without any.
  */
 export async function openGcs(bucket: string, prefix: string): Promise<SyncSource> {
   const emulator = process.env.STORAGE_EMULATOR_HOST

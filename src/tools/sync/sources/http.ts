@@ -2,7 +2,10 @@ import { splitCredentials } from '../../../base/address-credentials.ts'
 import { createIndexedSource, type SyncSource } from '../source.ts'
 import { getOverHttp } from './fetch-checked.ts'
 
-/** A web server; `token`, if there is one, is sent as a bearer token. A user and password in the address are sent instead. */
+/**
+ * A web server; `token`, if there is one, is sent as a bearer token. A user and password in the address are sent
+ * instead.
+ */
 export function openHttp(address: URL, token: string | undefined): SyncSource {
   const { url: base, authorization = token && `Bearer ${token}` } = splitCredentials(address)
   base.hash = ''

@@ -15,8 +15,8 @@ import { readAll, type SyncSource } from '../source.ts'
 import { bodyOf, fetchChecked } from './fetch-checked.ts'
 
 /*
- * An artefact of an OCI registry, as `oras push` makes it: one layer for each file, titled with its path. The artefact's manifest
- * is the index: it has size and digest of every layer.
+ * An artefact of an OCI registry, as `oras push` makes it: one layer for each file, titled with its path. The
+ * artefact's manifest is the index: it has size and digest of every layer.
  * https://github.com/opencontainers/distribution-spec/blob/main/spec.md
  */
 
@@ -53,7 +53,9 @@ export function parseOciReference(text: string): OciReference | undefined {
   return { registry: match[1]!, repository: match[2]!, reference: match[3] ?? match[4] ?? 'latest' }
 }
 
-/** Credentials are those of `docker login` (`DOCKER_CONFIG`); a registry on the loopback interface is asked without TLS. */
+/**
+ * Credentials are those of `docker login` (`DOCKER_CONFIG`); a registry on the loopback interface is asked without TLS.
+ */
 export function openOci({ registry, repository, reference }: OciReference): SyncSource {
   const name = `oci://${registry}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
   const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(registry)

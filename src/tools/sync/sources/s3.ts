@@ -6,8 +6,8 @@ import { createIndexedSource, type SyncSource, sourceError } from '../source.ts'
 const longestExplanation = 64 * 1024
 
 /**
- * A bucket of Amazon S3, or of a server with its protocol (`AWS_ENDPOINT_URL_S3`). Region and credentials come from where
- * Amazon's tools find them: environment, profile, the role of the pod or the machine.
+ * A bucket of Amazon S3, or of a server with its protocol (`AWS_ENDPOINT_URL_S3`). Region and credentials come from
+ * where Amazon's tools find them: environment, profile, the role of the pod or the machine.
  */
 export async function openS3(bucket: string, prefix: string): Promise<SyncSource> {
   const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')

@@ -15,7 +15,9 @@ export function createArchitecture(options: ArchitectureOptions, shape: ModelSha
   return layersNetwork(buildArchitecture(options, shape), options, shape.tasks, () => false)
 }
 
-/** A layers model of a built-in architecture, whose weights are where training starts. `frozen` weights are not trained. */
+/**
+ * A layers model of a built-in architecture, whose weights are where training starts. `frozen` weights are not trained.
+ */
 export function layersNetwork(
   model: LayersModel,
   architecture: ArchitectureOptions,

@@ -13,13 +13,15 @@ export interface LossOptions {
   terms: LossTerm[]
   /** Weight of Σ_t mean(max(p_{t+1} − p_t, 0)) over consecutive tasks; 0: none. */
   orderPenalty: number
-  /** Name of the parameter [terms] that holds each term's log variance; undefined: terms weigh what coefficients say. */
+  /**
+   * Name of the parameter [terms] that holds each term's log variance; undefined: terms weigh what coefficients say.
+   */
   logVariance: string | undefined
 }
 
 /**
- * Appends the loss of logits [B, T] to a graph, with its inputs: labels [B, K] and coefficients [B, K] of K terms and, where it
- * is needed, `share`, the share of the step's rows in this batch. Returns the scalar.
+ * Appends the loss of logits [B, T] to a graph, with its inputs: labels [B, K] and coefficients [B, K] of K terms and,
+ * where it is needed, `share`, the share of the step's rows in this batch. Returns the scalar.
  *
  * Each term is Σ_b coefficient · binary cross-entropy, computed from logits, which neither overflows nor loses digits.
  * With uncertainty weights (A. Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018) a term

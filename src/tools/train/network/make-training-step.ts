@@ -31,8 +31,8 @@ export const logVarianceName = 'loss/log_variance'
 const line = 16
 
 /**
- * The graphs of a training step: forward and backward in one, with the loss; and the forward graph for inference. Both take the
- * weights as inputs. The graphs are changed.
+ * The graphs of a training step: forward and backward in one, with the loss; and the forward graph for inference. Both
+ * take the weights as inputs. The graphs are changed.
  *
  * Rejects with UNSUPPORTED_GRAPH naming the node where an operator has no rule.
  */
@@ -157,7 +157,10 @@ function tablesOf(
   })
 }
 
-/** Throws UNSUPPORTED_GRAPH where a trained table is a weight, too: the graph without its look-ups would keep the rows of the start. */
+/**
+ * Throws UNSUPPORTED_GRAPH where a trained table is a weight, too: the graph without its look-ups would keep the rows
+ * of the start.
+ */
 function checkTables(graph: Graph, tables: readonly Table[]): void {
   for (const { name, trained } of tables) {
     const [reader] = trained ? graph.users(name) : []
@@ -221,8 +224,8 @@ export const lookUpTables = (graph: Graph): string[] => [
 ]
 
 /**
- * Makes every look-up's output an input of the graph. `output` keeps its name, so that the same look-up has the same name in every
- * graph made of one model. Shapes must be known.
+ * Makes every look-up's output an input of the graph. `output` keeps its name, so that the same look-up has the same
+ * name in every graph made of one model. Shapes must be known.
  */
 export function cutLookUps(graph: Graph): CutLookUp[] {
   const cut: CutLookUp[] = []

@@ -16,7 +16,9 @@ export interface Network {
   open(): Promise<TrainableGraph>
   /** Initial values of a weight of `open()`, row-major. Throws an Error where there is none of that name. */
   values(name: string): Float32Array
-  /** The files of a version with these weights, and how a manifest describes them; undefined: the weight is unchanged. */
+  /**
+   * The files of a version with these weights, and how a manifest describes them; undefined: the weight is unchanged.
+   */
   save(valuesOf: (name: string) => Float32Array | undefined): Promise<Saved>
 }
 

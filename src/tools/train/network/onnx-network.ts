@@ -15,8 +15,9 @@ import { lookUpTables } from './make-training-step.ts'
 import type { Network } from './network.ts'
 
 /**
- * The graph of an ONNX version, whatever made it. Its weights are trained: matrices of products, biases, scales of normalisations and
- * embedding tables; other constants and normalisations' statistics are not. `frozen` weights stay unchanged.
+ * The graph of an ONNX version, whatever made it. Its weights are trained: matrices of products, biases, scales of
+ * normalisations and embedding tables; other constants and normalisations' statistics are not. `frozen` weights stay
+ * unchanged.
  *
  * Rejects with UNSUPPORTED_GRAPH where nothing can be trained.
  */
@@ -120,8 +121,8 @@ const closest = 1e-6
 const moving = new Set(['Concat', 'Flatten', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze'])
 
 /**
- * The tensor of logits behind probabilities, of their shape: what the sigmoids read, wherever they stand; computed of the
- * probabilities where there is no sigmoid. Adds nodes to the graph, whose shapes must be known.
+ * The tensor of logits behind probabilities, of their shape: what the sigmoids read, wherever they stand; computed of
+ * the probabilities where there is no sigmoid. Adds nodes to the graph, whose shapes must be known.
  */
 export function logitsOf(graph: Graph, probabilities: string): string {
   const producer = graph.producer(probabilities)

@@ -14,8 +14,8 @@ const refusalOf =
     new SpecError(file, [{ path, message }])
 
 /**
- * Checks what can be known of a run's start before its data is read. Throws a SpecError where the spec lacks an architecture, or
- * contradicts the version that training goes on from.
+ * Checks what can be known of a run's start before its data is read. Throws a SpecError where the spec lacks an
+ * architecture, or contradicts the version that training goes on from.
  */
 export function expectStart({ spec, file }: LoadedSpec, from: Bundle | undefined): void {
   const refuse = refusalOf(file)
@@ -45,9 +45,9 @@ export function expectStart({ spec, file }: LoadedSpec, from: Bundle | undefined
 }
 
 /**
- * The network that a run starts from, after `expectStart`: a new one of the spec's architecture, or that of another version, with its
- * weights. Rejects with a SpecError where the spec freezes too much or nothing, and with UNSUPPORTED_GRAPH where the version can't
- * be trained.
+ * The network that a run starts from, after `expectStart`: a new one of the spec's architecture, or that of another
+ * version, with its weights. Rejects with a SpecError where the spec freezes too much or nothing, and with
+ * UNSUPPORTED_GRAPH where the version can't be trained.
  */
 export async function startNetwork(
   { spec, file }: LoadedSpec,

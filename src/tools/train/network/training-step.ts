@@ -1,8 +1,8 @@
 /** What a thread needs to take steps: graphs, and where their tensors lie in its memory. Can be sent to a thread. */
 export interface TrainingStep {
   /**
-   * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `labels`, `coefficients`, `share` and the parameters; outputs: the loss,
-   * gradients and the batch's statistics.
+   * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `labels`, `coefficients`, `share` and the parameters;
+   * outputs: the loss, gradients and the batch's statistics.
    */
   step: Uint8Array
   /** ONNX. Inputs: the batch's inputs, `lookUps`, parameters and statistics; output: `logits` [rows, tasks]. */

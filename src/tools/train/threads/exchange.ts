@@ -1,7 +1,9 @@
 import type { TrainingStep } from '../network/training-step.ts'
 import type { RowGradients, SharedState } from './protocol.ts'
 
-/** Brings the threads' gradients together, in the threads' order, so that every thread has the same sums, bit for bit. */
+/**
+ * Brings the threads' gradients together, in the threads' order, so that every thread has the same sums, bit for bit.
+ */
 export class Exchange {
   readonly #plan: TrainingStep
   readonly #thread: number
@@ -18,8 +20,8 @@ export class Exchange {
   }
 
   /**
-   * `gradients` becomes the sum over threads, and the mean of statistics. Returns each thread's row gradients per look-up, and the
-   * loss of the step. Blocks until all threads are here.
+   * `gradients` becomes the sum over threads, and the mean of statistics. Returns each thread's row gradients per
+   * look-up, and the loss of the step. Blocks until all threads are here.
    */
   meet(loss: number, gradients: Float32Array, rows: RowGradients[]): { loss: number; rows: RowGradients[][] } {
     const { losses } = this.#shared

@@ -11,8 +11,8 @@ export interface StepRows {
   /** float32 [rows, terms]; 0 where a row does not count. */
   labels: Float32Array
   /**
-   * float32 [rows, terms]: the term's weight · the row's weight ÷ Σ weight of the step's rows that count for the term, those of
-   * other threads included; 0 where a row does not count.
+   * float32 [rows, terms]: the term's weight · the row's weight ÷ Σ weight of the step's rows that count for the term,
+   * those of other threads included; 0 where a row does not count.
    */
   coefficients: Float32Array
 }
@@ -92,8 +92,8 @@ function createMasking({ unknown: { share, ids }, seed }: GatherSetup) {
 }
 
 /*
- * Random numbers that follow from where they are used, not from what was drawn before: so they are the same in every thread, and
- * after a run that was interrupted.
+ * Random numbers that follow from where they are used, not from what was drawn before: so they are the same in every
+ * thread, and after a run that was interrupted.
  */
 
 /** A 32-bit hash of a counter: the finaliser of MurmurHash3 (A. Appleby), over two words. */

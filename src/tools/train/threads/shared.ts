@@ -14,8 +14,8 @@ export function shared<T extends Float32Array | Int32Array | Int8Array>(values: 
 }
 
 /*
- * A thread must not be ended while ONNX Runtime computes in it: the process would end too. So threads say when it does, and ask
- * before whether they shall stop.
+ * A thread must not be ended while ONNX Runtime computes in it: the process would end too. So threads say when it does,
+ * and ask before whether they shall stop.
  */
 
 /** Thrown in a thread that shall stop. */

@@ -159,7 +159,9 @@ export class Stepper {
     }
   }
 
-  /** Masks of dropout layers: they follow from the step and the place in it, so that the number of threads changes none. */
+  /**
+   * Masks of dropout layers: they follow from the step and the place in it, so that the number of threads changes none.
+   */
   #draw(rows: number, step: StepBounds, number: number): Tensors {
     const { thread, threads, seed } = this.#setup
     const before = partOf(step, thread, threads).start - step.start

@@ -10,11 +10,11 @@ export interface TableMemory {
 }
 
 /**
- * Sums the gradients of a table's rows that a step read, and steps those rows. A thread of several changes the rows whose number
- * leaves its own as the remainder, so that none is changed twice, and each sum has the same order always.
+ * Sums the gradients of a table's rows that a step read, and steps those rows. A thread of several changes the rows
+ * whose number leaves its own as the remainder, so that none is changed twice, and each sum has the same order always.
  *
- * Without a penalty, rows that no row of the batch reads keep their moments too, so that a step is as cheap as its batch. A penalty
- * is one on all rows, and steps all.
+ * Without a penalty, rows that no row of the batch reads keep their moments too, so that a step is as cheap as its
+ * batch. A penalty is one on all rows, and steps all.
  */
 export class TableUpdates {
   readonly #table: Table

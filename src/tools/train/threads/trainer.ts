@@ -34,8 +34,8 @@ export interface EpochProgress {
 export interface Trainer {
   threads: number
   /**
-   * Takes the steps of an epoch, in this order of training rows. Resolves with the index of the step whose loss is no number;
-   * undefined where all were taken.
+   * Takes the steps of an epoch, in this order of training rows. Resolves with the index of the step whose loss is no
+   * number; undefined where all were taken.
    */
   epoch(
     request: { epoch: number; order: Int32Array; bounds: StepBounds[]; stepsBefore: number },

@@ -34,7 +34,9 @@ function fill({ inputs: { ids, numbers } }: RowBlock, n: number): void {
   for (let i = 0; i < numbers!.length; i++) numbers![i] = n + i / 8
 }
 
-/** Throws where rows `start` … `start + count` of the n-th block are not what was written, from row `at` of a batch on. */
+/**
+ * Throws where rows `start` … `start + count` of the n-th block are not what was written, from row `at` of a batch on.
+ */
 function check({ ids, numbers }: RowBlock['inputs'], at: number, n: number, start: number, count: number): void {
   for (let i = 0; i < count * 3; i++)
     if (ids![at * 3 + i] !== ((n * 1_000_003 + start * 3 + i) | 0)) throw new Error(`ids of block ${n} at ${i}`)

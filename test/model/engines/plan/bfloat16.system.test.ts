@@ -21,7 +21,10 @@ const skip = withoutOnednn() ?? false
 
 const wideExample = { ...exampleModel, layers: 2, width: 70 }
 
-/** Products of few weights stay in float32: every other model is wide enough for bfloat16, with whole blocks of columns or not. */
+/**
+ * Products of few weights stay in float32: every other model is wide enough for bfloat16, with whole blocks of columns
+ * or not.
+ */
 const wideModel = fc
   .tuple(randomModel, fc.boolean())
   .map(([model, wide]) =>

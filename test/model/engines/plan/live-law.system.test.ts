@@ -23,8 +23,8 @@ import { answersOf, type Feeds, reread, vocabulary } from '../../../support/comp
 import { firstOverlay, liveFieldsOf, nextOverlay, randomDelta, writeRows } from '../../../support/live-overlay.ts'
 
 /*
- * The law of live tables: answers are those of the saved graph with the rows written in, whatever reads the tables, and however it
- * is computed; or the tables are not live, for a reason.
+ * The law of live tables: answers are those of the saved graph with the rows written in, whatever reads the tables, and
+ * however it is computed; or the tables are not live, for a reason.
  */
 
 const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const

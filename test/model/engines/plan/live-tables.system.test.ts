@@ -138,7 +138,9 @@ t.test('only cached candidates that a delta touches are computed again', (t) =>
   }),
 )
 
-/** The model of `withLive`, where both candidate fields read the same rows of the table; only the first of them is live. */
+/**
+ * The model of `withLive`, where both candidate fields read the same rows of the table; only the first of them is live.
+ */
 async function withShared(use: (parts: Opened & { written: Graph }) => Promise<void>): Promise<void> {
   const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 3] }, dense: floatShape(-1, 1) })
   const dice = new Dice(2)

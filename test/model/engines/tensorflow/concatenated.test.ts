@@ -11,7 +11,10 @@ const joined: GraphSource['joined'] = {
   outputs: { all: { sigmoid: false, tensors: ['click', 'buy'] } },
 }
 
-/** Answers `click` = country + 10 · hour, `buy` = [price, sizes summed], and `gate` = −price; keeps what it was asked with. */
+/**
+ * Answers `click` = country + 10 · hour, `buy` = [price, sizes summed], and `gate` = −price; keeps what it was asked
+ * with.
+ */
 function puppet(asked: { batches: Batch[]; outputs: string[][]; closed: number }) {
   return async ({ outputs }: GraphSource): Promise<LoadedGraph> => {
     asked.outputs.push(outputs)

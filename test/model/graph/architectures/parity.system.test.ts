@@ -84,7 +84,8 @@ t.test('random architectures answer alike on every engine', async (t) => {
         const built = buildArchitecture(options, shape)
         setWeights(built, ({ name, shape: [rows = 1, columns] }) =>
           Float32Array.from({ length: rows * (columns ?? 1) }, () =>
-            // A variance is positive. Kernels keep the scale of what passes through, also where gates are not normalised.
+            // A variance is positive. Kernels keep the scale of what passes through, also where gates are not
+            // normalised.
             name.endsWith('variance') ? 0.3 + random() : ((random() - 0.5) * 2) / Math.sqrt(columns ? rows : 1),
           ),
         )

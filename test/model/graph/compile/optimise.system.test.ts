@@ -27,7 +27,9 @@ t.test('changes no answer, whatever the graph', () =>
   assertLaw(randomGraph, (graph) => optimise(graph), { runs: randomCases(100) }),
 )
 
-/** A multi-gate mixture of experts, `linear` ones of three layers with normalisation, on an embedding and dense fields. */
+/**
+ * A multi-gate mixture of experts, `linear` ones of three layers with normalisation, on an embedding and dense fields.
+ */
 function mmoe(seed: number): Graph {
   const graph = emptyGraph({ ids: { dtype: 6, dims: [-1, 3] }, x: floatShape(-1, 2) })
   const write = new Writer(graph, new Dice(seed))

@@ -13,8 +13,8 @@ import { emptyGraph } from '../../../support/compile/run-graph.ts'
 import { inDouble } from '../../../support/double.ts'
 
 /*
- * Every rule against float64 differences: the loss is a weighted sum of the operator's output, all of whose gradients are
- * compared. Then every term of the backward pass is removed in turn, and some gradient must change.
+ * Every rule against float64 differences: the loss is a weighted sum of the operator's output, all of whose gradients
+ * are compared. Then every term of the backward pass is removed in turn, and some gradient must change.
  */
 
 interface Case {

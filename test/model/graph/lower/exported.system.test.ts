@@ -42,7 +42,10 @@ function beforeChains(reports: PassReport[]): number {
   return reports.find(({ pass }) => pass === 'merge siblings')!.multiplications
 }
 
-/** Holds an optimised graph to answering the same by side: its columns are the context's, candidates' and both, by turns. */
+/**
+ * Holds an optimised graph to answering the same by side: its columns are the context's, candidates' and both, by
+ * turns.
+ */
 async function bySide(t: Test, graph: Graph): Promise<void> {
   const turns: Side[] = ['context', 'candidate', 'candidate', 'cross', 'context']
   const sides = Object.fromEntries(
@@ -99,7 +102,9 @@ for (const file of files)
     await bySide(t, graph)
   })
 
-/** Multiplications per row, and once a request, of the shared-context variant; of a graph with a user and a candidate. */
+/**
+ * Multiplications per row, and once a request, of the shared-context variant; of a graph with a user and a candidate.
+ */
 const towers: Record<string, { shared: [number, number]; cached: number } | string> = {
   'two-towers': { shared: [204, 216], cached: 0 },
   // The tower has 99.95 % of them.

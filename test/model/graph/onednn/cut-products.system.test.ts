@@ -15,7 +15,8 @@ const folder = await temporaryFolder(t)
 const skip = withoutOnednn() ?? false
 
 t.test('a product of many columns is cut, and its columns are read across the cut', { skip }, async (t) => {
-  // Columns that are no whole block, and more than oneDNN computes on AMX; the second part lies on both sides of the cut.
+  // Columns that are no whole block, and more than oneDNN computes on AMX; the second part lies on both sides of the
+  // cut.
   const [columns, sizes] = [214, [1000, 1100, 20]] as const
   const total = sizes.reduce((sum, size) => sum + size, 0)
   const dice = new Dice(3)

@@ -7,7 +7,9 @@ import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 
-/** Bytes of memory that a request takes from its body to its answer; a young generation this large is never collected. */
+/**
+ * Bytes of memory that a request takes from its body to its answer; a young generation this large is never collected.
+ */
 async function allocations(rows: number): Promise<{ collections: number; heapBytes: number; bufferBytes: number }> {
   const { stdout } = await promisify(execFile)(process.execPath, [
     '--expose-gc',

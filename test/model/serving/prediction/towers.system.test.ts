@@ -12,7 +12,8 @@ import { temporaryFolder } from '../../../support/bundle.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 
 /*
- * Models with towers, as PyTorch exports them, from rows to answers: whichever variant computes a row, its answer is PyTorch's.
+ * Models with towers, as PyTorch exports them, from rows to answers: whichever variant computes a row, its answer is
+ * PyTorch's.
  */
 
 const pytorch = join(import.meta.dirname, '../../../../../test/fixtures/pytorch')

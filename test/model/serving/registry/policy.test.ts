@@ -8,7 +8,10 @@ import { fc } from '../../../support/cases.ts'
 interface Case {
   name: string
   mode?: 'latest' | 'all'
-  /** Versions on disk; `2'` is version 2 with a changed manifest, `2@9` takes effect at 9, `2@?` has a broken schedule. It is 5. */
+  /**
+   * Versions on disk; `2'` is version 2 with a changed manifest, `2@9` takes effect at 9, `2@?` has a broken schedule.
+   * It is 5.
+   */
   disk: string
   labels?: Record<string, string>
   pin?: string

@@ -1,4 +1,5 @@
-// Keras itself, of PyPI: what it saves is imported, and answers as it does; what is exported it loads, and answers as we do.
+// Keras itself, of PyPI: what it saves is imported, and answers as it does; what is exported it loads, and answers as
+// we do.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

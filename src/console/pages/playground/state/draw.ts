@@ -13,7 +13,9 @@ const drawnCandidates = 5
 /** Largest bid that is drawn. */
 const largestBid = 2
 
-/** Values that nobody typed. `random`: from 0 to 1; `firstKey`: of the candidates, which are others than those before. */
+/**
+ * Values that nobody typed. `random`: from 0 to 1; `firstKey`: of the candidates, which are others than those before.
+ */
 export function drawForm(
   fields: readonly Field[],
   rows: readonly RecordedRow[],

@@ -15,7 +15,10 @@ export interface Pasted {
   notes: string[]
 }
 
-/** Reads candidates as CSV with a header row, as a JSON array of objects, or a body of `POST /predict`. Throws what is wrong. */
+/**
+ * Reads candidates as CSV with a header row, as a JSON array of objects, or a body of `POST /predict`. Throws what is
+ * wrong.
+ */
 export function readPasted(text: string, fields: readonly Field[]): Pasted {
   const trimmed = text.trim()
   if (trimmed === '') throw new Error('There is nothing to read')
@@ -126,8 +129,8 @@ export interface Table {
 const delimiters = [',', ';', '\t'] as const
 
 /**
- * Reads CSV (RFC 4180) with a header row, separated by commas, semicolons or tabs, as spreadsheets copy it. Empty lines are
- * left out. Throws where a quotation mark is not closed, or a row is longer than the header.
+ * Reads CSV (RFC 4180) with a header row, separated by commas, semicolons or tabs, as spreadsheets copy it. Empty lines
+ * are left out. Throws where a quotation mark is not closed, or a row is longer than the header.
  */
 export function readCsv(text: string): Table {
   const clean = text.replace(/^\uFEFF/, '')

@@ -14,7 +14,10 @@ export interface Substitute {
   field: string
   /** Its value now; undefined: it is not sent. */
   now: Value | undefined
-  /** `default`: the model's own, by not sending it; `commonest`, `middle`: of the drift reference; `other`: of another candidate. */
+  /**
+   * `default`: the model's own, by not sending it; `commonest`, `middle`: of the drift reference; `other`: of another
+   * candidate.
+   */
   kind: 'default' | 'commonest' | 'middle' | 'other'
   /** Undefined where another candidate does not have it. */
   value: Value | undefined
@@ -102,8 +105,8 @@ function requestsOf(target: Target, values: Values, fields: readonly Field[], su
 }
 
 /**
- * A field may be in the context or in the candidates, whatever its side: those of a request that are replaced are in its
- * candidates, all others in its context.
+ * A field may be in the context or in the candidates, whatever its side: those of a request that are replaced are in
+ * its candidates, all others in its context.
  */
 function requestOf({ model, version }: Target, sent: Values, chunk: readonly Substitute[]): PredictBody {
   const names = new Set(chunk.map(({ field }) => field))
@@ -197,8 +200,8 @@ export interface MeanEffect {
 }
 
 /**
- * Over this many pairs of rows, largest first. A field of which both rows have the same value changes nothing. Pairs of the same
- * rows are not independent: the error is that of as many effects as there are rows.
+ * Over this many pairs of rows, largest first. A field of which both rows have the same value changes nothing. Pairs of
+ * the same rows are not independent: the error is that of as many effects as there are rows.
  */
 export function meanEffects(
   effects: readonly Effect[],

@@ -65,7 +65,9 @@ export const listValues = (
   signal: AbortSignal,
 ) => ask(client.GET('/models/{model}/versions/{version}/fields/{field}/values', { params: { path, query }, signal }))
 
-/** Asks for predictions, after all other requests; statistics do not count it. `body`: named fields as rows, or inputs. */
+/**
+ * Asks for predictions, after all other requests; statistics do not count it. `body`: named fields as rows, or inputs.
+ */
 export async function predict(asked: PredictBody | Record<string, unknown>, signal: AbortSignal): Promise<Answer> {
   const began = performance.now()
   const body = { ...asked, options: { ...(asked.options as object | undefined), observe: false } }

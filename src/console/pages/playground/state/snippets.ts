@@ -94,7 +94,10 @@ const types = {
   number: ['FP64', 'np.float64'],
 } as const
 
-/** Named features over the Open Inference Protocol. A field that only some candidates have is sent with its default for the others. */
+/**
+ * Named features over the Open Inference Protocol. A field that only some candidates have is sent with its default for
+ * the others.
+ */
 export function tritonSnippet({ url, hasKey }: Caller, body: PredictBody, fields: readonly Field[]): string {
   const { protocol, host, pathname } = new URL(url)
   const { context = {}, candidates, model, version } = body

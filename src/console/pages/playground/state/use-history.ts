@@ -31,7 +31,8 @@ export function answeredBy(answer: Answer, form: Form): Answered {
 export function useHistory(answer: Answer | undefined, form: Form | undefined): History {
   const [history, setHistory] = useState<History>({ now: undefined, before: undefined })
 
-  // A form is remembered with its answer alone. Before the page is drawn: what else it says of the answer is of the same one.
+  // A form is remembered with its answer alone. Before the page is drawn: what else it says of the answer is of the
+  // same one.
   useLayoutEffect(() => {
     if (answer === undefined || form === undefined) return
     const now = answeredBy(answer, form)
@@ -46,7 +47,10 @@ export function useHistory(answer: Answer | undefined, form: Form | undefined): 
 
 type Tasks = Parameters<typeof standingsOf>[2]
 
-/** Ranks and predictions, now and before the last edit. The reader may choose another order in between, which is no movement. */
+/**
+ * Ranks and predictions, now and before the last edit. The reader may choose another order in between, which is no
+ * movement.
+ */
 export function useStandings(now: Answered | undefined, before: Answered | undefined, by: string, tasks: Tasks) {
   const ordered = useRef({ now, by })
   if (ordered.current.now !== now) ordered.current = { now, by }
@@ -58,8 +62,8 @@ export function useStandings(now: Answered | undefined, before: Answered | undef
 }
 
 /**
- * The place of the candidate to look into: the best one of the first answer in this order, until the reader chooses. An edit
- * that changes the ranks shows what it does to the same candidate.
+ * The place of the candidate to look into: the best one of the first answer in this order, until the reader chooses. An
+ * edit that changes the ranks shows what it does to the same candidate.
  */
 export function usePlaceToLookInto(
   { candidates }: Form,

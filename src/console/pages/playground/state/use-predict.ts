@@ -44,8 +44,9 @@ const nothing = {
 }
 
 /**
- * The answer to a body, asked again whenever that changes: the newest request wins, earlier ones are aborted. Undefined asks
- * for nothing. `about`: what the body asks about, given back with its answer, which may come when it is another by now.
+ * The answer to a body, asked again whenever that changes: the newest request wins, earlier ones are aborted. Undefined
+ * asks for nothing. `about`: what the body asks about, given back with its answer, which may come when it is another by
+ * now.
  */
 export function usePredict<About>(
   body: PredictBody | Record<string, unknown> | undefined,
@@ -108,7 +109,10 @@ interface Replaced {
   isStale?: boolean | undefined
 }
 
-/** Asks plans when the reader wants it, one after the other. `content`: what they are about; another one makes answers stale. */
+/**
+ * Asks plans when the reader wants it, one after the other. `content`: what they are about; another one makes answers
+ * stale.
+ */
 export function useReplaced(content: string): Replaced & { run(plans: readonly Replacement[]): Promise<void> } {
   const [state, setState] = useState<Replaced>({ busy: false })
   const running = useRef<AbortController | undefined>(undefined)

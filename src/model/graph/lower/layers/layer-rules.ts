@@ -138,8 +138,8 @@ export const lowerEmbedding: Lowering = (application) => {
 }
 
 /**
- * [B, C] → [B, C]: γ·(x − mean) / √(variance + ε) + β, with the moving mean and variance; in training, with those of the batch,
- * and `momentum` says how much of the moving ones a step keeps.
+ * [B, C] → [B, C]: γ·(x − mean) / √(variance + ε) + β, with the moving mean and variance; in training, with those of
+ * the batch, and `momentum` says how much of the moving ones a step keeps.
  */
 export const lowerBatchNormalization: Lowering = (application) => {
   const { layer, graph, output, weight, training } = application

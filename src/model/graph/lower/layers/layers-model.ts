@@ -50,8 +50,8 @@ export interface LayersModel {
 /**
  * Reads a layers model: `file` below `folder`, and the weight shards it names.
  *
- * Rejects with INVALID_BUNDLE, naming the file, if one is missing, malformed, of the wrong size or outside `folder`; with
- * UNSUPPORTED_GRAPH for other kinds of models and quantised weights.
+ * Rejects with INVALID_BUNDLE, naming the file, if one is missing, malformed, of the wrong size or outside `folder`;
+ * with UNSUPPORTED_GRAPH for other kinds of models and quantised weights.
  */
 export async function readLayersModel(folder: string, file: string): Promise<LayersModel> {
   const path = pathInside(folder, folder, file)
@@ -144,8 +144,8 @@ function invalid(name: string, message: string): ModelError {
 }
 
 /*
- * The parts of a TensorFlow.js layers model's model.json that are read, as tfjs-layers 4 and Keras' converter write them. Other
- * parts are ignored.
+ * The parts of a TensorFlow.js layers model's model.json that are read, as tfjs-layers 4 and Keras' converter write
+ * them. Other parts are ignored.
  */
 
 /** Output `tensor` of the `node`-th application of a layer. */

@@ -61,11 +61,12 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
 /**
  * Lowers a layers model to an ONNX graph, layer by layer, without optimisation. Weights are shared with `model`.
  *
- * Inputs are the model's input layers, [batch, …]; every name in `outputs` is a layer that becomes an output of the graph. Tensors are named after the layer they come from, inner ones with a colon and the operator.
+ * Inputs are the model's input layers, [batch, …]; every name in `outputs` is a layer that becomes an output of the
+ * graph. Tensors are named after the layer they come from, inner ones with a colon and the operator.
  *
- * With `training`, normalisation takes the statistics of the batch (`training_mode`), and a dropout layer multiplies by an
- * input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops.
- * Throws UNSUPPORTED_GRAPH naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
+ * With `training`, normalisation takes the statistics of the batch (`training_mode`), and a dropout layer multiplies by
+ * an input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops. Throws UNSUPPORTED_GRAPH
+ * naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
  */
 export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): ModelProto {
   if (model.weightData.byteLength > MOST_BYTES)

@@ -10,7 +10,9 @@ export const lowerFlatten: Lowering = (application) => {
   return { ...input, name: output, dims: [product(input.dims)] }
 }
 
-/** [B, …] → [B, …target_shape], which may be empty, and where one dimension may be −1 or null: the remaining elements. */
+/**
+ * [B, …] → [B, …target_shape], which may be empty, and where one dimension may be −1 or null: the remaining elements.
+ */
 export const lowerReshape: Lowering = (application) => {
   const { layer, graph, output } = application
   const input = only(application)
@@ -36,8 +38,8 @@ export const lowerGlobalAveragePooling1D: Lowering = (application) => {
 }
 
 /**
- * [B, h, w, c] → [B, h', w', c]: `cropping` [[top, bottom], [left, right]]. If the remaining elements are contiguous, they are
- * one slice of the flattened row, whose columns can be followed to their inputs.
+ * [B, h, w, c] → [B, h', w', c]: `cropping` [[top, bottom], [left, right]]. If the remaining elements are contiguous,
+ * they are one slice of the flattened row, whose columns can be followed to their inputs.
  */
 export const lowerCropping2D: Lowering = (application) => {
   const { layer, graph, output } = application

@@ -13,7 +13,8 @@ export interface ShardGroup {
 /**
  * Concatenates all shards that `file` lists. Memory is allocated only after their sizes have been checked.
  *
- * Rejects with INVALID_BUNDLE, naming the shard, if one is missing, of the wrong size, listed twice, or outside `folder`.
+ * Rejects with INVALID_BUNDLE, naming the shard, if one is missing, of the wrong size, listed twice, or outside
+ * `folder`.
  */
 export async function readShards(folder: string, file: string, groups: readonly ShardGroup[]): Promise<ArrayBuffer> {
   const shards = new Map<string, { name: string; size: number }>()

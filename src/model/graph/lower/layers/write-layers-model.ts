@@ -10,7 +10,8 @@ export const layersModelFile = 'model.json'
 export type WeightSpec = Pick<Weight, 'name' | 'shape' | 'dtype'>
 
 /**
- * A layers model as files, which plain TensorFlow.js opens: `model.json` and shards, which share memory with the model's weights.
+ * A layers model as files, which plain TensorFlow.js opens: `model.json` and shards, which share memory with the
+ * model's weights.
  */
 export function layersModelFiles({ topology, weights, weightData }: LayersModel): Record<string, Uint8Array> {
   const specs = [...weights.values()].map(({ name, shape, dtype }) => ({ name, shape, dtype }))
@@ -33,8 +34,8 @@ export function layersFiles(
 }
 
 /**
- * Overwrites every weight of a model, row-major; throws RangeError where the values don't fit its shape, and what `valuesOf`
- * throws.
+ * Overwrites every weight of a model, row-major; throws RangeError where the values don't fit its shape, and what
+ * `valuesOf` throws.
  */
 export function setWeights({ weights }: LayersModel, valuesOf: (weight: WeightSpec) => Float32Array): void {
   for (const weight of weights.values()) copy(weight, valuesOf(weight), weight.data)

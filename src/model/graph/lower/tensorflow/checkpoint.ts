@@ -29,7 +29,10 @@ export interface StoredTensor {
 export interface Checkpoint {
   /** Path of the index, for messages. */
   file: string
-  /** The tensor of a key. Throws INVALID_BUNDLE if there is none, UNSUPPORTED_GRAPH for sliced tensors and unsupported types. */
+  /**
+   * The tensor of a key. Throws INVALID_BUNDLE if there is none, UNSUPPORTED_GRAPH for sliced tensors and unsupported
+   * types.
+   */
   find(key: string): StoredTensor
   /** Its bytes, row-major, little-endian. Rejects with INVALID_BUNDLE if the checksum differs. */
   read(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>>

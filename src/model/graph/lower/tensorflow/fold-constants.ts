@@ -12,8 +12,9 @@ const mostElements = 1 << 20
 const mostInAll = 1 << 25
 
 /**
- * Computes what constants alone make, by ONNX Runtime, and puts the results in its place: Keras writes a normalisation as
- * the arithmetic of its weights. Outputs of the graph remain nodes, and so do nodes that ONNX Runtime cannot compute.
+ * Computes what constants alone make, by ONNX Runtime, and puts the results in its place: Keras writes a normalisation
+ * as the arithmetic of its weights. Outputs of the graph remain nodes, and so do nodes that ONNX Runtime cannot
+ * compute.
  */
 export async function foldConstants(graph: Graph): Promise<void> {
   const folded = foldable(graph)

@@ -74,8 +74,8 @@ function halfToNumber(half: number): number {
 }
 
 /*
- * The parts of a TensorFlow.js graph model's model.json that are read, as tensorflowjs_converter writes them. Other parts are
- * ignored. The graph itself is a GraphDef in protobuf's JSON form.
+ * The parts of a TensorFlow.js graph model's model.json that are read, as tensorflowjs_converter writes them. Other
+ * parts are ignored. The graph itself is a GraphDef in protobuf's JSON form.
  */
 
 const Argument = Type.Object({

@@ -19,11 +19,11 @@ export interface GraphModel extends Program {
 const largestFile = 1 << 28
 
 /**
- * A TensorFlow.js graph model, as tensorflowjs_converter writes it: `file` (model.json) below `folder`, and the shards it
- * names. Arguments are named as in its signature.
+ * A TensorFlow.js graph model, as tensorflowjs_converter writes it: `file` (model.json) below `folder`, and the shards
+ * it names. Arguments are named as in its signature.
  *
- * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing, malformed, outside `folder`, or of the wrong
- * size; with UNSUPPORTED_GRAPH for unsupported parts.
+ * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing, malformed, outside `folder`, or of
+ * the wrong size; with UNSUPPORTED_GRAPH for unsupported parts.
  */
 export async function readGraphModel(folder: string, file: string, signature?: string): Promise<GraphModel> {
   if (signature !== undefined)

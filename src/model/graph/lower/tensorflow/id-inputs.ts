@@ -8,9 +8,9 @@ const lookUps = new Set(['Gather', 'GatherV2', 'GatherNd', 'ResourceGather'])
 const shapes = new Set(['Shape', 'ShapeN', 'Size', 'Rank', 'ZerosLike', 'OnesLike'])
 
 /**
- * Keys of the inputs that index tables, even after further computation: integers that do so anywhere, and floats (Keras 3
- * exports ids as float) that do nothing else. Negative ids are errors in TensorFlow, or count from a table's end, as in ONNX;
- * neither is intended.
+ * Keys of the inputs that index tables, even after further computation: integers that do so anywhere, and floats (Keras
+ * 3 exports ids as float) that do nothing else. Negative ids are errors in TensorFlow, or count from a table's end, as
+ * in ONNX; neither is intended.
  */
 export function idInputs({ inputs }: Program, flat: FlatGraph): Set<string> {
   const { some, only } = usedAsIds(flat)

@@ -31,8 +31,8 @@ const largestFile = 2 ** 31 - 1
  * A TensorFlow SavedModel, as Keras 2 saves and Keras 3 exports it: `file` (saved_model.pb) below `folder`, and its
  * variables beside it. `signature` names one of its signatures; default: `serving_default`, `serve`, or the only one.
  *
- * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing or damaged, or there is no such signature;
- * with UNSUPPORTED_GRAPH for sparse and ragged arguments.
+ * Rejects with INVALID_BUNDLE, naming the file and place, if something is missing or damaged, or there is no such
+ * signature; with UNSUPPORTED_GRAPH for sparse and ragged arguments.
  */
 export async function readSavedModel(folder: string, file: string, signature?: string): Promise<SavedProgram> {
   const { chosen, ...rest } = await readSignature(folder, file, signature)
@@ -152,8 +152,8 @@ function argumentsOf(infos: Record<string, TensorInfo>, where: string): Argument
 
 /**
  * Maps each variable's node in the main graph to the key of its tensor in the checkpoint. The mapping is read from the
- * operation with which TensorFlow restores: it assigns outputs of a RestoreV2, which names the keys, to variables. Names of
- * variables need not be unique, nor be keys.
+ * operation with which TensorFlow restores: it assigns outputs of a RestoreV2, which names the keys, to variables.
+ * Names of variables need not be unique, nor be keys.
  *
  * Throws INVALID_BUNDLE if that operation is missing.
  */

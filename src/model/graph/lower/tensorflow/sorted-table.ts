@@ -3,8 +3,8 @@ import { snappyUncompress } from 'hysnappy'
 import { ModelError, reasonOf } from '../../../../base/errors.ts'
 
 /*
- * LevelDB's table format (its doc/table_format.md), as TensorFlow writes it for the index of a checkpoint: blocks of sorted
- * entries, an index block that lists them, and a footer with the location of the index.
+ * LevelDB's table format (its doc/table_format.md), as TensorFlow writes it for the index of a checkpoint: blocks of
+ * sorted entries, an index block that lists them, and a footer with the location of the index.
  */
 
 /** The end of every table, after the locations of the metaindex and index blocks. */

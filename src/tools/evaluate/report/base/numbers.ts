@@ -22,7 +22,10 @@ export const titles: Record<MetricName | 'gauc', string> = {
 
 const undefinedValue = '–'
 
-/** `.7902`, `1.021`, `−.0031`: without the zero before the point. Values that the decimals would hide have two significant digits. */
+/**
+ * `.7902`, `1.021`, `−.0031`: without the zero before the point. Values that the decimals would hide have two
+ * significant digits.
+ */
 export function decimal(value: number | null | undefined, decimals: number): string {
   if (value === null || value === undefined) return undefinedValue
   return fixed(value, enough(value, decimals))

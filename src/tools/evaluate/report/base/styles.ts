@@ -1,4 +1,6 @@
-/** Colours of both themes: text has a contrast of at least 4.5 with `paper` and `panel`, marks of charts of at least 3. */
+/**
+ * Colours of both themes: text has a contrast of at least 4.5 with `paper` and `panel`, marks of charts of at least 3.
+ */
 export const themes = {
   light: {
     paper: '#ffffff',

@@ -35,8 +35,8 @@ async function loadVega() {
 }
 
 /**
- * Vega's SVG as an element of HTML: one image for assistive technology, as wide as the page allows, without attributes that
- * change nothing. Text contains no `<`, so that whatever matches a tag is one.
+ * Vega's SVG as an element of HTML: one image for assistive technology, as wide as the page allows, without attributes
+ * that change nothing. Text contains no `<`, so that whatever matches a tag is one.
  */
 function inline(svg: string, words: string): Markup {
   const [, width, height] = /^<svg[^>]*? width="([\d.]+)" height="([\d.]+)"/.exec(svg)!

@@ -94,8 +94,8 @@ function look(color: string, point: object) {
 }
 
 /*
- * Intervals of the calibration ratio in the cells of a table, and their common axis for its header. They are a few marks each, of
- * hundreds of rows: written here rather than drawn by vega.
+ * Intervals of the calibration ratio in the cells of a table, and their common axis for its header. They are a few
+ * marks each, of hundreds of rows: written here rather than drawn by vega.
  */
 
 const width = 136

@@ -23,7 +23,9 @@ import { type HandWritten, saveGraphModel, saveSavedModel } from '../../../../su
 
 const { DT_FLOAT: F, DT_INT32: I, DT_BOOL: B } = DataType
 
-/** A small graph: x float [batch, 6], y float [batch, 6], ids int32 [batch, 3]; the answer is `out`, float, of any rank. */
+/**
+ * A small graph: x float [batch, 6], y float [batch, 6], ids int32 [batch, 3]; the answer is `out`, float, of any rank.
+ */
 type Write = (dice: Dice) => NodeDef[]
 
 /** Positive and away from where functions leap or end. */

@@ -13,7 +13,8 @@ import { noReference, readReference } from '../../../../support/reference.ts'
 import { batchFor, errorOf, referenceGraphs } from '../../../../support/tensorflow/reference-graphs.ts'
 
 /*
- * SavedModels and graph models that TensorFlow's own tools made of the reference models, lowered, against what Keras answers.
+ * SavedModels and graph models that TensorFlow's own tools made of the reference models, lowered, against what Keras
+ * answers.
  */
 
 const tolerance = 1e-5

@@ -20,7 +20,7 @@ const context = { country: 'DE', hour: 21, segment: 's17' }
 const candidates = (rows) => Array.from({ length: rows }, (_, i) => ({ campaign: `c${i % 40}`, price: 1 + i / 8 }))
 const asRows = (rows, headers = {}) => ({ headers, body: { model, context, candidates: candidates(rows) } })
 
-/** By kind: a request. The fast path takes no `origin` and no body above 64 KiB; a still larger one is read in a thread. */
+/** By kind: a request. The fast path takes no `origin`, and no body above 64 KiB; a thread reads the largest. */
 const requests = {
   'on the main thread': asRows(1),
   'in a worker': asRows(200),
@@ -28,7 +28,7 @@ const requests = {
   'with a large body': asRows(8000),
 }
 
-/** How often a server is started until it has found that one row is cheaper on the main thread: a busy machine may err. */
+/** Servers that start until one finds a row cheaper on the main thread: it measures, and a machine may be busy. */
 const mostServers = 5
 
 let modules
@@ -56,7 +56,7 @@ async function modulesByRequest() {
   const coverage = await startCoverage()
   const found = {}
   for (const [kind, request] of Object.entries(requests)) {
-    // Work that is done once, such as a thread's start, is not the request's; nor is a timer's, which few requests meet.
+    // Work done once, such as a thread's start, is not the request's; nor is a timer's, which few requests meet.
     for (let i = 0; i < 20; i++) await ask(server.url, request)
     await coverage.take()
     const takes = []

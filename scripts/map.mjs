@@ -43,8 +43,8 @@ function ancestors(folder) {
 }
 
 /**
- * Differences between the rooms and the folders of src/ that have files of their own: each with what to do about it. A folder
- * is a room, or the room around it names it.
+ * Differences between the rooms and the folders of src/ that have files of their own: each with what to do about it. A
+ * folder is a room, or the room around it names it.
  */
 export function differences(rooms, folders) {
   const config = '.dependency-cruiser.mjs'
@@ -73,7 +73,7 @@ export function differences(rooms, folders) {
 
 const isWithin = (folder, room) => folder === room || folder.startsWith(`${room}/`)
 
-/** The folders that a room's texts name, such as `report/`, or `*` for all; those of other rooms have a path, as `server/security/`. */
+/** The folders that a room's texts name, such as `report/`, or `*` for all; other rooms have a path. */
 const foldersIn = (text) => [...text.join(' ').matchAll(/`([\w-]+|\*)\/`/g)].map(([, name]) => name)
 
 /** Folders with files of their own, below src/. */

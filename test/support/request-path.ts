@@ -6,7 +6,10 @@ export interface Stage {
   mayFailWith: string[]
 }
 
-/** The stages of the section that follows a `POST /predict`, whose modules are like "`server/` app; `server/body/` pieces, raw-body". */
+/**
+ * The stages of the section that follows a `POST /predict`. Their modules are written like "`server/` app;
+ * `server/body/` pieces, raw-body".
+ */
 export function stagesOf(page: string): Stage[] {
   const section = page.split('\n## ').find((section) => section.startsWith('The path of a '))
   if (section === undefined) throw new Error('docs/architecture.md has no section "The path of a …"')

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-export const types = ['feat', 'fix', 'test', 'docs', 'build', 'ci', 'perf', 'refactor', 'revert']
+export const types = ['feat', 'fix', 'test', 'docs', 'build', 'ci', 'perf', 'refactor', 'revert', 'style']
 /** Longer subjects are cut by GitHub and by `git log --oneline` in a terminal of 80 columns. */
 const longest = 72
 /** First words that begin a description instead of an order. */

@@ -26,3 +26,14 @@ t.test('unless its process was killed before it could say so', async (t) => {
   t.equal(unreported([thread], died(8, 6200), [], stop).length, 1, 'another process')
   t.equal(unreported([thread], died(7, 9000), [], stop).length, 1, 'later')
 })
+
+t.test('a pin that is removed at once may lie between two readings', async (t) => {
+  const swap = (end: number): FaultEvent => ({
+    kind: 'swap',
+    at: 5000,
+    end,
+    what: 'version 2 is pinned, then version 3',
+  })
+  t.same(unreported([swap(7200)], [], [], stop), [])
+  t.equal(unreported([swap(9000)], [], [], stop).length, 1)
+})

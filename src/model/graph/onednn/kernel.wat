@@ -1,4 +1,4 @@
-;; Everything that is computed beside products: program.ts runs it, in memory that it lays out.
+;; Everything that is computed beside products: the steps of a program run it, in memory that program.ts lays out.
 (module
   (import "onednn" "memory" (memory 0))
 

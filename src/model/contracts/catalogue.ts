@@ -3,7 +3,7 @@ export type RowPrecision = 'float32' | 'bfloat16' | 'int8'
 
 /** Describes a catalogue: the kept parts of candidates, computed before the first request. */
 export interface CatalogueDescription {
-  /** Of these files. */
+  /** Version of the format of these files. */
   format: number
   /** Identifies the plan; see `planDigest`. */
   plan: string
@@ -35,7 +35,7 @@ export interface CatalogueStats {
   /** Candidates whose parts came from the catalogue, not from the graph. */
   hits: number
   rows: number
-  /** Of its files, which are mapped, and of the index, which is in memory. */
+  /** Bytes of its files, which are mapped, and of the index, which is in memory. */
   bytes: number
 }
 

@@ -65,7 +65,7 @@ export interface CompiledPlan {
   description: PlanDescription
   /** The precision that is served, after the requested one was evaluated on this machine. */
   precision: Precision
-  /** What computes the products of bfloat16 or int8, such as `oneDNN 3.2.0, AMX`, or ONNX Runtime, and why. */
+  /** The library that computes products in bfloat16 or int8, such as `oneDNN 3.2.0, AMX`, or ONNX Runtime, and why. */
   products?: string
   /** Whether oneDNN computes the graphs, where it is the faster. */
   onednn?: boolean
@@ -92,7 +92,7 @@ export function exactGraph({ reference, float32 }: PlanDescription): VariantFile
   return reference ?? float32.full
 }
 
-/** What oneDNN computes of a plan, where it is the faster: its products in this precision. */
+/** The precision of the products that oneDNN computes in a plan, where it is the faster; otherwise undefined. */
 export function onednnPrecision({
   precision,
   onednn,
@@ -102,7 +102,7 @@ export function onednnPrecision({
 
 /** Duration of a graph's call for one request: `a`·rows + `b`, µs. */
 export interface Cost {
-  /** What computes it, where oneDNN can: the faster of the two on this machine. */
+  /** The engine that computes it, where oneDNN can: the faster of the two on this machine. */
   engine?: 'onednn' | 'onnx'
   a: number
   b: number
@@ -113,7 +113,7 @@ export interface Cost {
 export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {
   /** Duration of a cache miss, µs; default: 0. */
   lookUp?: number
-  /** Of the graph as saved, which no request pays: people compare it with the others. */
+  /** The cost of the graph as saved, which no request pays: people compare it with the others. */
   saved?: Cost
 }
 export type Precision = 'float32' | 'bfloat16' | 'int8'
@@ -182,7 +182,7 @@ export interface Effort {
    */
   refine: 'none' | 'gates' | 'all'
 }
-/** What the cached variant is given of a first layer, or of a tensor that depends on one side alone. */
+/** A first layer, or a tensor that depends on one side alone, as the cached variant is given it. */
 export interface LayerParts {
   /** Columns of its output. */
   width: number

@@ -74,11 +74,11 @@ export interface GraphSource {
  * them.
  */
 export interface GraphMemory {
-  /** Of the graph as it was saved, where it is open; in each worker. */
+  /** Bytes of the graph as it was saved, where it is open; in each worker. */
   weights: number
-  /** Of the compiled plan's graphs that are open; in each worker. */
+  /** Bytes of the compiled plan's graphs that are open; in each worker. */
   variants: number
-  /** Of large tables, which are mapped: workers share them, and the system pages them. */
+  /** Bytes of large tables, which are mapped: workers share them, and the system pages them. */
   tables: number
 }
 

@@ -92,7 +92,7 @@ export interface Overlay {
   /** Differs from that of every other overlay of the version. */
   number: number
   tables: OverlayTable[]
-  /** Of each table the rows that differ, or may, from those of the overlay `since`, 0 for none. */
+  /** The rows of each table that differ, or may differ, from those of the overlay `since`, 0 for none. */
   changed: { since: number; tables: RowIndex[] }
 }
 

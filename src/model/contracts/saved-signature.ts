@@ -32,7 +32,7 @@ export function tensorWidth({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }
 
-/** What an output holds, as far as the graph's operators say. */
+/** The kind of values that an output holds, as far as the graph's operators say. */
 export type OutputValues = 'probabilities' | 'logits' | undefined
 
 export interface SavedOutput extends SavedTensor {

@@ -170,7 +170,7 @@ export function refuseFloats(name: string, values: TensorData): void {
 
 /** MODEL_FAILED where ids, rows of a table, are negative. */
 export function refuseNegative(name: string, ids: TensorData): void {
-  // Of all together first: the usual case is decided by their sign bits.
+  // All ids together are checked first: their sign bits decide the usual case.
   if (ids instanceof Int32Array) {
     let bits = 0
     for (let i = 0; i < ids.length; i++) bits |= ids[i]!

@@ -133,7 +133,7 @@ function binDeviations(draws: Float64Array, total: Float64Array, replicates: num
   })
 }
 
-/** What chance adds to the calibration error of rows whose bins truly deviate by `share` of what is measured. */
+/** Error that chance adds to the calibration error of rows whose bins truly deviate by `share` of what is measured. */
 function chanceError(total: Float64Array, deviations: Float64Array, share: number): number {
   let error = 0
   deviations.forEach((deviation, bin) => {

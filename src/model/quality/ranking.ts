@@ -56,7 +56,7 @@ export function rank(predictions: Values): Uint32Array {
   return sortIndexes(predictions)
 }
 
-/** What an AUC is the mean of. */
+/** An AUC, and the components that it is the mean of. */
 export interface AucComponents {
   auc: number
   /**

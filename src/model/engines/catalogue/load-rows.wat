@@ -1,5 +1,4 @@
-;; Narrow values as float32: what load-rows.ts runs, in memory that it lays out. After a change put the module's bytes into
-;; load-rows.ts: the test of that compares them, and says what they are.
+;; Narrow values as float32: row-format.ts runs it, in memory that it lays out.
 (module
   (import "rows" "memory" (memory 0))
 

@@ -11,7 +11,7 @@ import type { RowShape } from './row-format.ts'
 /** Must change whenever the files' form, or the hash of keys, changes. */
 export const catalogueFormat = 1
 
-/** What of a plan a catalogue must fit. */
+/** The parts of a plan that a catalogue must fit. */
 export type CataloguePlan = Pick<CompiledPlan, 'folder' | 'description' | 'precision'>
 
 /**

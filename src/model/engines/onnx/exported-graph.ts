@@ -22,7 +22,7 @@ import { keepOutputs, openGraph } from '../../graph/lower/read-graph.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
 import { idsOf, outputsOf, sessionWidth, unsupported } from './session-outputs.ts'
 
-/** What fails in a call is thrown; ONNX Runtime need not write it to standard error too. */
+/** A call's failures are thrown; ONNX Runtime need not write them to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
 
 /** An input as the session wants it. */
@@ -55,7 +55,7 @@ export async function openExported(
 interface Opened {
   session: InferenceSession
   ids: ReturnType<typeof idsOf>
-  /** Of the graph's weights. */
+  /** Bytes of the graph's weights. */
   bytes: number
 }
 
@@ -144,7 +144,7 @@ function graphOf({ session, ids, bytes }: Opened, { file, outputs }: GraphSource
   return { signature, run, stats, close }
 }
 
-/** What brings a caller's values into the session's type; what it returns lives until its next call. */
+/** Creates a function that brings a caller's values into the session's type; a result lives until the next call. */
 function createConverter({ name, type }: Feed): (values: TensorData) => TensorData | BigInt64Array {
   if (type === 'int64') {
     let scratch = new BigInt64Array(0)

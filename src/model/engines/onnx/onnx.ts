@@ -24,8 +24,8 @@ export function sessionOptions(threads: number): InferenceSession.SessionOptions
 interface OnnxOptions {
   threads: number
   /**
-   * Of a graph's weights in memory; beyond it ONNX Runtime opens the graph's file itself. Default: what an ONNX file
-   * can hold.
+   * Most bytes of a graph's weights in memory; beyond that ONNX Runtime opens the graph's file itself. Default: as many
+   * as an ONNX file can hold.
    */
   mostBytes?: number
 }
@@ -114,7 +114,7 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
     }
   }
 
-  /** What only graphs without a plan need, such as protocol buffers, is imported with the first of them. */
+  /** Modules that only graphs without a plan need, such as protocol buffers, are imported with the first of them. */
   async function loadExported(source: GraphSource): Promise<LoadedGraph> {
     const { openExported } = await import('./exported-graph.ts')
     return openExported(source, options, mostBytes)

@@ -21,7 +21,7 @@ export function sessionWidth(file: string, session: InferenceSession, name: stri
   return product(dims)
 }
 
-/** What a session answered for `rows` rows. Throws MODEL_FAILED for an output that is not `widths` numbers per row. */
+/** The outputs of a session for `rows` rows. Throws MODEL_FAILED for an output that is not `widths` numbers per row. */
 export function outputsOf(
   results: InferenceSession.OnnxValueMapType,
   wanted: readonly string[],

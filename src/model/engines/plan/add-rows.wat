@@ -1,5 +1,4 @@
-;; Sums of rows of a slab and one row: what row-memory.ts runs, in memory that it lays out. After a change put the module's
-;; bytes into row-memory.ts: the test of that compares them, and says what they are.
+;; Sums of rows of a slab and one row: row-memory.ts runs it, in memory that it lays out.
 (module
   (import "rows" "memory" (memory 0))
 

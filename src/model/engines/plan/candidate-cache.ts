@@ -30,7 +30,9 @@ const MIN_SLOTS = 16
 const MAX_ELEMENTS = 2 ** 30
 /** Places of the index for each slot, at least: half empty, linear probing finds a miss in 2.5 steps on average. */
 const INDEX_PLACES = 2
-/** Candidates the doorkeeper remembers for each place: 4 to 8 a slot. What returns later hardly outlives its slot. */
+/**
+ * Candidates the doorkeeper remembers for each place: 4 to 8 a slot. One that returns later hardly outlives its slot.
+ */
 const REMEMBERED = 2
 /** A place of the index and its share of the doorkeeper. */
 const PLACE_BYTES = 8 + 4 * REMEMBERED

@@ -34,7 +34,7 @@ export interface CandidateRows {
 
 /** Most memory for cached candidates, bytes: what a WebAssembly memory holds, without what a call needs in it. */
 const mostCached = mostBytes - 2 ** 29
-/** What a call may need in that memory, bytes, and most rows per call. */
+/** Bytes that a call may need in that memory, and most rows per call. */
 const callBytes = 2 ** 28
 const mostRows = 2048
 

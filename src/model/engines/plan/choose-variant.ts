@@ -7,7 +7,7 @@ import type { FullCost } from './variant.ts'
  * candidates were cached.
  */
 
-/** What each variant costs; undefined where it does not exist or is never worth its call. */
+/** The cost of each variant; undefined where the variant does not exist or is never worth its call. */
 export interface VariantCosts {
   full: FullCost
   shared_context: FullCost | undefined

@@ -28,7 +28,7 @@ export class OpenGraphs {
     this.#live = live
   }
 
-  /** Of the files of the graphs. */
+  /** Bytes of the files of the graphs. */
   get bytes(): number {
     return [...this.#opened.values()].reduce((sum, bytes) => sum + bytes, 0)
   }

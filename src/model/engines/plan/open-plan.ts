@@ -184,7 +184,7 @@ function cataloguePlace(candidates: Candidates | string, open: (ready: ReadyCata
   }
 }
 
-/** What a plan with live tables does more than others. */
+/** The methods that only a plan with live tables has. */
 function liveParts(
   live: LiveInputs,
   { tables }: LiveTables,

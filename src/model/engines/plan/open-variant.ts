@@ -56,7 +56,7 @@ export async function openVariant(
   return variant
 }
 
-/** What a call's inputs are made of. */
+/** The values that a call's inputs are made of. */
 interface Call {
   batch: Batch
   requests: readonly RequestRows[]

@@ -1,7 +1,7 @@
 import type { PackedInput } from '../../contracts/compiled-plan.ts'
 import type { Batch, TensorData } from '../../contracts/engine.ts'
 
-/** Takes columns of an input of the saved graph, as a tensor of its own. What it answers lives until its next call. */
+/** Takes columns of an input of the saved graph, as a tensor of its own. Its result lives until its next call. */
 export interface Packer {
   /** The plan's input. */
   name: string

@@ -15,7 +15,7 @@ import { costsFile } from '../../graph/compile/stored-files.ts'
 import type { FullCost, RequestRows, Variant } from './variant.ts'
 
 /*
- * What requests cost in a variant, µs: each in a call of its own, or sharing a call.
+ * The cost of requests in a variant, µs: each in a call of its own, or sharing a call.
  */
 
 /** The cost of one request's rows in a call of their own. */
@@ -87,7 +87,7 @@ function cut({ rows, slots }: RequestRows, most: number): RequestRows[] {
 /** After this time, ms, costs are measured again: the machine may have been busy. */
 const validFor = 24 * 3600 * 1000
 
-/** Of the variants that were open. */
+/** The costs of the variants that were open. */
 export type MeasuredCosts = Partial<PlanCosts> & Pick<PlanCosts, 'full'>
 
 /** A plan's folder, and the structure of its graphs. */

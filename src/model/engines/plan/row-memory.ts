@@ -40,9 +40,9 @@ export interface RowMemory {
    */
   provide(slots: number): void
   /**
-   * Of each layer, for all rows, request by request: the row's slot + the request's row of `contexts` [requests, …],
-   * or nothing where the layer has no columns there. [rows, width] each, in the layer's format, bfloat16 as its bits;
-   * lives until the next call. Throws RangeError where there are more rows than can be.
+   * The sums of each layer, for all rows, request by request: the row's slot + the request's row of `contexts`
+   * [requests, …], or nothing where the layer has no columns there. [rows, width] each, in the layer's format, bfloat16
+   * as its bits; they live until the next call. Throws RangeError where there are more rows than can be.
    */
   add(slots: readonly Int32Array[], contexts: Float32Array): Sums[]
 }
@@ -105,7 +105,7 @@ export function createRowMemory({ layers, formats = [], slots, mostRows }: RowMe
   const sums = layers.map(({ width, kept, relu, context }, layer) => {
     const { compute, Sums, lowest } = kernelOf(kernels, formats[layer])
     const more = lowest === undefined ? factorsAt[layer]! : relu ? 0 : lowest
-    // Of a layer of which nothing is kept, every slot is the same row of zeros.
+    // Where nothing of a layer is kept, every slot is the same row of zeros.
     const [slab, stride] = kept ? [slabAt + offsets[layer]!, slotBytes] : [zerosAt, 0]
     const [bytes, rowBytes] = [width * 4, width * Sums.BYTES_PER_ELEMENT]
     return { compute, Sums, slab, stride, context, bytes, more, out: sumsAt[layer]!, rowBytes }
@@ -171,7 +171,7 @@ type Kernels = Record<'addRows' | 'addRowsRounded' | 'addRowsScaled', AddRows> &
   touchRows: TouchRows
 }
 
-/** What computes sums in a format, and the least of them without a ReLU; of bytes, factors take its place. */
+/** The kernel that computes sums in a format, and the least sum without a ReLU; for bytes, factors take its place. */
 function kernelOf({ addRows, addRowsRounded, addRowsScaled }: Kernels, format: SumFormat = 'float32') {
   if (format === 'float32') return { compute: addRows, Sums: Float32Array, lowest: Number.NEGATIVE_INFINITY }
   if (format === 'bfloat16') return { compute: addRowsRounded, Sums: Uint16Array, lowest: -(2 ** 15) }
@@ -180,7 +180,7 @@ function kernelOf({ addRows, addRowsRounded, addRowsScaled }: Kernels, format: S
 
 const isFloat32 = (format: SumFormat | undefined) => format === undefined || format === 'float32'
 
-/** Of each layer the place of its part in a slot, bytes; kept layers come first. */
+/** The place of each layer's part in a slot, bytes; kept layers come first. */
 function placesOf(layers: readonly LayerParts[], formats: readonly SumFormat[]): { offsets: number[]; end: number } {
   let end = 0
   const offsets = layers.map(({ width, kept }, layer) => {

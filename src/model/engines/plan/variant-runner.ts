@@ -166,8 +166,8 @@ export class VariantRunner {
 }
 
 /**
- * Gathers rows, computed in one or several calls, in the batch's order. What a call answers may live until the next
- * one: it is copied.
+ * Gathers rows, computed in one or several calls, in the batch's order. A call's outputs may live only until the next
+ * call: they are copied.
  */
 export class ScatteredOutput {
   readonly #total: number

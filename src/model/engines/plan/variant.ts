@@ -22,7 +22,7 @@ export interface TimedVariant {
   /** Most rows per call. */
   mostRows: number
   cost: FullCost
-  /** Of cached candidates: slots that timed calls read in turn, more than a core's cache holds. */
+  /** Slots of cached candidates that timed calls read in turn, more than a core's cache holds. */
   timedSlots?: number
   /** Each request has the context of its first row. */
   run(batch: Batch, requests: readonly RequestRows[]): Promise<unknown>
@@ -37,7 +37,7 @@ export type Results = Record<string, { data: unknown }>
 export interface GraphSession {
   /** `factors`: of the columns of an input of bytes, see `OpenProgram`. */
   inputs: readonly { name: string; type: string; rank: number; factors?: Float32Array }[]
-  /** `feeds`: in the order of `inputs`. What oneDNN answers lives until the next call. */
+  /** `feeds`: in the order of `inputs`. Results of oneDNN live until the next call. */
   run(feeds: readonly Feed[]): Promise<Results>
   release(): Promise<void>
 }

@@ -52,7 +52,7 @@ export interface EnginePoolStats {
   replaced: number
   /** The last one that died. */
   lost?: LostWorker | undefined
-  /** Of graphs that are closed where they take too much memory; undefined where all stay open. */
+  /** Statistics of graphs that are closed where they take too much memory; undefined where all stay open. */
   residency?: ResidencyStats
 }
 

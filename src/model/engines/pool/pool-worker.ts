@@ -39,7 +39,7 @@ export interface Run {
   listener: CallListener | undefined
 }
 
-/** What a worker was asked to run, in order: it computes the first, and answers it before the others. */
+/** The calls that a worker was asked to run, in order: it computes the first, and answers it before the others. */
 export class RunQueue {
   readonly #runs: Run[] = []
   /** When the worker turned to the first of them, ms. */
@@ -50,7 +50,7 @@ export class RunQueue {
     if (this.#runs.length === 1) this.#turn(run)
   }
 
-  /** What the worker computes. */
+  /** The call that the worker computes. */
   get current(): Run | undefined {
     return this.#runs[0]
   }

@@ -2,7 +2,7 @@ import { isTransient, ModelError, type ModelErrorCode, reasonOf } from '../../..
 import type { Batch, GraphSource, Outputs, SharedPart, Slab } from '../../contracts/engine.ts'
 import type { Overlay } from '../../contracts/live-tables.ts'
 import type { EngineChoice } from '../create.ts'
-/* What an engine pool and its worker threads say to each other. */
+/* Messages between an engine pool and its worker threads. */
 
 export interface WorkerSettings {
   engine: EngineChoice
@@ -28,7 +28,7 @@ export type WorkerNotice =
   | { type: 'add-slab'; graph: number; slab: Slab }
   | { type: 'remove-slab'; graph: number; slab: number }
 
-/** What a run answers. */
+/** The answer to a run. */
 export interface Computed {
   outputs: Outputs
   seconds: number

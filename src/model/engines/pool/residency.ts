@@ -20,8 +20,8 @@ export interface ResidencyOptions {
 }
 
 /**
- * What a session takes beside its file: measured with ONNX Runtime 1.30, 1.3 MiB for 0.6 MiB of five small graphs in
- * two workers, 34 MiB for 26 MiB of five large ones.
+ * Memory that a session takes beside its file: measured with ONNX Runtime 1.30, 1.3 MiB for 0.6 MiB of five small
+ * graphs in two workers, 34 MiB for 26 MiB of five large ones.
  */
 const engineFactor = 1.25
 const bytesPerWorker = 2 ** 18
@@ -142,7 +142,7 @@ class ResidentGraph implements PooledGraph {
   #users = 0
   /** Calls since it was opened again. */
   #calls = 0
-  /** Of the times when it was open before. */
+  /** Counts of the times when it was open before. */
   #past: GraphStats | undefined
   #overlay: Overlay | undefined
   #closed = false

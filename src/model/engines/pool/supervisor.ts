@@ -33,7 +33,7 @@ export class WorkerSupervisor {
   lost: LostWorker | undefined
   readonly #options: EnginePoolOptions
   readonly #settings: WorkerSettings
-  /** Of the workers, and of those that are starting. */
+  /** Clients of the workers, and of those that are starting. */
   readonly #clients = new Set<WorkerClient>()
   readonly #closing = new AbortController()
   /** Callers that wait for a worker. */

@@ -44,7 +44,7 @@ export function cast(t: Translation, node: NodeProto): void {
   )
 }
 
-/** Of tensors of the same dimensions, or one of them with a constant of its last ones. */
+/** Translates operators on tensors of the same dimensions, or on one and a constant of its last dimensions. */
 export function elementwise(compute: (a: number, b: number) => number): Translator {
   return (t, node) => {
     const operands = node.input.map((name): RowTensor => {

@@ -1,5 +1,4 @@
-;; One row through a dense layer: what dense-row.ts runs, in memory that small-graph.ts lays out. After a change put the module's
-;; bytes into dense-row.ts: the test of that compares them, and says what they are.
+;; One row through a dense layer: the steps of a program run it, in memory that program.ts lays out.
 (module
   (import "small" "memory" (memory 0))
 

@@ -5,7 +5,7 @@ import { reshapedDims, slicedRange, splitSizes } from '../../graph/ir/shapes.ts'
 import type { RowTensor, Run } from './program.ts'
 import { NotSmall, type Translation } from './translation.ts'
 
-/* What moves numbers, or gives them other dimensions. */
+/* Operators that move numbers, or give them other dimensions. */
 
 /** Rows of a constant table by ids. */
 export function gather(t: Translation, node: NodeProto): void {

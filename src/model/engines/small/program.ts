@@ -11,7 +11,7 @@ export interface RowTensor {
 /** Computes a part of a row. */
 export type Step = () => void
 
-/** What computes one row: steps in their order, over tensors that have their places in one heap. */
+/** The computation of one row: steps in their order, over tensors that have their places in one heap. */
 export class Program {
   /** Bytes of the heap. */
   bytes = 0

@@ -19,7 +19,7 @@ import { NotSmall } from './translation.ts'
 export interface SmallGraph {
   /** [batch.rows, width]. Throws RangeError for an id that a table doesn't have. */
   run(batch: Batch): Float32Array
-  /** Of its memory. */
+  /** Bytes of its memory. */
   bytes: number
 }
 
@@ -64,7 +64,7 @@ interface Feed {
   /** Place of the row's tensor in the heap, in numbers. */
   to: number
   columns: readonly number[]
-  /** Of the input. */
+  /** Width of the input. */
   width: number
 }
 

@@ -82,13 +82,15 @@ const start: Record<TensorFlowBackend, (tf: typeof Core) => Promise<string>> = {
 type Tf = typeof Core
 type Values = Float32Array | Int32Array
 
-/** What the kernel needs of the wasm backend: `typedArrayFromHeap` is a view, valid until the next allocation. */
+/**
+ * Methods of the wasm backend that the kernel needs: `typedArrayFromHeap` is a view, valid until the next allocation.
+ */
 interface WasmBackend {
   makeOutput(shape: number[], dtype: string): Core.TensorInfo
   typedArrayFromHeap(tensor: Core.TensorInfo): Values
 }
 
-/** What the kernel needs of the cpu backend. */
+/** Methods of the cpu backend that the kernel needs. */
 interface CpuBackend {
   readSync(dataId: object): Values
   makeTensorInfo(shape: number[], dtype: string, values: Values): Core.TensorInfo

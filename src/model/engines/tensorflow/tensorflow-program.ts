@@ -9,7 +9,7 @@ import { elementTypeOf, nameOfType } from '../../graph/lower/tensorflow/tensor-d
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
 import type { TensorFlow } from './tensorflow-backend.ts'
 
-/** What computes a TensorFlow graph, by the signature's keys. */
+/** A TensorFlow graph that can be run; the signature's keys name its tensors. */
 export interface Runner {
   /** Answers in the order of `wanted`. The caller frees the tensors. */
   run(inputs: NamedTensorMap, wanted: string[]): Tensor[] | Promise<Tensor[]>

@@ -115,7 +115,7 @@ function graphOf(tensorflow: TensorFlow, model: RunnableModel, { file, outputs }
   return { signature, run, close }
 }
 
-/** What the layer of that name answers: of a shared layer, what the model itself answers with. */
+/** The answer of the layer of that name; for a shared layer, the one that the model itself answers with. */
 function outputOf(model: RunnableModel, file: string, name: string): SymbolicTensor {
   const own = model.outputs[model.outputNames.indexOf(name)]
   if (own) return own

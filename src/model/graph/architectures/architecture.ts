@@ -19,7 +19,7 @@ export interface TowersOptions {
   num_hidden_tasks: number
   dim_hidden_tasks: number
   dropout_tasks: number
-  /** Of the hidden layers, for all tasks or for each. */
+  /** Widths of the hidden layers, for all tasks or for each. */
   dims_tasks?: number[] | Record<string, number[]>
   activation?: ActivationName
   normalisation?: Normalisation

@@ -45,8 +45,8 @@ export function graphOutputs(options: ArchitectureOptions, tasks: string[]): Gra
 type AnyOption = Partial<Record<string, unknown>>
 
 /**
- * What a schema cannot say of an architecture's options, for a model with these tasks and sides. Paths are below the
- * options.
+ * Problems with an architecture's options that a schema cannot state, for a model with these tasks and sides. Paths are
+ * below the options.
  */
 export function optionProblems(
   options: ArchitectureOptions,

@@ -6,9 +6,9 @@ export interface KerasClass<Options extends ArchitectureOptions = ArchitectureOp
   className: string
   /** Whether the class builds on Keras 3; Keras 2 builds all of them. */
   keras3: boolean
-  /** What a file of weights takes for granted, beside what is common to all classes. */
+  /** The assumption about a file of weights, beside those that are common to all classes. */
   assumption?: string
-  /** Whether a file with these parts holds weights of this class. Of all classes at most one answers true. */
+  /** Whether a file with these parts holds weights of this class. At most one of all classes answers true. */
   matches(parts: PartCounts): boolean
   /** How many of the MLPs read the embedding; the others are one per task. */
   encoders(parts: PartCounts): number
@@ -45,7 +45,7 @@ export function optionsBeyondReference(options: ArchitectureOptions): string[] {
   )
 }
 
-/** What a file of weights holds, counted. */
+/** The parts of a file of weights, counted. */
 export interface PartCounts {
   mlps: number
   gates: number

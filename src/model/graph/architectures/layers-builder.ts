@@ -12,7 +12,7 @@ import {
   type LayerConfig,
 } from './layer-config.ts'
 
-/** What a layer answers with; its values are computed only once the model is lowered or opened. */
+/** The answer of a layer; its values are computed only once the model is lowered or opened. */
 export interface SymbolicTensor {
   layer: string
   /** Index of the layer's application. */

@@ -18,7 +18,7 @@ export interface ModelShape {
   denseFields: number
   /** Rows of the embedding table; ids are smaller. */
   ids: number
-  /** What the value of each column depends on; needed for experts of one side. */
+  /** The side that the value of each column depends on; needed for experts of one side. */
   sides?: { sparse: Side[]; dense: Side[] }
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
@@ -85,14 +85,14 @@ const sharedEmbedding: EmbeddingNames = {
 }
 
 export interface MlpOptions {
-  /** Of the layers, the output's last. */
+  /** Widths of the layers, the output's last. */
   widths: number[]
   /** Whether the last layer is linear, by default, or like those before it. */
   output?: 'linear' | 'hidden' | undefined
   dropout: number
-  /** Of the hidden layers; default: relu. */
+  /** Activation of the hidden layers; default: relu. */
   activation?: ActivationName | undefined
-  /** Of the hidden layers; default: batch. */
+  /** Normalisation of the hidden layers; default: batch. */
   normalisation?: Normalisation | undefined
 }
 

@@ -44,7 +44,7 @@ export async function judge(
   }
 }
 
-/** What `precision: auto` takes, and why. */
+/** The precision that `precision: auto` takes, and why. */
 export type Choice = Partial<Judged> & { precision: Precision; choice: string }
 
 /** Precisions that are judged, in this order. */
@@ -107,7 +107,7 @@ function formatTimes(times: Times): string {
   return `of float32's time for a request of ${measuredRows} candidates, ${parts.join(', ')}`
 }
 
-/** Of a request: the graph that computes its context once, if there is one, or else the full one. */
+/** Times of a request, µs, in the graph that computes its context once, if there is one, or else in the full one. */
 async function measure(stored: Stored, passed: ReadonlyMap<Precision, Judged>, rows: InputRows): Promise<Times> {
   const graphs = new Map<Precision, TimedGraph>()
   const best = new Map<Precision, number>()
@@ -159,7 +159,7 @@ async function openTimed(
 }
 
 interface Kept {
-  /** Of what it was measured. */
+  /** The processor, version of Node.js and libraries that were measured. */
   machine: string
   precision: Precision
   reason: string

@@ -32,8 +32,8 @@ export async function judgeBfloat16(plan: Plan, rows: JudgedRows): Promise<{ ver
 }
 
 /**
- * What computes int8 here in the place of ONNX Runtime, whose answers on the rows are `expected`. Rejects with the
- * reason where nothing does.
+ * The library that computes int8 here in the place of ONNX Runtime, whose answers on the rows are `expected`. Rejects
+ * with the reason where none does.
  */
 export async function checkInt8(plan: Plan, rows: JudgedRows, expected: Float32Array): Promise<string> {
   const { probabilities, products } = await predictFull(plan, 'int8', rows)

@@ -162,7 +162,7 @@ function widen(graph: Graph, gather: NodeProto, { rows: table, scales }: AddedTa
 export interface NarrowTable {
   /** float16 or int8 [ids, dim]. */
   rows: TensorProto
-  /** Of int8: float32 [ids]. */
+  /** Scales of int8 rows, float32 [ids]. */
   scales?: TensorProto
 }
 
@@ -219,7 +219,7 @@ const mostFloat16 = 65504
 const mostFloat32 = (2 - 2 ** -23) * 2 ** 127
 /** Smallest normal float16, as the bits of a float32. */
 const leastNormal = 0x38800000
-/** What the exponents of float32 and float16 differ by, in bits of a float32. */
+/** The difference of the exponents of float32 and float16, in bits of a float32. */
 const exponentStep = 0x38000000
 /** Steps of an int8 on each side of 0. */
 const steps = 127

@@ -118,7 +118,7 @@ async function remove(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => undefined)
 }
 
-/** Of the files in a folder, bytes; `recursive`: and in those below it, as a catalogue's. */
+/** Bytes of the files in a folder; `recursive`: and in those below it, as a catalogue's. */
 export async function sizeOf(folder: string, recursive = false): Promise<number> {
   const names = await readdir(folder, { recursive }).catch(() => [])
   const sizes = names.map((name) => stat(join(folder, name)).catch(() => undefined))

@@ -85,7 +85,7 @@ function compare({ file }: VariantFile, actual: ProgramResults, expected: Values
   }
 }
 
-/** What the cached graph is given of each layer: the candidate's part and the context's. */
+/** The input of the cached graph for each layer: the sum of the candidate's part and the context's. */
 function sumsOf(layers: readonly LayerParts[], parts: Values, contexts: Float32Array | undefined): Values {
   const requests = requestRows.flatMap((count, request) => new Array<number>(count).fill(request))
   const columns = contexts === undefined ? 0 : contexts.length / requestRows.length

@@ -31,7 +31,7 @@ export interface TrainedNormalisation {
 }
 
 export interface Differentiated {
-  /** Of each tensor the tensor that holds the gradient of the loss, of the same shape. */
+  /** The gradients of the loss: by tensor, the tensor that holds its gradient, of the same shape. */
   gradients: Map<string, string>
   normalisations: TrainedNormalisation[]
 }
@@ -41,8 +41,8 @@ const firstOpset = 13
 
 /**
  * Appends the backward pass to a graph whose shapes are known (`traceShapes`): nodes that compute the gradient of the
- * scalar `loss` with respect to `tensors`, by reverse-mode differentiation. What the loss does not depend on has no
- * gradient.
+ * scalar `loss` with respect to `tensors`, by reverse-mode differentiation. A tensor that the loss does not depend on
+ * has no gradient.
  *
  * BatchNormalization nodes in training mode are written out in elementary operators, forward too. Throws
  * UNSUPPORTED_GRAPH naming the node if an operator between a tensor and the loss has no rule.

@@ -23,8 +23,8 @@ const matMul: Rule = ({ append, gradient, node, wanted }) => {
 }
 
 /**
- * Of stacks [… 1, k] · [… k, n]: the products are of a vector and a matrix, and of two vectors, for which multiplying
- * element by element is faster than a product of matrices per row.
+ * Gradients of stacks [… 1, k] · [… k, n]: the products are of a vector and a matrix, and of two vectors, for which
+ * multiplying element by element is faster than a product of matrices per row.
  */
 function vectors(
   append: Appender,

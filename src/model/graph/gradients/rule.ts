@@ -1,7 +1,7 @@
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import type { Appender } from './appender.ts'
 
-/** What a rule is given: a node of the forward graph and the gradients of its outputs. */
+/** The arguments of a rule: a node of the forward graph and the gradients of its outputs. */
 export interface Application {
   node: NodeProto
   append: Appender

@@ -143,5 +143,5 @@ export function largestWeightOn({ architecture, features }: Processor): number {
   return isExact ? 127 : 64
 }
 
-/** Of this processor. */
+/** Largest magnitude of an int8 weight on this processor. */
 export const largestWeight = largestWeightOn(detectProcessor())

@@ -159,7 +159,7 @@ function fieldsOf(table: string, layers: FirstLayer[], fields: QuantiseOptions['
         if (!found.some(({ offset, ids: count }) => offset === ids.offset && count === ids.ids)) found.push(ids)
       }
     }
-  // Of two fields that begin at the same id, the first has no ids, or they overlap.
+  // If two fields begin at the same id, the first has no ids, or they overlap.
   found.sort((a, b) => a.offset - b.offset || a.ids - b.ids)
   const apart = found.every(({ offset }, i) => i === 0 || offset >= found[i - 1]!.offset + found[i - 1]!.ids)
   return apart ? found : undefined

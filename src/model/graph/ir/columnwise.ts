@@ -174,7 +174,7 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
   }
 }
 
-/** What an element-wise node adds to the values of its input, as `Segment.added`. */
+/** The numbers that an element-wise node adds to the values of its input, as `Segment.added`. */
 function addedBy(graph: Graph, node: NodeProto, found: Found): number[] | undefined {
   const [first, second, third] = node.input
   switch (node.opType) {

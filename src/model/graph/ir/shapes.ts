@@ -178,7 +178,7 @@ export function reshapedDims(dims: readonly number[], [first, ...rest]: readonly
   return (first === -1 || first === 0) && product(result) === size ? result : undefined
 }
 
-/** What a Slice takes of one axis in steps of 1; undefined for another Slice. `integers`: values of a constant. */
+/** The range of one axis that a Slice in steps of 1 takes; undefined for another. `integers`: values of a constant. */
 export function slicedRange(
   dims: readonly number[],
   { input }: NodeProto,

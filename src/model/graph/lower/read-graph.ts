@@ -79,8 +79,8 @@ export async function openGraph(source: GraphSource, mostBytes?: number): Promis
 }
 
 /**
- * What reads a format is loaded for it alone: a worker thread that opens a compiled plan starts with half of the
- * modules.
+ * The modules that read a format are loaded for it alone: a worker thread that opens a compiled plan starts with half
+ * of all modules.
  */
 async function openSaved(source: GraphSource): Promise<Graph> {
   const { folder, file, format, outputs, joined } = source

@@ -134,7 +134,9 @@ export function dequantizeLinear(t: Translation, node: NodeProto): void {
   )
 }
 
-/** Of tensors of the same dimensions, or one of them with a constant, or a tensor, of its last ones. */
+/**
+ * Translates operators on tensors of the same dimensions, or on one and a constant or tensor of its last dimensions.
+ */
 export function elementwise(compute: (a: number, b: number) => number): Translator {
   return (t, node) => pushLoop(t, operandsOf(t, node), compute)
 }

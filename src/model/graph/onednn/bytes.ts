@@ -87,7 +87,7 @@ export function quantizeLinear(t: Translation, node: NodeProto): void {
 export interface ScaledInput {
   /** The tensor of bytes. */
   output: string
-  /** Of each column. */
+  /** The factor of each column. */
   factors: Float32Array
   /** Nodes that compute it. */
   nodes: NodeProto[]

@@ -38,7 +38,7 @@ export interface TranslationOptions {
 /** A graph that is translated. One call at a time. */
 export interface CreatedProgram {
   inputs: ProgramInput[]
-  /** `feeds`: in the order of `inputs`. What the outputs hold lives until the next call. */
+  /** `feeds`: in the order of `inputs`. The outputs' numbers live until the next call. */
   run(feeds: readonly ProgramValue[]): ProgramResults
   close(): void
 }
@@ -148,7 +148,7 @@ export interface ProgramInput {
   type: GraphType | 'bfloat16'
   rank: number
   /**
-   * Of the columns of an input of bytes: callers multiply by them before they round, halves to even, within 0 … 255.
+   * Factors of the columns of an input of bytes: callers multiply by them, then round, halves to even, within 0 … 255.
    */
   factors?: Float32Array
 }
@@ -164,11 +164,13 @@ interface Input {
 interface Output {
   each: Each
   part: Part
-  /** What it is in the latest call. */
+  /** The output in the latest call. */
   result: { data: Float32Array; dims: number[] }
 }
 
-/** What an input has a row for; `numbers`: the request of each row. */
+/**
+ * Whether an input has a row for each row of a call, or for each of its requests; `numbers`: the request of each row.
+ */
 type Side = Each | 'numbers'
 
 function run(

@@ -31,7 +31,7 @@ export function findLibrary(): { path: string } | { reason: string } {
  * Checks of a library before it is loaded: code that is not there, or is other code, would end the process.
  */
 
-/** Of the header of an ELF file of 64 bits, and of an entry of its table of segments: places, bytes. */
+/** Places in the header of an ELF file of 64 bits, and in an entry of its table of segments, bytes. */
 const header = { bytes: 64, segments: 0x20, sections: 0x28, segmentBytes: 0x36, segmentCount: 0x38, sectionBytes: 0x3a }
 const segment = { type: 0, offset: 8, fileBytes: 32, loaded: 1 }
 

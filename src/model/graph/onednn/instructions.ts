@@ -27,7 +27,7 @@ export function instructionsOf(processor: ProcessorClass | undefined): Instructi
   return processor && known[processor]
 }
 
-/** What such instructions lack that would make the precision fast; undefined where they make it fast. */
+/** The missing instructions that would make the precision fast; undefined where these make it fast. */
 export function lackingFor(precision: RoundedPrecision, instructions: Instructions): string | undefined {
   return fast[precision].includes(instructions) ? undefined : lacking[precision]
 }
@@ -38,7 +38,7 @@ export function fastPrecisions(instructions: Instructions | undefined): RoundedP
   return (['bfloat16', 'int8'] as const).filter((precision) => fast[precision].includes(instructions))
 }
 
-/** What oneDNN would make faster on a processor, for people: it `suits int8 alone`. */
+/** The precisions that oneDNN would make faster on a processor, for people: it `suits int8 alone`. */
 export function suitabilityOf(processor: ProcessorClass | undefined): string {
   const [first, ...more] = fastPrecisions(instructionsOf(processor))
   if (first === undefined) return 'does not suit it'

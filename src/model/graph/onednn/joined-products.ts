@@ -37,7 +37,7 @@ export function joinRequests(
   const blocks = places && blocksOf(places, requests.pairs, n)
   if (blocks === undefined || blocks.some(({ width }) => width % 4 !== 0)) return undefined
   const noBias: Place = t.program.constant(new Float32Array(n))
-  // Of each block, the words of a group's requests.
+  // The words of a group's requests, in one block at a time.
   const scratch = t.program.fixed(new Float32Array(requests.pairs * Math.max(...blocks.map(({ width }) => width))))
   const weights = t.library.words(all.layouts.get(product.layout)!)
   const compute = (frame: Frame, call: Call) => {

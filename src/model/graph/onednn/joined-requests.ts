@@ -3,7 +3,7 @@ import type { Operand } from './tensor.ts'
 import type { Tiling } from './tiling.ts'
 
 /**
- * What a call costs beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on AMX.
+ * The cost of a call beside its rows, in rows: 35 µs and 0.57 µs a row, of a product [rows, 256] · [256, 2048] on AMX.
  */
 const callCost = 35
 
@@ -31,7 +31,7 @@ export class JoinedRequests {
   isActive = false
   readonly #x: Operand
   readonly #tiling: Tiling
-  /** Of each row that names a request, the pair of columns that it is. */
+  /** The pair of columns of each row that names a request. */
   #pairs = new Uint8Array(0)
   #marked = 0
 
@@ -74,7 +74,7 @@ export class JoinedRequests {
     return together < apart
   }
 
-  /** What a product of these rows costs, in rows. */
+  /** The cost of a product of these rows, in rows. */
   #costOf(count: number): number {
     let cost = 0
     this.#tiling.inChunks(0, count, (_, index) => {

@@ -1,5 +1,4 @@
-;; What is computed beside products: what kernel.ts runs, in memory that program.ts lays out. After a change put the module's bytes
-;; into kernel.ts: the test of that compares them, and says what they are.
+;; Everything that is computed beside products: the steps of a program run it, in memory that program.ts lays out.
 (module
   (import "onednn" "memory" (memory 0))
 
@@ -122,8 +121,8 @@
         (local.set $at (i32.add (local.get $at) (i32.const 16)))
         (br $four))))
 
-  ;; Softmax of each of `runs` runs of `count` float32 that lie side by side, in each of `rows` rows; those of `out` lie side by side, too.
-  ;; What lies behind the last one, up to 12 bytes, is changed.
+  ;; Softmax of each of `runs` runs of `count` float32 that lie side by side, in each of `rows` rows; those of `out` lie
+  ;; side by side, too. Up to 12 bytes behind the last one are changed.
   (func (export "softmax")
     (param $rows i32) (param $runs i32) (param $count i32) (param $from i32) (param $fromStride i32) (param $out i32)
     (local $row i32) (local $run i32) (local $x i32) (local $y i32) (local $end i32) (local $bytes i32)
@@ -220,8 +219,8 @@
         (local.set $run (i32.sub (local.get $run) (i32.const 1)))
         (br $nextRun))))
 
-  ;; out = 1 / (1 + e to the power of -x), `count` float32. What lies behind the last one, up to 12 bytes, is read and changed. A NaN
-  ;; stays one.
+  ;; out = 1 / (1 + e to the power of -x), `count` float32. Up to 12 bytes behind the last one are read and changed. A
+  ;; NaN stays one.
   (func (export "sigmoid") (param $x i32) (param $out i32) (param $count i32)
     (local $at i32) (local $bytes i32) (local $four v128) (local $e v128) (local $one v128)
     (local.set $bytes (i32.shl (local.get $count) (i32.const 2)))
@@ -321,9 +320,9 @@
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $nextRow))))
 
-  ;; Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number: the lower half is what is
-  ;; left of it where its last bits are cut off, the upper one the rest. Those of `out` lie side by side. What is no number, or too large
-  ;; for bfloat16, becomes the largest.
+  ;; Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number: the
+  ;; lower half is what is left of it where its last bits are cut off, the upper one the rest. Those of `out` lie side
+  ;; by side. NaN, and numbers too large for bfloat16, become one of the largest magnitude.
   (func (export "split")
     (param $rows i32) (param $from i32) (param $fromStride i32) (param $out i32) (param $bytes i32)
     (local $at i32) (local $x v128) (local $most v128) (local $lowest v128) (local $upper v128) (local $half v128)

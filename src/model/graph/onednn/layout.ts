@@ -8,7 +8,7 @@ import type { Frame } from './program.ts'
 import type { Part, Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
-/* What moves numbers, or gives them other dimensions. Only looking up table rows copies any. */
+/* Operators that move numbers, or give them other dimensions. Only looking up table rows copies any. */
 
 /** Rows of a constant table by ids; or, for each row, the row of its request; or columns of a tensor. */
 export function gather(t: Translation, node: NodeProto): void {
@@ -39,7 +39,7 @@ export function gather(t: Translation, node: NodeProto): void {
   })
 }
 
-/** What copies rows of a table, as many bytes at a time as they allow. */
+/** Creates the function that copies rows of a table, as many bytes at a time as they allow. */
 function copyingFrom(
   { buffer, byteOffset, length }: Uint8Array,
   rowBytes: number,

@@ -7,7 +7,7 @@ import type { Each } from './program.ts'
 
 /*
  * A graph with nodes that are not translated, such as the attention of a user tower: they, and all that they need, are
- * its leading part, which ONNX Runtime computes. What follows is a graph of its own.
+ * its leading part, which ONNX Runtime computes. The nodes that follow are a graph of their own.
  */
 
 /** The sides of a graph's inputs: those with a row for each request, and the one that holds the request of each row. */
@@ -41,7 +41,7 @@ interface ReadableTensor {
 /** Which tensors of a graph, whose shapes are known, a program can read. */
 export class ReadableTensors {
   readonly #shapes: ReadonlyMap<string, TensorShape>
-  /** What each tensor depends on. */
+  /** The sides that each tensor depends on. */
   readonly #sides = new Map<string, { rows: boolean; requests: boolean }>()
 
   constructor({ inputs, nodes, shapes }: Graph, { context, requests }: InputSides) {

@@ -21,7 +21,7 @@ import {
 } from './primitives.ts'
 import { amxTiling, avx512Tiling, type Tiling } from './tiling.ts'
 
-/** What a line of the processor's cache holds, bytes: where memory begins best. */
+/** Size of a line of the processor's cache, bytes: memory best begins where a line does. */
 const line = 64
 /** A file is mapped from the beginning of one on. */
 const page = 4096

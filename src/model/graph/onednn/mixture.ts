@@ -69,7 +69,7 @@ function mixByKernel(
 }
 
 /**
- * Of each task, the columns that the product after a mixture reads: the compiler joins first layers of towers, and each
+ * The columns that the product after a mixture reads of each task: the compiler joins first layers of towers, and each
  * has its own.
  */
 function columnsRead(t: Translation, mixed: string, tasks: number, width: number): Columns[] {
@@ -94,7 +94,7 @@ function weightsAfter(t: Translation, name: string): string | undefined {
   return isProduct && x === name && t.isConstant(weights) ? weights : undefined
 }
 
-/** What the kernel computes, for widths that it doesn't. */
+/** Computes the same as the kernel, for widths that the kernel doesn't take. */
 function mixOne(
   { at, floats }: Frame,
   rows: number,

@@ -24,7 +24,7 @@ import { mostExact } from './tensor.ts'
 /** A graph of a plan that oneDNN computes, perhaps behind a part of it that ONNX Runtime does. One call at a time. */
 export interface OpenProgram {
   inputs: readonly ProgramInput[]
-  /** `feeds`: in the order of `inputs`. What the outputs hold lives until the next call. */
+  /** `feeds`: in the order of `inputs`. The outputs' numbers live until the next call. */
   run(feeds: readonly ProgramValue[]): Promise<ProgramResults>
   /** Why ONNX Runtime computes a part. */
   reason?: string
@@ -34,7 +34,7 @@ export interface OpenProgram {
 export interface ProgramOptions extends TranslationOptions {
   /** The input of each row's request. */
   requests: string
-  /** Of the part that ONNX Runtime computes; default: one thread. */
+  /** Options of the part that ONNX Runtime computes; default: one thread. */
   session?: InferenceSession.SessionOptions
   /** Weights of a product behind that part, at least: with fewer, ONNX Runtime computes all. */
   leastWeights?: number

@@ -23,17 +23,17 @@ export interface ProductShape {
   rows: number
   k: number
   n: number
-  /** Of x, and of the weights; bytes (uint8) have weights in int8. */
+  /** Format of x, and of the weights; bytes (uint8) have weights in int8. */
   input: 'float32' | 'bfloat16' | 'uint8'
   /** Elements from one row of x to the next; default: k. */
   stride?: number
-  /** Of bytes: float32, int32 or uint8; otherwise float32 or bfloat16. */
+  /** Format of the output, for bytes: float32, int32 or uint8; otherwise float32 or bfloat16. */
   output: Format
   relu: boolean
 }
 
 /**
- * x [rows, k] · weights [k, n] + bias [n], for a fixed number of rows. Of bytes, with a float32 scale per column:
+ * x [rows, k] · weights [k, n] + bias [n], for a fixed number of rows. For bytes, with a float32 scale per column:
  * - to float32: x · weights · scale + bias, a float32 bias;
  * - to uint8: (x · weights + bias) · scale, an int32 bias; rounded, halves to even, within 0 … 255;
  * - to int32: x · weights + bias, an int32 bias; no scale.
@@ -61,7 +61,7 @@ export interface Weights {
   readonly k: number
   readonly n: number
   readonly layouts: ReadonlyMap<number, Region>
-  /** Of each column, float32 [n]. */
+  /** The scale of each column, float32 [n]. */
   readonly scale?: Region
 }
 
@@ -70,7 +70,7 @@ export interface Conversion {
   run(from: Place, to: Place): void
 }
 
-/** What primitives are made in. */
+/** The environment in which primitives are made. */
 export interface Maker {
   functions: Binding
   engine: number

@@ -9,7 +9,7 @@ import type { BoundProduct, Conversion, Place, Product, Region, Weights } from '
  * tensors lie in one memory, which is made for the largest call so far.
  */
 
-/** What a tensor has a row for. */
+/** Whether a tensor has a row for each row of a call, or for each of its requests. */
 export type Each = 'rows' | 'requests'
 
 /** Inputs of a call. */

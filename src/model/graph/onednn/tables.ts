@@ -10,7 +10,7 @@ import type { Library } from './library.ts'
 
 export interface Table {
   rows: number
-  /** Of each row; undefined where a row is one number. */
+  /** Numbers of each row; undefined where a row is one number. */
   width: number | undefined
   kind: 'float32' | 'float16' | 'uint8' | 'int8'
   /** Its numbers, as they lie in memory. */

@@ -54,7 +54,7 @@ export function edgesOf(graph: Graph, features: FeatureFinder, owners: Owners): 
   return edges
 }
 
-/** What it costs to have a tensor for each row. */
+/** The costs of having a tensor for each row. */
 class Costs {
   readonly #graph: Graph
   readonly #features: FeatureFinder

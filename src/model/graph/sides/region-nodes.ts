@@ -139,7 +139,7 @@ export function rowCount(graph: Graph, input: string): string {
   return graph.node('Slice', [shape, ...slice], { shape: { dtype: DataType.INT64, dims: [1] } })
 }
 
-/** What a Shape of the whole graph, see `countsRows`, yields for the rows of `input`. */
+/** The result of a Shape of the whole graph, see `countsRows`, for the rows of `input`. */
 export function rowShape(graph: Graph, input: string, whole: Graph, node: NodeProto): string {
   const { dims } = whole.shapes.get(node.input[0]!)!
   const wanted = dims.slice(intAttribute(node, 'start', 0), intAttribute(node, 'end', dims.length))

@@ -18,7 +18,7 @@ import { planNames } from './tensor-names.ts'
 export interface SplitOptions {
   cut: CutGraph
   layers: FirstLayer[]
-  /** Of the columns of the rest's inputs; default: the cut graph's. */
+  /** Sides of the columns of the rest's inputs; default: the cut graph's. */
   sides?: Sides
   emitter: Emitter
 }

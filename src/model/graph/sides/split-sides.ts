@@ -23,9 +23,9 @@ import { planNames } from './tensor-names.ts'
 /**
  * Splits a graph by side.
  *
- * What depends on the context alone is computed once per request, and what depends on the candidate alone can be cached
- * across requests, at any depth. So are the shares of the products that combine them: `x·W + b = context·W₁ +
- * candidate·W₂ + cross·W₃ + b`. Returns a reason if the graph can't be split.
+ * Tensors that depend on the context alone are computed once per request, and those that depend on the candidate alone
+ * can be cached across requests, at any depth. So are the shares of the products that combine them: `x·W + b =
+ * context·W₁ + candidate·W₂ + cross·W₃ + b`. Returns a reason if the graph can't be split.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
   const cut = cutRegions(graph, sides)

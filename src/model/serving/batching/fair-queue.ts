@@ -48,8 +48,8 @@ export class FairQueue<S extends TenantSlice> {
   }
 
   /**
-   * What goes before a new request of the tenant: its own slices, and of each other tenant at most as many rows as are
-   * its own.
+   * The rows and slices that go before a new request of the tenant: its own, and of each other tenant at most as many
+   * rows as are its own.
    */
   ahead(tenant: string | undefined, rows: number): Queued {
     const own = this.#queues.get(tenant)

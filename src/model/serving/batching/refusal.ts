@@ -23,7 +23,7 @@ export function modelFailed(error: unknown): ModelError {
   return new ModelError('MODEL_FAILED', `The model failed: ${reasonOf(error)}`, { cause: error })
 }
 
-/** What a batcher knows of its load. */
+/** The load of a batcher, as far as the batcher knows it. */
 interface Load {
   queue: FairQueue<TenantSlice>
   slots: ModelSlots

@@ -43,12 +43,12 @@ export interface LiveVersionOptions {
 export interface DeltaCounts {
   /** Files that were refused, each once. */
   refused: number
-  /** What the last change took, s. */
+  /** Duration of the last change, s. */
   applySeconds: number
 }
 
 /**
- * The deltas of a loaded version. What it serves is its tables and the contiguous valid delta files 1 … n in its
+ * The deltas of a loaded version. The version serves its tables and the contiguous valid delta files 1 … n in its
  * folder, as of the last `refresh`.
  */
 export class LiveVersion {

@@ -26,7 +26,7 @@ interface Changes {
   rows: Float32Array
 }
 
-/** What deltas change in the table of this number, through any of its fields. */
+/** The changes that deltas make in the table of this number, through any of its fields. */
 export function changesIn(table: number, deltas: readonly Delta[], fields: readonly LiveField[]): Changes[] {
   const changes = ({ field, ids, rows }: DeltaTable): Changes[] => {
     const live = fields.find((one) => one.name === field && one.table === table)

@@ -2,7 +2,7 @@ import type { Prediction, PredictionColumns } from '../../../schemas/predict.ts'
 import type { CandidateId, PredictionTable } from '../../contracts/prediction.ts'
 import { JsonWriter } from './json-writer.ts'
 
-/** What stands around the predictions. */
+/** The members of an answer that stand around the predictions. */
 export interface AnswerHeader {
   model: string
   version: string

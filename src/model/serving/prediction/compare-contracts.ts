@@ -10,7 +10,7 @@ import type { LoadedModel } from './loaded-model.ts'
 import { createPlanner, ecpm } from './request-plan.ts'
 import { type InputTensor, type OutputTensor, tensorColumns, tensorsOf } from './tensors.ts'
 
-/** What a version accepts and answers: what its clients rely on. */
+/** The requests that a version accepts, and the answers that it gives: what its clients rely on. */
 export type Contract = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'check'>
 
 /** The contract of a version that is not loaded. */
@@ -31,9 +31,9 @@ export function contractOf({ manifest, manifestless }: Pick<Bundle, 'manifest' |
 }
 
 /**
- * What breaks for clients of `before` when `after` answers in its place: a sentence for each task that is no longer
- * answered, and for each field, value or option with which a request that was answered is now refused. Empty where
- * nothing breaks.
+ * The problems that clients of `before` have when `after` answers in its place: a sentence for each task that is no
+ * longer answered, and for each field, value or option with which a request that was answered is now refused. Empty
+ * where nothing breaks.
  *
  * Clients of a version with a manifest send named values; encoded tensors follow the ids of each version, and are not
  * compared. Nor are numbers near the limit of float32, which every other scaling moves. Clients of a version without a
@@ -56,7 +56,9 @@ export function listProblems(found: readonly string[]): string {
   return found.slice(0, mostListed).join('; ') + more
 }
 
-/** What clients of `a` notice when `b` answers in its place, in a sentence. `problems`: those of `compareContracts`. */
+/**
+ * Says in a sentence what clients of `a` notice when `b` answers in its place. `problems`: those of `compareContracts`.
+ */
 export function formatContracts(a: string, b: string, problems: readonly string[]): string {
   return problems.length === 0
     ? `${b} accepts and answers what ${a} does`

@@ -41,7 +41,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
         `The model answered ${probabilities?.length ?? 'no'} probabilities for ${rows} rows and ${width} tasks`,
       )
     }
-    /** Of tasks and derived tasks, by their places. */
+    /** Known values of tasks and derived tasks, by their places. */
     const known: (Float64Array | undefined)[] = []
 
     /** Entries that have no number as an answer. */

@@ -5,7 +5,7 @@ import type { Bundle } from '../bundle/read.ts'
 import { LiveVersion } from '../deltas/live-version.ts'
 import type { CompileOutcome, LoadOptions, ServedPlan } from './loaded-model.ts'
 
-/* What became of a version's graph, for `GET /models/{model}` and the log. */
+/* The outcome of compiling a version's graph, for `GET /models/{model}` and the log. */
 
 /** Whether answers of the version may be rounded: its quantization rows judge them. */
 export function wantsRounding({ precision, tables = 'float32' }: Manifest): boolean {
@@ -24,7 +24,7 @@ export function refusedPrecision({ precisionProblem }: CompiledPlan, precision: 
   return precisionProblem === undefined ? [] : [`float32 is served, not ${precision}: ${precisionProblem}`]
 }
 
-/** What `precision: auto` takes, and why. */
+/** The precision that `precision: auto` takes, and why. */
 export function chosenPrecision({ precision, choice }: CompiledPlan): string[] {
   return choice === undefined ? [] : [`precision auto: ${precision} is served; ${choice}`]
 }
@@ -38,7 +38,7 @@ export function refusals(plan: CompiledPlan, { precision, tables }: Manifest): s
   ]
 }
 
-/** What came of the precision and the tables that the manifest asks for. */
+/** The outcome for the precision and the tables that the manifest asks for. */
 export function roundingNotes(plan: CompiledPlan, manifest: Manifest): string[] {
   const { precision, verdict, description } = plan
   const served = [

@@ -42,7 +42,7 @@ export interface Executor {
 export interface RequestMemory {
   /** Arrays for the rows; undefined where memory is not shared. Called once at most. */
   allocate(rows: number): RowArrays | undefined
-  /** What a batch says of its first `rows` rows in this memory. */
+  /** The part of a batch that describes its first `rows` rows in this memory. */
   shared(rows: number): { shared?: SharedPart[] }
   /** One more reader, which calls `release` as well. */
   keep(): void

@@ -42,7 +42,9 @@ export async function checkGoldenRows(model: LoadedModel, clock: Clock): Promise
 /** A calibration may be steep: where raw probabilities differ a little, those served may differ by more. */
 const steepness = 100
 
-/** What clients get, calibrated and composed: a calibration that is not the one of the golden rows is found here. */
+/**
+ * Checks what clients get, calibrated and composed: a calibration that is not that of the golden rows is found here.
+ */
 function checkServed(
   { golden, tasks, derived }: Manifest,
   table: PredictionTable,

@@ -52,7 +52,7 @@ export class JsonWriter {
     this.#bytes[at++] = quote
     for (let i = 0; i < length; i++) {
       const code = value.charCodeAt(i)
-      // What JSON escapes, and what takes more than a byte.
+      // Characters that JSON escapes, and those that take more than a byte.
       if (code < 0x20 || code > 0x7e || code === quote || code === 0x5c) {
         this.#length = start
         this.text(JSON.stringify(value))

@@ -158,7 +158,7 @@ export function savedGraph({ folder, manifest: { graph } }: Bundle, outputs: str
   return { folder, format, file, outputs, ...(signature !== undefined && { signature }), ...(joined && { joined }) }
 }
 
-/** What the compiler needs to know of a version's graph. */
+/** The description of a version's graph that the compiler needs. */
 export function describeGraph(
   manifest: Manifest,
   rows: QuantizationRows | undefined,

@@ -44,7 +44,7 @@ export interface PendingPrediction {
   /** Whether statistics of the traffic count it. */
   observed: boolean
   table: Promise<PredictionTable>
-  /** What `table` resolves with, if it was computed immediately. */
+  /** The table that `table` resolves with, if it was computed immediately. */
   computed?: PredictionTable | undefined
   /** Gives the request up; `table` rejects with CANCELLED. */
   cancel(): void
@@ -54,18 +54,18 @@ export interface PendingPrediction {
 export interface LoadedModel {
   manifest: Manifest
   encoder: Encoder
-  /** What may be sent and had as tensors. */
+  /** The tensors that clients may send, and those that they may get. */
   tensors: ModelTensors
   /** There is no manifest on disk: no named features, and answers that may be any numbers. */
   manifestless: boolean
-  /** What computes its graph: the pool's engine, or another for a graph that this one can't run. */
+  /** The engine that computes its graph: the pool's, or another for a graph that this one can't run. */
   engine: string
   plan: ServedPlan
   /** Its deltas; undefined where no field is live. */
   live?: Pick<LiveVersion, 'refresh' | 'status' | 'counts'> | undefined
   /** Most rows of a request; and how long an idle worker waits for more, ms. */
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
-  /** What the workers have computed, by plan, and keep; undefined where the engine doesn't count. */
+  /** Rows that the workers have computed, by plan, and what they keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** Problems of a query's tasks and options, and its `problems`. Throws INVALID_REQUEST for the hundredth. */
   check(query: Pick<Query, 'tasks' | 'options' | 'problems'>): Violation[]
@@ -88,7 +88,7 @@ export interface LoadedModel {
   destroy(error: unknown): void
 }
 
-/** What a version keeps while it is loaded. */
+/** The options that a version keeps while it is loaded. */
 export interface LoadOptions {
   pool: EnginePool
   clock: Clock
@@ -122,7 +122,7 @@ export interface CompilerOptions {
   now(): number
   /** Receives warnings, which don't stop the version. */
   onWarning?(message: string): void
-  /** What the plan's graphs cost, instead of what each worker would measure: so tests decide which way rows go. */
+  /** Costs of the plan's graphs, instead of those that each worker would measure: so tests decide which way rows go. */
   costs?: PlanCosts
 }
 /** How a version is computed. */
@@ -130,7 +130,7 @@ export interface ServedPlan {
   workers: number
   maxBatchRows: number
   precision: Precision
-  /** What computes products in bfloat16 or int8. */
+  /** The library that computes products in bfloat16 or int8. */
   products?: string
   /** Format of the rows of large tables. */
   tables: TableFormat
@@ -160,7 +160,7 @@ export interface ServedPlan {
   catalogue?: CatalogueDescription
 }
 
-/** What became of compiling. */
+/** The outcome of compiling. */
 export interface CompileOutcome {
   /** The source that was loaded. */
   source: GraphSource

@@ -144,7 +144,7 @@ interface Traffic {
 
 const isCounted = ({ serving, observed }: Traffic) => serving && observed
 
-/** What a model is, apart from how it is computed. */
+/** The parts of a model, apart from those that compute it. */
 type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'engine'> & {
   folder: string
   compiled: CompileOutcome
@@ -265,7 +265,7 @@ function encode(
   }
 }
 
-/** Of rows that were encoded elsewhere. */
+/** Reports the unknown values of rows that were encoded elsewhere. */
 function countUnknown(counts: Iterable<readonly [field: string, count: number]>, onUnknown?: (field: string) => void) {
   for (const [field, count] of counts) for (let i = 0; i < count; i++) onUnknown?.(field)
 }

@@ -4,7 +4,7 @@ import type { PredictOptions } from '../../../schemas/predict.ts'
 import type { Violations } from '../features/problems.ts'
 import { bindingsOf } from './bindings.ts'
 
-/** What a request wants of a model, checked against it. */
+/** A request's demands on a model, checked against the model. */
 export interface RequestPlan {
   /** Tasks to answer, in the order asked for. */
   tasks: string[]

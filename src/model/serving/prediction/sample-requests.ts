@@ -39,7 +39,7 @@ function draw({ manifest: { features }, encoder }: LoadedModel, rows: number): P
   return [{ context, candidates }, ...(own.length > 0 ? [{ context, candidates: columns }] : []), tensors]
 }
 
-/** Of a graph without a manifest it isn't known what its numbers mean; 0 is one of them. */
+/** The meaning of the numbers of a graph without a manifest isn't known; 0 is one of them. */
 function plain({ tensors }: LoadedModel, rows: number): PredictRequest {
   return { inputs: Object.fromEntries(tensors.inputs.map(({ name, dims }) => [name, zeros([rows, ...dims])])) }
 }

@@ -2,8 +2,8 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import { createCalibrator, createDerivedCalculator } from '../calibration/calibrator.ts'
 
 /**
- * What a version serves for raw probabilities [rows, tasks]: calibrated and composed, per row one value per task and
- * then one per derived task.
+ * The values that a version serves for raw probabilities [rows, tasks]: calibrated and composed, per row one value per
+ * task and then one per derived task.
  */
 export function servedOf(
   { tasks, derived }: Pick<Manifest, 'tasks' | 'derived'>,

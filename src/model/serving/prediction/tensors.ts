@@ -13,7 +13,7 @@ import { bindingsOf } from './bindings.ts'
 /** A tensor that requests may send by its name: [rows, …dims]. */
 export interface InputTensor {
   name: string
-  /** What the saved graph takes; requests may send it as any numbers that fit. */
+  /** The type that the saved graph takes; requests may send the tensor as any numbers that fit. */
   dtype: 'int32' | 'int64' | 'float32'
   /** After the rows: [31], or [] for one number per row. */
   dims: number[]

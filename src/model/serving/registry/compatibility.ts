@@ -3,7 +3,7 @@ import { compareVersions } from '../../../base/names.ts'
 import { type Contract, compareContracts, listProblems } from '../prediction/compare-contracts.ts'
 import type { SourceVersion } from './source.ts'
 
-/** What breaks for clients when a version answers in the place of another. */
+/** The problems that clients have when a version answers in the place of another. */
 export interface Incompatibility {
   /** The other version. */
   with: string
@@ -23,15 +23,15 @@ interface Known {
 }
 
 /**
- * What the versions of one model are compared with: the one that answers, or where none answers yet, the one that would
- * have answered before it, so that a restart decides as a running server did.
+ * Compares the versions of one model with the one that answers, or where none answers yet, with the one that would have
+ * answered before it, so that a restart decides as a running server did.
  */
 export class Compatibility {
   readonly #read: ReadContract
   readonly #refuses: boolean
   /** Contracts on disk, by version and stamp; only until a version answers. */
   readonly #onDisk = new Map<string, Promise<Contract | undefined | 'unread'>>()
-  /** What each version is compared with until a version answers. */
+  /** The version that each version is compared with until one answers. */
   #before = new Map<string, Known>()
   /** Where an I/O error keeps that from being known: the version that can't be read now. */
   #unread = new Map<string, string>()
@@ -83,7 +83,7 @@ export class Compatibility {
     return (answering ?? this.#before.get(version))?.version
   }
 
-  /** What breaks when the version takes over; undefined where nothing does. */
+  /** The incompatibility that the version brings when it takes over; undefined where nothing breaks. */
   of(version: string, contract: Contract, answering: Known | undefined): Incompatibility | undefined {
     const former = answering ?? this.#before.get(version)
     if (former === undefined) return undefined
@@ -92,8 +92,8 @@ export class Compatibility {
   }
 
   /**
-   * What keeps the version from taking over: what it breaks, or that what would have answered before it can't be read
-   * now.
+   * The reason why the version may not take over: its incompatibility, or that the version that would have answered
+   * before it can't be read now.
    */
   objection(version: string, contract: Contract, answering: Known | undefined): Incompatibility | undefined {
     const unread = answering === undefined ? this.#unread.get(version) : undefined
@@ -132,7 +132,7 @@ export class Compatibility {
   }
 }
 
-/** What the version breaks, for operators. */
+/** Describes what the version breaks, for operators. */
 export function describeIncompatibility({ with: former, problems }: Incompatibility): string {
   return `incompatible with version ${former}: ${listProblems(problems)}`
 }

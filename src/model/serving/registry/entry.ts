@@ -25,8 +25,8 @@ export interface Entry {
   /** The next try after an I/O error; undefined where none is planned. */
   retry: Retry | undefined
   /**
-   * What it breaks: where it failed for that, where it must not take over, and where it took over from a lower version,
-   * or from other files of its own.
+   * Its incompatibility, where it failed for that, where it must not take over, and where it took over from a lower
+   * version, or from other files of its own.
    */
   incompatibility: Incompatibility | undefined
   /** The time at which it took effect, of its schedule; undefined where it has none, or that has not come. */

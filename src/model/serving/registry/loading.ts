@@ -9,14 +9,14 @@ import type { SourceVersion } from './source.ts'
 export interface LoadingPlace {
   /** Lets another version be loaded beside what is left to do for this one; it need not be called. */
   free(): void
-  /** What answers for the model now. */
+  /** The version that answers for the model now. */
   former: LoadedModel | undefined
 }
 
 export interface LoadingOptions {
   load(name: string, version: string, place: LoadingPlace): Promise<LoadedModel>
   now(): number
-  /** What clients may be given as the reason for a failure. */
+  /** The part of an error that clients may be given as the reason for a failure. */
   describe(error: unknown): string
   onEvent?: ((event: RegistryEvent) => void) | undefined
 }

@@ -28,6 +28,6 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   keepPreviousMs?: number
   /** By which versions take effect, ms since 1970; default: the system's. */
   wallClock?: Pick<Clock, 'now' | 'after'>
-  /** What clients may be given as the reason for a failure; default: all of it. */
+  /** The part of an error that clients may be given as the reason for a failure; default: all of it. */
   describe?(error: unknown): string
 }

@@ -19,7 +19,7 @@ export interface KnownVersion {
   activated?: number | undefined
 }
 
-/** What should exist of a model, and what does. */
+/** The versions of a model that should exist, and those that do. */
 export interface Situation {
   mode: 'latest' | 'all'
   source: readonly SourceVersion[]

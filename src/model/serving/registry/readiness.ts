@@ -1,7 +1,7 @@
 import type { KnownModel } from './entry.ts'
 import { whyNotReady } from './status.ts'
 
-/** What decides whether requests can be answered. */
+/** The facts that decide whether requests can be answered. */
 export interface ReadinessInput {
   /** Models that must answer; where empty, it is enough that every model found at the start has loaded or failed. */
   required: readonly string[]

@@ -245,7 +245,7 @@ export class Registry {
     this.#timer.set(this.#folder.models.flatMap(({ versions }) => versions.map(({ activateAt = 0 }) => activateAt)))
   }
 
-  /** What should exist of a model. */
+  /** The model as it should exist; undefined where it should not. */
   #wanted(name: string): SourceModel | undefined {
     return this.#unloaded.has(name) ? undefined : this.#folder.of(name)
   }

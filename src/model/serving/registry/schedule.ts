@@ -6,7 +6,7 @@ import { reasonOf } from '../../../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
 import { ActivationTime, Schedule } from '../../../schemas/models-folder.ts'
 
-/** Of a version's schedule, bytes. */
+/** Largest size of a version's schedule, bytes. */
 const largestSchedule = 64 * 1024
 
 /** A time further ahead, in days, is a mistake, of its writer or of this machine's clock. */
@@ -43,7 +43,7 @@ function parseSchedule(text: string, now: number): number {
   const parsed = parseJson(text)
   if (!Check(Schedule, parsed)) throw new Error(`must be an object such as ${example}`)
   const { activate_at: time } = parsed
-  // Of leap seconds, JavaScript knows nothing.
+  // JavaScript knows nothing of leap seconds.
   const at = Check(ActivationTime, time) ? Date.parse(time) : Number.NaN
   if (Number.isNaN(at))
     throw new Error(`has the activate_at ${JSON.stringify(time)}, which is no RFC 3339 time with an offset: ${example}`)

@@ -180,7 +180,7 @@ export class ServedModel {
     await this.#compatibility.lookBack(versions)
   }
 
-  /** What others are compared with. */
+  /** The version that others are compared with. */
   #current(): { version: string; contract: LoadedModel } | undefined {
     const entry = this.#serving === undefined ? undefined : this.entries.get(this.#serving)
     if (entry?.state !== 'ready' || entry.model === undefined) return undefined
@@ -191,7 +191,7 @@ export class ServedModel {
     return model && this.#compatibility.of(version, model, this.#current())
   }
 
-  /** What keeps a version from taking over; going back to a lower version is never refused. */
+  /** The incompatibility that keeps a version from taking over; going back to a lower version is never refused. */
   #objectionTo(entry: Entry): Incompatibility | undefined {
     const { version } = entry
     if (this.#options.incompatible === 'allow' || version === this.#pin) return undefined

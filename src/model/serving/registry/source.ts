@@ -45,7 +45,7 @@ const versionPattern = /^[1-9][0-9]{0,17}$/
 /** Bytes. */
 const largestLabels = 1024 * 1024
 
-/** What every ext4 volume has at its root. */
+/** The folder that every ext4 volume has at its root. */
 const lostAndFound = 'lost+found'
 
 /**

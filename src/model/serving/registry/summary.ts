@@ -42,7 +42,7 @@ export interface RegistrySummary {
   unreadable: string | undefined
 }
 
-/** Of all models. */
+/** The summary of all models. */
 export function summaryOf(models: readonly KnownModel[]): Omit<RegistrySummary, 'missing' | 'unreadable'> {
   const count = (state: ModelState) => models.filter((model) => stateOf(model) === state).length
   return {

@@ -5,7 +5,7 @@ import { runThread } from '../../../base/one-shot-thread.ts'
 
 export type ModelJsonFormat = 'layers' | 'graph_model'
 
-/** What the thread sends. */
+/** The answer that the thread sends. */
 export type ModelJsonAnswer = { format: ModelJsonFormat } | { problem: string; transient: boolean }
 
 /** Larger is no model.json. */

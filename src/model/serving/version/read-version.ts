@@ -24,8 +24,8 @@ export async function readBundle(root: string, name: string, version: string): P
 }
 
 /**
- * What a version says of itself, without its files: they are neither read nor verified, and a manifest that is derived
- * from a graph lists none. Throws INVALID_BUNDLE.
+ * A version's description of itself, without its files: they are neither read nor verified, and a manifest that is
+ * derived from a graph lists none. Throws INVALID_BUNDLE.
  */
 export async function readDescription(
   root: string,

@@ -75,7 +75,7 @@ export async function readSignedDescription(
   return whileSigned(root, name, version, keys, () => readDescription(root, name, version))
 }
 
-/** What `work` reads of a version whose manifest is signed and stays the same meanwhile. */
+/** The result of `work`, which reads a version whose manifest is signed and stays the same meanwhile. */
 async function whileSigned<T>(
   root: string,
   name: string,

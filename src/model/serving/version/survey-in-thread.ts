@@ -3,7 +3,7 @@ import { runThread } from '../../../base/one-shot-thread.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
 import type { SavedSignature } from '../../contracts/saved-signature.ts'
 
-/** What the thread answers: errors lose their class on the way. */
+/** The answer of the thread: errors lose their class on the way. */
 export type SurveyAnswer = { signature: SavedSignature } | { code: ModelErrorCode; message: string; transient: boolean }
 
 /** `survey` in a thread of its own, so that a large graph doesn't hold up those who are answered meanwhile. */

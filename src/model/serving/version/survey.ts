@@ -13,8 +13,8 @@ import { openGraph } from '../../graph/lower/read-graph.ts'
 import { type LookedUp, lookedUpInputs } from '../../graph/sides/side-columns.ts'
 
 /**
- * What a saved graph wants and answers, whatever its format. Rejects like Engine.load, with UNSUPPORTED_GRAPH for
- * inputs that have no free batch or no fixed width.
+ * The inputs that a saved graph wants and the outputs that it answers, whatever its format. Rejects like Engine.load,
+ * with UNSUPPORTED_GRAPH for inputs that have no free batch or no fixed width.
  */
 export async function survey(source: GraphSource): Promise<SavedSignature> {
   let graph: Graph
@@ -73,7 +73,7 @@ const fixedRows =
 /** Wider inputs are no features. */
 const widestInput = 65_536
 
-/** What ZipMap makes: a map of class and probability for each row. */
+/** Whether an output is what ZipMap makes: a map of class and probability for each row. */
 function isMaps({ type }: ValueInfoProto): boolean {
   return type?.value.case === 'sequenceType' && type.value.value.elemType?.value.case === 'mapType'
 }

@@ -27,7 +27,7 @@ export const lowerDot: Lowering = (application) => {
 
   const left = matrix(application, x, over, 'last') // [B, m, k]
   const right = matrix(application, y, under, 'first') // [B, k, n]
-  // Of a vector nothing is left; two vectors leave [B, 1].
+  // Nothing is left of a vector; two vectors leave [B, 1].
   const drop = x.dims.length === 1 ? [1] : y.dims.length === 1 ? [2] : []
   if (drop.length === 0)
     graph.node('MatMul', [left, right], output) // [B, m, n]

@@ -87,7 +87,7 @@ export function unreported(
     )
     // A version that is away for less than a second may leave no trace in readings, which are a second apart.
     const isBrief = kind === 'swap' && what.includes('unloaded')
-    // What happened just before the end had no time.
+    // The console had no time for faults just before the end.
     if (expected === undefined || isReported || isBrief || end + patience > stop) return []
     if (losses.some((loss) => loss.kind === kind && loss.at >= at && loss.at <= end && diedSoon(loss, losses)))
       return []

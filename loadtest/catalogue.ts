@@ -1,5 +1,6 @@
 // Measures a catalogue of candidates: the time to make it, its size, and requests of a new server with and without it.
-//   npm run loadtest -- catalogue [--ads 1000000] [--precision auto] [--seconds 3] [--rounds 3] [--out loadtest/results/catalogue.md]
+//   npm run loadtest -- catalogue [--ads 1000000] [--precision auto] [--seconds 3] [--rounds 3]
+//                                 [--out loadtest/results/catalogue.md]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, readFileSync, rmSync } from 'node:fs'
@@ -43,7 +44,7 @@ interface Options {
   out?: string
 }
 
-/** What `multigate warm --json` prints, as far as it is reported. */
+/** The part of the output of `multigate warm --json` that is reported. */
 interface Made {
   rows: number
   precision: string

@@ -1,5 +1,6 @@
 // Measures the first requests to a new process once it is ready, with and without warm-up.
-//   node build/loadtest/first-second.js [--rates S3=1200,S4=3500] [--repeats 5] [--out loadtest/results/first-second.md]
+//   node build/loadtest/first-second.js [--rates S3=1200,S4=3500] [--repeats 5]
+//                                       [--out loadtest/results/first-second.md]
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -14,7 +14,7 @@ export class PacedClient {
     this.#rate = rate
   }
 
-  /** What `work` results in, and the times of the requests meanwhile, ms. */
+  /** The result of `work`, and the times of the requests meanwhile, ms. */
   async during<T>(work: () => Promise<T>): Promise<{ result: T; times: number[] }> {
     const times: number[] = []
     const open = new Set<Promise<void>>()

@@ -28,11 +28,11 @@ const deadlineMs = 100
 interface Run extends GeneratorResult {
   /** Bytes; 0: none. */
   bound: number
-  /** Of the process after the load, bytes. */
+  /** Resident memory of the process after the load, bytes. */
   resident: number
   open: number
   reopened: number
-  /** Of opening a graph again, s; NaN where none was. */
+  /** The time to open a graph again, s; NaN where none was. */
   reopenSeconds: number
 }
 

@@ -23,7 +23,7 @@ import { writeRequests } from './request-file.ts'
 
 const seed = 7
 const connections = 32
-/** Of each server, before it is measured, s. */
+/** Time to warm up each server before it is measured, s. */
 const warmUp = 3
 /** ms. */
 const patience = 60_000
@@ -92,7 +92,7 @@ ${parts.join('\n\n')}
   if (out) await writeFile(out, text)
 }
 
-/** What all measurements share. */
+/** The things that all measurements share. */
 interface Bench {
   cache: string
   folder: string
@@ -162,7 +162,7 @@ async function refusals({ cache, folder, requests, run }: Bench): Promise<Target
   }
 }
 
-/** Of the small model, with an id: as long as ours. */
+/** An answer of the small model, with an id: as long as ours. */
 const anAnswer = JSON.stringify({
   model: 'small',
   version: '1',

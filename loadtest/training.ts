@@ -30,7 +30,7 @@ interface Measured {
   rate: number
   /** Rows per second of processor time, of steps. */
   processorRate?: number
-  /** Of the whole command. */
+  /** The time of the whole command. */
   seconds?: number
 }
 

@@ -2,8 +2,7 @@
 //   node scripts/build-server.mjs            once
 //   node scripts/build-server.mjs --watch    at every change of these; a new thread's script needs a new start
 // dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process
-// has one copy of
-// each module.  Optional packages stay outside: they load from node_modules when they are first needed.
+// has one copy of each module. Optional packages stay outside: they load from node_modules when they are first needed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build, context } from 'esbuild'

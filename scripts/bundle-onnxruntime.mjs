@@ -1,8 +1,8 @@
-// Copies ONNX Runtime's CPU libraries to dist/onnxruntime-node, for every platform or for those named.  The package
-// contains
-// them, so installing it runs no script: onnxruntime-node's own install script downloads GPU libraries and fails if
-// their host can't be reached.
-//   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64] [win32-arm64]
+// Copies ONNX Runtime's CPU libraries to dist/onnxruntime-node, for every platform or for those named. The package
+// contains them, so installing it runs no script: onnxruntime-node's own install script downloads GPU libraries and
+// fails if their host can't be reached.
+//   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64]
+//                                       [win32-arm64]
 import {
   copyFileSync,
   existsSync,

@@ -17,7 +17,7 @@ const descriptive =
 /** Verbs that only look like another form. */
 const imperative = /^(?:(?:ex|suc|pro)?ceed|embed|feed|need|seed|shed|speed|bring|ping|string|bias|alias|focus)$/i
 
-/** What is wrong with a commit's message; nothing if it is right. */
+/** The problems of a commit's message; none if it is right. */
 export function problemsOf(message) {
   const [subject = '', ...rest] = message.trim().split('\n')
   const [, type, description] = /^([a-z]+)(?:\([\w./-]+\))?!?: (\S.*)$/.exec(subject) ?? []

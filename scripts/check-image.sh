@@ -2,8 +2,8 @@
 # Builds the image from the Dockerfile, runs it as it would be run, and asks it for predictions.
 #   scripts/check-image.sh              with docker or podman where one runs, else with buildah
 # Checks: it becomes ready; it answers a model's golden rows with the probabilities that its manifest gives; its health
-# check passes; it does not run as root; it has its labels and a bill of materials; koffi loads; it adds at most 150 MB to
-# its base; on SIGTERM it ends by itself; it starts again with the compiled graphs of the first time.  Leaves nothing
+# check passes; it does not run as root; it has its labels and a bill of materials; koffi loads; it adds at most 150 MB
+# to its base; on SIGTERM it ends by itself; it starts again with the compiled graphs of the first time. Leaves nothing
 # behind; prints the image's size and how long both starts took.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 // Applies the recipes of docs/recipes.md to a copy of the tree, compiles it and runs their commands.
-//   node scripts/check-recipes.mjs [heading …]      all recipes, or those with these headings; exits with 1 if one fails
+//   node scripts/check-recipes.mjs [heading …]    all recipes, or those with these headings; exits with 1 if one fails
 // Blocks: ```ts title="path" is a new file, ```diff an edit, ```sh commands, and ```text after them what they print.
 // Commands of ```sh models="folder" run while a server on that folder answers. Needs git and bash.
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -12,7 +12,7 @@ import { setTimeout } from 'node:timers/promises'
 
 const root = join(import.meta.dirname, '..')
 const mostFiles = 3
-/** What scripts write from other files; it does not count. */
+/** The files that scripts write from other files; they do not count. */
 const generated = ['docs/configuration.md', 'deploy/helm/multigate/values.schema.json']
 const startMs = 300_000
 

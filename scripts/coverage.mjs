@@ -1,6 +1,5 @@
 // Line and branch coverage of src/ by c8, from the profiles that Node writes under NODE_V8_COVERAGE, mapped back from
-// the
-// compiled files through their source maps.  A file that no test loads counts as wholly uncovered.
+// the compiled files through their source maps. A file that no test loads counts as wholly uncovered.
 //   node scripts/coverage.mjs [FOLDER OF PROFILES]
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'

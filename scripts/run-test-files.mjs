@@ -1,8 +1,7 @@
 // Runs test files, several processes at a time; prints a line for each file when it ends, with what failed.
 //   node scripts/run-test-files.mjs RESULTS FILE…
 // Into the folder RESULTS it writes results.tap, the TAP of all, and times.json, the files with their `seconds` and,
-// where
-// they are known, `processor` seconds.  test-processes.mjs says which files share a process.
+// where they are known, `processor` seconds. test-processes.mjs says which files share a process.
 //
 // `tap run` does the same, but has every process and every worker thread of a test load its hooks, for coverage and
 // mocks that are not used here; that takes several times as long as the tests themselves.
@@ -33,7 +32,7 @@ process.on('exit', (code) => {
   if (anyFailed && code === 0) process.exitCode = 1
 })
 
-/** What one process runs, by the name that tap gives it. */
+/** The run of each process, by the name that tap gives it. */
 const runs = new Map()
 t.on('subtestAdd', (process) => follow(process, runs.get(process.name)))
 // The process has ended then: its exit code is known.

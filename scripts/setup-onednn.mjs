@@ -13,7 +13,7 @@ import { wheel } from './onednn-wheel.mjs'
 /** SHA-256 of the library in the wheel; multigate's own is in src/model/graph/onednn/find-library.ts. */
 const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
 const data = `${wheel.name.replaceAll('-', '_')}-${wheel.version}.data/data`
-/** What is taken from the wheel, and its names here: the library comes last, because it is what others look for. */
+/** The files taken from the wheel, and their names here: the library comes last, because others look for it. */
 const files = [
   ['share/doc/onednn/LICENSE', 'LICENSE'],
   ['share/doc/onednn/THIRD-PARTY-PROGRAMS', 'THIRD-PARTY-PROGRAMS'],
@@ -100,7 +100,7 @@ for name in sys.argv[3:]: archive.extract(name, sys.argv[2])`
   return unpacked
 }
 
-/** What is installed, if it is still the file that was. */
+/** Verifies the library that is installed, if it is still the same file. */
 function verifyInstalled() {
   return sha256(library) === libraryDigest ? verify(library) : { works: false, reason: 'it is damaged' }
 }

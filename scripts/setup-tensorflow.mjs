@@ -1,9 +1,8 @@
-// Sets up the native part of @tensorflow/tfjs-node.  npm installs only its JavaScript: install scripts are off, because
-// many
-// networks can't reach the host of the C library and the addon.  It tries, in this order:
+// Sets up the native part of @tensorflow/tfjs-node. npm installs only its JavaScript: install scripts are off, because
+// many networks can't reach the host of the C library and the addon. It tries, in this order:
 //   1. the package's own install script, if its download host answers;
-//   2. on Linux x64, the same C library from the Python wheel tensorflow-cpu, downloaded by pip from its configured index, and
-//      the addon compiled from the package's source.
+//   2. on Linux x64, the same C library from the Python wheel tensorflow-cpu, downloaded by pip from its configured
+//      index, and the addon compiled from the package's source.
 // `npm ci` removes the result; the library stays in the user's cache folder, so the next run takes seconds.
 import { spawnSync } from 'node:child_process'
 import {

@@ -1,7 +1,8 @@
 // Prepares a checkout: installs locked packages and builds, each only if something changed.
 //   node scripts/setup.mjs              what the server needs, and dist/: npm start
 //   node scripts/setup.mjs --tools      also the packages of tests and tools (test/package.json)
-//   node scripts/setup.mjs --modules    also build/: src/, test/ and loadtest/ compiled file by file, for tests; implies --tools
+//   node scripts/setup.mjs --modules    also build/: src/, test/ and loadtest/ compiled file by file, for tests;
+//                                       implies --tools
 //   --no-build                          installs alone
 // Needs no package, so that it runs on a fresh clone.
 import { spawn } from 'node:child_process'
@@ -20,7 +21,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 const [modules, tools, noBuild] = ['--modules', '--tools', '--no-build'].map((name) => process.argv.includes(name))
 const installed = 'node_modules/.multigate-setup'
-/** What every build depends on beside its sources and its script. */
+/** The files that every build depends on beside its sources and its script. */
 const buildFiles = ['package.json', 'scripts/webassembly.mjs', 'scripts/bundled-licences.mjs', 'scripts/files.mjs']
 const lock = sha256(process.version, readFileSync('package-lock.json'))
 

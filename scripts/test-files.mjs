@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { closestName } from '../build/src/base/names.js'
 
-/** What a name says before `.test`; files that say nothing are the unit tier. */
+/** The word before `.test` in a name; files without one are the unit tier. */
 const tierOf = (file) => /\.(system|platform|full)\.test\.m?js$/.exec(file)?.[1] ?? 'unit'
 
 export const isUnit = (file) => tierOf(file) === 'unit'

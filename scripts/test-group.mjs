@@ -1,10 +1,8 @@
 // Runs test files one after another in this process, each as a subtest: together they load what they test once.
 //   node scripts/test-group.mjs FILE…
-// What a test file imports as `tap` is its own subtest, so its teardown and hooks end with it.  A single file has tap's
-// root
-// for itself, as if Node ran it.  A comment follows each file: `# processor SECONDS FILE`, of this process and of the
-// child
-// processes that it has waited for.
+// The object that a test file imports as `tap` is its own subtest, so its teardown and hooks end with it. A single file
+// has tap's root for itself, as if Node ran it. A comment follows each file: `# processor SECONDS FILE`, of this
+// process and of the child processes that it has waited for.
 import { readFileSync } from 'node:fs'
 import { register } from 'node:module'
 import { resolve } from 'node:path'
@@ -74,7 +72,7 @@ function hooks() {
     }`
 }
 
-/** What a test has set in the environment is not for the next file. */
+/** Restores the environment: the variables that a test has set are not for the next file. */
 function restore(environment) {
   for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name]
   Object.assign(process.env, environment)

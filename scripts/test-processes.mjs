@@ -1,12 +1,11 @@
-// Which test files share a process.  It takes longer to load what most of them test than to test it; so files share
-// one,
-// except those that start processes, as such tests wait more than they compute, and those that ask for one of their own
-// by importing test/support/own-process.ts.
+// Says which test files share a process. It takes longer to load what most of them test than to test it; so files
+// share one, except those that start processes, as such tests wait more than they compute, and those that ask for one
+// of their own by importing test/support/own-process.ts.
 import { dirname, join } from 'node:path'
 import { isUnit, sourceOf } from './test-files.mjs'
 import { importsOf } from './test-imports.mjs'
 
-/** What files that start processes import: themselves, or through modules below test/. */
+/** The modules that files which start processes import: themselves, or through modules below test/. */
 const starters = /^(?:(?:node:)?(?:child_process|cluster)|playwright-core)$|\/own-process\.js$/
 /** Processor seconds of tests in one process, at most: so few that the last process doesn't run alone for long. */
 const mostSeconds = 20

@@ -1,7 +1,7 @@
 // How long test files take, so that the longest start first: in processor seconds, as others depend on what else the
 // machine does.
-//   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for checkouts
-//                                    that have not run them yet (such as those of CI)
+//   node scripts/test-seconds.mjs    keeps the slowest files of the last runs in scripts/test-seconds.json, for
+//                                    checkouts that have not run them yet (such as those of CI)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..')
 /** Not in git: processor seconds by source file, of the last run of each. */
 const lastRuns = join(root, 'build/.test-seconds.json')
 const committed = join(root, 'scripts/test-seconds.json')
-/** Of faster files, the order hardly matters. */
+/** Number of files kept: the order of faster files hardly matters. */
 const kept = 60
 
 /** Processor seconds by source file: measured here, else in the committed table. */

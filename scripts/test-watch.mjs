@@ -1,7 +1,7 @@
 // Runs unit tests whenever a source is saved: those that import it, the nearest first.
 //   npm run test:watch                of every source
 //   npm run test:watch -- registry    the tests alone that have this in their paths
-// It compiles what was saved, not the checkout.  What is saved during a run starts it anew, with all that has not been
+// It compiles what was saved, not the checkout. A source saved during a run starts it anew, with all that has not been
 // tested.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, watch } from 'node:fs'

@@ -3,10 +3,10 @@
 //   npm test                    those, and *.system.test.ts
 //   npm run test:platform       *.platform.test.ts alone: other projects' programs, such as Python, a browser and Helm
 //   npm run test:full           all, with *.full.test.ts, which take long; then the coverage thresholds
-//   npm test -- registry …      the files of any tier with one of these in their paths, such as test/model/serving/registry/x.test.ts
-// The last lines are the slowest files, and `N passed, N failed` (and `, N skipped`, if any).  It counts assertions; a
-// missed
-// coverage threshold counts as one more failure.
+//   npm test -- registry …      the files of any tier with one of these in their paths, such as
+//                               test/model/serving/registry/x.test.ts
+// The last lines are the slowest files, and `N passed, N failed` (and `, N skipped`, if any). It counts assertions; a
+// missed coverage threshold counts as one more failure.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -31,7 +31,7 @@ if (!existsSync('node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.nod
 const args = process.argv.slice(2)
 const measuresCoverage = args[0] === '--full'
 const files = chosen()
-/** What files of this run leave for each other: compiled plans, and models (test/support/run-folder.ts). */
+/** A folder for what files of this run leave for each other: compiled plans, models (test/support/run-folder.ts). */
 const shared = mkdtempSync(join(tmpdir(), 'multigate-test-'))
 const env = { ...process.env, MULTIGATE_CACHE: join(shared, 'plans'), TEST_RUN: shared }
 const run = spawnSync(process.execPath, ['scripts/run-test-files.mjs', results, ...files], {

@@ -19,7 +19,7 @@ const names = ['curl', 'fastify-plugin', 'node-ad-server']
 const pages = new Map<string, ReturnType<typeof readPage>>()
 for (const name of names) pages.set(name, readPage(await readFile(join(root, 'examples', name, 'README.md'), 'utf8')))
 
-// What is pinned is written into the folder.
+// Pins are written into the folder.
 const models = await temporaryFolder(t)
 for (const name of ['ads-funnel', 'census-income'])
   await cp(join(root, 'models', name), join(models, name), { recursive: true })
@@ -153,7 +153,7 @@ cat '${folder}/body'
   return folder
 }
 
-/** What the requests of a shell answered, in their order. */
+/** The answers to the requests of a shell, in their order. */
 async function answersOf(args: string[]): Promise<Answer[]> {
   const answers = join(tools, 'answers')
   await writeFile(answers, '')

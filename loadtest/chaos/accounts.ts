@@ -10,7 +10,7 @@ export interface Call {
   outcome: Outcome
   reason: string
   version?: string | undefined
-  /** Of the client's side of the connection; 0 where it wasn't connected. */
+  /** The port of the client's side of the connection; 0 where it wasn't connected. */
   port: number
   /** Process that held the connection when the request failed; undefined where none did. */
   pid?: number | undefined
@@ -24,7 +24,7 @@ export interface FaultEvent {
   /** Begin, and when the service had recovered, ms. */
   at: number
   end: number
-  /** What was done. */
+  /** The action that was taken. */
   what: string
 }
 
@@ -92,7 +92,7 @@ export interface Accounts {
   during: Map<FaultKind | 'none', Tally & { events: number }>
   /** Refusals by their reasons, most first. */
   refusals: [reason: string, count: number][]
-  /** What took requests, and how many. */
+  /** The losses that took requests, and the number of requests. */
   losses: { loss: Loss; lost: number; failed: number; late: number }[]
   /** Requests that must not be, the first ones of each kind described. */
   unboundCalls: Call[]

@@ -91,7 +91,7 @@ export function unreported(
     // Readings are a second apart, and more on a busy machine: an unloaded version that is back before the next one
     // leaves no trace, nor does a pin.
     const isBrief = kind === 'swap' && (what.includes('unloaded') || (what.includes('pinned') && end - at < brief))
-    // What happened just before the end had no time.
+    // The console had no time for faults just before the end.
     if (expected === undefined || isReported || isBrief || end + patience > stop) return []
     if (losses.some((loss) => loss.kind === kind && loss.at >= at && loss.at <= end && diedSoon(loss, losses)))
       return []

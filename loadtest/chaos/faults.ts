@@ -12,7 +12,7 @@ import type { Publisher } from './publish.ts'
 import type { Scraper } from './scrapes.ts'
 import { type ChaosServer, processCount } from './server.ts'
 
-/** What faults need. Disks and the clock are undefined where this machine has none. */
+/** The tools that faults need. Disks and the clock are undefined where this machine has none. */
 export interface FaultTools {
   now(): number
   server: ChaosServer
@@ -33,7 +33,7 @@ export interface FaultTools {
 export interface FaultLog {
   events: FaultEvent[]
   losses: Loss[]
-  /** What did not go as it should. */
+  /** Steps that did not go as they should. */
   wrong: string[]
   /** Kinds that this machine can't make, and why. */
   skipped: Map<PlannedFault['kind'], string>

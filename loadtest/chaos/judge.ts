@@ -39,7 +39,7 @@ export interface Deadline {
 /** Errors by design, and their statuses. Those of 429 always have `Retry-After`. */
 const refusals: Record<string, number> = { QUEUE_FULL: 429, NOT_READY: 503, DRAINING: 503, DEADLINE_EXCEEDED: 504 }
 
-/** What became of a request, by its answer alone; `tookMs` from sending to the answer. */
+/** The verdict on a request, by its answer alone; `tookMs` from sending to the answer. */
 export function judge(
   ending: Ending,
   request: Pick<KnownRequest, 'expected'>,

@@ -1,7 +1,7 @@
 import { createRandom } from '../../src/tools/data/random.ts'
 import { poissonSchedule } from '../../src/tools/load/open-loop.ts'
 
-/** What can happen to the server, in the order of the report. */
+/** The faults that can happen to the server, in the order of the report. */
 export const faultKinds = [
   'swap',
   'burst',
@@ -27,7 +27,7 @@ export interface PlannedFault {
   seconds: number
   /** Uniform in [0, 1): what else is to be drawn for it. */
   draw: number
-  /** Of a swap. */
+  /** The way of a swap. */
   way?: SwapWay
 }
 

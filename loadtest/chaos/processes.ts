@@ -56,7 +56,7 @@ function socketInodes(pid: number): Set<number> {
   return inodes
 }
 
-/** What `read` answers, or `otherwise` where the process or its file was closed meanwhile. */
+/** The result of `read`, or `otherwise` where the process or its file was closed meanwhile. */
 function orElse<T>(read: () => T, otherwise: T): T {
   try {
     return read()

@@ -56,12 +56,12 @@ export interface ChaosRun {
   events: FaultEvent[]
   losses: Loss[]
   scrapes: readonly Scrape[]
-  /** What the console reported. */
+  /** The events that the console reported. */
   console: readonly ConsoleEvent[]
   memory: MemorySample[]
   hostile: HostileReport[]
   skipped: Map<FaultKind, string>
-  /** What faults and the shutdown did not do as they should. */
+  /** Steps of faults and of the shutdown that did not go as they should. */
   wrong: string[]
   /** When SIGTERM came, and when the service had ended, ms. */
   stop: { at: number; end: number; how: number | string }

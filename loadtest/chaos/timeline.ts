@@ -3,7 +3,7 @@ import type { Call, FaultEvent } from './accounts.ts'
 import { type FaultKind, faultKinds } from './plan.ts'
 import type { ChaosRun } from './run.ts'
 
-/** Of the picture, px. */
+/** The size of the picture and its parts, px. */
 const width = 1200
 const left = 150
 const right = 30
@@ -72,7 +72,7 @@ interface Second {
   right: number
   refused: number
   lost: number
-  /** Of right and late answers, ms; NaN without any. */
+  /** p99 of the latency of right and late answers, ms; NaN without any. */
   p99: number
 }
 

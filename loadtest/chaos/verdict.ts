@@ -6,7 +6,7 @@ import type { ChaosRun } from './run.ts'
 export interface ChaosVerdict {
   accounts: Accounts
   memory: MemoryFit | undefined
-  /** What went wrong; empty for a run that holds its promises. */
+  /** The promises that were broken; empty for a run that holds them. */
   violations: string[]
 }
 

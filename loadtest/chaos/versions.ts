@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onnxruntime } from '../../src/base/onnxruntime.ts'
 import { readLayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
@@ -46,17 +47,35 @@ export function createKnownRequests(seed: number): (KnownRequest & { query: Quer
   })
 }
 
+/** Weights that are drawn for a version, at most, until it answers unlike all others. */
+const mostDraws = 20
+
 /**
  * Writes a version into the folder, with weights of its own, and adds to each request what ONNX Runtime answers with
- * the exported graph, as `multigate export` writes it: our compiler has no part in it.
+ * the exported graph, as `multigate export` writes it: our compiler has no part in it. Among a hundred versions, two
+ * with random weights answer some request of one row alike: then other weights are drawn.
  */
 export async function addVersion(
   requests: readonly (KnownRequest & { query: Query })[],
   folder: string,
   version: string,
 ): Promise<void> {
+  for (let draw = 0; draw < mostDraws; draw++) {
+    await rm(join(folder, version), { recursive: true, force: true })
+    await drawVersion(requests, folder, version, 1000 + Number(version) + draw * 100_000)
+    if (requests.every((request) => isDistinct(request, version))) return
+  }
+  throw new Error(`version ${version} answers a request like another version, whatever its weights`)
+}
+
+async function drawVersion(
+  requests: readonly (KnownRequest & { query: Query })[],
+  folder: string,
+  version: string,
+  seed: number,
+): Promise<void> {
   const bundle = join(folder, version)
-  await writeModel(chaosModel, bundle, version, 1000 + Number(version))
+  await writeModel(chaosModel, bundle, version, seed)
   const graph = lowerLayersModel(await readLayersModel(bundle, layersModelFile), ['probabilities'])
   const session = await onnxruntime.InferenceSession.create(graph)
   for (const { query, expected } of requests) {
@@ -68,14 +87,14 @@ export async function addVersion(
     expected.set(version, Float32Array.from(results.probabilities!.data as Float32Array))
   }
   await session.release()
-  checkDistinct(requests, version)
 }
 
-function checkDistinct(requests: readonly KnownRequest[], version: string): void {
-  for (const { expected } of requests)
-    for (const [other, values] of expected)
-      if (other !== version && largestDifference(values, expected.get(version)!) < leastDifference)
-        throw new Error(`versions ${other} and ${version} answer a request alike: a mix-up would not be noticed`)
+/** Whether the version's answer to the request differs from every other version's, so that a mix-up is noticed. */
+function isDistinct({ expected }: KnownRequest, version: string): boolean {
+  const values = expected.get(version)!
+  return [...expected].every(
+    ([other, theirs]) => other === version || largestDifference(values, theirs) >= leastDifference,
+  )
 }
 
 /** NaN counts as infinitely far. */

@@ -13,9 +13,9 @@ export interface ComparisonArguments {
   /** Seconds of one open-loop run. */
   openDuration: number
   repeats: number
-  /** Of the closed loop, each in a run of its own. */
+  /** Numbers of connections of the closed loop, each in a run of its own. */
   connections: number[]
-  /** Of the open loop: times the server's own closed-loop maximum. */
+  /** Loads of the open loop, as multiples of the server's own closed-loop maximum. */
   loads: number[]
   /** Scenarios of the open loop. */
   openScenarios: Scenario['name'][]

@@ -163,7 +163,8 @@ function randomRows({ sparse, dense }: ReferenceModel): Uint8Array {
 }
 
 /**
- * Of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for the competitors.
+ * Builds a model of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for
+ * the competitors.
  */
 function build(model: ReferenceModel, seed: number): LayersModel {
   const { sparse, embedding, experts, expert, tower } = model

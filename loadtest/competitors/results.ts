@@ -32,7 +32,7 @@ export interface ComparisonReport {
   machine: Machine
   method: {
     short: boolean
-    /** Of the closed loop. */
+    /** The generator of the closed loop. */
     generator: string
     seconds: number
     repeats: number
@@ -108,7 +108,7 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
   }
 }
 
-/** What a cell measures, in any report. */
+/** Identifies what a cell measures, in any report. */
 export function keyOf({ server, scenario, form, candidates }: CellResult): string {
   return [server, scenario, form, candidates].join()
 }

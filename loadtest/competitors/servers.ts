@@ -24,7 +24,7 @@ export interface ServerKind {
   candidates: readonly Candidates[]
   /** Installed by setup.sh at first use. */
   installed: boolean
-  /** What multigate computes in; default: float32. */
+  /** The precision that multigate computes in; default: float32. */
   precision?: 'bfloat16' | 'int8'
   setup(scenario: Scenario): Setup
   /** Path, if it is not the form's. */
@@ -68,7 +68,7 @@ const patience = 60_000
 const cores = availableParallelism()
 const oneACore: Setup = { workers: cores, batch: 1 }
 
-/** Of the servers that setup.sh installs and that take matrices of rows. */
+/** Properties of the servers that setup.sh installs and that take matrices of rows. */
 const installedPeer = {
   forms: ['tensors'],
   candidates: ['new'],

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the competitors that are not written in JavaScript, each into its own virtual environment: FOLDER/<competitor>.
+# Installs the competitors that are not written in JavaScript, each into its own virtual environment,
+# FOLDER/<competitor>.
 #   bash loadtest/competitors/setup.sh FOLDER [COMPETITOR …]
-# Skips competitors that are installed with the same pinned packages.  Prints progress on standard error, and one line per
-# competitor on standard output: `<competitor>: ready` or `<competitor>: not installed: <why>`.
+# Skips competitors that are installed with the same pinned packages. Prints progress on standard error, and one line
+# per competitor on standard output: `<competitor>: ready` or `<competitor>: not installed: <why>`.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?a folder}
@@ -12,7 +13,8 @@ mkdir -p "$folder"
 
 say() { echo "$*" >&2; }
 
-# The first Python for which VERSIONS (an expression of sys.version_info) is true; with `shared`, one with a shared library.
+# The first Python for which VERSIONS (an expression of sys.version_info) is true; with `shared`, one with a shared
+# library.
 python_for() {
   local versions=$1 shared=${2:-} candidate
   for candidate in ${MULTIGATE_COMPETITORS_PYTHON:-} python3.12 python3 python3.13 python3.11 \

@@ -1,4 +1,4 @@
-/** What every connection of hostile clients sends; none of them reads anything. */
+/** The bytes that every connection of hostile clients sends; none of them reads anything. */
 export interface Behaviour {
   name: string
   /** Sent as soon as it is connected; the whole of it may be kept back by the server. */

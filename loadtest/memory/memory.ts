@@ -27,8 +27,8 @@ const containers = [
 ]
 
 /**
- * What is promised: the longest wait of a polite client, ms, and what may be in use a minute after all have gone,
- * bytes.
+ * The promises: the longest wait of a polite client, ms, and the memory that may be in use a minute after all have
+ * gone, bytes.
  */
 const promised = { wait: 1000, left: 100 * mebibyte, within: 60_000 }
 
@@ -179,7 +179,7 @@ async function playOne(
   hostile.send('pause')
   const [most] = (await once(hostile, 'message')) as [number]
   hostile.disconnect()
-  // What they have left behind takes its time, too.
+  // The work that they have left behind takes its time, too.
   await sleep(2000)
   return { waits: await client.stop(), most }
 }

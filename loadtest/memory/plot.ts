@@ -6,7 +6,7 @@ export interface MemoryPoint {
   at: number
   /** Memory in use by the container, MiB. */
   mib: number
-  /** What hostile clients do. */
+  /** The behaviour of hostile clients. */
   stage: string
 }
 

@@ -1,7 +1,7 @@
 import { type ReferenceModel, referenceModels } from '../competitors/models.ts'
 import { createQueries, type Query } from '../competitors/queries.ts'
 
-/** What a value of an axis is measured with. */
+/** The settings with which a value of an axis is measured. */
 export interface Point {
   model: ReferenceModel
   /** Copies of the model that are served. */
@@ -40,7 +40,7 @@ const withModel = (change: Partial<ReferenceModel>, name: string): Point => ({
   model: { ...middle, ...change, name },
 })
 
-/** What grows, and by how much; the other properties stay as usual. */
+/** The properties that grow, and by how much; the others stay as usual. */
 export const axes: readonly Axis[] = [
   {
     name: 'rows',

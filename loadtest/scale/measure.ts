@@ -24,7 +24,7 @@ export interface Sample {
 
 export interface MeasureOptions {
   closedLoop: ClosedLoop
-  /** Of models and plans. */
+  /** The folder of models and plans. */
   cache: string
   /** An empty folder, whose contents are removed. */
   folder: string

@@ -8,7 +8,7 @@ export interface Curve {
   samples: readonly { value: number; sample: Sample }[]
 }
 
-/** What a curve shows. */
+/** The figures that the curves of an axis show. */
 const shown: Record<string, { title: string; of(sample: Sample): number; log?: boolean }[]> = {
   rows: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
   fields: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],

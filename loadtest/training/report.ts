@@ -3,7 +3,7 @@ import type { Machine } from '../machine.ts'
 import { type Columns, table, whole } from '../markdown.ts'
 import { type NetworkName, networks } from './networks.ts'
 
-/** What one program does with one network and batch size. */
+/** The figures of one program with one network and batch size. */
 export interface TrainingCell {
   network: NetworkName
   batch: number
@@ -12,7 +12,7 @@ export interface TrainingCell {
   rates: number[]
   /** Rows per second of processor time, per round: what other programs on the machine change little. */
   processorRates?: number[]
-  /** Of `multigate train`, the whole command, per round. */
+  /** The time of `multigate train`, the whole command, per round. */
   seconds?: number[]
 }
 

@@ -59,7 +59,7 @@ async function doctorHere(variables: Record<string, string>): Promise<{ code: nu
 const all = 'avx512f avx512_vnni avx512_bf16 amx_int8 amx_bf16'.split(' ')
 const unmasked = 'or ONEDNN_MAX_CPU_ISA masks'
 
-/** What doctor says of the processor: how many of these features it has, and the line about oneDNN. */
+/** Doctor's words on the processor: how many of these features it has, and the line about oneDNN. */
 const said: Record<ProcessorClass, [features: number, onednn: string]> = {
   AVX2: [0, `not used: the processor has no AVX-512, ${unmasked} it (this processor does not suit it)`],
   AVX2_VNNI: [0, `not used: the processor has no AVX-512, ${unmasked} it (this processor does not suit it)`],

@@ -23,8 +23,8 @@ interface Asked {
 }
 
 /**
- * What a warm-up asks its models, and what it logs. Time is the machine's, or passes by `tick` ms with each look at the
- * clock.
+ * Records what a warm-up asks its models, and what it logs. Time is the machine's, or passes by `tick` ms with each
+ * look at the clock.
  */
 function listen(ms: number, tick?: number) {
   let time = 0

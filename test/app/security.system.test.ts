@@ -262,7 +262,7 @@ t.test('a body is asked for only once its key is accepted; a large one that is r
   const file = join(await temporaryFolder(t), 'keys.json')
   writeKeys(file, entry('backend'))
   const { port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
-  /** What the server answers to these headers; the body is sent when it is asked for. */
+  /** The server's answer to these headers; the body is sent when it is asked for. */
   const converse = (head: string[], body = payload()) =>
     new Promise<string>((resolve) => {
       const socket = connectPlain(port, '127.0.0.1')

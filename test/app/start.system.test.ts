@@ -79,7 +79,7 @@ t.test('a start without file descriptors says what to set; with hardly enough of
 
 /** The real process where so many files may be open; it is stopped when it has loaded its models. */
 async function limited(t: Test, files: number): Promise<{ code: number; stdout: string; stderr: string }> {
-  // What watches processes of tests would be the first to lack files.
+  // The code that watches processes of tests would be the first to lack files.
   const command = `unset NODE_OPTIONS; ulimit -n ${files}; exec "$0" "$1"`
   const child = spawn('sh', ['-c', command, process.execPath, main], { env: { ...process.env, ...variables } })
   t.teardown(() => child.kill('SIGKILL'))

@@ -6,7 +6,7 @@ import { Configuration } from '../../src/schemas/configuration.ts'
 const keys = Object.keys(Configuration.properties) as (keyof Configuration)[]
 const properties = Configuration.properties as unknown as Record<keyof Configuration, { default: unknown }>
 
-/** What `multigate serve` makes of these arguments. */
+/** The settings that `multigate serve` takes from these arguments. */
 async function parse(...args: string[]): Promise<Partial<Record<keyof Configuration, string>>> {
   let given: Partial<Record<keyof Configuration, string>> = {}
   const command = createServeCommand(async (flags) => {

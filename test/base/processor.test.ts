@@ -26,7 +26,7 @@ function detect(names: string, env: NodeJS.ProcessEnv = {}, architecture = 'x64'
   return detectProcessor({ architecture, cpuinfo, env })
 }
 
-/** What follows from the class of a processor: the largest weight in int8, and what oneDNN makes fast. */
+/** Consequences of the class of a processor: the largest weight in int8, and what oneDNN makes fast. */
 const consequences: Record<ProcessorClass, [weight: number, instructions: string | undefined, fast: string[]]> = {
   AVX2: [64, undefined, []],
   AVX2_VNNI: [127, undefined, []],

@@ -3,7 +3,7 @@ import { averaged, averagesOf, createClientList, createModelList } from '../../s
 import type { LiveClient, LiveModel } from '../../src/schemas/live-figures.ts'
 import { liveSample } from '../support/live-sample.ts'
 
-/* What the page Live shows of the last ten seconds. */
+/* The figures of the last ten seconds on the page Live. */
 
 const quantiles = (p50: number, p99: number) => ({ p50, p95: p99, p99 })
 

@@ -78,7 +78,7 @@ await fastify.listen({ host: '127.0.0.1', port: 0 })
 const origin = `http://127.0.0.1:${(fastify.server.address() as AddressInfo).port}`
 const browser: Browser | undefined = skip ? undefined : await openBrowser(t)
 
-/** What pages reported as errors. */
+/** The errors that pages reported. */
 const faults: string[][] = []
 
 /** A page at an address below `#/playground`. */
@@ -98,8 +98,8 @@ const lookedInto = (page: Page, name: string) =>
 const rankOf = (page: Page, name: string) => answers(page).getByRole('row', { name: new RegExp(`\\b${name}\\b`) })
 
 /**
- * The page's main request has this option, unlike those for gates and for missing fields. What it compares with has a
- * version, unlike the model of an address without one.
+ * The page's main request has this option, unlike those for gates and for missing fields. Requests that it
+ * compares with have a version, unlike the model of an address without one.
  */
 const isMain = (request: Request) => {
   const { options, version } = (request.url() === `${origin}/predict` && request.postDataJSON()) || {}
@@ -294,7 +294,7 @@ t.test('by keyboard: a value of a vocabulary of 10,000, and what is not sent', {
   await page.keyboard.press('ArrowDown')
   const active = (await city.getAttribute('aria-activedescendant'))!
   const name = (await page.locator(`[id="${active}"]`).textContent())!
-  // What is typed before may be sent meanwhile.
+  // The text that was typed before may be sent meanwhile.
   const isOfCity = (wanted: string | undefined) => (one: Request) =>
     isMain(one) && one.postDataJSON().context.city === wanted
   await Promise.all([page.waitForRequest(isOfCity(name)), page.keyboard.press('Enter')])

@@ -153,7 +153,7 @@ t.test('back closes a request, and so does another list', { skip }, async (t) =>
   await page.goBack()
   await page.waitForURL(/#\/models$/)
 
-  // Of a link: there is nothing to go back to.
+  // The page is opened by a link: there is nothing to go back to.
   await page.goto(`${origin}/#/requests?id=one`)
   await page.getByRole('button', { name: 'Close' }).click()
   await closed()

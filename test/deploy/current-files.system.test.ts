@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { chart } from '../support/helm.ts'
 
 /*
- * What files in deploy/ have in common with other files; the *.platform tests have the tools that read them.
+ * The agreement of files in deploy/ with other files; the *.platform tests have the tools that read them.
  */
 
 const root = join(import.meta.dirname, '../../..')

@@ -42,7 +42,7 @@ async function checkFleet(t: Test, startBalancer: FleetOptions['startBalancer'])
   const death = await outage(fleet, 's1', 'SIGKILL')
   await startAgain(fleet, 's1')
   const frost = await outage(fleet, 's2', 'SIGSTOP')
-  // What it held is sent to another server when it has taken too long.
+  // Requests that it held are sent to another server when they have taken too long.
   await until(() => retriedDuring(fleet, frost) > 0)
   processes.s2.child.kill('SIGCONT')
   await until(() => balancer.isUp('s2'))

@@ -219,7 +219,7 @@ t.test(
       several: ['MultigateProcessDied'],
       expiring: ['MultigateCertificateExpires'],
       gone: ['MultigateDown'],
-      // Of all instances together.
+      // Alerts of all instances together.
       job: ['MultigateDrift', 'MultigateVersionFailed'],
     }
     const firing = async () => {
@@ -235,7 +235,7 @@ t.test(
       const found = await firing()
       return Object.entries(expected).every(([name, alerts]) => alerts.every((alert) => found[name]!.includes(alert)))
     })
-    // What was slow to come, and should not, would be there now.
+    // An alert that was slow to come, and should not have come, would be there now.
     const began = performance.now()
     await until(() => performance.now() - began > 5000)
     const found = await firing()

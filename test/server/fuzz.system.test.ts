@@ -83,7 +83,7 @@ async function predictions(): Promise<string> {
 
 const right = await predictions()
 const before = await scrape()
-/** Of all answers the largest that any case can leave unread. */
+/** The largest of all answers that any case can leave unread. */
 const largestAnswer = Buffer.byteLength((await send(port, '/docs/json')).text)
 
 const played = new Map<string, number>()
@@ -110,7 +110,7 @@ async function group(t: Test, choices: Partial<Choice>[]): Promise<void> {
   t.same(faults, [])
 }
 
-/** What is wrong with what the server holds while connections are open. */
+/** Faults in what the server holds while connections are open. */
 async function heldFaults(cases: Case[]): Promise<string[]> {
   const faults = new Set<string>()
   for (let i = 0; i < 5; i++) {
@@ -123,7 +123,7 @@ async function heldFaults(cases: Case[]): Promise<string[]> {
   return [...faults]
 }
 
-/** What is wrong with the server once all connections are closed. */
+/** Faults of the server once all connections are closed. */
 async function faultsAfter(): Promise<string[]> {
   const faults: string[] = []
   let now = await scrape()

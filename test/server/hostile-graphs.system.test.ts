@@ -165,7 +165,7 @@ t.test('broken and hostile graphs are refused by themselves', async (t) => {
   }
   await write('good', product(weights).toBytes())
   await write('long', chain(20_000).toBytes())
-  // What would be waited for, or has no end.
+  // Files that would be waited for, or have no end.
   await mkdir(join(models, 'pipe/1'), { recursive: true })
   execFileSync('mkfifo', [join(models, 'pipe/1/model.onnx')])
   await mkdir(join(models, 'endless/1'), { recursive: true })

@@ -16,7 +16,8 @@ const maxBody = 4 * mebibyte
 const maxPending = 32 * mebibyte
 
 /**
- * Of which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of sockets.
+ * Memory by which a server may grow beyond its bounds: its heap before it is collected, threads' stacks, buffers of
+ * sockets.
  */
 const slack = 200 * mebibyte
 

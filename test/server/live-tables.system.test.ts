@@ -178,7 +178,7 @@ t.test('fields that share a table all read its new rows, whichever field names t
   const folder = await writeSharedTable(models, sharedTableGraph(false), ['item', 'third'])
   const { registry, predict } = await startTestServer(t, { models, limits: { compiler } })
   const ask = async () => answerOf(JSON.stringify((await predict(shop)).body))
-  /** What another server answers for a version with the rows in its table. */
+  /** The answer of another server for a version with the rows in its table. */
   const written = async (rows: Record<number, number>) => {
     const other = await temporaryFolder(t)
     await writeSharedTable(other, writeItems(sharedTableGraph(false), rows), [])

@@ -35,7 +35,7 @@ const rows = {
   ],
 }
 
-/** What ONNX Runtime itself makes of them. */
+/** The answers of ONNX Runtime itself to these rows. */
 async function expected(): Promise<{ click: Float32Array; buy: Float32Array }> {
   const feeds = {
     country: new ort.Tensor('int64', BigInt64Array.from(rows.country, BigInt), [3]),

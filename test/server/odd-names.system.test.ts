@@ -8,7 +8,7 @@ import { startProcess } from '../support/process.ts'
 
 /*
  * Fields and tasks named like properties that every object has: two real servers with one model, of which one has such
- * names. What they answer is the same but for the names.
+ * names. Their answers are the same but for the names.
  */
 
 /** Plain names, and odd ones in their places. */

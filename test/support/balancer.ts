@@ -10,7 +10,7 @@ export interface Logged {
 /** A load balancer with its configuration of deploy/, on the host of this name. */
 export interface Balancer {
   port: number
-  /** What its checks say of a server; a server may be neither. */
+  /** Whether its checks find a server up, or down; a server may be neither. */
   isUp(server: string): Promise<boolean>
   isDown(server: string): Promise<boolean>
   /** How often a request was sent to another server, by its own statistics. */

@@ -14,7 +14,7 @@ export const looks: readonly (BrowserContextOptions & { name: string })[] = [
   { name: 'desktop, dark', viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
   { name: 'phone, light', viewport: { width: 390, height: 844 }, colorScheme: 'light', hasTouch: true },
   { name: 'phone, dark', viewport: { width: 390, height: 844 }, colorScheme: 'dark', hasTouch: true },
-  // What a window of 1280 pixels shows at 200 %.
+  // The viewport of a window of 1280 pixels at 200 %.
   { name: '200 %', viewport: { width: 640, height: 450 }, colorScheme: 'light' },
 ]
 
@@ -89,7 +89,7 @@ export async function drawn(page: Page): Promise<void> {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe finds on a page, as `rule: selector`. */
+/** The findings of axe on a page, as `rule: selector`. */
 export async function axeFindings(page: Page): Promise<string[]> {
   // Not as a script of the page, which its policy would refuse.
   if (!(await page.evaluate('"axe" in globalThis'))) await page.evaluate(axe)

@@ -12,7 +12,7 @@ export interface CliResult {
   stderr: string
 }
 
-/** What a command gets here, with the text that it has written. */
+/** The context that a command gets here, and the text that it has written. */
 export function commandContext(
   args: readonly string[] = [],
   signal: AbortSignal = new AbortController().signal,

@@ -7,7 +7,7 @@ import { createFakeLoadedModel, type FakeLoadedModel } from './fakes/loaded-mode
 export interface Setup extends Partial<Omit<RegistryOptions, 'load' | 'source' | 'onEvent'>> {
   /** Versions on disk, by model. */
   models?: Record<string, string[]>
-  /** What a load does last. */
+  /** The last step of a load. */
   beforeLoaded?(name: string, free: () => void): Promise<void>
 }
 
@@ -20,7 +20,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   /** Versions that fail to load, with their reasons. */
   const broken = new Map<string, string>()
   const errors = new Map<string, Error>()
-  /** What the load of a version waits for. */
+  /** The promise that the load of a version waits for. */
   const held = new Map<string, Promise<void>>()
   const loads: string[] = []
   const events: string[] = []
@@ -31,7 +31,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   const closing = new Map<string, Promise<void>>()
   /** Versions without a manifest. */
   const manifestless = new Set<string>()
-  /** What is particular about the manifest of a version. */
+  /** The parts of a version's manifest that are particular. */
   const manifests = new Map<string, Partial<Manifest>>()
   /** Versions whose contracts were read from the disk. */
   const reads: string[] = []

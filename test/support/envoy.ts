@@ -11,7 +11,7 @@ import type { Network } from './network.ts'
 import { pythonWith } from './python.ts'
 import { until } from './until.ts'
 
-/** Of the repository. */
+/** The configuration in the repository. */
 export const envoyFile = join(import.meta.dirname, '../../../deploy/envoy/envoy.yaml')
 
 export interface Envoy {

@@ -2,7 +2,7 @@ import type { EvaluationReport } from '../../src/schemas/evaluation.ts'
 import { type RunEvaluateOptions, runEvaluate } from '../../src/tools/evaluate/run-evaluate.ts'
 import { specs } from './tiny.ts'
 
-/** What `multigate evaluate` and its kin take, unless a test says otherwise; output is dropped. */
+/** The options of `multigate evaluate` and its kin, unless a test says otherwise; output is dropped. */
 export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
   specs,
   models: 'models',

@@ -7,7 +7,7 @@ export type Block = Start | { requests: Request[] }
 export interface Start {
   /** `npm start`, `node` or `bash`. */
   command: string
-  /** What `node` or `bash` runs, from the root of the project. */
+  /** The script that `node` or `bash` runs, from the root of the project. */
   script: string | undefined
   env: Record<string, string>
 }

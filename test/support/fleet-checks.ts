@@ -4,7 +4,7 @@ import type { Exchange } from './open-loop-client.ts'
 import { until } from './until.ts'
 
 /*
- * What is done to a fleet, and what must hold of all requests meanwhile.
+ * Operations on a fleet, and the conditions that all requests must meet meanwhile.
  */
 
 /** That a server was taken from those that answer, without a warning: only its own requests may fail meanwhile. */

@@ -16,7 +16,7 @@ import { until } from './until.ts'
  */
 
 const script = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
-/** Of the configurations. */
+/** The addresses in the configurations. */
 export const addresses = { balancer: '10.0.0.1', s1: '10.0.0.11', s2: '10.0.0.12', s3: '10.0.0.13' }
 export type Server = 's1' | 's2' | 's3'
 export const servers: readonly Server[] = ['s1', 's2', 's3']
@@ -25,7 +25,7 @@ const port = { server: 3000, behindLink: 3100 }
 export interface Fleet {
   network: Network
   processes: Record<Server, Process>
-  /** What the client sends. */
+  /** The bodies that the client sends. */
   bodies: readonly string[]
   /** Starts a server; resolves when it is ready. */
   start(server: Server): Promise<void>
@@ -36,7 +36,7 @@ export interface Fleet {
   publish(version: string, activateAt?: Date): void
   /** Says when a version takes effect. */
   schedule(version: string, activateAt: Date): void
-  /** What an answer of a version must be, by the number of the body. */
+  /** The answer that a version must give, by the number of the body. */
   expected(version: string, body: number): Record<string, number> | undefined
   /** Makes the link of s3 slow, or fast again. */
   toggleLink(): void
@@ -64,7 +64,7 @@ export async function createFleet(t: Test, { versions, rate, startBalancer }: Fl
       MULTIGATE_HOST: '0.0.0.0',
       MULTIGATE_PORT: String(server === 's3' ? port.behindLink : port.server),
       MULTIGATE_POLL_SECONDS: '0.2',
-      // What the intervals of HAProxy's checks are made for.
+      // The intervals of HAProxy's checks are made for this delay.
       MULTIGATE_DRAIN_DELAY_MS: '1000',
     }
     processes[server] = await startProcess(t, variables, 'ready', network.on(server))

@@ -9,7 +9,7 @@ import { temporaryFolder } from './bundle.ts'
 import type { Network } from './network.ts'
 import { until } from './until.ts'
 
-/** Of the repository. */
+/** The configuration in the repository. */
 export const haproxyFile = join(import.meta.dirname, '../../../deploy/haproxy/haproxy.cfg')
 export const haproxyInstalled = spawnSync('haproxy', ['-v']).status === 0
 

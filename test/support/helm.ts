@@ -41,7 +41,7 @@ export async function render(t: Test, helm: string, values: object, more: string
   return { objects: objects.filter((object) => object !== null), error: undefined }
 }
 
-/** What `helm lint --strict` says where it is not content. */
+/** The output of `helm lint --strict` where it is not content; else undefined. */
 export async function lint(t: Test, helm: string, values: object): Promise<string | undefined> {
   const args = ['lint', '--strict', '--kube-version=1.29.0', chart, `--values=${await fileOf(t, values)}`]
   const { status, stdout, stderr } = await call(helm, args)

@@ -14,7 +14,7 @@ export interface Answer {
 
 export interface Victim {
   port: number
-  /** What it wrote to stderr: warnings above all. */
+  /** The text that it wrote to stderr: warnings above all. */
   stderr(): string
   /** Its log so far. */
   lines(): any[]
@@ -96,7 +96,7 @@ export function send(
 
 export interface RawClient {
   socket: Socket
-  /** What has come back. */
+  /** The text that has come back. */
   text(): string
   /** Resolves when the connection is closed, by whomever. */
   closed: Promise<unknown>

@@ -8,7 +8,7 @@ import type { Test } from 'tap'
  */
 
 export interface Network {
-  /** What runs a command on a host: put before it. */
+  /** The words that run a command on a host, to be put before it. */
   on(host: string): string[]
   /** A process on a host; it is gone when the test ends. */
   spawn(host: string, command: string, args: string[], options?: SpawnOptions): ChildProcess
@@ -18,7 +18,7 @@ const prefix = 'multigate-test-'
 
 /**
  * Hosts by their addresses in 10.0.0.0/24, all of which see each other; the first one has the bridge. Where the system
- * does not allow that, why, as a string. What is left of tests that were killed is removed.
+ * does not allow that, why, as a string. Removes what tests that were killed have left.
  */
 export function createNetwork(t: Test, hosts: Record<string, string>): Network | string {
   if (process.platform !== 'linux') return 'network namespaces need Linux'
@@ -69,7 +69,7 @@ function start(namespace: string, device: string, address: string): void {
   for (const link of ['lo', device]) ip('-n', namespace, 'link', 'set', link, 'up')
 }
 
-/** Of processes that are gone. */
+/** Removes the namespaces of processes that are gone. */
 function removeLeftovers(): void {
   const names = ip('netns', 'list').split('\n')
   removeAll(

@@ -1,6 +1,6 @@
 import { ModelError } from '../../src/base/errors.ts'
 
-/** What is wrong with a request, as `path message`; throws where nothing is. */
+/** The problems of a request, as `path message`; throws where there are none. */
 export function problemsOf(encode: () => unknown): string[] {
   try {
     encode()

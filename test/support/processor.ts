@@ -1,6 +1,6 @@
 import { classOf, detectProcessor, type ProcessorClass } from '../../src/base/processor.ts'
 
-/** What a process has in its environment that plays a class of processor. */
+/** The environment variables of a process that plays a class of processor. */
 export const playing = (name: ProcessorClass) => ({ ONEDNN_MAX_CPU_ISA: name, DNNL_MAX_CPU_ISA: '' })
 
 /** Why this machine can't play a class; undefined where it can. */

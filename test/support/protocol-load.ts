@@ -15,8 +15,8 @@ export interface Protocol {
 }
 
 /**
- * What holds of a protocol where requests come faster than they are answered; the model is `ads`, at most 4 rows may
- * wait.
+ * Tests what holds for a protocol where requests come faster than they are answered; the model is `ads`, at most 4
+ * rows may wait.
  */
 export function testLoad(t: Test, { server: { fastify, metrics, registry }, held, ask, written }: Protocol): void {
   t.test('what can not be answered in time is refused before its body is read', async (t) => {

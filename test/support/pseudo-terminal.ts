@@ -35,7 +35,7 @@ sys.exit(os.waitstatus_to_exitcode(status) & 255)
 `
 
 export interface OnTerminal {
-  /** What it has written so far. */
+  /** The text that it has written so far. */
   text(): string
   type(keys: string): void
   /** Exit code. */

@@ -5,7 +5,10 @@ import type { Test } from 'tap'
 import { cli } from './entries.ts'
 import { startProcess } from './process.ts'
 
-/* The PyTorch example of docs/import-export.md, and its export by PyTorch's default exporter in test/fixtures/pytorch. */
+/*
+ * The PyTorch example of docs/import-export.md, and its export by PyTorch's default exporter in
+ * test/fixtures/pytorch.
+ */
 
 /** Compiled, it is in build/test/support/. */
 const root = join(import.meta.dirname, '../../..')
@@ -17,7 +20,7 @@ export const blocks = Object.fromEntries(
   [...page.matchAll(/<!-- run: pytorch-(\S+) -->\n```\w+\n([\s\S]*?)\n```/g)].map(([, name, code]) => [name!, code!]),
 )
 
-/** What is kept of the export: PyTorch's version, its answers, and SHA-256 of the script. */
+/** The facts kept of the export: PyTorch's version, its answers, and SHA-256 of the script. */
 export const exported: { torch: string; script: string; probabilities: number[][] } = JSON.parse(
   await readFile(join(fixtures, 'shop.json'), 'utf8'),
 )

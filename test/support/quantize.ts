@@ -34,7 +34,7 @@ export async function writeShop(
 
 export type Shop = Awaited<ReturnType<typeof writeShop>>
 
-/** What `multigate quantize` does, and says. */
+/** Runs `multigate quantize` and answers with its exit code and what it writes. */
 export async function quantize({ models, data, cache }: Shop, changes: Partial<RunQuantizeOptions> = {}) {
   const out: string[] = []
   const err: string[] = []

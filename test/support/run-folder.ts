@@ -5,8 +5,8 @@ import { join } from 'node:path'
 let own: string | undefined
 
 /**
- * What test files leave for each other: a folder of the run, which scripts/test.mjs makes, or of this process without
- * one.
+ * The folder of the files that test files leave for each other: that of the run, which scripts/test.mjs makes, or
+ * without one that of this process.
  */
 export function runFolder(): string {
   const { TEST_RUN } = process.env

@@ -31,7 +31,7 @@ export function sync(t: Test, args: string[], env: Record<string, string> = {}):
 /** Runs `multigate index`. */
 export const index = (folder: string) => runCli(['index', folder])
 
-/** What is to be copied of a folder. */
+/** The files of a folder that are to be copied. */
 export function filesOf(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
   return entries

@@ -25,7 +25,7 @@ export interface TestModel {
   files: Record<string, Uint8Array>
   tasks: string[]
   rows: Record<string, string | number>[]
-  /** What TensorFlow.js predicts for the rows, by row and task. */
+  /** The predictions of TensorFlow.js for the rows, by row and task. */
   probabilities: number[][]
 }
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import { temporaryFolder } from '../support/bundle.ts'
 
 /*
- * What the Dockerfile installs and builds for arm64, on a machine of any kind.
+ * Everything that the Dockerfile installs and builds for arm64, on a machine of any kind.
  */
 
 const root = join(import.meta.dirname, '../../..')

@@ -79,7 +79,7 @@ interface Request {
   body?: object
 }
 
-/** What clients of the last release send. */
+/** The requests that clients of the last release send. */
 async function requestsFor(url: string, models: string): Promise<Request[]> {
   const requests: Request[] = ['/livez', '/readyz', '/models', '/v2', '/v2/health/ready', '/models/nothing'].map(
     (path) => ({ path }),

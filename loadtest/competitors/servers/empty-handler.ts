@@ -1,6 +1,6 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 
-/** What Node's HTTP server allows: parses the JSON of a request, and sends this answer. */
+/** The least work that Node's HTTP server allows: parses the JSON of a request, and sends this answer. */
 export function emptyHandler(answer: string): RequestListener {
   return (request, response) => {
     const pieces: Buffer[] = []

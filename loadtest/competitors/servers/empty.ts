@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import { emptyHandler, sendJson } from './empty-handler.ts'
 
 /*
- * What Node allows: a handler that parses the JSON of a request and sends one answer, and for refusals one that reads
- * no body. Nothing on Node's HTTP server can take less.
+ * The least work that Node allows: a handler that parses the JSON of a request and sends one answer, and for refusals
+ * one that reads no body. Nothing on Node's HTTP server can take less.
  */
 
 const { PORT = '0', ANSWER = '{}', REFUSES = '' } = process.env

@@ -29,7 +29,7 @@ export interface BenchReport {
   threads: number
   measurements: Measurement[]
   int8: Int8Report
-  /** What computes products in bfloat16, or why nothing does; absent where no plan was compiled. */
+  /** The library that computes products in bfloat16, or why none does; absent where no plan was compiled. */
   bfloat16?: ProductsReport
   /** If the manifest asks for another format of large tables than float32. */
   tables?: TablesReport
@@ -47,7 +47,7 @@ export interface Int8Report {
   state: 'passed' | 'refused' | 'unverified' | 'impossible'
   tasks: TaskDifference[]
   reasons: string[]
-  /** What computes it, and why that is not oneDNN. */
+  /** The library that computes it and, if that is not oneDNN, the reason. */
   products?: string
 }
 

@@ -34,7 +34,7 @@ import type { Target } from './target.ts'
 
 /** The effect of a pass. */
 export interface MeasuredPass extends PassReport {
-  /** Median time of a call with the report's rows before and after the pass, µs; for the first pass, both are equal. */
+  /** Median time of a call with the report's rows before and after the pass, µs; equal for the first pass. */
   microseconds_before: number
   microseconds: number
   /** Largest difference of a probability from the saved graph. */
@@ -114,7 +114,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
   }
 }
 
-/** What came of the requested precision; of int8, its own report says so. */
+/** Notes on the outcome of the requested precision; that of int8 is in its own report. */
 function precisionNotes(plan: CompiledPlan, { request: { precision } }: Target): string[] {
   return [
     ...chosenPrecision(plan),

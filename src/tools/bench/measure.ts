@@ -13,7 +13,7 @@ const precisions = ['float32', 'bfloat16', 'int8'] as const
 /** A plan and a kind of request. */
 export interface Contestant {
   plan: 'exported' | Precision
-  /** What changes from request to request: anything, the context of each row, the candidates, or only the context. */
+  /** The changes between requests: anything, the context of each row, the candidates, or only the context. */
   requests: 'any' | 'context per row' | 'new candidates' | 'cached candidates'
 }
 

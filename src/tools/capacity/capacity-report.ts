@@ -114,7 +114,7 @@ function bits(perSecond: number): string {
   return perSecond >= 1e9 ? `${(perSecond / 1e9).toFixed(2)} Gbit/s` : `${(perSecond / 1e6).toFixed(1)} Mbit/s`
 }
 
-/** What takes the processor time, and what limits a pod. */
+/** Lines on the part that takes most processor time, and on the limit of a pod. */
 function dominant({ measured, plan, demand }: CapacityReport): string[] {
   const { eventLoop, cost, engine } = measured
   const { processor, eventLoop: loop } = cost.points.at(-1)!

@@ -1,6 +1,6 @@
 import { createQueue, fullUtilisation } from './queue.ts'
 
-/** What requests of one kind cost a server on this machine, measured at several loads. */
+/** The cost of requests of one kind to a server on this machine, measured at several loads. */
 export interface RequestCost {
   /** Cores and processes of the measured server. */
   cores: number
@@ -58,7 +58,7 @@ export function lowestP99({ points }: RequestCost): number {
 }
 
 /**
- * What happens at this rate. Latency is that at the lowest measured load, plus the wait for the cores (M/D/c) or for
+ * The forecast for this rate. Latency is that at the lowest measured load, plus the wait for the cores (M/D/c) or for
  * the event loop (M/D/1), whichever is longer. The wait is scaled so that it agrees with the highest measured load.
  */
 export function forecast(cost: RequestCost, host: Host, rate: number): Forecast {

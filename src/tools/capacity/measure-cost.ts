@@ -35,7 +35,7 @@ export interface MeasureCostOptions {
   progress(text: string): void
 }
 
-/** What requests to a model cost on this machine. */
+/** The cost of requests to a model on this machine. */
 export interface MeasuredCost {
   /** `ads-funnel/1` */
   target: string

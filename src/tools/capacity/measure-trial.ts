@@ -127,7 +127,7 @@ export class TrialRunner {
     const server: MeasuredServer = await startMeasuredServer({
       models,
       model,
-      // What would be late is shed, as it should be in service.
+      // Requests that would be late are shed, as they should be in service.
       settings: { ...toVariables(settings), MULTIGATE_DEADLINE_MS: String(p99Ms) },
       wrapper: placement.wrapper,
     })

@@ -72,7 +72,7 @@ export function tunedSettings(configuration: Configuration): TunedSettings {
   return { MULTIGATE_PROCESSES, MULTIGATE_WORKERS, MULTIGATE_MAX_BATCH_ROWS, MULTIGATE_MAX_DELAY_MS }
 }
 
-/** What settings achieve under rising load. */
+/** The outcome of a trial of settings under rising load. */
 export interface Trial {
   settings: TunedSettings
   /** Highest rate of answers per second at which 99 % of the requests are answered within the bound; 0 if none. */

@@ -158,7 +158,7 @@ export interface CandidateParts {
   keyWords: number
   /** The keys [batch.rows, keyWords] of a batch's candidates. */
   keys(batch: Batch): Int32Array
-  /** Of these rows of a batch, the parts of all kept layers, one after the other: [rows, width]. */
+  /** Computes, for these rows of a batch, the parts of all kept layers, one after the other: [rows, width]. */
   compute(batch: Batch, rows: Int32Array): Promise<Float32Array>
   close(): Promise<void>
 }

@@ -26,7 +26,7 @@ import { describeGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { openCandidateParts } from './candidate-rows.ts'
 
-/** What the command line may ask for. */
+/** A choice that the command line may ask for. */
 export type WantedPrecision = RowPrecision | 'auto'
 
 /** From the narrowest to the widest. */
@@ -34,7 +34,7 @@ const narrow: RowPrecision[] = ['int8', 'bfloat16']
 
 export interface PrecisionChoice {
   precision: RowPrecision
-  /** What the narrower precisions that were tried did to the answers. */
+  /** The effect on the answers of each narrower precision that was tried. */
   verdicts: Partial<Record<RowPrecision, Verdict>>
   /** Why the wanted precision was not taken. */
   problem: string | undefined

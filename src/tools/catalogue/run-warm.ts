@@ -154,7 +154,7 @@ interface WarmReport {
   repeated: number
   precision: string
   plan_precision: string
-  /** Of all files; and of the index, which each server process reads into memory. */
+  /** The size of all files; and that of the index, which each server process reads into memory. */
   bytes: number
   index_bytes: number
   folder: string

@@ -30,7 +30,7 @@ export type AskService = (method: 'GET' | 'POST', path: string, body?: object) =
 const patience = 30_000
 /** Retries after 429 and 503, each after the time that the service asks for, but no longer than `patience`. */
 const mostRetries = 20
-/** Of an answer, bytes: 500 rows with as many tasks and gates as a model has are less. */
+/** Limit of an answer, bytes: 500 rows with as many tasks and gates as a model has are less. */
 const longestAnswer = 64 * 1024 * 1024
 
 /** Rejects with INVALID_REQUEST if a file can't be read. */
@@ -111,7 +111,7 @@ async function readOptional(path: string | undefined): Promise<string | undefine
 /** Most problems that a message lists. */
 const mostListed = 5
 
-/** What problem details (RFC 9457) say, or the text itself. */
+/** The problem that an answer states as problem details (RFC 9457), or else its text. */
 function answeredProblem(answer: string): { detail: string; problems: Violation[] } {
   const plain = { detail: excerptOf(answer, 500), problems: [] }
   let body: unknown

@@ -20,7 +20,7 @@ export interface ServedVersion {
   skipped?: string
   /** Why it fails. */
   problem?: string
-  /** What versions of the model break of the one before them. */
+  /** The contracts that versions of the model break of the versions before them. */
   contracts?: string[]
 }
 
@@ -74,7 +74,7 @@ export function failureOf(served: ServedVersion[]): string | undefined {
   return served.every(({ rows }) => rows === 0) ? 'no model has golden rows' : undefined
 }
 
-/** What takes digits from a version's answers. */
+/** The precision or table format that takes digits from a version's answers; undefined where none does. */
 function roundedBy(status: VersionStatus | undefined): string | undefined {
   const { precision = 'float32' } = status ?? {}
   if (precision !== 'float32') return precision
@@ -86,7 +86,7 @@ interface Served {
   models: string
   name: string
   version: string
-  /** What rounds its answers, if so. */
+  /** The precision or table format that rounds its answers, if any. */
   rounded: string | undefined
 }
 

@@ -19,7 +19,7 @@ export interface Verification {
   largest: { task: string; difference: number }[]
   /** Describes the first answer that differs by more than the tolerance. */
   difference: string | undefined
-  /** What it breaks of the next lower version beside it; undefined where there is none that can be read. */
+  /** The contracts that it breaks of the next lower version beside it; undefined where no such version can be read. */
   contracts: string | undefined
 }
 

@@ -95,7 +95,7 @@ export function createWorld(random: Random, relation: number): World {
   }
 }
 
-/** What an impression shows beside its user and its campaign. */
+/** The properties that an impression shows beside its user and its campaign. */
 type Shown = Pick<
   Impression,
   'device' | 'format' | 'hour' | 'weekday' | 'depth' | 'price' | 'quality' | 'age' | 'views'

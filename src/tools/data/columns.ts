@@ -8,7 +8,7 @@ const bytesPerValue = 80
 /** One column of the data, in typed arrays. */
 export interface CellColumn extends Iterable<Cell> {
   readonly length: number
-  /** What it takes, about. */
+  /** Memory that it takes, about. */
   readonly bytes: ColumnBytes
   /** The value of a row; null if it is missing. Throws an Error for a row that was let go. */
   at(row: number): Cell
@@ -133,7 +133,7 @@ export function columnOf(cells: readonly Cell[]): CellColumn {
  */
 const usable = 0.75
 
-/** What columns and what is made of them take, bytes. */
+/** Memory that columns and the data made of them take, bytes. */
 export interface ColumnBytes {
   /** Grows with every row. */
   rows: number

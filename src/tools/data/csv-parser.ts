@@ -116,8 +116,8 @@ export class CsvParser {
   }
 
   /**
-   * What follows a cell: a separator, as its length; a line break, as minus its length; the end of the file, as 0; or
-   * `more` where the bytes do not say it yet.
+   * Says what follows a cell: a separator, as its length; a line break, as minus its length; the end of the file, as
+   * 0; or `more` where the bytes do not say it yet.
    */
   #after(at: number): number | 'more' {
     const bytes = this.#bytes

@@ -34,7 +34,7 @@ export interface Dataset {
   place(row: number): string
 }
 
-/** What of a spec says how its rows are read. */
+/** The parts of a spec that say how its rows are read. */
 export type RowsToRead = Pick<RowsSpec, 'data' | 'tasks' | 'group' | 'weight' | 'slices' | 'split'>
 
 export interface ReadOptions {

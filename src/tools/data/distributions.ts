@@ -66,7 +66,7 @@ function sharesOf(counts: Float64Array, total: number): number[] {
 }
 
 /**
- * What the rows are, for people: `clicks.csv.gz`, `train.csv; test: last 0.2 of test.csv`, `generator ads-funnel,
+ * Describes the rows for people: `clicks.csv.gz`, `train.csv; test: last 0.2 of test.csv`, `generator ads-funnel,
  * 500000 rows, seed 20`.
  */
 export function describeData(data: RowData): string {

@@ -111,7 +111,7 @@ function typeHint({ name, type }: Column): string {
     : `${name} is a string, as in ${name} == "1" or double(${name}) > 0.5`
 }
 
-/** What to say of a column that rows can't be read from: it has another type, or there is none of the name. */
+/** The message on a column that rows can't be read from: it has another type, or there is none of the name. */
 export function unknownColumn(name: string, names: readonly string[], unusable: readonly UnusableColumn[]): string {
   const found = unusable.find((column) => column.name === name)
   return found ? unusableColumn(found) : `no column ${JSON.stringify(name)}${knownColumns(name, names)}`

@@ -66,7 +66,7 @@ function fill(pages: Pages, rows: number, put: (row: number, value: unknown) => 
   if (row < rows) throw new Error(`ends after ${row} of the ${rows} rows of a row group`)
 }
 
-/** What the values of a Parquet column are, for rows and for messages. */
+/** The type of a Parquet column's values, for rows and for messages. */
 export interface ParquetType {
   /** `string` and `double` can be read; undefined: the column can't be used. */
   read: 'string' | 'double' | undefined

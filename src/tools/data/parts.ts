@@ -15,7 +15,7 @@ export function hasParts({ data, split }: SaysParts): boolean {
   return split !== undefined || ownParts.some((part) => filesOf(data, part))
 }
 
-/** What contradicts itself in how a spec divides its rows. */
+/** Contradictions in how a spec divides its rows. */
 export function partProblems({ data, split }: SaysParts): Violation[] {
   const own = ownParts.filter((part) => filesOf(data, part))
   if (split === undefined) {
@@ -50,7 +50,7 @@ function sharesOf(split: Split, data: RowData): Shares {
 /** Rows that have been read. */
 export interface RowsOfParts extends SplitColumns {
   rows: number
-  /** Of them, those from files of a part; see `Source.ownRows`. */
+  /** The number of them that come from files of a part; see `Source.ownRows`. */
   own: Record<OwnPart, number>
 }
 

@@ -34,8 +34,8 @@ export function chooseQuantizationRows({ encoded, labels }: LabelledRows): Quant
 
 /**
  * At most `most` of `rows` rows. They are spread evenly, not by class, so that they represent traffic: one of each
- * stretch of the data, drawn with a fixed seed, as rows may repeat in their order. Of two neighbours, one goes to each
- * half, so that both halves are alike even if the data changes with its order.
+ * stretch of the data, drawn with a fixed seed, as rows may repeat in their order. Two neighbours go to different
+ * halves, so that both halves are alike even if the data changes with its order.
  */
 export function chooseRows(rows: number, most: number): number[] {
   const random = createUniform(1)

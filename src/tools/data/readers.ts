@@ -27,7 +27,7 @@ export interface Readers {
   group: Reader<string | null> | undefined
   weight: Reader<number> | undefined
   time: Reader<number> | undefined
-  /** Of slices that are no fields. */
+  /** Readers of slices that are no fields. */
   slices: { name: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
 }
 

@@ -16,7 +16,7 @@ export interface Column {
 /** A column of a type that rows can't be read from. */
 export interface UnusableColumn {
   name: string
-  /** What it holds, with an article: `a list`. */
+  /** The kind of its values, with an article: `a list`. */
   type: string
 }
 
@@ -106,7 +106,7 @@ export interface LoadedSpec {
   spec: TrainSpec
 }
 
-/** What a spec says of its rows. */
+/** A spec as a description of its rows. */
 export interface LoadedRows {
   file: string
   spec: RowsSpec

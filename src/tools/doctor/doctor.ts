@@ -165,7 +165,7 @@ function openFiles(configuration: Configuration): Finding {
   }
 }
 
-/** What decides how fast matrices are multiplied. */
+/** The features that decide how fast matrices are multiplied. */
 function featuresOf({ features, cap }: Processor): string {
   const known = [
     'avx2',

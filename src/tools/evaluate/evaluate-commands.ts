@@ -13,7 +13,7 @@ import type { RowsOptions } from './run-evaluate.ts'
 
 const specs = join(projectRoot, 'src/tools/train/specs')
 
-/** What the command line gives all of them but `quantize`. */
+/** The options that all of these commands but `quantize` get from the command line. */
 interface Given {
   data?: string
   models: string

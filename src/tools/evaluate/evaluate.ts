@@ -32,7 +32,7 @@ export interface EvaluateInput {
   part: PartName | 'half'
   predictor: Pick<Predictor, 'model' | 'fields' | 'tasks'>
   scored: ScoredPart
-  /** Of a version on disk: for drift. */
+  /** The manifest of a version on disk, for drift. */
   manifest?: Manifest | undefined
   seed: number
   /** Only what a comparison needs: no baselines, slices or distributions. */
@@ -195,7 +195,7 @@ function warningsOf(
   return warnings
 }
 
-/** What a simpler prediction does better. */
+/** Lines on what a simpler prediction does better. */
 function weaknessOf({ name, metrics, baselines }: EvaluationReport['tasks'][number]): string[] {
   const { auc, normalised_entropy: entropy } = metrics
   const { auc: other } = baselines.logistic?.metrics ?? {}

@@ -58,7 +58,7 @@ export type CalibratedTasks = Pick<Manifest, 'tasks' | 'derived'>
 /** Which tasks to calibrate how, and with which rows. */
 export interface FitInput {
   version: CalibratedTasks
-  /** Of each task. */
+  /** The calibration method of a task. */
   methodOf(task: string): CalibrationMethod
   /** Names of the tasks and derived tasks to calibrate. */
   wanted: ReadonlySet<string>
@@ -118,7 +118,7 @@ function tooFew({ positives, labels }: TaskRows, least: number): string | undefi
   return `has ${found} ${what} among the rows to fit to; a calibration needs ${least}: ${least - found} are missing; give more rows, or leave it out by --tasks`
 }
 
-/** What a version serves for raw probabilities, per task and derived task. */
+/** The probabilities that a version serves for raw ones, per task and derived task. */
 export function serve(
   { tasks, derived }: CalibratedTasks,
   raw: Readonly<Record<string, Float64Array>>,

@@ -18,12 +18,12 @@ export interface PredictorField {
 export interface PredictorTask {
   name: string
   description?: string | undefined
-  /** Of a derived task: its factors. */
+  /** The factors of a derived task. */
   product?: string[] | undefined
   calibration?: Calibration | undefined
 }
 
-/** What a report says of the version. */
+/** The facts that a report states about the version. */
 export interface PredictorModel {
   name: string
   version: string

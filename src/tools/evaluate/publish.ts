@@ -16,7 +16,7 @@ import { labelledTasks } from './task-rows.ts'
 
 type Condition = PublishOutcome['conditions'][number]
 
-/** What conditions are checked against. */
+/** The facts that conditions are checked against. */
 export interface PublishFacts {
   report: EvaluationReport
   /** Precisions against float32. */

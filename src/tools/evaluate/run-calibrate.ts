@@ -130,7 +130,7 @@ function createFit(
   if (unknown !== undefined)
     throw new ModelError('INVALID_REQUEST', `--tasks ${unknown}: the rows have labels of ${known.join(', ')}`)
   const wanted = new Set(asked ?? known)
-  // What `auto` picks for all rows is also fitted to halves, so that they judge what is written.
+  // The method that `auto` picks for all rows is also fitted to halves, so that they judge what is written.
   const picked = new Map<string, CalibrationMethod>()
   let whole: CalibratedTasks | undefined
   return (half) => {

@@ -29,7 +29,7 @@ import { openServicePredictor, type Predictor, type PredictorField, type Predict
 import { checkPublish, readConditions } from './publish.ts'
 import { checkReportFolder, readRowsFor, type SharedRows, scoreWithProgress, writeReport } from './session.ts'
 
-/** What all commands about labelled rows take. */
+/** The options that all commands about labelled rows take. */
 export interface RowsOptions {
   /** Path or name of the spec of the rows. */
   data: string

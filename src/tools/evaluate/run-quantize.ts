@@ -36,11 +36,11 @@ export interface RunQuantizeOptions extends Omit<RowsOptions, 'seed' | 'report' 
   dryRun: boolean
 }
 
-/** What `--json` prints. */
+/** The report that `--json` prints. */
 interface QuantizeReport {
   model: string
   version: string
-  /** Of the new version; null where none was written. */
+  /** The folder of the new version; null where none was written. */
   folder: string | null
   rows: number
   precision: Precision

@@ -89,7 +89,7 @@ interface Classes {
 function frequent(column: StringColumn, rows: Int32Array): Classes {
   const { values } = column
   const counts = new Uint32Array(values.length)
-  // Of equally frequent values, those that come first are kept.
+  // Among equally frequent values, those that come first are kept.
   const met: number[] = []
   for (const row of rows) {
     const code = column.codeAt(row)

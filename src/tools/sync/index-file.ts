@@ -108,7 +108,7 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
   return count
 }
 
-/** Of all these files together. */
+/** The size of all these files together. */
 export function indexedBytes(files: IndexedFiles): number {
   return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }

@@ -4,7 +4,7 @@ import { largestIndex } from './index-file.ts'
 import { createPatience, type PatienceOptions } from './patience.ts'
 import { readAll, type SyncSource } from './source.ts'
 
-/** What a source holds, and a tag that changes when that does. */
+/** The index of a source, and a tag that changes when the index does. */
 export interface CurrentIndex {
   index: SyncIndex
   tag?: string | undefined

@@ -7,8 +7,9 @@ import { isVersion } from '../../model/serving/registry/source.ts'
 import type { IndexedFiles } from '../../schemas/models-folder.ts'
 
 /*
- * What `multigate sync` has put into a folder, kept in the folder itself: `.sync/versions/<model>/<version>.json` holds
- * the files of a version as the index listed them. The server ignores names that begin with a dot.
+ * The record of what `multigate sync` has put into a folder, kept in the folder itself:
+ * `.sync/versions/<model>/<version>.json` holds the files of a version as the index listed them. The server ignores
+ * names that begin with a dot.
  */
 
 export const syncFolder = '.sync'

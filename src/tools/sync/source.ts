@@ -24,7 +24,7 @@ export interface SyncSource {
    * it.
    */
   openIndex(tag: string | undefined, signal: AbortSignal): Promise<StoredObject | undefined>
-  /** What it lists. Throws an Error whose message goes on after `indexName`. */
+  /** Parses what that lists. Throws an Error whose message goes on after `indexName`. */
   parseIndex(content: Buffer, tag: string | undefined): SyncIndex
   /** Opens a file of the index, such as `ads/7/manifest.json`. Rejects like `openIndex`. */
   open(path: string, file: IndexedFile, signal: AbortSignal): Promise<StoredObject>

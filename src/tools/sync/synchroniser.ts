@@ -27,7 +27,7 @@ export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' 
   onCopy?(id: VersionId, bytes: number): void
 }
 
-/** What one pass has done. */
+/** The outcome of one pass. */
 export interface SyncPass {
   copied: VersionId[]
   removed: VersionId[]
@@ -40,7 +40,7 @@ export interface SyncPass {
 
 /**
  * Keeps a folder a copy of a source. Several may work on one folder: each copies into a folder of its own, and finds
- * what another has put there. What sync did not put there stays.
+ * what another has put there. Files that sync did not put there stay.
  */
 export class Synchroniser {
   readonly #options: SyncOptions

@@ -10,8 +10,8 @@ import { LiveModel, LiveProcess, LiveSample } from '../../schemas/live-figures.t
 import type { ProblemItem } from '../../schemas/problem.ts'
 
 /**
- * What a running service does, or why nothing is known of it now: the service does not answer, and is asked again; or
- * it sent figures that can't be read, and may send others.
+ * News of a running service, or the reason why nothing is known of it now: the service does not answer, and is asked
+ * again; or it sent figures that can't be read, and may send others.
  */
 export type LiveEvent = { update: ShownUpdate } | { lost: string } | { unreadable: string }
 
@@ -134,7 +134,7 @@ async function failureOf(response: Response, address: URL): Promise<Error> {
     case 429:
       return new Error(detail)
     default:
-      // Of multigate, no other status from 400 to 499 answers this request.
+      // A multigate server answers this request with no other status from 400 to 499.
       if (response.status < 500) return new RefusedError(`${address.origin} is no multigate server: ${detail}`)
       return new Error(detail)
   }

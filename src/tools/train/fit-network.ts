@@ -20,7 +20,7 @@ import { createTrainer } from './threads/trainer.ts'
 
 export interface FittedNetwork {
   fitted: FitResult
-  /** Of the validation rows, by the weights that were kept: float32 [rows, tasks]. */
+  /** The logits of the validation rows, by the weights that were kept: float32 [rows, tasks]. */
   logits: Float32Array
   /** The weights that were kept, by name; undefined for one that was not trained. */
   valuesOf(name: string): Float32Array | undefined
@@ -116,7 +116,7 @@ function saver(run: RunFolder | undefined, log: TrainOptions['log']): Parameters
   }
 }
 
-/** What must be the same for a run to go on. */
+/** The properties that must be the same for a run to go on. */
 function identityOf(spec: TrainSpec, threads: number, data: string): RunIdentity {
   return { spec: JSON.stringify(spec), 'number of threads': `${threads}`, data }
 }
@@ -182,7 +182,7 @@ export interface TrainOptions {
   now: () => number
   signal: AbortSignal
   observer: FitObserver
-  /** Of all but the epochs. */
+  /** The progress of all but the epochs. */
   progress?: Progress | undefined
   /** Folder of compiled plans, for judging the version. */
   cache: string | undefined

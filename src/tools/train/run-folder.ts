@@ -31,7 +31,7 @@ const lockFile = 'run.pid'
 /** A line of JSON per epoch. */
 export const historyFile = 'history.jsonl'
 
-/** What a run depends on, by names for people: `spec`, `data`, `threads`. */
+/** The properties that a run depends on, by names for people: `spec`, `data`, `threads`. */
 export type RunIdentity = Record<string, string>
 
 export interface ResumedRun extends FitProgress {

@@ -19,7 +19,7 @@ export function termsOf(tasks: readonly TrainTask[]): Term[] {
   }))
 }
 
-/** What rows know of a term, in memory that threads share. */
+/** The labels and weights of rows for a term, in memory that threads share. */
 export interface TermLabels {
   /** Per row 1, 0, or −1 where it does not count. */
   labels: Int8Array

@@ -78,7 +78,7 @@ t.test('what one that is gone had not taken goes to others, in its order', async
     sockets.map(({ destroyed }) => destroyed),
     [true, false, false],
   )
-  // What it says too late is not about another's.
+  // The message of one that is gone comes too late, and is not about another's connection.
   distributor.taken(one)
   t.notOk(sockets[1]!.destroyed)
 })

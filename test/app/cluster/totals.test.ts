@@ -4,7 +4,7 @@ import { type Snapshot, Totals } from '../../../src/app/cluster/totals.ts'
 
 const names = ['model', 'version'] as const
 
-/** What a process says that serves these versions, and has counted so much for each. */
+/** The snapshot of a process that serves these versions, and has counted so much for each. */
 async function snapshotOf(versions: string[], count: number): Promise<Snapshot> {
   const registers = [new Registry()]
   const requests = new Counter({ name: 'requests_total', help: 'r', labelNames: names, registers })

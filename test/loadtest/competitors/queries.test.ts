@@ -11,7 +11,7 @@ function draw(candidates: Candidates, seed = 1, count = 100, rows = 20): Query[]
   return Array.from({ length: count }, () => next(rows))
 }
 
-/** What a server may keep of a candidate: its side's columns of each row. */
+/** The data that a server may keep of a candidate: its side's columns of each row. */
 const candidatesOf = ({ rows, sparse, dense }: Query) =>
   Array.from({ length: rows }, (_, row) =>
     [

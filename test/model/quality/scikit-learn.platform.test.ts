@@ -21,7 +21,7 @@ import { pythonWith } from '../../support/python.ts'
 interface Case {
   labels: number[]
   predictions: number[]
-  /** Of another version. */
+  /** The predictions of another version. */
   other: number[]
   weights: number[] | null
   groups: number[]

@@ -5,7 +5,7 @@ import { readJson } from '../../../src/server/body/read-json.ts'
 import { readTensors } from '../../../src/server/body/read-tensors.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 
-/** What a read gives: a value, or a refusal with its problems. */
+/** The outcome of a read: a value, or a refusal with its problems. */
 function outcomeOf(read: () => unknown): { value: unknown } | { code: string; problems: unknown } {
   try {
     return { value: read() }
@@ -82,7 +82,7 @@ const number = fc.oneof(
     .map((parts) => parts.join('')),
   fc.constantFrom('0', '-0', '-0.0', '0.000', '1e400', '-1e400', '1e-400', '5e-324', '9007199254740993', '0e0'),
 )
-/** What is no number, though it looks like one. */
+/** Texts that are no numbers, though they look like some. */
 const almost = fc.constantFrom('01', '-', '-01', '1.', '.5', '+1', '1e', '1e+', '0x1', 'NaN', '1 2', '--1', '1_0', '')
 const space = fc.string({ unit: fc.constantFrom(' ', '\n', '\r', '\t'), maxLength: 2 })
 

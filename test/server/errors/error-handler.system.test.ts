@@ -27,7 +27,7 @@ const { fastify, metrics, predict, registry } = server
 const one = { context: { country: 'DE', hour: 21 }, candidates: [{ campaign: 'c9', price: 1.25 }] }
 const problemCheck = Compile(ProblemDetails)
 
-/** What holds for every error. */
+/** Checks what holds for every error. */
 function isProblem(t: Test, answer: { status: number; headers: Record<string, unknown>; body: any }, code: string) {
   const { status, headers, body } = answer
   t.ok(problemCheck.Check(body), `${code}: as its schema says`)
@@ -39,7 +39,7 @@ function isProblem(t: Test, answer: { status: number; headers: Record<string, un
   t.equal(headers['x-request-id'], body.request_id, `${code}: request id`)
 }
 
-/** What holds for every error of the Open Inference Protocol, and of TensorFlow Serving. */
+/** Checks what holds for every error of the Open Inference Protocol, and of TensorFlow Serving. */
 function isInferError(
   t: Test,
   answer: { status: number; headers: Record<string, unknown>; body: any },

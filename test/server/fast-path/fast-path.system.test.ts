@@ -97,7 +97,7 @@ const infer = JSON.stringify({ id: 'mine', inputs })
 const bytesOut = JSON.stringify({ inputs, parameters: { binary_data_output: true } })
 const instances = JSON.stringify({ instances: [{ sparse: tensors.sparse[0], dense: tensors.dense[0] }] })
 
-/** Of the protocols of other servers. */
+/** Requests of the protocols of other servers. */
 const others: Record<string, string | Buffer> = {
   infer: named('/v2/models/ads/infer', infer, json),
   'infer a version': named('/v2/models/ads/versions/1/infer', infer, json),

@@ -52,7 +52,7 @@ t.test('a request that upgrades behind it leaves no connection without its liste
   socket.write(`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n${upgrade}`)
   const [, accepted] = await Promise.all([once(socket, 'connect'), once(server, 'request')])
   const { socket: end } = accepted[0] as IncomingMessage
-  // What came in one piece with the first has been read.
+  // The request that came in one piece with the first has been read.
   await new Promise((resolve) => setImmediate(resolve))
   t.ok(listeners() > 0)
   socket.resetAndDestroy()

@@ -52,7 +52,7 @@ function contents(): { where: string; schema: any; examples: [string, any][] }[]
 
 const ajv = new Ajv2020({ strict: false, allErrors: true, validateSchema: false, formats: { byte: true } })
 ajv.addSchema(document, 'document')
-/** What the document's schema says against a value; empty where all is well. */
+/** The errors that the document's schema finds in a value; empty where all is well. */
 function errorsOf(schema: any, value: unknown): string {
   const text = JSON.stringify(schema).replaceAll('"#/', '"document#/')
   const check = ajv.compile(JSON.parse(text))

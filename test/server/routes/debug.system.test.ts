@@ -110,7 +110,7 @@ t.test(
       t.match(failed, [{ request_id: 'bad', status: 400, code: 'INVALID_REQUEST' }])
       t.same(failed[0].errors, [{ path: '/candidates/0/price', message: 'must be a number, not a string' }])
       t.notOk('detail' in failed[0], 'it quotes values')
-      // Of several processes, requests of the same millisecond have no order.
+      // Requests to several processes in the same millisecond have no order.
       const known = new Map<string, any>(recent.map((record: any) => [record.request_id, record]))
       t.match(known.get('bad'), { status: 400, url: '/predict', client: /^(?:::ffff:)?127\.0\.0\.1$/ })
       t.match(known.get('good-7'), { model: 'ads', trace_id: traceparent.slice(3, 35) })

@@ -7,7 +7,7 @@ import { fc, randomCases } from '../cases.ts'
 import { Dice } from './dice.ts'
 import { answersOf, answerWith, differenceOf, emptyGraph, feedsOf, operatorsOf, reread } from './run-graph.ts'
 
-/** What a pass gets: the graph as it is read, shapes known, and earlier passes done. */
+/** The graph that a pass gets: as it is read, with shapes known, and earlier passes done. */
 export async function prepared(graph: Graph, earlier: Pass[] = []): Promise<Graph> {
   const read = reread(graph)
   await traceShapes(read)

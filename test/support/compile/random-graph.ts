@@ -74,7 +74,7 @@ interface Sizes {
   middle: Columns[]
 }
 
-/** What each task's tower reads. */
+/** The mixtures that the towers read, one per task. */
 function mixtures(write: Writer, dice: Dice, x: Columns, { tasks, width, middle }: Sizes): Columns[] {
   const layers = Array.from({ length: dice.between(0, 2) }, () => dice.between(1, 5))
   const linear = dice.chance(0.5)

@@ -31,7 +31,7 @@ export interface RandomModel {
   tasks: number
   /** log(1 + |x|) of every numeric field beside itself. */
   logs: boolean
-  /** Of the sparse fields, then of the numeric ones. */
+  /** The sides of the sparse fields, then of the numeric ones. */
   sides: Side[]
 }
 
@@ -71,7 +71,7 @@ export const exampleModel: RandomModel = {
 
 const dtypes = { int32: DataType.INT32, int64: DataType.INT64, float32: DataType.FLOAT }
 
-/** Of each field its ids of the table. */
+/** The ids of each field in the table. */
 export function fieldIds({ fields }: RandomModel): FieldIds[] {
   return fields.map((ids, i) => ({ offset: fields.slice(0, i).reduce((sum, size) => sum + size, 0), ids }))
 }
@@ -177,7 +177,7 @@ export async function quantizationOf(
   }
 }
 
-/** What the graph as it was saved answers. */
+/** The answers of the graph as it was saved. */
 export async function savedAnswers(graph: Graph, batch: Batch): Promise<Float32Array> {
   const [answers] = (await answersOf(graph, [feedsFor(graph, batch)])) as [Answers]
   return answers[output]!.values

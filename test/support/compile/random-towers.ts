@@ -64,7 +64,7 @@ class Towers {
     this.#table = graph.constant('table', dice.floats(vocabulary * dim), [vocabulary, dim])
   }
 
-  /** What is known of one side: half of the ids, and two numbers. */
+  /** The tower of one side, which reads half of the ids, and two numbers. */
   tower(half: number): Columns {
     const pooled = this.#pool(this.#sequence(half), this.#ids(half))
     const x = this.#write.concat([pooled, this.dense(2 * half, 2 * half + 2)])

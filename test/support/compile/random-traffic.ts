@@ -18,7 +18,7 @@ export function costsFor(way: Way, joined?: Cost['joined']): PlanCosts {
   }
 }
 
-/** What each way costs, by chance. */
+/** The cost of each way, by chance. */
 export const randomCosts: fc.Arbitrary<PlanCosts> = fc.record({
   full: randomCost(),
   shared_context: randomCost(),

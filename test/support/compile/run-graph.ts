@@ -55,7 +55,7 @@ export function feedsOf(graph: Graph, rows: number, dice: Dice): Feeds {
   return feeds
 }
 
-/** What ONNX Runtime answers for each of several batches; it rewrites nothing itself unless `optimised`. */
+/** The answers of ONNX Runtime for each of several batches; it rewrites nothing itself unless `optimised`. */
 export async function answersOf(graph: Graph, batches: Feeds[], optimised = false): Promise<Answers[]> {
   const session = await ort.InferenceSession.create(graph.copy().toBytes(), {
     graphOptimizationLevel: optimised ? 'all' : 'disabled',

@@ -103,7 +103,7 @@ function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): 
   return new ort.Tensor(type, taken as Float32Array, [rows.length, columns.length])
 }
 
-/** What a plan takes of these rows; `requests`: how many rows of each request there are. */
+/** The inputs of a plan for these rows; `requests`: how many rows of each request there are. */
 function feedsOfPlan(
   { graph, context, rows }: VariantGraph,
   feeds: Feeds,
@@ -122,7 +122,7 @@ function feedsOfPlan(
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
-/** What a plan answers for all rows of requests. */
+/** The answers of a plan for all rows of requests. */
 async function answersOfFresh(plan: VariantGraph, feeds: Feeds, requests: number[]): Promise<Answers> {
   const rows = requests.reduce((sum, count) => sum + count, 0)
   const [answers] = await answersOf(plan.graph, [feedsOfPlan(plan, feeds, range(rows), requests)])
@@ -130,7 +130,7 @@ async function answersOfFresh(plan: VariantGraph, feeds: Feeds, requests: number
 }
 
 /**
- * What the plan for known candidates answers, where candidate `candidates[i]` of the requests' rows is kept in slot
+ * The answers of the plan for known candidates, where candidate `candidates[i]` of the requests' rows is kept in slot
  * `slots[i]` of slabs with `size` slots; all others hold what no answer may show. `row`: the row's place in `slots`.
  */
 async function answersOfKnown(

@@ -16,7 +16,7 @@ export function halfOf(bits: number): number {
   return bits & 0x8000 ? -size : size
 }
 
-/** What look-ups of narrow rows [rows, dim] give. */
+/** The results of look-ups of narrow rows [rows, dim]. */
 export function widened(values: Float32Array, dim: number, format: NarrowFormat): Float32Array {
   if (format === 'float16') return Float32Array.from(toFloat16(values), halfOf)
   const { bytes, scales } = toInt8(values, dim)

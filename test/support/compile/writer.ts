@@ -149,7 +149,7 @@ export class Writer {
       case 1:
         return { name: graph.node('Reshape', [name, this.integers(-1, n)]), n }
       default: {
-        // Of the shape that is computed.
+        // The target comes from the shape that is computed.
         const shape = graph.node('Shape', [name])
         const batch = graph.node('Gather', [shape, this.integers(0)], { attributes: { axis: 0 } })
         const target = graph.node('Concat', [batch, this.integers(n)], { attributes: { axis: 0 } })

@@ -9,7 +9,7 @@ export interface FakePoolOptions {
 }
 
 export interface FakeEnginePool extends EnginePool {
-  /** What was asked of the pool, in order. */
+  /** Loads and runs that the pool was asked for, in order. */
   readonly loads: GraphSource[]
   readonly runs: { rows: number; wanted: string[] }[]
   /** Graphs loaded and not closed. */

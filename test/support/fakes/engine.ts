@@ -13,7 +13,7 @@ export function batchOf(rows: readonly (readonly [id: number, value: number])[])
   }
 }
 
-/** What the fake graph computes; throws for a row whose value is NaN, as a poisoned input would. */
+/** Computes the outputs of the fake graph; throws for a row whose value is NaN, as a poisoned input would. */
 export function compute(batch: Batch, wanted: readonly string[]): Outputs {
   const { sparse, dense } = batch.inputs as { sparse: Int32Array; dense: Float32Array }
   if (dense.some(Number.isNaN)) throw new Error('the graph met NaN')

@@ -7,7 +7,7 @@ import { exampleManifest } from './manifest.ts'
 export interface FakeLoadedModel extends LoadedModel {
   /** How often `close` was called. */
   readonly closes: number
-  /** What `destroy` was called with. */
+  /** The arguments that `destroy` was called with. */
   readonly destroyed: readonly unknown[]
 }
 

@@ -11,7 +11,7 @@ export const fakeSignature: Signature = {
 export interface FakeWorker extends WorkerClient {
   /** Tasks that were asked for, in order. */
   tasks: WorkerTask[]
-  /** What it was asked and told, in order. */
+  /** All that it was asked and told, in order. */
   heard: (WorkerTask | WorkerNotice)[]
   /** Ends the thread, as a crash would. */
   die(reason: string): void

@@ -74,7 +74,7 @@ function readChunks(text: string, start: number) {
   }
 }
 
-/** What no answer may be: JSON that isn't, or a problem with another status. */
+/** A fault that no answer may have: JSON that isn't, or a problem with another status. */
 function faultOf({ status, headers, text }: RawAnswer): string | undefined {
   const type = headers.get('content-type') ?? ''
   if (!/json/.test(type) || headers.has('inference-header-content-length') || headers.has('content-encoding'))

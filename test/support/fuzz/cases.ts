@@ -56,7 +56,7 @@ const damages = { none: 6, truncated: 2, flipped: 2, trailing: 1, members: 1 }
 const framings = { length: 7, chunked: 3, open: 1, longer: 1, shorter: 1 }
 const asks = { once: 8, five: 2, unread: 1 }
 
-/** Of answers that aren't read, so many: fewer than may wait, and more than may be under way. */
+/** Number of requests; if answers aren't read, fewer than may wait, and more than may be under way. */
 const requests = { once: 1, five: 5, unread: 90 }
 const wrongLabels = ['identity', 'gzip', 'deflate', 'br', 'zstd', 'gzip, br', 'x'.repeat(1000), '']
 

@@ -1,8 +1,8 @@
 import type { Random } from '../../../src/tools/data/random.ts'
 
 /*
- * What the fuzz test sends as bodies, before any content coding: for each route by name, each of about the size that is
- * asked for.
+ * The bodies that the fuzz test sends, before any content coding: for each route by name, each of about the size that
+ * is asked for.
  */
 
 export interface Payload {
@@ -109,7 +109,7 @@ function nested(open: string, close: string, before = '', after = ''): Kind {
   }
 }
 
-/** What no route takes, whatever it is for. */
+/** Bodies that no route takes, whatever it is for. */
 const anywhere: Record<string, Kind> = {
   spaces: (size) => wrong(Buffer.alloc(Math.max(1, size), ' ')),
   zeros: (size) => wrong(Buffer.alloc(Math.max(1, size))),

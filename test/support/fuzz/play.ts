@@ -3,10 +3,10 @@ import { until } from '../until.ts'
 import { readAnswers } from './answers.ts'
 import type { Case } from './cases.ts'
 
-/** What a case came to. */
+/** The outcome of a case. */
 export interface Outcome {
   case: Case
-  /** What has come back, a character for each byte. */
+  /** The text that has come back, a character for each byte. */
   text(): string
   /** Code of what broke the connection. */
   error(): string | undefined
@@ -57,7 +57,7 @@ async function deliver(socket: Socket, { wire, at, cut, pieces }: Case): Promise
   }
 }
 
-/** What is wrong with what came back. */
+/** The fault of what came back; undefined if it has none. */
 export function faultOf({ case: one, text, error }: Outcome, crowded: boolean): string | undefined {
   const { answers, partial, fault } = readAnswers(text())
   if (fault !== undefined) return fault

@@ -17,7 +17,7 @@ function scriptOf(t: Test, shell: 'bash' | 'zsh' | 'fish'): string {
   return folder
 }
 
-/** What is typed, and what completes it: some that must be offered, and some that must not. */
+/** Typed text, and its completions: some that must be offered, and some that must not. */
 const cases: [typed: string, offered: string[], not: string[]][] = [
   ['ev', ['evaluate'], ['serve']],
   ['keys ', ['create', 'list', 'revoke'], ['train']],

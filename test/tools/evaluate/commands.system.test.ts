@@ -18,7 +18,10 @@ import { runCli, spawnCli } from '../../support/cli.ts'
 import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
 import { startProcess } from '../../support/process.ts'
 
-/* A version whose probabilities are wrong in a known way: labels are drawn from σ(1.5 · logit p − .3) of what it predicts. */
+/*
+ * A version whose probabilities are wrong in a known way: where it predicts p, labels are drawn from
+ * σ(1.5 · logit p − 0.3).
+ */
 
 const rows = 4000
 /** Few: an evaluation draws them again, a thousand times. */

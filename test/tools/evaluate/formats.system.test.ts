@@ -12,7 +12,10 @@ import { blocks, copyShop } from '../../support/pytorch-example.ts'
 import { noReference, readReference } from '../../support/reference.ts'
 import { startTestServer } from '../../support/server.ts'
 
-/* Versions of every saved format: what `multigate evaluate` judges in its own process is what `POST /predict` answers. */
+/*
+ * Versions of every saved format: the answers that `multigate evaluate` judges in its own process are those of
+ * `POST /predict`.
+ */
 
 const rows = 700
 

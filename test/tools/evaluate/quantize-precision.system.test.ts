@@ -39,7 +39,7 @@ t.test('says which tasks no machine can compare, and refuses those that the mode
   t.same(await notesOf('float32'), [unlabelled])
   const uncompared = 'the AUC of ctr, cvr was not compared: its quantization rows have too few labels, or of one class'
   t.same(await notesOf('int8'), [uncompared, unlabelled])
-  // What is fastest differs even from run to run: the AUC concerns precisions that round.
+  // The fastest precision differs even from run to run: the AUC concerns precisions that round.
   const { served, notes } = JSON.parse((await quantize(one, { dryRun: true })).printed)
   t.match(notes[0], `precision auto: ${served.precision} is served; `)
   t.same(notes.slice(1), served.precision === 'float32' ? [unlabelled] : [uncompared, unlabelled])

@@ -101,7 +101,7 @@ t.test('an OCI registry, with a password', needsRegistry, async (t) => {
   await writeTestBundle(from)
   const folder = await temporaryFolder(t)
   const port = await freePort()
-  // Of the password "secret", by bcrypt.
+  // The bcrypt hash of the password "secret".
   writeFileSync(join(folder, 'htpasswd'), 'reader:$2b$04$qxTfNfedzrGFJtDZ7V17wuYiVPY7PLK4CMuamtV/B5QqnYX/Uce0q\n')
   writeFileSync(
     join(folder, 'config.yml'),

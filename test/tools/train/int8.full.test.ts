@@ -1,4 +1,4 @@
-// What int8 costs on rows that neither trained the models that come with the project nor set its scales.
+// The cost of int8 on rows that neither trained the models that come with the project nor set its scales.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../support/bundle.ts'
 import { openTrainer } from '../../support/trainer.ts'
 
 /*
- * Training beside PyTorch's: the same networks, weights, rows and steps. What PyTorch computes is kept in
+ * Training beside PyTorch's: the same networks, weights, rows and steps. PyTorch's results are kept in
  * test/fixtures/pytorch, by train_architectures.py there, so that PyTorch need not be installed.
  */
 

@@ -15,7 +15,7 @@ import { inputsOf } from './inputs.ts'
 import { layerWeights } from './layer-weights.ts'
 import { type ClassHints, recognise } from './recognise.ts'
 
-/** What Keras writes of every model; no option of a class. */
+/** Keys that Keras writes for every model; none is an option of a class. */
 const ofEveryModel = ['name', 'trainable', 'dtype', 'num_tasks', 'num_emb']
 
 /**

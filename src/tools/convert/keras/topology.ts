@@ -62,7 +62,7 @@ class TopologyWriter {
   readonly layers: WrittenLayer[] = []
   readonly #model: KerasModel
   readonly #names: Set<string>
-  /** What each application in the Keras model became. */
+  /** The application that each one in the Keras model became. */
   readonly #replacements = new Map<string, Application>()
   readonly #copied = new Map<string, WrittenLayer>()
 

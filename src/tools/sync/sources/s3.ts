@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
 import { createIndexedSource, type SyncSource, sourceError } from '../source.ts'
 
-/** Of the document with which a server explains an error, bytes: the library keeps it in memory. */
+/** Limit of the document with which a server explains an error, bytes: the library keeps it in memory. */
 const longestExplanation = 64 * 1024
 
 /**

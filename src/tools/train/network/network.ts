@@ -12,7 +12,7 @@ export interface Network {
   names: string[]
   /** Number of trained values. */
   size: number
-  /** What a step plan is made of; rejects with UNSUPPORTED_GRAPH where the graph can't be trained. */
+  /** Opens the graph that a step plan is made of. Rejects with UNSUPPORTED_GRAPH where it can't be trained. */
   open(): Promise<TrainableGraph>
   /** Initial values of a weight of `open()`, row-major. Throws an Error where there is none of that name. */
   values(name: string): Float32Array

@@ -49,7 +49,7 @@ export async function onnxNetwork(bundle: Bundle, frozen: (name: string) => bool
       if (sparse !== undefined) takeInt32(training, sparse)
       await traceShapes(training)
       const logits = logitsOf(training, probabilities)
-      // What no output reads is dropped.
+      // Nodes that no output reads are dropped.
       training.outputs.splice(0, Infinity, declare(logits, training.shapes.get(logits) ?? floatShape()))
       return {
         training,

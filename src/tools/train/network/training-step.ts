@@ -1,4 +1,4 @@
-/** What a thread needs to take steps: graphs, and where their tensors lie in its memory. Can be sent to a thread. */
+/** The graphs that a thread needs to take steps, and where their tensors lie in its memory. Can be sent to a thread. */
 export interface TrainingStep {
   /**
    * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `labels`, `coefficients`, `share` and the parameters;
@@ -76,7 +76,7 @@ export interface LookUp {
   gradient: string | undefined
 }
 
-/** What a dropout layer multiplies with: float32 [rows, …dims]. */
+/** The tensor that a dropout layer multiplies with: float32 [rows, …dims]. */
 export interface Mask {
   name: string
   dims: number[]

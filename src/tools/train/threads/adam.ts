@@ -4,7 +4,7 @@ import kernel from './adam.wat'
 /** Adam (D. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015) with its usual decay rates. */
 export const adam = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 } as const
 
-/** What depends on the number of steps taken, `step` included, which counts from 1. */
+/** The factors that depend on the number of steps taken, `step` included, which counts from 1. */
 export interface StepScale {
   /** Learning rate ÷ (1 − β1ᵗ). */
   rate: number

@@ -70,7 +70,7 @@ export function createGather(setup: GatherSetup): (step: StepBounds, epoch: numb
   }
 }
 
-/** Of the rows of a step that count for a term. */
+/** The sum of the weights of the rows of a step that count for a term. */
 function totalWeight({ labels, weights }: TermLabels, order: Int32Array, { start, end }: StepBounds): number {
   let total = 0
   for (let i = start; i < end; i++) {

@@ -18,7 +18,7 @@ export interface SharedExamples extends SharedRows {
   terms: TermLabels[]
 }
 
-/** What every thread is given once. */
+/** The data that every thread is given once. */
 export interface ThreadSetup {
   plan: TrainingStep
   thread: number
@@ -50,15 +50,15 @@ export interface SharedState {
   activity: Int32Array
   /** The barrier's. */
   barrier: Int32Array
-  /** Of each thread the loss of its part of the step. */
+  /** The loss of each thread's part of the step. */
   losses: Float64Array
   /** Steps and rows of this epoch so far, and the sum of their losses × rows. */
   progress: Float64Array
-  /** Of each thread its gradients and statistics, `plan.size` floats; empty for one thread. */
+  /** Each thread's gradients and statistics, `plan.size` floats; empty for one thread. */
   gradients: Float32Array[]
-  /** Of each thread and look-up the indexes and gradients of its rows; empty for one thread. */
+  /** The indexes and gradients of the rows of each thread and look-up; empty for one thread. */
   rows: RowGradients[][]
-  /** Of each thread and look-up the number of its indexes. */
+  /** The number of indexes of each thread and look-up. */
   counts: Int32Array[]
   /** The epoch's order of training rows. */
   order: Int32Array

@@ -33,7 +33,7 @@ const step = fc.oneof(
       owner: fc.constantFrom(undefined, undefined, { id: 'half', cacheShare: 0.5 }, { id: 'few', cacheShare: 0.2 }),
     }),
   },
-  // What a worker does: the candidates of a call, each found or else claimed.
+  // A worker's part: the candidates of a call, each found or else claimed.
   {
     weight: 3,
     arbitrary: fc.record({ type: fc.constant('call' as const), candidates: fc.array(candidate, { maxLength: 20 }) }),
@@ -50,7 +50,7 @@ function createChecked(slots: number, hash: keyof typeof hashes) {
   const cache = new CandidateCache({ keyWords: 2, width: 4, bytes: bytesFor(slots), hash: hashes[hash] })
   if (cache.slots !== slots) throw new Error(`${cache.slots} slots, not ${slots}`)
   const live = new Map<number, { slot: number; value: number; owner?: string | undefined }>()
-  /** What was written last into each slot. */
+  /** The value that was written last into each slot. */
   const held = new Map<number, number>()
   const inUse = new Set<number>()
   const asked = new Set<number>()

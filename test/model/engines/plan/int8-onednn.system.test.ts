@@ -20,7 +20,7 @@ import { withoutInt8 } from '../../../support/onednn.ts'
 const folder = await temporaryFolder(t)
 const skip = withoutInt8() ?? false
 
-/** What computes a plan's int8 here, or undefined where its graph is not translated. */
+/** The library that computes a plan's int8 here, or undefined where its graph is not translated. */
 async function productsOf(plan: CompiledPlan): Promise<string | undefined> {
   try {
     const { program, products } = await openFull(plan, 'int8')

@@ -63,7 +63,7 @@ t.test(
           const dice = new Dice(seed)
           const graph = buildModel(model)
           const quantization = await quantizationOf(model, graph)
-          // What counts here is what is computed, not how close it is.
+          // Only what is computed counts here, not how close it is.
           quantization.judged.labels = undefined
           const use = async (ready: Parameters<typeof openPlan>[0]) => {
             const { live, tableRows } = ready.description

@@ -206,7 +206,7 @@ t.test('requests that share a call keep their own contexts', async (t) => {
       way,
       30,
       async (plan, check) => {
-        // Of the second request the first candidate is new, so that its rows go two ways.
+        // The first candidate of the second request is new, so that its rows go two ways.
         const batches = [1, 2, 3].map((round) =>
           together(contexts.map((seed, i) => requestOf(model, i === 1 ? [10 + round, 1, 2] : [i, i + 1], seed))),
         )

@@ -18,7 +18,7 @@ const example = fc
     rank: fc.constantFrom(1, 2),
   })
   .chain(({ rows, width, integers, type, rank }) => {
-    // Of floats no integers are made: callers refuse them.
+    // No integers are made of floats: callers refuse them.
     const whole = integers || type === 'int32' || type === 'int64'
     return fc.record({
       rows: fc.constant(rows),

@@ -18,7 +18,7 @@ t.test('small requests share a call, large ones have their own', async (t) => {
   t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([5, 100]))), [[5], [100]])
   t.same(callsOf({ cost, mostRows: 1 }, []), [])
   t.same(rowsOf(callsOf({ cost, mostRows: 12 }, requestsOf([5, 3, 30, 4, 1, 2]))), [[5, 3], [12], [12], [6, 4, 1], [2]])
-  // What costs as much either way goes alone.
+  // Requests that cost as much either way go alone.
   t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([20, 20]))), [[20], [20]])
 })
 

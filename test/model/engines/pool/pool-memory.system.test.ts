@@ -33,7 +33,7 @@ async function setUp(t: { teardown(callback: () => Promise<void>): void }, load?
   return { pool, workers }
 }
 
-/** What a worker heard, in order, of one graph. */
+/** The messages about one graph that a worker heard, in order. */
 const heard = ({ heard }: FakeWorker) =>
   heard.flatMap((message) => {
     if (message.type === 'add-slab') return [`add ${message.slab.id}`]

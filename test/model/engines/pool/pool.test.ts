@@ -108,7 +108,7 @@ t.test(
       })
     const [a, b] = [run('a'), run('b')]
     await settle()
-    // Of two that are as busy, the one that turned to its call first.
+    // Among two that are as busy, the one that turned to its call first is chosen.
     const [c, d] = [run('c'), run('d')]
     await settle()
     t.same(

@@ -69,7 +69,7 @@ t.test('leaves eight products of an MMoE, however it is written', async (t) => {
       reports.flatMap(({ left }) => left).filter((reason) => !reason.includes('folded')),
       [],
     )
-    // Of a graph as saved, products by what is no constant yet are not counted.
+    // Products by tensors that are no constants yet are not counted in a graph as saved.
     const [saved, canonical, , folded] = reports
     t.ok(folded!.multiplications < canonical!.multiplications)
     t.ok(reports.at(-1)!.nodes < saved!.nodes / 2)

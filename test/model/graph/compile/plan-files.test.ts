@@ -190,7 +190,7 @@ t.test('cleaning removes what nobody has used lately, and nothing else', async (
   await cleanCache(cache, now)
   const kept = entries.flatMap(([name, , keep]) => (keep ? [name] : []))
   t.same((await readdir(cache)).sort(), kept.sort())
-  // Of no folder there is nothing to clean.
+  // Without a folder there is nothing to clean.
   await cleanCache(join(cache, 'nowhere'), now)
   await cleanCache('/dev/null', now)
 })

@@ -41,7 +41,7 @@ process.env.TMPDIR = await temporaryFolder(t)
 const batch = rowsOf(exampleModel, 7, 5)
 const expected = await savedAnswers(buildModel(exampleModel), batch)
 
-/** What a plan's whole graph answers; a temporary plan is removed. */
+/** The answers of a plan's whole graph; a temporary plan is removed. */
 async function answers({ folder, description, origin }: CompiledPlan): Promise<Float32Array> {
   const session = await ort.InferenceSession.create(join(folder, description.float32.full.file), {
     logSeverityLevel: 4,
@@ -96,7 +96,7 @@ t.test('whatever a plan depends on has a plan of its own', async (t) => {
   for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'compiled')
   for (const changes of others) t.equal((await prepare({ ...request, ...changes })).plan?.origin, 'cached')
   t.equal((await readdir(cache)).length, others.length)
-  // Of float32 the rows mean nothing, nor does the time.
+  // The rows mean nothing to float32, nor does the time.
   t.equal((await prepare({ ...request, quantization, now: 0 })).plan?.origin, 'cached')
 })
 

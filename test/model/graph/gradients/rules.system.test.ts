@@ -65,7 +65,7 @@ const unaries: Case[] = [
 const positives: Case[] = ['Log', 'Sqrt', 'Reciprocal'].map(
   (name): Case => ({ name, inputs: { x: [-1, 3] }, draw: positive, build: op(name) }),
 )
-/** Of inputs that differ everywhere one alone equals the largest. */
+/** Where inputs differ everywhere, one alone equals the largest. */
 const untied = (name: string) => (['Max', 'Min'].includes(name) ? { idle: ['Div', 'Add'] } : {})
 const pairs: Case[] = ['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Mean', 'Sum'].flatMap((name): Case[] => [
   { name, inputs: { x: [-1, 3], y: [-1, 3] }, draw: positive, build: op(name, ['x', 'y']), ...untied(name) },
@@ -421,7 +421,7 @@ for (const one of cases)
     }
   })
 
-/** What a node becomes when one of its terms or factors is removed. */
+/** The inputs that may take a node's place when one of its terms or factors is removed. */
 function termsOf({ opType, input }: NodeProto): string[] {
   // The loss' own gradient is 1.
   if (input.includes('scalar:1') && opType === 'Mul') return []

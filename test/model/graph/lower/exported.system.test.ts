@@ -22,7 +22,7 @@ import { noReference, readReference, referenceModels } from '../../../support/re
 /** Tests run from build/test/model/graph/compile/. */
 const pytorch = join(import.meta.dirname, '../../../../../test/fixtures/pytorch')
 
-/** What every optimised graph must be free of. */
+/** Operators that every optimised graph must be free of. */
 const undone = /^(Constant|Identity|BatchNormalization|Mul|Div|Sub|Einsum|Flatten|Squeeze|Unsqueeze)$/
 
 async function read(path: string): Promise<Graph> {

@@ -16,7 +16,7 @@ import { withoutOnednn } from '../../../support/onednn.ts'
 const folder = await temporaryFolder(t)
 const skip = withoutOnednn() ?? false
 
-/** Of x, and of the contexts; with blocks of 64 columns, x has room for 14 requests. */
+/** Columns of x and of the contexts, and the layer's width; with blocks of 64 columns, x has room for 14 requests. */
 const [columns, contextColumns, width] = [100, 6, 256]
 
 const dice = new Dice(5)

@@ -257,7 +257,7 @@ t.test('rounds floats to bytes as ONNX Runtime does', async () => {
   )
 })
 
-/** What ONNX Runtime's QuantizeLinear makes of x [rows, columns]. */
+/** The result of ONNX Runtime's QuantizeLinear for x [rows, columns]. */
 async function quantized(
   x: Float32Array,
   scale: Float32Array,

@@ -154,7 +154,7 @@ t.test('memory that a call would leave is refused before it', { skip }, async (t
   t.throws(() => ofBytes.bind(unscaled), /weights of bytes have no scale/)
 })
 
-/** What a process says that opens the library. */
+/** The output of a process that opens the library. */
 async function openedWith(environment: Record<string, string>, precision = 'bfloat16'): Promise<string> {
   const program = `
     const { openFastLibrary } = await import(${JSON.stringify(new URL('../../../../src/model/graph/onednn/library.js', import.meta.url).href)})

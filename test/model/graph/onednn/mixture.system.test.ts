@@ -22,7 +22,7 @@ t.test('mixtures are those of ONNX Runtime, whichever of their columns a product
     clips: fc.boolean(),
     // Whether something else reads them as well.
     answers: fc.boolean(),
-    // Of each task, the columns that are read.
+    // The columns of each task that are read.
     ranges: fc.array(fc.tuple(fc.nat(40), fc.nat(40)), { minLength: 3, maxLength: 3 }),
     rows: fc.integer({ min: 1, max: 5 }),
     seed: fc.nat(),

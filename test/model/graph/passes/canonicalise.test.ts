@@ -216,7 +216,7 @@ for (const [name, [write, expected]] of Object.entries(forms))
     t.equal(canonicalise(graph, new Map()), 0)
   })
 
-/** What must stay as it is written. */
+/** Graphs that must stay as they are written. */
 const kept: Record<string, (graph: Graph) => string | string[]> = {
   'a cast to another type': (g) =>
     g.node('Cast', [g.node('Cast', ['x'], { attributes: { to: DataType.INT32 } })], {

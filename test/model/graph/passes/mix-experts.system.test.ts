@@ -97,7 +97,7 @@ t.test("leads towers' first layers through the mixture, where that takes fewer m
   t.equal(count(canonical, 'Gemm'), 3 + 3 + 1)
 })
 
-/** What keeps towers apart from the mixture, and so their products: [write, Gemms that are left]. */
+/** Graphs that keep towers apart from the mixture, and so their products: [write, Gemms that are left]. */
 const apart: Record<string, [(parts: Mmoe) => string[], number]> = {
   'where towers are wide': [
     ({ graph, write, experts, gates }) =>

@@ -7,7 +7,7 @@ import { fc, randomCases } from '../../../support/cases.ts'
 import { createFakeClock } from '../../../support/fakes/clock.ts'
 import { batchOf, compute, createManualEngine } from '../../../support/fakes/engine.ts'
 
-/* What goes when, and to how many slots. */
+/* The order in which requests go, and the number of slots that they go to. */
 
 function setUp(slots: number, options: Partial<BatcherOptions> = {}, ahead = 0) {
   const clock = createFakeClock()

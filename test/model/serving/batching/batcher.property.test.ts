@@ -6,7 +6,7 @@ import { fc, randomCases } from '../../../support/cases.ts'
 import { createFakeClock } from '../../../support/fakes/clock.ts'
 import { batchOf, compute, createManualEngine } from '../../../support/fakes/engine.ts'
 
-/** What may happen to a batcher, in any order. */
+/** Events that may happen to a batcher, in any order. */
 const event = fc.oneof(
   {
     weight: 6,

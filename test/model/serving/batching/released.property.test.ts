@@ -6,7 +6,7 @@ import { fc, randomCases } from '../../../support/cases.ts'
 import { createFakeClock } from '../../../support/fakes/clock.ts'
 import { batchOf, createManualEngine } from '../../../support/fakes/engine.ts'
 
-/** What may happen to two models that share an engine, in any order. */
+/** Events that may happen to two models that share an engine, in any order. */
 const event = fc.oneof(
   {
     weight: 7,
@@ -41,7 +41,7 @@ interface Request {
   cancel?(): void
 }
 
-/** Of another class than what is tried again. */
+/** An error of another class than those after which requests are tried again. */
 class LostError extends ModelError {}
 
 t.test(
@@ -66,7 +66,7 @@ t.test(
                 isolate: (error) => !(error instanceof LostError),
               }),
           )
-          // What has begun gains by being cut, as far as they know.
+          // A call that has begun gains by being cut, as far as they know.
           for (const batcher of batchers) for (const rows of [1, 4]) batcher.seed(rows, 1, rows * 0.001)
           const requests: Request[] = []
           let early: number | undefined

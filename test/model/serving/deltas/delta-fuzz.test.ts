@@ -49,7 +49,7 @@ t.test(`files of random bytes are read or refused (seed ${seed})`, async (t) => 
     try {
       const delta = decodeDelta(bytes)
       checkDelta(delta, expected)
-      // What is accepted is in order, however it came about.
+      // A delta that is accepted is in order, however it came about.
       const [{ ids, rows }] = delta.tables as [(typeof delta.tables)[0]]
       if (ids.some((id) => id >= 100) || rows.length !== 4 * ids.length || !rows.every(Number.isFinite))
         throw new TypeError('a wrong file is accepted')

@@ -15,7 +15,7 @@ const columns = (context: unknown, candidates: unknown, asked = options) => enco
 const problems = (context: unknown, candidates: unknown, asked = options) =>
   problemsOf(() => columns(context, candidates, asked))
 
-/** What is said of a name that is no field's. */
+/** The message on a name that is no field's. */
 const unknown = 'is not a field of this model; it has country, hour, campaign, creative, price, age, id, bid'
 
 t.test('the context holds for every row, and defaults fill the rest', async (t) => {

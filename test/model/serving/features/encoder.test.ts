@@ -89,7 +89,7 @@ const table = (values: Record<string, fc.Arbitrary<unknown>>) =>
 const transpose = (rows: Record<string, unknown>[]) =>
   Object.fromEntries(Object.keys(rows[0]!).map((name) => [name, rows.map((row) => row[name])]))
 
-/** What an encoder answers or throws, by row: paths of the two forms differ in the order of row and name. */
+/** The answer or the error of an encoder, by row: paths of the two forms differ in the order of row and name. */
 function outcome(encode: () => EncodedRequest) {
   try {
     const { problems, index, ids, sparse, dense, rows, requested } = encode()

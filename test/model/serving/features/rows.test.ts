@@ -19,7 +19,7 @@ const encodedCandidate = [2, 3 + 21, 27, murmur('')]
 const rows = (context: unknown, candidates: unknown, asked = options) => encoder.rows(context, candidates, asked)
 const problems = (context: unknown, candidates: unknown, asked = options) =>
   problemsOf(() => rows(context, candidates, asked))
-/** What is said of a name that is no field's. */
+/** The message on a name that is no field's. */
 const unknownInContext = 'is not a field of this model; it has country, hour, campaign, creative, price, age'
 const unknown = `${unknownInContext}, id, bid`
 const number = (name: string): Field => ({

@@ -272,7 +272,7 @@ function made({ f, g, tasks, derived, gates }: Parts): Contract {
 
 const asked: PredictOptions[] = [{}, { raw: true }, { gates: true }, { unknown: true }, { rank: { by: 'ecpm' } }]
 
-/** What a client gets: the names of the answer's parts; undefined where the request is refused. */
+/** The parts of the answer that a client gets, by name; undefined where the request is refused. */
 function answerOf({ manifest, encoder, check }: Contract, row: Record<string, unknown>, options: PredictOptions) {
   if (check({ options }).length > 0) return undefined
   try {

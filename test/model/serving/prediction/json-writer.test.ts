@@ -34,7 +34,7 @@ t.test('a number is written as the nearest of eight significant digits', async (
       const text = written(value)
       const read = JSON.parse(text) as number
       if (Object.is(read, -0)) throw new Error('a negative zero')
-      // Of two that are as near, to within the last bit of a double, either will do.
+      // Either of two that are as near, to within the last bit of a double, will do.
       const [, exponent] = value.toExponential(7).split('e')
       const half = Number(`0.5e${Number(exponent) - 7}`)
       if (Math.abs(read - value) > half * (1 + 1e-7)) throw new Error(`${text} for ${value}`)

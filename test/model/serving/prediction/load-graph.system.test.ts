@@ -190,7 +190,7 @@ t.test('int8 that passes its check is served', async (t) => {
 
 t.test('int8 that fails it is not, and its verdict is kept', async (t) => {
   const bundle = await bundleWith(t, 600)
-  // What was never seen when scales were set judges them.
+  // Values that were never seen when scales were set judge them.
   const rows = quantizationRows(600)
   rows.dense.fill(0, 0, rows.dense.length / 2)
   for (let i = rows.dense.length / 2; i < rows.dense.length; i++) rows.dense[i]! *= 1000

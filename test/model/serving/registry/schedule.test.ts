@@ -264,7 +264,7 @@ t.test('a version whose schedule is broken fails, and is tried again when it is 
   await registry.close()
 })
 
-/** What is read of version 1 with a schedule of this text, at noon. */
+/** Version 1 with a schedule of this text, as it is read at noon. */
 async function read(t: Test, text: string): Promise<SourceVersion> {
   const root = await temporaryFolder(t)
   await mkdir(join(root, 'ads/1'), { recursive: true })

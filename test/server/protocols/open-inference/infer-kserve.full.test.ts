@@ -7,7 +7,7 @@ import { startTestServer } from '../../../support/server.ts'
 
 // The packages are installed at the first run, which takes a while on a busy machine.
 
-// What KServe's client imports; the package itself asks for a server and Kubernetes' client beside it.
+// Packages that KServe's client imports; the package itself asks for a server and Kubernetes' client beside them.
 const imported = [
   'httpx<1',
   'orjson<4',

@@ -25,7 +25,7 @@ function read(json: unknown, ...tensors: ArrayBufferView[]) {
   return readInputs(readBody(payload, headers['inference-header-content-length']), inputs)
 }
 
-/** What is told of a body that is refused. */
+/** The message on a body that is refused. */
 function refusal(work: () => unknown): string {
   try {
     work()

@@ -11,7 +11,7 @@ const server = await startTestServer(t, { models, limits: { maxRequestRows: 4 },
 const { fastify, metrics, predict } = server
 const infer = (sent: body.InferBody, url?: string) => body.infer(fastify, sent, url)
 
-/** What `POST /predict` answers to the same tensors, by task. */
+/** The answers of `POST /predict` to the same tensors, by task. */
 const expected: Record<string, number>[] = (
   await predict({
     sparse: [[...ids.subarray(0, 3)], [...ids.subarray(3)]],

@@ -23,7 +23,7 @@ const { fastify, metrics, predict } = server
 const ask = (body: unknown, path = 'ads/versions/1:predict', headers = {}) => serving(fastify, path, body, headers)
 const answerOf = ({ text }: InferReply) => JSON.parse(text)
 
-/** What `POST /predict` answers to the same rows. */
+/** The answers of `POST /predict` to the same rows. */
 const expected = (await predict({ model: 'ads', version: '1', context, candidates })).body.predictions
 const byTask = (task: string) => expected.map((row: any) => row[task])
 const outputs = { ctr: byTask('ctr'), cvr: byTask('cvr'), ctcvr: byTask('ctcvr') }

@@ -75,7 +75,7 @@ export const colours = {
 export type Layer = Record<string, unknown>
 
 export interface Frame {
-  /** Of the plot within the axes, pixels. */
+  /** The height of the plot within the axes, pixels. */
   height: number
   left: number
   right?: number

@@ -4,7 +4,7 @@ import { type Chart, colours, fit, frame, labelMargin, legend, linearTicks, perc
 
 const binHeight = 20
 
-/** Of names of bins, pixels. */
+/** The most space for names of bins, pixels. */
 const widest = 120
 
 /** More bins than this are not drawn. */

@@ -5,7 +5,7 @@ import { type Chart, colours, decimalLabels, fit, frame, type Layer, labelMargin
 
 const rowHeight = 28
 
-/** Of names of tasks, pixels. */
+/** The most space for names of tasks, pixels. */
 const widest = 120
 
 /** Differences of one metric, one row per task. Undefined where no task has one. */
@@ -68,7 +68,7 @@ export function forestChart({ tasks }: Comparison, metric: MetricName | 'gauc'):
 
 export type Shown = 'better' | 'worse' | 'neither'
 
-/** What the interval of a difference shows. */
+/** Whether the interval of a difference shows an improvement, the opposite or neither. */
 export function shows({ difference: { low, high } }: Difference, metric: MetricName | 'gauc'): Shown {
   if (low === null || high === null || (low <= 0 && high >= 0)) return 'neither'
   return low > 0 === higherIsBetter(metric) ? 'better' : 'worse'

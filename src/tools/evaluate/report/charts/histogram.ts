@@ -90,7 +90,7 @@ const negativeKey = {
 const positiveMark = { type: 'line', interpolate: 'step-after', color: colours.second, strokeWidth: 2 }
 const positiveKey = { type: 'point', shape: 'stroke', color: colours.second, strokeWidth: 2, opacity: 1, size: 160 }
 
-/** Of probabilities that may begin at 0 and end at 1. */
+/** Finite logits of probabilities that may begin at 0 and end at 1. */
 function finiteLogits(edges: readonly number[]): number[] {
   const logits = edges.map(logit)
   const inner = logits.filter(Number.isFinite)

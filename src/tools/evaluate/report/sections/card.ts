@@ -6,7 +6,7 @@ import type { SectionOf } from './section.ts'
 
 type Entry = [term: string, description: Content]
 
-/** What the model is, how it was made and how it was evaluated. */
+/** Describes the model, how it was made and how it was evaluated. */
 export const cardSection: SectionOf = (report) => {
   const provenance = provenanceOf(report)
   const body = html`<p>Enough to find this version again and to repeat the evaluation.</p>
@@ -51,7 +51,7 @@ function modelOf({ model }: EvaluationReport): Entry[] {
   )
 }
 
-/** Of text that is not just a name. */
+/** Readers of text that is not just a name. */
 const readers: Record<string, (text: string) => Content> = { command: code, created: (text) => name(time(text)) }
 
 const terms: Record<string, string> = {

@@ -3,7 +3,7 @@ import type { Content } from '../base/html.ts'
 import type { Draw } from '../charts/draw.ts'
 
 export interface Section {
-  /** Of its heading; the table of contents refers to it. */
+  /** The id of its heading; the table of contents refers to it. */
   id: string
   title: string
   body: Content

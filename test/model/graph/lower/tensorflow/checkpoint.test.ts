@@ -24,7 +24,7 @@ type Entry = MessageInitShape<typeof BundleEntryProtoSchema>
 
 /** A checkpoint of these entries over 64 bytes of data. */
 async function saved(t: Test, entries: Record<string, Entry>, header: Header = { numShards: 1 }) {
-  // Of its own: a test saves several.
+  // Each has a folder of its own: a test saves several.
   const folder = await freshFolder(t)
   await mkdir(join(folder, 'variables'))
   const encoded = Object.entries(entries).map(([key, entry]): [string, Uint8Array] => [

@@ -18,7 +18,7 @@ import { batchFor, errorOf, referenceGraphs } from '../../../../support/tensorfl
  */
 
 const tolerance = 1e-5
-/** What every optimised graph must be free of. */
+/** Operators that every optimised graph must be free of. */
 const undone = /^(Constant|Identity|Mul|Div|Sub|Einsum|Squeeze|Unsqueeze|Sqrt|Reciprocal|Less|Where|Shape)$/
 
 t.test('there are reference graphs of both formats', { skip: noReference }, async (t) => {

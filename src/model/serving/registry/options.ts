@@ -1,6 +1,8 @@
 import type { Clock } from '../../../base/clock.ts'
 import type { Contract } from '../prediction/compare-contracts.ts'
+import type { RegistryEvent } from './lease.ts'
 import type { LoadingOptions } from './loading.ts'
+import type { Slots } from './slots.ts'
 import type { Source } from './source.ts'
 
 export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
@@ -30,4 +32,22 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   wallClock?: Pick<Clock, 'now' | 'after'>
   /** The part of an error that clients may be given as the reason for a failure; default: all of it. */
   describe?(error: unknown): string
+}
+
+/** What every model's versions are served by. */
+export interface ServedModelOptions extends LoadingOptions {
+  mode: 'latest' | 'all'
+  /** How long a version that has been replaced stays loaded, ms. */
+  keepPreviousMs: number
+  /** Bounds how many versions of all models are loaded concurrently. */
+  slots: Slots
+  /** Milliseconds since 1970. */
+  wallClock: Pick<Clock, 'now'>
+  /** Whether a version may take over that refuses what the one before it accepts. */
+  incompatible: 'allow' | 'refuse'
+  /** Reads what a version on disk accepts and answers. */
+  readContract(name: string, version: string): Promise<Contract>
+  /** Nothing more is to be loaded. */
+  isClosing(): boolean
+  onEvent?: ((event: RegistryEvent) => void) | undefined
 }

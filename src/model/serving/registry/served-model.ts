@@ -1,32 +1,14 @@
-import type { Clock } from '../../../base/clock.ts'
 import { compareVersions } from '../../../base/names.ts'
-import type { Contract } from '../prediction/compare-contracts.ts'
 import type { LoadedModel } from '../prediction/loaded-model.ts'
 import { Compatibility, type Incompatibility, incompatibleError } from './compatibility.ts'
 import { type Entry, highestReady, newEntry, retryState } from './entry.ts'
-import { closeReleased, drain, type RegistryEvent } from './lease.ts'
+import { closeReleased, drain } from './lease.ts'
 import { type LoadingOptions, type LoadingPlace, loadVersion, refreshVersion } from './loading.ts'
+import type { ServedModelOptions } from './options.ts'
 import { type Actions, nextActions } from './policy.ts'
-import { HeldSlot, type Slots } from './slots.ts'
+import { HeldSlot } from './slots.ts'
 import type { SourceModel, SourceVersion } from './source.ts'
 import { referenceProblem } from './status.ts'
-
-export interface ServedModelOptions extends LoadingOptions {
-  mode: 'latest' | 'all'
-  /** How long a version that has been replaced stays loaded, ms. */
-  keepPreviousMs: number
-  /** Bounds how many versions of all models are loaded concurrently. */
-  slots: Slots
-  /** Milliseconds since 1970. */
-  wallClock: Pick<Clock, 'now'>
-  /** Whether a version may take over that refuses what the one before it accepts. */
-  incompatible: 'allow' | 'refuse'
-  /** Reads what a version on disk accepts and answers. */
-  readContract(name: string, version: string): Promise<Contract>
-  /** Nothing more is to be loaded. */
-  isClosing(): boolean
-  onEvent?: ((event: RegistryEvent) => void) | undefined
-}
 
 /** One model's versions: which are loaded, which one answers requests that name none, and which drain. */
 export class ServedModel {

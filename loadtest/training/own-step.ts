@@ -2,7 +2,7 @@
 //   node own-step.js <network> <batch> <threads> <seconds>
 import { createRandom } from '../../src/tools/data/random.ts'
 import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
-import { makeStepPlan } from '../../src/tools/train/network/make-training-step.ts'
+import { makeTrainingStep } from '../../src/tools/train/network/make-training-step.ts'
 import { shareFloats, shareIntegers } from '../../src/tools/train/threads/shared.ts'
 import { createTrainer } from '../../src/tools/train/threads/trainer.ts'
 import { type NetworkName, networks, optionsOf } from './networks.ts'
@@ -12,7 +12,7 @@ const [name, batch, threads, seconds] = process.argv.slice(2) as [NetworkName, s
 const { sparseFields, denseFields, ids, tasks } = networks[name]
 const network = createArchitecture(optionsOf(networks[name]), { sparseFields, denseFields, ids, tasks, seed: 1 })
 const terms = tasks.map((_, task) => ({ factors: [task] }))
-const plan = await makeStepPlan(await network.open(), { terms, orderPenalty: 0, uncertainty: false })
+const plan = await makeTrainingStep(await network.open(), { terms, orderPenalty: 0, uncertainty: false })
 
 const random = createRandom(1)
 const sparse = shareIntegers(rows * sparseFields).map(() => random.integer(ids))

@@ -1,5 +1,5 @@
 // Measures `multigate evaluate` on many generated rows: time by stage, rows per second and peak memory.
-//   npm run loadtest -- evaluate [--rows 1000000] [--out loadtest/results/evaluate.md]
+//   npm run loadtest -- evaluate [--rows 1000000] [--out build/evaluate.md]
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 // Runs the tests that depend on the processor once for each class of processors that this machine can play.
-//   npm run test:processors                     those named below
-//   npm run test:processors -- test/x.test.ts   the named files
+//   npm run test:processors                                  those named below
+//   npm run test:processors -- test/base/processor.test.ts   the named files
 // `ONEDNN_MAX_CPU_ISA` makes oneDNN and multigate's detection narrower; `npm test` runs as the machine is.
 // The last line is `N passed, N failed, N skipped`; a class that can't be played counts as one skipped assertion.
 import { spawnSync } from 'node:child_process'

@@ -4,7 +4,7 @@
 //   npm run test:platform       *.platform.test.ts alone: other projects' programs, such as Python, a browser and Helm
 //   npm run test:full           all, with *.full.test.ts, which take long; then the coverage thresholds
 //   npm test -- registry …      the files of any tier with one of these in their paths, such as
-//                               test/model/serving/registry/x.test.ts
+//                               test/model/serving/registry/pin.test.ts
 // The last lines are the slowest files, and `N passed, N failed` (and `, N skipped`, if any). It counts assertions; a
 // missed coverage threshold counts as one more failure.
 import { spawnSync } from 'node:child_process'

@@ -46,7 +46,7 @@ export interface RowGradients {
 
 /** Memory in which threads meet. */
 export interface SharedState {
-  /** Whether threads compute: see activity.ts. */
+  /** Whether threads compute: see shared.ts. */
   activity: Int32Array
   /** The barrier's. */
   barrier: Int32Array

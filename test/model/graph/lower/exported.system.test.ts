@@ -19,7 +19,7 @@ import { noReference, readReference, referenceModels } from '../../../support/re
  * ones (test/fixtures/pytorch/export.py), each with what its own framework answers.
  */
 
-/** Tests run from build/test/model/graph/compile/. */
+/** Tests run from build/test/model/graph/lower/. */
 const pytorch = join(import.meta.dirname, '../../../../../test/fixtures/pytorch')
 
 /** Operators that every optimised graph must be free of. */

@@ -10,7 +10,7 @@ interface ChartsProps {
   events: LiveEvent[]
 }
 
-/** What the reader looks for first. */
+/** The charts that the reader looks for first. */
 export function MainCharts({ samples, events }: ChartsProps) {
   const { line, ...moments } = linesOf(samples, events)
   return (
@@ -127,7 +127,7 @@ function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[
   )
 }
 
-/** What the machine does for it. */
+/** Charts of what the machine does for it. */
 function ResourceCharts({ line, ...moments }: Lines) {
   return (
     <>

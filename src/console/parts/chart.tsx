@@ -152,7 +152,7 @@ function optionsOf(
   }: Pick<ChartProps, 'series' | 'format'> & {
     atLeast: number
     height: number
-    /** As they are when it is drawn. */
+    /** The marks at the moment of drawing. */
     marked: { current: Mark[] }
     onPoint(place: number | undefined): void
   },

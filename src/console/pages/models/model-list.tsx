@@ -39,7 +39,7 @@ export function ModelList() {
         <div class="notice bad" role="status">
           <strong>The models folder can’t be read.</strong>
           <p>
-            <bdi>{data.unreadable}</bdi>. What is loaded goes on serving; new versions are not found.
+            <bdi>{data.unreadable}</bdi>. Loaded versions go on serving; new versions are not found.
           </p>
         </div>
       )}

@@ -123,7 +123,7 @@ interface TextFieldProps {
   'aria-invalid': boolean
 }
 
-/** A text or a number as it is typed. A number's text stays as it is, `1.` and all, while it means the same. */
+/** A text or a number, as typed. A number's text stays unchanged, `1.` and all, while it means the same. */
 export function TextField({ type, value, onValue, ...rest }: TextFieldProps) {
   const [text, setText] = useState(textOfValue(value))
   const shown = valueOfText(text, type) === value ? text : textOfValue(value)

@@ -45,7 +45,7 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
   /** The candidate that the reader asked about, until it is answered. */
   const asks = useRef<number | undefined>(undefined)
   const other = others.find(({ key }) => key === otherKey)
-  // Another candidate, or another value: what was asked is true no longer.
+  // With another candidate, or another value, the answers hold no longer.
   const state = useReplaced(JSON.stringify([values, other?.values, target.model, target.version]))
 
   const bid = values === undefined ? undefined : valueAt(values, 'bid')

@@ -6,16 +6,19 @@ import { extname, resolve } from 'node:path'
 import { globSync } from 'tinyglobby'
 import { parse } from 'yaml'
 
-const { files, ignore, unfinished, rules } = parse(readFileSync('.prose.yaml', 'utf8'))
-const patterns = rules.map(({ avoid, use }) => ({ use, pattern: patternOf(avoid) }))
+const { files, commentsOnly, ignore, unfinished, columns, rules } = parse(readFileSync('.prose.yaml', 'utf8'))
+const patterns = rules.map(({ avoid, use, begins = false }) => ({ use, begins, pattern: patternOf(avoid, begins) }))
+/** Each gives the prose of a text, all else masked, and the places of its comments. */
 const readers = {
-  '.md': proseOfMarkdown,
-  '.ts': proseOfCode,
-  '.mjs': proseOfCode,
-  '.js': proseOfCode,
-  '.sh': proseOfShell,
+  '.md': readMarkdown,
+  '.ts': readCode,
+  '.tsx': readCode,
+  '.mjs': readCode,
+  '.js': readCode,
+  '.sh': readShell,
 }
-const chosen = process.argv.length > 2 ? process.argv.slice(2) : globSync(files, { ignore })
+const ofComments = new Set(globSync(commentsOnly, { ignore }))
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : [...globSync(files, { ignore }), ...ofComments]
 const problems = []
 
 for (const file of chosen.sort()) {
@@ -35,68 +38,114 @@ process.exitCode = problems.length > 0 ? 1 : 0
 
 async function findingsIn(file) {
   const text = readFileSync(resolve(file), 'utf8')
-  const prose = await readers[extname(file)](text)
-  return patterns
-    .flatMap(({ pattern, use }) => [...prose.matchAll(pattern)].map((match) => ({ match, use })))
-    .sort((a, b) => a.match.index - b.match.index)
-    .map(({ match, use }) => {
-      const before = text.slice(0, match.index).split('\n')
-      const found = match[0].trim().replaceAll(/\s+/g, ' ')
-      return `${file}:${before.length}:${before.at(-1).length + 1} "${found}": ${use}`
+  const { prose, comments } = await readers[extname(file)](text, extname(file))
+  const words = patterns.flatMap(({ pattern, use, begins }) => {
+    if (begins) return comments.flatMap((comment) => beginningOf(comment, text, pattern, use))
+    if (ofComments.has(file)) return []
+    return [...prose.matchAll(pattern)].map((match) => ({ at: match.index, found: match[0], use }))
+  })
+  return [...words, ...wideLines(comments, text)]
+    .sort((a, b) => a.at - b.at)
+    .map(({ at, found, use }) => {
+      const before = text.slice(0, at).split('\n')
+      return `${file}:${before.length}:${before.at(-1).length + 1} "${found.trim().replaceAll(/\s+/g, ' ')}": ${use}`
     })
+}
+
+/** The words that a comment begins with, if they match; its marks are passed over. */
+function beginningOf([from, to], text, pattern, use) {
+  const comment = text.slice(from, to)
+  pattern.lastIndex = comment.match(/^[/*#\s]*/)[0].length
+  const match = pattern.exec(comment)
+  return match === null ? [] : [{ at: from + match.index, found: match[0], use }]
+}
+
+/** The ends of comment lines that are too long. Directives of tools have to stay on one line. */
+function wideLines(comments, text) {
+  const lines = new Map()
+  for (const [from, to] of comments)
+    for (let at = text.lastIndexOf('\n', from - 1) + 1; at < to; at += lines.get(at).length + 1)
+      lines.set(at, text.slice(at).split('\n', 1)[0])
+  return [...lines]
+    .filter(([, line]) => line.length > columns && !/(?:\/\/|\/\*) (?:biome-ignore|@ts-)/.test(line))
+    .map(([at, line]) => ({ at: at + columns, found: line.slice(columns), use: `wrap at ${columns} columns` }))
 }
 
 /**
  * Whole words, in any case unless there is a capital letter in them; a space also matches a line break, with the marks
- * that begin a quote or a comment line.
+ * that begin a quote or a comment line. `begins`: only where the search starts.
  */
-function patternOf(avoid) {
+function patternOf(avoid, begins) {
   return new RegExp(
     `(?<![\\w-])(?:${avoid.replaceAll(' ', '\\s+(?:(?:\\*|//|>|#)\\s+)?')})(?![\\w-])`,
-    /[A-Z]/.test(avoid) ? 'g' : 'gi',
+    (begins ? 'y' : 'g') + (/[A-Z]/.test(avoid) ? '' : 'i'),
   )
 }
 
-function proseOfMarkdown(text) {
-  return text
+function readMarkdown(text) {
+  const prose = text
     .replaceAll(/^( *)(`{3,}|~{3,})[^\n]*\n[\s\S]*?^ *\2/gm, mask)
     .replaceAll(/<!--[\s\S]*?-->/g, mask)
     .replaceAll(/(?<!`)(`+)(?!`)[\s\S]*?(?<!`)\1(?!`)/g, mask)
     .replaceAll(/(?<=\])\([^)\s]*\)/g, mask)
     .replaceAll(/https?:\/\/[^\s)>]+/g, mask)
+  return { prose, comments: [] }
 }
 
-/** Comments, strings and the text of templates; module specifiers are not prose. */
-async function proseOfCode(text) {
+/** Comments, strings, the text of templates and of JSX are prose; module specifiers are not. */
+async function readCode(text, extension) {
   const { default: ts } = await import('typescript')
-  const source = ts.createSourceFile('code.ts', text, ts.ScriptTarget.Latest, true)
-  const ranges = []
+  const source = ts.createSourceFile(`code${extension}`, text, ts.ScriptTarget.Latest, true)
+  const texts = []
+  const comments = new Map()
   visit(source)
-  ranges.sort(([a], [b]) => a - b)
+  const ranges = [...texts, ...comments].sort(([a], [b]) => a - b)
   let prose = ''
   for (const [from, to] of ranges) {
     if (from < prose.length) continue
     prose += mask(text.slice(prose.length, from)) + text.slice(from, to)
   }
-  return prose + mask(text.slice(prose.length))
+  return { prose: prose + mask(text.slice(prose.length)), comments: joinLines([...comments], text) }
 
   function visit(node) {
+    if (ts.isJSDoc(node)) return
+    if (ts.isJsxText(node)) {
+      texts.push([node.pos, node.end])
+      return
+    }
     if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) {
       if (!(ts.isImportDeclaration(node.parent) || ts.isExportDeclaration(node.parent)))
-        ranges.push([node.getStart(), node.end])
+        texts.push([node.getStart(), node.end])
     }
+    // Between a token and the one before it, on the line of that and on lines below.
     for (const { pos, end } of [
+      ...(ts.getTrailingCommentRanges(text, node.getFullStart()) ?? []),
       ...(ts.getLeadingCommentRanges(text, node.getFullStart()) ?? []),
-      ...(ts.getTrailingCommentRanges(text, node.end) ?? []),
     ])
-      ranges.push([pos, end])
+      comments.set(pos, end)
     for (const child of node.getChildren(source)) visit(child)
   }
 }
 
-/** Comments on lines of their own. */
-function proseOfShell(text) {
-  return text.replaceAll(/^(?!# ).*$/gm, mask)
+/** Line comments that follow each other are one comment. */
+function joinLines(comments, text) {
+  const joined = []
+  for (const [from, to] of comments.sort(([a], [b]) => a - b)) {
+    const before = joined.at(-1)
+    const isLine = text.startsWith('//', from) && text.startsWith('//', before?.[0])
+    if (before !== undefined && isLine && /^\r?\n[ \t]*$/.test(text.slice(before[1], from))) before[1] = to
+    else joined.push([from, to])
+  }
+  return joined
+}
+
+/** Comments on lines of their own are prose. */
+function readShell(text) {
+  const blocks = text.matchAll(/^# .*(?:\n#.*)*/gm)
+  return {
+    prose: text.replaceAll(/^(?!# ).*$/gm, mask),
+    comments: [...blocks].map(({ 0: block, index }) => [index, index + block.length]),
+  }
 }
 
 /** Keeps the length and the lines. */

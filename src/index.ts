@@ -68,7 +68,7 @@ export function predict(
   return model.predict(request, call)
 }
 
-/** What concerns the whole process: MULTIGATE_ONEDNN is read from the environment. */
+/** Settings that concern the whole process: MULTIGATE_ONEDNN is read from the environment. */
 const processSettings = ['MULTIGATE_PROCESSES', 'MULTIGATE_ONEDNN'] as const
 
 export type ServerOptions = Settings<Exclude<keyof Configuration, (typeof processSettings)[number]>>

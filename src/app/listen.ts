@@ -38,7 +38,7 @@ export interface RunningServer {
   access: Access | undefined
   /** Undefined where no requests are recorded. */
   recorder: RequestRecorder | undefined
-  /** What this process has counted; undefined where there is no console. */
+  /** Reads the counts of this process; undefined where there is no console. */
   read: Service['read']
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
@@ -67,7 +67,7 @@ export interface ServeOptions {
   peers?: Siblings
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[]
-  /** On a terminal it shows its models, and a request to try; default: true. Of several processes one does. */
+  /** On a terminal it shows its models, and a request to try; default: true. Only one of several processes does. */
   introduces?: boolean
   /** Default: one by the configuration. */
   log?: Logger

@@ -11,7 +11,7 @@ import { droppedLogLines } from './logging.ts'
 /** Characters of why a version failed. */
 const longestReason = 300
 
-/** What the live page is made of. */
+/** The parts that the live page's figures come from. */
 interface LiveParts {
   configuration: Configuration
   registry: Registry
@@ -22,7 +22,7 @@ interface LiveParts {
 }
 
 /**
- * What the console's live page shows, of this process alone or through the primary process, which asks each for its
+ * The figures of the console's live page, of this process alone or through the primary process, which asks each for its
  * reading.
  */
 export async function openLive(

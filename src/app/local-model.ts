@@ -39,7 +39,7 @@ export interface PredictCall {
 export interface Model {
   readonly name: string
   readonly version: string
-  /** What it can be asked for, derived tasks too. */
+  /** Tasks that it can be asked for, derived ones too. */
   readonly tasks: readonly string[]
   /**
    * The probability of every task for every candidate: what `POST /predict` answers to the same body. May be called
@@ -144,7 +144,7 @@ async function throwing<T>(work: () => Promise<T>, signal?: AbortSignal): Promis
  * (RFC 9457), as an Error. The `cause` is what was thrown inside.
  */
 export class MultigateError extends Error {
-  /** What went wrong, for programs; docs/errors.md explains each. */
+  /** The kind of problem, for programs; docs/errors.md explains each. */
   readonly code: ProblemCode | ModelErrorCode
   /** The HTTP status that a client would have got. */
   readonly status: number

@@ -63,7 +63,7 @@ export interface LogDestination {
   onRecovered: (dropped: number, reason: string) => void
 }
 
-/** Of this process, since its start. */
+/** Lines that all destinations of this process have dropped since its start. */
 let allDropped = 0
 
 /** Log lines of this process that could not be written, since its start. */
@@ -83,7 +83,7 @@ const newline = 0x0a
 export function createLogDestination(
   writeTo: (bytes: Buffer) => number = (bytes) => writeSync(1, bytes),
 ): LogDestination {
-  /** What a slow reader has not taken yet; the first line may have been written in part. */
+  /** Bytes that a slow reader has not taken yet; the first line may have been written in part. */
   let waiting: Buffer = Buffer.alloc(0)
   let dropped = 0
   let reason = ''

@@ -56,7 +56,7 @@ export function reportDelta(event: DeltaEvent, version: { model: string; version
 export interface HiddenFolders {
   /** Paths in it become relative to it. */
   models: string
-  /** Of paths in these only what is below is left, after an ellipsis. */
+  /** Paths in these are shortened to the part below them, after an ellipsis. */
   other: readonly (string | undefined)[]
 }
 

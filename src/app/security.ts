@@ -5,7 +5,7 @@ import type { Access } from '../server/request/context.ts'
 import type { Log } from './load-options.ts'
 import type { Tls } from './tls.ts'
 
-/** What keeps others out; nothing of it is loaded where nothing is configured. */
+/** Everything that keeps others out; nothing of it is loaded where nothing is configured. */
 export interface Security {
   access: Access | undefined
   tls: Tls | undefined

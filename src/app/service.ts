@@ -43,7 +43,7 @@ const saturationInterval = 1000
  * All that stands behind the HTTP interface: models, workers, metrics. Whose the connections are makes no difference.
  */
 export interface Service {
-  /** What `app` is registered with. */
+  /** Options that `app` is registered with. */
   app: AppOptions
   metrics: Metrics
   registry: Registry
@@ -54,7 +54,7 @@ export interface Service {
   load(url?: string): Promise<void>
   /** Resolves when it is ready for the first time, or when what `load` waits for is over without that. */
   started: Promise<void>
-  /** What this process has counted; undefined where there is no console. */
+  /** Reads the counts of this process; undefined where there is no console. */
   read: (() => Promise<Reading>) | undefined
   /** Why requests can't be answered yet, or no longer; empty when ready. */
   unreadyReasons(): string[]
@@ -240,7 +240,7 @@ function createRegistry(
   return registry
 }
 
-/** What holds the bytes of requests and responses, within the configured bounds. */
+/** The holders of the bytes of requests and responses, within the configured bounds. */
 function createBuffers(configuration: Configuration): Pick<AppOptions['context'], 'bodies' | 'answers' | 'reader'> {
   const budget = createMemoryBudget({ maxBytes: pendingBytesOf(configuration) })
   const bodies = budget.part()

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** Of the memory that is in use after a collection, how much more may be taken before the next, %. */
+/** Memory that may be taken before the next collection, in % of the memory that is in use after the last one. */
 const growth = 300
 
 /**

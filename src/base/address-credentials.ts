@@ -37,8 +37,8 @@ export function hideCredentials(address: string): string {
 }
 
 /**
- * A text in which addresses may be, without their users and passwords. Of a word that is an address, nothing before the
- * last `@` is shown: what looks like a path may be a password. Takes time in proportion to the text, which may be a
+ * A text in which addresses may be, without their users and passwords. Nothing between an address's scheme and its last
+ * `@` is shown: what looks like a path may be a password. Takes time in proportion to the text, which may be a
  * server's.
  */
 export function hideCredentialsIn(text: string): string {

@@ -7,7 +7,7 @@ export interface Output extends NodeJS.WritableStream {
   rows?: number
 }
 
-/** What a command gets from the process, and its exit code. */
+/** Everything that a command gets from the process, and its exit code. */
 export interface CommandContext {
   /** The command line, from the command's name on. */
   args: readonly string[]

@@ -109,7 +109,9 @@ export function classOfBits(sets: number): ProcessorClass | undefined {
   return (Object.keys(classes) as ProcessorClass[]).find((name) => (sets & classes[name]) === classes[name])
 }
 
-/** What times are measured on, such as `AMD EPYC, AVX2`: hosts call processors of several classes by one name. */
+/**
+ * The processor that times are measured on, such as `AMD EPYC, AVX2`: hosts call those of several classes by one name.
+ */
 export function processorTitle(): string {
   return `${cpus()[0]?.model}, ${classOf(detectProcessor()) ?? process.arch}`
 }

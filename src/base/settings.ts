@@ -116,7 +116,7 @@ export function cacheFolder(configured: string): string | undefined {
 }
 
 /**
- * Of the memory limit, what clients may hold: the rest is for models, their workers, and garbage that is not yet
+ * Share of the memory limit that clients may hold: the rest is for models, their workers, and garbage that is not yet
  * collected.
  */
 const share = 1 / 8
@@ -126,7 +126,7 @@ const least = 16 * 2 ** 20
 const most = 256 * 2 ** 20
 
 /**
- * What clients may make a service hold, bytes: as configured, or by the container's memory limit, else the machine's
+ * Bytes that clients may make a service hold: as configured, or by the container's memory limit, else the machine's
  * memory.
  */
 export function pendingBytesOf(

@@ -15,7 +15,7 @@ const ActivationName = Type.Union([
   Type.Literal('tanh'),
 ])
 
-/** What a gate's scores become. */
+/** The function of a gate's scores that gives its weights. */
 export type GateFunction = Static<typeof GateFunction>
 const GateFunction = Type.Union([Type.Literal('softmax'), ...ActivationName.anyOf])
 
@@ -43,7 +43,7 @@ const dropout = (of: string) =>
     description: `Dropout after each hidden layer of ${of}, in training`,
   })
 
-/** What the reference fixes, and its variants change; without them an architecture is the reference's. */
+/** Properties that the reference fixes and its variants change; without them an architecture is the reference's. */
 const hidden = {
   activation: Type.Optional(
     Type.Union(ActivationName.anyOf, { description: 'Activation of every hidden layer; default: relu' }),
@@ -227,7 +227,7 @@ export const architectureNames: readonly ArchitectureName[] = ArchitectureOption
   ({ properties }) => properties.name.const,
 )
 
-/** What papers call them. */
+/** Names that papers give to architectures. */
 export const architectureAliases: Readonly<Record<string, ArchitectureName>> = {
   mmoe: 'multi_gate',
   moe: 'mixture_of_experts',

@@ -4,7 +4,7 @@ import { Features } from './features.ts'
 import { DerivedTask, Task } from './manifest.ts'
 
 /*
- * What people say to `multigate import` beside the model: shapes of the files that its options name.
+ * Everything that people give to `multigate import` beside the model: shapes of the files that its options name.
  */
 
 /** `--features`, where it is more than a list of fields: a part of a manifest. */

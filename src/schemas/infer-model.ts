@@ -2,8 +2,8 @@ import type { Static, TSchema } from 'typebox'
 import Type from 'typebox'
 
 /*
- * What clients of the Open Inference Protocol ask of a model beside its metadata, in Triton's words: the extensions
- * `model_configuration` and `statistics`. Keys that Triton has and that mean nothing here are left out.
+ * Everything that clients of the Open Inference Protocol ask of a model beside its metadata, in Triton's words: the
+ * extensions `model_configuration` and `statistics`. Keys that Triton has and that mean nothing here are left out.
  */
 
 /** A tensor as a model's configuration says it: `dims` without the rows. */
@@ -57,7 +57,7 @@ const durations = {
   compute_output: InferDuration,
 }
 
-/** What a version has done since it was loaded, whatever protocol it was asked by. */
+/** Statistics of a version since it was loaded, whatever protocol it was asked by. */
 export type InferStatistics = Static<typeof InferStatistics>
 export const InferStatistics = Type.Object({
   name: Type.String(),

@@ -2,9 +2,10 @@ import Type, { type Static, type TSchema } from 'typebox'
 import { Side } from './features.ts'
 
 /*
- * The Open Inference Protocol, version 2, with its binary tensor extension. What stands around the tensors is checked
- * against these schemas; names, shapes, datatypes and values by the reader of tensors, which knows the model. As the
- * protocol has it, keys and parameters that a server does not know are passed over, and null is as good as absent.
+ * The Open Inference Protocol, version 2, with its binary tensor extension. Everything around the tensors is checked
+ * against these schemas; names, shapes, datatypes and values are checked by the reader of tensors, which knows the
+ * model. As the protocol has it, keys and parameters that a server does not know are passed over, and null is as good
+ * as absent.
  */
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))

@@ -1,6 +1,9 @@
 import Type, { type Static } from 'typebox'
 
-/** What a key opens: predictions and descriptions of models; `/metrics`; loading, unloading and debugging. */
+/**
+ * Part of the API that a key opens: predictions and descriptions of models; `/metrics`; loading, unloading and
+ * debugging.
+ */
 export type Scope = Static<typeof Scope>
 export const Scope = Type.Union([Type.Literal('predict'), Type.Literal('metrics'), Type.Literal('admin')])
 

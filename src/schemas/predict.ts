@@ -3,8 +3,8 @@ import { ModelName, TaskName, VersionName } from './manifest.ts'
 import { ProblemItem } from './problem.ts'
 
 /*
- * POST /predict. What the envelope (model, tasks, options, …) holds is checked against these schemas; the values of
- * features, candidates and tensors are checked by the feature encoder, which knows the model and can name every cell.
+ * POST /predict. The envelope (model, tasks, options, …) is checked against these schemas; the values of features,
+ * candidates and tensors are checked by the feature encoder, which knows the model and can name every cell.
  */
 
 /** The value of one feature: a string (categorical), a number (integer ids and numbers), or null for "missing". */

@@ -159,7 +159,7 @@ export const Split = Type.Union(
   },
 )
 
-/** What rows know of a task. */
+/** Everything that rows say about a task. */
 export const taskCommon = {
   name: TaskName,
   label: expression('The label: true or false, 1 or 0; a row where a column that it names is missing has none'),

@@ -30,7 +30,7 @@ const CompilerPass = Type.Object({
   bytes: Type.Number({ description: 'Size of its constants' }),
 })
 
-/** What a plan's calls cost, as a worker has measured it before. */
+/** Costs of a plan's calls, as a worker has measured them before. */
 const PlanCosts = Type.Object(
   {
     measured_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox'
 
 /*
- * TensorFlow Serving's REST interface, which is KServe's protocol version 1 too. What stands around the values is
- * checked against these schemas; the values by the encoder, which knows the model.
+ * TensorFlow Serving's REST interface, which is KServe's protocol version 1 too. Everything around the values is
+ * checked against these schemas; the values are checked by the encoder, which knows the model.
  */
 
 const Base64 = Type.Object(

@@ -97,8 +97,8 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
 }
 
 /**
- * What the administration port serves: administration, metrics and probes, and the console with what it asks. It asks
- * for no key.
+ * The application of the administration port, which asks for no key: administration, metrics and probes, and the
+ * console with what it asks.
  */
 export async function adminApp(fastify: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   await registerBasics(fastify, context)
@@ -129,7 +129,8 @@ async function registerConsole(fastify: FastifyInstance, context: ServerContext,
 }
 
 /**
- * What both ports have in common, before any route: bounds on connections, ids, errors, and what happens at shutdown.
+ * Registers the parts that both ports share, before any route: bounds on connections, ids, errors, and what happens at
+ * shutdown.
  */
 async function registerBasics(fastify: FastifyInstance, context: ServerContext): Promise<void> {
   const { timeline, drain } = context
@@ -148,7 +149,7 @@ async function boundAnswers(fastify: FastifyInstance, context: ServerContext): P
   await fastify.register(unreadAnswers, memoryOf(context))
 }
 
-/** What connections may hold. */
+/** The memory that connections may hold. */
 function memoryOf({ answers, metrics }: ServerContext): ConnectionMemoryOptions {
   return { answers, onGivenUp: () => metrics.shed('unread') }
 }

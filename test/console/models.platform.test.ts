@@ -336,6 +336,6 @@ t.test('a folder that can’t be read is named, and what is loaded stays', { ski
   const { page } = await openPage(t, browser!, url)
   await page.goto(`${url}/#/models`)
   await page.getByText('The models folder can’t be read.').waitFor()
-  await page.getByText('it is missing. What is loaded goes on serving').waitFor()
+  await page.getByText('it is missing. Loaded versions go on serving').waitFor()
   t.match(await page.getByRole('row', { name: /Version 1/ }).textContent(), /ready.*answers/)
 })

@@ -710,7 +710,7 @@ t.test('a version that failed to load is named, with the reason', { skip }, asyn
 t.test('a model without a manifest takes tensors', { skip }, async (t) => {
   const page = await open(t, '/bare')
   await page.getByText('has no manifest').waitFor()
-  const table = page.getByRole('region', { name: 'Answers by row' }).getByRole('table')
+  const table = page.getByRole('region', { name: 'Answers per row' }).getByRole('table')
   await table.waitFor()
   t.match(await table.getByRole('columnheader').allInnerTexts(), ['Row', 'click', 'buy'])
   const inputs = page.getByLabel('Inputs as JSON')
@@ -724,7 +724,7 @@ t.test('a model without a manifest takes tensors', { skip }, async (t) => {
 for (const path of ['/ads-funnel', '/wide', '/bare'])
   t.test(`${path}, in every size and colour: axe finds nothing, and nothing is cut`, { skip }, async (t) => {
     const page = await open(t, path, { width: 390 })
-    if (path === '/bare') await page.getByRole('region', { name: 'Answers by row' }).waitFor()
+    if (path === '/bare') await page.getByRole('region', { name: 'Answers per row' }).waitFor()
     else {
       await answers(page).waitFor()
       await page.getByLabel('price of ad-2').fill('x')

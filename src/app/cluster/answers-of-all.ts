@@ -20,7 +20,7 @@ const mostEndings = 32
 /** From when a process is gone until it is known how it ended, ms at most. */
 const longestEnding = 200
 
-/** Asks all processes, and answers as one. What those that have died had counted is lost. */
+/** Asks all processes, and answers as one. Counts of processes that have died are lost. */
 export class AnswersOfAll {
   readonly #members: () => ServerProcess[]
   readonly #configuration: Configuration
@@ -55,7 +55,7 @@ export class AnswersOfAll {
     return newestOf(await this.#ask((member) => member.request(id)))
   }
 
-  /** What a version was asked and answered; undefined where no process has loaded it. */
+  /** Counts of a version's values and answers; undefined where no process has loaded it. */
   async observations(version: VersionKey): Promise<Observations | undefined> {
     return sumObservations(await this.#ask((member) => member.observations(version)))
   }
@@ -64,7 +64,7 @@ export class AnswersOfAll {
     return largestDrift((await this.#ask((member) => member.drift())).flat())
   }
 
-  /** What they have counted since their start, and how those that are gone ended. */
+  /** The counts of all processes since their start, and how those that are gone ended. */
   async readings(): Promise<Readings> {
     const asked = this.#members().filter(({ serving }) => serving)
     const readings = await Promise.all(asked.map((member) => member.reading()))

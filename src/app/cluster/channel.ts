@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../../base/clock.ts'
 
 /*
- * What a primary process and one that serves tell and ask each other, over Node's channel between parent and child.
+ * Messages and questions between a primary process and one that serves, over Node's channel between parent and child.
  */
 
 /** A child process, or in a child its own `process`. */
@@ -19,8 +19,7 @@ export interface ChannelEnd {
 }
 
 /**
- * What to do with each kind of message; the value that it returns, or resolves to, is the answer where one is asked
- * for.
+ * The handler of each kind of message; the value that it returns, or resolves to, is the answer where one is asked for.
  */
 export type Handlers = Record<string, (payload: never, socket: Socket | undefined) => unknown>
 
@@ -41,7 +40,7 @@ export interface Channel {
 interface Message {
   kind: string
   payload?: unknown
-  /** Of a question, and of its answer. */
+  /** The number of a question, and of its answer. */
   id?: number
 }
 
@@ -114,7 +113,7 @@ export function createChannel(end: ChannelEnd, handlers: Handlers, clock: Pick<C
       .then(() => handler(payload as never, undefined))
       .finally(stopSigns)
       .then((value) => post({ kind: answer, id, payload: value }))
-      // Of the handler, or of an answer that can't be sent.
+      // The error of the handler, or that of an answer that can't be sent.
       .catch((error) => post({ kind: refusal, id, payload: String(error) }))
   })
   end.once('disconnect', close)

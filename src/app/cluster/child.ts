@@ -1,6 +1,6 @@
 import { beginStart, failStart } from '../start.ts'
 
-// The entry of a process that serves. What the primary process says meanwhile waits until it is loaded.
+// The entry of a process that serves. Messages that the primary process sends meanwhile wait until it is loaded.
 const start = beginStart()
 try {
   const { startServing } = await import('./serving-process.ts')

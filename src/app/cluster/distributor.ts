@@ -34,7 +34,7 @@ export class Distributor {
     this.update()
   }
 
-  /** What it has not taken goes to others. */
+  /** Connections that it has not taken go to others. */
   remove(taker: ConnectionReceiver): void {
     const pending = this.#takers.get(taker) ?? []
     this.#takers.delete(taker)

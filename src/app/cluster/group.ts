@@ -238,7 +238,7 @@ export class Group {
     const answers = await Promise.all(members.map((member) => member.metrics()))
     for (const [i, member] of members.entries()) this.#note(member, answers[i] !== undefined)
     const own = (await this.#own.getMetricsAsJSON()) as Snapshot
-    // Of those that have died meanwhile the counters are kept already.
+    // The counters of those that have died meanwhile are kept already.
     const alive = (member: ServerProcess) => this.#members().includes(member)
     const current = answers.filter((answer, i) => answer !== undefined && alive(members[i]!)) as Snapshot[]
     const earlier = members.flatMap((member, i) =>

@@ -5,17 +5,16 @@ import type { Usage } from '../../server/security/rate-limits.ts'
 
 /*
  * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain`
- * (all
- *   stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot), `reasons`
- *   (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests` (RequestLists or
- *   nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations or nothing), `drift`
- *   (VersionDrift[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
+ *   (all stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot),
+ *   `reasons` (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests`
+ *   (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations
+ *   or nothing), `drift` (VersionDrift[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not
- * yet),
- *   `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a reason: it can't
- *   start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it last said); asks, of all
- *   processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`, `observations`, `drift` and
- *   `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate since then or nothing).
+ *   yet), `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a
+ *   reason: it can't start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it
+ *   last said); asks, of all processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`,
+ *   `observations`, `drift` and `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate
+ *   since then or nothing).
  */
 
 export interface Start {
@@ -33,7 +32,7 @@ export interface Start {
   unloaded: string[]
 }
 
-/** What keys have used, by their ids. */
+/** Requests and rows that keys have used, by the keys' ids. */
 export type KeyUsage = ReadonlyMap<string, Usage>
 
 /** How often processes tell each other, ms. */
@@ -96,7 +95,7 @@ export class ModelChanges {
     if (action === 'unload') this.#unloaded.add(model)
     if (action === 'load') this.#unloaded.delete(model)
     const [first, ...others] = members
-    // What the first compiles, the others find.
+    // The others find what the first compiles.
     const refusals = [await first?.change(change)]
     refusals.push(...(await Promise.all(others.map((member) => member.change(change)))))
     const refusal = refusals.find((answer) => answer !== undefined)

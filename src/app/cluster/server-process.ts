@@ -34,10 +34,10 @@ export interface MemberEvents {
   observations(version: VersionKey): Promise<Observations | undefined>
   drift(): Promise<VersionDrift[]>
   liveHistory(): Promise<LiveHistory>
-  /** What ended after this moment. */
+  /** Intervals that ended after this moment. */
   live(at: number): Promise<LiveUpdate | undefined>
   change(change: ModelChange): Promise<Refusal | undefined>
-  /** What keys have used there. */
+  /** Called with what keys have used there. */
   usage(member: ServerProcess, usage: KeyUsage): void
 }
 
@@ -52,7 +52,7 @@ export class ServerProcess implements ConnectionReceiver {
   leaving = false
   /** It answered in time when its metrics were last asked for. */
   answers = true
-  /** What it has last answered. */
+  /** Its last answer to that. */
   snapshot: Snapshot | undefined
   /** Resolves with its exit code, or the signal that ended it, when all its messages have been handled. */
   readonly ended: Promise<number | string>
@@ -118,7 +118,7 @@ export class ServerProcess implements ConnectionReceiver {
     this.#channel.tell('connection', port, socket)
   }
 
-  /** What keys have used in another process. */
+  /** Passes on what keys have used in another process. */
   addUsage(usage: KeyUsage): void {
     this.#channel.tell('usage', usage)
   }
@@ -153,14 +153,14 @@ export class ServerProcess implements ConnectionReceiver {
   }
 
   /**
-   * Of each version, what it has counted. Undefined, as all of the following, where it doesn't serve yet, or doesn't
-   * answer in time.
+   * The counts of each version. Undefined, as all of the following, where it doesn't serve yet, or doesn't answer in
+   * time.
    */
   statistics(): Promise<InferStatistics[] | undefined> {
     return this.#ask('statistics')
   }
 
-  /** What it has counted, and its state. */
+  /** Its counts, and its state. */
   reading(): Promise<Reading | undefined> {
     return this.#ask('reading')
   }
@@ -180,7 +180,7 @@ export class ServerProcess implements ConnectionReceiver {
     return this.#ask('request', id)
   }
 
-  /** What it has counted of a version's fields and tasks. */
+  /** Its counts of a version's fields and tasks. */
   observations(version: VersionKey): Promise<Observations | undefined> {
     return this.#ask('observations', version)
   }

@@ -173,7 +173,7 @@ const peers: Siblings = {
   },
 }
 
-/** What the primary process answers for all; undefined where it doesn't. */
+/** The primary process's answer for all processes; undefined where it gives none. */
 function askAll<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
   const asked = channel.ask(kind, 2 * longestAnswer[kind], payload) as Promise<Answer | undefined>
   return asked.catch(() => undefined)

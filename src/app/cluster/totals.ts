@@ -24,8 +24,8 @@ const aggregators: Record<string, string> = {
 
 /**
  * Metrics of several processes as those of one: counters and histograms are summed, each gauge goes together as its
- * `aggregator` says. What a process that has died had counted stays part of the sums, so that they never go down, for
- * as long as the version that it belongs to is served.
+ * `aggregator` says. Counts of a process that has died stay part of the sums, so that these never go down, for as long
+ * as the version that they belong to is served.
  */
 export class Totals {
   #retired: Snapshot[] = []
@@ -75,7 +75,7 @@ function withStatesOfOne(snapshots: Snapshot[]): Snapshot[] {
   )
 }
 
-/** What only ever grows: gauges of a process that doesn't answer mean nothing. */
+/** The metrics that only ever grow: gauges of a process that doesn't answer mean nothing. */
 function countersOf(snapshot: Snapshot): Snapshot {
   return snapshot.filter(({ type }) => type === 'counter' || type === 'histogram')
 }

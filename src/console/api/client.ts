@@ -40,7 +40,7 @@ export const noConnection =
 
 /** Why a request got no result. */
 export class AskError extends Error {
-  /** What the server answered; undefined where it could not be reached. */
+  /** The server's answer; undefined where it could not be reached. */
   readonly problem: Problem | undefined
 
   constructor(message: string, problem?: Problem) {

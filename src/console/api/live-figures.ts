@@ -9,7 +9,7 @@ export type LiveClient = Schemas['LiveClient']
 export type LiveProcess = Schemas['LiveProcess']
 export type LiveEvent = Schemas['LiveEvent']
 
-/** What holds now. */
+/** The state that holds now. */
 type State = Pick<
   Schemas['LiveUpdate'],
   'models' | 'clients' | 'processes' | 'silent' | 'unstored' | 'failed' | 'unreadable' | 'unready'
@@ -148,7 +148,7 @@ function take(event: string | undefined, text: string): void {
       state: 'open',
       reason: undefined,
       clockAhead: clock - Date.now(),
-      // What this page saw itself may reach further back.
+      // Samples that this page saw itself may reach further back.
       fine: merge(value.fine, fine.map(shifted), keptFine),
       coarse: merge(value.coarse, coarse.map(shifted), keptCoarse),
       events: events.map(shifted),

@@ -7,7 +7,7 @@ export interface Series {
   label: string
   /** One per moment; null where nothing was measured. */
   values: (number | null)[]
-  /** Of its colour, from 0; default: its place among the series. */
+  /** The number of its colour, from 0; default: its place among the series. */
   colour?: number
 }
 
@@ -21,7 +21,7 @@ export interface Mark {
 
 export interface ChartProps {
   title: string
-  /** What is shown, in a sentence, for those who have not met it. */
+  /** A sentence about what is shown, for those who have not met it. */
   about?: string
   /** ms since 1970, ascending. */
   at: number[]
@@ -113,7 +113,7 @@ function valueAt(values: (number | null)[], place: number | undefined, format: (
   return value === undefined || value === null ? '–' : format(value)
 }
 
-/** What happened between a moment and those beside it. */
+/** The texts of marks between a moment and those beside it. */
 function textsOf(marks: readonly Mark[], at: readonly number[], place: number): string[] {
   const [from, to] = [at[place - 1] ?? at[place]!, at[place + 1] ?? Number.POSITIVE_INFINITY]
   return marks.filter(({ at }) => at > from && at < to).map(({ text }) => text)
@@ -128,7 +128,7 @@ function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Record<Mark['to
   const byPlace = new Map<number, Mark['tone']>()
   for (const { at, tone } of marks) {
     const x = Math.round(plot.valToPos(at / 1000, 'x', true))
-    // Of several, the worst.
+    // The worst of several is drawn.
     if (x >= bbox.left && x <= bbox.left + bbox.width && byPlace.get(x) !== 'bad') byPlace.set(x, tone)
   }
   for (const [x, tone] of byPlace) {
@@ -152,7 +152,7 @@ function optionsOf(
   }: Pick<ChartProps, 'series' | 'format'> & {
     atLeast: number
     height: number
-    /** As they are when it is drawn. */
+    /** The marks at the moment of drawing. */
     marked: { current: Mark[] }
     onPoint(place: number | undefined): void
   },

@@ -45,7 +45,9 @@ export function Scroll({ label, children }: { label: string; children: Component
   )
 }
 
-/** What is searched in a list with pages: another text begins with its first page. `wanted`: in lower case. */
+/**
+ * The text that is searched for in a list with pages: another text begins with its first page. `wanted`: in lower case.
+ */
 export function useSearch() {
   const [value, setValue] = useState('')
   const [page, setPage] = useState(0)

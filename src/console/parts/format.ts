@@ -77,7 +77,7 @@ export function bytes(value: number): string {
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 const dayAndClock = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 
-/** Of today. */
+/** The time of a moment of today. */
 export const time = (at: number): string => clock.format(at)
 export const date = (at: number | string): string => dayAndClock.format(new Date(at))
 
@@ -115,7 +115,7 @@ export function nameOfDefault({
   return String(value)
 }
 
-/** What a record has by a name, which may be that of a property of every object, such as `constructor`. */
+/** The value that a record has by a name, which may be that of a property of every object, such as `constructor`. */
 export function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined
 }

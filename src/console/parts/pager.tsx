@@ -8,7 +8,7 @@ export function Pager({
   total,
   onPage,
 }: {
-  /** What is listed, in the plural: `candidates`. */
+  /** The name of what is listed, in the plural: `candidates`. */
   what: string
   page: number
   size: number

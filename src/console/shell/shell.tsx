@@ -19,7 +19,7 @@ export function Shell() {
     page?.load().then((Page) => {
       if (left) return
       setShown({ name: page.name, Page })
-      // Readers of a screen hear where they are; not when they arrive.
+      // Screen readers announce each page that their reader goes to, but not the first.
       if (visited.current) main.current?.focus()
       visited.current = true
     })

@@ -27,7 +27,7 @@ export interface LargeBodyReader {
   close(): Promise<void>
 }
 
-/** What `ask` answers: the model, and how its rows are to be encoded. */
+/** The answer of `ask`: the model, and how its rows are to be encoded. */
 export interface ReaderQuery {
   model: RequestModel
   encoding: ReadOptions
@@ -40,7 +40,7 @@ export interface LargeBodyReaderOptions {
   maxBodyBytes: number
   /** Most rows of a request. */
   maxRows: number
-  /** What the thread runs. */
+  /** The script that the thread runs. */
   script: URL
 }
 

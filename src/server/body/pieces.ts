@@ -13,7 +13,7 @@ export class Pieces {
   #pieces: Buffer[] = []
   #length = 0
   #count = 0
-  /** What small pieces are copied to, and how much of it is taken. */
+  /** The buffer that small pieces are copied to, and how much of it is taken. */
   #room: Buffer | undefined
   #taken = 0
   #roomBytes = 0

@@ -35,7 +35,9 @@ function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
-/** What a body of JSON may hold, whatever its size: counted in its bytes, before any object is made of it. */
+/**
+ * Bounds on the content of a body of JSON, whatever its size: counted in its bytes, before any object is made of it.
+ */
 export interface JsonBounds {
   /** Arrays and objects inside each other. */
   depth: number

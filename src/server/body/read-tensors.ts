@@ -12,7 +12,7 @@ import { parseText } from './read-json.ts'
 let scratch = new Float64Array(1 << 14)
 let used = 0
 
-/** Of a body larger than most, the memory is not kept; numbers. */
+/** Most numbers for which memory is kept: that of a larger body is given back. */
 const longestKept = 1 << 18
 
 const quote = 0x22
@@ -28,7 +28,9 @@ const openBrace = 0x7b
 const closeBrace = 0x7d
 const backslash = 0x5c
 
-/** What precedes tensors in a body is short: a model's name, options. Longer is left to JSON.parse. */
+/**
+ * Most bytes of each value beside the tensors, such as a model's name or options. Longer ones are left to JSON.parse.
+ */
 const longestOther = 4096
 
 /** Powers of ten that a double holds exactly. */

@@ -6,11 +6,11 @@ import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
 import { type Change, createTrafficChanges, error, info, warning } from './traffic-changes.ts'
 
-/** What changed between readings: the last changes, each once however long it goes on. */
+/** Changes between readings: the last ones, each once however long it goes on. */
 export interface EventLog {
   /** `at`: ms, by the clock of the readings. */
   add(readings: Readings, at: number): void
-  /** What an interval shows, after those before it. */
+  /** Adds the changes that an interval shows, after those before it. */
   addInterval(interval: Interval): void
   /** Events that began or went on after this moment, oldest first. */
   since(at: number): LiveEvent[]
@@ -34,7 +34,7 @@ const jump = 5_000
 export function createEventLog(): EventLog {
   const events: LiveEvent[] = []
   let before: Readings | undefined
-  /** What took capacity away last. */
+  /** The last event that took capacity away. */
   let loss: { at: number; text: string } | undefined
   const changesOfTraffic = createTrafficChanges()
   let nextId = 1
@@ -171,7 +171,7 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
   return changes
 }
 
-/** Of all processes together: each looks at the folder by itself, at slightly different times. */
+/** Changes of the models of all processes together: each looks at the folder by itself, at slightly different times. */
 function changesOfModels(before: Readings, now: Readings): Change[] {
   const changes: Change[] = []
   const [earlier, later] = [servingOf(before), servingOf(now)]

@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import { type VersionCounts, versionKey } from '../metrics/version-counts.ts'
 import type { Stalls } from './stalls.ts'
 
-/** What one process has counted since its start, and its state now. */
+/** The counts of one process since its start, and its state now. */
 export interface Reading {
   pid: number
   /** ms since 1970, by a clock that never jumps; and by one that may. */
@@ -135,8 +135,8 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
 export const steadyNow = (): number => Math.round(performance.timeOrigin + performance.now())
 
 /**
- * What happened in a version's candidate cache per second, between the last two times that it was asked, and what it
- * holds.
+ * Hits and misses of a version's candidate cache per second, between the last two times that it was asked, and the
+ * bytes that it holds.
  */
 export interface CacheRates {
   hits: number
@@ -144,7 +144,7 @@ export interface CacheRates {
   bytes: number
 }
 
-/** What the caches of a version's workers had counted. `at`: s; `rows`: those that clients had sent. */
+/** Counts of the caches of a version's workers at some time. `at`: s; `rows`: those that clients had sent. */
 interface Counted extends CacheRates {
   at: number
   rows: number

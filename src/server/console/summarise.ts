@@ -20,10 +20,10 @@ const mostModels = 50
 const mostClients = 20
 
 /**
- * What happened between two readings of every process, rounded for readers. A process that started in between is
- * counted from its start; what one that has gone counted last is lost. `now` has one reading at least. `at`: when they
- * were made, ms: the clocks of processes differ by what the wall clock jumped between their starts, so that each says
- * only how much time passed in itself.
+ * Summarises the time between two readings of every process, rounded for readers. A process that started in between is
+ * counted from its start; the last counts of one that has gone are lost. `now` has one reading at least. `at`: when
+ * they were made, ms: the clocks of processes differ by what the wall clock jumped between their starts, so that each
+ * says only how much time passed in itself.
  */
 export function summarise(
   earlier: readonly Reading[],
@@ -39,7 +39,7 @@ export function summarise(
   const changes = now.map((reading) => changeOf(before.get(reading.pid), reading, seconds))
   const versions = sumByVersion(changes.flatMap((change) => change.versions))
   const all = versions.filter(({ model }) => model !== '').reduce(add, empty('', ''))
-  // Of requests that were refused unread, the time is their clients'.
+  // The time of requests that were refused unread is their clients'.
   const stagesOfRead = stagesOf(all)
   for (const unread of versions.filter(({ model }) => model === '')) add(all, unread)
   const processes = changes.map(processOf)
@@ -116,7 +116,7 @@ type Stage = (typeof stages)[number]
 
 /** Counts of one interval. */
 interface VersionChange extends Required<Omit<VersionReading, 'cache'>> {
-  /** Of the cache, per second. */
+  /** Hits and misses of the cache, per second. */
   hits: number
   misses: number
   cacheBytes: number

@@ -8,8 +8,8 @@ import { problemDetails } from './problem-details.ts'
 const unreadable = new WeakSet<Socket>()
 
 /**
- * Answers what is no HTTP, has too large headers, or doesn't arrive in time, and closes the connection: of such a
- * request nothing is known but its connection. What that has asked before is answered first, each in its turn.
+ * Answers what is no HTTP, has too large headers, or doesn't arrive in time, and closes the connection: nothing is
+ * known of such a request but its connection. Earlier requests of that are answered first, each in its turn.
  */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || unreadable.has(socket)) return

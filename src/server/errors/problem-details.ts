@@ -3,7 +3,7 @@ import { ModelError, type ModelErrorCode } from '../../base/errors.ts'
 import { shortName } from '../../base/names.ts'
 import type { ProblemCode, ProblemDetails, ProblemItem } from '../../schemas/problem.ts'
 
-/** What each code means on the wire. The one place where a code becomes an HTTP status. */
+/** The meaning of each code on the wire. The one place where a code becomes an HTTP status. */
 export const problemTable: Record<ProblemCode, { status: number; title: string }> = {
   INVALID_REQUEST: { status: 400, title: 'The request is invalid' },
   UNAUTHORIZED: { status: 401, title: 'A key is needed' },

@@ -3,7 +3,7 @@ import type { Violation } from '../../base/errors.ts'
 import type { ProblemDetails } from '../../schemas/problem.ts'
 import type { RequestRecord } from '../../schemas/requests.ts'
 
-/** What a request is decorated with, once it has been answered with a problem. */
+/** The property of a request that holds the problem with which it has been answered. */
 const sentProblem: unique symbol = Symbol('multigate.problem')
 
 declare module 'fastify' {

@@ -237,7 +237,7 @@ class FastPath {
     this.#sendProblem(asked, problem)
   }
 
-  /** Of one request. */
+  /** The logger of one request. */
   #logger({ request, id }: Asked) {
     const traceId = traceIdOf(request.headers.traceparent)
     return this.#log.child({ request_id: id, ...(traceId && { trace_id: traceId }) })

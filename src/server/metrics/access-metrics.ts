@@ -44,7 +44,7 @@ export function registerAccessMetrics(registry: Registry, keys: () => readonly K
   }
 }
 
-/** What one key's predictions came to since the process started. */
+/** Counts of one key's predictions since the process started. */
 export interface KeyCounts {
   /** The id of the key, as the file of keys has it. */
   client: string

@@ -4,7 +4,7 @@ import type { EnginePoolStats } from '../../model/engines/pool/engine-pool.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { RegistrySources } from './registry-metrics.ts'
 
-/** What clients hold, asked for at every scrape. */
+/** The sources of metrics about what clients hold, asked at every scrape. */
 export interface ConnectionSources {
   /** Bytes of bodies that are being received. */
   pendingBytes?(): number

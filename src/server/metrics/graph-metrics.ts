@@ -128,7 +128,7 @@ export function residentBytes({
   return { ...memory, cache: cache.bytes, ...(catalogue && { catalogue: catalogue.bytes }) }
 }
 
-/** What workers have done and keep, of every version whose engine counts. */
+/** Asks the workers what they have done and keep, for every version whose engine counts. */
 async function askWorkers(
   models: ReturnType<MetricsSources['models']>,
 ): Promise<{ labels: { model: string; version: string }; stats: GraphStats }[]> {

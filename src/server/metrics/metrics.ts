@@ -48,8 +48,8 @@ export interface Metrics {
   /** Counts by key, for the live page. */
   keys: Pick<KeyCountsMap, 'ended' | 'denied' | 'list'>
   /**
-   * What every version that has had a request has counted; the version without a name has those refused for their keys,
-   * too.
+   * The counts of every version that has had a request; those of the version without a name include requests refused
+   * for their keys.
    */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */

@@ -76,7 +76,7 @@ export function registerDeltaMetrics(registry: Registry, models: MetricsSources[
         if (model.live) this.inc({ model: name, version }, read(model.live))
     },
   })
-  // Of several processes, the one that is behind counts.
+  // The process that is furthest behind counts for all.
   new Gauge(
     settings(
       'multigate_deltas_applied',

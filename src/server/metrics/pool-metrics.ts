@@ -25,7 +25,7 @@ export function registerPoolMetrics(registry: Registry, pool: MetricsSources['po
   if (pool().residency !== undefined) registerResidencyMetrics(registers, () => pool().residency!)
 }
 
-/** Of a server whose graphs are closed where they take too much memory. */
+/** Metrics of a server whose graphs are closed where they take too much memory. */
 function registerResidencyMetrics(registers: Registry[], residency: () => ResidencyStats): void {
   new Gauge({
     name: 'multigate_open_graphs',

@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client'
 import { modelStates, type RegistrySummary } from '../../model/serving/registry/summary.ts'
 
-/** What the registry says of its models; asked for at every scrape. */
+/** The registry's summary of its models; asked for at every scrape. */
 export interface RegistrySources {
   summary?: (() => RegistrySummary) | undefined
 }

@@ -16,7 +16,7 @@ export interface Statistics {
   written(model: LoadedModel, seconds: number): void
   batchObserver(name: string, version: string): Required<Pick<BatchObserver, 'waited' | 'computed'>>
   forget(name: string, version: string): void
-  /** Of this version; zeros where it has done nothing. */
+  /** The statistics of this version; zeros where it has done nothing. */
   of(name: string, version: string): InferStatistics
 }
 

@@ -1,5 +1,5 @@
 /**
- * What one version has counted since the process started; the version '' of the model '' stands for requests that name
+ * The counts of one version since the process started; the version '' of the model '' stands for requests that name
  * none.
  */
 export interface VersionCounts {

@@ -4,10 +4,9 @@ import type { Clock } from '../../base/clock.ts'
 /**
  * Decides from a request's headers alone whether it can be answered in time.
  *
- * A flood saturates the main thread, and fills the queues behind it: then every request is served, and
- * every one too late. So those that would be too late are refused before their body is read, which costs a fraction of
- * answering them. What a request costs the engines is known when it has been read; until then it is guessed by its
- * bytes.
+ * A flood saturates the main thread, and fills the queues behind it: then every request is served, and every one too
+ * late. So those that would be too late are refused before their body is read, which costs a fraction of answering
+ * them. The cost of a request for the engines is known when it has been read; until then it is guessed by its bytes.
  */
 export interface Admission {
   /**
@@ -57,16 +56,16 @@ export interface AdmissionOptions {
   idleMs?(): number
 }
 
-/** What may be foreseen of a deadline is used up to this share: the rest is for what can't be foreseen. */
+/** Share of a deadline that foreseen work may take: the rest is for what can't be foreseen. */
 const usableShare = 0.8
 
 /**
- * And for waiting up to this share. A queue so long keeps the engines busy; what waits longer in a flood is often too
- * late after all, when it has already cost what it costs to read.
+ * Share of a deadline that waiting may take. A queue so long keeps the engines busy; what waits longer in a flood is
+ * often too late after all, when it has already cost what it costs to read.
  */
 const longestWait = 0.5
 
-/** And this share, where a request asks for the lowest priority. */
+/** The same share, where a request asks for the lowest priority. */
 const longestLowestWait = 0.05
 
 /** Most bytes of a body that arrive together: a large one that is announced may take its time, or never come. */
@@ -93,8 +92,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
   /** Engine seconds per byte of body. */
   let secondsPerByte = 0
   /**
-   * Of requests that entered in this turn of the event loop and in the last one, and have not been read: those are
-   * about to be.
+   * Engine seconds of requests that entered in this turn of the event loop and in the last one, and have not been read:
+   * those are about to be.
    */
   let foreseen = { turn: 0, now: 0, before: 0 }
   /** When the event loop began to read requests in this turn, and in the last one in which it did. */
@@ -107,7 +106,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let busy: { began: number; idle: number } | undefined
   /** Recent length of a turn, ms. */
   let turnMs = 0
-  /** What the last one took, ms. */
+  /** Length of the last one, ms. */
   let lastTook = 0
 
   /** Called at the first request of a turn. */

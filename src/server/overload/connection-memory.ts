@@ -8,10 +8,13 @@ export interface ConnectionMemoryOptions {
   onGivenUp(): void
 }
 
-/** What each connection makes this process hold: a response that its client has yet to read, and requests behind it. */
+/**
+ * Memory that each connection makes this process hold: a response that its client has yet to read, and requests behind
+ * it.
+ */
 const holders = new WeakMap<Socket, Holder>()
 
-/** What a connection holds is given back when it closes, whatever becomes of its responses. */
+/** The memory of a connection is given back when it closes, whatever becomes of its responses. */
 function holderOf(socket: Socket, { answers, onGivenUp }: ConnectionMemoryOptions): Holder {
   const known = holders.get(socket)
   if (known !== undefined) return known
@@ -26,7 +29,7 @@ function holderOf(socket: Socket, { answers, onGivenUp }: ConnectionMemoryOption
 }
 
 /**
- * What a request takes at most, bytes: objects of Node and of Fastify, and each header, as strings and in two
+ * Most memory that a request takes, bytes: objects of Node and of Fastify, and each header, as strings and in two
  * collections. Measured: 3 kB, and 150 bytes for each header.
  */
 const bytesOfRequest = 8192
@@ -54,7 +57,7 @@ export function countUnread(
   bytes: number,
   options: ConnectionMemoryOptions,
 ): void {
-  // Of a connection that has been closed nothing is kept: neither it nor the response closes once more.
+  // Nothing is kept of a connection that has been closed: neither it nor the response closes once more.
   if (socket.destroyed || answer.destroyed) return
   const holder = holderOf(socket, options)
   const all = bytes + requestBytes(answer.req)

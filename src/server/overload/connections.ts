@@ -115,6 +115,6 @@ export function surviveAcceptErrors(
     log.error({ err: error }, `a connection can't be accepted${hint}`)
   })
 }
-/** What helps where a process has as many files and connections open as it may. */
+/** Advice for where a process has as many files and connections open as it may. */
 export const moreFiles =
   'Raise the limit: ulimit -n 4096 at least, plus one for each connection; in systemd LimitNOFILE=, with containers --ulimit nofile='

@@ -93,7 +93,7 @@ function matches(header: string | undefined, etag: string): boolean {
   })
 }
 
-/** What a stream holds, bytes: a compressor above all. */
+/** Memory that a stream holds, bytes: a compressor above all. */
 const streamBytes = 320 * 1024
 
 /** Bytes that many responses share: they are in memory once. */

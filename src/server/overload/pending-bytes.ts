@@ -2,7 +2,7 @@
  * Bounds the memory that clients make a process hold: request bodies that are being received, responses that they have
  * yet to read, and requests that wait behind these. All of it counts towards one budget.
  *
- * What counts is what takes memory: of a body what has arrived, decompressed, and nothing of what is only announced.
+ * Only bytes that take memory count: those of a body that have arrived, decompressed, and none that are only announced.
  * When the budget is exceeded, holders are dropped until it is not: first those without progress, then the largest. So
  * a client that holds memory back pays for it, and those that hold few bytes, or are just being served, don't notice.
  */

@@ -9,8 +9,8 @@ import { ignoreRest } from './ignore-rest.ts'
 const mostWaiting = 100
 
 /**
- * Of all connections together, from which each has its share: it may have fewer where many have some, down to the last
- * number.
+ * Waiting requests of all connections together, from which each has its share: it may have fewer where many have some,
+ * down to the last number.
  */
 const mostWaitingOfAll = 3200
 const leastWaiting = 8
@@ -108,7 +108,7 @@ export interface TurnsOptions {
 
 export function createTurns({ perTurn, soon }: TurnsOptions): Turns {
   let waiting: (() => void)[] = []
-  /** Of `waiting`, those before have begun. */
+  /** Index of the first in `waiting` that has not begun. */
   let first = 0
   let begun = 0
   let isScheduled = false

@@ -15,7 +15,7 @@ export function referenceTo(name: string): { $ref: string } {
   return { $ref: `${space}${name}#` }
 }
 
-/** What the document calls the schema of that `$id`. */
+/** The document's name of the schema with that `$id`. */
 export function nameOf($id: string): string {
   return $id.startsWith(space) ? $id.slice(space.length) : $id
 }

@@ -81,8 +81,8 @@ interface Shape {
 }
 
 /**
- * What of a value can hold problems that are reported: of an object its known names and some others, of an array its
- * first items.
+ * The part of a value that can hold problems that are reported: of an object its known names and some others, of an
+ * array its first items.
  */
 function shown({ properties, additionalProperties, items, maxItems, anyOf }: Shape, value: unknown): unknown {
   if (anyOf !== undefined) {

@@ -1,2 +1,2 @@
-/** What the thread that reads large bodies runs. */
+/** The script of the thread that reads large bodies. */
 export const readerScript = new URL('./reader-thread.js', import.meta.url)

@@ -9,7 +9,9 @@ import { inferFormat } from './open-inference/infer-format.ts'
 import { predictFormat } from './predict/predict-format.ts'
 import { servingFormat } from './tensorflow-serving/serving-format.ts'
 
-/* The thread that reads large bodies: parses them and encodes their rows, so that the event loop only moves the result. */
+/*
+ * The thread that reads large bodies: parses them and encodes their rows, so that the event loop only moves the result.
+ */
 
 const formats = new Map<string, BodyFormat<unknown>>(
   [predictFormat, inferFormat, servingFormat].map((format) => [format.name, format]),

@@ -15,7 +15,7 @@ import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 import type { RequestRecorder } from './request-recorder.ts'
 import type { RequestTimeline } from './request-timeline.ts'
 
-/** What the routes work with; made in `main.ts`, or by a test. */
+/** Everything that the routes work with; made in `main.ts`, or by a test. */
 export interface ServerContext {
   registry: Registry
   /** The folder of models, where pins are kept. */
@@ -28,11 +28,11 @@ export interface ServerContext {
   peers?: Siblings | undefined
   /** Reads bodies that would keep the event loop for long. */
   reader: LargeBodyReader
-  /** Of request bodies that are being received. */
+  /** Bytes of request bodies that are being received. */
   bodies: PendingBytes
   /** Undefined where an application around this one decompresses bodies. */
   decoders?: Decoders | undefined
-  /** Of answers that are being sent. */
+  /** Bytes of answers that are being sent. */
   answers: PendingBytes
   /** Undefined where clients need no keys. */
   access?: Access | undefined
@@ -44,7 +44,7 @@ export interface ServerContext {
   timeline?: RequestTimeline | undefined
   /** Undefined where no requests are recorded. */
   recorder?: RequestRecorder | undefined
-  /** What the console's live page shows; undefined where there is no console. */
+  /** Figures of the console's live page; undefined where there is no console. */
   live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
@@ -56,7 +56,7 @@ export interface Access {
   metrics: AccessMetrics
 }
 
-/** What the live stream asks for: by the process that reads itself, or by all through the primary process. */
+/** The source of the live stream: the process that reads itself, or all of them through the primary process. */
 export interface LiveSource {
   /** Samples that are kept. */
   history(): Promise<LiveHistory>
@@ -79,7 +79,7 @@ export interface Siblings {
   unreadyReasons(own: string[]): Promise<string[]>
   /** Metrics of all processes in the Prometheus text format; undefined where nobody can answer for them. */
   metrics(): Promise<string | undefined>
-  /** What all processes have counted, summed by version; undefined where nobody can answer for them. */
+  /** The counts of all processes, summed by version; undefined where nobody can answer for them. */
   statistics(): Promise<InferStatistics[] | undefined>
   /** The slowest requests of all processes; undefined where nobody can answer for them. */
   slow(): Promise<RequestRecord[] | undefined>
@@ -87,7 +87,7 @@ export interface Siblings {
   requests(): Promise<RequestLists | undefined>
   /** The newest recorded request with this id in any process; undefined where there is none. */
   request(id: string): Promise<RequestRecord | undefined>
-  /** What a version was asked and answered in all processes; undefined where nobody can answer for them. */
+  /** Counts of a version's values and answers in all processes; undefined where nobody can answer for them. */
   observations(version: VersionKey): Promise<Observations | undefined>
   /** The largest drift of every version in any process; undefined where nobody can answer for them. */
   drift(): Promise<VersionDrift[] | undefined>

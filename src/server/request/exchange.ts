@@ -10,8 +10,8 @@ import { type Key, viewFor } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 
 /*
- * What all predictions share, whatever their bodies look like and whichever way they came in: the deadline, the lease
- * of a version, what happens when the client goes away, and metrics.
+ * The parts that all predictions share, whatever their bodies look like and whichever way they came in: the deadline,
+ * the lease of a version, what happens when the client goes away, and metrics.
  */
 
 /** A request to be predicted, from its admission to its answer. */

@@ -20,7 +20,7 @@ export interface VersionDrift extends VersionKey {
   drift: Drift
 }
 
-/** What several processes have counted of the same version. */
+/** The sum of the counts of several processes for the same version. */
 export function sumObservations([first, ...others]: readonly Observations[]): Observations | undefined {
   if (first === undefined) return undefined
   const counted = new Map(first.counted.map((one) => [observedKey(one), one]))

@@ -17,12 +17,12 @@ export async function unreadyReasons({ registry, drain, peers }: ServerContext):
   return peers === undefined ? own : peers.unreadyReasons(own)
 }
 
-/** What this process has counted of every version that is live. */
+/** This process's counts of every version that is live. */
 export function ownStatistics({ registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>): InferStatistics[] {
   return registry.live().map(({ name, version }) => metrics.statistics.of(name, version))
 }
 
-/** What this process has counted of a version; undefined where it is not loaded. */
+/** This process's counts of a version; undefined where it is not loaded. */
 export async function ownObservations(
   { registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>,
   { model: name, version }: VersionKey,

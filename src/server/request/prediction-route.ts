@@ -12,7 +12,7 @@ import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from
  * The routes that predict, within Fastify: admission by the headers, and the errors of bodies that can't be read.
  */
 
-/** What a request to a route that predicts is decorated with, once it has been admitted; no other plugin's name. */
+/** The property that a request to a route that predicts has once it has been admitted; no other plugin's name. */
 export const admittedRequest: unique symbol = Symbol('multigate.flight')
 
 declare module 'fastify' {
@@ -98,7 +98,7 @@ export function predictionRoute({
   }
 }
 
-/** What a compressed body of JSON inflates to, roughly, as a multiple of its size. */
+/** Size that a compressed body of JSON inflates to, roughly, as a multiple of its own. */
 const usualCompression = 8
 
 /** Bytes that a body has once it is read, as far as its headers tell; undefined where they don't. */
@@ -120,7 +120,7 @@ export interface WrittenResponse {
 
 /** How a protocol answers its ordinary requests: those that ask for nothing but a prediction. */
 export interface OrdinaryRoute<Params = never> {
-  /** What a path names; undefined where it is not this route's, or is written in another way. */
+  /** The parameters that a path names; undefined where it is not this route's, or is written in another way. */
   match(url: string): Params | undefined
   /** Content types that are read; undefined where a request may have none. */
   types: ReadonlySet<string | undefined>

@@ -9,7 +9,7 @@ const largestBody = 65_536
 /** Bodies with deeper arrays and objects are not kept: what writes them out later may use the stack. */
 const deepest = 32
 
-/** Of this process: equal values have equal hashes until it ends, and none can be looked up in a table. */
+/** The secret of this process: equal values have equal hashes until it ends, and none can be looked up in a table. */
 const secret = randomBytes(32)
 
 /** Properties of a body, of a candidate and of a tensor that hold no values of fields. */
@@ -43,7 +43,7 @@ export function holdBody(bytes: Buffer, request: KeptRequest): () => KeptBody {
     const kept = redactBody(bytes, request)
     return () => kept
   }
-  // Of its own: the bytes may be part of a larger piece of memory.
+  // A copy of its own: the bytes may be part of a larger piece of memory.
   const own = Buffer.from(bytes)
   return () => redactBody(own, request)
 }

@@ -114,7 +114,7 @@ function keep<T>(entries: T[], entry: T, most: number): void {
   if (entries.length > most) entries.shift()
 }
 
-/** Of the same moment, the one that was added last comes first. */
+/** Records from the newest to the oldest; among those of the same moment, the one that was added last comes first. */
 function newestFirst(records: RequestRecord[]): RequestRecord[] {
   return records.reverse().sort((a, b) => Date.parse(b.ended ?? '') - Date.parse(a.ended ?? ''))
 }

@@ -77,7 +77,7 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
     const ended = now()
     entry.trace?.end({ ...entry, status, ended })
     const logged = sample !== undefined && (isServerError(status) || murmur3(request.id, 0) < sample * 2 ** 32)
-    // What else is asked, as by the console itself, would push out the predictions.
+    // Other requests, such as the console's own, would push out the predictions.
     const kept = request.routeOptions.config?.predicts === true ? recorder : undefined
     if (!logged && kept === undefined) return
     const { arrived, model, rows, tasks } = entry
@@ -212,7 +212,7 @@ const indices = /^\[\d+(?:, \d+)*\]$/
 /** The model that a request was for, as far as it has names. */
 type Named = Pick<LoadedModel, 'manifest' | 'tensors'>
 
-/** What messages quote follows a colon, or stands in quotation marks; suggestions follow a semicolon. */
+/** Quotations in messages follow a colon, or stand in quotation marks; suggestions follow a semicolon. */
 const quotes = /[:;]|,? "|, not \[/
 
 /** A problem without names and values that the client made up, which may be anything. */

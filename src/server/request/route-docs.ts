@@ -18,7 +18,7 @@ const params = (...names: (keyof typeof parameters)[]) => ({
   required: names,
 })
 
-/** What a path names. */
+/** Schemas of the parameters that a path names. */
 export const ofModel = params('model')
 export const ofField = params('model', 'field')
 export const ofVersion = params('model', 'version')

@@ -100,7 +100,7 @@ function describePlan({ manifest, engine, plan }: LoadedModel): Plan {
 /** Values of a vocabulary that a model's description shows. */
 const shownValues = 10
 
-/** What a client may send for each field of a model, in manifest order. `path`: that of the description. */
+/** The values that a client may send for each field of a model, in manifest order. `path`: that of the description. */
 export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, path: string): FieldDetails[] {
   return slots.map(({ sparse: isSparse, column, encoder: { field } }: FieldColumn) => {
     const { offset, ids } = (isSparse ? sparse[column] : undefined) ?? { offset: 0, ids: 0 }

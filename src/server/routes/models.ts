@@ -73,7 +73,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
   })
 }
 
-/** What the list says of a version that is loaded. */
+/** The list's figures of a version that is loaded. */
 function summarise(model: LoadedModel | undefined, drift: Drift | undefined): Pick<VersionStatus, 'drift' | 'auc'> {
   if (model === undefined) return {}
   const quality = Object.entries(model.manifest.quality ?? {})

@@ -107,7 +107,7 @@ export class Guard {
     return this.#deny(undefined, { code: 'UNAUTHORIZED', reason, detail })
   }
 
-  /** Of a key, or of all who have none. */
+  /** The denial of a key, or of all who have none. */
   #deny(client: string | undefined, denial: Omit<Denial, 'client' | 'delayMs'>): Denial {
     return { ...denial, client, delayMs: this.#delay.next(client ?? '') }
   }
@@ -118,14 +118,14 @@ function scopeOf(area: Area): Scope | undefined {
   return area === 'probes' || area === 'docs' || area === 'console' || area === 'unknown' ? undefined : area
 }
 
-/** What the client presents as its key; undefined where it presents none. */
+/** The key that the client presents; undefined where it presents none. */
 function presentedKey({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string | undefined {
   if (typeof apiKey === 'string' && apiKey !== '') return apiKey
   const [, bearer] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
   return bearer
 }
 
-/** What a request is decorated with: the key that it came with. */
+/** The property of a request that holds the key that it came with. */
 const presented: unique symbol = Symbol('multigate.key')
 /** The id of the key of a request that was refused for it. */
 const refused: unique symbol = Symbol('multigate.refused')
@@ -186,7 +186,7 @@ function deny(denial: Denial, request: FastifyRequest, reply: FastifyReply): voi
   sendProblem(reply, denialProblem(denial, request.id))
 }
 
-/** What a denied request is answered. */
+/** The answer to a denied request. */
 export function denialProblem({ code, detail, retryAfterSeconds }: Denial, id: string): ProblemAnswer {
   return {
     body: problemDetails(code, detail, id),

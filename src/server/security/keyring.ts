@@ -21,7 +21,7 @@ export interface Key {
   rowsPerSecond: number | undefined
   /** Requests in progress at a time. */
   concurrentRequests: number | undefined
-  /** What its requests may hold of a model's queue and candidate cache. */
+  /** The shares of a model's queue and candidate cache that its requests may hold. */
   tenant: Tenant
 }
 
@@ -138,7 +138,7 @@ export function areaOf(path: string | undefined): Area {
   return areas.find(([pattern]) => pattern.test(path))?.[1] ?? 'predict'
 }
 
-/** What requests may learn of the models. */
+/** The view of the models that requests get. */
 export type ModelView = Pick<Registry, 'acquire' | 'list' | 'live' | 'mode' | 'requireScan'>
 
 /** The models that a key opens; all of them where it names none, or where no key is asked for. */

@@ -1,6 +1,6 @@
 import type { Key } from './keyring.ts'
 
-/** What a key has used: requests and rows. */
+/** Requests and rows that a key has used. */
 export interface Usage {
   requests: number
   rows: number
@@ -46,7 +46,7 @@ interface Buckets {
 }
 
 /**
- * Limits of each key: token buckets of requests and of rows. Of several processes each counts what the others report
+ * Limits of each key: token buckets of requests and of rows. Each of several processes counts what the others report
  * (`takeUsage`, `addUsage`): together they keep to the limits, but for what they used since the last report.
  */
 export class RateLimits {
@@ -103,7 +103,7 @@ export class RateLimits {
     return usage
   }
 
-  /** What other processes used. */
+  /** Counts what other processes used. */
   addUsage(usage: ReadonlyMap<string, Usage>, keys: readonly Key[]): void {
     const now = this.#now()
     for (const key of keys) {

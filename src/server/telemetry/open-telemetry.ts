@@ -111,7 +111,7 @@ class PresetIds implements IdGenerator {
   generateSpanId = () => this.#next?.span_id ?? this.random.generateSpanId()
 }
 
-/** What all traces share. */
+/** The parts that all traces share. */
 interface Shared {
   tracer: Tracer
   /** The span of each call that holds rows of a traced request. */
@@ -131,7 +131,7 @@ class OpenTelemetryTrace implements RequestTrace {
   readonly #shared: Shared
   readonly #span: Span
   readonly #context: Context
-  /** Of the wall clock beyond the service's, ms: a clock that jumps tears no trace apart. */
+  /** Time of the wall clock minus the service's, ms: a clock that jumps tears no trace apart. */
   readonly #epoch: number
   /** When the last call with rows of the request ended. */
   #inferred: number | undefined

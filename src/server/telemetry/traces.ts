@@ -3,7 +3,9 @@ import type { FastifyRequest } from 'fastify'
 import type { BatchCall } from '../../model/serving/batching/submission.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 
-/* Traces of requests as the server sees them; open-telemetry.ts makes them. All times are in ms on the service's clock. */
+/*
+ * Traces of requests as the server sees them; open-telemetry.ts makes them. All times are in ms on the service's clock.
+ */
 
 /** Identifies a request's span, in log lines too. */
 export interface TraceIds {

@@ -10,7 +10,7 @@ interface ChartsProps {
   events: LiveEvent[]
 }
 
-/** What the reader looks for first. */
+/** The charts that the reader looks for first. */
 export function MainCharts({ samples, events }: ChartsProps) {
   const { line, ...moments } = linesOf(samples, events)
   return (
@@ -23,7 +23,7 @@ export function MainCharts({ samples, events }: ChartsProps) {
         {...moments}
         format={compact}
         series={[line('all', ({ requests }) => requests), line('in time', ({ ok }) => ok)]}
-        about="What is not in time was refused, failed or left by its client."
+        about="Requests that are not in time were refused, failed or left by their clients."
       />
       <Chart
         title="Latency"
@@ -32,7 +32,7 @@ export function MainCharts({ samples, events }: ChartsProps) {
         series={(['p50', 'p95', 'p99'] as const).map((name) =>
           line(name, ({ stages }) => stages.total?.[name] ?? null),
         )}
-        about="From the arrival of a request to its response, of those that were answered; from 2,500 ms on it is not told apart."
+        about="From the arrival of a request to its response, of those that were answered; times above 2,500 ms are not distinguished."
       />
       <Chart
         title="Stages, p99"
@@ -127,7 +127,7 @@ function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[
   )
 }
 
-/** What the machine does for it. */
+/** Charts of what the machine does for it. */
 function ResourceCharts({ line, ...moments }: Lines) {
   return (
     <>

@@ -6,7 +6,7 @@ import { duration, number, time } from '../../parts/format.ts'
 import { Empty } from '../../parts/states.tsx'
 import { createTrafficFindings, type Finding } from './traffic-findings.ts'
 
-/** What deserves attention, most urgent first: what it is, and where to look. */
+/** Findings that deserve attention, most urgent first: what each is, and where to look. */
 export function Findings({ live }: { live: Live }) {
   const [trafficFindings] = useState(createTrafficFindings)
   const findings = [...conditionsOf(live), ...trafficFindings(live, Date.now())]
@@ -124,7 +124,7 @@ const goesOn = 12_000
 /** Events shown without asking. */
 const shown = 12
 
-/** What happened in the last hour, newest first. */
+/** Events of the last hour, newest first. */
 export function Events({ events }: { events: LiveEvent[] }) {
   const [isWhole, setWhole] = useState(false)
   const [kind, setKind] = useState<Shown>('all')

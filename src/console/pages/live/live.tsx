@@ -11,7 +11,7 @@ import { ClientTable, ModelTable, ProcessTable } from './tables.tsx'
 
 type Range = 'fine' | 'coarse'
 
-/** What the service does now, and did in the last hour. */
+/** The page of what the service does now, and did in the last hour. */
 export function LivePage() {
   useEffect(watchLive, [])
   const [range, setRange] = useState<Range>('fine')

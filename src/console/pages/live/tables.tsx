@@ -7,14 +7,14 @@ import { Empty } from '../../parts/states.tsx'
 const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
 const inMs = (value: number | undefined) => (value === undefined ? '–' : milliseconds(value))
 
-/** Versions that had requests lately. */
+/** Versions that had requests recently. */
 export function ModelTable({ models }: { models: LiveModel[] }) {
   return (
     <section class="card" aria-labelledby="live-models">
       <h2 id="live-models">Models in use</h2>
       <p class="small muted">Rates of the last ten seconds; p99 is that of the worst second.</p>
       {models.length === 0 ? (
-        <Empty title="No requests lately" />
+        <Empty title="No recent requests" />
       ) : (
         <Scroll label="Models in use">
           <table>
@@ -56,7 +56,7 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
   )
 }
 
-/** Keys that had requests lately. */
+/** Keys that had requests recently. */
 export function ClientTable({ clients }: { clients: LiveClient[] }) {
   if (clients.length === 0) return null
   return (

@@ -13,7 +13,7 @@ export interface Finding {
   list?: 'failed'
 }
 
-/** What notices are about, most urgent first. */
+/** Subjects of notices, most urgent first. */
 const kinds = ['shed', 'failing', 'slow'] as const
 
 type Found = Partial<Record<(typeof kinds)[number], Finding>>
@@ -151,7 +151,9 @@ function namesOf(models: string[]): string {
 /** How many times as many candidates as usual are worth a sentence. */
 const muchMore = 3
 
-/** What came before is the usual: the median of the last hour. */
+/**
+ * A sentence about a rise far beyond the usual, which is the median of the last hour before; empty where there is none.
+ */
 function riseOf(recent: Sample[], before: Sample[]): string {
   const rates = before.map(({ candidates }) => candidates).sort((a, b) => a - b)
   const usual = rates[Math.floor(rates.length / 2)] ?? 0
@@ -161,7 +163,7 @@ function riseOf(recent: Sample[], before: Sample[]): string {
     : ''
 }
 
-/** What took capacity away just now. */
+/** The text of the event that took capacity away just now. */
 function lossIn(events: readonly LiveEvent[], now: number): string | undefined {
   return events.findLast(
     ({ kind, until }) => (kind === 'connections_refused' || losses.includes(kind)) && now - until < lossFelt,

@@ -8,7 +8,7 @@ const box = { width: 138, height: 60, gap: 12 }
 const columnGap = 32
 const head = 28
 
-/** What the parts of the architecture do, for those who have not met them. */
+/** Explanations of the parts of the architecture, for those who have not met them. */
 const explanations: Record<string, string> = {
   shared_bottom: 'All tasks share one encoder; each has a tower of its own on it.',
   mixture_of_experts:
@@ -118,7 +118,7 @@ interface Line {
   to: Placed
 }
 
-/** What the lines of the drawing say. */
+/** The meaning of the lines of the drawing. */
 function Legend({ lines }: { lines: readonly Line[] }) {
   const passing = lines.filter(({ from, to }) => isSkip(from, to)).length
   return (

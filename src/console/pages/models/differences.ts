@@ -10,12 +10,12 @@ export interface Difference {
 
 export interface Comparison {
   title: string
-  /** What the lines mean, for those who have not met it. */
+  /** The meaning of the lines, for those who have not met it. */
   about?: string
   rows: Difference[]
 }
 
-/** What changed between two versions. Parts without a difference have no rows. */
+/** The differences between two versions. Parts without a difference have no rows. */
 export function differencesOf(before: Details, after: Details): Comparison[] {
   return [
     { title: 'Fields', rows: fieldRows(before, after) },
@@ -147,7 +147,7 @@ function interpolate(x: readonly number[], y: readonly number[], at: number): nu
   return x2 === x1 ? y2 : y1 + ((y2 - y1) * (at - x1)) / (x2 - x1)
 }
 
-/** What the method does, in a sentence. */
+/** A sentence about what the method does. */
 export function describeCalibration({ calibration, product }: Pick<Task, 'calibration' | 'product'>): string {
   switch (calibration?.method) {
     case undefined:

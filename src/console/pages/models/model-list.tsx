@@ -39,7 +39,7 @@ export function ModelList() {
         <div class="notice bad" role="status">
           <strong>The models folder can’t be read.</strong>
           <p>
-            <bdi>{data.unreadable}</bdi>. What is loaded goes on serving; new versions are not found.
+            <bdi>{data.unreadable}</bdi>. Loaded versions go on serving; new versions are not found.
           </p>
         </div>
       )}
@@ -55,7 +55,7 @@ export function ModelList() {
   )
 }
 
-/** What is shown is old. */
+/** A mark that what is shown is old. */
 export function Stale({ message }: { message: string }) {
   return (
     <span class="pill bad" role="status">
@@ -110,8 +110,8 @@ function ModelCard({ model }: { model: Model }) {
 }
 
 /**
- * What a version breaks of the contract of another, which it has replaced or must not replace. Where it failed for
- * that, its error says so.
+ * The parts of another version's contract that a version breaks; it has replaced that other, or must not replace it.
+ * Where it failed for that, its error says so.
  */
 export function Broken({ model, version }: { model: Pick<Model, 'default_version'>; version: Version | undefined }) {
   if (version?.incompatible === undefined || version.error !== undefined) return null

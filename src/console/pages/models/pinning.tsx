@@ -5,9 +5,9 @@ import { useAsk } from '../../api/use-ask.ts'
 import { askModels, type Details, type Model, type Version } from './words.ts'
 
 interface Change {
-  /** What its button says. */
+  /** The label of its button. */
   title: string
-  /** What will happen, in a sentence. */
+  /** A sentence about what will happen. */
   effect: string
   send(): Promise<Model>
 }

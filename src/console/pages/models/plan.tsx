@@ -132,7 +132,7 @@ type Cost = NonNullable<Plan['costs']>['variants'][number]
 const exampleCost = ({ call_us: call, row_us: row }: Cost) => call + exampleRows * row
 
 /**
- * What compiling gains in a request whose candidates are not cached; nothing where the saved graph was not measured.
+ * The gain of compiling in a request whose candidates are not cached; nothing where the saved graph was not measured.
  */
 function Gain({ variants }: { variants: Cost[] }) {
   const saved = variants.find(({ variant }) => variant === 'saved')

@@ -7,7 +7,7 @@ import type { Quality, Task } from './words.ts'
 /** Most tasks that are shown. */
 const mostTasks = 50
 
-/** What the version predicts, how well, and how probabilities are calibrated. */
+/** The tasks that the version predicts, how well, and how probabilities are calibrated. */
 export function Tasks({ tasks, quality }: { tasks: readonly Task[]; quality: Readonly<Record<string, Quality>> }) {
   const shown = tasks.slice(0, mostTasks)
   return (

@@ -48,7 +48,7 @@ const architectureNames: Record<string, string> = {
   single_task: 'Single tasks',
 }
 
-/** What an architecture is called in papers; of others its own name. */
+/** The name of an architecture in papers; others have their own. */
 export function architectureName({ architecture, plan }: Details): string {
   const name = String(architecture?.name ?? '')
   return architectureNames[name] ?? (name === '' ? `Graph (${plan?.graph ?? 'unknown format'})` : name)

@@ -265,7 +265,7 @@ function unknownByKey(standings: ReadonlyMap<number, Standing>): Map<number, str
   )
 }
 
-/** What is pasted outside an input is meant for the table. */
+/** A text that is pasted outside an input is meant for the table. */
 function usePaste(onText: (text: string) => void): void {
   useEffect(() => {
     const take = (event: ClipboardEvent) => {

@@ -29,7 +29,9 @@ interface ComboboxProps {
 export function Combobox(props: ComboboxProps) {
   const { id, field, vocabularies, value, onValue } = props
   const [isOpen, setOpen] = useState(false)
-  /** What is searched: nothing until somebody types, so that the list of a chosen value has all others, too. */
+  /**
+   * The text that is searched for: empty until somebody types, so that the list of a chosen value has all others, too.
+   */
   const [wanted, setWanted] = useState('')
   const [active, setActive] = useState(-1)
   const input = useRef<HTMLInputElement>(null)

@@ -18,7 +18,7 @@ const tasksPerPage = 3
 
 interface CompareProps {
   target: Target
-  /** What else answers, as `model/version`. */
+  /** The other models and versions that answer, as `model/version`. */
   others: readonly string[]
   against: string | undefined
   form: Form

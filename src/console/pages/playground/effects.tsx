@@ -13,7 +13,7 @@ interface EffectsProps {
   effects: readonly Effect[]
   plan: Replacement
   by: string
-  /** Of the candidate. */
+  /** The name of the candidate. */
   name: string
   /** The candidate whose values replace those of this one. */
   other: { name: string; score: number | undefined } | undefined
@@ -103,7 +103,7 @@ function Verdict({ effects, by, name }: { effects: readonly Effect[]; by: string
 const formatsOf = (by: string) =>
   by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
 
-/** What a substitute is. */
+/** Words for the kinds of substitutes. */
 const words = { default: 'its default', commonest: 'the commonest', middle: 'in the middle', other: 'the same' }
 
 function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {

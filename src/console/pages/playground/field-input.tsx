@@ -102,7 +102,7 @@ function onGrid(field: Field, value: number, step: number): number {
   return Number(value.toFixed(Math.min(digits, 20)))
 }
 
-/** What a field has when it is sent again. */
+/** The value that a field has when it is sent again. */
 function startingValue(field: Field): Value {
   const known = field.default
   if (known !== undefined && known !== '') return known
@@ -123,7 +123,7 @@ interface TextFieldProps {
   'aria-invalid': boolean
 }
 
-/** A text or a number as it is typed. A number's text stays as it is, `1.` and all, while it means the same. */
+/** A text or a number, as typed. A number's text stays unchanged, `1.` and all, while it means the same. */
 export function TextField({ type, value, onValue, ...rest }: TextFieldProps) {
   const [text, setText] = useState(textOfValue(value))
   const shown = valueOfText(text, type) === value ? text : textOfValue(value)
@@ -149,7 +149,7 @@ const pageSize = 20
 
 interface ContextFormProps {
   fields: readonly Field[]
-  /** Of the context. */
+  /** The fields of the context. */
   shown: readonly Field[]
   context: Values
   problems: ReadonlyMap<string, string>

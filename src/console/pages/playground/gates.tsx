@@ -61,7 +61,7 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
 }
 
 /**
- * What was answered for the same candidate before its last change. `name`: of the candidate that the prediction is for.
+ * The answer for the same candidate before its last change. `name`: that of the candidate that the prediction is for.
  */
 function useBefore(prediction: Prediction | undefined, name: string): Prediction | undefined {
   const last = useRef<{ name: string; now: Prediction; before: Prediction | undefined } | undefined>(undefined)

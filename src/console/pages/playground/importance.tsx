@@ -70,7 +70,7 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
   )
 }
 
-/** Of rows that have an answer. */
+/** The means over rows that have an answer. */
 function meansOf(outcomes: readonly Outcome[], fields: readonly Field[], task: string, rows: number) {
   const score = (prediction: Parameters<typeof probabilityOf>[0]) => probabilityOf(prediction, task)
   const scores = outcomes.flatMap(({ predictions }) => score(predictions[0]?.[0]) ?? [])

@@ -6,7 +6,7 @@ import { type Problem, placeOf, type Target } from './state/form.ts'
 /** Problems that are listed: more would bury the page. */
 const mostListed = 8
 
-/** What is wrong with the request, on top, each with a way to its field. */
+/** The problems of the request, on top, each with a way to its field. */
 export function ProblemList({
   problems,
   candidateName,

@@ -4,7 +4,7 @@ import { type Pasted, readPasted } from './state/paste.ts'
 
 interface PasteDialogProps {
   fields: readonly Field[]
-  /** What the reader pasted on the page already. */
+  /** The text that the reader pasted on the page already. */
   text: string
   onPasted(pasted: Pasted, replaces: boolean): void
   onClose(): void

@@ -125,7 +125,7 @@ function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] 
   const names = Object.keys(predictions.find((row) => row !== null) ?? {}).slice(0, mostOutputs)
   return (
     <>
-      <Scroll label="Answers by row">
+      <Scroll label="Answers per row">
         <table>
           <thead>
             <tr>

@@ -6,7 +6,7 @@ import { number } from '../../parts/format.ts'
 import type { Field } from './state/model.ts'
 import { type Language, languages, snippetOf } from './state/snippets.ts'
 
-/** Lines that are shown: what is copied has all of them. */
+/** Lines that are shown: the copied text has all of them. */
 const shownLines = 2000
 
 /** Another version keeps the reader's choice. */

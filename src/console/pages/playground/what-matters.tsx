@@ -15,7 +15,7 @@ const mostOthers = 50
 export interface Other {
   key: number
   name: string
-  /** Of the context and the candidate together. */
+  /** The values of the context and the candidate together. */
   values: Values
   rank: number
   prediction: Prediction
@@ -26,9 +26,9 @@ interface WhatMattersProps {
   fields: readonly Field[]
   tasks: readonly Task[]
   reference: Reference
-  /** What answers are ranked by: the first to ask for. */
+  /** The measure that answers are ranked by: the first to ask for. */
   by: string
-  /** Of the context and the candidate together; undefined where the candidate has a problem. */
+  /** The values of the context and the candidate together; undefined where the candidate has a problem. */
   values: Values | undefined
   name: string
   /** The other candidates, best first. */
@@ -37,7 +37,7 @@ interface WhatMattersProps {
   why: { other: number } | undefined
 }
 
-/** What each field contributes: the answer if it had another value. Asked when the reader wants it. */
+/** The contribution of each field: the answer if it had another value. Asked when the reader wants it. */
 export function WhatMatters({ target, fields, tasks, reference, by, values, name, others, why }: WhatMattersProps) {
   const [wanted, setWanted] = useState(by)
   const [otherKey, setOtherKey] = useState<number>()
@@ -45,7 +45,7 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
   /** The candidate that the reader asked about, until it is answered. */
   const asks = useRef<number | undefined>(undefined)
   const other = others.find(({ key }) => key === otherKey)
-  // Another candidate, or another value: what was asked is true no longer.
+  // With another candidate, or another value, the answers hold no longer.
   const state = useReplaced(JSON.stringify([values, other?.values, target.model, target.version]))
 
   const bid = values === undefined ? undefined : valueAt(values, 'bid')

@@ -94,7 +94,7 @@ function Facts({ record }: { record: RequestRecord }) {
         {detail && <bdi> {detail}</bdi>}
       </Fact>
       {errors && (
-        <Fact name="What is wrong">
+        <Fact name="Problems">
           {errors.map(({ path, message }) => (
             <bdi key={path + message} class="block">
               <span class="mono">{path}</span> {message}

@@ -5,7 +5,7 @@ import { msOf, type RequestRecord, type StageTime, timesOf } from './stages.ts'
 /** A stage with at least this share of the time is where it went. */
 const dominant = 0.5
 
-/** What became of a request: where its time went, whether that is usual, and what to look at. */
+/** An account of what became of a request: where its time went, whether that is usual, and what to look at. */
 export function explain(record: RequestRecord, others: Others): string {
   return record.status >= 400 ? explainFailure(record) : explainTime(record, others)
 }

@@ -16,7 +16,7 @@ const everySeconds = 2
 /** Recorded requests: the slow, the failed and the last ones, and where the time of each went. */
 export function RequestsPage({ route }: { route: Route }) {
   const [filter, setFilter] = useState(() => filterOf(route.query))
-  /** What remains when a step back has closed a request. */
+  /** The filter that remains when a step back has closed a request. */
   const remaining = useRef<Filter | undefined>(undefined)
   useEffect(() => {
     const next = remaining.current ?? filterOf(route.query)
@@ -24,7 +24,7 @@ export function RequestsPage({ route }: { route: Route }) {
     remaining.current = undefined
     setFilter(next)
   }, [route])
-  /** What is shown while the reader has paused. */
+  /** The requests that are shown while the reader has paused. */
   const [held, setHeld] = useState<Recorded>()
   const isPaused = held !== undefined
   const asked = useAsk(() => ask(client.GET('/debug/requests')), [isPaused], isPaused ? {} : { everySeconds })

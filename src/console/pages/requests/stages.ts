@@ -4,7 +4,7 @@ export type { RequestRecord }
 
 export interface Stage {
   name: 'receive' | 'read' | 'queue' | 'compute' | 'write'
-  /** What happens in it. */
+  /** A sentence about what happens in it. */
   about: string
   colour: string
 }
@@ -55,7 +55,7 @@ export function sharesOf(records: readonly RequestRecord[]): { stage: Stage; sha
 
 export type ListName = 'slow' | 'failed' | 'recent'
 
-/** What the reader looks at: in the fragment, so that it can be shared. */
+/** The reader's choice of what to look at: in the fragment, so that it can be shared. */
 export interface Filter {
   list: ListName | undefined
   /** '' for all. */

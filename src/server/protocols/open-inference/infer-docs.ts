@@ -122,7 +122,7 @@ const infer = {
   },
 }
 
-/** What `/docs` says of inference by the default version, and by a named one. */
+/** Schemas of inference by the default version, and by a named one, for `/docs`. */
 export const inferSchema = {
   ...infer,
   operationId: 'infer',

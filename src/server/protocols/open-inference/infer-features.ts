@@ -16,7 +16,7 @@ import {
   wrongOf,
 } from './infer-tensors.ts'
 
-/** What candidates have beside features. */
+/** Properties that candidates have beside features. */
 const reserved = ['id', 'bid']
 
 /** Whether requests may name a tensor so, in place of encoded ones. */

@@ -4,7 +4,7 @@ import { defaultBounds } from '../../body/read-json.ts'
 import { readRows } from './infer-features.ts'
 import { inTermsOf, readBody } from './infer-request.ts'
 
-/** What a body asks, without its tensors. */
+/** The request in a body, without its tensors. */
 export type InferAsked = Omit<InferRequest, 'inputs'>
 
 export const inferFormat: BodyFormat<InferAsked> = {

@@ -22,7 +22,8 @@ const extensions = ['binary_tensor_data', 'model_configuration', 'statistics']
 const adminExtensions = ['model_repository']
 
 /**
- * What clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model takes.
+ * Routes that clients of the Open Inference Protocol ask before they send anything: health, and what tensors a model
+ * takes.
  */
 export async function inferMetadataRoutes(
   app: FastifyInstance,
@@ -86,7 +87,7 @@ export async function inferMetadataRoutes(
 /** The protocol's names of datatypes. */
 export const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
 
-/** What a path names. */
+/** The model, and perhaps the version, that a path names. */
 export interface AskedModel {
   model: string
   version?: string
@@ -95,7 +96,7 @@ export interface AskedModel {
 /** A request whose path names a model. */
 export type AskingRequest = FastifyRequest<{ Params: AskedModel }>
 
-/** What a model that answers says of itself; throws as a request to it would. */
+/** Asks a model that answers about itself; throws as a request to it would. */
 export function askModel<T>(
   models: Pick<ModelView, 'acquire'>,
   { model: name, version }: AskedModel,

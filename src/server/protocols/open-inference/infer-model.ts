@@ -14,7 +14,7 @@ import {
   inferVersionStatisticsSchema,
 } from './infer-model-docs.ts'
 
-/** What Triton's own tools ask of a model: its configuration, and what it has done. */
+/** Routes that Triton's own tools ask about a model: its configuration, and what it has done. */
 export async function inferModelRoutes(app: FastifyInstance, { context }: { context: ServerContext }): Promise<void> {
   const { registry, peers } = context
   const get = (url: string, schema: object) => ({ method: 'GET', url, schema }) as const

@@ -4,7 +4,7 @@ import { defaultBounds, readJson } from '../../body/read-json.ts'
 import { readTensors } from '../../body/read-tensors.ts'
 import { type AddressedQuery, readQuery } from './read-query.ts'
 
-/** What a body asks, without its rows. */
+/** The request in a body, without its rows. */
 export type PredictAsked = Omit<AddressedQuery, 'rows'> & { form: QueryRows['form'] }
 
 export const predictFormat: BodyFormat<PredictAsked> = {

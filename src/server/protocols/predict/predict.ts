@@ -20,7 +20,7 @@ const noBody = Buffer.alloc(0)
 
 const path = '/predict'
 
-/** Of responses with predictions. */
+/** Content type of responses with predictions. */
 const answerType = 'application/json; charset=utf-8'
 
 /** `POST /predict`: the probability of every task for every candidate. */

@@ -5,8 +5,8 @@ import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 
 /**
  * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`,
- * or `outputs`, an array an output, for `inputs`. Of one output its values stand bare, of several below their names;
- * then a row's `id` is echoed, where it has one.
+ * or `outputs`, one array per output, for `inputs`. The values of a single output stand bare, those of several below
+ * their names; then a row's `id` is echoed, where it has one.
  */
 export function writeServingAnswer(
   outputs: readonly OutputTensor[],

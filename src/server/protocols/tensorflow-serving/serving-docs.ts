@@ -151,7 +151,7 @@ const status = {
   },
 }
 
-/** Of a model, of one version, and of the labelled one. */
+/** Schemas for a model, for one version, and for the labelled one. */
 export const servingStatusSchemas = [
   { ...status, operationId: 'servingStatus', summary: 'States of the versions of a model', params: ofModel },
   { ...status, operationId: 'servingVersionStatus', summary: 'State of one version of a model', params: ofVersion },
@@ -195,7 +195,7 @@ const metadata = {
   },
 }
 
-/** Of a model, of one version, and of the labelled one. */
+/** Schemas for a model, for one version, and for the labelled one. */
 export const servingMetadataSchemas = [
   { ...metadata, operationId: 'servingMetadata', summary: 'Signatures of a model', params: ofModel },
   {

@@ -2,7 +2,7 @@ import type { BodyFormat } from '../../body/body-format.ts'
 import { defaultBounds } from '../../body/read-json.ts'
 import { readServingBody, type ServingBody, servingRows } from './serving-rows.ts'
 
-/** What a body asks, without its rows. */
+/** The request in a body, without its rows. */
 export type ServingAsked = Pick<ServingBody, 'form' | 'signature'>
 
 export const servingFormat: BodyFormat<ServingAsked> = {

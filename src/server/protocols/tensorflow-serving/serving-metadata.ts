@@ -16,7 +16,8 @@ import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } fro
 import { describeSignatures } from './serving-signatures.ts'
 
 /**
- * What clients of TensorFlow Serving and of KServe's version 1 ask before they send anything: states, and signatures.
+ * Routes that clients of TensorFlow Serving and of KServe's version 1 ask before they send anything: states, and
+ * signatures.
  */
 export async function servingMetadataRoutes(
   app: FastifyInstance,

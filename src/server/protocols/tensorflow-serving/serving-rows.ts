@@ -56,7 +56,7 @@ function takesFeatures(
   const { byName, slots } = encoder.layout
   if (sample === undefined) {
     if (slots.length !== 1) return tensors.inputs.length !== 1
-    // Of the only field, or the only tensor: ids and scaled numbers are no strings.
+    // The first value of the only field, or the only tensor: ids and scaled numbers are no strings.
     const first = form === 'instances' ? (values as unknown[])[0] : Array.isArray(values) ? values[0] : values
     return typeof first === 'string' || isBase64(first)
   }
@@ -101,7 +101,7 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
   return { rows: { form: form === 'instances' ? 'rows' : 'columns', context, candidates }, inTermsOf }
 }
 
-/** Of the only field the row alone: `/3/country` of rows, `/country/3` of columns. */
+/** Only the row of a path to the only field, which is `/3/country` of rows and `/country/3` of columns. */
 function inTensors(form: ServingBody['form'], first: string | undefined, second: string | undefined): string {
   const row = form === 'instances' ? first : second
   return row === undefined ? '' : `/${row}`
@@ -218,7 +218,7 @@ const schema = createChecker(ServingEnvelope)
 /** A body whose form is known, but not yet its model. */
 export interface ServingBody {
   form: 'instances' | 'inputs'
-  /** What stands under that key. */
+  /** The value under that key. */
   values: unknown
   context: unknown
   signature: string | undefined

@@ -1,7 +1,7 @@
 import { nameOfDefault, number } from '../../../parts/format.ts'
 import type { Field, Value } from './model.ts'
 
-/** What a field takes, in a few words. */
+/** The values that a field takes, in a few words. */
 export function describeField(field: Field): string {
   const { kind, values, minimum, maximum, usual, exclusive_minimum, encoding } = field
   if (values !== undefined) return `one of ${number(values.count, 9)} values`
@@ -19,7 +19,7 @@ export function fieldProblem(field: Field, value: Value | undefined, problem: st
   return `${field.name} is empty. Enter a value: the model has no default for it.`
 }
 
-/** What happens without a value that is not required. */
+/** The effect of not sending a value that is not required. */
 export function describeMissing(field: Field): string {
   return `not sent: counts as ${nameOfDefault(field)}`
 }

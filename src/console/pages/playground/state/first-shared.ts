@@ -6,7 +6,7 @@ import { readJson } from './paste.ts'
 import type { Details, Known } from './server.ts'
 import { decodeBody, decodeShared, fitForm, type Shared } from './state-codec.ts'
 
-/** What the page begins with, and a word about it where a link could not be followed wholly. */
+/** The state that the page begins with, and a note about it where a link could not be followed wholly. */
 export interface First {
   shared: Shared
   note: string | undefined
@@ -41,7 +41,7 @@ function fitted(shared: Shared, fields: readonly Field[], plain: () => Shared): 
     Object.keys(form.context).length > 0 || form.candidates.some(({ values }) => Object.keys(values).length > 0)
   const sent = new Set([form.context, ...form.candidates.map(({ values }) => values)].flatMap(Object.keys))
   const kept = fields.filter(({ name }) => sent.has(name)).length
-  // What a form of another model would be filled with is an example, but for a field or two.
+  // A form of another model would be filled with examples, but for a field or two.
   const isForeign = leftOut.length > 0 && kept < fields.length * fewestKept
   if (!hasAny || form.candidates.length === 0 || isForeign)
     return { shared: plain(), note: 'The link is about a model with other fields. Here is an example instead.' }

@@ -7,7 +7,7 @@ export interface Candidate {
   values: Values
 }
 
-/** What the reader edits. */
+/** The form that the reader edits. */
 export interface Form {
   context: Values
   candidates: readonly Candidate[]
@@ -15,7 +15,7 @@ export interface Form {
   moved: readonly string[]
 }
 
-/** What answers: a model, and perhaps one of its versions. */
+/** The model that answers, and perhaps one of its versions. */
 export interface Target {
   model: string
   version?: string | undefined
@@ -64,7 +64,7 @@ export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
   return rows.map((values, i) => ({ key: from + i, values }))
 }
 
-/** What a reader calls a candidate: its id, or its place. */
+/** The name of a candidate for readers: its id, or its place. */
 export function nameOf({ values }: Candidate, index: number): string {
   const id = valueAt(values, 'id')
   return id === undefined || id === '' ? `#${index + 1}` : String(id)

@@ -1,6 +1,6 @@
 import { own } from '../../../parts/format.ts'
 
-/** A value that a client may send. What a field does not have is not sent. */
+/** A value that a client may send. A field without one is not sent. */
 export type Value = string | number
 
 /** Values by field. Names are the model's: read them by `valueAt`, since one may be called `constructor`. */

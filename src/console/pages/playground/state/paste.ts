@@ -5,7 +5,7 @@ import { type Field, type Value, type Values, valueOfJson, valueOfText } from '.
 /** The most candidates that are taken; the server's own limit may be lower. */
 export const mostCandidates = 10_000
 
-/** What somebody pasted, as far as it fits the model. */
+/** The values that somebody pasted, as far as they fit the model. */
 export interface Pasted {
   /** Absent where only candidates were pasted. */
   context?: Values

@@ -1,7 +1,7 @@
 /** A prediction of the server: a probability by task, among other things. */
 export type Prediction = Record<string, unknown>
 
-/** What candidates can be ranked by, beside tasks: expected revenue per thousand impressions. */
+/** A measure that candidates can be ranked by, beside tasks: expected revenue per thousand impressions. */
 export const ecpm = 'ecpm'
 
 export function probabilityOf(prediction: Prediction | null | undefined, task: string): number | undefined {
@@ -62,10 +62,10 @@ export function ranksOf(scores: readonly (number | undefined)[]): (number | unde
   return ranks
 }
 
-/** What an answer was for each candidate, by its key. */
+/** The answer for one candidate, kept by the candidate's key. */
 export interface Standing {
   rank: number | undefined
-  /** What the rank is by. */
+  /** The value that the rank is by. */
   score: number | undefined
   prediction: Prediction | null
 }
@@ -97,7 +97,7 @@ export function differenceOf(now: number | undefined, before: number | undefined
   return Math.abs(now - before) <= noise * Math.max(Math.abs(before), Math.abs(now)) ? undefined : now - before
 }
 
-/** What changed since before; undefined where nothing did, or there is nothing to compare. */
+/** The change since before; undefined where there is none, or there is nothing to compare. */
 export function changeOf(
   before: Pick<Standing, 'prediction'> | undefined,
   now: Prediction | null,

@@ -9,7 +9,7 @@ export const mostFields = 500
 /** Fields per request: a request has a row per field, so that its size grows with their square. */
 export const fieldsPerRequest = 128
 
-/** What takes the place of a field's value. */
+/** A value that takes the place of a field's own. */
 export interface Substitute {
   field: string
   /** Its value now; undefined: it is not sent. */
@@ -21,7 +21,7 @@ export interface Substitute {
   kind: 'default' | 'commonest' | 'middle' | 'other'
   /** Undefined where another candidate does not have it. */
   value: Value | undefined
-  /** What the value is called where it stands for others. */
+  /** The name of the value where it stands for others. */
   title?: string
 }
 
@@ -41,7 +41,7 @@ export interface Replacement {
   beyond: number
 }
 
-/** What changes when a field is missing. */
+/** Requests that show what changes when a field is missing. */
 export function planMissing(
   target: Target,
   values: Values,
@@ -64,7 +64,10 @@ export function planMissing(
   return { requests: requestsOf(target, values, fields, substitutes), unknown, absent, beyond }
 }
 
-/** What changes when a field has the value of another candidate. Fields in which the two agree are left out. */
+/**
+ * Requests that show what changes when a field has the value of another candidate. Fields in which the two agree are
+ * left out.
+ */
 export function planOther(target: Target, values: Values, other: Values, fields: readonly Field[]): Replacement {
   const differing = fields.flatMap(({ name: field }): Substitute[] => {
     const [now, value] = [valueAt(values, field), valueAt(other, field)]
@@ -78,7 +81,10 @@ export function planOther(target: Target, values: Values, other: Values, fields:
   }
 }
 
-/** What changes when a row has a value of another row: of each of the `others` rows that follow it, in a circle. */
+/**
+ * Requests that show what changes when a row has a value of another row: of each of the `others` rows that follow it,
+ * in a circle.
+ */
 export function planExchanged(
   target: Target,
   rows: readonly Values[],

@@ -16,7 +16,7 @@ export interface Answer {
   ms: number
 }
 
-/** What the page knows about a version beside its description; empty where the server doesn't have it. */
+/** Data that the page has about a version beside its description; empty where the server doesn't have it. */
 export interface Known {
   rows: RecordedRow[]
   reference: Reference

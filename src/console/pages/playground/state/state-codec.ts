@@ -2,14 +2,14 @@ import { candidatesOf, type Form } from './form.ts'
 import type { Field, Value, Values } from './model.ts'
 import { mostCandidates } from './paste.ts'
 
-/** What a link holds. */
+/** The state that a link holds. */
 export interface Shared {
   form: Form
-  /** What candidates are ranked by. */
+  /** The measure that candidates are ranked by. */
   by?: string | undefined
   /** Key of the candidate that the reader chose; undefined: the best-ranked one. */
   chosen?: number | undefined
-  /** What it is compared with: `model/version`. */
+  /** The other model and version that it is compared with: `model/version`. */
   against?: string | undefined
   /** Tensors as JSON, for a model without fields. */
   inputs?: string | undefined

@@ -8,7 +8,7 @@ import { type Answer, predict } from './server.ts'
 export interface Predicted<About> {
   /** The last that succeeded. */
   answer: Answer | undefined
-  /** What it is about. */
+  /** The subject of the answer. */
   about: About | undefined
   /** Why the newest body has no answer. */
   error: AskError | undefined

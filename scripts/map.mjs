@@ -119,7 +119,7 @@ export function replaced(text, name, part) {
   return `${text.slice(0, from)}${begin}\n${part}\n${text.slice(to)}`
 }
 
-/** What is wrong, and the page as it should be. */
+/** The faults of the page, and the page as it should be. */
 export function checkMap() {
   const rooms = roomsOf({ order, inside })
   const text = readFileSync(join(root, page), 'utf8')

@@ -34,7 +34,7 @@ export interface RegistryOptions extends Omit<LoadingOptions, 'describe'> {
   describe?(error: unknown): string
 }
 
-/** What every model's versions are served by. */
+/** Options of the versions of every model. */
 export interface ServedModelOptions extends LoadingOptions {
   mode: 'latest' | 'all'
   /** How long a version that has been replaced stays loaded, ms. */

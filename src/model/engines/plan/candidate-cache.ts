@@ -49,10 +49,10 @@ export class CandidateCache {
   /** [slots, keyWords] */
   readonly #keys: Int32Array
   /** [places, 2]: slot + 1 (0: an empty place) and hash; open addressing, a place is sought from `hash & mask` on. */
-  readonly #index: Int32Array
+  #index: Int32Array
   readonly #mask: number
   /** Number of the last call that found or claimed the slot; 0 where it is free. Doubles, as 2^32 calls take weeks. */
-  readonly #lastCall: Float64Array
+  #lastCall: Float64Array
   /** 1 where a later call than the claiming one has found the slot since the clock's hand last passed. */
   readonly #secondChance: Uint8Array
   readonly #freed: Int32Array
@@ -168,10 +168,16 @@ export class CandidateCache {
       if (this.#lastCall[slot] !== 0 && condition(this.#keys, slot * this.#keyWords)) this.invalidate(slot)
   }
 
-  /** Forgets every candidate, those of this call too, and which have been seen. The counts go on. */
+  /**
+   * Forgets every candidate, those of this call too, and which have been seen. The counts go on. New arrays take no
+   * memory until they are written, and no time: filling the old ones with zeros would make all of a cache resident
+   * before its first candidate.
+   */
   clear(): void {
-    this.#index.fill(0)
-    this.#lastCall.fill(0)
+    if (this.#untouched > 0) {
+      this.#index = new Int32Array(this.#index.length)
+      this.#lastCall = new Float64Array(this.slots)
+    }
     this.#doorkeeper.clear()
     this.#owned.clear()
     this.#freedCount = 0

@@ -300,3 +300,17 @@ t.test("a tenant's catalogue evicts nothing of another's beyond its share", asyn
   t.equal(left, half)
   t.equal(cache.stats().entries, half + Math.floor(cache.slots / 4))
 })
+
+t.test('a cache takes memory as it fills, also after it was cleared', async (t) => {
+  const cache = new CandidateCache({ keyWords: 2, width: 4, bytes: 2 ** 30 })
+  const before = process.memoryUsage().rss
+  for (let round = 0; round < 3; round++) {
+    cache.begin()
+    cache.find(keys, 0)
+    cache.claim(keys, 0)
+    cache.clear()
+    t.equal(cache.peek(keys, 0), -1)
+  }
+  const grown = process.memoryUsage().rss - before
+  t.ok(grown < 2 ** 26, `${Math.round(grown / 2 ** 20)} MiB of an index of ${Math.round((cache.slots * 40) / 2 ** 20)}`)
+})

@@ -18,14 +18,17 @@ export const order = [
   },
   {
     'model/contracts': ['types of engines, plans, catalogues', 'types, with their users'],
-    'model/quality': ['AUC, GAUC, calibration error, bootstrap, comparisons', 'add metrics'],
+    'model/quality': [
+      'AUC, GAUC, calibration error, bootstrap, comparisons',
+      'add metrics; `schemas/comparison.ts`, `tools/evaluate/` show them',
+    ],
   },
   {
     'model/graph/ir': ['an ONNX graph as data', 'all but `onnx_pb.ts` (generated)'],
   },
   {
     'model/graph/lower': [
-      'to ONNX: Keras (`layers/`), SavedModel (`tensorflow/`, `operators/`)',
+      'to ONNX: Keras (`layers/`), SavedModel (`tensorflow/`, with `operators/`; variables: `checkpoint.ts`)',
       'add [operators](recipes.md#add-an-operator)',
     ],
     'model/graph/gradients': ['gradients for training', 'add operators'],
@@ -39,7 +42,10 @@ export const order = [
   },
   { 'model/graph/sides': ['splits context from candidates', 'where it splits'] },
   {
-    'model/graph/passes': ['rewrites to cheaper graphs', 'add [passes](recipes.md#add-a-compiler-pass)'],
+    'model/graph/passes': [
+      'rewrites to cheaper graphs',
+      'add [passes](recipes.md#add-a-compiler-pass); `compile/optimise.ts` lists them',
+    ],
     'model/graph/int8': ['quantises layers and tables', 'how it rounds'],
   },
   {
@@ -50,11 +56,17 @@ export const order = [
   },
   { 'model/engines': ['creates engines; shared memory', 'add engines (`create.ts`)'] },
   {
-    'model/serving/features': ['named values to numbers; problems of rows', 'add kinds; models rely on old ones'],
+    'model/serving/features': [
+      'named values to numbers; messages on fields (`context.ts`, `field.ts`)',
+      'add kinds; wording',
+    ],
     'model/serving/calibration': ['calibration: fit, apply', 'add methods'],
   },
   {
-    'model/serving/batching': ['batches, deadline queue, fair share, cost forecast', 'who waits, who is refused'],
+    'model/serving/batching': [
+      'batches, deadline queue, fair share, cost forecast',
+      'who waits; who is refused (`refusal.ts`)',
+    ],
     'model/serving/drift': ['live values against training data', 'bins and distances'],
     'model/serving/bundle': ["a version's manifest, checksums, files", 'add; old versions stay readable'],
   },
@@ -70,7 +82,7 @@ export const order = [
   },
   {
     'model/serving/registry': [
-      'which versions serve: policy, pins, schedule, leases, readiness',
+      'which versions serve, and the switch (`served-model.ts`); pins, schedule, leases, readiness',
       'rules (`policy.ts`)',
     ],
   },
@@ -87,10 +99,13 @@ export const order = [
   {
     server: ['HTTP as a Fastify plugin (`app.ts`)', 'what is registered'],
     console: [
-      '`pages/` (`live/`, `models/`, `requests/`, `playground/`, `state/`), `parts/`, `shell/`, `api/`, `base/`, `style/`',
+      '`pages/` (`live/`, `models/`, where `compare.tsx` has two versions, `requests/`, `playground/` with its `state/`), `parts/`, `shell/`, `api/`, `base/`, `style/`',
       'all; colours: `tokens.css`, data: `api/`',
     ],
-    'tools/train': ['`train`; `network/` (step, loss), `threads/` (Adam), `specs/`', 'add specifications, losses'],
+    'tools/train': [
+      '`train`; `network/` (step, loss), `threads/` (`adam.ts`; rows of tables: `table-updates.ts`), `specs/`',
+      'add specifications, losses, optimisers',
+    ],
     'tools/convert': ['`inspect`, `init`, `import`, `export`, `verify`, `delta`; `keras/`', 'add formats'],
     'tools/bench': ['`compile`, `bench`', 'what is measured'],
     'tools/catalogue': ['`warm`: candidates ahead of requests', 'which are kept'],
@@ -99,7 +114,7 @@ export const order = [
   },
   {
     app: [
-      'compose (`service.ts`), listen, mount, warm up, shut down, log, TLS; `cluster/`: several processes',
+      'compose (`service.ts`, `load-options.ts`), listen, mount, warm up, shut down, log, TLS; `cluster/`: several processes',
       'how parts are connected',
     ],
   },
@@ -129,10 +144,10 @@ export const inside = {
   'server/body': ['bodies: decompression, JSON, tensors; a thread for large ones', 'bounds and parsers'],
   'server/overload': ['admission, unread bytes, pipelining', 'when load is shed'],
   'server/security': ['keys and their scopes, rate limits, CORS', 'access rules'],
-  'server/errors': ['error code to status', 'add codes'],
+  'server/errors': ['the body of RFC 9457; code to status (`problem-details.ts`)', 'add codes; wording'],
   'server/plugins': ['validation, OpenAPI, request ids, strict HTTP, draining', 'all routes together'],
   'server/routes': ['models, versions, pins, probes, `/metrics`, `/debug`', 'add routes'],
-  'server/metrics': ['Prometheus metrics and statistics', 'add metrics'],
+  'server/metrics': ['Prometheus metrics and statistics', 'add metrics; histogram bounds (`bound-series.ts`)'],
   'server/telemetry': ['OpenTelemetry traces', 'spans and attributes'],
   'server/console': ['the files and live stream of the console', 'the readings'],
 }

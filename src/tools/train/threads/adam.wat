@@ -1,5 +1,4 @@
-;; A step of Adam: what adam.ts runs.  After a change put the module's bytes into adam.ts: the test of that compares them, and
-;; says what they are.
+;; A step of Adam, for adam.ts.  The build compiles it.
 (module
   (import "adam" "memory" (memory 0))
 

@@ -76,7 +76,7 @@ export const order = [
   },
   {
     'model/serving/prediction': [
-      'request to answer; derived tasks, ranking, JSON; golden rows, warm-up',
+      'request to probabilities; derived tasks, ranking; golden rows, warm-up',
       'steps; add options',
     ],
   },

@@ -1,10 +1,10 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { systemClock } from '../../src/base/clock.ts'
 import { createEnginePool } from '../../src/model/engines/pool/pool.ts'
-import { writeAnswer } from '../../src/model/serving/prediction/answer.ts'
 import { loadModel } from '../../src/model/serving/prediction/model.ts'
 import { readBundle } from '../../src/model/serving/version/read-version.ts'
 import { readTensors } from '../../src/server/body/read-tensors.ts'
+import { writeAnswer } from '../../src/server/protocols/predict/predict-answer.ts'
 import { until } from './until.ts'
 
 /*

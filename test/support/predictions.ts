@@ -1,5 +1,5 @@
 import type { PredictionTable } from '../../src/model/contracts/prediction.ts'
-import { writeAnswer } from '../../src/model/serving/prediction/answer.ts'
+import { writeAnswer } from '../../src/server/protocols/predict/predict-answer.ts'
 
 type Row = Record<string, unknown>
 

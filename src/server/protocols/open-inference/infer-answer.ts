@@ -1,9 +1,9 @@
 import { suggestNames } from '../../../base/names.ts'
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
 import { invalidRequest } from '../../../model/serving/features/problems.ts'
-import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { InferRequest } from '../../../schemas/infer.ts'
+import { JsonWriter } from '../json-writer.ts'
 import { called } from './infer-request.ts'
 
 /** An answer as it goes over the wire. */

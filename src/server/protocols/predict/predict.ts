@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { writeAnswer } from '../../../model/serving/prediction/answer.ts'
 import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import { predictBody } from '../../body/predict-body.ts'
 import { createBytesParser } from '../../body/raw-body.ts'
@@ -12,6 +11,7 @@ import {
   predictionRoute,
   type WrittenResponse,
 } from '../../request/prediction-route.ts'
+import { writeAnswer } from './predict-answer.ts'
 import { predictSchema } from './predict-docs.ts'
 import { predictFormat } from './predict-format.ts'
 import { orProblems } from './read-query.ts'

@@ -1,7 +1,7 @@
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
-import { jsonKey } from '../../../model/serving/prediction/answer.ts'
-import { JsonWriter } from '../../../model/serving/prediction/json-writer.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
+import { JsonWriter } from '../json-writer.ts'
+import { jsonKey } from '../predict/predict-answer.ts'
 
 /**
  * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`,

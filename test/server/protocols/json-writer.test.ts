@@ -1,6 +1,6 @@
 import t from 'tap'
-import { JsonWriter } from '../../../../src/model/serving/prediction/json-writer.ts'
-import { fc, randomCases } from '../../../support/cases.ts'
+import { JsonWriter } from '../../../src/server/protocols/json-writer.ts'
+import { fc, randomCases } from '../../support/cases.ts'
 
 function write(action: (json: JsonWriter) => void, size = 0): string {
   const json = new JsonWriter(size)

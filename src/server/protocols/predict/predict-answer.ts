@@ -1,6 +1,6 @@
+import type { CandidateId, PredictionTable } from '../../../model/contracts/prediction.ts'
 import type { Prediction, PredictionColumns } from '../../../schemas/predict.ts'
-import type { CandidateId, PredictionTable } from '../../contracts/prediction.ts'
-import { JsonWriter } from './json-writer.ts'
+import { JsonWriter } from '../json-writer.ts'
 
 /** The members of an answer that stand around the predictions. */
 export interface AnswerHeader {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { PredictionTable } from '../../../../src/model/contracts/prediction.ts'
-import { writeAnswer } from '../../../../src/model/serving/prediction/answer.ts'
+import { writeAnswer } from '../../../../src/server/protocols/predict/predict-answer.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 import { toColumns, toRows } from '../../../support/predictions.ts'
 

@@ -48,6 +48,8 @@ async function modulesByRequest() {
     // Whether a cached candidate pays depends on measured times.
     candidateCacheBytes: 0,
     workers: 1,
+    // However busy the machine is.
+    deadlineMs: 600_000,
     drainDelayMs: 0,
     port: 0,
     logLevel: 'silent',

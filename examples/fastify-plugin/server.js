@@ -7,7 +7,8 @@ import { multigate } from 'multigate'
 const models = process.env.MODELS ?? join(import.meta.dirname, '../../models')
 const token = process.env.TOKEN ?? 'secret'
 
-const app = Fastify()
+// However slow the machine is, Fastify does not give the start up: its limit is ten seconds per plugin.
+const app = Fastify({ pluginTimeout: 0 })
 
 app.get('/', async () => ({ name: 'shop' }))
 

@@ -1,7 +1,9 @@
+import type { Calibration } from '../../../schemas/manifest.ts'
 import { Scroll } from '../../parts/controls.tsx'
 import { decimal, number, own, percent } from '../../parts/format.ts'
 import { FirstOf } from '../../parts/pager.tsx'
-import { type Calibration, calibrate, describeCalibration } from './differences.ts'
+import { curveOf, lowest } from './calibration-curve.ts'
+import { describeCalibration } from './differences.ts'
 import type { Quality, Task } from './words.ts'
 
 /** Most tasks that are shown. */
@@ -99,9 +101,8 @@ function QualityRow({ task, quality }: { task: Task; quality: Quality | undefine
   )
 }
 
-/** Size of a curve, px, and the smallest probability drawn, as a power of ten. */
+/** Size of a curve, px. */
 const size = 132
-const lowest = -4
 
 function Calibrated({ task, quality }: { task: Task; quality: Quality | undefined }) {
   const { name, calibration } = task
@@ -130,17 +131,18 @@ function Calibrated({ task, quality }: { task: Task; quality: Quality | undefine
 function Examples({ calibration }: { calibration: Calibration }) {
   return (
     <span class="small">
-      {[0.01, 0.1].map((raw) => `${percent(raw)} → ${percent(calibrate(calibration, raw))}`).join('; ')}
+      {curveOf(calibration, [0.01, 0.1])
+        .map(([raw, calibrated]) => `${percent(raw)} → ${percent(calibrated)}`)
+        .join('; ')}
     </span>
   )
 }
 
 function Curve({ name, calibration }: { name: string; calibration: Calibration }) {
   const place = (probability: number) => (size * (Math.max(lowest, Math.log10(probability)) - lowest)) / -lowest
-  const points = Array.from({ length: 65 }, (_, i) => {
-    const raw = Math.min(0.9999, 10 ** (lowest * (1 - i / 64)))
-    return `${place(raw).toFixed(1)} ${(size - place(calibrate(calibration, raw))).toFixed(1)}`
-  })
+  const points = curveOf(calibration).map(
+    ([raw, calibrated]) => `${place(raw).toFixed(1)} ${(size - place(calibrated)).toFixed(1)}`,
+  )
   return (
     <svg
       role="img"

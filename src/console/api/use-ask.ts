@@ -42,7 +42,7 @@ export function useAsk<T>(
         if (everySeconds !== undefined) later(everySeconds)
       } catch (error) {
         if (left) return
-        const asked = error instanceof AskError ? error : new AskError(String(error))
+        const asked = AskError.of(error)
         setState((before) => ({ data: before.data, error: asked, loading: false }))
         if ([0, 429, 503].includes(asked.status)) later(retrySeconds)
         else if (everySeconds !== undefined) later(everySeconds)

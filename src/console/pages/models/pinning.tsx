@@ -1,8 +1,9 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { AskError, ask, client } from '../../api/client.ts'
+import { AskError, ask, askModels, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { askModels, type Details, type Model, type Version } from './words.ts'
+import { Select } from '../../parts/controls.tsx'
+import type { Details, Model, Version } from './words.ts'
 
 interface Change {
   /** The label of its button. */
@@ -38,14 +39,7 @@ export function Pinning({ details, version, again }: PinningProps) {
       </p>
       {isAdmin === true ? (
         <div class="actions">
-          <label class="row small">
-            Version to serve
-            <select value={chosen} onChange={(event) => setChosen(event.currentTarget.value)}>
-              {choices.map((one) => (
-                <option key={one}>{one}</option>
-              ))}
-            </select>
-          </label>
+          <Select class="row small" label="Version to serve" value={chosen} options={choices} onChange={setChosen} />
           {changes.map((change) => (
             <button key={change.title} type="button" onClick={() => setAsked(change)}>
               {change.title} …
@@ -147,7 +141,7 @@ function Confirm({ change, commands, onClose }: ConfirmProps) {
     try {
       onClose(await change.send())
     } catch (failure) {
-      setError(failure instanceof AskError ? failure : new AskError(String(failure)))
+      setError(AskError.of(failure))
       setSending(false)
     }
   }

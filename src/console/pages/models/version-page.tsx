@@ -1,7 +1,8 @@
 import { useEffect } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { Card, Pairs, Select } from '../../parts/controls.tsx'
+import { Pending } from '../../parts/states.tsx'
 import { Architecture } from './architecture.tsx'
 import { Compare } from './compare.tsx'
 import { provenanceRows } from './differences.ts'
@@ -12,7 +13,7 @@ import { Broken, Stale } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
 import { Tasks } from './tasks.tsx'
-import { askDetails, type Details, stateNames, stateTones } from './words.ts'
+import { askVersion, type Details, isLoaded, stateNames, stateTones } from './words.ts'
 
 const sections = [
   ['architecture', 'Architecture'],
@@ -34,7 +35,7 @@ interface VersionPageProps {
 
 /** A version in full, or beside another one. */
 export function VersionPage({ model, version, against, section }: VersionPageProps) {
-  const { data, error, again } = useAsk(() => askDetails(model, version), [model, version], { everySeconds: 5 })
+  const { data, error, again } = useAsk(() => askVersion(model, version), [model, version], { everySeconds: 5 })
   const isThere = data !== undefined
 
   useEffect(() => {
@@ -52,7 +53,7 @@ export function VersionPage({ model, version, against, section }: VersionPagePro
           <bdi>{model}</bdi>
           {version !== undefined && ` version ${version}`}
         </h1>
-        {error === undefined ? <Loading what="the version" /> : <Failed error={error} again={again} />}
+        <Pending what="the version" error={error} again={again} />
       </div>
     )
   return (
@@ -104,41 +105,31 @@ function Heading({ details, stale }: { details: Details; stale: string | undefin
 /** Links to the versions, and what to compare with. */
 function Versions({ details, against }: { details: Details; against: string | undefined }) {
   const { name, version, versions } = details
-  const loaded = versions.filter(({ state }) => state === 'ready' || state === 'scheduled' || state === 'draining')
+  const loaded = versions.filter(({ state }) => isLoaded(state)).map((one) => one.version)
   if (version === undefined || loaded.length < 2) return null
   return (
     <div class="row choices">
-      <label class="row small">
-        Version
-        <select
-          value={version}
-          onChange={(event) => {
-            location.hash = hrefOf('models', [name, event.currentTarget.value])
-          }}
-        >
-          {loaded.map((one) => (
-            <option key={one.version}>{one.version}</option>
-          ))}
-        </select>
-      </label>
-      <label class="row small">
-        Compare with
-        <select
-          value={against ?? ''}
-          onChange={({ currentTarget: { value } }) => {
-            location.hash = hrefOf('models', [name, version], value === '' ? {} : { against: value })
-          }}
-        >
-          <option value="">nothing</option>
-          {loaded
-            .filter((one) => one.version !== version)
-            .map((one) => (
-              <option key={one.version} value={one.version}>
-                version {one.version}
-              </option>
-            ))}
-        </select>
-      </label>
+      <Select
+        class="row small"
+        label="Version"
+        value={version}
+        options={loaded}
+        onChange={(chosen) => {
+          location.hash = hrefOf('models', [name, chosen])
+        }}
+      />
+      <Select
+        class="row small"
+        label="Compare with"
+        value={against ?? ''}
+        options={[
+          ['', 'nothing'],
+          ...loaded.filter((one) => one !== version).map((one) => [one, `version ${one}`] as const),
+        ]}
+        onChange={(other) => {
+          location.hash = hrefOf('models', [name, version], other === '' ? {} : { against: other })
+        }}
+      />
     </div>
   )
 }
@@ -197,16 +188,11 @@ function Section({
   note?: string
   children: preact.ComponentChildren
 }) {
+  const title = sections.find(([name]) => name === id)![1]
   return (
-    <section class="card" aria-labelledby={id}>
-      <header>
-        <h2 id={id} tabIndex={-1}>
-          {sections.find(([name]) => name === id)![1]}
-        </h2>
-        {note && <span class="small muted">{note}</span>}
-      </header>
+    <Card id={id} title={title} focusable note={note}>
       {children}
-    </section>
+    </Card>
   )
 }
 
@@ -216,16 +202,5 @@ type Given = NonNullable<Details['provenance']>
 export function Provenance({ provenance }: { provenance: Given }) {
   const rows = provenanceRows(provenance)
   if (rows.length === 0) return <p class="muted">Its manifest does not say how it was made.</p>
-  return (
-    <dl class="pairs">
-      {rows.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>
-            <bdi>{value}</bdi>
-          </dd>
-        </div>
-      ))}
-    </dl>
-  )
+  return <Pairs rows={rows} />
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
-import { Pager, pageOf } from '../../parts/pager.tsx'
+import { Card } from '../../parts/controls.tsx'
+import { useSearch } from '../../parts/pager.tsx'
 import { Combobox } from './combobox.tsx'
 import { contextId, describeField, describeMissing, enter, fieldProblem } from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
@@ -172,35 +173,24 @@ export function ContextForm({
   goTo,
   onValue,
 }: ContextFormProps) {
-  const [wanted, setWanted] = useState('')
-  const [page, setPage] = useState(0)
-  const found =
-    wanted === '' ? shown : shown.filter(({ name }) => name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase()))
+  const list = useSearch('fields', shown, pageSize, ({ name }) => name)
 
   useEffect(() => {
     if (goTo === undefined) return
     const at = shown.findIndex(({ name }) => name === goTo.field)
     if (at < 0) return
-    setWanted('')
-    setPage(Math.floor(at / pageSize))
+    list.search('')
+    list.goTo(at)
     // The page with it is drawn first.
     requestAnimationFrame(() => enter(contextId(fields.findIndex(({ name }) => name === goTo.field))))
   }, [goTo])
 
   return (
-    <section class="card" aria-labelledby="context-title">
-      <header>
-        <h2 id="context-title">Context</h2>
-      </header>
+    <Card id="context-title" title="Context">
       <p class="small muted">The user and the page: what all candidates of one request share.</p>
-      {shown.length > pageSize && (
-        <label>
-          Find a field
-          <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
-        </label>
-      )}
+      {list.field('Find a field')}
       <div class="fields">
-        {pageOf(found, page, pageSize).map((field) => (
+        {list.shown.map((field) => (
           <FieldInput
             key={field.name}
             field={field}
@@ -213,9 +203,9 @@ export function ContextForm({
           />
         ))}
         {shown.length === 0 && <p class="muted">This model has no context fields.</p>}
-        {shown.length > 0 && found.length === 0 && <p class="muted">No field has this in its name.</p>}
+        {shown.length > 0 && list.shown.length === 0 && <p class="muted">No field has this in its name.</p>}
       </div>
-      <Pager what="fields" page={page} size={pageSize} total={found.length} onPage={setPage} />
-    </section>
+      {list.pager}
+    </Card>
   )
 }

@@ -76,7 +76,7 @@ export function usePredict<About>(
           setState({ answer, about, error: undefined, text, isAsking: false, retryIn: undefined })
       } catch (error) {
         if (controller.signal.aborted) return
-        const asked = error instanceof AskError ? error : new AskError(String(error))
+        const asked = AskError.of(error)
         const retryIn = passing.has(asked.status) ? retry : undefined
         setState((before) => ({ ...before, error: asked, text, isAsking: false, retryIn }))
         if (retryIn === undefined) return
@@ -138,7 +138,7 @@ export function useReplaced(content: string): Replaced & { run(plans: readonly R
       if (!controller.signal.aborted) setState({ outcomes, busy: false })
     } catch (error) {
       if (controller.signal.aborted) return
-      setState({ error: error instanceof AskError ? error : new AskError(String(error)), busy: false })
+      setState({ error: AskError.of(error), busy: false })
     }
   }
 

@@ -73,22 +73,13 @@ function conditionsOf({
     found.push({
       tone: 'warning',
       title: `${failed.length === 1 ? 'A version' : `${failed.length} versions`} failed to load.`,
-      text: `${failed
-        .slice(0, 3)
-        // Most reasons begin with the file.
-        .map(({ model, version, reason }) =>
-          reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`,
-        )
-        .join('; ')}. The version before answers on, where there is one.`,
+      text: `${sentence(failed.map(reasonOf))} The version before answers on, where there is one.`,
     })
   if (unstored.length > 0)
     found.push({
       tone: 'warning',
       title: 'Compiled plans can’t be stored.',
-      text: `${unstored
-        .slice(0, 3)
-        .map(({ model, version, reason }) => `${model}/${version}: ${reason}`)
-        .join('; ')}.`,
+      text: sentence(unstored.map(reasonOf)),
     })
   if (Math.abs(clockAhead) > 30_000)
     found.push({
@@ -110,6 +101,10 @@ function unservedIn(events: Live['events']): Live['events'] {
 }
 
 const recently = 15 * 60_000
+
+/** Most reasons begin with the file. */
+const reasonOf = ({ model, version, reason }: Live['failed'][number]) =>
+  reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`
 
 const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`
 

@@ -2,7 +2,7 @@ import { median } from '../../../base/arrays.ts'
 import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live-figures.ts'
 import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
 import { mean, meanRates, total } from '../../api/averages.ts'
-import { compact, milliseconds, percent } from '../../parts/format.ts'
+import { compact, listed, milliseconds, percent } from '../../parts/format.ts'
 
 export interface Finding {
   tone: 'warning' | 'bad'
@@ -145,8 +145,7 @@ function failuresOf(clients: readonly LiveClient[]): string {
 /** In one order always, so that the text stays where it is. */
 function namesOf(models: string[]): string {
   const names = [...new Set(models)].sort()
-  if (names.length === 0) return ''
-  return `, for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`
+  return names.length === 0 ? '' : `, for ${listed(names, 3)}`
 }
 
 /** How many times as many candidates as usual are worth a sentence. */

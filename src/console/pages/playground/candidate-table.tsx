@@ -1,8 +1,7 @@
 import { useEffect } from 'preact/hooks'
 import { usePages } from '../../parts/pager.tsx'
 import { Table, type Column as TableColumn } from '../../parts/table.tsx'
-import { Combobox } from './combobox.tsx'
-import { TextField } from './field-input.tsx'
+import { ValueInput } from './field-input.tsx'
 import { cellId, enter, fieldProblem } from './state/describe-field.ts'
 import { type Candidate, nameOf, rankColumn } from './state/form.ts'
 import { type Field, type Value, valueAt } from './state/model.ts'
@@ -189,27 +188,17 @@ function Cell({ candidate, name, column, isUnknown, vocabularies, actions, ...an
   const value = valueAt(candidate.values, column.name)
   const problem = field === undefined ? answer.problem : fieldProblem(field, value, answer.problem)
   const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
-  const label = `${column.title} of ${name}`
   const placeholder = field !== undefined && !field.required ? String(field.default ?? '') : undefined
   const onValue = (next: typeof value) => actions.change(candidate.key, column.name, next)
-  const describedBy = remark === undefined ? undefined : `${id}-remark`
   return (
     <>
-      {field?.values !== undefined ? (
-        <Combobox
-          {...{ id, field, vocabularies, value, onValue, label, describedBy, placeholder }}
-          invalid={problem !== undefined}
-        />
-      ) : (
-        <TextField
-          {...{ id, value, onValue, placeholder }}
-          type={column.type}
-          class={column.type === 'string' ? undefined : 'figure'}
-          aria-label={label}
-          aria-describedby={describedBy}
-          aria-invalid={problem !== undefined}
-        />
-      )}
+      <ValueInput
+        {...{ id, field, vocabularies, value, onValue, placeholder }}
+        type={column.type}
+        label={`${column.title} of ${name}`}
+        describedBy={remark === undefined ? undefined : `${id}-remark`}
+        invalid={problem !== undefined}
+      />
       {remark !== undefined && (
         <p id={`${id}-remark`} class={problem === undefined ? 'small muted' : 'small problem'}>
           {remark}

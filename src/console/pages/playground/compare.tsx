@@ -2,7 +2,7 @@ import { useMemo } from 'preact/hooks'
 import { askDetails } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { Card, Select } from '../../parts/controls.tsx'
-import { change, number, orDash, probability, signed } from '../../parts/format.ts'
+import { change, listed, number, orDash, probability, signed } from '../../parts/format.ts'
 import { usePages } from '../../parts/pager.tsx'
 import { Failed, Loading, Pending } from '../../parts/states.tsx'
 import { type Column, Table } from '../../parts/table.tsx'
@@ -78,10 +78,7 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
   return (
     <>
       {fitted.leftOut.length > 0 && (
-        <p class="notice">
-          It has other fields. Not sent to it: {fitted.leftOut.slice(0, 10).join(', ')}
-          {fitted.leftOut.length > 10 && ` and ${fitted.leftOut.length - 10} more`}.
-        </p>
+        <p class="notice">It has other fields. Not sent to it: {listed(fitted.leftOut, 10)}.</p>
       )}
       {shared.length === 0 && <p class="notice">The two have no task in common.</p>}
       {!isPossible && shared.length > 0 && <p class="notice">It can’t rank by {by}: ranks are not compared.</p>}

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Card } from '../../parts/controls.tsx'
 import { useSearch } from '../../parts/pager.tsx'
-import { Combobox } from './combobox.tsx'
+import { attributesOf, Combobox, type ComboboxProps } from './combobox.tsx'
 import { contextId, describeField, describeMissing, enter, fieldProblem } from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
 import { type Field, textOfValue, type Value, type Values, valueAt, valueOfText } from './state/model.ts'
@@ -20,12 +20,11 @@ interface FieldInputProps {
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-export function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
+function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
   const id = contextId(index)
   const problem = fieldProblem(field, value, answer.problem)
   const isSent = value !== undefined
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
-  const common = { id, value, onValue, disabled: !isSent && !field.required }
   return (
     <div class="field">
       <div class="field-name">
@@ -43,23 +42,13 @@ export function FieldInput({ field, index, value, isUnknown, vocabularies, onVal
           </label>
         )}
       </div>
-      {field.values !== undefined ? (
-        <Combobox
-          {...common}
-          field={field}
-          vocabularies={vocabularies}
-          describedBy={describedBy}
-          invalid={problem !== undefined}
-        />
-      ) : (
-        <TextField
-          {...common}
-          type={field.type}
-          required={field.required}
-          aria-describedby={describedBy}
-          aria-invalid={problem !== undefined}
-        />
-      )}
+      <ValueInput
+        {...{ id, field, value, onValue, vocabularies, describedBy }}
+        type={field.type}
+        invalid={problem !== undefined}
+        disabled={!isSent && !field.required}
+        required={field.required}
+      />
       <Slider field={field} value={value} onValue={onValue} />
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
@@ -110,32 +99,33 @@ function startingValue(field: Field): Value {
   return drawValue(field, [], () => 0.5)
 }
 
-interface TextFieldProps {
-  id: string
+interface ValueInputProps extends Omit<ComboboxProps, 'field'> {
+  /** Undefined for `id` and `bid`. */
+  field: Field | undefined
   type: Field['type']
-  value: Value | undefined
-  onValue(value: Value | undefined): void
-  disabled?: boolean
   required?: boolean
-  placeholder?: string | undefined
-  class?: string | undefined
-  'aria-label'?: string
-  'aria-describedby'?: string | undefined
-  'aria-invalid': boolean
+}
+
+/** A value to choose or to type. */
+export function ValueInput({ field, vocabularies, required, ...input }: ValueInputProps) {
+  return field?.values === undefined ? (
+    <TextField {...input} required={required} />
+  ) : (
+    <Combobox {...input} {...{ field, vocabularies }} />
+  )
 }
 
 /** A text or a number, as typed. A number's text stays unchanged, `1.` and all, while it means the same. */
-export function TextField({ type, value, onValue, ...rest }: TextFieldProps) {
+function TextField({ type, value, onValue, ...input }: Omit<ValueInputProps, 'field' | 'vocabularies'>) {
   const [text, setText] = useState(textOfValue(value))
   const shown = valueOfText(text, type) === value ? text : textOfValue(value)
   return (
     <input
-      {...rest}
+      {...attributesOf(input)}
+      class={type === 'string' ? undefined : 'figure'}
+      required={input.required}
       type="text"
       inputMode={type === 'string' ? 'text' : type === 'integer' ? 'numeric' : 'decimal'}
-      autocomplete="off"
-      spellcheck={false}
-      dir="auto"
       value={shown}
       onInput={(event) => {
         setText(event.currentTarget.value)

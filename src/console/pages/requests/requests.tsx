@@ -198,7 +198,7 @@ function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName
 }
 
 /** Requests are recorded nowhere: how to change that. */
-export function NotRecorded() {
+function NotRecorded() {
   return (
     <div class="card state">
       <strong>No requests are recorded</strong>
@@ -216,7 +216,7 @@ export function NotRecorded() {
 }
 
 /** The server does not show its requests to this reader: why, and what helps. */
-export function Refused({ error, again }: { error: AskError; again(): void }) {
+function Refused({ error, again }: { error: AskError; again(): void }) {
   if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
   return (
     <div class="card state" role="alert">

@@ -122,7 +122,7 @@ export function Status({ record: { status, code } }: { record: RequestRecord }) 
 }
 
 /** The stages of a request on one line, beside others on the same scale. */
-export function Waterfall({ record, longest }: { record: RequestRecord; longest: number }) {
+function Waterfall({ record, longest }: { record: RequestRecord; longest: number }) {
   const times = timesOf(record)
   const text = times.map(({ stage, ms }) => `${stage.name} ${milliseconds(ms)}`).join(', ')
   return (

@@ -154,18 +154,18 @@ export function Scroll({ label, children }: { label: string; children: Component
   )
 }
 
-/** Figures side by side, each a `Stat`. */
-export function Stats({ children }: { children: ComponentChildren }) {
-  return <dl class="stats">{children}</dl>
-}
-
-export function Stat({ name, value, note }: { name: string; value: string; note?: string | undefined }) {
+/** Figures side by side, each with its name, and perhaps a note such as a unit. */
+export function Stats({ figures }: { figures: readonly (readonly [name: string, value: string, note?: string])[] }) {
   return (
-    <div class="stat">
-      <dt>{name}</dt>
-      <dd>
-        {value} {note && <small>{note}</small>}
-      </dd>
-    </div>
+    <dl class="stats">
+      {figures.map(([name, value, note]) => (
+        <div key={name} class="stat">
+          <dt>{name}</dt>
+          <dd>
+            {value} {note && <small>{note}</small>}
+          </dd>
+        </div>
+      ))}
+    </dl>
   )
 }

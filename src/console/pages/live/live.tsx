@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { averagesOf } from '../../api/averages.ts'
 import { AskError, missingScope } from '../../api/client.ts'
 import { type Live, live, watchLive } from '../../api/live-figures.ts'
-import { Choice, Stat, Stats } from '../../parts/controls.tsx'
+import { Choice, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, milliseconds, orDash, percent, short, time } from '../../parts/format.ts'
 import { KeyButton, Pending } from '../../parts/states.tsx'
 import { MainCharts, OtherCharts } from './charts.tsx'
@@ -40,16 +40,18 @@ export function LivePage() {
         />
       </div>
       <Findings live={value} />
-      <Stats>
-        <Stat name="Requests" value={compact(requests)} note="/s" />
-        <Stat name="Candidates" value={compact(candidates)} note="/s" />
-        <Stat name="Goodput" value={orDash(goodput, percent)} note="in time" />
-        <Stat name="p50" value={orDash(total?.p50, milliseconds)} />
-        <Stat name="p99" value={orDash(total?.p99, milliseconds)} note="at worst" />
-        <Stat name="Saturation" value={percent(saturation, 2)} />
-        <Stat name="CPU" value={short(cores)} note="cores" />
-        <Stat name="Memory" value={bytes(newest.resident_bytes)} />
-      </Stats>
+      <Stats
+        figures={[
+          ['Requests', compact(requests), '/s'],
+          ['Candidates', compact(candidates), '/s'],
+          ['Goodput', orDash(goodput, percent), 'in time'],
+          ['p50', orDash(total?.p50, milliseconds)],
+          ['p99', orDash(total?.p99, milliseconds), 'at worst'],
+          ['Saturation', percent(saturation, 2)],
+          ['CPU', short(cores), 'cores'],
+          ['Memory', bytes(newest.resident_bytes)],
+        ]}
+      />
       <p class="small muted">
         {value.state === 'open' ? 'Of the last ten seconds' : `Of the ten seconds before ${time(newest.at)}`}; p99 is
         that of the worst second. Memory is that of now.

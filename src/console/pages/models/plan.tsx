@@ -1,4 +1,4 @@
-import { Lines, Pairs, Stat, Stats } from '../../parts/controls.tsx'
+import { Lines, Pairs, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, date, milliseconds, number, percent } from '../../parts/format.ts'
 import { Table } from '../../parts/table.tsx'
 import type { Details, Plan, Version } from './words.ts'
@@ -16,14 +16,16 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
   return (
     <>
       <p>{summaryOf(plan)}</p>
-      <Stats>
-        <Stat name="Engine" value={plan.engine} />
-        <Stat name="Precision" value={plan.precision} {...(products && { note: `products: ${products}` })} />
-        <Stat name="Workers" value={number(plan.workers)} />
-        <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
-        <Stat name="Split by side" value={plan.split_by_side ? 'yes' : 'no'} />
-        <Stat name="Ready after" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
-      </Stats>
+      <Stats
+        figures={[
+          ['Engine', plan.engine],
+          ['Precision', plan.precision, products && `products: ${products}`],
+          ['Workers', number(plan.workers)],
+          ['Largest batch', number(plan.max_batch_rows, 9), 'rows'],
+          ['Split by side', plan.split_by_side ? 'yes' : 'no'],
+          ['Ready after', plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'],
+        ]}
+      />
       <Lines class="notice" texts={notes} />
       {passes.length > 0 && <Passes passes={passes} />}
       <Costs costs={costs} isCompiled={plan.compiled} />
@@ -194,12 +196,11 @@ function Memory({ memory }: { memory: NonNullable<Details['memory']> }) {
   return (
     <>
       <h3>Memory in this process</h3>
-      <Stats>
-        {parts.map(
-          ([name, value]) =>
-            value !== undefined && <Stat key={name} name={name} value={value === 0 ? compact(0) : bytes(value)} />,
+      <Stats
+        figures={parts.flatMap(([name, value]) =>
+          value === undefined ? [] : [[name, value === 0 ? compact(0) : bytes(value)] as const],
         )}
-      </Stats>
+      />
     </>
   )
 }

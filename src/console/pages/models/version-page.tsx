@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
@@ -15,16 +16,52 @@ import { PlanSection } from './plan.tsx'
 import { Tasks } from './tasks.tsx'
 import { askVersion, type Details, isLoaded, stateNames, stateTones } from './words.ts'
 
-const sections = [
-  ['architecture', 'Architecture'],
-  ['fields', 'Fields'],
-  ['tasks', 'Tasks and quality'],
-  ['evaluation', 'Evaluation'],
-  ['drift', 'Drift'],
-  ['plan', 'Plan'],
-  ['provenance', 'Provenance'],
-  ['serving', 'Serving and rollback'],
-] as const
+interface Section {
+  id: string
+  title: string
+  note?(details: Details): string
+  body(details: Details, version: string, again: () => void): ComponentChildren
+}
+
+const sections: readonly Section[] = [
+  { id: 'architecture', title: 'Architecture', body: (details) => <Architecture details={details} /> },
+  {
+    id: 'fields',
+    title: 'Fields',
+    note: ({ fields = [] }) => `${fields.length} in all`,
+    body: ({ name, fields = [] }, version) => (
+      <Fields fields={fields} playground={hrefOf('playground', [name, version])} />
+    ),
+  },
+  {
+    id: 'tasks',
+    title: 'Tasks and quality',
+    body: ({ tasks = [], quality = {} }) => <Tasks tasks={tasks} quality={quality} />,
+  },
+  {
+    id: 'evaluation',
+    title: 'Evaluation',
+    body: ({ name }, version) => <Evaluation model={name} version={version} />,
+  },
+  { id: 'drift', title: 'Drift', body: ({ name }, version) => <Drift model={name} version={version} /> },
+  {
+    id: 'plan',
+    title: 'Plan',
+    body: ({ plan, memory, versions }, version) => (
+      <PlanSection {...{ plan, memory }} deltas={versions.find((one) => one.version === version)?.deltas} />
+    ),
+  },
+  {
+    id: 'provenance',
+    title: 'Provenance',
+    body: ({ provenance = {} }) => <Provenance provenance={provenance} />,
+  },
+  {
+    id: 'serving',
+    title: 'Serving and rollback',
+    body: (details, version, again) => <Pinning {...{ details, version, again }} />,
+  },
+]
 
 interface VersionPageProps {
   model: string
@@ -135,71 +172,29 @@ function Versions({ details, against }: { details: Details; against: string | un
 }
 
 function Sections({ details, version, again }: { details: Details; version: string; again(): void }) {
-  const { name } = details
+  const shown = sections.filter(({ id }) => id !== 'evaluation' || details.evaluated)
   return (
     <>
       <nav class="sections small" aria-label="Sections">
-        {sections
-          .filter(([id]) => id !== 'evaluation' || details.evaluated)
-          .map(([id, title]) => (
-            <a key={id} href={hrefOf('models', [name, version], { section: id })}>
-              {title}
-            </a>
-          ))}
+        {shown.map(({ id, title }) => (
+          <a key={id} href={hrefOf('models', [details.name, version], { section: id })}>
+            {title}
+          </a>
+        ))}
       </nav>
-      <Section id="architecture">
-        <Architecture details={details} />
-      </Section>
-      <Section id="fields" note={`${details.fields?.length ?? 0} in all`}>
-        <Fields fields={details.fields ?? []} playground={hrefOf('playground', [name, version])} />
-      </Section>
-      <Section id="tasks">
-        <Tasks tasks={details.tasks ?? []} quality={details.quality ?? {}} />
-      </Section>
-      {details.evaluated && (
-        <Section id="evaluation">
-          <Evaluation model={name} version={version} />
-        </Section>
-      )}
-      <Section id="drift">
-        <Drift model={name} version={version} />
-      </Section>
-      <Section id="plan">
-        <PlanSection plan={details.plan} memory={details.memory} deltas={deltasOf(details)} />
-      </Section>
-      <Section id="provenance">
-        <Provenance provenance={details.provenance ?? {}} />
-      </Section>
-      <Section id="serving">
-        <Pinning details={details} version={version} again={again} />
-      </Section>
+      {shown.map(({ id, title, note, body }) => (
+        <Card key={id} id={id} title={title} focusable note={note?.(details)}>
+          {body(details, version, again)}
+        </Card>
+      ))}
     </>
-  )
-}
-
-const deltasOf = ({ versions, version }: Details) => versions.find((one) => one.version === version)?.deltas
-
-function Section({
-  id,
-  note,
-  children,
-}: {
-  id: (typeof sections)[number][0]
-  note?: string
-  children: preact.ComponentChildren
-}) {
-  const title = sections.find(([name]) => name === id)![1]
-  return (
-    <Card id={id} title={title} focusable note={note}>
-      {children}
-    </Card>
   )
 }
 
 type Given = NonNullable<Details['provenance']>
 
 /** How the version came to be. */
-export function Provenance({ provenance }: { provenance: Given }) {
+function Provenance({ provenance }: { provenance: Given }) {
   const rows = provenanceRows(provenance)
   if (rows.length === 0) return <p class="muted">Its manifest does not say how it was made.</p>
   return <Pairs rows={rows} />

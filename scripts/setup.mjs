@@ -28,7 +28,9 @@ const lock = sha256(process.version, readFileSync('package-lock.json'))
 await install(tools || modules)
 if (!noBuild) {
   await build('the server', 'dist/main.js', ['src'], 'scripts/build-server.mjs')
-  await build('the console', 'dist/console/index.html', ['src/console', 'src/schemas'], 'scripts/build-console.mjs')
+  // What the console shares with the server, too.
+  const shared = ['src/schemas', 'src/base', 'src/model/serving/calibration']
+  await build('the console', 'dist/console/index.html', ['src/console', ...shared], 'scripts/build-console.mjs')
   if (modules) await build('the tests', 'build/src/main.js', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
 }
 

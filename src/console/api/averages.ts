@@ -41,22 +41,15 @@ export const createModelList = () =>
   createList<LiveModel>(
     ({ model, version }) => `${model}/${version}`,
     (did, seconds) => {
-      const mean = (of: (one: LiveModel) => number) => total(did.map(of)) / seconds
       const { model, version, queue_rows, wait_ms } = did.at(-1)!
       return {
         model,
         version,
-        requests: mean(({ requests }) => requests),
-        ok: mean(({ ok }) => ok),
-        candidates: mean(({ candidates }) => candidates),
-        failed: meanRates(
-          did.map(({ failed }) => failed),
-          seconds,
-        ),
-        shed: meanRates(
-          did.map(({ shed }) => shed),
-          seconds,
-        ),
+        requests: mean(did, ({ requests }) => requests, seconds),
+        ok: mean(did, ({ ok }) => ok, seconds),
+        candidates: mean(did, ({ candidates }) => candidates, seconds),
+        failed: meanRates(did, ({ failed }) => failed, seconds),
+        shed: meanRates(did, ({ shed }) => shed, seconds),
         total: quantilesOf(did.map(({ total }) => total)),
         queue_rows,
         wait_ms,
@@ -70,9 +63,9 @@ export const createClientList = () =>
     ({ client }) => client,
     (did, seconds) => ({
       client: did.at(-1)!.client,
-      requests: total(did.map(({ requests }) => requests)) / seconds,
-      candidates: total(did.map(({ candidates }) => candidates)) / seconds,
-      failed: total(did.map(({ failed }) => failed)) / seconds,
+      requests: mean(did, ({ requests }) => requests, seconds),
+      candidates: mean(did, ({ candidates }) => candidates, seconds),
+      failed: mean(did, ({ failed }) => failed, seconds),
     }),
     { failed: 0 },
   )
@@ -92,15 +85,14 @@ export interface Averages {
 export function averagesOf(samples: readonly Sample[]): Averages {
   const newest = samples.at(-1)!
   const last = samples.filter(({ at }) => at > newest.at - 1000 * averaged)
-  const mean = (of: (sample: Sample) => number) => total(last.map(of)) / last.length
-  const requests = mean(({ requests }) => requests)
+  const requests = mean(last, ({ requests }) => requests)
   return {
     requests,
-    candidates: mean(({ candidates }) => candidates),
-    goodput: requests > 0 ? mean(({ ok }) => ok) / requests : undefined,
+    candidates: mean(last, ({ candidates }) => candidates),
+    goodput: requests > 0 ? mean(last, ({ ok }) => ok) / requests : undefined,
     total: quantilesOf(last.map(({ stages }) => stages.total)),
     saturation: Math.max(...last.map(({ saturation }) => saturation)),
-    cores: mean(({ cores }) => cores),
+    cores: mean(last, ({ cores }) => cores),
   }
 }
 
@@ -116,11 +108,16 @@ function quantilesOf(all: readonly Quantiles[]): Quantiles {
 }
 
 /** Rates by name, averaged over these seconds. */
-export function meanRates(all: readonly Rates[], seconds = all.length): Rates {
+export function meanRates<T>(all: readonly T[], read: (one: T) => Rates, seconds = all.length): Rates {
   const sums: Rates = {}
-  for (const rates of all)
-    for (const [name, rate] of Object.entries(rates)) sums[name] = (sums[name] ?? 0) + rate / seconds
+  for (const one of all)
+    for (const [name, rate] of Object.entries(read(one))) sums[name] = (sums[name] ?? 0) + rate / seconds
   return sums
 }
 
-const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0)
+export const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
+
+/** 0 over no seconds. */
+export function mean<T>(all: readonly T[], read: (one: T) => number, seconds = all.length): number {
+  return total(all.map(read)) / Math.max(1, seconds)
+}

@@ -48,6 +48,11 @@ export class AskError extends Error {
     this.problem = problem
   }
 
+  /** The same error, or one that says what was thrown instead. */
+  static of(thrown: unknown): AskError {
+    return thrown instanceof AskError ? thrown : new AskError(String(thrown))
+  }
+
   get status(): number {
     return this.problem?.status ?? 0
   }
@@ -63,6 +68,14 @@ export async function ask<T>(sent: Promise<{ data?: T; error?: unknown; response
   if (problem?.detail === undefined) throw new AskError(`The server answered with status ${response.status}`)
   throw new AskError(problem.detail, problem)
 }
+
+export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/models'))
+
+/** A version in full, or the default one; one that has no details has only its model's status. */
+export const askDetails = (model: string, version?: string): Promise<Schemas['ModelDetails']> =>
+  version === undefined
+    ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
+    : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
 
 /** Headers of requests that predict: this console's are admitted last. */
 export const lowestPriority = { priority: 'u=7' } as const

@@ -4,56 +4,89 @@ import { AskError, key } from './client.ts'
 /** Data of the server, as it comes: `data` of the last success stays while it is asked again, or fails. */
 export interface Asked<T> {
   data: T | undefined
+  /** Why the last asking has no data. */
   error: AskError | undefined
+  /** It is asked, or about to be: `data` and `error` are those of an earlier asking. */
   loading: boolean
+  /** Seconds after which a failure is asked again by itself; undefined where it is not. */
+  retryIn: number | undefined
   /** Asks again. */
   again(): void
 }
 
-/** Seconds until an unreachable or overloaded server is asked again. */
-const retrySeconds = 3
+interface Options {
+  /** Asks again and again. */
+  everySeconds?: number
+  /** So long no input may change before it is asked, ms. */
+  quiet?: number
+  /** Seconds until a failure that may pass by itself is asked again: each time twice as many, up to the last. */
+  retry?: readonly [first: number, last: number]
+}
+
+/** No connection, and refusals that pass by themselves. */
+const passing: readonly number[] = [0, 429, 503, 504]
+
+const nothing = { data: undefined, error: undefined, retryIn: undefined, isAsking: false, of: undefined }
 
 /**
- * Asks when the page is shown, when `inputs` or the key change, and every `everySeconds`. Unreachable servers are asked
- * again.
+ * Asks when the page is shown, and when `inputs` or the key change: an asking that is under way is aborted then.
+ * Undefined asks for nothing.
  */
 export function useAsk<T>(
-  asking: () => Promise<T>,
+  asking: ((signal: AbortSignal) => Promise<T>) | undefined,
   inputs: readonly unknown[],
-  { everySeconds }: { everySeconds?: number } = {},
+  { everySeconds, quiet, retry: [first, last] = [3, 3] }: Options = {},
 ): Asked<T> {
-  const [state, setState] = useState<Omit<Asked<T>, 'again'>>({ data: undefined, error: undefined, loading: true })
+  const [{ of, isAsking, ...state }, setState] = useState<
+    Omit<Asked<T>, 'loading' | 'again'> & {
+      isAsking: boolean
+      /** The inputs whose data, or error, came last. */
+      of: readonly unknown[] | undefined
+    }
+  >(nothing)
   const [turn, setTurn] = useState(0)
   const presented = key.value
 
   // The caller names the inputs of `asking`.
   useEffect(() => {
-    let left = false
+    if (asking === undefined) {
+      setState(nothing)
+      return
+    }
+    const left = new AbortController()
+    const { signal } = left
     let timer: ReturnType<typeof setTimeout> | undefined
-    const later = (seconds: number) => {
-      timer = setTimeout(run, 1000 * seconds)
-    }
+    let retry = first
     async function run(): Promise<void> {
-      setState((before) => ({ ...before, loading: true }))
+      setState((before) => ({ ...before, isAsking: true }))
+      let next = everySeconds
       try {
-        const data = await asking()
-        if (left) return
-        setState({ data, error: undefined, loading: false })
-        if (everySeconds !== undefined) later(everySeconds)
-      } catch (error) {
-        if (left) return
-        const asked = error instanceof AskError ? error : new AskError(String(error))
-        setState((before) => ({ data: before.data, error: asked, loading: false }))
-        if ([0, 429, 503].includes(asked.status)) later(retrySeconds)
-        else if (everySeconds !== undefined) later(everySeconds)
+        const data = await asking!(signal)
+        if (signal.aborted) return
+        setState({ ...nothing, data, of: inputs })
+      } catch (thrown) {
+        if (signal.aborted) return
+        const error = AskError.of(thrown)
+        const retryIn = passing.includes(error.status) ? retry : undefined
+        setState(({ data }) => ({ ...nothing, data, error, retryIn, of: inputs }))
+        retry = Math.min(2 * retry, last)
+        next = retryIn ?? next
       }
+      if (next !== undefined) timer = setTimeout(run, 1000 * next)
     }
-    run()
+    if (quiet === undefined) run()
+    else timer = setTimeout(run, quiet)
     return () => {
-      left = true
+      left.abort()
       clearTimeout(timer)
     }
   }, [...inputs, presented, turn])
 
-  return { ...state, again: () => setTurn((value) => value + 1) }
+  // From the rendering of other inputs on, not only once they are asked.
+  const isOld = of === undefined || inputs.some((input, i) => !Object.is(input, of[i]))
+  return {
+    ...state,
+    loading: asking !== undefined && (isAsking || isOld),
+    again: () => setTurn((value) => value + 1),
+  }
 }

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import { repaint } from '../base/theme.ts'
-import { time } from './format.ts'
+import { orDash, time } from './format.ts'
 
 export interface Series {
   label: string
@@ -109,8 +109,7 @@ function alone(values: readonly (number | null)[]): number[] {
 
 /** At a place, or else the newest. */
 function valueAt(values: (number | null)[], place: number | undefined, format: (value: number) => string): string {
-  const value = place === undefined ? values.at(-1) : values[place]
-  return value === undefined || value === null ? '–' : format(value)
+  return orDash(place === undefined ? values.at(-1) : values[place], format)
 }
 
 /** The texts of marks between a moment and those beside it. */
@@ -179,7 +178,7 @@ function optionsOf(
     },
     axes: [
       { ...axis, font, values: (_, ticks) => ticks.map((seconds) => time(1000 * seconds)), space: 90, size: 30 },
-      { ...axis, font, values: (_, ticks) => ticks.map(format), size: 64, space: 36 },
+      { ...axis, font, values: (_, ticks) => ticks.map((tick) => format(tick)), size: 64, space: 36 },
     ],
     series: [
       {},

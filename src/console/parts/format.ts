@@ -18,6 +18,11 @@ export function number(value: number, digits = 3): string {
   return formatter({ maximumSignificantDigits: digits }).format(value)
 }
 
+/** – where there is no value. */
+export function orDash(value: number | null | undefined, format: (value: number) => string): string {
+  return value === null || value === undefined ? '–' : format(value)
+}
+
 /** Few decimals: 0.0067 → 0.01. */
 export function short(value: number): string {
   return formatter({ maximumFractionDigits: 2 }).format(value)

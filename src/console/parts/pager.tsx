@@ -1,42 +1,81 @@
+import { useState } from 'preact/hooks'
 import { number } from './format.ts'
 
-/** Steps through a long list. Nothing where one page holds it all. A page beyond the end stands for the last one. */
-export function Pager({
+/** A long list page by page. `what`: the name of what is listed, in the plural: `candidates`. */
+export function usePages<T>(what: string, items: readonly T[], size: number) {
+  const [page, setPage] = useState(0)
+  // A page beyond the end stands for the last one.
+  const last = Math.max(0, Math.ceil(items.length / size) - 1)
+  const first = size * Math.min(page, last)
+  return {
+    /** The items of the page, and the place of the first of them. */
+    shown: items.slice(first, first + size),
+    first,
+    /** Shows the page with this place. */
+    goTo: (place: number) => setPage(Math.floor(place / size)),
+    /** Steps through it; nothing where one page holds it all. */
+    pager: last > 0 && <Pager {...{ what, size, last }} page={first / size} total={items.length} onPage={setPage} />,
+  }
+}
+
+/** A long list page by page, and by a text that is searched for: another text begins with its first page. */
+export function useSearch<T>(what: string, items: readonly T[], size: number, textOf: (item: T) => string) {
+  const [text, setText] = useState('')
+  const wanted = text.trim().toLowerCase()
+  const pages = usePages(
+    what,
+    items.filter((item) => textOf(item).toLowerCase().includes(wanted)),
+    size,
+  )
+  const search = (next: string) => {
+    setText(next)
+    pages.goTo(0)
+  }
+  return {
+    ...pages,
+    search,
+    /** Narrows a list that is too long to look through; nothing where it is not. `class`: of its label. */
+    field: (label: string, name?: string) =>
+      items.length > size && (
+        <label class={name}>
+          {label}
+          <input type="search" value={text} onInput={(event) => search(event.currentTarget.value)} />
+        </label>
+      ),
+  }
+}
+
+function Pager({
   what,
-  page: chosen,
+  page,
+  last,
   size,
   total,
   onPage,
 }: {
-  /** The name of what is listed, in the plural: `candidates`. */
   what: string
   page: number
+  /** The last page. */
+  last: number
   size: number
   total: number
   onPage(page: number): void
 }) {
-  const pages = Math.ceil(total / size)
-  if (pages <= 1) return null
-  const page = pageWithin(chosen, size, total)
   const first = page * size + 1
-  const last = Math.min(total, first + size - 1)
+  const step = (name: string, to: number, isEnd: boolean, sign: string) => (
+    <button type="button" disabled={isEnd} onClick={() => onPage(to)} aria-label={`${name} ${what}`}>
+      {sign}
+    </button>
+  )
   return (
     <nav class="pager" aria-label={`Pages of ${what}`}>
-      <button type="button" disabled={page === 0} onClick={() => onPage(0)} aria-label={`First ${what}`}>
-        «
-      </button>
-      <button type="button" disabled={page === 0} onClick={() => onPage(page - 1)} aria-label={`Previous ${what}`}>
-        ‹
-      </button>
+      {step('First', 0, page === 0, '«')}
+      {step('Previous', page - 1, page === 0, '‹')}
       <span class="small" aria-live="polite">
-        {what} {number(first, 9)}–{number(last, 9)} of {number(total, 9)}
+        {what} {number(first, 9)}–{number(Math.min(total, first + size - 1), 9)} of {number(total, 9)}
       </span>
-      <button type="button" disabled={page >= pages - 1} onClick={() => onPage(page + 1)} aria-label={`Next ${what}`}>
-        ›
-      </button>
-      <button type="button" disabled={page >= pages - 1} onClick={() => onPage(pages - 1)} aria-label={`Last ${what}`}>
-        »
-      </button>
+      {step('Next', page + 1, page === last, '›')}
+      {step('Last', last, page === last, '»')}
     </nav>
   )
 }
@@ -45,15 +84,4 @@ export function Pager({
 export function FirstOf({ most, total, what }: { most: number; total: number; what: string }) {
   if (total <= most) return null
   return <p class="muted">{`The first ${most} of ${total} ${what} are shown.`}</p>
-}
-
-/** A page that exists. */
-export function pageWithin(page: number, size: number, total: number): number {
-  return Math.max(0, Math.min(page, Math.ceil(total / size) - 1))
-}
-
-/** The items of a page; beyond the end, of the last one. */
-export function pageOf<T>(items: readonly T[], page: number, size: number): T[] {
-  const first = pageWithin(page, size, items.length) * size
-  return items.slice(first, first + size)
 }

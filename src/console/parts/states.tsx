@@ -11,6 +11,11 @@ export function Loading({ what }: { what: string }) {
   )
 }
 
+/** What was asked for is on its way, or failed. */
+export function Pending({ what, error, again }: { what: string; error: AskError | undefined; again?: () => void }) {
+  return error === undefined ? <Loading what={what} /> : <Failed error={error} again={again} />
+}
+
 /** There is nothing, and why. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (

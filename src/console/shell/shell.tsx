@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { base, key, keyAsked, setKey } from '../api/client.ts'
 import { hrefOf, type Route, route } from '../base/router.ts'
 import { nextTheme, theme } from '../base/theme.ts'
+import { Dialog } from '../parts/dialog.tsx'
 import { Loading } from '../parts/states.tsx'
 
 /** The frame of all pages. */
@@ -61,7 +62,7 @@ function NotFound() {
 
 const themeNames = { auto: 'as the system', light: 'light', dark: 'dark' }
 
-export function Navigation({ current }: { current: string }) {
+function Navigation({ current }: { current: string }) {
   return (
     <header class="navigation">
       <a class="brand" href="#/live">
@@ -98,43 +99,28 @@ export function Navigation({ current }: { current: string }) {
 }
 
 /** Asks for a key where the server wants one. */
-export function KeyForm() {
-  const dialog = useRef<HTMLDialogElement>(null)
+function KeyForm() {
   const reason = keyAsked.value
-
-  useEffect(() => {
-    if (reason !== undefined) {
-      if (!dialog.current?.open) dialog.current?.showModal()
-    } else dialog.current?.close()
-  }, [reason])
-
   return (
-    <dialog ref={dialog} aria-labelledby="key-title" onClose={() => (keyAsked.value = undefined)}>
-      <form
-        method="dialog"
-        onSubmit={(event) => {
-          event.preventDefault()
-          const field = event.currentTarget.elements.namedItem('key') as HTMLInputElement
-          setKey(field.value.trim())
-          field.value = ''
-        }}
-      >
-        <h2 id="key-title">Key</h2>
-        <p>{reason} The tab keeps it until you close it; nothing else does.</p>
-        <label>
-          Key
-          <input name="key" type="password" autocomplete="off" required spellcheck={false} />
-        </label>
-        <div class="actions">
-          <button type="submit" class="primary">
-            Use this key
-          </button>
-          <button type="button" onClick={() => (keyAsked.value = undefined)}>
-            Not now
-          </button>
-        </div>
-      </form>
-    </dialog>
+    <Dialog
+      id="key-title"
+      title="Key"
+      isOpen={reason !== undefined}
+      submit="Use this key"
+      cancel="Not now"
+      onSubmit={(form) => {
+        const field = form.elements.namedItem('key') as HTMLInputElement
+        setKey(field.value.trim())
+        field.value = ''
+      }}
+      onClose={() => (keyAsked.value = undefined)}
+    >
+      <p>{reason} The tab keeps it until you close it; nothing else does.</p>
+      <label>
+        Key
+        <input name="key" type="password" autocomplete="off" required spellcheck={false} />
+      </label>
+    </Dialog>
   )
 }
 

@@ -1,9 +1,129 @@
 import type { LiveEvent, Sample } from '../../api/live-figures.ts'
-import { Chart, type Mark, type Series } from '../../parts/chart.tsx'
+import { Chart, type ChartProps, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
 import { outcomeName, shedName } from './traffic-findings.ts'
 
 const tones = { warning: 'warning', error: 'bad' } as const
+
+/** What a line shows of a sample; null where nothing was measured. */
+type Read = (sample: Sample) => number | null
+
+interface Plan extends Pick<ChartProps, 'title' | 'format' | 'about' | 'atLeast'> {
+  /** By their labels. */
+  lines?: Record<string, Read>
+  /** Lines of what occurs, the most frequent ones, with words for their names. */
+  rates?(sample: Sample): Record<string, number>
+  nameOf?(name: string): string
+}
+
+const stagesAt = (quantile: 'p50' | 'p99'): Record<string, Read> => ({
+  encode: ({ stages }) => stages.encode?.[quantile] ?? null,
+  queue: ({ stages }) => stages.queue?.[quantile] ?? null,
+  compute: ({ stages }) => stages.infer?.[quantile] ?? null,
+})
+
+const main: Plan[] = [
+  {
+    title: 'Requests per second',
+    format: compact,
+    lines: { all: ({ requests }) => requests, 'in time': ({ ok }) => ok },
+    about: 'Requests that are not in time were refused, failed or left by their clients.',
+  },
+  {
+    title: 'Latency',
+    format: milliseconds,
+    lines: {
+      p50: ({ stages }) => stages.total?.p50 ?? null,
+      p95: ({ stages }) => stages.total?.p95 ?? null,
+      p99: ({ stages }) => stages.total?.p99 ?? null,
+    },
+    about:
+      'From the arrival of a request to its response, of those that were answered; times above 2,500 ms are not distinguished.',
+  },
+  {
+    title: 'Stages, p99',
+    format: milliseconds,
+    lines: stagesAt('p99'),
+    about:
+      'Where the time of answered requests goes once they are read: making tensors of their values, waiting for a worker, the engine’s call. Requests shows how long they took to come and to be read.',
+  },
+]
+
+const others: Plan[] = [
+  {
+    title: 'Stages, p50',
+    format: milliseconds,
+    lines: stagesAt('p50'),
+    about: 'The same for the request in the middle.',
+  },
+  {
+    title: 'Shed per second',
+    format: compact,
+    rates: ({ shed }) => shed,
+    nameOf: shedName,
+    about: 'Refused or dropped under load, by reason.',
+  },
+  {
+    title: 'Failed per second',
+    format: compact,
+    rates: ({ failed }) => failed,
+    nameOf: outcomeName,
+    about: 'Not answered as asked, by code. Shed requests are among them, as “queue full” or “deadline exceeded”.',
+  },
+  {
+    title: 'Wait against deadline',
+    format: milliseconds,
+    lines: { 'predicted wait': ({ wait_ms }) => wait_ms, deadline: ({ deadline_ms }) => deadline_ms },
+    about: 'A request whose wait would exceed half of its deadline is refused.',
+  },
+  {
+    title: 'Busy',
+    format: (value) => percent(value, 2),
+    atLeast: 1,
+    lines: {
+      'event loop': ({ loop_busy }) => loop_busy,
+      workers: ({ workers_busy }) => workers_busy,
+      saturation: ({ saturation }) => saturation,
+    },
+    about:
+      'The event loop reads and writes requests, workers compute them. At a saturation of 100 % requests are refused.',
+  },
+  {
+    title: 'Batches',
+    format: number,
+    lines: { 'rows per call': ({ batches }) => batches.rows, 'requests per call': ({ batches }) => batches.requests },
+    about: 'How many candidates, and requests, share an engine call.',
+  },
+  {
+    title: 'Candidates per second',
+    format: compact,
+    lines: {
+      all: ({ candidates }) => candidates,
+      'cache hits': ({ cache }) => cache.hits,
+      'cache misses': ({ cache }) => cache.misses,
+    },
+    about: 'Parts of a candidate that are cached are not computed again. Hits and misses are means of five seconds.',
+  },
+  {
+    title: 'Queue',
+    format: compact,
+    lines: { 'rows waiting': ({ queue_rows }) => queue_rows },
+    about: 'Rows that wait for an engine call.',
+  },
+  {
+    title: 'Memory',
+    format: bytes,
+    lines: { processes: ({ resident_bytes }) => resident_bytes, 'candidate cache': ({ cache }) => cache.bytes },
+    about: 'Resident memory of all processes; the cache is part of it.',
+  },
+  { title: 'CPU', format: number, lines: { cores: ({ cores }) => cores }, about: 'Cores that all processes use.' },
+  {
+    title: 'Connections',
+    format: compact,
+    lines: { open: ({ connections }) => connections },
+    about: 'Connections of clients that are open.',
+  },
+]
 
 interface ChartsProps {
   samples: Sample[]
@@ -11,191 +131,46 @@ interface ChartsProps {
 }
 
 /** The charts that the reader looks for first. */
-export function MainCharts({ samples, events }: ChartsProps) {
-  const { line, ...moments } = linesOf(samples, events)
-  return (
-    <section class="cards" aria-labelledby="live-main">
-      <h2 id="live-main" class="hidden">
-        Requests over time
-      </h2>
-      <Chart
-        title="Requests per second"
-        {...moments}
-        format={compact}
-        series={[line('all', ({ requests }) => requests), line('in time', ({ ok }) => ok)]}
-        about="Requests that are not in time were refused, failed or left by their clients."
-      />
-      <Chart
-        title="Latency"
-        {...moments}
-        format={milliseconds}
-        series={(['p50', 'p95', 'p99'] as const).map((name) =>
-          line(name, ({ stages }) => stages.total?.[name] ?? null),
-        )}
-        about="From the arrival of a request to its response, of those that were answered; times above 2,500 ms are not distinguished."
-      />
-      <Chart
-        title="Stages, p99"
-        {...moments}
-        format={milliseconds}
-        series={stagesAt('p99', line)}
-        about="Where the time of answered requests goes once they are read: making tensors of their values, waiting for a worker, the engine’s call. Requests shows how long they took to come and to be read."
-      />
-    </section>
-  )
-}
+export const MainCharts = (props: ChartsProps) => (
+  <Charts {...props} id="live-main" title="Requests over time" plans={main} />
+)
 
 /** Everything else over time. */
-export function OtherCharts({ samples, events }: ChartsProps) {
-  const lines = linesOf(samples, events)
-  return (
-    <section class="cards" aria-labelledby="live-others">
-      <h2 id="live-others" class="hidden">
-        More over time
-      </h2>
-      <TrafficCharts samples={samples} {...lines} />
-      <ResourceCharts {...lines} />
-    </section>
-  )
-}
+export const OtherCharts = (props: ChartsProps) => (
+  <Charts {...props} id="live-others" title="More over time" plans={others} />
+)
 
-function linesOf(samples: Sample[], events: LiveEvent[]): Lines {
+function Charts({ samples, events, id, title, plans }: ChartsProps & { id: string; title: string; plans: Plan[] }) {
   const unbroken = withGaps(samples)
-  return {
-    at: unbroken.map(({ at }) => at),
-    // Notes would bury them.
-    marks: events.flatMap(({ at, text, severity }) => (severity === 'info' ? [] : { at, text, tone: tones[severity] })),
-    line: (label, read) => ({
-      label,
-      values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
-    }),
-  }
-}
-
-function stagesAt(quantile: 'p50' | 'p99', line: Lines['line']): Series[] {
-  return [
-    line('encode', ({ stages }) => stages.encode?.[quantile] ?? null),
-    line('queue', ({ stages }) => stages.queue?.[quantile] ?? null),
-    line('compute', ({ stages }) => stages.infer?.[quantile] ?? null),
-  ]
-}
-
-interface Lines {
-  at: number[]
-  marks: Mark[]
-  line(label: string, read: (sample: Sample) => number | null): Series
-}
-
-/** Answers, and where the time of the others went. */
-function TrafficCharts({ samples, line, ...moments }: Lines & { samples: Sample[] }) {
-  const byName = (title: (name: string) => string, read: (sample: Sample) => Record<string, number>): Series[] => {
-    const names = namesOf(samples, read)
-    if (names.length === 0) return [line('none', () => 0)]
-    return names.map((name) => ({ ...line(title(name), (sample) => read(sample)[name] ?? 0), colour: placeOf(name) }))
-  }
-  return (
-    <>
-      <Chart
-        title="Stages, p50"
-        {...moments}
-        format={milliseconds}
-        series={stagesAt('p50', line)}
-        about="The same for the request in the middle."
-      />
-      <Chart
-        title="Shed per second"
-        {...moments}
-        format={compact}
-        series={byName(shedName, ({ shed }) => shed)}
-        about="Refused or dropped under load, by reason."
-      />
-      <Chart
-        title="Failed per second"
-        {...moments}
-        format={compact}
-        series={byName(outcomeName, ({ failed }) => failed)}
-        about="Not answered as asked, by code. Shed requests are among them, as “queue full” or “deadline exceeded”."
-      />
-      <Chart
-        title="Wait against deadline"
-        {...moments}
-        format={milliseconds}
-        series={[line('predicted wait', ({ wait_ms }) => wait_ms), line('deadline', ({ deadline_ms }) => deadline_ms)]}
-        about="A request whose wait would exceed half of its deadline is refused."
-      />
-    </>
+  const at = unbroken.map((moment) => moment.at)
+  // Notes would bury them.
+  const marks = events.flatMap(({ at, text, severity }) =>
+    severity === 'info' ? [] : { at, text, tone: tones[severity] },
   )
-}
-
-/** Charts of what the machine does for it. */
-function ResourceCharts({ line, ...moments }: Lines) {
+  const line = (label: string, read: Read): Series => ({
+    label,
+    values: unbroken.map(({ sample }) => (sample === undefined ? null : read(sample))),
+  })
   return (
-    <>
-      <Chart
-        title="Busy"
-        {...moments}
-        format={(value) => percent(value, 2)}
-        atLeast={1}
-        series={[
-          line('event loop', ({ loop_busy }) => loop_busy),
-          line('workers', ({ workers_busy }) => workers_busy),
-          line('saturation', ({ saturation }) => saturation),
-        ]}
-        about="The event loop reads and writes requests, workers compute them. At a saturation of 100 % requests are refused."
-      />
-      <Chart
-        title="Batches"
-        {...moments}
-        format={(value) => number(value)}
-        series={[
-          line('rows per call', ({ batches }) => batches.rows),
-          line('requests per call', ({ batches }) => batches.requests),
-        ]}
-        about="How many candidates, and requests, share an engine call."
-      />
-      <Chart
-        title="Candidates per second"
-        {...moments}
-        format={compact}
-        series={[
-          line('all', ({ candidates }) => candidates),
-          line('cache hits', ({ cache }) => cache.hits),
-          line('cache misses', ({ cache }) => cache.misses),
-        ]}
-        about="Parts of a candidate that are cached are not computed again. Hits and misses are means of five seconds."
-      />
-      <Chart
-        title="Queue"
-        {...moments}
-        format={compact}
-        series={[line('rows waiting', ({ queue_rows }) => queue_rows)]}
-        about="Rows that wait for an engine call."
-      />
-      <Chart
-        title="Memory"
-        {...moments}
-        format={bytes}
-        series={[
-          line('processes', ({ resident_bytes }) => resident_bytes),
-          line('candidate cache', ({ cache }) => cache.bytes),
-        ]}
-        about="Resident memory of all processes; the cache is part of it."
-      />
-      <Chart
-        title="CPU"
-        {...moments}
-        format={(value) => number(value)}
-        series={[line('cores', ({ cores }) => cores)]}
-        about="Cores that all processes use."
-      />
-      <Chart
-        title="Connections"
-        {...moments}
-        format={compact}
-        series={[line('open', ({ connections }) => connections)]}
-        about="Connections of clients that are open."
-      />
-    </>
+    <section class="cards" aria-labelledby={id}>
+      <h2 id={id} class="hidden">
+        {title}
+      </h2>
+      {plans.map(({ lines = {}, rates, nameOf = String, ...plan }) => {
+        const series = Object.entries(lines).map(([label, read]) => line(label, read))
+        const names = rates === undefined ? [] : namesOf(samples, rates)
+        for (const name of names)
+          series.push({ ...line(nameOf(name), (sample) => rates!(sample)[name] ?? 0), colour: placeOf(name) })
+        return (
+          <Chart
+            key={plan.title}
+            {...plan}
+            {...{ at, marks }}
+            series={series.length > 0 ? series : [line('none', () => 0)]}
+          />
+        )
+      })}
+    </section>
   )
 }
 

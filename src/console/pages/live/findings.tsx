@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import type { Live, LiveEvent } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Choice } from '../../parts/controls.tsx'
+import { Card, Choice } from '../../parts/controls.tsx'
 import { duration, number, time } from '../../parts/format.ts'
 import { Empty } from '../../parts/states.tsx'
 import { createTrafficFindings, type Finding } from './traffic-findings.ts'
@@ -73,22 +73,13 @@ function conditionsOf({
     found.push({
       tone: 'warning',
       title: `${failed.length === 1 ? 'A version' : `${failed.length} versions`} failed to load.`,
-      text: `${failed
-        .slice(0, 3)
-        // Most reasons begin with the file.
-        .map(({ model, version, reason }) =>
-          reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`,
-        )
-        .join('; ')}. The version before answers on, where there is one.`,
+      text: `${sentence(failed.map(reasonOf))} The version before answers on, where there is one.`,
     })
   if (unstored.length > 0)
     found.push({
       tone: 'warning',
       title: 'Compiled plans can’t be stored.',
-      text: `${unstored
-        .slice(0, 3)
-        .map(({ model, version, reason }) => `${model}/${version}: ${reason}`)
-        .join('; ')}.`,
+      text: sentence(unstored.map(reasonOf)),
     })
   if (Math.abs(clockAhead) > 30_000)
     found.push({
@@ -111,12 +102,19 @@ function unservedIn(events: Live['events']): Live['events'] {
 
 const recently = 15 * 60_000
 
+/** Most reasons begin with the file. */
+const reasonOf = ({ model, version, reason }: Live['failed'][number]) =>
+  reason.startsWith(`${model}/${version}/`) ? reason : `${model}/${version}: ${reason}`
+
 const sentence = (parts: string[]) => `${parts.slice(0, 3).join('; ')}.`
 
 const tones = { info: '', warning: 'warning', error: 'bad' }
 const words = { info: 'note', warning: 'warning', error: 'problem' }
 
-type Shown = 'all' | 'problems'
+const shownNames = [
+  ['all', 'All'],
+  ['problems', 'Problems'],
+] as const
 
 /** An event that was seen within this time, ms, goes on: readings are ten seconds apart while nobody looks. */
 const goesOn = 12_000
@@ -127,25 +125,19 @@ const shown = 12
 /** Events of the last hour, newest first. */
 export function Events({ events }: { events: LiveEvent[] }) {
   const [isWhole, setWhole] = useState(false)
-  const [kind, setKind] = useState<Shown>('all')
+  const [kind, setKind] = useState<'all' | 'problems'>('all')
   const chosen = kind === 'all' ? events : events.filter(({ severity }) => severity !== 'info')
   const newest = (isWhole ? [...chosen] : chosen.slice(-shown)).reverse()
   return (
-    <section class="card" aria-labelledby="live-events">
-      <header>
-        <h2 id="live-events">What happened</h2>
-        {events.length > shown && (
-          <Choice<Shown>
-            label="Events shown"
-            value={kind}
-            options={[
-              ['all', 'All'],
-              ['problems', 'Problems'],
-            ]}
-            onChange={setKind}
-          />
-        )}
-      </header>
+    <Card
+      id="live-events"
+      title="What happened"
+      beside={
+        events.length > shown && (
+          <Choice<'all' | 'problems'> label="Events shown" value={kind} options={shownNames} onChange={setKind} />
+        )
+      }
+    >
       {newest.length > 0 && <p class="small muted">A dashed line in the charts stands for each warning and problem.</p>}
       {newest.length === 0 ? (
         <Empty title="Nothing to report">
@@ -173,6 +165,6 @@ export function Events({ events }: { events: LiveEvent[] }) {
           {isWhole ? 'Show fewer' : `Show all ${chosen.length}`}
         </button>
       )}
-    </section>
+    </Card>
   )
 }

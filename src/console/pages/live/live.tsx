@@ -2,9 +2,9 @@ import { useEffect, useState } from 'preact/hooks'
 import { averagesOf } from '../../api/averages.ts'
 import { AskError, missingScope } from '../../api/client.ts'
 import { type Live, live, watchLive } from '../../api/live-figures.ts'
-import { Choice, Stat, Stats } from '../../parts/controls.tsx'
-import { bytes, compact, milliseconds, percent, short, time } from '../../parts/format.ts'
-import { Failed, KeyButton, Loading } from '../../parts/states.tsx'
+import { Choice, Stats } from '../../parts/controls.tsx'
+import { bytes, compact, milliseconds, orDash, percent, short, time } from '../../parts/format.ts'
+import { KeyButton, Pending } from '../../parts/states.tsx'
 import { MainCharts, OtherCharts } from './charts.tsx'
 import { Events, Findings } from './findings.tsx'
 import { ClientTable, ModelTable, ProcessTable } from './tables.tsx'
@@ -19,11 +19,7 @@ export function LivePage() {
   if (value.state === 'refused') return <Refused reason={value.reason ?? ''} />
   const newest = value.fine.at(-1) ?? value.coarse.at(-1)
   if (newest === undefined)
-    return value.state === 'lost' ? (
-      <Failed error={new AskError(value.reason ?? '')} />
-    ) : (
-      <Loading what="live figures" />
-    )
+    return <Pending what="live figures" error={value.state === 'lost' ? new AskError(value.reason ?? '') : undefined} />
   const { requests, candidates, goodput, total, saturation, cores } = averagesOf(
     value.fine.length > 0 ? value.fine : value.coarse,
   )
@@ -44,16 +40,18 @@ export function LivePage() {
         />
       </div>
       <Findings live={value} />
-      <Stats>
-        <Stat name="Requests" value={compact(requests)} note="/s" />
-        <Stat name="Candidates" value={compact(candidates)} note="/s" />
-        <Stat name="Goodput" value={goodput === undefined ? '–' : percent(goodput)} note="in time" />
-        <Stat name="p50" value={total ? milliseconds(total.p50) : '–'} />
-        <Stat name="p99" value={total ? milliseconds(total.p99) : '–'} note="at worst" />
-        <Stat name="Saturation" value={percent(saturation, 2)} />
-        <Stat name="CPU" value={short(cores)} note="cores" />
-        <Stat name="Memory" value={bytes(newest.resident_bytes)} />
-      </Stats>
+      <Stats
+        figures={[
+          ['Requests', compact(requests), '/s'],
+          ['Candidates', compact(candidates), '/s'],
+          ['Goodput', orDash(goodput, percent), 'in time'],
+          ['p50', orDash(total?.p50, milliseconds)],
+          ['p99', orDash(total?.p99, milliseconds), 'at worst'],
+          ['Saturation', percent(saturation, 2)],
+          ['CPU', short(cores), 'cores'],
+          ['Memory', bytes(newest.resident_bytes)],
+        ]}
+      />
       <p class="small muted">
         {value.state === 'open' ? 'Of the last ten seconds' : `Of the ten seconds before ${time(newest.at)}`}; p99 is
         that of the worst second. Memory is that of now.

@@ -1,58 +1,48 @@
+import { total } from '../../api/averages.ts'
 import type { LiveClient, LiveModel, LiveProcess } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Bar, Scroll } from '../../parts/controls.tsx'
+import { Bar, Card } from '../../parts/controls.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
 import { Empty } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 
-const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
-const inMs = (value: number | undefined) => (value === undefined ? '–' : milliseconds(value))
+const sum = (rates: Record<string, number>) => total(Object.values(rates))
 
 /** Versions that had requests recently. */
 export function ModelTable({ models }: { models: LiveModel[] }) {
   return (
-    <section class="card" aria-labelledby="live-models">
-      <h2 id="live-models">Models in use</h2>
+    <Card id="live-models" title="Models in use">
       <p class="small muted">Rates of the last ten seconds; p99 is that of the worst second.</p>
       {models.length === 0 ? (
         <Empty title="No recent requests" />
       ) : (
-        <Scroll label="Models in use">
-          <table>
-            <thead>
-              <tr>
-                <th>Model</th>
-                <th class="number">Requests/s</th>
-                <th class="number">Candidates/s</th>
-                <th class="number">p50</th>
-                <th class="number">p99</th>
-                <th class="number">Failed/s</th>
-                <th class="number">Shed/s</th>
-                <th class="number">Rows waiting</th>
-              </tr>
-            </thead>
-            <tbody>
-              {models.map((model) => (
-                <tr key={`${model.model}/${model.version}`}>
-                  <td>
-                    <a href={hrefOf('models', [model.model, model.version])}>
-                      <bdi>{model.model}</bdi>
-                    </a>{' '}
-                    <span class="muted">{model.version}</span>
-                  </td>
-                  <td class="number">{compact(model.requests)}</td>
-                  <td class="number">{compact(model.candidates)}</td>
-                  <td class="number">{inMs(model.total?.p50)}</td>
-                  <td class="number">{inMs(model.total?.p99)}</td>
-                  <td class="number">{compact(total(model.failed))}</td>
-                  <td class="number">{compact(total(model.shed))}</td>
-                  <td class="number">{compact(model.queue_rows)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table
+          label="Models in use"
+          rows={models}
+          keyOf={({ model, version }) => `${model}/${version}`}
+          columns={[
+            {
+              title: 'Model',
+              cell: ({ model, version }) => (
+                <>
+                  <a href={hrefOf('models', [model, version])}>
+                    <bdi>{model}</bdi>
+                  </a>{' '}
+                  <span class="muted">{version}</span>
+                </>
+              ),
+            },
+            { title: 'Requests/s', value: ({ requests }) => requests, format: compact },
+            { title: 'Candidates/s', value: ({ candidates }) => candidates, format: compact },
+            { title: 'p50', value: ({ total }) => total?.p50, format: milliseconds },
+            { title: 'p99', value: ({ total }) => total?.p99, format: milliseconds },
+            { title: 'Failed/s', value: ({ failed }) => sum(failed), format: compact },
+            { title: 'Shed/s', value: ({ shed }) => sum(shed), format: compact },
+            { title: 'Rows waiting', value: ({ queue_rows }) => queue_rows, format: compact },
+          ]}
+        />
       )}
-    </section>
+    </Card>
   )
 }
 
@@ -60,36 +50,25 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
 export function ClientTable({ clients }: { clients: LiveClient[] }) {
   if (clients.length === 0) return null
   return (
-    <section class="card" aria-labelledby="live-clients">
-      <h2 id="live-clients">Clients</h2>
+    <Card id="live-clients" title="Clients">
       <p class="small muted">Rates of the last ten seconds, by the key that requests came with.</p>
-      <Scroll label="Clients">
-        <table>
-          <thead>
-            <tr>
-              <th>Key</th>
-              <th class="number">Requests/s</th>
-              <th class="number">Candidates/s</th>
-              <th class="number">Failed or refused/s</th>
-            </tr>
-          </thead>
-          <tbody>
-            {clients.map(({ client, requests, candidates, failed }) => (
-              <tr key={client}>
-                <td>
-                  <a href={hrefOf('requests', [], failed > requests / 2 ? { client, list: 'failed' } : { client })}>
-                    <bdi>{client}</bdi>
-                  </a>
-                </td>
-                <td class="number">{compact(requests)}</td>
-                <td class="number">{compact(candidates)}</td>
-                <td class="number">{compact(failed)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </section>
+      <Table
+        label="Clients"
+        rows={clients}
+        keyOf={({ client }) => client}
+        columns={[
+          {
+            title: 'Key',
+            text: ({ client }) => client,
+            href: ({ client, failed, requests }) =>
+              hrefOf('requests', [], failed > requests / 2 ? { client, list: 'failed' } : { client }),
+          },
+          { title: 'Requests/s', value: ({ requests }) => requests, format: compact },
+          { title: 'Candidates/s', value: ({ candidates }) => candidates, format: compact },
+          { title: 'Failed or refused/s', value: ({ failed }) => failed, format: compact },
+        ]}
+      />
+    </Card>
   )
 }
 
@@ -97,53 +76,33 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
 export function ProcessTable({ processes, silent }: { processes: LiveProcess[]; silent: number[] }) {
   if (processes.length + silent.length === 0) return null
   return (
-    <section class="card" aria-labelledby="live-processes">
-      <h2 id="live-processes">Processes</h2>
-      <Scroll label="Processes">
-        <table>
-          <thead>
-            <tr>
-              <th>Process</th>
-              <th class="number">Up</th>
-              <th class="number">Memory</th>
-              <th class="number">Cores</th>
-              <th>Event loop busy</th>
-              <th>Workers busy</th>
-              <th class="number">Workers</th>
-              <th class="number">Workers replaced</th>
-              <th class="number">Connections</th>
-            </tr>
-          </thead>
-          <tbody>
-            {processes.map((one) => (
-              <tr key={one.pid}>
-                <td class="mono">{one.pid}</td>
-                <td class="number">{duration(one.uptime_seconds)}</td>
-                <td class="number">{bytes(one.resident_bytes)}</td>
-                <td class="number">{short(one.cores)}</td>
-                <td>
-                  <Share value={one.loop_busy} />
-                </td>
-                <td>
-                  <Share value={one.workers_busy} />
-                </td>
-                <td class="number">{one.workers}</td>
-                <td class="number">{one.workers_replaced}</td>
-                <td class="number">{one.connections}</td>
-              </tr>
-            ))}
-            {silent.map((pid) => (
-              <tr key={pid}>
-                <td class="mono">{pid}</td>
-                <td colSpan={8}>
-                  <span class="pill bad">does not answer</span>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </section>
+    <Card id="live-processes" title="Processes">
+      <Table
+        label="Processes"
+        rows={processes}
+        keyOf={({ pid }) => pid}
+        columns={[
+          { title: 'Process', class: 'mono', cell: ({ pid }) => pid },
+          { title: 'Up', value: ({ uptime_seconds }) => uptime_seconds, format: duration },
+          { title: 'Memory', value: ({ resident_bytes }) => resident_bytes, format: bytes },
+          { title: 'Cores', value: ({ cores }) => cores, format: short },
+          { title: 'Event loop busy', cell: ({ loop_busy }) => <Share value={loop_busy} /> },
+          { title: 'Workers busy', cell: ({ workers_busy }) => <Share value={workers_busy} /> },
+          { title: 'Workers', value: ({ workers }) => workers, format: String },
+          { title: 'Workers replaced', value: ({ workers_replaced }) => workers_replaced, format: String },
+          { title: 'Connections', value: ({ connections }) => connections, format: String },
+        ]}
+      >
+        {silent.map((pid) => (
+          <tr key={pid}>
+            <td class="mono">{pid}</td>
+            <td colSpan={8}>
+              <span class="pill bad">does not answer</span>
+            </td>
+          </tr>
+        ))}
+      </Table>
+    </Card>
   )
 }
 

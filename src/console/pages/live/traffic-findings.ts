@@ -1,7 +1,8 @@
+import { median } from '../../../base/arrays.ts'
 import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live-figures.ts'
 import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
-import { meanRates } from '../../api/averages.ts'
-import { compact, milliseconds, percent } from '../../parts/format.ts'
+import { mean, meanRates, total } from '../../api/averages.ts'
+import { compact, listed, milliseconds, percent } from '../../parts/format.ts'
 
 export interface Finding {
   tone: 'warning' | 'bad'
@@ -80,10 +81,10 @@ function findIn(
   const found: Found = {}
   const cause = loss === undefined ? bottleneck(recent) : `Just before: ${loss}.`
   const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${cause}`
-  const shed = meanRates(recent.map((sample) => sample.shed))
-  const requests = mean(recent.map((sample) => sample.requests))
+  const shed = meanRates(recent, ({ shed }) => shed)
+  const requests = mean(recent, ({ requests }) => requests)
   const [reason] = largest(shed)
-  const shedRate = total(shed)
+  const shedRate = sum(shed)
   const isMuch = (rate: number) => rate > 0.001 * requests && rate * recent.length >= fewest
   if (reason !== undefined && isMuch(shedRate))
     found.shed = {
@@ -91,13 +92,13 @@ function findIn(
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
       text: `The most frequent reason: ${shedName(reason)}${namesOf(shedOutcomes.flatMap(failing))}. ${limit}`,
     }
-  const failed = meanRates(recent.map((sample) => sample.failed))
+  const failed = meanRates(recent, ({ failed }) => failed)
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
   const [code] = largest(others)
-  if (code !== undefined && isMuch(total(others)))
+  if (code !== undefined && isMuch(sum(others)))
     found.failing = {
       tone: clientFaults.includes(code) ? 'warning' : 'bad',
-      title: `Over ten seconds, ${percent(total(others) / Math.max(requests, total(others)), 2)} of the requests failed.`,
+      title: `Over ten seconds, ${percent(sum(others) / Math.max(requests, sum(others)), 2)} of the requests failed.`,
       text: `The most frequent error: ${rated(outcomeName(code), others[code]!)}${namesOf(failing(code))}. ${alsoOf(others, code)}${failuresOf(clients)}`,
       list: 'failed',
     }
@@ -114,11 +115,11 @@ function findIn(
 
 /** The client with most candidates, where it has more than half. */
 function mostlyFrom(clients: readonly LiveClient[]): string {
-  const sum = clients.reduce((sum, { candidates }) => sum + candidates, 0)
-  const first = clients.find(({ candidates }) => candidates > sum / 2)
+  const all = total(clients.map(({ candidates }) => candidates))
+  const first = clients.find(({ candidates }) => candidates > all / 2)
   return first === undefined
     ? ''
-    : `${percent(first.candidates / sum, 2)} of the candidates come from ${first.client}. `
+    : `${percent(first.candidates / all, 2)} of the candidates come from ${first.client}. `
 }
 
 const rated = (name: string, rate: number) => `${name} (${compact(rate)}/s)`
@@ -144,8 +145,7 @@ function failuresOf(clients: readonly LiveClient[]): string {
 /** In one order always, so that the text stays where it is. */
 function namesOf(models: string[]): string {
   const names = [...new Set(models)].sort()
-  if (names.length === 0) return ''
-  return `, for ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`
+  return names.length === 0 ? '' : `, for ${listed(names, 3)}`
 }
 
 /** How many times as many candidates as usual are worth a sentence. */
@@ -155,8 +155,7 @@ const muchMore = 3
  * A sentence about a rise far beyond the usual, which is the median of the last hour before; empty where there is none.
  */
 function riseOf(recent: Sample[], before: Sample[]): string {
-  const rates = before.map(({ candidates }) => candidates).sort((a, b) => a - b)
-  const usual = rates[Math.floor(rates.length / 2)] ?? 0
+  const usual = before.length === 0 ? 0 : median(before.map(({ candidates }) => candidates))
   const now = Math.max(...recent.map(({ candidates }) => candidates))
   return usual > 0 && now > muchMore * usual
     ? `Candidates per second rose from ${compact(usual)} to ${compact(now)}. `
@@ -171,17 +170,16 @@ function lossIn(events: readonly LiveEvent[], now: number): string | undefined {
 }
 
 function bottleneck(recent: Sample[]): string {
-  const loop = mean(recent.map(({ loop_busy }) => loop_busy))
-  const workers = mean(recent.map(({ workers_busy }) => workers_busy))
+  const loop = mean(recent, ({ loop_busy }) => loop_busy)
+  const workers = mean(recent, ({ workers_busy }) => workers_busy)
   if (workers > 0.85 && workers >= loop) return 'The workers are the limit: the models cost more than the machine has.'
-  if (loop > 0.85 && mean(recent.map(({ cores }) => cores)) < 0.6)
+  if (loop > 0.85 && mean(recent, ({ cores }) => cores) < 0.6)
     return 'The event loop is held up although it gets little of a core: other programs take the cores.'
   if (loop > 0.85) return 'The event loop is the limit: more processes would help.'
   return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
 }
 
-const total = (rates: Record<string, number>) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
-const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+const sum = (rates: Record<string, number>) => total(Object.values(rates))
 const largest = (rates: Record<string, number>) => Object.entries(rates).sort(([, a], [, b]) => b - a)[0] ?? []
 
 /** Why requests are shed, in words; names are those of the metric `multigate_shed_total`. */

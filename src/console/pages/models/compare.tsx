@@ -1,19 +1,19 @@
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Scroll } from '../../parts/controls.tsx'
+import { Card } from '../../parts/controls.tsx'
 import { decimal, own } from '../../parts/format.ts'
 import { FirstOf } from '../../parts/pager.tsx'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { Pending } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 import { type Comparison, differencesOf } from './differences.ts'
 import { ComparedWith } from './evaluation.tsx'
-import { askDetails, type Details, type Quality } from './words.ts'
+import { askVersion, type Details, type Quality } from './words.ts'
 
 /** Two versions side by side: the older one first. */
 export function Compare({ details, against }: { details: Details; against: string }) {
   const { name, version } = details
-  const { data: other, error, again } = useAsk(() => askDetails(name, against), [name, against])
-  if (other === undefined)
-    return error === undefined ? <Loading what={`version ${against}`} /> : <Failed error={error} again={again} />
+  const { data: other, error, again } = useAsk(() => askVersion(name, against), [name, against])
+  if (other === undefined) return <Pending what={`version ${against}`} error={error} again={again} />
   const isNewer = BigInt(version ?? 0) > BigInt(against)
   const [before, after] = isNewer ? [other, details] : [details, other]
   const parts = differencesOf(before, after)
@@ -71,13 +71,19 @@ function errorOfAuc({ auc, rows, positives }: Quality): number {
 function QualityTable({ before, after }: Sides) {
   const names = [...new Set([...(before.tasks ?? []), ...(after.tasks ?? [])].map((task) => task.name))].slice(0, 50)
   const rows = names.flatMap((task) =>
-    figures.map((figure) => ({ task, figure, was: own(before.quality, task), is: own(after.quality, task) })),
+    figures.map(
+      (figure): QualityRow => ({
+        task,
+        figure,
+        was: own(before.quality, task),
+        is: own(after.quality, task),
+      }),
+    ),
   )
   const testRows = ({ quality = {} }: Details) => Object.values(quality)[0]?.rows
   const isOther = testRows(before) !== testRows(after)
   return (
-    <section class="card" aria-labelledby="compare-quality">
-      <h2 id="compare-quality">Quality</h2>
+    <Card id="compare-quality" title="Quality">
       <p class="muted">
         Each version was measured on its own test rows when it was made.
         {isOther && ' Their numbers of rows differ, so they were not the same rows.'} A difference within two standard
@@ -85,62 +91,46 @@ function QualityTable({ before, after }: Sides) {
         real. For normalised entropy there is no estimate. <code>multigate compare</code> judges both versions on the
         same rows, with intervals.
       </p>
-      <Scroll label="Quality of both versions">
-        <table>
-          <thead>
-            <tr>
-              <th>Task</th>
-              <th>Metric</th>
-              <th class="number">Version {before.version}</th>
-              <th class="number">Version {after.version}</th>
-              <th>Change</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((row) => (
-              <QualityRow key={`${row.task} ${row.figure.title}`} {...row} />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-    </section>
+      <Table
+        label="Quality of both versions"
+        rows={rows}
+        keyOf={({ task, figure }) => `${task} ${figure.title}`}
+        columns={[
+          { title: 'Task', text: ({ task }) => task },
+          { title: 'Metric', cell: ({ figure }) => figure.title },
+          { title: `Version ${before.version}`, value: ({ figure, was }) => was && figure.read(was), format: figures4 },
+          { title: `Version ${after.version}`, value: ({ figure, is }) => is && figure.read(is), format: figures4 },
+          { title: 'Change', cell: (row) => <Change {...row} /> },
+        ]}
+      />
+    </Card>
   )
 }
 
-interface QualityRowProps {
+const figures4 = (value: number) => decimal(value, 4)
+
+interface QualityRow {
   task: string
   figure: Figure
   was: Quality | undefined
   is: Quality | undefined
 }
 
-function QualityRow({ task, figure, was, is }: QualityRowProps) {
-  const [before, after] = [was, is].map((quality) => (quality === undefined ? null : figure.read(quality)))
-  const text = (value: number | null | undefined) => (typeof value === 'number' ? decimal(value, 4) : '–')
+function Change({ figure, was, is }: QualityRow) {
+  const [before, after] = [was && figure.read(was), is && figure.read(is)]
+  if (typeof before !== 'number' || typeof after !== 'number') return null
   return (
-    <tr>
-      <td>
-        <bdi>{task}</bdi>
-      </td>
-      <td>{figure.title}</td>
-      <td class="number">{text(before)}</td>
-      <td class="number">{text(after)}</td>
-      <td>
-        {typeof before === 'number' && typeof after === 'number' && (
-          <span class="row">
-            <span class="small">{`${after < before ? '−' : '+'}${decimal(Math.abs(after - before), 4)}`}</span>
-            {figure.error === undefined ? (
-              <span class="pill">not judged</span>
-            ) : (
-              <Verdict
-                gain={Math.abs(before - figure.best) - Math.abs(after - figure.best)}
-                error={Math.hypot(figure.error(was!), figure.error(is!))}
-              />
-            )}
-          </span>
-        )}
-      </td>
-    </tr>
+    <span class="row">
+      <span class="small">{`${after < before ? '−' : '+'}${figures4(Math.abs(after - before))}`}</span>
+      {figure.error === undefined ? (
+        <span class="pill">not judged</span>
+      ) : (
+        <Verdict
+          gain={Math.abs(before - figure.best) - Math.abs(after - figure.best)}
+          error={Math.hypot(figure.error(was!), figure.error(is!))}
+        />
+      )}
+    </span>
   )
 }
 
@@ -155,37 +145,19 @@ function Verdict({ gain, error }: { gain: number; error: number }) {
 const mostRows = 100
 
 function Part({ part: { title, rows }, before, after }: Sides & { part: Comparison }) {
-  const id = `compare-${title}`
   return (
-    <section class="card" aria-labelledby={id}>
-      <h2 id={id}>{title}</h2>
-      <Scroll label={`Table: ${title}`}>
-        <table>
-          <thead>
-            <tr>
-              <th>What</th>
-              <th>Version {before.version}</th>
-              <th>Version {after.version}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, mostRows).map(({ name, before: was, after: is }) => (
-              <tr key={name}>
-                <td>
-                  <bdi>{name}</bdi>
-                </td>
-                <td class="wide">
-                  <bdi>{was}</bdi>
-                </td>
-                <td class="wide">
-                  <bdi>{is}</bdi>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+    <Card id={`compare-${title}`} title={title}>
+      <Table
+        label={`Table: ${title}`}
+        rows={rows.slice(0, mostRows)}
+        keyOf={({ name }) => name}
+        columns={[
+          { title: 'What', text: ({ name }) => name },
+          { title: `Version ${before.version}`, class: 'wide', text: (row) => row.before },
+          { title: `Version ${after.version}`, class: 'wide', text: (row) => row.after },
+        ]}
+      />
       <FirstOf most={mostRows} total={rows.length} what="differences" />
-    </section>
+    </Card>
   )
 }

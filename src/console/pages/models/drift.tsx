@@ -1,10 +1,10 @@
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
 import { number, percent } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { useSearch } from '../../parts/pager.tsx'
+import { Pending } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 import { type Bin, type Distributions, driftWord } from './words.ts'
 
 const perPage = 15
@@ -23,11 +23,9 @@ export function Drift({ model, version }: { model: string; version: string }) {
   const path = { model, version }
   const asking = () => ask(client.GET('/models/{model}/versions/{version}/distributions', { params: { path } }))
   const { data, error, again } = useAsk(asking, [model, version], { everySeconds: 10 })
-  const { wanted, page, setPage, field } = useSearch()
-  if (data === undefined)
-    return error === undefined ? <Loading what="distributions" /> : <Failed error={error} again={again} />
-  const rows = rowsOf(data)
-  const found = rows.filter(({ name }) => name.toLowerCase().includes(wanted))
+  const rows = useMemo(() => (data === undefined ? [] : rowsOf(data)), [data])
+  const { shown, pager, field } = useSearch('fields and tasks', rows, perPage, ({ name }) => name)
+  if (data === undefined) return <Pending what="distributions" error={error} again={again} />
   return (
     <>
       <p class="muted">
@@ -35,16 +33,16 @@ export function Drift({ model, version }: { model: string; version: string }) {
         how far shares have moved: below 0.1 is steady, from 0.25 on the field has drifted and predictions may be worse
         than measured. One row per request counts, and up to 16 of its answers.
       </p>
-      {rows.length > perPage && <SearchField label="Search fields and tasks" {...field} />}
+      {field('Search fields and tasks', 'row small')}
       <p>
         <strong>{summaryOf(rows)}</strong>
       </p>
       <ul class="drifts">
-        {pageOf(found, page, perPage).map((row) => (
+        {shown.map((row) => (
           <DriftRow key={`${row.kind} ${row.name}`} row={row} />
         ))}
       </ul>
-      <Pager what="fields and tasks" page={page} size={perPage} total={found.length} onPage={setPage} />
+      {pager}
     </>
   )
 }
@@ -167,28 +165,16 @@ function Histogram({ name, bins, isProbability }: { name: string; bins: readonly
       </p>
       <details>
         <summary>Numbers</summary>
-        <Scroll label={`Shares of ${name}`}>
-          <table>
-            <thead>
-              <tr>
-                <th>Value</th>
-                <th class="number">Then</th>
-                <th class="number">Now</th>
-              </tr>
-            </thead>
-            <tbody>
-              {bins.map((bin, i) => (
-                <tr key={`${i} ${bin.label}`}>
-                  <td>
-                    <bdi>{label(bin)}</bdi>
-                  </td>
-                  <td class="number">{percent(bin.then)}</td>
-                  <td class="number">{percent(bin.now)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table
+          label={`Shares of ${name}`}
+          rows={bins}
+          keyOf={(bin, i) => `${i} ${bin.label}`}
+          columns={[
+            { title: 'Value', text: label },
+            { title: 'Then', value: ({ then }) => then, format: percent },
+            { title: 'Now', value: ({ now }) => now, format: percent },
+          ]}
+        />
       </details>
     </>
   )

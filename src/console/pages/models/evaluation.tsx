@@ -1,9 +1,10 @@
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { Scroll } from '../../parts/controls.tsx'
+import { Lines } from '../../parts/controls.tsx'
 import { date, decimal, number, percent } from '../../parts/format.ts'
 import { FirstOf } from '../../parts/pager.tsx'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { Pending } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 import { describeBins } from './describe-bins.ts'
 import type { Report, TaskEvaluation } from './words.ts'
 
@@ -14,8 +15,7 @@ const mostSlices = 8
 /** The report that the version was published with: how right its probabilities are, and where they are not. */
 export function Evaluation({ model, version }: { model: string; version: string }) {
   const { data, error, again } = useReport(model, version)
-  if (data === undefined)
-    return error === undefined ? <Loading what="the report" /> : <Failed error={error} again={again} />
+  if (data === undefined) return <Pending what="the report" error={error} again={again} />
   return <ReportOf report={data} of={{ model, version }} />
 }
 
@@ -54,15 +54,7 @@ function ReportOf({ report, of }: { report: Report; of: { model: string; version
       <p class="muted">
         {`${number(data.judged, 9)} of ${number(data.rows, 9)} rows were judged on ${date(created)}: ${data.source}. Intervals are of 95 %.`}
       </p>
-      {warnings.length > 0 && (
-        <ul class="notice">
-          {warnings.map((warning) => (
-            <li key={warning}>
-              <bdi>{warning}</bdi>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Lines class="notice" texts={warnings} />
       {comparison !== undefined && <Outcome comparison={comparison} />}
       {publish !== undefined && <Conditions conditions={publish.conditions} />}
       <h3>Reliability</h3>
@@ -100,43 +92,25 @@ function Judged({ task }: { task: TaskEvaluation }) {
       {slices.length > 0 && (
         <details>
           <summary>Parts that are calibrated worst</summary>
-          <Slices name={name} slices={slices} />
+          <Table
+            label={`Parts of the rows of ${name}`}
+            rows={slices.slice(0, mostSlices)}
+            keyOf={({ field, value }) => `${field} ${value}`}
+            columns={[
+              { title: 'Field', text: ({ field }) => field },
+              { title: 'Value', text: ({ value }) => value },
+              { title: 'Rows', value: ({ rows }) => rows, format: (rows) => number(rows, 9) },
+              {
+                title: 'Calibration ratio',
+                number: true,
+                cell: ({ metrics }) => estimate(metrics.calibration_ratio, 2),
+              },
+              { title: 'AUC', value: ({ metrics }) => metrics.auc.value, format: (auc) => decimal(auc, 3) },
+            ]}
+          />
         </details>
       )}
     </>
-  )
-}
-
-function Slices({ name, slices }: { name: string; slices: TaskEvaluation['slices'] }) {
-  return (
-    <Scroll label={`Parts of the rows of ${name}`}>
-      <table>
-        <thead>
-          <tr>
-            <th>Field</th>
-            <th>Value</th>
-            <th class="number">Rows</th>
-            <th class="number">Calibration ratio</th>
-            <th class="number">AUC</th>
-          </tr>
-        </thead>
-        <tbody>
-          {slices.slice(0, mostSlices).map(({ field, value, rows, metrics }) => (
-            <tr key={`${field} ${value}`}>
-              <td>
-                <bdi>{field}</bdi>
-              </td>
-              <td>
-                <bdi>{value}</bdi>
-              </td>
-              <td class="number">{number(rows, 9)}</td>
-              <td class="number">{estimate(metrics.calibration_ratio, 2)}</td>
-              <td class="number">{metrics.auc.value === null ? '–' : decimal(metrics.auc.value, 3)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
   )
 }
 
@@ -224,7 +198,17 @@ export function Reliability({ name, bins, note }: { name: string; bins: readonly
       <p class="small">{note}</p>
       <details>
         <summary>Numbers</summary>
-        <Numbers name={name} bins={bins} />
+        <Table
+          label={`Reliability of ${name}`}
+          rows={bins}
+          keyOf={({ predicted }) => predicted}
+          columns={[
+            { title: 'Predicted', value: ({ predicted }) => predicted, format: percent },
+            { title: 'Observed', value: ({ observed }) => observed, format: percent },
+            { title: '95 % interval', number: true, cell: ({ low, high }) => `${percent(low)} to ${percent(high)}` },
+            { title: 'Rows', value: ({ rows }) => rows, format: (rows) => number(rows, 9) },
+          ]}
+        />
       </details>
     </>
   )
@@ -235,31 +219,4 @@ function rangeOf(bins: readonly Bin[]): [number, number] {
   const values = bins.flatMap(({ predicted, observed }) => [predicted, observed]).filter((value) => value > 0)
   const lowest = Math.max(-6, Math.floor(Math.log10(Math.min(...values)) + 1e-9))
   return [lowest, Math.max(lowest + 1, Math.ceil(Math.log10(Math.max(...values)) - 1e-9))]
-}
-
-function Numbers({ name, bins }: { name: string; bins: readonly Bin[] }) {
-  return (
-    <Scroll label={`Reliability of ${name}`}>
-      <table>
-        <thead>
-          <tr>
-            <th class="number">Predicted</th>
-            <th class="number">Observed</th>
-            <th class="number">95 % interval</th>
-            <th class="number">Rows</th>
-          </tr>
-        </thead>
-        <tbody>
-          {bins.map(({ rows, predicted, observed, low, high }) => (
-            <tr key={predicted}>
-              <td class="number">{percent(predicted)}</td>
-              <td class="number">{percent(observed)}</td>
-              <td class="number">{`${percent(low)} to ${percent(high)}`}</td>
-              <td class="number">{number(rows, 9)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
-  )
 }

@@ -1,64 +1,49 @@
-import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
 import { nameOfDefault, number } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
+import { useSearch } from '../../parts/pager.tsx'
 import { Empty } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 import type { Field } from './words.ts'
 
 const perPage = 20
 
 /** The inputs, with what a client may send for each. `playground`: where they are measured. */
 export function Fields({ fields, playground }: { fields: readonly Field[]; playground: string }) {
-  const { wanted, page, setPage, field } = useSearch()
+  const textOf = ({ name, side, kind }: Field) => `${name} ${side} ${kind}`
+  const { shown, pager, field } = useSearch('fields', fields, perPage, textOf)
   if (fields.length === 0) return <p class="muted">Its clients send tensors: it has no named fields.</p>
-  const found = fields.filter(({ name, side, kind }) => `${name} ${side} ${kind}`.toLowerCase().includes(wanted))
   return (
     <>
       <p class="muted">
         Context fields describe the user and the page, once per request; candidate fields the item to score; cross
         fields both. <a href={playground}>The playground</a> ranks them by their importance.
       </p>
-      {fields.length > perPage && <SearchField label="Search fields" {...field} />}
-      {found.length === 0 ? (
+      {field('Search fields', 'row small')}
+      {shown.length === 0 ? (
         <Empty title="No field is like this" />
       ) : (
-        <Scroll label="Table of fields">
-          <table>
-            <thead>
-              <tr>
-                <th>Field</th>
-                <th>Side</th>
-                <th>Kind</th>
-                <th>Values</th>
-                <th>If it is missing</th>
-              </tr>
-            </thead>
-            <tbody>
-              {pageOf(found, page, perPage).map((field) => (
-                <tr key={field.name}>
-                  <td>
-                    <bdi>{field.name}</bdi>
-                  </td>
-                  <td>{field.side}</td>
-                  <td>{field.kind}</td>
-                  <td class="wide">
-                    <Values field={field} />
-                  </td>
-                  <td class="wide">
-                    {field.required ? (
-                      'refused'
-                    ) : (
-                      <>
-                        counts as <bdi>{nameOfDefault(field)}</bdi>
-                      </>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table
+          label="Table of fields"
+          rows={shown}
+          keyOf={({ name }) => name}
+          columns={[
+            { title: 'Field', text: ({ name }) => name },
+            { title: 'Side', cell: ({ side }) => side },
+            { title: 'Kind', cell: ({ kind }) => kind },
+            { title: 'Values', class: 'wide', cell: (field) => <Values field={field} /> },
+            { title: 'If it is missing', class: 'wide', cell: whenMissing },
+          ]}
+        />
       )}
-      <Pager what="fields" page={page} size={perPage} total={found.length} onPage={setPage} />
+      {pager}
+    </>
+  )
+}
+
+function whenMissing(field: Field) {
+  if (field.required) return 'refused'
+  return (
+    <>
+      counts as <bdi>{nameOfDefault(field)}</bdi>
     </>
   )
 }

@@ -1,27 +1,25 @@
-import { useMemo, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
+import { askModels } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Scroll, SearchField, useSearch } from '../../parts/controls.tsx'
-import { date, decimal, number } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Empty, Failed, Loading } from '../../parts/states.tsx'
-import { askModels, driftWord, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
+import { Card } from '../../parts/controls.tsx'
+import { date, decimal, number, orDash } from '../../parts/format.ts'
+import { useSearch } from '../../parts/pager.tsx'
+import { Empty, Pending } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
+import { driftWord, isLoaded, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
 
 const modelsPerPage = 20
 
 /** Every model of the folder, with its versions. */
 export function ModelList() {
   const { data, error, again } = useAsk(askModels, [], { everySeconds: 5 })
-  const { wanted, page, setPage, field } = useSearch()
-  const found = useMemo(
-    () => (data?.models ?? []).filter(({ name }) => name.toLowerCase().includes(wanted)),
-    [data, wanted],
-  )
+  const { shown, pager, field } = useSearch('models', data?.models ?? [], modelsPerPage, ({ name }) => name)
   if (data === undefined)
     return (
       <div class="page">
         <h1>Models</h1>
-        {error === undefined ? <Loading what="models" /> : <Failed error={error} again={again} />}
+        <Pending what="models" error={error} again={again} />
       </div>
     )
   return (
@@ -29,7 +27,7 @@ export function ModelList() {
       <div class="heading">
         <h1>Models</h1>
         {error !== undefined && <Stale message={error.message} />}
-        {data.models.length > modelsPerPage && <SearchField label="Search" {...field} />}
+        {field('Search', 'row small')}
       </div>
       <p class="muted">
         A model is a folder with versions. Requests that name no version are answered by the highest one that has
@@ -46,11 +44,11 @@ export function ModelList() {
       {data.models.length === 0 && data.unreadable === undefined && (
         <Empty title="The folder has no models">Versions that arrive appear here.</Empty>
       )}
-      {data.models.length > 0 && found.length === 0 && <Empty title="No model has this name" />}
-      {pageOf(found, page, modelsPerPage).map((model) => (
+      {data.models.length > 0 && shown.length === 0 && <Empty title="No model has this name" />}
+      {shown.map((model) => (
         <ModelCard key={model.name} model={model} />
       ))}
-      <Pager what="models" page={page} size={modelsPerPage} total={found.length} onPage={setPage} />
+      {pager}
     </div>
   )
 }
@@ -66,24 +64,29 @@ export function Stale({ message }: { message: string }) {
 
 function ModelCard({ model }: { model: Model }) {
   const { name, default_version: answering, problem, unloaded, versions } = model
-  const title = `model-${name}`
   return (
-    <section class="card" aria-labelledby={title}>
-      <header>
-        <h2 id={title} class="name">
+    <Card
+      id={`model-${name}`}
+      title={
+        <span class="name">
           {answering === undefined ? (
             <bdi>{name}</bdi>
           ) : (
-            <a href={hrefOf('models', [name, answering])}>{<bdi>{name}</bdi>}</a>
+            <a href={hrefOf('models', [name, answering])}>
+              <bdi>{name}</bdi>
+            </a>
           )}
-        </h2>
+        </span>
+      }
+      beside={
         <span class="row">
           {model.default && <span class="pill">default model</span>}
           {unloaded && <span class="pill warning">unloaded</span>}
           {model.pin !== undefined && <span class="pill">pinned to version {model.pin}</span>}
           {answering === undefined && <span class="pill bad">does not answer</span>}
         </span>
-      </header>
+      }
+    >
       {problem !== undefined && (
         <p class="notice warning">
           <bdi>{problem}</bdi>
@@ -105,7 +108,7 @@ function ModelCard({ model }: { model: Model }) {
       ) : (
         <VersionTable model={model} versions={versions} />
       )}
-    </section>
+    </Card>
   )
 }
 
@@ -137,23 +140,39 @@ function VersionTable({ model, versions }: { model: Model; versions: Version[] }
   const shown = all ? versions : versions.slice(0, mostVersions)
   return (
     <>
-      <Scroll label={`Versions of ${model.name}`}>
-        <table class="versions">
-          <thead>
-            <tr>
-              <th>Version</th>
-              <th>State</th>
-              <th>Quality: AUC on the test rows</th>
-              <th>Drift of live traffic</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((version) => (
-              <VersionRow key={version.version} model={model} version={version} />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        class="versions"
+        label={`Versions of ${model.name}`}
+        rows={shown}
+        keyOf={({ version }) => version}
+        columns={[
+          {
+            title: 'Version',
+            cell: ({ version, state }) =>
+              isLoaded(state) ? (
+                <a href={hrefOf('models', [model.name, version])}>Version {version}</a>
+              ) : (
+                `Version ${version}`
+              ),
+          },
+          { title: 'State', cell: (version) => <State model={model} version={version} /> },
+          {
+            title: 'Quality: AUC on the test rows',
+            attributes: () => ({ class: 'small', 'data-title': 'AUC' }),
+            cell: ({ auc = {} }) => <Areas areas={Object.entries(auc)} />,
+          },
+          {
+            title: 'Drift of live traffic',
+            attributes: () => ({ class: 'small', 'data-title': 'Drift' }),
+            cell: ({ version, state, drift }) =>
+              isLoaded(state) ? (
+                <DriftNote drift={drift} href={hrefOf('models', [model.name, version], { section: 'drift' })} />
+              ) : (
+                <span class="muted">–</span>
+              ),
+          },
+        ]}
+      />
       {versions.length > mostVersions && (
         <div class="actions">
           <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>
@@ -165,50 +184,45 @@ function VersionTable({ model, versions }: { model: Model; versions: Version[] }
   )
 }
 
-function VersionRow({ model, version: one }: { model: Model; version: Version }) {
-  const { version, state, activate_at: activates, auc = {}, drift } = one
-  const isLoaded = state === 'ready' || state === 'scheduled' || state === 'draining'
+function State({ model, version: one }: { model: Model; version: Version }) {
+  const { version, state, activate_at: activates } = one
   const labels = Object.entries(model.labels ?? {}).filter(([, labelled]) => labelled === version)
-  const tasks = Object.entries(auc)
   return (
-    <tr>
-      <td>
-        {isLoaded ? <a href={hrefOf('models', [model.name, version])}>Version {version}</a> : `Version ${version}`}
-      </td>
-      <td>
-        <span class="row">
-          <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>
-          {version === model.default_version && <span class="pill">answers</span>}
-          {version === model.pin && <span class="pill">pinned</span>}
-          {labels.map(([label]) => (
-            <span key={label} class="pill">
-              label <bdi>{label}</bdi>
-            </span>
-          ))}
-        </span>
-        {activates !== undefined && (
-          <p class="small muted">
-            {state === 'scheduled' || state === 'not_loaded' ? 'takes effect' : 'took effect'} {date(activates)}
-          </p>
-        )}
-      </td>
-      <td class="small" data-title="AUC">
-        {tasks.length === 0 && <span class="muted">–</span>}
-        {tasks.slice(0, 3).map(([task, value]) => (
-          <span key={task} class="figure">
-            <bdi>{task}</bdi> {value === null ? '–' : decimal(value, 3)}
+    <>
+      <span class="row">
+        <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>
+        {version === model.default_version && <span class="pill">answers</span>}
+        {version === model.pin && <span class="pill">pinned</span>}
+        {labels.map(([label]) => (
+          <span key={label} class="pill">
+            label <bdi>{label}</bdi>
           </span>
         ))}
-        {tasks.length > 3 && <span class="muted">{`and ${tasks.length - 3} ${plural(tasks.length - 3, 'task')}`}</span>}
-      </td>
-      <td class="small" data-title="Drift">
-        {isLoaded ? (
-          <DriftNote drift={drift} href={hrefOf('models', [model.name, version], { section: 'drift' })} />
-        ) : (
-          <span class="muted">–</span>
-        )}
-      </td>
-    </tr>
+      </span>
+      {activates !== undefined && (
+        <p class="small muted">
+          {state === 'scheduled' || state === 'not_loaded' ? 'takes effect' : 'took effect'} {date(activates)}
+        </p>
+      )}
+    </>
+  )
+}
+
+/** Most tasks whose AUC the list shows. */
+const mostAreas = 3
+
+function Areas({ areas }: { areas: [task: string, auc: number | null][] }) {
+  if (areas.length === 0) return <span class="muted">–</span>
+  const more = areas.length - mostAreas
+  return (
+    <>
+      {areas.slice(0, mostAreas).map(([task, auc]) => (
+        <span key={task} class="figure">
+          <bdi>{task}</bdi> {orDash(auc, (value) => decimal(value, 3))}
+        </span>
+      ))}
+      {more > 0 && <span class="muted">{`and ${more} ${plural(more, 'task')}`}</span>}
+    </>
   )
 }
 

@@ -1,8 +1,10 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
-import { AskError, ask, client } from '../../api/client.ts'
+import { useState } from 'preact/hooks'
+import { AskError, ask, askModels, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
-import { askModels, type Details, type Model, type Version } from './words.ts'
+import { Select } from '../../parts/controls.tsx'
+import { Dialog } from '../../parts/dialog.tsx'
+import type { Details, Model, Version } from './words.ts'
 
 interface Change {
   /** The label of its button. */
@@ -38,14 +40,7 @@ export function Pinning({ details, version, again }: PinningProps) {
       </p>
       {isAdmin === true ? (
         <div class="actions">
-          <label class="row small">
-            Version to serve
-            <select value={chosen} onChange={(event) => setChosen(event.currentTarget.value)}>
-              {choices.map((one) => (
-                <option key={one}>{one}</option>
-              ))}
-            </select>
-          </label>
+          <Select class="row small" label="Version to serve" value={chosen} options={choices} onChange={setChosen} />
           {changes.map((change) => (
             <button key={change.title} type="button" onClick={() => setAsked(change)}>
               {change.title} …
@@ -135,11 +130,8 @@ interface ConfirmProps {
 
 /** Asks a second time. `onClose` receives the model's new status, if it was changed. */
 function Confirm({ change, commands, onClose }: ConfirmProps) {
-  const dialog = useRef<HTMLDialogElement>(null)
   const [isSending, setSending] = useState(false)
   const [error, setError] = useState<AskError>()
-
-  useEffect(() => dialog.current?.showModal(), [])
 
   async function send(): Promise<void> {
     setSending(true)
@@ -147,39 +139,29 @@ function Confirm({ change, commands, onClose }: ConfirmProps) {
     try {
       onClose(await change.send())
     } catch (failure) {
-      setError(failure instanceof AskError ? failure : new AskError(String(failure)))
+      setError(AskError.of(failure))
       setSending(false)
     }
   }
 
   return (
-    <dialog ref={dialog} aria-labelledby="pin-title" onClose={() => onClose()}>
-      <form
-        method="dialog"
-        onSubmit={(event) => {
-          event.preventDefault()
-          send()
-        }}
-      >
-        <h2 id="pin-title">{change.title}?</h2>
-        <p>
-          <bdi>{change.effect}</bdi>
+    <Dialog
+      id="pin-title"
+      title={`${change.title}?`}
+      isBusy={isSending}
+      submit={isSending ? 'Changing …' : change.title}
+      onSubmit={send}
+      onClose={onClose}
+    >
+      <p>
+        <bdi>{change.effect}</bdi>
+      </p>
+      {error !== undefined && (
+        <p class="notice bad" role="alert">
+          {error.status === 0 ? 'It is not known whether this has changed.' : 'Nothing has changed.'}{' '}
+          <bdi>{error.message}</bdi> {error.status === 403 && commands}
         </p>
-        {error !== undefined && (
-          <p class="notice bad" role="alert">
-            {error.status === 0 ? 'It is not known whether this has changed.' : 'Nothing has changed.'}{' '}
-            <bdi>{error.message}</bdi> {error.status === 403 && commands}
-          </p>
-        )}
-        <div class="actions">
-          <button type="submit" class="primary" disabled={isSending}>
-            {isSending ? 'Changing …' : change.title}
-          </button>
-          <button type="button" disabled={isSending} onClick={() => dialog.current?.close()}>
-            Cancel
-          </button>
-        </div>
-      </form>
-    </dialog>
+      )}
+    </Dialog>
   )
 }

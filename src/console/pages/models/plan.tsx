@@ -1,5 +1,6 @@
-import { Scroll, Stat, Stats } from '../../parts/controls.tsx'
+import { Lines, Pairs, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, date, milliseconds, number, percent } from '../../parts/format.ts'
+import { Table } from '../../parts/table.tsx'
 import type { Details, Plan, Version } from './words.ts'
 
 interface PlanProps {
@@ -15,23 +16,17 @@ export function PlanSection({ plan, memory, deltas }: PlanProps) {
   return (
     <>
       <p>{summaryOf(plan)}</p>
-      <Stats>
-        <Stat name="Engine" value={plan.engine} />
-        <Stat name="Precision" value={plan.precision} {...(products && { note: `products: ${products}` })} />
-        <Stat name="Workers" value={number(plan.workers)} />
-        <Stat name="Largest batch" value={number(plan.max_batch_rows, 9)} note="rows" />
-        <Stat name="Split by side" value={plan.split_by_side ? 'yes' : 'no'} />
-        <Stat name="Ready after" value={plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'} />
-      </Stats>
-      {notes.length > 0 && (
-        <ul class="notice">
-          {notes.map((note) => (
-            <li key={note}>
-              <bdi>{note}</bdi>
-            </li>
-          ))}
-        </ul>
-      )}
+      <Stats
+        figures={[
+          ['Engine', plan.engine],
+          ['Precision', plan.precision, products && `products: ${products}`],
+          ['Workers', number(plan.workers)],
+          ['Largest batch', number(plan.max_batch_rows, 9), 'rows'],
+          ['Split by side', plan.split_by_side ? 'yes' : 'no'],
+          ['Ready after', plan.compiled ? milliseconds(1000 * plan.compile_seconds) : '–'],
+        ]}
+      />
+      <Lines class="notice" texts={notes} />
       {passes.length > 0 && <Passes passes={passes} />}
       <Costs costs={costs} isCompiled={plan.compiled} />
       {plan.int8_check && <PrecisionCheck precision="int8" check={plan.int8_check} />}
@@ -64,30 +59,22 @@ function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
       <p class="muted">
         {`Multiplications per row: ${number(saved!.multiplications, 9)} before, ${number(last.multiplications, 9)} after (${share <= 1 ? '−' : '+'}${percent(Math.abs(1 - share))}). Operations of the graph: ${saved!.nodes} before, ${last.nodes} after. A pass may add multiplications to save operations.`}
       </p>
-      <Scroll label="Passes of the compiler">
-        <table>
-          <thead>
-            <tr>
-              <th>Pass</th>
-              <th class="number">Changes</th>
-              <th class="number">Operations</th>
-              <th class="number">Multiplications per row</th>
-              <th class="number">Constants</th>
-            </tr>
-          </thead>
-          <tbody>
-            {passes.map((one) => (
-              <tr key={one.pass}>
-                <td>{one.pass}</td>
-                <td class="number">{one.changes}</td>
-                <td class="number">{one.nodes}</td>
-                <td class="number">{number(one.multiplications, 9)}</td>
-                <td class="number">{bytes(one.bytes)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        label="Passes of the compiler"
+        rows={passes}
+        keyOf={({ pass }) => pass}
+        columns={[
+          { title: 'Pass', cell: ({ pass }) => pass },
+          { title: 'Changes', value: ({ changes }) => changes, format: String },
+          { title: 'Operations', value: ({ nodes }) => nodes, format: String },
+          {
+            title: 'Multiplications per row',
+            value: (one) => one.multiplications,
+            format: (count) => number(count, 9),
+          },
+          { title: 'Constants', value: (one) => one.bytes, format: bytes },
+        ]}
+      />
     </>
   )
 }
@@ -147,28 +134,17 @@ function Gain({ variants }: { variants: Cost[] }) {
 function CostTable({ variants }: { variants: Cost[] }) {
   const savedFirst = [...variants].sort((a, b) => Number(b.variant === 'saved') - Number(a.variant === 'saved'))
   return (
-    <Scroll label="Costs of calls">
-      <table>
-        <thead>
-          <tr>
-            <th>Graph</th>
-            <th class="number">Per call</th>
-            <th class="number">Per row</th>
-            <th class="number">{exampleRows} candidates</th>
-          </tr>
-        </thead>
-        <tbody>
-          {savedFirst.map((cost) => (
-            <tr key={cost.variant}>
-              <td>{variantNames[cost.variant] ?? cost.variant}</td>
-              <td class="number">{microseconds(cost.call_us)}</td>
-              <td class="number">{microseconds(cost.row_us)}</td>
-              <td class="number">{microseconds(exampleCost(cost))}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table
+      label="Costs of calls"
+      rows={savedFirst}
+      keyOf={({ variant }) => variant}
+      columns={[
+        { title: 'Graph', cell: ({ variant }) => variantNames[variant] ?? variant },
+        { title: 'Per call', value: ({ call_us }) => call_us, format: microseconds },
+        { title: 'Per row', value: ({ row_us }) => row_us, format: microseconds },
+        { title: `${exampleRows} candidates`, value: exampleCost, format: microseconds },
+      ]}
+    />
   )
 }
 
@@ -179,39 +155,18 @@ function PrecisionCheck({ precision, check }: { precision: string; check: NonNul
       <p>
         {check.passed ? 'Passed' : 'Failed'} on {number(check.rows, 9)} rows, compared with float32.
       </p>
-      {check.reasons.length > 0 && (
-        <ul>
-          {check.reasons.map((reason) => (
-            <li key={reason}>
-              <bdi>{reason}</bdi>
-            </li>
-          ))}
-        </ul>
-      )}
-      <Scroll label={`${precision} and float32`}>
-        <table>
-          <thead>
-            <tr>
-              <th>Task</th>
-              <th class="number">Loss of AUC</th>
-              <th class="number">Change of the mean</th>
-              <th class="number">Largest difference of logits</th>
-            </tr>
-          </thead>
-          <tbody>
-            {check.tasks.map((task) => (
-              <tr key={task.task}>
-                <td>
-                  <bdi>{task.task}</bdi>
-                </td>
-                <td class="number">{task.auc_loss === null ? '–' : number(task.auc_loss)}</td>
-                <td class="number">{percent(task.mean_change)}</td>
-                <td class="number">{number(task.logit_max)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Lines texts={check.reasons} />
+      <Table
+        label={`${precision} and float32`}
+        rows={check.tasks}
+        keyOf={({ task }) => task}
+        columns={[
+          { title: 'Task', text: ({ task }) => task },
+          { title: 'Loss of AUC', value: (one) => one.auc_loss, format: number },
+          { title: 'Change of the mean', value: (one) => one.mean_change, format: percent },
+          { title: 'Largest difference of logits', value: (one) => one.logit_max, format: number },
+        ]}
+      />
     </>
   )
 }
@@ -220,16 +175,12 @@ function Deltas({ deltas }: { deltas: NonNullable<Version['deltas']> }) {
   return (
     <>
       <h3>Live tables</h3>
-      <dl class="pairs">
-        {Object.entries(deltas).map(([name, value]) => (
-          <div key={name}>
-            <dt>{name.replaceAll('_', ' ')}</dt>
-            <dd>
-              <bdi>{typeof value === 'object' ? JSON.stringify(value) : String(value)}</bdi>
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <Pairs
+        rows={Object.entries(deltas).map(([name, value]) => [
+          name.replaceAll('_', ' '),
+          typeof value === 'object' ? JSON.stringify(value) : String(value),
+        ])}
+      />
     </>
   )
 }
@@ -245,12 +196,11 @@ function Memory({ memory }: { memory: NonNullable<Details['memory']> }) {
   return (
     <>
       <h3>Memory in this process</h3>
-      <Stats>
-        {parts.map(
-          ([name, value]) =>
-            value !== undefined && <Stat key={name} name={name} value={value === 0 ? compact(0) : bytes(value)} />,
+      <Stats
+        figures={parts.flatMap(([name, value]) =>
+          value === undefined ? [] : [[name, value === 0 ? compact(0) : bytes(value)] as const],
         )}
-      </Stats>
+      />
     </>
   )
 }

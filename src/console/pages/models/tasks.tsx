@@ -1,7 +1,9 @@
-import { Scroll } from '../../parts/controls.tsx'
-import { decimal, number, own, percent } from '../../parts/format.ts'
+import type { Calibration } from '../../../schemas/manifest.ts'
+import { decimal, number, orDash, own, percent } from '../../parts/format.ts'
 import { FirstOf } from '../../parts/pager.tsx'
-import { type Calibration, calibrate, describeCalibration } from './differences.ts'
+import { Table } from '../../parts/table.tsx'
+import { curveOf, lowest } from './calibration-curve.ts'
+import { describeCalibration } from './differences.ts'
 import type { Quality, Task } from './words.ts'
 
 /** Most tasks that are shown. */
@@ -40,68 +42,58 @@ function QualityTable({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
         below 1 is better than that. The calibration ratio is the mean prediction divided by the observed rate: 1 is
         right.
       </p>
-      <Scroll label="Tasks and their quality">
-        <table>
-          <thead>
-            <tr>
-              <th>Task</th>
-              <th class="number">AUC</th>
-              <th class="number">Normalised entropy</th>
-              <th class="number">Log loss</th>
-              <th class="number">Calibration ratio</th>
-              <th class="number">Test rows</th>
-              <th class="number">Positive</th>
-            </tr>
-          </thead>
-          <tbody>
-            {tasks.map((task) => (
-              <QualityRow key={task.name} task={task} quality={own(quality, task.name)} />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        label="Tasks and their quality"
+        rows={tasks.map((task): TaskRow => ({ task, ...own(quality, task.name) }))}
+        keyOf={({ task }) => task.name}
+        columns={[
+          { title: 'Task', class: 'wide', cell: TaskName },
+          {
+            title: 'AUC',
+            number: true,
+            cell: ({ auc, oracle_auc: most }) => (
+              <>
+                {orDash(auc, figure)}
+                {most !== undefined && <div class="small muted">of at most {orDash(most, figure)}</div>}
+              </>
+            ),
+          },
+          { title: 'Normalised entropy', value: (row) => row.normalised_entropy, format: figure },
+          { title: 'Log loss', value: ({ logloss }) => logloss, format: figure },
+          { title: 'Calibration ratio', value: (row) => row.calibration_ratio, format: figure },
+          { title: 'Test rows', value: ({ rows }) => rows, format: (rows) => number(rows, 9) },
+          { title: 'Positive', value: ({ rows, positives }) => (rows ? positives! / rows : null), format: percent },
+        ]}
+      />
     </>
   )
 }
 
-const figure = (value: number | null | undefined) => (value === null || value === undefined ? '–' : decimal(value, 4))
+type TaskRow = { task: Task } & Partial<Quality>
 
-function QualityRow({ task, quality }: { task: Task; quality: Quality | undefined }) {
-  const { name, description, product } = task
+const figure = (value: number) => decimal(value, 4)
+
+function TaskName({ task: { name, description, product } }: TaskRow) {
   return (
-    <tr>
-      <td class="wide">
-        <bdi>{name}</bdi>
-        {product !== undefined && (
-          <span class="muted">
-            {' = '}
-            <bdi>{product.join(' × ')}</bdi>
-          </span>
-        )}
-        {description !== undefined && (
-          <div class="small muted">
-            <bdi>{description}</bdi>
-          </div>
-        )}
-      </td>
-      <td class="number">
-        {figure(quality?.auc)}
-        {quality?.oracle_auc !== undefined && <div class="small muted">of at most {figure(quality.oracle_auc)}</div>}
-      </td>
-      <td class="number">{figure(quality?.normalised_entropy)}</td>
-      <td class="number">{figure(quality?.logloss)}</td>
-      <td class="number">{figure(quality?.calibration_ratio)}</td>
-      <td class="number">{quality === undefined ? '–' : number(quality.rows, 9)}</td>
-      <td class="number">
-        {quality === undefined || quality.rows === 0 ? '–' : percent(quality.positives / quality.rows)}
-      </td>
-    </tr>
+    <>
+      <bdi>{name}</bdi>
+      {product !== undefined && (
+        <span class="muted">
+          {' = '}
+          <bdi>{product.join(' × ')}</bdi>
+        </span>
+      )}
+      {description !== undefined && (
+        <div class="small muted">
+          <bdi>{description}</bdi>
+        </div>
+      )}
+    </>
   )
 }
 
-/** Size of a curve, px, and the smallest probability drawn, as a power of ten. */
+/** Size of a curve, px. */
 const size = 132
-const lowest = -4
 
 function Calibrated({ task, quality }: { task: Task; quality: Quality | undefined }) {
   const { name, calibration } = task
@@ -130,17 +122,18 @@ function Calibrated({ task, quality }: { task: Task; quality: Quality | undefine
 function Examples({ calibration }: { calibration: Calibration }) {
   return (
     <span class="small">
-      {[0.01, 0.1].map((raw) => `${percent(raw)} → ${percent(calibrate(calibration, raw))}`).join('; ')}
+      {curveOf(calibration, [0.01, 0.1])
+        .map(([raw, calibrated]) => `${percent(raw)} → ${percent(calibrated)}`)
+        .join('; ')}
     </span>
   )
 }
 
 function Curve({ name, calibration }: { name: string; calibration: Calibration }) {
   const place = (probability: number) => (size * (Math.max(lowest, Math.log10(probability)) - lowest)) / -lowest
-  const points = Array.from({ length: 65 }, (_, i) => {
-    const raw = Math.min(0.9999, 10 ** (lowest * (1 - i / 64)))
-    return `${place(raw).toFixed(1)} ${(size - place(calibrate(calibration, raw))).toFixed(1)}`
-  })
+  const points = curveOf(calibration).map(
+    ([raw, calibrated]) => `${place(raw).toFixed(1)} ${(size - place(calibrated)).toFixed(1)}`,
+  )
   return (
     <svg
       role="img"

@@ -1,7 +1,9 @@
+import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { Card, Pairs, Select } from '../../parts/controls.tsx'
+import { Pending } from '../../parts/states.tsx'
 import { Architecture } from './architecture.tsx'
 import { Compare } from './compare.tsx'
 import { provenanceRows } from './differences.ts'
@@ -12,18 +14,54 @@ import { Broken, Stale } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
 import { Tasks } from './tasks.tsx'
-import { askDetails, type Details, stateNames, stateTones } from './words.ts'
+import { askVersion, type Details, isLoaded, stateNames, stateTones } from './words.ts'
 
-const sections = [
-  ['architecture', 'Architecture'],
-  ['fields', 'Fields'],
-  ['tasks', 'Tasks and quality'],
-  ['evaluation', 'Evaluation'],
-  ['drift', 'Drift'],
-  ['plan', 'Plan'],
-  ['provenance', 'Provenance'],
-  ['serving', 'Serving and rollback'],
-] as const
+interface Section {
+  id: string
+  title: string
+  note?(details: Details): string
+  body(details: Details, version: string, again: () => void): ComponentChildren
+}
+
+const sections: readonly Section[] = [
+  { id: 'architecture', title: 'Architecture', body: (details) => <Architecture details={details} /> },
+  {
+    id: 'fields',
+    title: 'Fields',
+    note: ({ fields = [] }) => `${fields.length} in all`,
+    body: ({ name, fields = [] }, version) => (
+      <Fields fields={fields} playground={hrefOf('playground', [name, version])} />
+    ),
+  },
+  {
+    id: 'tasks',
+    title: 'Tasks and quality',
+    body: ({ tasks = [], quality = {} }) => <Tasks tasks={tasks} quality={quality} />,
+  },
+  {
+    id: 'evaluation',
+    title: 'Evaluation',
+    body: ({ name }, version) => <Evaluation model={name} version={version} />,
+  },
+  { id: 'drift', title: 'Drift', body: ({ name }, version) => <Drift model={name} version={version} /> },
+  {
+    id: 'plan',
+    title: 'Plan',
+    body: ({ plan, memory, versions }, version) => (
+      <PlanSection {...{ plan, memory }} deltas={versions.find((one) => one.version === version)?.deltas} />
+    ),
+  },
+  {
+    id: 'provenance',
+    title: 'Provenance',
+    body: ({ provenance = {} }) => <Provenance provenance={provenance} />,
+  },
+  {
+    id: 'serving',
+    title: 'Serving and rollback',
+    body: (details, version, again) => <Pinning {...{ details, version, again }} />,
+  },
+]
 
 interface VersionPageProps {
   model: string
@@ -34,7 +72,7 @@ interface VersionPageProps {
 
 /** A version in full, or beside another one. */
 export function VersionPage({ model, version, against, section }: VersionPageProps) {
-  const { data, error, again } = useAsk(() => askDetails(model, version), [model, version], { everySeconds: 5 })
+  const { data, error, again } = useAsk(() => askVersion(model, version), [model, version], { everySeconds: 5 })
   const isThere = data !== undefined
 
   useEffect(() => {
@@ -52,7 +90,7 @@ export function VersionPage({ model, version, against, section }: VersionPagePro
           <bdi>{model}</bdi>
           {version !== undefined && ` version ${version}`}
         </h1>
-        {error === undefined ? <Loading what="the version" /> : <Failed error={error} again={again} />}
+        <Pending what="the version" error={error} again={again} />
       </div>
     )
   return (
@@ -104,128 +142,60 @@ function Heading({ details, stale }: { details: Details; stale: string | undefin
 /** Links to the versions, and what to compare with. */
 function Versions({ details, against }: { details: Details; against: string | undefined }) {
   const { name, version, versions } = details
-  const loaded = versions.filter(({ state }) => state === 'ready' || state === 'scheduled' || state === 'draining')
+  const loaded = versions.filter(({ state }) => isLoaded(state)).map((one) => one.version)
   if (version === undefined || loaded.length < 2) return null
   return (
     <div class="row choices">
-      <label class="row small">
-        Version
-        <select
-          value={version}
-          onChange={(event) => {
-            location.hash = hrefOf('models', [name, event.currentTarget.value])
-          }}
-        >
-          {loaded.map((one) => (
-            <option key={one.version}>{one.version}</option>
-          ))}
-        </select>
-      </label>
-      <label class="row small">
-        Compare with
-        <select
-          value={against ?? ''}
-          onChange={({ currentTarget: { value } }) => {
-            location.hash = hrefOf('models', [name, version], value === '' ? {} : { against: value })
-          }}
-        >
-          <option value="">nothing</option>
-          {loaded
-            .filter((one) => one.version !== version)
-            .map((one) => (
-              <option key={one.version} value={one.version}>
-                version {one.version}
-              </option>
-            ))}
-        </select>
-      </label>
+      <Select
+        class="row small"
+        label="Version"
+        value={version}
+        options={loaded}
+        onChange={(chosen) => {
+          location.hash = hrefOf('models', [name, chosen])
+        }}
+      />
+      <Select
+        class="row small"
+        label="Compare with"
+        value={against ?? ''}
+        options={[
+          ['', 'nothing'],
+          ...loaded.filter((one) => one !== version).map((one) => [one, `version ${one}`] as const),
+        ]}
+        onChange={(other) => {
+          location.hash = hrefOf('models', [name, version], other === '' ? {} : { against: other })
+        }}
+      />
     </div>
   )
 }
 
 function Sections({ details, version, again }: { details: Details; version: string; again(): void }) {
-  const { name } = details
+  const shown = sections.filter(({ id }) => id !== 'evaluation' || details.evaluated)
   return (
     <>
       <nav class="sections small" aria-label="Sections">
-        {sections
-          .filter(([id]) => id !== 'evaluation' || details.evaluated)
-          .map(([id, title]) => (
-            <a key={id} href={hrefOf('models', [name, version], { section: id })}>
-              {title}
-            </a>
-          ))}
+        {shown.map(({ id, title }) => (
+          <a key={id} href={hrefOf('models', [details.name, version], { section: id })}>
+            {title}
+          </a>
+        ))}
       </nav>
-      <Section id="architecture">
-        <Architecture details={details} />
-      </Section>
-      <Section id="fields" note={`${details.fields?.length ?? 0} in all`}>
-        <Fields fields={details.fields ?? []} playground={hrefOf('playground', [name, version])} />
-      </Section>
-      <Section id="tasks">
-        <Tasks tasks={details.tasks ?? []} quality={details.quality ?? {}} />
-      </Section>
-      {details.evaluated && (
-        <Section id="evaluation">
-          <Evaluation model={name} version={version} />
-        </Section>
-      )}
-      <Section id="drift">
-        <Drift model={name} version={version} />
-      </Section>
-      <Section id="plan">
-        <PlanSection plan={details.plan} memory={details.memory} deltas={deltasOf(details)} />
-      </Section>
-      <Section id="provenance">
-        <Provenance provenance={details.provenance ?? {}} />
-      </Section>
-      <Section id="serving">
-        <Pinning details={details} version={version} again={again} />
-      </Section>
+      {shown.map(({ id, title, note, body }) => (
+        <Card key={id} id={id} title={title} focusable note={note?.(details)}>
+          {body(details, version, again)}
+        </Card>
+      ))}
     </>
-  )
-}
-
-const deltasOf = ({ versions, version }: Details) => versions.find((one) => one.version === version)?.deltas
-
-function Section({
-  id,
-  note,
-  children,
-}: {
-  id: (typeof sections)[number][0]
-  note?: string
-  children: preact.ComponentChildren
-}) {
-  return (
-    <section class="card" aria-labelledby={id}>
-      <header>
-        <h2 id={id} tabIndex={-1}>
-          {sections.find(([name]) => name === id)![1]}
-        </h2>
-        {note && <span class="small muted">{note}</span>}
-      </header>
-      {children}
-    </section>
   )
 }
 
 type Given = NonNullable<Details['provenance']>
 
 /** How the version came to be. */
-export function Provenance({ provenance }: { provenance: Given }) {
+function Provenance({ provenance }: { provenance: Given }) {
   const rows = provenanceRows(provenance)
   if (rows.length === 0) return <p class="muted">Its manifest does not say how it was made.</p>
-  return (
-    <dl class="pairs">
-      {rows.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>
-            <bdi>{value}</bdi>
-          </dd>
-        </div>
-      ))}
-    </dl>
-  )
+  return <Pairs rows={rows} />
 }

@@ -1,4 +1,4 @@
-import { AskError, ask, client, type Schemas } from '../../api/client.ts'
+import { AskError, askDetails, type Schemas } from '../../api/client.ts'
 
 export type Model = Schemas['ModelStatus']
 export type Version = Schemas['VersionStatus']
@@ -38,6 +38,10 @@ export const stateNames: Record<Version['state'], string> = {
   not_loaded: 'not loaded',
 }
 
+/** Whether a version can be asked, and has details. */
+export const isLoaded = (state: Version['state']): boolean =>
+  state === 'ready' || state === 'scheduled' || state === 'draining'
+
 const architectureNames: Record<string, string> = {
   shared_bottom: 'Shared bottom',
   mixture_of_experts: 'Mixture of experts',
@@ -57,29 +61,16 @@ export function architectureName({ architecture, plan }: Details): string {
 /** `one` of exactly one, else `many`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)
 
-/**
- * A version in full; one that has no details has only its model's status. Rejects with the reason where it failed to
- * load.
- */
-export async function askDetails(model: string, version: string | undefined): Promise<Details> {
-  if (version === undefined) return askModel(model)
+/** A version in full. Rejects with the reason where it failed to load: to the server, that is one that it does not have. */
+export async function askVersion(model: string, version: string | undefined): Promise<Details> {
   try {
-    return await ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
+    return await askDetails(model, version)
   } catch (error) {
-    throw (await failureOf(model, version, error as AskError)) ?? error
+    const { problem } = error as AskError
+    if (problem?.code !== 'VERSION_NOT_FOUND') throw error
+    const status = await askDetails(model).catch(() => undefined)
+    const reason = status?.versions.find((one) => one.version === version)?.error
+    if (reason === undefined) throw error
+    throw new AskError(reason, { ...problem, title: `Version ${version} failed to load` })
   }
 }
-
-const askModel = (model: string) => ask(client.GET('/models/{model}', { params: { path: { model } } }))
-
-/** To the server, a version that failed to load is one that it does not have; its model says why. */
-async function failureOf(model: string, version: string, { problem }: AskError): Promise<AskError | undefined> {
-  if (problem?.code !== 'VERSION_NOT_FOUND') return undefined
-  const status = await askModel(model).catch(() => undefined)
-  const reason = status?.versions.find((one) => one.version === version)?.error
-  return reason === undefined
-    ? undefined
-    : new AskError(reason, { ...problem, title: `Version ${version} failed to load` })
-}
-
-export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/models'))

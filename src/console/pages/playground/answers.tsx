@@ -1,12 +1,11 @@
-import { useState } from 'preact/hooks'
-import { Bar, Scroll } from '../../parts/controls.tsx'
-import { change, milliseconds, number, probability } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
+import { Bar, Card, Select } from '../../parts/controls.tsx'
+import { change, milliseconds, number, orDash, probability } from '../../parts/format.ts'
+import { usePages } from '../../parts/pager.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
-import { type Candidate, nameOf } from './state/form.ts'
+import { type Column, Table } from '../../parts/table.tsx'
 import type { Task } from './state/model.ts'
 import { changeOf, earningTasks, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './state/ranking.ts'
-import type { Answered } from './state/use-history.ts'
+import { type Answered, type Ranked, ranked } from './state/use-history.ts'
 
 /** Candidates, and tasks, side by side. */
 const rowsPerPage = 10
@@ -30,15 +29,9 @@ interface AnswersProps {
 
 /** The probabilities of each candidate, best first, and what changed. */
 export function Answers(props: AnswersProps) {
-  const { tasks, now, standings, before, by, busy, onBy } = props
+  const { tasks, now, by, busy, onBy } = props
   return (
-    <section class="card" aria-labelledby="answers-title">
-      <header>
-        <h2 id="answers-title">Answers</h2>
-        <span class="small muted" role="status">
-          {statusOf(props)}
-        </span>
-      </header>
+    <Card id="answers-title" title="Answers" status={statusOf(props)}>
       <p class="small muted">
         The probability of each task, best candidate first. A bar compares a candidate with the best one of its task.
         Arrows and signed numbers say what your last edit changed, in ranks and in percentage points (pp). The time
@@ -52,9 +45,9 @@ export function Answers(props: AnswersProps) {
           <Empty title="No answer yet" />
         )
       ) : (
-        <AnswerTable {...props} now={now} standings={standings} before={before} />
+        <AnswerTable {...props} now={now} />
       )}
-    </section>
+    </Card>
   )
 }
 
@@ -68,14 +61,7 @@ function statusOf({ busy, isOld, now }: AnswersProps): string {
 function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>) {
   return (
     <div class="rank-by">
-      <label for="rank-by">Rank by</label>
-      <select id="rank-by" value={by} onChange={(event) => onBy(event.currentTarget.value)}>
-        {scoreNames(tasks).map((name) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
+      <Select class="row" label="Rank by" value={by} options={scoreNames(tasks)} onChange={onBy} />
       <span class="small muted">
         {by === ecpm
           ? `Expected revenue per thousand impressions: 1000 · bid · ${earningTasks(tasks)?.join(' · ')}. It needs a bid.`
@@ -85,82 +71,53 @@ function RankBy({ tasks, by, onBy }: Pick<AnswersProps, 'tasks' | 'by' | 'onBy'>
   )
 }
 
-function AnswerTable(props: AnswersProps & { now: Answered }) {
-  const { tasks, now, standings, before, by, selected, onSelect, onWhy } = props
-  const [page, setRows] = useState(0)
-  const [taskPage, setTasks] = useState(0)
-  const { candidates } = now.form
-  const rankOf = (key: number) => standings.get(key)?.rank ?? Number.POSITIVE_INFINITY
-  const ordered = candidates
-    .map((candidate, index) => ({ candidate, index }))
-    .sort(
-      // Infinity minus itself is no number.
-      (a, b) =>
-        rankOf(a.candidate.key) < rankOf(b.candidate.key)
-          ? -1
-          : rankOf(a.candidate.key) > rankOf(b.candidate.key)
-            ? 1
-            : a.index - b.index,
-    )
-  const shown = pageOf(tasks, taskPage, tasksPerPage)
-  const largest = new Map(
-    shown.map(({ name }) => [
-      name,
-      candidates.reduce((most, { key }) => Math.max(most, probabilityOf(now.predictions.get(key), name) ?? 0), 0),
-    ]),
-  )
+function AnswerTable({
+  tasks,
+  now,
+  standings,
+  before,
+  by,
+  selected,
+  onSelect,
+  onWhy,
+}: AnswersProps & { now: Answered }) {
+  const ordered = ranked(now.form.candidates, standings)
+  const { shown, pager: taskPager } = usePages('tasks', tasks, tasksPerPage)
+  const { shown: rows, pager } = usePages('candidates', ordered, rowsPerPage)
   return (
     <>
-      <Pager what="tasks" page={taskPage} size={tasksPerPage} total={tasks.length} onPage={setTasks} />
-      <Scroll label="Table of answers">
-        <table class="answers">
-          <thead>
-            <tr>
-              <th>Rank</th>
-              <th>Candidate</th>
-              {shown.map(({ name }) => (
-                <th key={name}>
-                  <bdi>{name}</bdi>
-                </th>
-              ))}
-              {by === ecpm && <th class="number">ecpm</th>}
-            </tr>
-          </thead>
-          <tbody>
-            {pageOf(ordered, page, rowsPerPage).map(({ candidate, index }) => {
-              const { key } = candidate
-              const standing = standings.get(key)
-              return (
-                <tr key={key} class={key === selected ? 'selected' : undefined}>
-                  <td class="ranked">
-                    {standing?.rank ?? '–'} <Movement places={movementOf(before.get(key), standing?.rank)} />
-                  </td>
-                  <th scope="row">
-                    <button type="button" class="name" aria-pressed={key === selected} onClick={() => onSelect(key)}>
-                      <bdi>{nameOf(candidate, index)}</bdi>
-                    </button>
-                  </th>
-                  {shown.map(({ name }) => (
-                    <Probability
-                      key={name}
-                      value={probabilityOf(standing?.prediction, name)}
-                      most={largest.get(name) ?? 0}
-                      difference={changeOf(before.get(key), standing?.prediction ?? null, name)}
-                    />
-                  ))}
-                  {by === ecpm && (
-                    <td class="number">
-                      {standing?.score === undefined ? (standing?.prediction ? 'no bid' : '–') : number(standing.score)}
-                    </td>
-                  )}
-                </tr>
-              )
-            })}
-          </tbody>
-        </table>
-      </Scroll>
-      <Pager what="candidates" page={page} size={rowsPerPage} total={ordered.length} onPage={setRows} />
-      <Why ordered={ordered} {...{ standings, onWhy }} />
+      {taskPager}
+      <Table
+        class="answers"
+        label="Table of answers"
+        rows={rows}
+        keyOf={({ key }) => key}
+        attributes={({ key }) => ({ class: key === selected ? 'selected' : undefined })}
+        columns={[
+          {
+            title: 'Rank',
+            class: 'ranked',
+            cell: ({ key, standing }) => (
+              <>
+                {standing?.rank ?? '–'} <Movement places={movementOf(before.get(key), standing?.rank)} />
+              </>
+            ),
+          },
+          {
+            title: 'Candidate',
+            heads: true,
+            cell: ({ key, name }) => (
+              <button type="button" class="name" aria-pressed={key === selected} onClick={() => onSelect(key)}>
+                <bdi>{name}</bdi>
+              </button>
+            ),
+          },
+          ...shown.map(({ name }) => columnOf(name, ordered, before)),
+          ...(by === ecpm ? [scoreColumn] : []),
+        ]}
+      />
+      {pager}
+      <Why ordered={ordered} onWhy={onWhy} />
       {shown.map(({ name, product, calibration }) =>
         product !== undefined && calibration !== undefined ? (
           <p key={name} class="small muted">
@@ -173,42 +130,46 @@ function AnswerTable(props: AnswersProps & { now: Answered }) {
   )
 }
 
-interface WhyProps extends Pick<AnswersProps, 'standings' | 'onWhy'> {
-  ordered: readonly { candidate: Candidate; index: number }[]
+/** The probabilities of a task, beside the largest of all candidates. */
+function columnOf(task: string, all: readonly Ranked[], before: AnswersProps['before']): Column<Ranked> {
+  const read = ({ standing }: Ranked) => probabilityOf(standing?.prediction, task)
+  const most = all.reduce((most, one) => Math.max(most, read(one) ?? 0), 0)
+  return {
+    title: <bdi>{task}</bdi>,
+    attributes: (row) => ({ class: read(row) === undefined ? 'muted' : undefined }),
+    cell: (row) => {
+      const value = read(row)
+      if (value === undefined) return 'no answer'
+      const difference = changeOf(before.get(row.key), row.standing?.prediction ?? null, task)
+      return (
+        <>
+          <span class="probability">
+            <span>{probability(value)}</span>
+            {difference !== undefined && (
+              <span class={`small ${difference > 0 ? 'up' : 'down'}`}>{change(difference)}</span>
+            )}
+          </span>
+          <Bar share={most > 0 ? value / most : 0} />
+        </>
+      )
+    },
+  }
+}
+
+const scoreColumn: Column<Ranked> = {
+  title: 'ecpm',
+  number: true,
+  cell: ({ standing: { score, prediction } = {} }) =>
+    score === undefined && prediction ? 'no bid' : orDash(score, number),
 }
 
 /** Leads to what puts the first candidate before the second. */
-function Why({ ordered: [first, second], standings, onWhy }: WhyProps) {
-  if (first === undefined || second === undefined) return null
-  if (standings.get(second.candidate.key)?.rank === undefined) return null
+function Why({ ordered: [first, second], onWhy }: Pick<AnswersProps, 'onWhy'> & { ordered: readonly Ranked[] }) {
+  if (first === undefined || second?.standing?.rank === undefined) return null
   return (
-    <button type="button" class="link" onClick={() => onWhy(first.candidate.key, second.candidate.key)}>
-      Why does <bdi>{nameOf(first.candidate, first.index)}</bdi> rank before{' '}
-      <bdi>{nameOf(second.candidate, second.index)}</bdi>?
+    <button type="button" class="link" onClick={() => onWhy(first.key, second.key)}>
+      Why does <bdi>{first.name}</bdi> rank before <bdi>{second.name}</bdi>?
     </button>
-  )
-}
-
-function Probability({
-  value,
-  most,
-  difference,
-}: {
-  value: number | undefined
-  most: number
-  difference: number | undefined
-}) {
-  if (value === undefined) return <td class="muted">no answer</td>
-  return (
-    <td>
-      <span class="probability">
-        <span>{probability(value)}</span>
-        {difference !== undefined && (
-          <span class={`small ${difference > 0 ? 'up' : 'down'}`}>{change(difference)}</span>
-        )}
-      </span>
-      <Bar share={most > 0 ? value / most : 0} colour="var(--series-1)" />
-    </td>
   )
 }
 

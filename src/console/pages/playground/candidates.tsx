@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
+import { Card, Select } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
 import { type CandidateActions, CandidateTable, type Column } from './candidate-table.tsx'
 import { PasteDialog } from './paste-dialog.tsx'
@@ -44,8 +45,6 @@ export function Candidates(props: CandidatesProps) {
   const [notes, setNotes] = useState<string[]>([])
   const [last, setLast] = useState<Undoable>()
   const columns = useMemo(() => columnsOf(columnFields), [fields, form.moved])
-  const ranks = useMemo(() => ranksByKey(standings), [standings])
-  const unknown = useMemo(() => unknownByKey(standings), [standings])
   const repeated = useMemo(() => repeatedId(form), [form])
   usePaste(setPasting)
 
@@ -72,13 +71,7 @@ export function Candidates(props: CandidatesProps) {
   }
 
   return (
-    <section class="card" aria-labelledby="candidates-title">
-      <header>
-        <h2 id="candidates-title">Candidates</h2>
-        <span class="small muted" aria-live="polite">
-          {counted(form.candidates.length)}
-        </span>
-      </header>
+    <Card id="candidates-title" title="Candidates" status={counted(form.candidates.length)}>
       <p class="small muted">
         The items to score. The id is yours, and the bid is used for ecpm alone. An empty cell is not sent: its grey
         text is the default that counts then. Choose a rank to see the gates of that candidate.
@@ -114,12 +107,12 @@ export function Candidates(props: CandidatesProps) {
       )}
       <CandidateTable
         candidates={form.candidates}
-        {...{ columns, ranks, problems, unknown, vocabularies, sort, selected, goTo, actions }}
+        {...{ columns, standings, problems, vocabularies, sort, selected, goTo, actions }}
       />
       {pasting !== undefined && (
         <PasteDialog fields={fields} text={pasting} onPasted={take} onClose={() => setPasting(undefined)} />
       )}
-    </section>
+    </Card>
   )
 }
 
@@ -135,24 +128,15 @@ function SortByAnswer({
   const names = scoreNames(tasks)
   const current = names.some((name) => sort?.column === scoreColumn(name)) ? sort!.column : ''
   return (
-    <span class="row">
-      <label for="sort-answer">Sort by answer</label>
-      <select
-        id="sort-answer"
-        value={current}
-        onChange={(event) => {
-          const column = event.currentTarget.value
-          if (column !== '') onSort({ column, descending: true })
-        }}
-      >
-        <option value="">–</option>
-        {names.map((name) => (
-          <option key={name} value={scoreColumn(name)}>
-            {name}
-          </option>
-        ))}
-      </select>
-    </span>
+    <Select
+      class="row"
+      label="Sort by answer"
+      value={current}
+      options={[['', '–'], ...names.map((name) => [scoreColumn(name), name] as const)]}
+      onChange={(column) => {
+        if (column !== '') onSort({ column, descending: true })
+      }}
+    />
   )
 }
 
@@ -250,19 +234,6 @@ function withPasted(
     ...next,
     context: inCandidates.reduce((values, { name }) => withValue(values, name, undefined), next.context),
   }
-}
-
-function ranksByKey(standings: ReadonlyMap<number, Standing>): Map<number, number> {
-  return new Map([...standings].flatMap(([key, { rank }]) => (rank === undefined ? [] : [[key, rank] as const])))
-}
-
-function unknownByKey(standings: ReadonlyMap<number, Standing>): Map<number, string[]> {
-  return new Map(
-    [...standings].flatMap(([key, { prediction }]) => {
-      const fields = prediction?.unknown
-      return Array.isArray(fields) && fields.length > 0 ? [[key, fields as string[]] as const] : []
-    }),
-  )
 }
 
 /** A text that is pasted outside an input is meant for the table. */

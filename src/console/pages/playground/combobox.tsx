@@ -9,17 +9,35 @@ const mostShown = 100
 /** Height that the list takes where there is room, px; as in the style sheet. */
 const listHeight = 280
 
-interface ComboboxProps {
+/** What an input says of itself. */
+export interface InputProps {
   id: string
-  field: { name: string; values?: { count: number; first: string[] } | undefined }
-  vocabularies: Vocabularies
-  value: Value | undefined
-  onValue(value: Value | undefined): void
   label?: string | undefined
   describedBy?: string | undefined
   invalid: boolean
   disabled?: boolean
   placeholder?: string | undefined
+}
+
+/** The attributes that say it; a text may be in any language, and no browser knows better. */
+export const attributesOf = ({ id, label, describedBy, invalid, disabled, placeholder }: InputProps) =>
+  ({
+    id,
+    'aria-label': label,
+    'aria-describedby': describedBy,
+    'aria-invalid': invalid,
+    disabled,
+    placeholder,
+    autocomplete: 'off',
+    spellcheck: false,
+    dir: 'auto',
+  }) as const
+
+export interface ComboboxProps extends InputProps {
+  field: { name: string; values?: { count: number; first: string[] } | undefined }
+  vocabularies: Vocabularies
+  value: Value | undefined
+  onValue(value: Value | undefined): void
 }
 
 /**
@@ -70,22 +88,14 @@ export function Combobox(props: ComboboxProps) {
   return (
     <span class="combobox">
       <input
+        {...attributesOf(props)}
         ref={input}
-        id={id}
         type="text"
         role="combobox"
         aria-expanded={isOpen && found.length > 0}
         aria-controls={isOpen && found.length > 0 ? `${id}-list` : undefined}
         aria-autocomplete="list"
         aria-activedescendant={isOpen && active >= 0 ? `${id}-${active}` : undefined}
-        aria-label={props.label}
-        aria-describedby={props.describedBy}
-        aria-invalid={props.invalid}
-        disabled={props.disabled}
-        placeholder={props.placeholder}
-        autocomplete="off"
-        spellcheck={false}
-        dir="auto"
         value={textOfValue(value)}
         onClick={open}
         onKeyDown={onKeyDown}

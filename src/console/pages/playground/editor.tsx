@@ -13,7 +13,6 @@ import {
   type Form,
   mapProblems,
   nameAt,
-  nameOf,
   optionsFor,
   type Place,
   type Problem,
@@ -22,10 +21,10 @@ import {
   type Target,
 } from './state/form.ts'
 import { type Field, type Task, withValue } from './state/model.ts'
-import { ecpm, type Prediction, type Standing, scoreNames } from './state/ranking.ts'
+import { ecpm, type Standing, scoreNames, unknownIn } from './state/ranking.ts'
 import { createVocabularies, type Known } from './state/server.ts'
 import type { Shared } from './state/state-codec.ts'
-import { useHistory, usePlaceToLookInto, useStandings } from './state/use-history.ts'
+import { ranked, useHistory, usePlaceToLookInto, useStandings } from './state/use-history.ts'
 import { usePredict } from './state/use-predict.ts'
 import { type Other, WhatMatters } from './what-matters.tsx'
 
@@ -75,7 +74,8 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         : undefined,
     [target, form.context, selected, isAnswerable],
   )
-  const unknown = useMemo(() => unknownOf(now?.answer.predictions ?? []), [now])
+  // Those of the context are unknown in all candidates.
+  const unknown = useMemo(() => unknownIn(now?.answer.predictions.find((one) => one !== null)), [now])
   const places = placesOf(fields, form.moved)
 
   return (
@@ -154,18 +154,9 @@ export function Editor({ target, fields, tasks, known, others, described, shared
 
 /** The candidates beside the selected one, best first; those without an answer are left out. */
 function othersOf(form: Form, selected: Candidate | undefined, standings: ReadonlyMap<number, Standing>): Other[] {
-  return form.candidates
-    .flatMap((candidate, index): Other[] => {
-      const { rank, prediction } = standings.get(candidate.key) ?? {}
-      if (candidate === selected || rank === undefined || !prediction) return []
-      const { key, values } = candidate
-      return [{ key, name: nameOf(candidate, index), values: { ...form.context, ...values }, rank, prediction }]
-    })
-    .sort((a, b) => a.rank - b.rank)
-}
-
-/** Fields whose value the first answered candidate calls unknown: those of the context are among them for all. */
-function unknownOf(predictions: readonly (Prediction | null)[]): ReadonlySet<string> {
-  const answered = predictions.find((prediction) => prediction !== null)
-  return new Set(Array.isArray(answered?.unknown) ? (answered.unknown as string[]) : [])
+  return ranked(form.candidates, standings).flatMap(({ key, name, values, standing }): Other[] => {
+    const { rank, prediction } = standing ?? {}
+    if (key === selected?.key || rank === undefined || !prediction) return []
+    return [{ key, name, values: { ...form.context, ...values }, rank, prediction }]
+  })
 }

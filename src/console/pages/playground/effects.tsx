@@ -1,7 +1,6 @@
-import { useState } from 'preact/hooks'
-import { Scroll } from '../../parts/controls.tsx'
 import { change, listed, number, probability, signed } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
+import { usePages } from '../../parts/pager.tsx'
+import { Table } from '../../parts/table.tsx'
 import type { Value } from './state/model.ts'
 import { ecpm } from './state/ranking.ts'
 import { type Effect, isUnchanged, mostFields, type Replacement } from './state/replace.ts'
@@ -21,7 +20,7 @@ interface EffectsProps {
 
 /** A table of what replacing each field changes. */
 export function Effects({ effects, plan, by, name, other }: EffectsProps) {
-  const [page, setPage] = useState(0)
+  const { shown, pager } = usePages('fields', effects, rowsPerPage)
   const largest = effects.reduce((most, effect) => Math.max(most, Math.abs(effect.with - effect.without)), 0)
   return (
     <div class="effects">
@@ -47,32 +46,48 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
               </>
             )}
           </p>
-          <Scroll label="Effects of fields">
-            <table>
-              <thead>
-                <tr>
-                  <th>Field</th>
-                  <th>Effect</th>
-                  <th class="number">{other === undefined ? 'Without it' : 'Replaced'}</th>
-                  <th>
-                    {other === undefined ? (
-                      'Counts as'
-                    ) : (
-                      <>
-                        Value of <bdi>{other.name}</bdi>
-                      </>
-                    )}
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {pageOf(effects, page, rowsPerPage).map((effect) => (
-                  <EffectRow key={effect.field} effect={effect} largest={largest} by={by} />
-                ))}
-              </tbody>
-            </table>
-          </Scroll>
-          <Pager what="fields" page={page} size={rowsPerPage} total={effects.length} onPage={setPage} />
+          <Table
+            label="Effects of fields"
+            rows={shown}
+            keyOf={({ field }) => field}
+            columns={[
+              {
+                title: 'Field',
+                heads: true,
+                cell: ({ field, now }) => (
+                  <>
+                    <bdi>{field}</bdi>
+                    <span class="small muted value">
+                      <bdi>{textOf(now)}</bdi>
+                    </span>
+                  </>
+                ),
+              },
+              { title: 'Effect', cell: (effect) => <Size effect={effect} largest={largest} by={by} /> },
+              {
+                title: other === undefined ? 'Without it' : 'Replaced',
+                value: ({ without }) => without,
+                format: formatsOf(by).score,
+              },
+              {
+                title:
+                  other === undefined ? (
+                    'Counts as'
+                  ) : (
+                    <>
+                      Value of <bdi>{other.name}</bdi>
+                    </>
+                  ),
+                cell: ({ title, value, kind }) => (
+                  <>
+                    <bdi>{title ?? textOf(value)}</bdi>{' '}
+                    {kind !== 'other' && <span class="small muted">{words[kind]}</span>}
+                  </>
+                ),
+              },
+            ]}
+          />
+          {pager}
         </>
       )}
       <Remarks plan={plan} isEmpty={effects.length === 0} isOther={other !== undefined} by={by} />
@@ -106,36 +121,17 @@ const formatsOf = (by: string) =>
 /** Words for the kinds of substitutes. */
 const words = { default: 'its default', commonest: 'the commonest', middle: 'in the middle', other: 'the same' }
 
-function EffectRow({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
-  const { score, difference } = formatsOf(by)
+function Size({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
+  if (isUnchanged(effect)) return <span class="small muted">none: already {words[effect.kind]}</span>
   const size = effect.with - effect.without
   const share = largest === 0 ? 0 : Math.abs(size) / largest
   return (
-    <tr>
-      <th scope="row">
-        <bdi>{effect.field}</bdi>
-        <span class="small muted value">
-          <bdi>{shown(effect.now)}</bdi>
-        </span>
-      </th>
-      <td>
-        {isUnchanged(effect) ? (
-          <span class="small muted">none: already {words[effect.kind]}</span>
-        ) : (
-          <>
-            <span class="probability">{difference(size)}</span>
-            <span class="two-sided" aria-hidden="true">
-              <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
-            </span>
-          </>
-        )}
-      </td>
-      <td class="number">{score(effect.without)}</td>
-      <td>
-        <bdi>{effect.title ?? shown(effect.value)}</bdi>{' '}
-        {effect.kind !== 'other' && <span class="small muted">{words[effect.kind]}</span>}
-      </td>
-    </tr>
+    <>
+      <span class="probability">{formatsOf(by).difference(size)}</span>
+      <span class="two-sided" aria-hidden="true">
+        <span class={size < 0 ? 'left' : 'right'} style={{ width: `${50 * share}%` }} />
+      </span>
+    </>
   )
 }
 
@@ -175,7 +171,7 @@ function Remarks({
 
 const mostListed = 10
 
-function shown(value: Value | undefined): string {
+function textOf(value: Value | undefined): string {
   if (value === undefined) return 'not sent'
   if (value === '') return '(empty)'
   return typeof value === 'number' ? number(value, 6) : value

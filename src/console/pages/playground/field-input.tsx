@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
-import { Pager, pageOf } from '../../parts/pager.tsx'
-import { Combobox } from './combobox.tsx'
+import { Card } from '../../parts/controls.tsx'
+import { useSearch } from '../../parts/pager.tsx'
+import { attributesOf, Combobox, type ComboboxProps } from './combobox.tsx'
 import { contextId, describeField, describeMissing, enter, fieldProblem } from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
 import { type Field, textOfValue, type Value, type Values, valueAt, valueOfText } from './state/model.ts'
@@ -19,12 +20,11 @@ interface FieldInputProps {
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-export function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
+function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
   const id = contextId(index)
   const problem = fieldProblem(field, value, answer.problem)
   const isSent = value !== undefined
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
-  const common = { id, value, onValue, disabled: !isSent && !field.required }
   return (
     <div class="field">
       <div class="field-name">
@@ -42,23 +42,13 @@ export function FieldInput({ field, index, value, isUnknown, vocabularies, onVal
           </label>
         )}
       </div>
-      {field.values !== undefined ? (
-        <Combobox
-          {...common}
-          field={field}
-          vocabularies={vocabularies}
-          describedBy={describedBy}
-          invalid={problem !== undefined}
-        />
-      ) : (
-        <TextField
-          {...common}
-          type={field.type}
-          required={field.required}
-          aria-describedby={describedBy}
-          aria-invalid={problem !== undefined}
-        />
-      )}
+      <ValueInput
+        {...{ id, field, value, onValue, vocabularies, describedBy }}
+        type={field.type}
+        invalid={problem !== undefined}
+        disabled={!isSent && !field.required}
+        required={field.required}
+      />
       <Slider field={field} value={value} onValue={onValue} />
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
@@ -109,32 +99,33 @@ function startingValue(field: Field): Value {
   return drawValue(field, [], () => 0.5)
 }
 
-interface TextFieldProps {
-  id: string
+interface ValueInputProps extends Omit<ComboboxProps, 'field'> {
+  /** Undefined for `id` and `bid`. */
+  field: Field | undefined
   type: Field['type']
-  value: Value | undefined
-  onValue(value: Value | undefined): void
-  disabled?: boolean
   required?: boolean
-  placeholder?: string | undefined
-  class?: string | undefined
-  'aria-label'?: string
-  'aria-describedby'?: string | undefined
-  'aria-invalid': boolean
+}
+
+/** A value to choose or to type. */
+export function ValueInput({ field, vocabularies, required, ...input }: ValueInputProps) {
+  return field?.values === undefined ? (
+    <TextField {...input} required={required} />
+  ) : (
+    <Combobox {...input} {...{ field, vocabularies }} />
+  )
 }
 
 /** A text or a number, as typed. A number's text stays unchanged, `1.` and all, while it means the same. */
-export function TextField({ type, value, onValue, ...rest }: TextFieldProps) {
+function TextField({ type, value, onValue, ...input }: Omit<ValueInputProps, 'field' | 'vocabularies'>) {
   const [text, setText] = useState(textOfValue(value))
   const shown = valueOfText(text, type) === value ? text : textOfValue(value)
   return (
     <input
-      {...rest}
+      {...attributesOf(input)}
+      class={type === 'string' ? undefined : 'figure'}
+      required={input.required}
       type="text"
       inputMode={type === 'string' ? 'text' : type === 'integer' ? 'numeric' : 'decimal'}
-      autocomplete="off"
-      spellcheck={false}
-      dir="auto"
       value={shown}
       onInput={(event) => {
         setText(event.currentTarget.value)
@@ -172,35 +163,24 @@ export function ContextForm({
   goTo,
   onValue,
 }: ContextFormProps) {
-  const [wanted, setWanted] = useState('')
-  const [page, setPage] = useState(0)
-  const found =
-    wanted === '' ? shown : shown.filter(({ name }) => name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase()))
+  const list = useSearch('fields', shown, pageSize, ({ name }) => name)
 
   useEffect(() => {
     if (goTo === undefined) return
     const at = shown.findIndex(({ name }) => name === goTo.field)
     if (at < 0) return
-    setWanted('')
-    setPage(Math.floor(at / pageSize))
+    list.search('')
+    list.goTo(at)
     // The page with it is drawn first.
     requestAnimationFrame(() => enter(contextId(fields.findIndex(({ name }) => name === goTo.field))))
   }, [goTo])
 
   return (
-    <section class="card" aria-labelledby="context-title">
-      <header>
-        <h2 id="context-title">Context</h2>
-      </header>
+    <Card id="context-title" title="Context">
       <p class="small muted">The user and the page: what all candidates of one request share.</p>
-      {shown.length > pageSize && (
-        <label>
-          Find a field
-          <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
-        </label>
-      )}
+      {list.field('Find a field')}
       <div class="fields">
-        {pageOf(found, page, pageSize).map((field) => (
+        {list.shown.map((field) => (
           <FieldInput
             key={field.name}
             field={field}
@@ -213,9 +193,9 @@ export function ContextForm({
           />
         ))}
         {shown.length === 0 && <p class="muted">This model has no context fields.</p>}
-        {shown.length > 0 && found.length === 0 && <p class="muted">No field has this in its name.</p>}
+        {shown.length > 0 && list.shown.length === 0 && <p class="muted">No field has this in its name.</p>}
       </div>
-      <Pager what="fields" page={page} size={pageSize} total={found.length} onPage={setPage} />
-    </section>
+      {list.pager}
+    </Card>
   )
 }

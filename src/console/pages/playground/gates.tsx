@@ -1,8 +1,9 @@
-import { useRef, useState } from 'preact/hooks'
-import { Scroll } from '../../parts/controls.tsx'
-import { change, percent } from '../../parts/format.ts'
-import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
-import { Failed, Loading } from '../../parts/states.tsx'
+import { useRef } from 'preact/hooks'
+import { Card } from '../../parts/controls.tsx'
+import { change, orDash, percent } from '../../parts/format.ts'
+import { usePages } from '../../parts/pager.tsx'
+import { Pending } from '../../parts/states.tsx'
+import { type Column, Table } from '../../parts/table.tsx'
 import type { PredictBody } from './state/form.ts'
 import type { Task } from './state/model.ts'
 import type { Prediction } from './state/ranking.ts'
@@ -25,15 +26,7 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
   const prediction = answer?.predictions[0] ?? undefined
   const before = useBefore(prediction, about)
   return (
-    <section class="card" aria-labelledby="gates-title">
-      <header>
-        <h2 id="gates-title">Gates</h2>
-        {hasGates && (
-          <span class="small muted">
-            of <bdi>{about}</bdi>
-          </span>
-        )}
-      </header>
+    <Card id="gates-title" title="Gates" note={hasGates && ['of ', <bdi>{about}</bdi>]}>
       {!hasGates ? (
         <p class="muted">
           This model has no gates. In a mixture of experts, a gate decides how much each expert counts for a task.
@@ -49,14 +42,12 @@ export function Gates({ tasks, body, name }: { tasks: readonly Task[]; body: Pre
             <p class="muted">The gates are shown when this candidate has no problem.</p>
           ) : answer !== undefined ? (
             <HeatMap tasks={tasks} prediction={prediction} before={before} />
-          ) : error !== undefined ? (
-            <Failed error={error} />
           ) : (
-            <Loading what="gates" />
+            <Pending what="gates" error={error} />
           )}
         </>
       )}
-    </section>
+    </Card>
   )
 }
 
@@ -80,45 +71,41 @@ interface HeatMapProps {
 }
 
 function HeatMap({ tasks, prediction, before }: HeatMapProps) {
-  const [page, setTasks] = useState(0)
-  const [expertPage, setExperts] = useState(0)
   const gates = weightsOf(prediction)
   const earlier = weightsOf(before)
   const gated = tasks.filter(({ name }) => Object.hasOwn(gates, name))
   const experts = gated.reduce((most, { name }) => Math.max(most, gates[name]!.length), 0)
+  const taskPages = usePages('tasks', gated, tasksPerPage)
+  const expertPages = usePages(
+    'experts',
+    Array.from({ length: experts }, (_, i) => i),
+    expertsPerPage,
+  )
   if (gated.length === 0) return <p class="muted">The server gave no gates for this candidate.</p>
-  const shown = pageOf(gated, page, tasksPerPage)
   const isShared = gated.length > 1 && gated.every(({ name }) => `${gates[name]}` === `${gates[gated[0]!.name]}`)
-  const first = pageWithin(expertPage, expertsPerPage, experts) * expertsPerPage
   return (
     <>
       {isShared && <p class="small">All tasks have the same weights here: one gate serves them all.</p>}
-      <Pager what="tasks" page={page} size={tasksPerPage} total={gated.length} onPage={setTasks} />
-      <Scroll label="Gate weights">
-        <table class="heat">
-          <thead>
-            <tr>
-              <th>Expert</th>
-              {shown.map(({ name }) => (
-                <th key={name} class="number">
-                  <bdi>{name}</bdi>
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {Array.from({ length: Math.min(expertsPerPage, experts - first) }, (_, i) => first + i).map((expert) => (
-              <tr key={expert}>
-                <th scope="row">Expert {expert + 1}</th>
-                {shown.map(({ name }) => (
-                  <Weight key={name} value={gates[name]![expert]} before={earlier[name]?.[expert]} />
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-      <Pager what="experts" page={expertPage} size={expertsPerPage} total={experts} onPage={setExperts} />
+      {taskPages.pager}
+      <Table
+        class="heat"
+        label="Gate weights"
+        rows={expertPages.shown}
+        keyOf={(expert) => expert}
+        columns={[
+          { title: 'Expert', heads: true, cell: (expert) => `Expert ${expert + 1}` },
+          ...taskPages.shown.map(({ name }): Column<number> => {
+            const weightOf = (expert: number) => gates[name]![expert]
+            return {
+              title: <bdi>{name}</bdi>,
+              number: true,
+              attributes: (expert) => lookOf(weightOf(expert)),
+              cell: (expert) => <Weight value={weightOf(expert)} before={earlier[name]?.[expert]} />,
+            }
+          }),
+        ]}
+      />
+      {expertPages.pager}
     </>
   )
 }
@@ -126,15 +113,18 @@ function HeatMap({ tasks, prediction, before }: HeatMapProps) {
 /** Smaller changes of a weight are not seen in its digits. */
 const smallest = 0.0005
 
+function lookOf(weight: number | undefined) {
+  if (weight === undefined) return { class: 'number muted' }
+  const depth = `${(deepest * weight).toFixed(1)}%`
+  return { style: { background: `color-mix(in srgb, var(--series-1) ${depth}, transparent)` } }
+}
+
 function Weight({ value, before }: { value: number | undefined; before: number | undefined }) {
-  if (value === undefined) return <td class="number muted">–</td>
-  const depth = `${(deepest * value).toFixed(1)}%`
+  const difference = value === undefined || before === undefined ? 0 : value - before
   return (
-    <td class="number" style={{ background: `color-mix(in srgb, var(--series-1) ${depth}, transparent)` }}>
-      {percent(value)}
-      {before !== undefined && Math.abs(value - before) >= smallest && (
-        <span class="small muted difference">{change(value - before)}</span>
-      )}
-    </td>
+    <>
+      {orDash(value, percent)}
+      {Math.abs(difference) >= smallest && <span class="small muted difference">{change(difference)}</span>}
+    </>
   )
 }

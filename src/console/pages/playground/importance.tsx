@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks'
-import { Bar, Scroll } from '../../parts/controls.tsx'
+import { Bar, Card, Select } from '../../parts/controls.tsx'
 import { number, probability } from '../../parts/format.ts'
-import { Pager, pageOf } from '../../parts/pager.tsx'
+import { usePages } from '../../parts/pager.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
+import { Table } from '../../parts/table.tsx'
 import { rowsOf } from './state/draw.ts'
 import type { Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
@@ -45,17 +46,14 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
   const run = () => state.run(planExchanged(target, rowsOf(asked, known, rows), asked, others))
 
   return (
-    <section class="card" aria-labelledby="importance-title">
-      <header>
-        <h2 id="importance-title">Importance of fields</h2>
-      </header>
+    <Card id="importance-title" title="Importance of fields">
       <p class="small muted">
         Of the model as a whole: gives each of {rows}{' '}
         {isPublished ? 'rows that the version was published with' : 'drawn rows'} one value of{' '}
         {others === 1 ? 'another row' : `${others} other rows`} at a time, and compares the answers.
       </p>
       <div class="row">
-        <Selection label="Task" value={task} onValue={setWanted} options={names.map((name) => [name, name])} />
+        <Select class="row" label="Task" value={task} onChange={setWanted} options={names} />
         <button type="button" class="primary" onClick={run}>
           Rank the fields
         </button>
@@ -66,7 +64,7 @@ export function Importance({ target, fields, tasks, known, by }: ImportanceProps
         {state.outcomes && <Means key={task} {...meansOf(state.outcomes, asked, task, rows)} task={task} />}
       </div>
       {fields.length > asked.length && <p class="small muted">The first {number(asked.length, 9)} fields are asked.</p>}
-    </section>
+    </Card>
   )
 }
 
@@ -88,7 +86,7 @@ interface MeansProps {
 }
 
 function Means({ means, scores, task }: MeansProps) {
-  const [page, setPage] = useState(0)
+  const { shown, pager } = usePages('fields', means, fieldsPerPage)
   const [first] = means
   if (scores.length === 0) return <p class="muted">No row was answered: the model does not take one of its values.</p>
   if (first === undefined || first.size === 0) return <p class="muted">No field changes {task} in these rows.</p>
@@ -107,58 +105,29 @@ function Means({ means, scores, task }: MeansProps) {
         )}
         ± is the standard error.
       </p>
-      <Scroll label="Mean changes by field">
-        <table>
-          <thead>
-            <tr>
-              <th>Field</th>
-              <th>Mean change</th>
-            </tr>
-          </thead>
-          <tbody>
-            {pageOf(means, page, fieldsPerPage).map(({ field, size, error }) => (
-              <tr key={field}>
-                <th scope="row">
-                  <bdi>{field}</bdi>
-                </th>
-                <td>
-                  <span class="probability">
-                    {points(size)} <span class="small muted">± {number(100 * error, 2)}</span>
-                  </span>
-                  <Bar share={size / first.size} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-      <Pager what="fields" page={page} size={fieldsPerPage} total={means.length} onPage={setPage} />
+      <Table
+        label="Mean changes by field"
+        rows={shown}
+        keyOf={({ field }) => field}
+        columns={[
+          { title: 'Field', heads: true, text: ({ field }) => field },
+          {
+            title: 'Mean change',
+            cell: ({ size, error }) => (
+              <>
+                <span class="probability">
+                  {points(size)} <span class="small muted">± {number(100 * error, 2)}</span>
+                </span>
+                <Bar share={size / first.size} />
+              </>
+            ),
+          },
+        ]}
+      />
+      {pager}
     </div>
   )
 }
 
 /** Percentage points without a sign. */
 const points = (size: number) => `${number(100 * size, 2)} pp`
-
-interface SelectionProps {
-  label: string
-  value: string
-  options: readonly (readonly [value: string, text: string])[]
-  onValue(value: string): void
-}
-
-/** A select with its label before it. */
-export function Selection({ label, value, options, onValue }: SelectionProps) {
-  return (
-    <label class="row">
-      {label}
-      <select value={value} onChange={(event) => onValue(event.currentTarget.value)}>
-        {options.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </label>
-  )
-}

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import type { AskError, Schemas } from '../../api/client.ts'
+import { Select } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
 import { type Problem, placeOf, type Target } from './state/form.ts'
 
@@ -107,35 +108,23 @@ export function Heading({ models, target, onTarget, children }: HeadingProps) {
         server.
       </p>
       <div class="targets">
-        <label>
-          Model
-          <select value={target.model} onChange={(event) => onTarget({ model: event.currentTarget.value })}>
-            {model === undefined && <option value={target.model}>{target.model}</option>}
-            {models.map(({ name }) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Select
+          label="Model"
+          value={target.model}
+          options={[...(model === undefined ? [target.model] : []), ...models.map(({ name }) => name)]}
+          onChange={(chosen) => onTarget({ model: chosen })}
+        />
         {(versions.length > 1 || target.version !== undefined) && (
-          <label>
-            Version
-            <select
-              value={target.version ?? ''}
-              onChange={(event) => onTarget({ model: target.model, version: event.currentTarget.value || undefined })}
-            >
-              <option value="">{`default (${model?.default_version ?? 'none'})`}</option>
-              {target.version !== undefined && !versions.includes(target.version) && (
-                <option value={target.version}>{target.version}</option>
-              )}
-              {versions.map((version) => (
-                <option key={version} value={version}>
-                  {version}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Select
+            label="Version"
+            value={target.version ?? ''}
+            options={[
+              ['', `default (${model?.default_version ?? 'none'})`],
+              ...(target.version !== undefined && !versions.includes(target.version) ? [target.version] : []),
+              ...versions,
+            ]}
+            onChange={(version) => onTarget({ model: target.model, version: version || undefined })}
+          />
         )}
       </div>
     </>

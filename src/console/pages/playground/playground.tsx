@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { AskError, Schemas } from '../../api/client.ts'
+import { type AskError, askDetails, askModels, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf, type Route, replaceAddress } from '../../base/router.ts'
-import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { Empty, Failed, Loading, Pending } from '../../parts/states.tsx'
 import { Editor } from './editor.tsx'
 import { answering, Heading } from './notices.tsx'
 import { RawInputs } from './raw-inputs.tsx'
@@ -11,7 +11,7 @@ import { drawForm } from './state/draw.ts'
 import { type First, firstShared } from './state/first-shared.ts'
 import { nextKey, type Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
-import { type Details, fetchDetails, type Known, listModels, loadKnown, nothingKnown } from './state/server.ts'
+import { type Details, type Known, loadKnown, nothingKnown } from './state/server.ts'
 import { encodeShared, longestState, type Shared } from './state/state-codec.ts'
 
 /** Seconds between two looks at which versions answer. */
@@ -19,12 +19,12 @@ const lookSeconds = 15
 
 /** Asks a model, with values that the reader edits. */
 export function PlaygroundPage({ route }: { route: Route }) {
-  const { data, error, again } = useAsk(listModels, [], { everySeconds: lookSeconds })
+  const { data, error, again } = useAsk(askModels, [], { everySeconds: lookSeconds })
   if (data === undefined)
     return (
       <div class="page">
         <h1>Playground</h1>
-        {error === undefined ? <Loading what="models" /> : <Failed error={error} again={again} />}
+        <Pending what="models" error={error} again={again} />
       </div>
     )
   const { models } = data
@@ -167,7 +167,7 @@ function Unloaded({
 }
 
 async function begin(target: Target, route: Route): Promise<Begun> {
-  const details = await fetchDetails(target.model, target.version)
+  const details = await askDetails(target.model, target.version)
   const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
   return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
 }

@@ -1,11 +1,12 @@
-import { useMemo, useState } from 'preact/hooks'
-import { Scroll } from '../../parts/controls.tsx'
+import { useMemo } from 'preact/hooks'
+import { Card } from '../../parts/controls.tsx'
 import { milliseconds, number } from '../../parts/format.ts'
-import { Pager, pageOf, pageWithin } from '../../parts/pager.tsx'
+import { usePages } from '../../parts/pager.tsx'
 import { Empty, Loading } from '../../parts/states.tsx'
+import { type Column, Table } from '../../parts/table.tsx'
 import { Refusal } from './notices.tsx'
 import { RequestCode } from './request-code.tsx'
-import { exampleInputs, type TensorShape } from './state/draw.ts'
+import { exampleInputs } from './state/draw.ts'
 import type { Target } from './state/form.ts'
 import type { Prediction } from './state/ranking.ts'
 import type { Details } from './state/server.ts'
@@ -41,9 +42,17 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
       </p>
       <Refusal error={problems.length > 0 ? undefined : error} retryIn={retryIn} />
       <div class="cards">
-        <section class="card" aria-labelledby="inputs-title">
-          <h2 id="inputs-title">Inputs</h2>
-          <Shapes tensors={tensors} />
+        <Card id="inputs-title" title="Inputs">
+          <Table
+            label="Inputs of the graph"
+            rows={tensors}
+            keyOf={({ name }) => name}
+            columns={[
+              { title: 'Input', heads: true, text: ({ name }) => name },
+              { title: 'Type', cell: ({ dtype }) => dtype },
+              { title: 'Shape', cell: ({ shape }) => <code>[{['rows', ...shape].join(', ')}]</code> },
+            ]}
+          />
           <label>
             Inputs as JSON
             <textarea
@@ -65,14 +74,12 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
               </p>
             ))}
           </div>
-        </section>
-        <section class="card" aria-labelledby="outputs-title">
-          <header>
-            <h2 id="outputs-title">Answers</h2>
-            <span class="small muted" role="status">
-              {busy ? 'Asking …' : answer ? `Version ${answer.version} took ${milliseconds(answer.ms)}` : ''}
-            </span>
-          </header>
+        </Card>
+        <Card
+          id="outputs-title"
+          title="Answers"
+          status={busy ? 'Asking …' : answer ? `Version ${answer.version} took ${milliseconds(answer.ms)}` : ''}
+        >
           {answer ? (
             <Outputs predictions={answer.predictions} />
           ) : busy ? (
@@ -80,39 +87,10 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
           ) : (
             <Empty title="No answer yet" />
           )}
-        </section>
+        </Card>
       </div>
       {body !== undefined && <RequestCode body={body} fields={[]} inputsOnly />}
     </>
-  )
-}
-
-function Shapes({ tensors }: { tensors: readonly TensorShape[] }) {
-  return (
-    <Scroll label="Inputs of the graph">
-      <table>
-        <thead>
-          <tr>
-            <th>Input</th>
-            <th>Type</th>
-            <th>Shape</th>
-          </tr>
-        </thead>
-        <tbody>
-          {tensors.map(({ name, dtype, shape }) => (
-            <tr key={name}>
-              <th scope="row">
-                <bdi>{name}</bdi>
-              </th>
-              <td>{dtype}</td>
-              <td>
-                <code>[{['rows', ...shape].join(', ')}]</code>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
   )
 }
 
@@ -120,40 +98,26 @@ function Shapes({ tensors }: { tensors: readonly TensorShape[] }) {
 const mostOutputs = 20
 
 function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] }) {
-  const [page, setPage] = useState(0)
-  const first = pageWithin(page, rowsPerPage, predictions.length) * rowsPerPage
+  const { shown, first, pager } = usePages('rows', predictions, rowsPerPage)
   const names = Object.keys(predictions.find((row) => row !== null) ?? {}).slice(0, mostOutputs)
   return (
     <>
-      <Scroll label="Answers per row">
-        <table>
-          <thead>
-            <tr>
-              <th class="number">Row</th>
-              {names.map((name) => (
-                <th key={name} class="number">
-                  <bdi>{name}</bdi>
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {pageOf(predictions, page, rowsPerPage).map((row, i) => (
-              <tr key={i}>
-                <th scope="row" class="number">
-                  {number(first + i + 1, 9)}
-                </th>
-                {names.map((name) => (
-                  <td key={name} class="number">
-                    {shown(row?.[name])}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
-      <Pager what="rows" page={page} size={rowsPerPage} total={predictions.length} onPage={setPage} />
+      <Table
+        label="Answers per row"
+        rows={shown}
+        keyOf={(_, i) => i}
+        columns={[
+          { title: 'Row', number: true, heads: true, cell: (_, i) => number(first + i + 1, 9) },
+          ...names.map(
+            (name): Column<Prediction | null> => ({
+              title: <bdi>{name}</bdi>,
+              number: true,
+              cell: (row) => textOf(row?.[name]),
+            }),
+          ),
+        ]}
+      />
+      {pager}
     </>
   )
 }
@@ -161,7 +125,7 @@ function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] 
 /** Characters of a tensor that are shown. */
 const longestTensor = 60
 
-function shown(value: unknown): string {
+function textOf(value: unknown): string {
   if (typeof value === 'number') return number(value, 6)
   const text = JSON.stringify(value) ?? '–'
   return text.length > longestTensor ? `${text.slice(0, longestTensor)} …` : text

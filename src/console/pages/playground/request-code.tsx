@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { base, key } from '../../api/client.ts'
-import { Choice, Scroll } from '../../parts/controls.tsx'
+import { Card, Choice, Scroll } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
 import type { Field } from './state/model.ts'
 import { type Language, languages, snippetOf } from './state/snippets.ts'
@@ -33,11 +33,12 @@ export function RequestCode({
     ([name]) => !(inputsOnly && name === 'triton'),
   )
   return (
-    <section class="card request-code" aria-labelledby="code-title">
-      <header>
-        <h2 id="code-title">The request</h2>
-        <CopyButton title="Copy the request" text={() => code} />
-      </header>
+    <Card
+      id="code-title"
+      class="request-code"
+      title="The request"
+      beside={<CopyButton title="Copy the request" text={() => code} />}
+    >
       <p class="small muted">
         Asks the same from your own program.
         {hasKey && ' Put your key into the environment variable MULTIGATE_KEY first.'}
@@ -56,7 +57,7 @@ export function RequestCode({
       {lines.length > shownLines && (
         <p class="small muted">{number(lines.length - shownLines, 9)} more lines are copied, but not shown.</p>
       )}
-    </section>
+    </Card>
   )
 }
 

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { Card, Select } from '../../parts/controls.tsx'
 import { Failed, Loading } from '../../parts/states.tsx'
 import { Effects } from './effects.tsx'
-import { Selection } from './importance.tsx'
 import type { Target } from './state/form.ts'
 import { type Field, type Reference, type Task, type Value, type Values, valueAt } from './state/model.ts'
 import { ecpm, type Prediction, scoreNames, scoreOf } from './state/ranking.ts'
@@ -81,24 +81,19 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
   })
 
   return (
-    <section class="card" aria-labelledby="matters-title">
-      <header>
-        <h2 id="matters-title">What matters</h2>
-        <span class="small muted">
-          for <bdi>{name}</bdi>
-        </span>
-      </header>
+    <Card id="matters-title" title="What matters" note={['for ', <bdi>{name}</bdi>]}>
       <p class="small muted">
         {other === undefined
           ? 'For this candidate in this context: takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data, a number by one in the middle.'
           : 'Why does one rank before the other? Gives this candidate one value of the other at a time and compares the answers.'}
       </p>
       <div class="row">
-        <Selection label="Task" value={shown} onValue={setWanted} options={offered.map((name) => [name, name])} />
-        <Selection
+        <Select class="row" label="Task" value={shown} onChange={setWanted} options={offered} />
+        <Select
+          class="row"
           label="Replace values by"
           value={other === undefined ? '' : String(other.key)}
-          onValue={(key) => setOtherKey(key === '' ? undefined : Number(key))}
+          onChange={(key) => setOtherKey(key === '' ? undefined : Number(key))}
           options={[
             ['', 'defaults or usual ones'],
             ...others
@@ -131,7 +126,7 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
           />
         )}
       </div>
-    </section>
+    </Card>
   )
 }
 

@@ -1,9 +1,8 @@
-import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import { ask, client } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
-import { Scroll } from '../../parts/controls.tsx'
+import { Pairs, Scroll } from '../../parts/controls.tsx'
 import { date, milliseconds, number } from '../../parts/format.ts'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { explain, type Others } from './explain.ts'
@@ -87,65 +86,37 @@ function RequestLine({ record: { method, url, total_ms } }: { record: RequestRec
 
 function Facts({ record }: { record: RequestRecord }) {
   const { ended, client, model, version, rows, tasks, request_id, trace_id, detail, errors } = record
-  return (
-    <dl class="facts">
-      <Fact name="Status">
-        <Status record={record} />
-        {detail && <bdi> {detail}</bdi>}
-      </Fact>
-      {errors && (
-        <Fact name="Problems">
-          {errors.map(({ path, message }) => (
-            <bdi key={path + message} class="block">
-              <span class="mono">{path}</span> {message}
-            </bdi>
-          ))}
-        </Fact>
-      )}
-      {ended && <Fact name="Ended">{date(ended)}</Fact>}
-      {client && (
-        <Fact name="Client">
-          <bdi>{client}</bdi>
-        </Fact>
-      )}
-      {model && (
-        <Fact name="Model">
-          <a href={hrefOf('models', version === undefined ? [model] : [model, version])}>
-            <bdi>{model}</bdi>, version <bdi>{version}</bdi>
-          </a>
-        </Fact>
-      )}
-      {rows !== undefined && <Fact name="Rows">{number(rows)}</Fact>}
-      {tasks && (
-        <Fact name="Tasks">
-          {tasks.map((task, i) => (
-            <>
-              {i > 0 && ', '}
-              <bdi>{task}</bdi>
-            </>
-          ))}
-        </Fact>
-      )}
-      {request_id && (
-        <Fact name="Request id">
-          <bdi class="mono">{request_id}</bdi>
-        </Fact>
-      )}
-      {trace_id && (
-        <Fact name="Trace id">
-          <bdi class="mono">{trace_id}</bdi>
-        </Fact>
-      )}
-    </dl>
+  const status = (
+    <>
+      <Status record={record} />
+      {detail && <bdi> {detail}</bdi>}
+    </>
   )
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  const problems = errors?.map(({ path, message }) => (
+    <bdi key={path + message} class="block">
+      <span class="mono">{path}</span> {message}
+    </bdi>
+  ))
+  const subject = model && (
+    <a href={hrefOf('models', version === undefined ? [model] : [model, version])}>
+      <bdi>{model}</bdi>, version <bdi>{version}</bdi>
+    </a>
+  )
   return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
+    <Pairs
+      class="facts"
+      rows={[
+        ['Status', status],
+        ['Problems', problems],
+        ['Ended', ended && date(ended)],
+        ['Client', client],
+        ['Model', subject],
+        ['Rows', rows === undefined ? undefined : number(rows)],
+        ['Tasks', tasks?.map((task, i) => [i > 0 && ', ', <bdi key={task}>{task}</bdi>])],
+        ['Request id', request_id && <bdi class="mono">{request_id}</bdi>],
+        ['Trace id', trace_id && <bdi class="mono">{trace_id}</bdi>],
+      ]}
+    />
   )
 }
 

@@ -1,4 +1,5 @@
 import { hrefOf } from '../../base/router.ts'
+import { encodeBody } from '../playground/state/state-codec.ts'
 import type { RequestRecord } from './stages.ts'
 
 /** The link that opens a request in the playground, or why there is none. */
@@ -12,7 +13,7 @@ export function playgroundOf(record: RequestRecord, areBodiesKept: boolean): { h
   if (record.body_changed)
     return { why: 'The manifest marks fields of this model: they are missing from the body, or replaced by hashes.' }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return { why: 'Its body is not a JSON object.' }
-  return { href: hrefOf('playground', [model], { body: base64Url(JSON.stringify(body)) }) }
+  return { href: hrefOf('playground', [model], { body: encodeBody(body) }) }
 }
 
 const reasons: Record<NonNullable<RequestRecord['body_missing']>, string> = {
@@ -30,11 +31,4 @@ export function whyMissing({ body, body_missing: reason }: RequestRecord, areBod
   if (body !== undefined) return undefined
   if (reason !== undefined) return reasons[reason]
   return areBodiesKept ? 'Its body was not kept.' : 'Bodies are not kept: MULTIGATE_SLOW_BODIES=true switches it on.'
-}
-
-function base64Url(text: string): string {
-  const bytes = new TextEncoder().encode(text)
-  let binary = ''
-  for (const byte of bytes) binary += String.fromCharCode(byte)
-  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 }

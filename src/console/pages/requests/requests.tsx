@@ -2,10 +2,10 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { type AskError, ask, client, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { closeAddress, openAddress, type Route, replaceAddress } from '../../base/router.ts'
-import { Choice } from '../../parts/controls.tsx'
+import { Choice, Select } from '../../parts/controls.tsx'
 import { Empty, Failed, Loading } from '../../parts/states.tsx'
 import { Detail } from './detail.tsx'
-import { type Filter, filterOf, type ListName, matching, queryOf, statusOf, valuesOf } from './stages.ts'
+import { type Filter, filterOf, type ListName, listNames, matching, queryOf, readers, valuesOf } from './stages.ts'
 import { RequestTable } from './table.tsx'
 
 type Recorded = Schemas['RecordedRequests']
@@ -157,9 +157,7 @@ function Lists({ data, filter, onChange }: ListsProps) {
 
 /** Other lists that have what the filters want. */
 function Elsewhere({ data, filter, onChange }: ListsProps) {
-  const counts = (['slow', 'failed', 'recent'] as const).map(
-    (name) => [name, matching(data[name], filter).length] as const,
-  )
+  const counts = listNames.map((name) => [name, matching(data[name], filter).length] as const)
   return (
     <>
       {counts.map(
@@ -174,68 +172,33 @@ function Elsewhere({ data, filter, onChange }: ListsProps) {
   )
 }
 
+const capitalised = (name: string) => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
+
 function Filters({ data, list, filter, onChange }: ListsProps & { list: ListName }) {
-  const { model, client, status } = filter
-  const records = data[list]
   return (
     <div class="request-filters">
       <Choice<ListName>
         label="List"
         value={list}
-        options={[
-          ['slow', 'Slow'],
-          ['failed', 'Failed'],
-          ['recent', 'Recent'],
-        ]}
+        options={listNames.map((name) => [name, capitalised(name)])}
         onChange={(chosen) => onChange({ list: chosen, id: '' })}
       />
-      <Select
-        label="Model"
-        value={model}
-        values={valuesOf(records, (record) => record.model, model)}
-        onChange={(chosen) => onChange({ model: chosen })}
-      />
-      <Select
-        label="Client"
-        value={client}
-        values={valuesOf(records, (record) => record.client, client)}
-        onChange={(chosen) => onChange({ client: chosen })}
-      />
-      <Select
-        label="Status"
-        value={status}
-        values={valuesOf(records, statusOf, status)}
-        onChange={(chosen) => onChange({ status: chosen })}
-      />
+      {(['model', 'client', 'status'] as const).map((name) => (
+        <Select
+          key={name}
+          class="inline"
+          label={capitalised(name)}
+          value={filter[name]}
+          options={[['', 'All'], ...valuesOf(data[list], readers[name], filter[name])]}
+          onChange={(chosen) => onChange({ [name]: chosen })}
+        />
+      ))}
     </div>
   )
 }
 
-interface SelectProps {
-  label: string
-  value: string
-  values: string[]
-  onChange(value: string): void
-}
-
-function Select({ label, value, values, onChange }: SelectProps) {
-  return (
-    <label class="inline">
-      {label}
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">All</option>
-        {values.map((one) => (
-          <option key={one} value={one} dir="auto">
-            {one}
-          </option>
-        ))}
-      </select>
-    </label>
-  )
-}
-
 /** Requests are recorded nowhere: how to change that. */
-export function NotRecorded() {
+function NotRecorded() {
   return (
     <div class="card state">
       <strong>No requests are recorded</strong>
@@ -253,7 +216,7 @@ export function NotRecorded() {
 }
 
 /** The server does not show its requests to this reader: why, and what helps. */
-export function Refused({ error, again }: { error: AskError; again(): void }) {
+function Refused({ error, again }: { error: AskError; again(): void }) {
   if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
   return (
     <div class="card state" role="alert">

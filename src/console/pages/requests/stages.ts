@@ -53,7 +53,8 @@ export function sharesOf(records: readonly RequestRecord[]): { stage: Stage; sha
   })
 }
 
-export type ListName = 'slow' | 'failed' | 'recent'
+export const listNames = ['slow', 'failed', 'recent'] as const
+export type ListName = (typeof listNames)[number]
 
 /** The reader's choice of what to look at: in the fragment, so that it can be shared. */
 export interface Filter {
@@ -69,9 +70,8 @@ export interface Filter {
 }
 
 export function filterOf(query: URLSearchParams): Filter {
-  const list = query.get('list')
   return {
-    list: list === 'slow' || list === 'failed' || list === 'recent' ? list : undefined,
+    list: listNames.find((name) => name === query.get('list')),
     model: query.get('model') ?? '',
     client: query.get('client') ?? '',
     status: query.get('status') ?? '',
@@ -83,15 +83,16 @@ export function queryOf(filter: Filter): Record<string, string> {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== ''))
 }
 
-export const statusOf = ({ status, code }: RequestRecord): string => code ?? String(status)
+/** What each filter looks at. */
+export const readers = {
+  model: ({ model }: RequestRecord): string | undefined => model,
+  client: ({ client }: RequestRecord): string | undefined => client,
+  status: ({ status, code }: RequestRecord): string | undefined => code ?? String(status),
+}
 
-export function matching(records: readonly RequestRecord[], { model, client, status }: Filter): RequestRecord[] {
-  return records.filter(
-    (record) =>
-      (model === '' || record.model === model) &&
-      (client === '' || record.client === client) &&
-      (status === '' || statusOf(record) === status),
-  )
+export function matching(records: readonly RequestRecord[], filter: Filter): RequestRecord[] {
+  const wanted = (['model', 'client', 'status'] as const).filter((name) => filter[name] !== '')
+  return records.filter((record) => wanted.every((name) => readers[name](record) === filter[name]))
 }
 
 /** The values of a filter that occur, the chosen one among them. */

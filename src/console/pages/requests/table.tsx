@@ -1,12 +1,13 @@
 import { useState } from 'preact/hooks'
-import { Scroll } from '../../parts/controls.tsx'
+import { Card } from '../../parts/controls.tsx'
 import { compact, milliseconds, number, percent, time } from '../../parts/format.ts'
+import { Table } from '../../parts/table.tsx'
 import { type RequestRecord, sharesOf, timesOf } from './stages.ts'
 
 /** Rows that are shown, and added at a time. */
 const step = 50
 
-interface TableProps {
+interface RequestTableProps {
   title: string
   about: string
   records: readonly RequestRecord[]
@@ -14,44 +15,45 @@ interface TableProps {
   onChoose(id: string): void
 }
 
-export function RequestTable({ title, about, records, chosen, onChoose }: TableProps) {
+export function RequestTable({ title, about, records, chosen, onChoose }: RequestTableProps) {
   const [most, setMost] = useState(step)
   const shown = records.slice(0, most)
   const longest = shown.reduce((ms, { total_ms }) => Math.max(ms, total_ms), 0)
   return (
-    <section class="card list" aria-labelledby="requests-title">
-      <header>
-        <h2 id="requests-title" tabIndex={-1}>
-          {title}
-        </h2>
-        <Shares records={records} />
-      </header>
+    <Card id="requests-title" class="list" title={title} focusable beside={<Shares records={records} />}>
       <p class="small muted">{about}</p>
-      <Scroll label="Table of requests">
-        <table class="requests">
-          <thead>
-            <tr>
-              <th>Ended</th>
-              <th class="number">Total</th>
-              <th>Stages</th>
-              <th>Status</th>
-              <th>Model and client</th>
-              <th class="number">Rows</th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.map((record, i) => (
-              <Row
-                key={`${record.request_id} ${record.ended} ${i}`}
-                record={record}
-                longest={longest}
-                isChosen={record.request_id === chosen}
-                onChoose={onChoose}
-              />
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        class="requests"
+        label="Table of requests"
+        rows={shown}
+        keyOf={({ request_id, ended }, i) => `${request_id} ${ended} ${i}`}
+        attributes={({ request_id: id = '' }) => ({
+          class: id === chosen ? 'chosen' : undefined,
+          // By keyboard, the time is a button. Who marks a text does not mean the row.
+          onClick: () => {
+            if (getSelection()?.isCollapsed !== false) onChoose(id)
+          },
+        })}
+        columns={[
+          {
+            title: 'Ended',
+            cell: ({ request_id: id = '', ended }) => (
+              <button type="button" class="choose" data-id={id} aria-pressed={id === chosen}>
+                {ended === undefined ? '–' : time(Date.parse(ended))}
+              </button>
+            ),
+          },
+          { title: 'Total', value: ({ total_ms }) => total_ms, format: milliseconds },
+          {
+            title: 'Stages',
+            class: 'stages-cell',
+            cell: (record) => <Waterfall record={record} longest={longest} />,
+          },
+          { title: 'Status', cell: (record) => <StatusAndReason record={record} /> },
+          { title: 'Model and client', class: 'what', cell: (record) => <Subject record={record} /> },
+          { title: 'Rows', value: ({ rows }) => rows, format: compact },
+        ]}
+      />
       <p class="small muted" role="status">
         {number(shown.length)} of {number(records.length)} {records.length === 1 ? 'request' : 'requests'}
       </p>
@@ -62,68 +64,50 @@ export function RequestTable({ title, about, records, chosen, onChoose }: TableP
           </button>
         </div>
       )}
-    </section>
+    </Card>
   )
 }
 
-interface RowProps {
-  record: RequestRecord
-  longest: number
-  isChosen: boolean
-  onChoose(id: string): void
+function StatusAndReason({ record }: { record: RequestRecord }) {
+  const { detail, errors: [wrong, ...more] = [] } = record
+  return (
+    <>
+      <Status record={record} />
+      {wrong !== undefined ? (
+        <p class="small reason">
+          <bdi class="mono">{wrong.path}</bdi> <bdi>{wrong.message}</bdi>
+          {more.length > 0 && ` and ${more.length} more`}
+        </p>
+      ) : (
+        detail && (
+          <p class="small reason">
+            <bdi>{detail}</bdi>
+          </p>
+        )
+      )}
+    </>
+  )
 }
 
-function Row({ record, longest, isChosen, onChoose }: RowProps) {
-  const { request_id: id = '', ended, model, version, method, url, rows, total_ms, client } = record
-  const wrong = record.errors?.[0]
-  // By keyboard, the time is a button. Who marks a text does not mean the row.
-  const onClick = () => {
-    if (getSelection()?.isCollapsed !== false) onChoose(id)
-  }
+function Subject({ record: { model, version, method, url, client } }: { record: RequestRecord }) {
   return (
-    <tr class={isChosen ? 'chosen' : undefined} onClick={onClick}>
-      <td>
-        <button type="button" class="choose" data-id={id} aria-pressed={isChosen}>
-          {ended === undefined ? '–' : time(Date.parse(ended))}
-        </button>
-      </td>
-      <td class="number">{milliseconds(total_ms)}</td>
-      <td class="stages-cell">
-        <Waterfall record={record} longest={longest} />
-      </td>
-      <td>
-        <Status record={record} />
-        {wrong !== undefined && (
-          <p class="small reason">
-            <bdi class="mono">{wrong.path}</bdi> <bdi>{wrong.message}</bdi>
-            {record.errors!.length > 1 && ` and ${record.errors!.length - 1} more`}
-          </p>
-        )}
-        {wrong === undefined && record.detail && (
-          <p class="small reason">
-            <bdi>{record.detail}</bdi>
-          </p>
-        )}
-      </td>
-      <td class="what">
-        {model === undefined ? (
-          <span class="muted">
-            {method} <bdi>{url}</bdi>
-          </span>
-        ) : (
-          <>
-            <bdi>{model}</bdi> <bdi class="muted">{version}</bdi>
-          </>
-        )}
-        {client !== undefined && (
-          <p class="small muted">
-            <span class="hidden">of </span>
-            <bdi>{client}</bdi>
-          </p>
-        )}
-      </td>
-      <td class="number">{rows === undefined ? '–' : compact(rows)}</td>
-    </tr>
+    <>
+      {model === undefined ? (
+        <span class="muted">
+          {method} <bdi>{url}</bdi>
+        </span>
+      ) : (
+        <>
+          <bdi>{model}</bdi> <bdi class="muted">{version}</bdi>
+        </>
+      )}
+      {client !== undefined && (
+        <p class="small muted">
+          <span class="hidden">of </span>
+          <bdi>{client}</bdi>
+        </p>
+      )}
+    </>
   )
 }
 
@@ -138,7 +122,7 @@ export function Status({ record: { status, code } }: { record: RequestRecord }) 
 }
 
 /** The stages of a request on one line, beside others on the same scale. */
-export function Waterfall({ record, longest }: { record: RequestRecord; longest: number }) {
+function Waterfall({ record, longest }: { record: RequestRecord; longest: number }) {
   const times = timesOf(record)
   const text = times.map(({ stage, ms }) => `${stage.name} ${milliseconds(ms)}`).join(', ')
   return (

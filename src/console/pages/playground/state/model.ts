@@ -1,4 +1,7 @@
+import type { FieldDetails, ModelDetails } from '../../../../schemas/models.ts'
 import { own } from '../../../parts/format.ts'
+
+type TaskDetails = NonNullable<ModelDetails['tasks']>[number]
 
 /** A value that a client may send. A field without one is not sent. */
 export type Value = string | number
@@ -7,30 +10,11 @@ export type Value = string | number
 export type Values = Readonly<Record<string, Value>>
 
 /** A field of a model, as `GET /models/{model}` describes it. */
-export interface Field {
-  name: string
-  side: 'context' | 'candidate' | 'cross'
-  kind: string
-  type: 'string' | 'integer' | 'number'
-  required: boolean
-  missing: 'error' | 'default'
-  default?: Value | undefined
-  out_of_vocabulary?: 'bucket' | 'error' | undefined
-  values?: { count: number; first: string[] } | undefined
-  minimum?: number | undefined
-  maximum?: number | undefined
-  exclusive_minimum?: number | undefined
-  usual?: number[] | undefined
-  encoding: { buckets?: number | undefined }
-}
+export type Field = Omit<FieldDetails, 'values'> & { values?: { count: number; first: string[] } }
 
-export interface Task {
-  name: string
-  description?: string | undefined
-  product?: string[] | undefined
+export interface Task extends Pick<TaskDetails, 'name' | 'description' | 'product' | 'gate'> {
   /** How the network's probability, or the product, is corrected. */
-  calibration?: { method: string } | undefined
-  gate?: boolean | undefined
+  calibration?: { method: string }
 }
 
 /** One of the bins of a field's values in the drift reference. `share`: of all values. */

@@ -154,58 +154,17 @@ function delimiterOf(text: string): string {
 }
 
 function split(text: string, delimiter: string): string[][] {
+  // What is in quotation marks, what follows them or stands without, and what ends it.
+  const cell = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"(?!"))?([^${delimiter}\\r\\n]*)(${delimiter}|\\r\\n?|\\n|$)`, 'y')
   const records: string[][] = []
   let record: string[] = []
-  let at = 0
-  const end = () => {
+  for (;;) {
+    const [, quoted, rest = '', end] = cell.exec(text)!
+    if (quoted === undefined && rest.startsWith('"')) throw new Error('A quotation mark is not closed')
+    record.push((quoted ?? '').replaceAll('""', '"') + rest)
+    if (end === delimiter) continue
     if (record.length > 1 || record[0] !== '') records.push(record)
     record = []
+    if (cell.lastIndex === text.length) return records
   }
-  while (at < text.length) {
-    const { value, next } = text[at] === '"' ? quoted(text, at, delimiter) : plain(text, at, delimiter)
-    record.push(value)
-    at = next
-    if (text[at] === delimiter) {
-      at++
-      // A delimiter at the very end begins an empty value.
-      if (at === text.length) record.push('')
-      else continue
-    }
-    at = afterLine(text, at)
-    end()
-  }
-  return records
-}
-
-interface Cell {
-  value: string
-  /** Where its delimiter stands, or its line ends. */
-  next: number
-}
-
-function plain(text: string, from: number, delimiter: string): Cell {
-  let at = from
-  while (at < text.length && text[at] !== delimiter && text[at] !== '\n' && text[at] !== '\r') at++
-  return { value: text.slice(from, at), next: at }
-}
-
-function quoted(text: string, from: number, delimiter: string): Cell {
-  let value = ''
-  let at = from + 1
-  for (;;) {
-    const close = text.indexOf('"', at)
-    if (close < 0) throw new Error('A quotation mark is not closed')
-    value += text.slice(at, close)
-    at = close + 1
-    if (text[at] !== '"') break
-    value += '"'
-    at++
-  }
-  const rest = plain(text, at, delimiter)
-  return { value: value + rest.value, next: rest.next }
-}
-
-function afterLine(text: string, at: number): number {
-  if (text[at] === '\r' && text[at + 1] === '\n') return at + 2
-  return text[at] === '\r' || text[at] === '\n' ? at + 1 : at
 }

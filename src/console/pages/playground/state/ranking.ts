@@ -10,6 +10,11 @@ export function probabilityOf(prediction: Prediction | null | undefined, task: s
   return typeof value === 'number' ? value : undefined
 }
 
+/** The fields whose value the model does not know. */
+export function unknownIn(prediction: Prediction | null | undefined): ReadonlySet<string> {
+  return new Set(Array.isArray(prediction?.unknown) ? (prediction.unknown as string[]) : [])
+}
+
 /** The part of a task that ranking needs. */
 type RankedTask = { name: string; product?: readonly string[] | undefined }
 

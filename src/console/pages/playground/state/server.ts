@@ -24,14 +24,6 @@ export interface Known {
 
 export const nothingKnown: Known = { rows: [], reference: new Map() }
 
-export const listModels = () => ask(client.GET('/models'))
-
-/** The description of a version, or of the default one. */
-export const fetchDetails = (model: string, version: string | undefined): Promise<Details> =>
-  version === undefined
-    ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
-    : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
-
 /** Recorded rows and the drift reference of a version. Both are help alone: without them the page works, too. */
 export async function loadKnown(model: string, version: string): Promise<Known> {
   const params = { path: { model, version } }

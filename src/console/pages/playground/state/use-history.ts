@@ -1,5 +1,5 @@
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
-import type { Form } from './form.ts'
+import { type Candidate, type Form, nameOf } from './form.ts'
 import { valueAt } from './model.ts'
 import { type Prediction, placeToLookInto, ranksOf, type Standing, scoreOf } from './ranking.ts'
 import type { Answer } from './server.ts'
@@ -99,6 +99,20 @@ export function standingsOf(
       { rank: ranks[i], score: scores[i], prediction: predictions.get(key) ?? null },
     ]),
   )
+}
+
+/** A candidate with its name and its answer. */
+export interface Ranked extends Candidate {
+  name: string
+  standing: Standing | undefined
+}
+
+/** Best first; those without a rank last, as the request has them. */
+export function ranked(candidates: readonly Candidate[], standings: ReadonlyMap<number, Standing>): Ranked[] {
+  const rankOf = ({ standing }: Ranked) => standing?.rank ?? candidates.length + 1
+  return candidates
+    .map((candidate, i) => ({ ...candidate, name: nameOf(candidate, i), standing: standings.get(candidate.key) }))
+    .sort((a, b) => rankOf(a) - rankOf(b))
 }
 
 /** Values are replaced, never changed: the same objects are the same values. */

@@ -1,98 +1,41 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { AskError, key } from '../../../api/client.ts'
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { AskError } from '../../../api/client.ts'
+import { type Asked, useAsk } from '../../../api/use-ask.ts'
 import type { PredictBody } from './form.ts'
 import type { Prediction } from './ranking.ts'
 import type { Replacement } from './replace.ts'
 import { type Answer, predict } from './server.ts'
 
-export interface Predicted<About> {
+export interface Predicted<About> extends Pick<Asked<unknown>, 'error' | 'retryIn'> {
   /** The last that succeeded. */
   answer: Answer | undefined
   /** The subject of the answer. */
   about: About | undefined
-  /** Why the newest body has no answer. */
-  error: AskError | undefined
   /** The newest body is asked, or about to be: `answer` and `error` are those of an earlier one. */
   busy: boolean
-  /** Seconds after which it is asked again by itself; undefined where it is not. */
-  retryIn: number | undefined
 }
 
-/** So long nothing may change before it is asked, ms: somebody who types is not answered letter by letter. */
-const quiet = 150
-
-/** Seconds until a refused or failed request is sent again: each time twice as many, up to the last. */
-const firstRetry = 2
-const lastRetry = 16
-
-/** Refusals that pass by themselves. */
-const passing = new Set<unknown>([0, 429, 503, 504])
-
-interface State<About> extends Omit<Predicted<About>, 'busy'> {
-  /** The body whose answer, or error, came last. */
-  text: string | undefined
-  isAsking: boolean
-}
-
-const nothing = {
-  answer: undefined,
-  about: undefined,
-  error: undefined,
-  text: undefined,
-  isAsking: false,
-  retryIn: undefined,
-}
+/** Somebody who types is not answered letter by letter, and a server under load not asked at once. */
+const patience = { quiet: 150, retry: [2, 16] } as const
 
 /**
- * The answer to a body, asked again whenever that changes: the newest request wins, earlier ones are aborted. Undefined
- * asks for nothing. `about`: what the body asks about, given back with its answer, which may come when it is another by
- * now.
+ * The answer to a body, asked again whenever that changes: the newest request wins. Undefined asks for nothing.
+ * `about`: what the body asks about, given back with its answer, which may come when it is another by now.
  */
 export function usePredict<About>(
   body: PredictBody | Record<string, unknown> | undefined,
   about?: About,
 ): Predicted<About> {
-  const [state, setState] = useState<State<About>>(nothing)
   // Thousands of candidates are long: once per body, not per rendering.
   const text = useMemo(() => (body === undefined ? undefined : JSON.stringify(body)), [body])
-  const presented = key.value
   const newest = useRef({ body, about })
   newest.current = { body, about }
-
-  useEffect(() => {
-    if (text === undefined) {
-      setState(nothing)
-      return
-    }
-    const controller = new AbortController()
-    let timer: ReturnType<typeof setTimeout>
-    let retry = firstRetry
-    const run = async () => {
-      const { body, about } = newest.current
-      setState((before) => ({ ...before, isAsking: true }))
-      try {
-        const answer = await predict(body!, controller.signal)
-        if (!controller.signal.aborted)
-          setState({ answer, about, error: undefined, text, isAsking: false, retryIn: undefined })
-      } catch (error) {
-        if (controller.signal.aborted) return
-        const asked = error instanceof AskError ? error : new AskError(String(error))
-        const retryIn = passing.has(asked.status) ? retry : undefined
-        setState((before) => ({ ...before, error: asked, text, isAsking: false, retryIn }))
-        if (retryIn === undefined) return
-        timer = setTimeout(run, 1000 * retryIn)
-        retry = Math.min(2 * retry, lastRetry)
-      }
-    }
-    timer = setTimeout(run, quiet)
-    return () => {
-      clearTimeout(timer)
-      controller.abort()
-    }
-  }, [text, presented])
-
-  // From the rendering of a new body on, not only once it is sent.
-  return { ...state, busy: text !== undefined && (state.isAsking || state.text !== text) }
+  const asking = async (signal: AbortSignal) => {
+    const { body, about } = newest.current
+    return { answer: await predict(body!, signal), about }
+  }
+  const { data, error, retryIn, loading } = useAsk(text === undefined ? undefined : asking, [text], patience)
+  return { answer: data?.answer, about: data?.about, error, retryIn, busy: loading }
 }
 
 /** The answers to a plan, by request. */
@@ -138,7 +81,7 @@ export function useReplaced(content: string): Replaced & { run(plans: readonly R
       if (!controller.signal.aborted) setState({ outcomes, busy: false })
     } catch (error) {
       if (controller.signal.aborted) return
-      setState({ error: error instanceof AskError ? error : new AskError(String(error)), busy: false })
+      setState({ error: AskError.of(error), busy: false })
     }
   }
 

@@ -28,7 +28,7 @@ const lock = sha256(process.version, readFileSync('package-lock.json'))
 await install(tools || modules)
 if (!noBuild) {
   await build('the server', 'dist/main.js', ['src'], 'scripts/build-server.mjs')
-  // What the console shares with the server, too.
+  // The sources that the console shares with the server change it, too.
   const shared = ['src/schemas', 'src/base', 'src/model/serving/calibration']
   await build('the console', 'dist/console/index.html', ['src/console', ...shared], 'scripts/build-console.mjs')
   if (modules) await build('the tests', 'build/src/main.js', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')

@@ -34,7 +34,10 @@ export function Choice<T extends string>({
   )
 }
 
-/** One of many, in a list that opens. `class`: of the label around it. `options`: values, with texts of their own or without. */
+/**
+ * One of many, in a list that opens. `class`: of the label around it. `options`: values, with texts of their own or
+ * without.
+ */
 export function Select({
   label,
   value,
@@ -81,7 +84,7 @@ export function Card({
   note?: ComponentChildren
   /** The same, announced whenever it is another one. */
   status?: string
-  /** What else stands there. */
+  /** Other parts that stand there. */
   beside?: ComponentChildren
   class?: string
   /** Whether its heading can be gone to. */

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 
 interface DialogProps {
-  /** Of its heading. */
+  /** The id of its heading. */
   id: string
   title: string
   class?: string

@@ -11,7 +11,7 @@ export function Loading({ what }: { what: string }) {
   )
 }
 
-/** What was asked for is on its way, or failed. */
+/** An answer that is on its way, or failed. */
 export function Pending({ what, error, again }: { what: string; error: AskError | undefined; again?: () => void }) {
   return error === undefined ? <Loading what={what} /> : <Failed error={error} again={again} />
 }

@@ -5,7 +5,7 @@ import { outcomeName, shedName } from './traffic-findings.ts'
 
 const tones = { warning: 'warning', error: 'bad' } as const
 
-/** What a line shows of a sample; null where nothing was measured. */
+/** The value of a sample that a line shows; null where nothing was measured. */
 type Read = (sample: Sample) => number | null
 
 interface Plan extends Pick<ChartProps, 'title' | 'format' | 'about' | 'atLeast'> {

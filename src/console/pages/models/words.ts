@@ -61,7 +61,9 @@ export function architectureName({ architecture, plan }: Details): string {
 /** `one` of exactly one, else `many`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)
 
-/** A version in full. Rejects with the reason where it failed to load: to the server, that is one that it does not have. */
+/**
+ * A version in full. Rejects with the reason where it failed to load: to the server, that is one that it does not have.
+ */
 export async function askVersion(model: string, version: string | undefined): Promise<Details> {
   try {
     return await askDetails(model, version)

@@ -151,7 +151,7 @@ export interface CandidateActions {
 interface RankProps {
   name: string
   rank: number | undefined
-  /** What is wrong with the whole candidate. */
+  /** The fault of the whole candidate. */
   problem: string | undefined
   isSelected: boolean
   onSelect(): void

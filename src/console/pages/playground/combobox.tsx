@@ -9,7 +9,7 @@ const mostShown = 100
 /** Height that the list takes where there is room, px; as in the style sheet. */
 const listHeight = 280
 
-/** What an input says of itself. */
+/** The attributes that an input has for its label and its problem. */
 export interface InputProps {
   id: string
   label?: string | undefined

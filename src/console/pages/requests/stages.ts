@@ -83,7 +83,7 @@ export function queryOf(filter: Filter): Record<string, string> {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== ''))
 }
 
-/** What each filter looks at. */
+/** The value of a request that each filter compares. */
 export const readers = {
   model: ({ model }: RequestRecord): string | undefined => model,
   client: ({ client }: RequestRecord): string | undefined => client,

@@ -7,7 +7,7 @@ import { startTestServer } from '../../../support/server.ts'
 
 const python = await pythonWith(['tritonclient[http]'])
 const models = join(import.meta.dirname, '../../../../../models')
-const { fastify, predict, registry } = await startTestServer(t, { models, admin: true })
+const { fastify, predict, registry } = await startTestServer(t, { models, admin: true, deadlineMs: 600_000 })
 const { model, release } = registry.acquire('ads-funnel')
 release()
 

@@ -154,7 +154,7 @@ function delimiterOf(text: string): string {
 }
 
 function split(text: string, delimiter: string): string[][] {
-  // What is in quotation marks, what follows them or stands without, and what ends it.
+  // The text in quotation marks, the text that follows them or stands without, and the end of the cell.
   const cell = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"(?!"))?([^${delimiter}\\r\\n]*)(${delimiter}|\\r\\n?|\\n|$)`, 'y')
   const records: string[][] = []
   let record: string[] = []

@@ -15,7 +15,7 @@ export interface Predicted<About> extends Pick<Asked<unknown>, 'error' | 'retryI
   busy: boolean
 }
 
-/** Somebody who types is not answered letter by letter, and a server under load not asked at once. */
+/** Somebody who types is not answered letter by letter, and a server under load not asked immediately. */
 const patience = { quiet: 150, retry: [2, 16] } as const
 
 /**

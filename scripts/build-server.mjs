@@ -3,11 +3,12 @@
 //   node scripts/build-server.mjs --watch    at every change of these; a new thread's script needs a new start
 // dist/ is flat: main.js, cli.js, index.js, a file for each script, and the chunks that they share, so that a process
 // has one copy of each module. Optional packages stay outside: they load from node_modules when they are first needed.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build, context } from 'esbuild'
 import { licencesOf } from './bundled-licences.mjs'
 import { filesBelow } from './files.mjs'
+import { removeOldChunks } from './old-chunks.mjs'
 import { webassembly } from './webassembly.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
@@ -85,19 +86,15 @@ function putBesideEachOther({ onLoad }) {
   }))
 }
 
-/**
- * Writes what has changed, and the licences of what is bundled; removes chunks of builds before the last one. A server
- * of the last build, which may still run, loads some of its chunks when it first needs them.
- */
+/** Writes what has changed, and the licences of what is bundled, and removes what is of no use any more. */
 function finish({ metafile, outputFiles, errors }) {
   if (errors.length > 0) return
   mkdirSync(to, { recursive: true })
   for (const { path, contents } of outputFiles)
     if (!existsSync(path) || !readFileSync(path).equals(contents)) writeFileSync(path, contents)
-  const list = join(to, '.chunks')
-  const written = Object.keys(metafile.outputs).map((path) => basename(path))
-  const kept = new Set([...written, ...(existsSync(list) ? readFileSync(list, 'utf8').split('\n') : [])])
-  for (const name of readdirSync(to)) if (/\.js(?:\.map)?$/.test(name) && !kept.has(name)) rmSync(join(to, name))
-  writeFileSync(list, written.join('\n'))
+  removeOldChunks(
+    to,
+    Object.keys(metafile.outputs).map((path) => basename(path)),
+  )
   writeFileSync(join(to, 'licenses.txt'), licencesOf(Object.keys(metafile.inputs)))
 }

@@ -1,10 +1,11 @@
 import type { KeyObject } from 'node:crypto'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { reasonOf } from '../base/errors.ts'
 import { multigateVersion } from '../base/project.ts'
 import { commaList, pendingBytesOf } from '../base/settings.ts'
+import { homeFolder } from '../base/user-folders.ts'
 import type { EnginePool } from '../model/engines/pool/engine-pool.ts'
 import type { FairShare } from '../model/serving/batching/fair-share.ts'
 import { contractOf } from '../model/serving/prediction/compare-contracts.ts'
@@ -195,7 +196,7 @@ function createRegistry(
   { log, warmUp, unloaded = [] }: ServiceOptions,
   { root, modelKeys, loading, metrics, onReady }: RegistryParts,
 ): Registry {
-  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homedir()] })
+  const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homeFolder()] })
   const registry: Registry = new Registry({
     source: createFolderSource(root),
     load: async (name, version, { free, former }) => {

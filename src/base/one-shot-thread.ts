@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { reasonOf } from './errors.ts'
-import { sendNoUsageData } from './process.ts'
+import { sendNoUsageData, threadOptions } from './process.ts'
 
 /** Why a thread ended without a result. */
 export class ThreadFailure extends Error {}
@@ -23,7 +23,7 @@ export function runThread<Result, Message = Result>(
   // The thread may load ONNX Runtime.
   sendNoUsageData()
   return new Promise((resolve, reject) => {
-    const thread = new Worker(start, { workerData: data, argv: [script.href] })
+    const thread = new Worker(start, { ...threadOptions(), workerData: data, argv: [script.href] })
     thread.on('message', (message: Message) => {
       try {
         const result = read(message, (answer) => thread.postMessage(answer))

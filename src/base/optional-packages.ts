@@ -33,10 +33,10 @@ export const optionalPackages: Record<string, string[]> = {
   ...Object.fromEntries(openTelemetry.map((wanted) => [wanted.slice(0, wanted.lastIndexOf('@')), openTelemetry])),
 }
 
-/** The missing optional package and how to install it, if that is why an import failed. */
+/** The missing optional package and how to install it, if that is why `import` or `require` failed. */
 export function missingPackage(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
-  const name = /^Cannot find package '((?:@[^/']+\/)?[^/']+)/.exec(error.message)?.[1]
+  const name = /^Cannot find (?:package|module) '((?:@[^/']+\/)?[^/']+)/.exec(error.message)?.[1]
   if (name === undefined || !Object.hasOwn(optionalPackages, name)) return undefined
   return `the optional package ${name} is not installed: npm install ${optionalPackages[name]!.join(' ')}`
 }

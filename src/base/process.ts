@@ -17,6 +17,14 @@ export function memoryLimit(): number {
 }
 
 /**
+ * Options of a thread that an application may start. A thread takes over Node's own arguments, and with those of
+ * `node --input-type=module -e …` it refuses to run a file: then it goes without any.
+ */
+export function threadOptions(execArgv = process.execArgv): { execArgv?: string[] } {
+  return execArgv.some((argument) => argument.startsWith('--input-type')) ? { execArgv: [] } : {}
+}
+
+/**
  * Sets the priority of the calling thread on Linux, where threads have priorities of their own, if that is permitted;
  * from −20 to 19: the lower, the sooner.
  */

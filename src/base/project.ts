@@ -2,11 +2,23 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /** The folder of package.json, from sources and compiled files alike. */
-export const projectRoot = folderOfPackage(import.meta.dirname)
+export const projectRoot = packageFolder(import.meta.dirname)
 
 /** Version of multigate in package.json. */
 export const multigateVersion: string = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')).version
 
-function folderOfPackage(from: string): string {
-  return existsSync(join(from, 'package.json')) ? from : folderOfPackage(dirname(from))
+/**
+ * The folder of multigate's package.json: `from` or one above. Throws where these files are elsewhere: in the bundle of
+ * an application, or in a folder that `dist` is a link to. Models, scripts of threads and the console would be missing.
+ */
+export function packageFolder(from: string): string {
+  for (let folder = from, above = ''; folder !== above; [above, folder] = [folder, dirname(folder)]) {
+    const file = join(folder, 'package.json')
+    if (!existsSync(file)) continue
+    if (JSON.parse(readFileSync(file, 'utf8')).name === 'multigate') return folder
+    break
+  }
+  throw new Error(
+    `multigate runs outside of its package, in ${from}: a bundler must leave the package multigate external, and dist can't be a link to another folder`,
+  )
 }

@@ -1,8 +1,8 @@
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Configuration } from '../schemas/configuration.ts'
 import { checkConfiguration } from './configuration.ts'
 import { memoryLimit } from './process.ts'
+import { userCache } from './user-folders.ts'
 
 /*
  * The configuration as programs give it that hold multigate in their own process: `maxQueueRows`, or by the variable's
@@ -109,10 +109,11 @@ function isSimple(value: unknown): boolean {
 }
 
 /** Where compiled plans are kept, of the setting `MULTIGATE_CACHE`; undefined: nowhere. */
-export function cacheFolder(configured: string): string | undefined {
+export function cacheFolder(configured: string, cache = userCache): string | undefined {
   if (configured === 'off') return undefined
   if (configured !== '') return resolve(configured)
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate', 'plans')
+  const folder = cache()
+  return folder && join(folder, 'multigate', 'plans')
 }
 
 /**

@@ -149,7 +149,7 @@ t.test('it has what it needs, and no tests', async (t) => {
   t.ok(paths.some((path) => /^models\/ads-funnel\/1\/.*\.bin$/.test(path)))
   t.ok(paths.includes('src/tools/train/specs/ads-funnel.yaml'), 'specs that the command finds by name')
   const expected =
-    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(dist|deploy|docs|models|src\/train\/specs)\/.+)$/
+    /^((CHANGELOG|README|SECURITY)\.md|LICENSE|NOTICE|package\.json|(dist|deploy|docs|models|src\/tools\/train\/specs)\/.+)$/
   t.same(
     paths.filter((path) => !expected.test(path) || /(^|\/)(test|loadtest)\/|\.test\.|\.map$|node_modules/.test(path)),
     [],

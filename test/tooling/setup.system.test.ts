@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   chmodSync,
   copyFileSync,
@@ -89,6 +90,16 @@ test('setup adds the packages of tests and tools to those of the server', async 
 test('setup installs everything at once where tests run first', async (t) => {
   const { setup } = project(t)
   t.same(setup('--modules').calls, ['npm ci', 'console', 'modules', 'server'])
+  t.same(setup().calls, [])
+})
+
+test('setups of one checkout at the same time wait for each other', async (t) => {
+  const { folder, setup } = project(t)
+  const env = { ...process.env, npm_execpath: join(folder, 'npm.js') }
+  const runs = [1, 2, 3].map(() => spawn(process.execPath, ['scripts/setup.mjs'], { cwd: folder, env }))
+  const codes = await Promise.all(runs.map(async (run) => (await once(run, 'close'))[0]))
+  t.same(codes, [0, 0, 0])
+  t.same(readFileSync(join(folder, 'log'), 'utf8').trim().split('\n'), ['npm ci --no-workspaces', 'server', 'console'])
   t.same(setup().calls, [])
 })
 

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../base/errors.ts'
+import { threadOptions } from '../../base/process.ts'
 import type { Encoder, EncoderSource } from '../../model/serving/features/encoder.ts'
 import { vocabularyChunk } from '../../model/serving/features/vocabulary.ts'
 import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
@@ -115,7 +116,7 @@ interface ReaderThread {
 }
 
 function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread {
-  const worker = new Worker(script, { resourceLimits: { maxOldGenerationSizeMb } })
+  const worker = new Worker(script, { ...threadOptions(), resourceLimits: { maxOldGenerationSizeMb } })
   // It keeps the process alive only while a body is read.
   worker.unref()
   let waiting: { resolve(answer: ReaderAnswer): void; reject(error: unknown): void } | undefined

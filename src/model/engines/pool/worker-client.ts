@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
-import { sendNoUsageData } from '../../../base/process.ts'
+import { sendNoUsageData, threadOptions } from '../../../base/process.ts'
 import {
   unpackError,
   type WorkerNotice,
@@ -51,7 +51,7 @@ export function createWorkerClient(
   script = new URL('./worker.js', import.meta.url),
 ): WorkerClient {
   sendNoUsageData()
-  const worker = new Worker(script, { workerData: settings })
+  const worker = new Worker(script, { ...threadOptions(), workerData: settings })
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   let nextId = 0
   let reason: string | undefined

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module'
 import type * as Koffi from 'koffi'
+import { reasonOf } from '../../../base/errors.ts'
+import { missingPackage } from '../../../base/optional-packages.ts'
 import { OnednnUnavailable } from './errors.ts'
 
 /*
@@ -56,7 +58,9 @@ export function loadKoffi(): typeof Koffi {
   try {
     return createRequire(import.meta.url)('koffi') as typeof Koffi
   } catch (cause) {
-    throw new OnednnUnavailable('the package koffi is not installed', { cause })
+    throw new OnednnUnavailable(missingPackage(cause) ?? `koffi does not load: ${reasonOf(cause).split('\n')[0]}`, {
+      cause,
+    })
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { userCache } from '../../../base/user-folders.ts'
 import { OnednnUnavailable } from './errors.ts'
 
 /** Environment variable: the path of oneDNN's shared library, or `off`. */
@@ -10,9 +10,10 @@ export const libraryVariable = 'MULTIGATE_ONEDNN'
 /** SHA-256 of the library that `npm run setup:onednn` installs. */
 export const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
 
-/** Where `npm run setup:onednn` puts the library. */
-export function defaultLibrary(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2/libdnnl.so.3')
+/** Where `npm run setup:onednn` puts the library; undefined for a user without a folder of caches. */
+export function defaultLibrary(): string | undefined {
+  const cache = userCache()
+  return cache && join(cache, 'multigate/onednn-3.2/libdnnl.so.3')
 }
 
 /** The path of oneDNN's shared library on this machine, or why there is none to load. */
@@ -24,7 +25,9 @@ export function findLibrary(): { path: string } | { reason: string } {
       ? { path: named }
       : { reason: `${libraryVariable}: there is no file ${named}` }
   const path = defaultLibrary()
-  return existsSync(path) ? { path } : { reason: 'oneDNN is not installed: run `npm run setup:onednn`' }
+  return path !== undefined && existsSync(path)
+    ? { path }
+    : { reason: 'oneDNN is not installed: run `npm run setup:onednn`' }
 }
 
 /*

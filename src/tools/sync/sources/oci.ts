@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { fileProblem } from '../../../base/files.ts'
+import { homeFolder } from '../../../base/user-folders.ts'
 import { parseJson } from '../../../model/serving/registry/schedule.ts'
 import { isVersion } from '../../../model/serving/registry/source.ts'
 import { check } from '../../../schemas/check.ts'
@@ -185,7 +185,10 @@ function objectOf(text: string): Record<string, unknown> | undefined {
 
 /** `user:password` in base64, from docker's configuration. */
 async function dockerCredentials(registry: string): Promise<string | undefined> {
-  const file = join(process.env.DOCKER_CONFIG ?? join(homedir(), '.docker'), 'config.json')
+  const home = homeFolder()
+  const folder = process.env.DOCKER_CONFIG ?? (home && join(home, '.docker'))
+  if (folder === undefined) return undefined
+  const file = join(folder, 'config.json')
   let text: string
   try {
     text = await readFile(file, 'utf8')

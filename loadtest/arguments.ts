@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { count, listOf, positive } from './option-values.ts'
 
 export const scenarios = ['row-1', 'rows-100', 'columns-100', 'tensors-100', 'open-loop'] as const
 export type Scenario = (typeof scenarios)[number]
@@ -20,9 +21,12 @@ export interface Arguments {
   readme: boolean
 }
 
-export function readArguments(argv: readonly string[]): Arguments {
-  const command = new Command('npm run loadtest --')
-    .description('Measure the server and bare Fastify on this machine; answers are checked before they are timed')
+export const description =
+  'Measure the server and bare Fastify on this machine; answers are checked before they are timed'
+
+export function readArguments(argv: readonly string[], name = 'npm run loadtest --', others = ''): Arguments {
+  const command = new Command(name)
+    .description(description)
     .option(
       '--quick',
       'a smoke test in less than a minute: two short runs each, on a barely warm server; for a rough look',
@@ -30,16 +34,16 @@ export function readArguments(argv: readonly string[]): Arguments {
     .option(
       '--duration <seconds>',
       'length of a closed-loop run, s; an open-loop run takes three times as long (default: 2.5)',
-      number,
+      positive,
     )
     .option(
       '--repeats <count>',
       'runs of each server and scenario, interleaved; the report has medians (default: 3)',
       count,
     )
-    .option('--scenarios <names>', `comma-separated, of ${scenarios.join(', ')} (default: all)`, names)
+    .option('--scenarios <names>', `comma-separated, of ${scenarios.join(', ')} (default: all)`, listOf(scenarios))
     .option('--connections <count>', 'connections of the closed loop', count, 32)
-    .option('--deadline <ms>', 'deadline in the open loop, ms', number, 60)
+    .option('--deadline <ms>', 'deadline in the open loop, ms', positive, 60)
     .option('--url <url>', 'measure a running server, e.g. http://127.0.0.1:3000', url)
     .option('--models <folder>', 'folder of models; with --url, the server must have the same models', 'models')
     .option('--model <name>', 'model to request', 'ads-funnel')
@@ -49,7 +53,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     )
     .addHelpText(
       'after',
-      '\nComparison with other servers: npm run loadtest -- competitors --help\nLongest stall caused by a single request: npm run loadtest -- stalls --help\nPrediction of multigate capacity, and a load test: npm run loadtest -- capacity --help\nJudging a version on many rows: npm run loadtest -- evaluate --help\nTraining, beside Keras and PyTorch: npm run loadtest -- training --help\nMemory over many swaps of a version: npm run loadtest -- swaps --help\nStart-up time and memory of many models: npm run loadtest -- models --help\nFaults under load: npm run loadtest -- chaos --help\n\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n',
+      `${others}\nExamples:\n  npm run loadtest\n  npm run loadtest -- --quick\n  npm run loadtest -- --url http://127.0.0.1:3000 --scenarios rows-100,open-loop\n`,
     )
   const { quick, duration, repeats, scenarios: chosen, out, ...rest } = command.parse(argv, { from: 'user' }).opts()
   const standard = argv.length === 0
@@ -68,23 +72,4 @@ function url(text: string): string {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
     throw new InvalidArgumentError('It must be a URL, such as http://127.0.0.1:3000.')
   return text
-}
-
-function number(text: string): number {
-  const value = Number(text)
-  if (!(value > 0 && value <= 3600)) throw new InvalidArgumentError('It must be a number above 0.')
-  return value
-}
-
-function count(text: string): number {
-  const value = number(text)
-  if (!Number.isInteger(value)) throw new InvalidArgumentError('It must be a whole number.')
-  return value
-}
-
-function names(text: string): Scenario[] {
-  const wanted = text.split(',').map((name) => name.trim())
-  const wrong = wanted.find((name) => !(scenarios as readonly string[]).includes(name))
-  if (wrong !== undefined) throw new InvalidArgumentError(`There is no scenario ${wrong}.`)
-  return scenarios.filter((name) => wanted.includes(name))
 }

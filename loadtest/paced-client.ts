@@ -47,8 +47,3 @@ export async function post(url: string, body: string): Promise<Response> {
   if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
   return answer
 }
-
-/** A share of the values, at most as large as this one. */
-export function percentile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)]!
-}

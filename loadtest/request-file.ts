@@ -8,6 +8,12 @@ export interface RequestContent {
   body: Buffer
 }
 
+/** A request with a body of JSON. */
+export const jsonContent = (body: string): RequestContent => ({
+  headers: { 'content-type': 'application/json' },
+  body: Buffer.from(body),
+})
+
 const mebibyte = 2 ** 20
 
 /**
@@ -28,16 +34,15 @@ export async function writeRequests(
     chunk = []
     chunkBytes = 0
   }
-  for (const { headers, body } of requests) {
-    const lines = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
-    const head = Buffer.from(`${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
+  for (const content of requests) {
+    const rest = restOf(content)
     const length = Buffer.alloc(4)
-    length.writeUInt32LE(head.length + body.length)
-    chunk.push(length, head, body)
-    chunkBytes += head.length + body.length
+    length.writeUInt32LE(rest.length)
+    chunk.push(length, rest)
+    chunkBytes += rest.length
     if (chunkBytes >= mebibyte) await flush()
     count++
-    bytes += body.length
+    bytes += content.body.length
   }
   await flush()
   stream.end()
@@ -45,10 +50,27 @@ export async function writeRequests(
   return { count, meanBytes: bytes / count }
 }
 
+/** The request without its first line. */
+function restOf({ headers, body }: RequestContent): Buffer {
+  const all = { host: 'localhost', ...headers, 'content-length': String(body.length) }
+  return Buffer.concat([Buffer.from(`${linesOf(all)}\r\n`), body])
+}
+
+const linesOf = (headers: Record<string, string>) =>
+  Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+
+const firstLines = (path: string, headers: Record<string, string>) =>
+  Buffer.from(`POST ${path} HTTP/1.1\r\n${linesOf(headers)}`)
+
+/** A complete request. */
+export const renderRequest = (path: string, content: RequestContent) =>
+  Buffer.concat([firstLines(path, {}), restOf(content)])
+
 /** Complete requests with these additional headers. */
 export function readRequests(contents: Buffer, path: string, headers: Record<string, string>): Buffer[] {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const first = Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}`)
+  const first = firstLines(path, headers)
   return Array.from(rests(contents), (rest) => Buffer.concat([first, rest]))
 }
 

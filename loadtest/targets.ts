@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { serverArgv } from '../src/app/v8-flags.ts'
-import { type ServingChild, startServing, untilReady } from '../src/tools/load/serving.ts'
-import { main } from './entries.ts'
+import { type ServingChild, startServing } from '../src/tools/load/serving.ts'
+import { readMetrics, startMultigate } from './multigate.ts'
 
 /** A server under test. */
 export interface Target {
@@ -15,38 +14,19 @@ export interface Target {
 
 const built = join(import.meta.dirname, '..')
 
-/** The server as `npm start` runs it, on a free port; MULTIGATE_… variables apply. */
-export async function startMultigate(models: string, model: string): Promise<Target> {
-  const env = {
-    ...process.env,
-    MULTIGATE_HOST: '127.0.0.1',
-    MULTIGATE_PORT: '0',
-    MULTIGATE_MODELS: models,
-    MULTIGATE_DEFAULT_MODEL: model,
-    MULTIGATE_DRAIN_DELAY_MS: '0',
-    MULTIGATE_LOG_LEVEL: 'info',
-  }
-  const child = await startServing(main, [], env, serverArgv([]))
-  const target = multigateAt(child.url, child)
-  try {
-    await untilReady(child.url)
-    return target
-  } catch (error) {
-    await target.stop()
-    throw error
-  }
+/** The server as `npm start` runs it; MULTIGATE_… variables apply. */
+export async function startOurs(models: string, model: string): Promise<Target> {
+  const server = await startMultigate({ models, settings: { MULTIGATE_DEFAULT_MODEL: model } })
+  return { ...multigateAt(server.url), stop: server.stop }
 }
 
 /** A running server. */
-export function multigateAt(base: string, child?: ServingChild): Target {
+export function multigateAt(base: string): Target {
   return {
     name: 'multigate',
     url: new URL('/predict', base),
-    async cpuSeconds() {
-      const text = await (await fetch(new URL('/metrics', base))).text()
-      return Number(/^process_cpu_seconds_total (\S+)/m.exec(text)?.[1] ?? Number.NaN)
-    },
-    stop: async () => child?.stop(),
+    cpuSeconds: async () => (await readMetrics(base))('process_cpu_seconds_total'),
+    stop: async () => {},
   }
 }
 

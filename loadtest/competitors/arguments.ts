@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { listOf } from '../option-values.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
 import { type ServerKind, type ServerName, servers } from './servers.ts'
 
@@ -40,9 +41,14 @@ const serverNames = Object.keys(servers) as ServerName[]
 const scenarioNames = scenarios.map(({ name }) => name)
 const standardOut = 'loadtest/results/competitors.md'
 
-export function readComparisonArguments(argv: readonly string[]): ComparisonArguments {
-  const command = new Command('npm run loadtest -- competitors')
-    .description('Compare multigate with other model servers: the same model, requests, cores and generators')
+export const description = 'Compare multigate with other model servers: the same model, requests, cores and generators'
+
+export function readComparisonArguments(
+  argv: readonly string[],
+  name = 'npm run loadtest -- competitors',
+): ComparisonArguments {
+  const command = new Command(name)
+    .description(description)
     .option(
       '--short',
       'about a minute: only servers that need no installation, one number of connections, few open-loop runs',
@@ -118,13 +124,4 @@ function numbers(text: string): number[] {
   const values = text.split(',').map(Number)
   if (!values.every((value) => value > 0 && value <= 10_000)) throw new InvalidArgumentError('They must be above 0.')
   return values
-}
-
-function listOf<T extends string>(known: readonly T[]): (text: string) => T[] {
-  return (text) => {
-    const wanted = text.split(',').map((name) => name.trim())
-    const wrong = wanted.find((name) => !(known as readonly string[]).includes(name))
-    if (wrong !== undefined) throw new InvalidArgumentError(`There is no ${wrong}.`)
-    return known.filter((name) => wanted.includes(name))
-  }
 }

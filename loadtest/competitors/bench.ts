@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import type { Log } from '../experiment.ts'
 import { generate } from '../generator.ts'
+import { readMetrics } from '../multigate.ts'
 import type { ComparisonArguments } from './arguments.ts'
 import { type Answers, ask, checkAnswers, checkPrecision, createReference, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
@@ -31,7 +33,6 @@ const attempts = 3
  */
 export const mostRequestsPerSecond = 40_000
 
-export type Log = (line: string) => void
 export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
 
 /** Starts, checks and measures servers, and collects the results. */
@@ -229,11 +230,8 @@ function nameOf({ server, scenario, form, candidates }: Cell): string {
 /** multigate's counts of cached and new candidates so far. */
 async function hitsAndMisses({ server }: Cell, { base }: RunningServer): Promise<number[]> {
   if (!servers[server].candidates.some((kind) => kind === 'seen')) return []
-  const text = await (await fetch(new URL('/metrics', base))).text()
-  return ['hits', 'misses'].map((name) => {
-    const value = new RegExp(`^multigate_candidate_cache_${name}_total\\{[^}]*\\} (\\S+)`, 'm').exec(text)?.[1]
-    return Number(value ?? 0)
-  })
+  const metric = await readMetrics(base)
+  return ['hits', 'misses'].map((name) => metric(`multigate_candidate_cache_${name}_total`))
 }
 
 function share([hits0 = 0, misses0 = 0]: number[], [hits, misses]: number[]): number | undefined {

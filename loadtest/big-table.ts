@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import type { Features } from '../src/schemas/features.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
 import { drawEncodedRows, matrix } from './bodies.ts'
+import { post } from './clients.ts'
 import { createReference, largestDifference } from './competitors/check.ts'
 import { forms } from './competitors/forms.ts'
 import { experiment, runMain, temporaryFolder } from './experiment.ts'
 import { dim, evenFeatures, writeLargeVersion } from './large-version.ts'
 import { mebibytes, tableOf } from './markdown.ts'
 import { proportionalMemory, withMultigate } from './multigate.ts'
-import { post } from './paced-client.ts'
 
 /** Sparse and numeric fields. */
 const widths = { sparse: { fields: 8 }, dense: { fields: 4 } }

@@ -1,7 +1,8 @@
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
 import { createLayout } from '../src/model/serving/features/layout.ts'
-import type { Features, Field } from '../src/schemas/features.ts'
+import type { Features, Field, Side } from '../src/schemas/features.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
+import { type Catalogue, createCandidates, usualCatalogue } from './candidates.ts'
 
 type Value = string | number
 type Named = Record<string, Value>
@@ -16,41 +17,26 @@ export interface Query {
 export const forms = ['rows', 'columns', 'tensors'] as const
 export type Form = (typeof forms)[number]
 
-/** Number of ads. An ad's own values are the same in every request. */
-const catalogueSize = 5000
 /** Distinct values of a hashed field. */
 const hashedValues = 50_000
-/** Zipf exponent, typical of traffic on ads and pages. */
-const popularity = 1.05
 
 /**
- * Draws seeded queries for a model with these fields: distinct candidates of a catalogue, by Zipf popularity, or `new`
- * ones.
+ * Draws seeded queries for a model with these fields: different candidates of a catalogue, or new
+ * ones. An ad's own values are the same in every query.
  */
 export function createQueries(
   features: Features,
   seed: number,
-  candidates: 'popular' | 'new' = 'popular',
+  catalogue: Catalogue | 'new' = usualCatalogue,
 ): (rows: number) => Query {
   const random = createRandom(seed)
   const draws = features.map((field) => ({ field, draw: createValues(field, random) }))
-  const draw = (sides: string[]): Named =>
-    Object.fromEntries(
-      draws.filter(({ field }) => sides.includes(field.side)).map(({ field, draw }) => [field.name, draw()]),
-    )
-  const drawNew = (_: unknown, ad: number) => ({ id: `ad-${ad}`, ...draw(['candidate']) })
-  if (candidates === 'new')
-    return (rows) => ({
-      context: draw(['context']),
-      candidates: Array.from({ length: rows }, (_, ad) => ({ ...drawNew(_, ad), ...draw(['cross']) })),
-    })
-  const catalogue = Array.from({ length: catalogueSize }, drawNew)
-  const drawAd = createDraw(zipf(catalogueSize, popularity))
+  const draw = (side: Side): Named =>
+    Object.fromEntries(draws.filter(({ field }) => field.side === side).map(({ field, draw }) => [field.name, draw()]))
+  const drawAds = createCandidates(catalogue, random, (ad) => ({ id: `ad-${ad}`, ...draw('candidate') }))
   return (rows) => {
-    const ads = new Set<number>()
-    while (ads.size < Math.min(rows, catalogueSize)) ads.add(drawAd(random))
-    const drawn = Array.from(ads, (ad) => ({ ...catalogue[ad]!, ...draw(['cross']) }))
-    return { context: draw(['context']), candidates: drawn }
+    const candidates = drawAds(rows).map((ad) => ({ ...ad, ...draw('cross') }))
+    return { context: draw('context'), candidates }
   }
 }
 
@@ -93,11 +79,11 @@ export function matrix(rows: number, values: Int32Array | Float32Array): number[
 function createValues(field: Field, random: Random): () => Value {
   switch (field.kind) {
     case 'vocabulary': {
-      const draw = createDraw(zipf(field.values.length, popularity))
+      const draw = createDraw(zipf(field.values.length, usualCatalogue.exponent))
       return () => field.values[draw(random)]!
     }
     case 'hash': {
-      const draw = createDraw(zipf(hashedValues, popularity))
+      const draw = createDraw(zipf(hashedValues, usualCatalogue.exponent))
       return () => `${field.name}-${draw(random)}`
     }
     case 'integer':

@@ -11,7 +11,7 @@ import { prepareModel, referenceModels } from './competitors/models.ts'
 import { experiment, type Log } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
-import { positive } from './option-values.ts'
+import { positive } from './options.ts'
 
 /** A model, and the bound of its p99, ms. */
 interface Checked extends Case {

@@ -1,11 +1,9 @@
 // Measures a catalogue of candidates: the time to make it, its size, and requests of a new server with and without it.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { median } from '../src/base/arrays.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { createUniform, standardNormal } from '../src/base/hash.ts'
@@ -20,7 +18,9 @@ import { experiment, inTurns, temporaryFolder } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
 import { readMetrics, withMultigate } from './multigate.ts'
+import type { ValuesOf } from './options.ts'
 import { jsonContent, renderRequest } from './request-file.ts'
+import { writePieces } from './write-pieces.ts'
 
 const model = referenceModels.prod
 const candidatesPerRequest = 100
@@ -31,13 +31,6 @@ const features = featuresOf(model)
 const namesOf = (side: Side) => features.filter((field) => field.side === side).map(({ name }) => name)
 const contextNames = namesOf('context')
 const adNames = namesOf('candidate')
-
-interface Settings {
-  ads: number
-  precision: string
-  seconds: number
-  rounds: number
-}
 
 /** The part of the output of `multigate warm --json` that is reported. */
 interface Made {
@@ -71,21 +64,25 @@ interface Way {
   filled: boolean
 }
 
+const options = {
+  ads: ['<number>', 'candidates', Number, 1_000_000],
+  precision: ['<name>', 'how they are stored: auto, float32, bfloat16 or int8', String, 'auto'],
+  seconds: ['<number>', 'one run', Number, 3],
+  rounds: ['<number>', 'servers of each kind, in turns; the report has medians', Number, 3],
+} as const
+
+type Settings = ValuesOf<typeof options>
+
 export default experiment({
   description: 'Measure a catalogue of candidates, and requests with and without it',
-  options: {
-    ads: ['<number>', 'candidates', Number, 1_000_000],
-    precision: ['<name>', 'how they are stored: auto, float32, bfloat16 or int8', String, 'auto'],
-    seconds: ['<number>', 'one run', Number, 3],
-    rounds: ['<number>', 'servers of each kind, in turns; the report has medians', Number, 3],
-  },
+  options,
   async run(options, { machine, log }) {
     const { ads, precision, seconds, rounds } = options
     const cache = defaultCache()
     const folder = await temporaryFolder(cache)
     const { models } = await prepareModel(model, cache)
     const file = join(folder, 'ads.csv')
-    await pipeline(Readable.from(csvOf(ads)), createWriteStream(file))
+    await writePieces(file, csvOf(ads))
     log(`${grouped(ads)} ads are written`)
     const [withPlans, withoutPlans] = [join(folder, 'with'), join(folder, 'without')]
     const made = await make(join(models, model.name, '1'), file, withPlans, precision)
@@ -123,13 +120,10 @@ function adOf(i: number): number[] {
   return adNames.map((name) => drawValue(name, random))
 }
 
-/** The ads as CSV, in pieces. */
+/** The ads as CSV. */
 function* csvOf(count: number): Generator<string> {
   yield `${adNames.join(',')}\n`
-  for (let first = 0; first < count; first += 1000) {
-    const lines = Array.from({ length: Math.min(1000, count - first) }, (_, i) => `${adOf(first + i).join(',')}\n`)
-    yield lines.join('')
-  }
+  for (let ad = 0; ad < count; ad++) yield `${adOf(ad).join(',')}\n`
 }
 
 /** Runs the command, as a user would. */

@@ -92,13 +92,15 @@ export async function compareTargets(
 }
 
 function medians(runs: ClosedLoopResult[]): ClosedLoopResult {
-  const of = (key: keyof ClosedLoopResult) => median(runs.map((run) => run[key]))
-  return {
-    requestsPerSecond: of('requestsPerSecond'),
-    p50: of('p50'),
-    p99: of('p99'),
-    p999: of('p999'),
-    cpuMs: of('cpuMs'),
-    errors: runs.reduce((sum, run) => sum + run.errors, 0),
-  }
+  const keys = ['requestsPerSecond', 'p50', 'p99', 'p999', 'cpuMs'] as const
+  return { ...mediansOf(runs, keys), errors: runs.reduce((sum, run) => sum + run.errors, 0) }
+}
+
+/** The medians of some figures of several runs. */
+export function mediansOf<K extends string>(
+  runs: readonly Readonly<Record<K, number>>[],
+  keys: readonly K[],
+): Record<K, number> {
+  const medians = keys.map((key) => [key, median(runs.map((run) => run[key]))])
+  return Object.fromEntries(medians) as Record<K, number>
 }

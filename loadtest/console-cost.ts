@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { median } from '../src/base/arrays.ts'
 import { encoderOf } from '../src/model/serving/features/encoder.ts'
 import { createQueries, toBody } from './bodies.ts'
+import { post } from './clients.ts'
 import { runClosedLoop } from './closed-loop.ts'
 import { experiment, inTurns, type Log, temporaryFolder, withServers } from './experiment.ts'
 import { decimal, table, whole } from './markdown.ts'
 import { type Multigate, readShipped, shipped, startMultigate } from './multigate.ts'
-import { post } from './paced-client.ts'
 
 const connections = 16
 

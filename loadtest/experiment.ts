@@ -2,9 +2,9 @@ import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Command } from 'commander'
 import { reasonOf } from '../src/base/errors.ts'
 import { describeMachine, type Machine } from './machine.ts'
+import { type Options, readOptions, type ValuesOf } from './options.ts'
 
 export type Log = (line: string) => void
 
@@ -29,7 +29,7 @@ export interface Context {
   picture: string | undefined
 }
 
-/** What an experiment has found: a page in Markdown, and what is written beside it. */
+/** A page in Markdown, and the files beside it. */
 export interface Findings {
   text: string
   picture?: () => string | Promise<string>
@@ -40,39 +40,22 @@ export interface Findings {
   failure?: string | undefined
 }
 
-/** The argument of an option, what it means, how its text is read, and its default. */
-type Option = readonly [argument: string, meaning: string, read?: (text: string) => unknown, standard?: unknown]
-type Options = Readonly<Record<string, Option>>
-
-type ValueOf<T extends Option> = T extends readonly [string, string, (text: string) => infer V, unknown]
-  ? V
-  : T extends readonly [string, string, (text: string) => infer V]
-    ? V | undefined
-    : string | undefined
-
-export type ValuesOf<T extends Options> = { -readonly [K in keyof T]: ValueOf<T[K]> } & Output
-
 interface Declaration<T extends Options> {
   description: string
   /** By their names; `--out` is added. */
   options: T
-  /** What `--out` writes; `false`: nothing is written. */
+  /** Help for `--out`; `false`: no page is written. */
   out?: string | false
-  run(options: ValuesOf<T>, context: Context): Promise<Findings | string | undefined>
+  run(options: ValuesOf<T> & Output, context: Context): Promise<Findings | string | undefined>
 }
 
 /** An experiment whose options are declared by name. */
-export function experiment<const T extends Options>(declared: Declaration<T>): Experiment<ValuesOf<T>> {
+export function experiment<const T extends Options>(declared: Declaration<T>): Experiment<ValuesOf<T> & Output> {
   const { description, options, out = 'also write the results here', run } = declared
+  const output: Options = out ? { out: ['<file.md>', out] } : {}
   return {
     description,
-    read(argv, name) {
-      const command = new Command(name).description(description)
-      for (const [option, [argument, meaning, read = String, standard]] of Object.entries(options))
-        command.option(`--${option} ${argument}`, meaning, read, standard)
-      if (out) command.option('--out <file.md>', out)
-      return command.parse(argv, { from: 'user' }).opts()
-    },
+    read: (argv, name) => readOptions(argv, { name, description, options: { ...options, ...output } }) as ValuesOf<T>,
     run,
   }
 }
@@ -123,13 +106,20 @@ async function runExperiment(
   if (failure !== undefined) throw new Error(failure)
 }
 
+const folders: string[] = []
+
 /** An empty folder that is removed when this process ends, whatever ends it. */
 export async function temporaryFolder(parent = tmpdir()): Promise<string> {
   await mkdir(parent, { recursive: true })
   const folder = await mkdtemp(join(parent, 'multigate-run-'))
-  // Servers, whose handlers have been there before, are killed first.
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+  // Servers, whose handler has been there before, are killed first.
+  if (folders.length === 0) process.once('exit', removeFolders)
+  folders.push(folder)
   return folder
+}
+
+function removeFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
 }
 
 /**

@@ -3,13 +3,12 @@
 import { median } from '../src/base/arrays.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { seed } from './competitors/bench.ts'
-import { urlOf } from './competitors/check.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { type Scenario, scenarios } from './competitors/scenarios.ts'
 import { servers, startReady } from './competitors/servers.ts'
 import { experiment, inTurns, runMain, temporaryFolder } from './experiment.ts'
-import { generate } from './generator.ts'
+import { loadOf } from './generator.ts'
 import { table } from './markdown.ts'
 
 /** Tensors, with recurring candidates. */
@@ -91,17 +90,15 @@ async function measure(
   const started = performance.now()
   const server = await startReady(servers.multigate, { model, files, scenario, cache, folder, settings })
   const ready = (performance.now() - started) / 1000
-  const load = async (start: number, seconds: number) => {
-    const url = urlOf(server.base, servers.multigate, form, model).href
-    const headers = { 'x-deadline-ms': String(deadlineMs) }
-    const shape = { start, rate, seconds, seed, deadlineMs, graceMs: 1000, connections: 256 }
-    const { good, scheduled, latency } = await generate({ url, headers, file, ...shape })
+  const load = loadOf(server.base, file, { rate, seed, deadlineMs })
+  const inTime = async (start: number) => {
+    const { good, scheduled, latency } = await load(start, moment)
     return { good: (100 * good) / scheduled, p50: latency.p50, p99: latency.p99 }
   }
   try {
-    const first = await load(0, moment)
+    const first = await inTime(0)
     await load(rate, between)
-    const later = await load(3 * rate, moment)
+    const later = await inTime(3 * rate)
     return { ready, ...first, goodLater: later.good, p50Later: later.p50, p99Later: later.p99 }
   } finally {
     await server.stop()

@@ -5,31 +5,30 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { baseOf } from '../src/model/serving/deltas/delta-file.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
+import { PacedClient } from './clients.ts'
 import { experiment, type Log, temporaryFolder } from './experiment.ts'
 import { adFeatures, dim, drawBodies, placeDelta, prepareDelta, writeLargeVersion } from './large-version.ts'
 import { mebibytes, tableOf } from './markdown.ts'
 import { type Multigate, proportionalMemory, readMetrics, withMultigate } from './multigate.ts'
-import { PacedClient } from './paced-client.ts'
+import type { ValuesOf } from './options.ts'
 
 /** Requests of 100 candidates per second, at a steady pace. */
 const rate = 100
 
 type Row = Record<string, string>
 
-interface Settings {
-  ids: number
-  seconds: number
-  workers: number
-}
+const options = {
+  ids: ['<number>', 'rows of the table', Number, 10_000_000],
+  seconds: ['<number>', 'length of each phase', Number, 20],
+  workers: ['<number>', 'worker threads', Number, 1],
+} as const
+
+type Settings = ValuesOf<typeof options>
 
 /** Applies deltas of several sizes to a served version, and asks it all the time. */
 export default experiment({
   description: 'Measure deltas of a large live table',
-  options: {
-    ids: ['<number>', 'rows of the table', Number, 10_000_000],
-    seconds: ['<number>', 'length of each phase', Number, 20],
-    workers: ['<number>', 'worker threads', Number, 1],
-  },
+  options,
   async run(settings, { machine: { date, processor, versions }, log }) {
     const { ids, workers } = settings
     const folder = await temporaryFolder()

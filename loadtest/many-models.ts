@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { experiment, temporaryFolder } from './experiment.ts'
 import { table } from './markdown.ts'
 import { residentBytes, shipped, withMultigate } from './multigate.ts'
-import { numbers } from './option-values.ts'
+import { numbers } from './options.ts'
 
 /** After readiness, before memory is read, ms. */
 const settled = 2000

@@ -79,3 +79,14 @@ export async function proportionalMemory(pid: number): Promise<{ all: number; fi
   const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024
   return { all: read('Pss'), files: read('Pss_File') }
 }
+
+/** Does some work; the share of candidates that were cached meanwhile, undefined where none was looked up. */
+export async function withHitRate<T>(base: URL, work: () => Promise<T>): Promise<T & { hitRate: number | undefined }> {
+  const before = await readMetrics(base)
+  const result = await work()
+  const after = await readMetrics(base)
+  const [hits, misses] = ['hits', 'misses']
+    .map((kind) => `multigate_candidate_cache_${kind}_total`)
+    .map((name) => after(name) - before(name)) as [number, number]
+  return { ...result, hitRate: hits + misses > 0 ? hits / (hits + misses) : undefined }
+}

@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
+import { PacedClient, post } from './clients.ts'
 import { experiment, inTurns, temporaryFolder, withServers } from './experiment.ts'
 import { adFeatures, drawBodies, writeLargeVersion } from './large-version.ts'
 import { mebibytes, tableOf } from './markdown.ts'
 import { type Multigate, proportionalMemory, startMultigate, withMultigate } from './multigate.ts'
-import { PacedClient, post } from './paced-client.ts'
 
 /** Requests of 100 candidates per second, at a steady pace. */
 const rate = 100

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { finished } from 'node:stream/promises'
+import { writePieces } from './write-pieces.ts'
 
 /** A request without its first line: the same for every server that supports its form. */
 export interface RequestContent {
@@ -14,8 +12,6 @@ export const jsonContent = (body: string): RequestContent => ({
   body: Buffer.from(body),
 })
 
-const mebibyte = 2 ** 20
-
 /**
  * Requests in one file, for all generators and servers: for each request its length in bytes (uint32, little-endian),
  * then the request without its first line, whose path depends on the server.
@@ -24,29 +20,20 @@ export async function writeRequests(
   file: string,
   requests: Iterable<RequestContent>,
 ): Promise<{ count: number; meanBytes: number }> {
-  const stream = createWriteStream(file)
   let count = 0
   let bytes = 0
-  let chunk: Buffer[] = []
-  let chunkBytes = 0
-  const flush = async () => {
-    if (!stream.write(Buffer.concat(chunk))) await once(stream, 'drain')
-    chunk = []
-    chunkBytes = 0
+  function* pieces(): Generator<Buffer> {
+    for (const content of requests) {
+      const rest = restOf(content)
+      const length = Buffer.alloc(4)
+      length.writeUInt32LE(rest.length)
+      yield length
+      yield rest
+      count++
+      bytes += content.body.length
+    }
   }
-  for (const content of requests) {
-    const rest = restOf(content)
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(rest.length)
-    chunk.push(length, rest)
-    chunkBytes += rest.length
-    if (chunkBytes >= mebibyte) await flush()
-    count++
-    bytes += content.body.length
-  }
-  await flush()
-  stream.end()
-  await finished(stream)
+  await writePieces(file, pieces())
   return { count, meanBytes: bytes / count }
 }
 

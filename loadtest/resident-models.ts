@@ -4,11 +4,11 @@ import { encoderOf } from '../src/model/serving/features/encoder.ts'
 import { createDraw, createRandom, zipf } from '../src/tools/data/random.ts'
 import { createQueries, toBody } from './bodies.ts'
 import { experiment, temporaryFolder } from './experiment.ts'
-import { type GeneratorResult, generate } from './generator.ts'
+import { type GeneratorResult, loadOf } from './generator.ts'
 import { copyModel, namesOf } from './many-models.ts'
 import { decimal, mebibytes, table } from './markdown.ts'
 import { readMetrics, readShipped, shipped, withMultigate } from './multigate.ts'
-import { numbers } from './option-values.ts'
+import { numbers } from './options.ts'
 import { jsonContent, writeRequests } from './request-file.ts'
 
 const mebibyte = 2 ** 20
@@ -90,13 +90,7 @@ function measureBound(folder: string, bound: number, rate: number, seconds: numb
     MULTIGATE_RESIDENT_BYTES: String(bound),
   }
   return withMultigate({ models: join(folder, 'models'), settings }, async ({ url }) => {
-    const load = (start: number, seconds: number) =>
-      generate({
-        url: `${url}/predict`,
-        headers: { 'x-deadline-ms': String(deadlineMs) },
-        file: join(folder, 'requests'),
-        ...{ start, rate, seconds, seed, deadlineMs, graceMs: 2000, connections: 256 },
-      })
+    const load = loadOf(url, join(folder, 'requests'), { rate, seed, deadlineMs })
     // V8 compiles, and the graphs that are asked for often are opened.
     await load(0, 5)
     const before = await readMetrics(url)

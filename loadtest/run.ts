@@ -57,8 +57,7 @@ async function runLoadTest(options: Arguments, machine: Machine, log: Log): Prom
     const bundle = await readBundle(models, options.model, version)
     checkFields(details, bundle)
     const bareFastify = await startBareFastify()
-    const fastifyOnnx =
-      bundle.manifest.graph.format === 'layers' ? await startFastifyOnnx(models, options.model, version) : undefined
+    const fastifyOnnx = bundle.manifest.graph.format === 'layers' ? await startFastifyOnnx(bundle) : undefined
     targets.push(bareFastify, ...(fastifyOnnx ? [fastifyOnnx] : []))
     const makeBodies = createBodies(bundle, options.model)
     await check(multigate, fastifyOnnx, bundle, makeBodies)

@@ -1,7 +1,8 @@
 // Measures the longest stall caused by a single request: a second client requests /livez continuously.
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { median } from '../src/base/arrays.ts'
+import { candidates, context, statusOf } from './clients.ts'
 import { experiment, inTurns } from './experiment.ts'
 import { table } from './markdown.ts'
 import { withMultigate } from './multigate.ts'
@@ -9,9 +10,6 @@ import { withMultigate } from './multigate.ts'
 /** Default limit of a body, bytes. */
 const largest = 4_194_304
 
-const context = { country: 'DE', hour: 21, segment: 's17' }
-const candidates = (count: number) =>
-  Array.from({ length: count }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: (i % 100) / 50 }))
 const columns = (count: number) => {
   const rows = candidates(count)
   return { campaign: rows.map(({ campaign }) => campaign), price: rows.map(({ price }) => price) }
@@ -51,20 +49,6 @@ const cases: [name: string, path: string, body: string, gzip?: boolean][] = [
 ]
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-
-function send(url: string, path: string, body: Buffer | undefined, headers = {}, through?: Agent): Promise<number> {
-  return new Promise((resolve) => {
-    const sent = request(new URL(path, url), {
-      method: body ? 'POST' : 'GET',
-      headers,
-      ...(through && { agent: through }),
-    })
-    // A rejected body may end its connection.
-    sent.once('error', () => resolve(0))
-    sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
-    sent.end(body)
-  })
-}
 
 /** Sends each request several times and reports the longest wait of the second client. */
 export default experiment({
@@ -111,16 +95,12 @@ async function measure(
   const asking = (async () => {
     while (!over) {
       const began = performance.now()
-      await send(url, '/livez', undefined, {}, agent)
+      await statusOf(new URL('/livez', url), { agent })
       longest = Math.max(longest, performance.now() - began)
     }
   })()
-  const headers = {
-    'content-type': 'application/json',
-    'content-length': bytes.length,
-    ...(gzip && { 'content-encoding': 'gzip' }),
-  }
-  const status = body === '' ? 0 : await send(url, path, bytes, headers)
+  const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {}
+  const status = body === '' ? 0 : await statusOf(new URL(path, url), { body: bytes, headers })
   // Garbage from a request also stalls later ones.
   await new Promise((resolve) => setTimeout(resolve, 300))
   over = true

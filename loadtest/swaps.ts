@@ -3,16 +3,16 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { quantile } from '../src/tools/load/open-loop.ts'
+import { post } from './clients.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { referenceModels, writeModel } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { scenarios } from './competitors/scenarios.ts'
 import { experiment, type Log, temporaryFolder } from './experiment.ts'
-import { type Answers, generate } from './generator.ts'
+import { type Answers, loadOf } from './generator.ts'
 import type { Machine } from './machine.ts'
 import { decimal, mebibytes, table } from './markdown.ts'
 import { residentBytes, withMultigate } from './multigate.ts'
-import { post } from './paced-client.ts'
 
 const seed = 5
 const deadlineMs = 100
@@ -81,13 +81,8 @@ async function swapUnderLoad({ swaps, rate, file, server: script }: Settings, lo
     MULTIGATE_CACHE_BYTES: String(planBytes),
   }
   return withMultigate({ script, models, settings }, async ({ url }) => {
-    const load = (seconds: number, start: number) =>
-      generate({
-        url: `${url}/predict`,
-        headers: { 'x-deadline-ms': String(deadlineMs) },
-        ...{ file, start, rate, seconds, seed, deadlineMs, graceMs: 2000, connections: 256, listAnswers: true },
-      })
-    await load(5, 0)
+    const load = loadOf(url, file, { rate, seed, deadlineMs })
+    await load(0, 5)
     const resident = await residentBytes(url)
     const answers: Answers[] = []
     const done: Swap[] = []
@@ -95,7 +90,7 @@ async function swapUnderLoad({ swaps, rate, file, server: script }: Settings, lo
     for (let number = 1; number <= swaps; number++) {
       const prepared = await prepare(folder, number + 1)
       // Long enough for the version to load, its first answers, and a quiet time.
-      const running = load(loadSeconds(rate, done), number * 7919)
+      const running = load(number * 7919, loadSeconds(rate, done), true)
       await sleep(quietSeconds * 1000)
       const published = Date.now()
       await publish(prepared, models, number + 1)

@@ -1,5 +1,11 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readLayersModel } from '../src/model/graph/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../src/model/graph/lower/layers/lower-layers.ts'
+import type { Bundle } from '../src/model/serving/bundle/read.ts'
+import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
 import { type ServingChild, startServing } from '../src/tools/load/serving.ts'
+import { temporaryFolder } from './experiment.ts'
 import { readMetrics, startMultigate } from './multigate.ts'
 
 /** A server under test. */
@@ -43,9 +49,14 @@ export async function startBareFastify(): Promise<Target & { answerWith(answer: 
   }
 }
 
-/** Fastify with onnxruntime-node in the handler (fastify-onnx.ts). */
-export async function startFastifyOnnx(models: string, model: string, version: string): Promise<Target> {
-  const child = await startServing(join(built, 'loadtest/fastify-onnx.js'), [models, model, version], process.env)
+/** Fastify with onnxruntime-node in the handler, with the graph that multigate runs, in one process. */
+export async function startFastifyOnnx({ folder, manifest }: Bundle): Promise<Target> {
+  const { probabilities, sparse = '', dense = '' } = bindingsOf(manifest)
+  const MODEL = join(await temporaryFolder(), 'model.onnx')
+  await writeFile(MODEL, lowerLayersModel(await readLayersModel(folder, manifest.graph.file), [probabilities]))
+  const env = { ...process.env, MODEL, PORT: '0', WORKERS: '1', SPARSE: sparse, DENSE: dense }
+  const script = join(built, 'loadtest/competitors/servers/fastify-onnx.js')
+  const child = await startServing(script, [], { ...env, PROBABILITIES: probabilities, NODE_ENV: 'production' })
   return bare('Fastify + onnxruntime-node', child)
 }
 

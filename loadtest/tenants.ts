@@ -4,13 +4,14 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { median } from '../src/base/arrays.ts'
 import { sum } from '../src/model/quality/metrics.ts'
 import { quantiles } from '../src/tools/load/open-loop.ts'
+import { askEvenly, statusOf } from './clients.ts'
 import { experiment, inTurns, temporaryFolder } from './experiment.ts'
 import { table } from './markdown.ts'
 import { withMultigate } from './multigate.ts'
@@ -80,38 +81,18 @@ const body = (seed: number) =>
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
-/** One request; its status and ms. */
-function ask(url: string, seed: number, tenant = 'own'): Promise<{ status: number; ms: number }> {
-  const text = body(seed)
-  const began = performance.now()
-  return new Promise((resolve) => {
-    const done = (status: number) => resolve({ status, ms: performance.now() - began })
-    const sent = request(new URL('/predict', url), {
-      method: 'POST',
-      agent,
-      headers: {
-        'content-type': 'application/json',
-        'content-length': text.length,
-        'x-api-key': key(tenant),
-        'x-deadline-ms': deadlineMs,
-      },
-    })
-    sent.once('error', () => done(0))
-    sent.once('response', (answer) => answer.resume().once('close', () => done(answer.statusCode ?? 0)))
-    sent.end(text)
-  })
-}
-
 /** Requests at even times; their statuses and ms. */
-async function askEvenly(url: string, rate: number, seconds: number, tenant?: string) {
-  const pending: ReturnType<typeof ask>[] = []
-  const began = performance.now()
-  while (pending.length < rate * seconds) {
-    const due = began + (pending.length * 1000) / rate
-    if (due > performance.now()) await sleep(due - performance.now())
-    pending.push(ask(url, pending.length, tenant))
-  }
-  return Promise.all(pending)
+function ask(url: string, rate: number, seconds: number, tenant = 'own') {
+  const headers = { 'x-api-key': key(tenant), 'x-deadline-ms': deadlineMs }
+  return askEvenly(
+    rate,
+    (asked) => asked >= rate * seconds,
+    async (index) => {
+      const began = performance.now()
+      const status = await statusOf(new URL('/predict', url), { body: body(index), headers, agent })
+      return { status, ms: performance.now() - began }
+    },
+  )
 }
 
 /** The other tenant; answers its statuses. A flood comes from a process of its own that yields to the server. */
@@ -119,7 +100,7 @@ async function flood(url: string, { flooder, rate }: Phase, seconds: number): Pr
   if (flooder === undefined) return {}
   if (rate !== undefined) {
     const counts: Record<string, number> = {}
-    for (const { status } of await askEvenly(url, rate, seconds, flooder)) counts[status] = (counts[status] ?? 0) + 1
+    for (const { status } of await ask(url, rate, seconds, flooder)) counts[status] = (counts[status] ?? 0) + 1
     return counts
   }
   const autocannon = fileURLToPath(import.meta.resolve('autocannon'))
@@ -145,7 +126,7 @@ async function measure(url: string, phase: Phase, seconds: number): Promise<Run>
   const flooding = flood(url, phase, seconds)
   // The flood has to begin.
   await sleep(1000)
-  const answers = await askEvenly(url, ownRate, seconds - 2)
+  const answers = await ask(url, ownRate, seconds - 2)
   const times = answers.filter(({ status }) => status === 200).map(({ ms }) => ms)
   const { p50, p99 } = quantiles(times)
   return { p50, p99, sent: answers.length, failed: answers.length - times.length, other: await flooding }

@@ -9,19 +9,10 @@ import { cli } from './entries.ts'
 import { experiment, inTurns, type Log, temporaryFolder } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { whole } from './markdown.ts'
+import type { ValuesOf } from './options.ts'
 import { type NetworkName, networks } from './training/networks.ts'
 import { type TrainingCell, type TrainingReport, toMarkdown } from './training/report.ts'
 import { writeTrainingFiles } from './training/rows.ts'
-
-interface Options {
-  rounds: number
-  seconds: number
-  batches: string
-  networks: string
-  core: number
-  keras?: string | undefined
-  pytorch?: string | undefined
-}
 
 interface Measured {
   rate: number
@@ -39,17 +30,21 @@ interface Program {
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 
+const options = {
+  rounds: ['<count>', 'rounds, interleaved', Number, 3],
+  seconds: ['<seconds>', 'length of a measurement', Number, 4],
+  batches: ['<sizes>', 'comma-separated', String, '512,2048'],
+  networks: ['<names>', 'comma-separated, of small and wide', String, 'small,wide'],
+  core: ['<number>', 'the core that programs are pinned to; two threads also use the one before it', Number, 1],
+  keras: ['<python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*'],
+  pytorch: ['<python>', 'Python with torch'],
+} as const
+
+type Settings = ValuesOf<typeof options>
+
 export default experiment({
   description: 'Measure training, beside Keras and PyTorch where they are; needs taskset',
-  options: {
-    rounds: ['<count>', 'rounds, interleaved', Number, 3],
-    seconds: ['<seconds>', 'length of a measurement', Number, 4],
-    batches: ['<sizes>', 'comma-separated', String, '512,2048'],
-    networks: ['<names>', 'comma-separated, of small and wide', String, 'small,wide'],
-    core: ['<number>', 'the core that programs are pinned to; two threads also use the one before it', Number, 1],
-    keras: ['<python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*'],
-    pytorch: ['<python>', 'Python with torch'],
-  },
+  options,
   out: 'also write the results here, and raw ones beside it',
   async run(options, { machine, log }) {
     const report = await measure(programsOf(options, await temporaryFolder()), options, machine, log)
@@ -57,7 +52,7 @@ export default experiment({
   },
 })
 
-function programsOf({ core, seconds, keras, pytorch }: Options, folder: string): Program[] {
+function programsOf({ core, seconds, keras, pytorch }: Settings, folder: string): Program[] {
   const pinned = async (cores: string, command: string, args: string[]) => {
     const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', MULTIGATE_CACHE: 'off', OMP_NUM_THREADS: '1' }
     return run('taskset', ['-c', cores, command, ...args], { env, cwd: root })
@@ -95,7 +90,7 @@ function programsOf({ core, seconds, keras, pytorch }: Options, folder: string):
 
 async function measure(
   programs: readonly Program[],
-  { rounds, seconds, batches, networks: names }: Options,
+  { rounds, seconds, batches, networks: names }: Settings,
   machine: Machine,
   log: Log,
 ): Promise<TrainingReport> {

@@ -83,12 +83,13 @@ export async function ask(url: URL, form: Form, query: Query, model: ReferenceMo
   return probabilities
 }
 
-/** NaN counts as infinite. */
+/** NaN, and another length, count as infinitely far. */
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let most = 0
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let largest = 0
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs(a[i]! - b[i]!)
-    most = Math.max(most, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference)
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
   }
-  return most
+  return largest
 }

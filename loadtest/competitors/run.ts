@@ -29,7 +29,7 @@ export async function runComparison(
   const folder = await temporaryFolder(options.cache)
   const closedLoop = createClosedLoop()
   const requests = createRequests(join(folder, 'requests'), seed, options.short ? 4 : 1)
-  const bench = new Bench(options, folder, requests, closedLoop, machine.date, log)
+  const bench = new Bench(options, { folder, requests, closedLoop, date: machine.date, log })
   const cells = planCells(names, chosen)
   log(`${cells.length} cells; closed loop by ${closedLoop.generator}`)
   const runAll = async (sessions: Session[], measure: Measure) => {

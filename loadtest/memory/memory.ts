@@ -8,6 +8,7 @@ import { experiment, type Log } from '../experiment.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
 import { type Multigate, readMetrics, startMultigate } from '../multigate.ts'
+import type { ValuesOf } from '../options.ts'
 import { behaviours } from './behaviours.ts'
 import { type Container, createContainer } from './container.ts'
 import { drawMemory, type MemoryPoint } from './plot.ts'
@@ -50,22 +51,20 @@ interface Run {
   settledMs: number
 }
 
-interface Settings {
-  behaviours: string[]
-  seconds: number
-  models: string
-}
-
 const names = behaviours.map(({ name }) => name)
+
+const options = {
+  behaviours: ['<names>', `separated by ";" (${names.join('; ')})`, (text: string) => text.split(';'), names],
+  seconds: ['<number>', 'how long each behaves so', Number, 10],
+  connections: ['<number>', 'of hostile clients (default: 4,500 and 9,000)', Number],
+  models: ['<folder>', 'folder of models, with ads-funnel in it', String, 'models'],
+} as const
+
+type Settings = ValuesOf<typeof options>
 
 export default experiment({
   description: 'Play hostile clients that read nothing against a server in containers of 1 and 2 GiB',
-  options: {
-    behaviours: ['<names>', `separated by ";" (${names.join('; ')})`, (text) => text.split(';'), names],
-    seconds: ['<number>', 'how long each behaves so', Number, 10],
-    connections: ['<number>', 'of hostile clients (default: 4,500 and 9,000)', Number],
-    models: ['<folder>', 'folder of models, with ads-funnel in it', String, 'models'],
-  },
+  options,
   out: 'also write the results here, and a plot as SVG next to it',
   async run(options, { machine, log, picture }) {
     const runs: Run[] = []

@@ -7,7 +7,7 @@ import { prepareModel } from '../competitors/models.ts'
 import { scenarios } from '../competitors/scenarios.ts'
 import { servers, startReady } from '../competitors/servers.ts'
 import { copyModel } from '../many-models.ts'
-import { readMetrics } from '../multigate.ts'
+import { readMetrics, withHitRate } from '../multigate.ts'
 import { writeRequests } from '../request-file.ts'
 import { type Point, queriesOf } from './axes.ts'
 
@@ -65,14 +65,9 @@ export async function measurePoint(
     const url = new URL(forms.tensors.path(), server.base)
     const load = { url, group: server.group, file, start: 0, connections }
     await closedLoop.run({ ...load, seconds: warmUp })
-    const before = await lookUps(server.base)
-    const { serverMs, p50, errors } = await closedLoop.run({ ...load, seconds })
-    const after = await lookUps(server.base)
-    const looked = after.hits + after.misses - before.hits - before.misses
-    return {
-      ...{ readySeconds, residentMiB, cpuMicros: serverMs * 1000, p50, errors },
-      hitRate: looked > 0 ? (after.hits - before.hits) / looked : undefined,
-    }
+    const run = await withHitRate(server.base, () => closedLoop.run({ ...load, seconds }))
+    const { serverMs, p50, errors, hitRate } = run
+    return { readySeconds, residentMiB, cpuMicros: serverMs * 1000, p50, errors, hitRate }
   } finally {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
@@ -88,12 +83,4 @@ async function copiesOf(models: string, name: string, copies: number, folder: st
   const names = Array.from({ length: copies }, (_, copy) => (copy === 0 ? name : `${name}-${copy}`))
   await copyModel(join(models, name, '1'), names, folder)
   return folder
-}
-
-async function lookUps(base: URL): Promise<{ hits: number; misses: number }> {
-  const metric = await readMetrics(base)
-  return {
-    hits: metric('multigate_candidate_cache_hits_total'),
-    misses: metric('multigate_candidate_cache_misses_total'),
-  }
 }

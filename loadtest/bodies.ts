@@ -1,8 +1,8 @@
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
-import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
-import type { Features, Field } from '../src/schemas/features.ts'
-import type { Manifest } from '../src/schemas/manifest.ts'
+import { createLayout } from '../src/model/serving/features/layout.ts'
+import type { Features, Field, Side } from '../src/schemas/features.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
+import { type Catalogue, createCandidates, usualCatalogue } from './candidates.ts'
 
 type Value = string | number
 type Named = Record<string, Value>
@@ -17,28 +17,26 @@ export interface Query {
 export const forms = ['rows', 'columns', 'tensors'] as const
 export type Form = (typeof forms)[number]
 
-/** Number of ads. An ad's own values are the same in every request. */
-const catalogueSize = 5000
 /** Distinct values of a hashed field. */
 const hashedValues = 50_000
-/** Zipf exponent, typical of traffic on ads and pages. */
-const popularity = 1.05
 
-/** Draws seeded queries for a model with these fields: distinct candidates, by Zipf popularity. */
-export function createQueries(features: Features, seed: number): (rows: number) => Query {
+/**
+ * Draws seeded queries for a model with these fields: different candidates of a catalogue, or new
+ * ones. An ad's own values are the same in every query.
+ */
+export function createQueries(
+  features: Features,
+  seed: number,
+  catalogue: Catalogue | 'new' = usualCatalogue,
+): (rows: number) => Query {
   const random = createRandom(seed)
   const draws = features.map((field) => ({ field, draw: createValues(field, random) }))
-  const draw = (sides: string[]): Named =>
-    Object.fromEntries(
-      draws.filter(({ field }) => sides.includes(field.side)).map(({ field, draw }) => [field.name, draw()]),
-    )
-  const catalogue = Array.from({ length: catalogueSize }, (_, ad) => ({ id: `ad-${ad}`, ...draw(['candidate']) }))
-  const drawAd = createDraw(zipf(catalogueSize, popularity))
+  const draw = (side: Side): Named =>
+    Object.fromEntries(draws.filter(({ field }) => field.side === side).map(({ field, draw }) => [field.name, draw()]))
+  const drawAds = createCandidates(catalogue, random, (ad) => ({ id: `ad-${ad}`, ...draw('candidate') }))
   return (rows) => {
-    const ads = new Set<number>()
-    while (ads.size < Math.min(rows, catalogueSize)) ads.add(drawAd(random))
-    const candidates = Array.from(ads, (ad) => ({ ...catalogue[ad]!, ...draw(['cross']) }))
-    return { context: draw(['context']), candidates }
+    const candidates = drawAds(rows).map((ad) => ({ ...ad, ...draw('cross') }))
+    return { context: draw('context'), candidates }
   }
 }
 
@@ -55,43 +53,23 @@ export function toBody(query: Query, form: Form, encoder: Encoder, envelope: Rec
   return JSON.stringify({ ...envelope, sparse: matrix(rows, sparse), dense: matrix(rows, dense) })
 }
 
-/** A request with its own path and headers. */
-export interface BinaryRequest {
-  path: string
-  headers: Record<string, string>
-  body: Buffer
-}
-
-/** The query's tensors as bytes, for the Open Inference Protocol; the answer is binary too. */
-export function toInferRequest({ context, candidates }: Query, manifest: Manifest, encoder: Encoder): BinaryRequest {
-  const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
-  const bindings = bindingsOf(manifest)
-  const tensors = [
-    { name: bindings.sparse, datatype: 'INT32', values: sparse },
-    { name: bindings.dense, datatype: 'FP32', values: dense },
-  ].filter(({ name }) => name !== undefined)
-  const json = JSON.stringify({
-    parameters: { binary_data_output: true },
-    inputs: tensors.map(({ name, datatype, values }) => ({
-      name,
-      datatype,
-      shape: [rows, values.length / rows],
-      parameters: { binary_data_size: values.byteLength },
-    })),
-  })
-  const bytes = tensors.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))
+/** Encoded rows of random values, seeded: ids uniform over those of each field, numbers normal. */
+export function drawEncodedRows(features: Features, rows: number, seed: number) {
+  const { sparse, dense } = createLayout(features)
+  const random = createRandom(seed)
   return {
-    path: `/v2/models/${manifest.name}/infer`,
-    headers: {
-      'content-type': 'application/octet-stream',
-      'inference-header-content-length': String(Buffer.byteLength(json)),
-    },
-    body: Buffer.concat([Buffer.from(json), ...bytes]),
+    rows,
+    sparse: Int32Array.from({ length: rows * sparse.length }, (_, i) => {
+      const { offset, ids } = sparse[i % sparse.length]!
+      return offset + Math.floor(random.uniform() * ids)
+    }),
+    dense: Float32Array.from({ length: rows * dense.length }, () => random.normal()),
+    labels: undefined,
   }
 }
 
 /** Eight significant digits: enough of float32 for probabilities to agree within 1e-6. */
-function matrix(rows: number, values: Int32Array | Float32Array): number[][] {
+export function matrix(rows: number, values: Int32Array | Float32Array): number[][] {
   const width = values.length / rows
   return Array.from({ length: rows }, (_, row) =>
     Array.from(values.subarray(row * width, (row + 1) * width), (value) => Number(value.toPrecision(8))),
@@ -101,11 +79,11 @@ function matrix(rows: number, values: Int32Array | Float32Array): number[][] {
 function createValues(field: Field, random: Random): () => Value {
   switch (field.kind) {
     case 'vocabulary': {
-      const draw = createDraw(zipf(field.values.length, popularity))
+      const draw = createDraw(zipf(field.values.length, usualCatalogue.exponent))
       return () => field.values[draw(random)]!
     }
     case 'hash': {
-      const draw = createDraw(zipf(hashedValues, popularity))
+      const draw = createDraw(zipf(hashedValues, usualCatalogue.exponent))
       return () => `${field.name}-${draw(random)}`
     }
     case 'integer':

@@ -1,8 +1,4 @@
 // Compares the prediction of `multigate capacity` with an open-loop load on a new server.
-//   npm run loadtest -- capacity [--models models] [--seconds 4] [--attempts 3] [--out loadtest/results/capacity.md]
-
-import { writeFile } from 'node:fs/promises'
-import { Command, InvalidArgumentError } from 'commander'
 import { type Placement, placeOnCores } from '../src/tools/capacity/cores.ts'
 import { forecast, highestRate } from '../src/tools/capacity/cost.ts'
 import { LoadRuns } from '../src/tools/capacity/load-runs.ts'
@@ -12,8 +8,10 @@ import { startMeasuredServer } from '../src/tools/capacity/measured-server.ts'
 import { createPredictRequests } from '../src/tools/load/predict-requests.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
+import { experiment, type Log } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
+import { positive } from './options.ts'
 
 /** A model, and the bound of its p99, ms. */
 interface Checked extends Case {
@@ -51,34 +49,28 @@ const stepSeconds = 1.5
 /** Other work that makes a comparison worth repeating, cores; the quietest counts. */
 const quietCores = 0.15
 
-export async function measureCapacity(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const { models, p99, seconds, attempts, out } = new Command('npm run loadtest -- capacity')
-    .description('Compare the prediction of `multigate capacity` with a load test, for three models')
-    .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
-    .option('--p99 <ms>', 'bound of the 99th percentile of the latency, ms', positive, 50)
-    .option('--seconds <number>', 'length of each measurement, s', positive, 4)
-    .option('--attempts <number>', 'most repetitions for a model while other programs use the processor', positive, 3)
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ models: string; p99: number; seconds: number; attempts: number; out?: string }>()
-  const placement = placeOnCores(2)
-  const results: Result[] = []
-  for (const wanted of await casesOf(models)) {
-    let best: Result | undefined
-    for (let attempt = 0; attempt < attempts && !(best !== undefined && best.otherCores <= quietCores); attempt++) {
-      const result = await compare({ ...wanted, p99Ms: p99 }, placement, seconds, log)
-      if (best === undefined || result.otherCores < best.otherCores) best = result
+export default experiment({
+  description: 'Compare the prediction of `multigate capacity` with a load test, for three models',
+  options: {
+    models: ['<folder>', 'folder of models, with ads-funnel in it', String, 'models'],
+    p99: ['<ms>', 'bound of the 99th percentile of the latency, ms', positive, 50],
+    seconds: ['<number>', 'length of each measurement, s', positive, 4],
+    attempts: ['<number>', 'most repetitions for a model while other programs use the processor', positive, 3],
+  },
+  async run({ models, p99, seconds, attempts }, { machine, log }) {
+    const placement = placeOnCores(2)
+    const results: Result[] = []
+    for (const wanted of await casesOf(models)) {
+      let best: Result | undefined
+      for (let attempt = 0; attempt < attempts && !(best !== undefined && best.otherCores <= quietCores); attempt++) {
+        const result = await compare({ ...wanted, p99Ms: p99 }, placement, seconds, log)
+        if (best === undefined || result.otherCores < best.otherCores) best = result
+      }
+      results.push(best!)
     }
-    results.push(best!)
-  }
-  const text = toMarkdown(results, placement, machine)
-  console.log(text)
-  if (out) await writeFile(out, text)
-}
+    return toMarkdown(results, placement, machine)
+  },
+})
 
 async function casesOf(models: string): Promise<Case[]> {
   const [small, prod] = await Promise.all(
@@ -92,7 +84,7 @@ async function casesOf(models: string): Promise<Case[]> {
 }
 
 /** Predicts, then measures another process with other requests. */
-async function compare(wanted: Checked, placement: Placement, seconds: number, log: (line: string) => void) {
+async function compare(wanted: Checked, placement: Placement, seconds: number, log: Log) {
   const { signal } = new AbortController()
   const progress = (text: string) => log(`${wanted.model}: ${text}`)
   const measured = await measureCost({ ...wanted, cached, seconds, placement, seed: 1, signal, progress })
@@ -150,11 +142,6 @@ async function measureLoad(
   } finally {
     await server.stop()
   }
-}
-
-function positive(text: string): number {
-  if (!(Number(text) > 0 && Number(text) <= 600)) throw new InvalidArgumentError('It must be a number above 0.')
-  return Number(text)
 }
 
 function toMarkdown(results: Result[], { serverCores }: Placement, { date, processor, versions }: Machine): string {

@@ -1,48 +1,36 @@
 // Measures a catalogue of candidates: the time to make it, its size, and requests of a new server with and without it.
-//   npm run loadtest -- catalogue [--ads 1000000] [--precision auto] [--seconds 3] [--rounds 3]
-//                                 [--out loadtest/results/catalogue.md]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, readFileSync, rmSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { finished } from 'node:stream/promises'
-import { Command } from 'commander'
-import { serverArgv } from '../src/app/v8-flags.ts'
 import { median } from '../src/base/arrays.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { createUniform, standardNormal } from '../src/base/hash.ts'
 import { formatBytes, grouped } from '../src/base/terminal.ts'
+import type { Side } from '../src/schemas/features.ts'
 import { runClosedLoop } from '../src/tools/load/closed-loop.ts'
 import { createConnections } from '../src/tools/load/connections.ts'
-import { startServing, untilReady } from '../src/tools/load/serving.ts'
 import { defaultCache } from './competitors/arguments.ts'
-import { prepareModel, referenceModels } from './competitors/models.ts'
-import { cli, main } from './entries.ts'
+import { featuresOf, prepareModel, referenceModels } from './competitors/models.ts'
+import { cli } from './entries.ts'
+import { experiment, inTurns, temporaryFolder } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { decimal, table, whole } from './markdown.ts'
+import { readMetrics, withMultigate } from './multigate.ts'
+import type { ValuesOf } from './options.ts'
+import { jsonContent, renderRequest } from './request-file.ts'
+import { writePieces } from './write-pieces.ts'
 
 const model = referenceModels.prod
 const candidatesPerRequest = 100
 const connections = 16
 /** Ads of the requests to a full cache: few enough for every worker's. */
 const recurring = 5000
-const contextNames = [
-  ...Array.from({ length: model.sparse.context }, (_, i) => `c${i}`),
-  ...Array.from({ length: model.dense.context }, (_, i) => `x${i}`),
-]
-const adNames = [
-  ...Array.from({ length: model.sparse.fields - model.sparse.context }, (_, i) => `c${model.sparse.context + i}`),
-  ...Array.from({ length: model.dense.fields - model.dense.context }, (_, i) => `x${model.dense.context + i}`),
-]
-
-interface Options {
-  ads: number
-  precision: string
-  seconds: number
-  rounds: number
-  out?: string
-}
+const features = featuresOf(model)
+const namesOf = (side: Side) => features.filter((field) => field.side === side).map(({ name }) => name)
+const contextNames = namesOf('context')
+const adNames = namesOf('candidate')
 
 /** The part of the output of `multigate warm --json` that is reported. */
 interface Made {
@@ -74,84 +62,68 @@ interface Way {
   requests: Buffer[]
   /** The requests are sent once before those that are measured. */
   filled: boolean
-  runs: Run[]
 }
 
-export async function measureCatalogue(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const options = new Command('npm run loadtest -- catalogue')
-    .description('Measure a catalogue of candidates, and requests with and without it')
-    .option('--ads <number>', 'candidates', Number, 1_000_000)
-    .option('--precision <name>', 'how they are stored: auto, float32, bfloat16 or int8', 'auto')
-    .option('--seconds <number>', 'one run', Number, 3)
-    .option('--rounds <number>', 'servers of each kind, in turns; the report has medians', Number, 3)
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<Options>()
-  const cache = defaultCache()
-  await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'run-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const { models } = await prepareModel(model, cache)
-  const file = join(folder, 'ads.csv')
-  await writeAds(file, options.ads)
-  log(`${grouped(options.ads)} ads are written`)
-  const [withPlans, withoutPlans] = [join(folder, 'with'), join(folder, 'without')]
-  const version = join(models, model.name, '1')
-  const made = await make(version, file, withPlans, options.precision)
-  await rm(file)
-  log(`the catalogue is made: ${JSON.stringify(made)}`)
-  // The same plan, with the same measured costs.
-  await cp(withPlans, withoutPlans, {
-    recursive: true,
-    preserveTimestamps: true,
-    filter: (path) => !/catalogue-/.test(path),
-  })
-  const catalogued = (await readdir(made.folder)).some((name) => name.startsWith('catalogue-'))
-  if (!catalogued) throw new Error(`there is no catalogue in ${made.folder}`)
-  const distinct = Math.min(4000, Math.floor(options.ads / candidatesPerRequest))
-  const fresh = requestsOf(distinct, options.ads)
-  const few = requestsOf(500, recurring)
-  const way = (title: string, plans: string, requests: Buffer[], filled: boolean): Way => ({
-    ...{ title, plans, requests, filled },
-    runs: [],
-  })
-  const ways = [
-    way('no catalogue, empty cache', withoutPlans, fresh, false),
-    way('catalogue, empty cache', withPlans, fresh, false),
-    way('no catalogue, full cache', withoutPlans, few, true),
-  ]
-  for (let round = 0; round < options.rounds; round++)
-    for (const one of ways) {
-      const run = await measure(one, models, options.seconds)
-      one.runs.push(run)
-      log(`${round + 1}/${options.rounds}  ${one.title}: ${JSON.stringify(run)}`)
-    }
-  const text = toMarkdown(ways, made, options, machine)
-  console.log(text)
-  if (options.out) await writeFile(options.out, text)
-}
+const options = {
+  ads: ['<number>', 'candidates', Number, 1_000_000],
+  precision: ['<name>', 'how they are stored: auto, float32, bfloat16 or int8', String, 'auto'],
+  seconds: ['<number>', 'one run', Number, 3],
+  rounds: ['<number>', 'servers of each kind, in turns; the report has medians', Number, 3],
+} as const
+
+type Settings = ValuesOf<typeof options>
+
+export default experiment({
+  description: 'Measure a catalogue of candidates, and requests with and without it',
+  options,
+  async run(options, { machine, log }) {
+    const { ads, precision, seconds, rounds } = options
+    const cache = defaultCache()
+    const folder = await temporaryFolder(cache)
+    const { models } = await prepareModel(model, cache)
+    const file = join(folder, 'ads.csv')
+    await writePieces(file, csvOf(ads))
+    log(`${grouped(ads)} ads are written`)
+    const [withPlans, withoutPlans] = [join(folder, 'with'), join(folder, 'without')]
+    const made = await make(join(models, model.name, '1'), file, withPlans, precision)
+    await rm(file)
+    log(`the catalogue is made: ${JSON.stringify(made)}`)
+    // The same plan, with the same measured costs.
+    const filter = (path: string) => !/catalogue-/.test(path)
+    await cp(withPlans, withoutPlans, { recursive: true, preserveTimestamps: true, filter })
+    const catalogued = (await readdir(made.folder)).some((name) => name.startsWith('catalogue-'))
+    if (!catalogued) throw new Error(`there is no catalogue in ${made.folder}`)
+    const fresh = requestsOf(Math.min(4000, Math.floor(ads / candidatesPerRequest)), ads)
+    const few = requestsOf(500, recurring)
+    const ways: Way[] = [
+      { title: 'no catalogue, empty cache', plans: withoutPlans, requests: fresh, filled: false },
+      { title: 'catalogue, empty cache', plans: withPlans, requests: fresh, filled: false },
+      { title: 'no catalogue, full cache', plans: withoutPlans, requests: few, filled: true },
+    ]
+    const runs = await inTurns(ways, rounds, async (way, round) => {
+      const run = await measure(way, models, seconds)
+      log(`${round + 1}/${rounds}  ${way.title}: ${JSON.stringify(run)}`)
+      return run
+    })
+    const measured = ways.map(({ title }, i) => ({ title, runs: runs[i]! }))
+    return toMarkdown(measured, made, options, machine)
+  },
+})
+
+/** A value of a field. */
+const drawValue = (name: string, random: () => number) =>
+  name.startsWith('c') ? Math.floor(random() * model.sparse.ids) : Number(standardNormal(random).toFixed(4))
 
 /** Values of ad `i`, the same whenever it is asked for. */
 function adOf(i: number): number[] {
   const random = createUniform(i + 1)
-  return adNames.map((name) =>
-    name.startsWith('c') ? Math.floor(random() * model.sparse.ids) : Number(standardNormal(random).toFixed(4)),
-  )
+  return adNames.map((name) => drawValue(name, random))
 }
 
-async function writeAds(file: string, count: number): Promise<void> {
-  const stream = createWriteStream(file)
-  stream.write(`${adNames.join(',')}\n`)
-  for (let first = 0; first < count; first += 1000) {
-    const lines = Array.from({ length: Math.min(1000, count - first) }, (_, i) => adOf(first + i).join(','))
-    if (!stream.write(`${lines.join('\n')}\n`)) await once(stream, 'drain')
-  }
-  stream.end()
-  await finished(stream)
+/** The ads as CSV. */
+function* csvOf(count: number): Generator<string> {
+  yield `${adNames.join(',')}\n`
+  for (let ad = 0; ad < count; ad++) yield `${adOf(ad).join(',')}\n`
 }
 
 /** Runs the command, as a user would. */
@@ -194,71 +166,46 @@ function requestsOf(count: number, ads: number): Buffer[] {
       next = (next + step) % ads
       return adOf(next)
     })
-    const context = Object.fromEntries(
-      contextNames.map((name) => [
-        name,
-        name.startsWith('c') ? Math.floor(random() * model.sparse.ids) : Number(standardNormal(random).toFixed(4)),
-      ]),
-    )
+    const context = Object.fromEntries(contextNames.map((name) => [name, drawValue(name, random)]))
     const candidates = Object.fromEntries(adNames.map((name, column) => [name, rows.map((row) => row[column])]))
-    const body = Buffer.from(JSON.stringify({ model: model.name, context, candidates }))
-    const head = `POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
-    return Buffer.concat([Buffer.from(head), body])
+    return renderRequest('/predict', jsonContent(JSON.stringify({ model: model.name, context, candidates })))
   })
 }
 
 /** Starts a server, and sends requests as fast as it answers, from the first one on. */
-async function measure({ plans, requests, filled }: Way, models: string, seconds: number): Promise<Run> {
-  const env = {
-    ...process.env,
-    ...{ MULTIGATE_HOST: '127.0.0.1', MULTIGATE_PORT: '0', MULTIGATE_MODELS: models, MULTIGATE_CACHE: plans },
-    ...{ MULTIGATE_DRAIN_DELAY_MS: '0', MULTIGATE_DEADLINE_MS: '60000' },
-  }
-  const started = performance.now()
-  const server = await startServing(main, [], env, serverArgv([]))
-  try {
-    await untilReady(server.url)
-    const startSeconds = (performance.now() - started) / 1000
-    const { hostname: host, port } = new URL(server.url)
+function measure({ plans, requests, filled }: Way, models: string, seconds: number): Promise<Run> {
+  const settings = { MULTIGATE_CACHE: plans, MULTIGATE_DEADLINE_MS: '60000' }
+  return withMultigate({ models, settings }, async ({ url, ready }) => {
+    const { hostname: host, port } = new URL(url)
     const transport = createConnections({ host, port: Number(port), requests, limit: connections })
     await transport.openAll()
-    const load = (duration: number) =>
-      runClosedLoop({ transport, clock: systemClock, inProgress: connections, seconds: duration })
-    if (filled) await load(seconds)
-    const before = await countsOf(server.url)
-    const { answers, failed, rejected, seconds: took } = await load(seconds)
-    const after = await countsOf(server.url)
+    const load = () => runClosedLoop({ transport, clock: systemClock, inProgress: connections, seconds })
+    if (filled) await load()
+    const before = await readMetrics(url)
+    const { answers, failed, rejected, seconds: took } = await load()
+    const after = await readMetrics(url)
     transport.destroy()
-    const rows = after.rows - before.rows
+    const grown = (name: string) => after(name) - before(name)
     return {
-      startSeconds,
+      startSeconds: ready,
       perSecond: answers / took,
-      cpuMs: ((after.cpu - before.cpu) / answers) * 1000,
-      cachedShare: (after.cached - before.cached) / rows,
-      hits: after.hits - before.hits,
+      cpuMs: (grown('process_cpu_seconds_total') / answers) * 1000,
+      cachedShare: grown('multigate_plan_rows_total\\{.*plan="cached".*\\}') / grown('multigate_plan_rows_total'),
+      hits: grown('multigate_catalogue_hits_total'),
       failed: failed + rejected,
     }
-  } finally {
-    await server.stop()
-  }
+  })
 }
 
-async function countsOf(base: string) {
-  const text = await (await fetch(new URL('/metrics', base))).text()
-  const sum = (pattern: RegExp) =>
-    Array.from(text.matchAll(pattern), (match) => Number(match[1])).reduce((total, value) => total + value, 0)
-  return {
-    cpu: sum(/^process_cpu_seconds_total (\S+)$/gm),
-    rows: sum(/^multigate_plan_rows_total\{.*\} (\S+)$/gm),
-    cached: sum(/^multigate_plan_rows_total\{.*plan="cached".*\} (\S+)$/gm),
-    hits: sum(/^multigate_catalogue_hits_total\{.*\} (\S+)$/gm),
-  }
+interface Measured {
+  title: string
+  runs: Run[]
 }
 
-function toMarkdown(ways: Way[], made: Made, { seconds, rounds }: Options, machine: Machine): string {
+function toMarkdown(ways: Measured[], made: Made, { seconds, rounds }: Settings, machine: Machine): string {
   const { date, processor, cores, loadBefore, versions } = machine
-  const of = ({ runs }: Way, key: keyof Run) => median(runs.map((run) => run[key]))
-  const spread = ({ runs }: Way) =>
+  const of = ({ runs }: Measured, key: keyof Run) => median(runs.map((run) => run[key]))
+  const spread = ({ runs }: Measured) =>
     `${whole(Math.min(...runs.map((run) => run.perSecond)))}–${whole(Math.max(...runs.map((run) => run.perSecond)))}`
   return `# A catalogue of candidates
 
@@ -278,7 +225,7 @@ Requests of ${candidatesPerRequest} candidates, ${connections} at a time, from t
 cache, whose ${grouped(recurring)} ads were all asked for before. Server and client share the cores. Medians of ${rounds} runs of ${seconds} s each, in
 turns.
 
-${table<Way>(
+${table<Measured>(
   {
     server: ({ title }) => title,
     'ready after, s': (way) => decimal(of(way, 'startSeconds')),

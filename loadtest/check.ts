@@ -43,14 +43,19 @@ export async function ask(target: Target, body: string): Promise<unknown> {
   return JSON.parse(text)
 }
 
-/** Probabilities [rows][tasks] of an answer, as rows or columns. */
+/** Probabilities [rows][tasks] of an answer, as a matrix, rows or columns. */
 function table(answer: unknown, tasks: string[], rows: number): number[][] {
-  const { predictions } = answer as { predictions: Row[] | Record<string, unknown[]> }
-  const cells = Array.isArray(predictions)
-    ? predictions.map((row) => tasks.map((task) => row[task]))
-    : Array.from({ length: predictions[tasks[0]!]?.length ?? 0 }, (_, row) =>
-        tasks.map((task) => predictions[task]?.[row]),
-      )
+  const { predictions, probabilities } = answer as {
+    predictions: Row[] | Record<string, unknown[]>
+    probabilities?: unknown[][]
+  }
+  const cells =
+    probabilities ??
+    (Array.isArray(predictions)
+      ? predictions.map((row) => tasks.map((task) => row[task]))
+      : Array.from({ length: predictions[tasks[0]!]?.length ?? 0 }, (_, row) =>
+          tasks.map((task) => predictions[task]?.[row]),
+        ))
   if (cells.length !== rows) throw new Error(`the answer has ${cells.length} rows, not ${rows}`)
   for (const cell of cells.flat()) {
     if (!(typeof cell === 'number' && cell >= 0 && cell <= 1))

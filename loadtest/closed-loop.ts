@@ -1,6 +1,8 @@
 import autocannon from 'autocannon'
 import { median } from '../src/base/arrays.ts'
 import { quantiles } from '../src/tools/load/open-loop.ts'
+import { inTurns } from './experiment.ts'
+import type { RequestContent } from './request-file.ts'
 import type { Target } from './targets.ts'
 
 /** One run against one target, or the medians of several runs. */
@@ -17,8 +19,8 @@ export interface ClosedLoopResult {
 }
 
 export interface Load {
-  /** JSON for the target, or requests with their own path and headers. */
-  bodies: readonly (string | { path?: string; headers: Record<string, string>; body: Buffer })[]
+  /** JSON for the target, or requests with their own headers. */
+  bodies: readonly (string | RequestContent)[]
   connections: number
   seconds: number
 }
@@ -81,25 +83,24 @@ export async function compareTargets(
   onRun: (target: Target, repeat: number, result: ClosedLoopResult) => void,
 ): Promise<ClosedLoopResult[]> {
   for (const target of targets) await runClosedLoop(target, { ...load, seconds: Math.min(1, load.seconds / 2) })
-  const runs: ClosedLoopResult[][] = targets.map(() => [])
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    for (const [i, target] of targets.entries()) {
-      const result = await runClosedLoop(target, load)
-      onRun(target, repeat, result)
-      runs[i]!.push(result)
-    }
-  }
+  const runs = await inTurns(targets, repeats, async (target, repeat) => {
+    const result = await runClosedLoop(target, load)
+    onRun(target, repeat, result)
+    return result
+  })
   return runs.map(medians)
 }
 
 function medians(runs: ClosedLoopResult[]): ClosedLoopResult {
-  const of = (key: keyof ClosedLoopResult) => median(runs.map((run) => run[key]))
-  return {
-    requestsPerSecond: of('requestsPerSecond'),
-    p50: of('p50'),
-    p99: of('p99'),
-    p999: of('p999'),
-    cpuMs: of('cpuMs'),
-    errors: runs.reduce((sum, run) => sum + run.errors, 0),
-  }
+  const keys = ['requestsPerSecond', 'p50', 'p99', 'p999', 'cpuMs'] as const
+  return { ...mediansOf(runs, keys), errors: runs.reduce((sum, run) => sum + run.errors, 0) }
+}
+
+/** The medians of some figures of several runs. */
+export function mediansOf<K extends string>(
+  runs: readonly Readonly<Record<K, number>>[],
+  keys: readonly K[],
+): Record<K, number> {
+  const medians = keys.map((key) => [key, median(runs.map((run) => run[key]))])
+  return Object.fromEntries(medians) as Record<K, number>
 }

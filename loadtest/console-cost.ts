@@ -1,22 +1,16 @@
 // Measures what the console costs a server: switched off, on, and on with viewers.
-//   npm run loadtest -- console [--rounds 5] [--seconds 20] [--viewers 3] [--out loadtest/results/console.md]
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
 import { median } from '../src/base/arrays.ts'
 import { encoderOf } from '../src/model/serving/features/encoder.ts'
-import { readBundle } from '../src/model/serving/version/read-version.ts'
-import { type ServingChild, startServing, untilReady } from '../src/tools/load/serving.ts'
 import { createQueries, toBody } from './bodies.ts'
+import { post } from './clients.ts'
 import { runClosedLoop } from './closed-loop.ts'
-import { main } from './entries.ts'
-import type { Machine } from './machine.ts'
+import { experiment, inTurns, type Log, temporaryFolder, withServers } from './experiment.ts'
 import { decimal, table, whole } from './markdown.ts'
+import { type Multigate, readShipped, shipped, startMultigate } from './multigate.ts'
 
-const models = fileURLToPath(new URL('../../models', import.meta.url))
 const connections = 16
 
 /** Seconds after the start in which the garbage collector returns the memory that loading took. */
@@ -28,86 +22,98 @@ interface Cpu {
   all: number
 }
 
-/** A server in one of three states, and what was measured: medians of `rounds`. */
-interface State {
+/** A server in one of three states. */
+interface State extends Multigate {
   name: string
-  server: ServingChild
   viewers: number
+}
+
+interface Settings {
+  rounds: number
+  seconds: number
+}
+
+/** The states and what was measured of them, in the same order. */
+interface Measured {
+  states: State[]
   /** CPU per second without a request, and with one to every model each second. */
-  idle: Cpu[]
-  used: Cpu[]
-  /** One candidate each, closed loop. */
-  requests: number[]
+  idle: Cpu[][]
+  used: Cpu[][]
+  /** Per second: one candidate each, closed loop. */
+  requests: number[][]
 }
 
-export async function measureConsole(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const options = new Command('npm run loadtest -- console')
-    .description('Measure what the console costs a server')
-    .option('--rounds <number>', 'runs of each state, in turns', Number, 5)
-    .option('--seconds <number>', 'length of a run', Number, 20)
-    .option('--viewers <number>', 'live streams that are open', Number, 3)
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ rounds: number; seconds: number; viewers: number; out?: string }>()
-  const cache = await mkdtemp(join(tmpdir(), 'multigate-console-'))
-  const bodies = await bodiesByModel()
-  const states: State[] = []
-  try {
-    for (const [name, variables, viewers] of [
-      ['off', { MULTIGATE_CONSOLE: 'false' }, 0],
-      ['on', {}, 0],
-      [`on, ${options.viewers} viewers`, {}, options.viewers],
-    ] as const)
-      states.push({
-        name,
-        server: await start(cache, variables),
-        viewers,
-        idle: [],
-        used: [],
-        requests: [],
-      })
-    log(`${settling} s until the garbage collector has returned what loading left`)
-    await sleep(1000 * settling)
-    const watching = states.map(watch)
-    await measureCpu('idle', states, options, log, () => sleep(1000 * options.seconds))
-    await measureCpu('used', states, options, log, ({ server }) => ask(server, bodies, options.seconds))
-    await Promise.all(watching.map((stop) => stop()))
-    for (let round = 0; round < options.rounds; round++)
-      for (const state of states) {
-        await measureRequests(state, bodies.slice(0, 1), options.seconds)
-        const { name, requests } = state
-        log(`${round + 1}/${options.rounds}  ${name}: ${whole(requests.at(-1)!)} requests/s`)
-      }
-    const text = report(machine, options, bodies.length, states)
-    console.log(text)
-    if (options.out) await writeFile(options.out, text)
-  } finally {
-    await Promise.all(states.map(({ server }) => server.stop()))
-    await rm(cache, { recursive: true, force: true })
-  }
-}
+export default experiment({
+  description: 'Measure what the console costs a server',
+  options: {
+    rounds: ['<number>', 'runs of each state, in turns', Number, 5],
+    seconds: ['<number>', 'length of a run', Number, 20],
+    viewers: ['<number>', 'live streams that are open', Number, 3],
+  },
+  async run(options, { machine: { date, processor, versions }, log }) {
+    const { rounds, seconds, viewers } = options
+    const cache = await temporaryFolder()
+    const bodies = await bodiesByModel()
+    const start = async (name: string, viewers: number, variables = {}) => {
+      const server = await startMultigate({ models: shipped, settings: { MULTIGATE_CACHE: cache, ...variables } })
+      return { ...server, name, viewers }
+    }
+    const starts = [
+      () => start('off', 0, { MULTIGATE_CONSOLE: 'false' }),
+      () => start('on', 0),
+      () => start(`on, ${viewers} viewers`, viewers),
+    ]
+    const { states, idle, used, requests } = await withServers(starts, (states) =>
+      measure(states, bodies, options, log),
+    )
+    const of = (cpu: Cpu[][], key: keyof Cpu) => (i: number) => decimal(median(cpu[i]!.map((run) => run[key])))
+    return `# Cost of the console
 
-async function start(cache: string, variables: Record<string, string>): Promise<ServingChild> {
-  const script = main
-  const server = await startServing(script, ['--port', '0', '--models', models], {
-    ...process.env,
-    MULTIGATE_CACHE: cache,
-    ...variables,
+${date}, ${processor}, Node ${versions.node}. Three servers with the shipped models; medians of ${rounds} rounds of ${seconds} s; CPU at
+the same time, requests per second in turns. Threads other than that of the event loop collect garbage now and then, more after a start. Requests per second: one candidate each, one process, ${connections} connections. ${viewers} viewers: live streams that are read. Made by
+\`npm run loadtest -- console\`.
+
+${table<number>(
+  {
+    console: (i) => states[i]!.name,
+    'CPU idle, event loop, ms/s': of(idle, 'loop'),
+    'all threads': of(idle, 'all'),
+    [`CPU with ${bodies.length} requests/s to as many models, event loop, ms/s`]: of(used, 'loop'),
+    'all threads, too': of(used, 'all'),
+    'requests/s': (i) => whole(median(requests[i]!)),
+  },
+  [...states.keys()],
+)}
+`
+  },
+})
+
+async function measure(states: State[], bodies: string[], options: Settings, log: Log): Promise<Measured> {
+  const { rounds, seconds } = options
+  log(`${settling} s until the garbage collector has returned what loading left`)
+  await sleep(1000 * settling)
+  const watching = states.map(watch)
+  const idle = await measureCpu('idle', states, rounds, log, () => sleep(1000 * seconds))
+  const used = await measureCpu('used', states, rounds, log, (state) => ask(state, bodies, seconds))
+  await Promise.all(watching.map((stop) => stop()))
+  const requests = await inTurns(states, rounds, async (state, round) => {
+    const stop = watch(state)
+    const load = { bodies: bodies.slice(0, 1), connections, seconds: Math.min(seconds, 5) }
+    const target = { url: new URL('/predict', state.url), cpuSeconds: async () => 0 }
+    const { requestsPerSecond } = await runClosedLoop(target, load)
+    await stop()
+    log(`${round + 1}/${rounds}  ${state.name}: ${whole(requestsPerSecond)} requests/s`)
+    return requestsPerSecond
   })
-  await untilReady(server.url)
-  return server
+  return { states, idle, used, requests }
 }
 
 /** A request with one candidate for every model that has fields. */
 async function bodiesByModel(): Promise<string[]> {
-  const names = await readdir(models)
+  const names = await readdir(shipped)
   const bodies = await Promise.all(
     names.map(async (name) => {
-      const { manifest } = await readBundle(models, name, '1').catch(() => ({ manifest: undefined }))
+      const { manifest } = await readShipped(name).catch(() => ({ manifest: undefined }))
       if (manifest === undefined) return []
       return [toBody(createQueries(manifest.features, 1)(1), 'rows', encoderOf(manifest), { model: name })]
     }),
@@ -117,32 +123,28 @@ async function bodiesByModel(): Promise<string[]> {
 
 /** All servers at the same time: what else the machine does burdens them alike. */
 async function measureCpu(
-  kind: 'idle' | 'used',
+  kind: string,
   states: readonly State[],
-  { rounds }: { rounds: number },
-  log: (line: string) => void,
+  rounds: number,
+  log: Log,
   work: (state: State) => Promise<unknown>,
-): Promise<void> {
+): Promise<Cpu[][]> {
+  const runs: Cpu[][] = states.map(() => [])
   await sleep(4000)
   for (let round = 0; round < rounds; round++) {
-    await Promise.all(
-      states.map(async (state) => {
-        state[kind].push(await cpuPerSecond(state.server, () => work(state)))
-      }),
-    )
-    const figures = states.map((state) => {
-      const { loop, all } = state[kind].at(-1)!
-      return `${state.name}: ${decimal(loop)} (${decimal(all)})`
-    })
+    const all = await Promise.all(states.map((state) => cpuPerSecond(state, () => work(state))))
+    for (const [i, cpu] of all.entries()) runs[i]!.push(cpu)
+    const figures = all.map(({ loop, all }, i) => `${states[i]!.name}: ${decimal(loop)} (${decimal(all)})`)
     log(`${round + 1}/${rounds}  ${kind}, ms of CPU per second: ${figures.join(', ')}`)
   }
+  return runs
 }
 
 /** Opens the live streams of a state and reads them, until it is stopped. */
-function watch({ server, viewers }: State): () => Promise<unknown> {
+function watch({ url, viewers }: State): () => Promise<unknown> {
   const controller = new AbortController()
   const streams = Array.from({ length: viewers }, async () => {
-    const answer = await fetch(new URL('/console/live', server.url), { signal: controller.signal })
+    const answer = await fetch(new URL('/console/live', url), { signal: controller.signal })
     await answer.body!.pipeTo(new WritableStream())
   })
   return () => {
@@ -151,33 +153,21 @@ function watch({ server, viewers }: State): () => Promise<unknown> {
   }
 }
 
-const predictOf = ({ url }: ServingChild) => new URL('/predict', url)
-
 /** All bodies each second. */
-async function ask(server: ServingChild, bodies: readonly string[], seconds: number): Promise<void> {
-  const url = predictOf(server)
-  const headers = { 'content-type': 'application/json' }
+async function ask({ url }: State, bodies: readonly string[], seconds: number): Promise<void> {
   const until = performance.now() + 1000 * seconds
   while (performance.now() < until) {
     const next = sleep(1000)
-    await Promise.all(bodies.map(async (body) => (await fetch(url, { method: 'POST', headers, body })).arrayBuffer()))
+    await Promise.all(bodies.map(async (body) => (await post(`${url}/predict`, body)).arrayBuffer()))
     await next
   }
 }
 
-async function measureRequests(state: State, bodies: string[], seconds: number): Promise<void> {
-  const stop = watch(state)
-  const load = { bodies, connections, seconds: Math.min(seconds, 5) }
-  const target = { url: predictOf(state.server), cpuSeconds: async () => 0 }
-  state.requests.push((await runClosedLoop(target, load)).requestsPerSecond)
-  await stop()
-}
-
 /** ms of CPU of the server per second of this work: of all threads, and of that of the event loop. */
-async function cpuPerSecond({ process: { pid } }: ServingChild, work: () => Promise<unknown>): Promise<Cpu> {
-  const [before, began] = [await cpuMs(pid!), performance.now()]
+async function cpuPerSecond({ pid }: State, work: () => Promise<unknown>): Promise<Cpu> {
+  const [before, began] = [await cpuMs(pid), performance.now()]
   await work()
-  const [after, seconds] = [await cpuMs(pid!), (performance.now() - began) / 1000]
+  const [after, seconds] = [await cpuMs(pid), (performance.now() - began) / 1000]
   return { all: (after.all - before.all) / seconds, loop: (after.loop - before.loop) / seconds }
 }
 
@@ -190,31 +180,4 @@ async function cpuMs(pid: number): Promise<Cpu> {
   }
   const threads = await Promise.all((await readdir(folder)).map(read))
   return { all: threads.reduce((sum, ms) => sum + ms, 0), loop: await read(String(pid)) }
-}
-
-function report(
-  { date, processor, versions }: Machine,
-  { rounds, seconds, viewers }: { rounds: number; seconds: number; viewers: number },
-  count: number,
-  states: readonly State[],
-): string {
-  return `# Cost of the console
-
-${date}, ${processor}, Node ${versions.node}. Three servers with the shipped models; medians of ${rounds} rounds of ${seconds} s; CPU at
-the same time, requests per second in turns. Threads other than that of the event loop collect garbage now and then, more after a start. Requests per second: one candidate each, one process, ${connections} connections. ${viewers} viewers: live streams that are read. Made by
-\`npm run loadtest -- console\`.
-
-${table<State>(
-  {
-    console: ({ name }) => name,
-    'CPU idle, event loop, ms/s': ({ idle }) => decimal(median(idle.map(({ loop }) => loop))),
-    'all threads': ({ idle }) => decimal(median(idle.map(({ all }) => all))),
-    [`CPU with ${count} requests/s to as many models, event loop, ms/s`]: ({ used }) =>
-      decimal(median(used.map(({ loop }) => loop))),
-    'all threads, too': ({ used }) => decimal(median(used.map(({ all }) => all))),
-    'requests/s': ({ requests }) => whole(median(requests)),
-  },
-  states,
-)}
-`
 }

@@ -1,9 +1,7 @@
-import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { createRandom } from '../src/tools/data/random.ts'
+import { writePieces } from './write-pieces.ts'
 
 /** Fields of the generated rows: strings of `values` values each, and numbers. */
 export const strings = 25
@@ -54,7 +52,7 @@ export async function writeRows(folder: string, rows: number): Promise<void> {
     ['train.csv', trainedRows],
     ['rows.csv', rows],
   ] as const)
-    await pipeline(Readable.from(inPieces(csvOf(count))), createWriteStream(join(folder, file)))
+    await writePieces(join(folder, file), csvOf(count))
   const tasks = [
     { name: 'ctr', label: 'click == "1"' },
     { name: 'cvr', label: 'sale == "1"' },
@@ -83,16 +81,4 @@ export async function writeRows(folder: string, rows: number): Promise<void> {
   // JSON is YAML.
   await writeFile(join(folder, 'train.yaml'), JSON.stringify(training, undefined, 2))
   await writeFile(join(folder, 'rows.yaml'), JSON.stringify(judging, undefined, 2))
-}
-
-/** Joins lines to larger pieces, which are written faster. */
-function* inPieces(lines: Iterable<string>): Generator<string> {
-  let piece = ''
-  for (const line of lines) {
-    piece += line
-    if (piece.length < 65_536) continue
-    yield piece
-    piece = ''
-  }
-  yield piece
 }

@@ -1,16 +1,13 @@
 // Measures `multigate evaluate` on many generated rows: time by stage, rows per second and peak memory.
-//   npm run loadtest -- evaluate [--rows 1000000] [--out build/evaluate.md]
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { Command } from 'commander'
 import { multigateVersion } from '../src/base/project.ts'
 import type { Progress } from '../src/tools/evaluate/format.ts'
 import { runEvaluate } from '../src/tools/evaluate/run-evaluate.ts'
 import { cli } from './entries.ts'
 import { numbers, strings, trainedRows, writeRows } from './evaluate-rows.ts'
+import { experiment, type Log, temporaryFolder } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { table } from './markdown.ts'
 
@@ -22,34 +19,22 @@ interface Stage {
 }
 
 /** Generates rows, trains a version on the first of them, and judges it on all. */
-export async function measureEvaluate(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const { rows, out } = new Command('npm run loadtest -- evaluate')
-    .description('Measure the time and memory of an evaluation; needs TensorFlow, to train what is evaluated')
-    .option('--rows <number>', 'number of rows', Number, 1_000_000)
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ rows: number; out?: string }>()
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-evaluate-'))
-  try {
+export default experiment({
+  description: 'Measure the time and memory of an evaluation; needs TensorFlow, to train what is evaluated',
+  options: { rows: ['<number>', 'number of rows', Number, 1_000_000] },
+  async run({ rows }, { machine, log }) {
+    const folder = await temporaryFolder()
     log(`generating ${rows.toLocaleString('en')} rows`)
     await writeRows(folder, rows)
     log('training')
     const models = join(folder, 'models')
     await promisify(execFile)(process.execPath, [cli, 'train', join(folder, 'train.yaml'), '--models', models])
     const stages = await judge(folder, models, log)
-    const text = describe(rows, stages, process.resourceUsage().maxRSS / 1024, machine)
-    console.log(text)
-    if (out) await writeFile(out, text)
-  } finally {
-    await rm(folder, { recursive: true })
-  }
-}
+    return describe(rows, stages, process.resourceUsage().maxRSS / 1024, machine)
+  },
+})
 
-async function judge(folder: string, models: string, log: (line: string) => void): Promise<Stage[]> {
+async function judge(folder: string, models: string, log: Log): Promise<Stage[]> {
   const stages: Stage[] = []
   const clock = () => ({ wall: performance.now() / 1e3, used: process.cpuUsage() })
   let begun = clock()

@@ -72,6 +72,14 @@ export async function generate(options: GeneratorOptions): Promise<GeneratorResu
   return { ...message, raised }
 }
 
+/** Open loops with the same requests for predictions and the same deadline, from one request of the file on each. */
+export function loadOf(base: string | URL, file: string, load: Pick<GeneratorOptions, 'rate' | 'seed' | 'deadlineMs'>) {
+  const url = new URL('/predict', base).href
+  const headers = { 'x-deadline-ms': String(load.deadlineMs) }
+  return (start: number, seconds: number, listAnswers = false) =>
+    generate({ url, headers, file, start, seconds, ...load, graceMs: 2000, connections: 256, listAnswers })
+}
+
 function raise(pid: number): boolean {
   try {
     setPriority(pid, priority)

@@ -1,16 +1,27 @@
 /** Columns of a table: title → cell of a row. Trailing spaces distinguish equal titles. */
 export type Columns<T> = Record<string, (row: T) => string>
 
-/** A Markdown table; the first column is left-aligned, the others right-aligned. */
-export function table<T>(columns: Columns<T>, rows: readonly T[]): string {
+/** A Markdown table; the first `left` columns are left-aligned, the others right-aligned. */
+export function table<T>(columns: Columns<T>, rows: readonly T[], left = 1): string {
   const names = Object.keys(columns)
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`
   return [
     line(names.map((name) => name.trim())),
-    line(names.map((_, i) => (i === 0 ? '---' : '--:'))),
+    line(names.map((_, i) => (i < left ? '---' : '--:'))),
     ...rows.map((row) => line(names.map((name) => columns[name]!(row)))),
   ].join('\n')
 }
+
+/** A table of rows that have their cells by the titles of the columns. */
+export function tableOf(rows: readonly Record<string, string>[], left = 1): string {
+  const columns = Object.keys(rows[0] ?? {}).map(
+    (title) => [title, (row: Record<string, string>) => row[title]!] as const,
+  )
+  return table(Object.fromEntries(columns), rows, left)
+}
+
+/** Whole MiB. */
+export const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0)
 
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en')

@@ -5,7 +5,6 @@ import { createServer, IncomingMessage, type RequestListener, type Server, Serve
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import { Command } from 'commander'
 import { createService } from '../src/app/service.ts'
 import { median } from '../src/base/arrays.ts'
 import { readConfiguration } from '../src/base/configuration.ts'
@@ -16,12 +15,7 @@ import { prepareModel, referenceModels } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { scenarios } from './competitors/scenarios.ts'
 import { emptyHandler } from './competitors/servers/empty-handler.ts'
-
-const { rounds } = new Command('request-cost')
-  .description('Measure what a request of one row costs in JavaScript, without sockets and the system')
-  .option('--rounds <number>', 'runs of each handler, in turns; the report has medians', Number, 30)
-  .parse()
-  .opts<{ rounds: number }>()
+import { experiment, inTurns, runMain } from './experiment.ts'
 
 /** Requests that come in one turn of the event loop. */
 const together = 32
@@ -91,31 +85,33 @@ async function run(server: Server): Promise<number> {
   return (took * 1000) / ofARun
 }
 
-const empty = createServer(emptyHandler('{}'))
+const requestCost = experiment({
+  description: 'Measure what a request of one row costs in JavaScript, without sockets and the system',
+  options: { rounds: ['<number>', 'runs of each handler, in turns; the report has medians', Number, 30] },
+  out: false,
+  async run({ rounds }) {
+    const files = await prepareModel(model, defaultCache())
+    const { configuration } = readConfiguration({ MULTIGATE_MODELS: files.models, MULTIGATE_CONSOLE: 'false' }, {})
+    const log = { info() {}, warn: console.warn, error: console.error, debug() {} }
+    const service = await createService(configuration, { log } as unknown as Parameters<typeof createService>[1])
+    try {
+      await service.load()
+      const empty = createServer(emptyHandler('{}'))
+      const ours = createServer()
+      const { context } = service.app
+      const options = { context, log, maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES }
+      addFastPath(ours, options as unknown as Parameters<typeof addFastPath>[1])
+      await inTurns([empty, ours], warmUpRuns, run)
+      const [nothing, costs] = (await inTurns([empty, ours], rounds, run)) as [number[], number[]]
+      const us = (values: number[]) => `${median(values).toFixed(1)} µs (least ${Math.min(...values).toFixed(1)})`
+      const more = us(costs.map((cost, i) => cost - nothing[i]!))
+      return `A request takes ${us(costs)}, ${more} more than parsing its JSON and sending a response.
+Node ${process.version}, medians of ${rounds} runs of ${ofARun} requests.`
+    } finally {
+      await service.finish()
+      await service.close()
+    }
+  },
+})
 
-const files = await prepareModel(model, defaultCache())
-const { configuration } = readConfiguration({ MULTIGATE_MODELS: files.models, MULTIGATE_CONSOLE: 'false' }, {})
-const log = { info() {}, warn: console.warn, error: console.error, debug() {} }
-const service = await createService(configuration, { log } as unknown as Parameters<typeof createService>[1])
-try {
-  await service.load()
-  const ours = createServer()
-  const { context } = service.app
-  addFastPath(ours, { context, log, maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES } as unknown as Parameters<
-    typeof addFastPath
-  >[1])
-  for (let i = 0; i < warmUpRuns; i++) for (const server of [empty, ours]) await run(server)
-  const differences: number[] = []
-  const costs: number[] = []
-  for (let i = 0; i < rounds; i++) {
-    const nothing = await run(empty)
-    costs.push(await run(ours))
-    differences.push(costs.at(-1)! - nothing)
-  }
-  const us = (values: number[]) => `${median(values).toFixed(1)} µs (least ${Math.min(...values).toFixed(1)})`
-  console.log(`A request takes ${us(costs)}, ${us(differences)} more than parsing its JSON and sending a response.`)
-  console.log(`Node ${process.version}, medians of ${rounds} runs of ${ofARun} requests.`)
-} finally {
-  await service.finish()
-  await service.close()
-}
+await runMain(requestCost, 'request-cost', process.argv.slice(2))

@@ -1,6 +1,4 @@
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
-import { finished } from 'node:stream/promises'
+import { writePieces } from './write-pieces.ts'
 
 /** A request without its first line: the same for every server that supports its form. */
 export interface RequestContent {
@@ -8,7 +6,11 @@ export interface RequestContent {
   body: Buffer
 }
 
-const mebibyte = 2 ** 20
+/** A request with a body of JSON. */
+export const jsonContent = (body: string): RequestContent => ({
+  headers: { 'content-type': 'application/json' },
+  body: Buffer.from(body),
+})
 
 /**
  * Requests in one file, for all generators and servers: for each request its length in bytes (uint32, little-endian),
@@ -18,37 +20,44 @@ export async function writeRequests(
   file: string,
   requests: Iterable<RequestContent>,
 ): Promise<{ count: number; meanBytes: number }> {
-  const stream = createWriteStream(file)
   let count = 0
   let bytes = 0
-  let chunk: Buffer[] = []
-  let chunkBytes = 0
-  const flush = async () => {
-    if (!stream.write(Buffer.concat(chunk))) await once(stream, 'drain')
-    chunk = []
-    chunkBytes = 0
+  function* pieces(): Generator<Buffer> {
+    for (const content of requests) {
+      const rest = restOf(content)
+      const length = Buffer.alloc(4)
+      length.writeUInt32LE(rest.length)
+      yield length
+      yield rest
+      count++
+      bytes += content.body.length
+    }
   }
-  for (const { headers, body } of requests) {
-    const lines = Object.entries({ host: 'localhost', ...headers, 'content-length': String(body.length) })
-    const head = Buffer.from(`${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`)
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(head.length + body.length)
-    chunk.push(length, head, body)
-    chunkBytes += head.length + body.length
-    if (chunkBytes >= mebibyte) await flush()
-    count++
-    bytes += body.length
-  }
-  await flush()
-  stream.end()
-  await finished(stream)
+  await writePieces(file, pieces())
   return { count, meanBytes: bytes / count }
 }
 
+/** The request without its first line. */
+function restOf({ headers, body }: RequestContent): Buffer {
+  const all = { host: 'localhost', ...headers, 'content-length': String(body.length) }
+  return Buffer.concat([Buffer.from(`${linesOf(all)}\r\n`), body])
+}
+
+const linesOf = (headers: Record<string, string>) =>
+  Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+
+const firstLines = (path: string, headers: Record<string, string>) =>
+  Buffer.from(`POST ${path} HTTP/1.1\r\n${linesOf(headers)}`)
+
+/** A complete request. */
+export const renderRequest = (path: string, content: RequestContent) =>
+  Buffer.concat([firstLines(path, {}), restOf(content)])
+
 /** Complete requests with these additional headers. */
 export function readRequests(contents: Buffer, path: string, headers: Record<string, string>): Buffer[] {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const first = Buffer.from(`POST ${path} HTTP/1.1\r\n${lines.join('')}`)
+  const first = firstLines(path, headers)
   return Array.from(rests(contents), (rest) => Buffer.concat([first, rest]))
 }
 

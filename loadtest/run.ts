@@ -1,19 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bundle } from '../src/model/serving/bundle/read.ts'
 import { encoderOf } from '../src/model/serving/features/encoder.ts'
 import { readBundle } from '../src/model/serving/version/read-version.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
-import type { Arguments, Scenario } from './arguments.ts'
+import { type Arguments, description, readArguments, type Scenario } from './arguments.ts'
 import { createQueries, type Form, forms, toBody } from './bodies.ts'
 import { ask, checkForms, checkUncalibrated } from './check.ts'
 import { type ClosedLoopResult, compareTargets, runClosedLoop } from './closed-loop.ts'
+import { type Experiment, type Log, temporaryFolder } from './experiment.ts'
 import { generate } from './generator.ts'
 import type { Machine } from './machine.ts'
-import type { OpenLoopReport, Report } from './report.ts'
-import { type RequestContent, writeRequests } from './request-file.ts'
-import { multigateAt, startBareFastify, startFastifyOnnx, startMultigate, type Target } from './targets.ts'
+import { writeReadme } from './readme.ts'
+import { type OpenLoopReport, type Report, toMarkdown } from './report.ts'
+import { jsonContent, writeRequests } from './request-file.ts'
+import { multigateAt, startBareFastify, startFastifyOnnx, startOurs, type Target } from './targets.ts'
 
 /** Fixed, so that two runs send the same bodies. */
 const seed = 7
@@ -35,12 +36,20 @@ const openLoop = { connections: 1024, graceMs: 1000 }
 /** Timeout for the description of the model, ms. */
 const patience = 10_000
 
-type Log = (line: string) => void
+export default {
+  description,
+  read: readArguments,
+  async run(options, { machine, log }) {
+    const report = await runLoadTest(options, machine, log)
+    if (options.readme) await writeReadme({ own: report })
+    return { text: toMarkdown(report), json: report }
+  },
+} satisfies Experiment<Arguments>
 
-export async function runLoadTest(options: Arguments, machine: Machine, log: Log): Promise<Report> {
+async function runLoadTest(options: Arguments, machine: Machine, log: Log): Promise<Report> {
   const models = resolve(options.models)
   log(options.url ? `measuring ${options.url}` : 'starting the server')
-  const multigate = options.url ? multigateAt(options.url) : await startMultigate(models, options.model)
+  const multigate = options.url ? multigateAt(options.url) : await startOurs(models, options.model)
   const targets: Target[] = [multigate]
   try {
     const details = await describe(multigate, options.model)
@@ -48,8 +57,7 @@ export async function runLoadTest(options: Arguments, machine: Machine, log: Log
     const bundle = await readBundle(models, options.model, version)
     checkFields(details, bundle)
     const bareFastify = await startBareFastify()
-    const fastifyOnnx =
-      bundle.manifest.graph.format === 'layers' ? await startFastifyOnnx(models, options.model, version) : undefined
+    const fastifyOnnx = bundle.manifest.graph.format === 'layers' ? await startFastifyOnnx(bundle) : undefined
     targets.push(bareFastify, ...(fastifyOnnx ? [fastifyOnnx] : []))
     const makeBodies = createBodies(bundle, options.model)
     await check(multigate, fastifyOnnx, bundle, makeBodies)
@@ -129,35 +137,20 @@ async function measureOpenLoop(
   log: Log,
 ): Promise<OpenLoopReport> {
   const rate = load * maximum
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-loadtest-'))
-  try {
-    const file = join(folder, 'requests')
-    await writeRequests(file, bodies.map(toContent))
-    const result = await generate({
-      url: target.url.href,
-      headers: { 'x-deadline-ms': String(deadline) },
-      file,
-      start: 0,
-      rate,
-      seconds,
-      seed,
-      deadlineMs: deadline,
-      ...openLoop,
-    })
-    const { good, late, rejected, failed, noConnection, reasons } = result
-    log(
-      `open loop    ${target.name.padEnd(26)}  ${load}×  ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
-    )
-    return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-    // Lets the server's queues drain before the next run.
-    await new Promise((done) => setTimeout(done, 300))
-  }
-}
-
-function toContent(body: string): RequestContent {
-  return { headers: { 'content-type': 'application/json' }, body: Buffer.from(body) }
+  const file = join(await temporaryFolder(), 'requests')
+  await writeRequests(file, bodies.map(jsonContent))
+  const result = await generate({
+    url: target.url.href,
+    headers: { 'x-deadline-ms': String(deadline) },
+    ...{ file, start: 0, rate, seconds, seed, deadlineMs: deadline, ...openLoop },
+  })
+  const { good, late, rejected, failed, noConnection, reasons } = result
+  log(
+    `open loop    ${target.name.padEnd(26)}  ${load}×  ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
+  )
+  // Lets the server's queues drain before the next run.
+  await sleep(300)
+  return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
 }
 
 type MakeBodies = (form: Form, rows: number, count?: number) => string[]

@@ -1,22 +1,15 @@
 // Measures the longest stall caused by a single request: a second client requests /livez continuously.
-//   npm run loadtest -- stalls [--models models] [--repeats 5] [--out loadtest/results/stalls.md]
-
-import { writeFile } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import { Command } from 'commander'
 import { median } from '../src/base/arrays.ts'
-import { startServing } from '../src/tools/load/serving.ts'
-import { main } from './entries.ts'
-import type { Machine } from './machine.ts'
+import { candidates, context, statusOf } from './clients.ts'
+import { experiment, inTurns } from './experiment.ts'
 import { table } from './markdown.ts'
+import { withMultigate } from './multigate.ts'
 
 /** Default limit of a body, bytes. */
 const largest = 4_194_304
 
-const context = { country: 'DE', hour: 21, segment: 's17' }
-const candidates = (count: number) =>
-  Array.from({ length: count }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: (i % 100) / 50 }))
 const columns = (count: number) => {
   const rows = candidates(count)
   return { campaign: rows.map(({ campaign }) => campaign), price: rows.map(({ price }) => price) }
@@ -57,25 +50,38 @@ const cases: [name: string, path: string, body: string, gzip?: boolean][] = [
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
-function send(url: string, path: string, body: Buffer | undefined, headers = {}, through?: Agent): Promise<number> {
-  return new Promise((resolve) => {
-    const sent = request(new URL(path, url), {
-      method: body ? 'POST' : 'GET',
-      headers,
-      ...(through && { agent: through }),
-    })
-    // A rejected body may end its connection.
-    sent.once('error', () => resolve(0))
-    sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
-    sent.end(body)
-  })
-}
+/** Sends each request several times and reports the longest wait of the second client. */
+export default experiment({
+  description: 'Measure the longest stall caused by a single request',
+  options: {
+    models: ['<folder>', 'folder of models, with ads-funnel in it', String, 'models'],
+    repeats: ['<number>', 'repetitions of each request', Number, 5],
+  },
+  async run({ models, repeats }, { machine: { date, processor, versions }, log }) {
+    const runs = await withMultigate({ models, settings: { MULTIGATE_DEADLINE_MS: '60000' } }, ({ url }) =>
+      inTurns(cases, repeats, ([name, path, body, gzip], round) => {
+        if (name === cases[0]![0]) log(`round ${round + 1} of ${repeats}`)
+        return measure(url, path, body, gzip)
+      }),
+    )
+    agent.destroy()
+    return `# Longest stall of a single request
 
-interface Row {
-  name: string
-  status: number
-  stalls: number[]
-}
+${date}, ${processor}, Node ${versions.node}. One client sends a request; another asks for /livez all the time, and waits at the longest as long as
+this, ms, the client's own time included. ${repeats} times each. Made by \`npm run loadtest -- stalls\`.
+
+${table(
+  {
+    request: ([name]) => name,
+    status: ([, runs]) => String(runs.at(-1)!.status || '–'),
+    'median, ms': ([, runs]) => median(runs.map(({ stall }) => stall)).toFixed(0),
+    'longest, ms': ([, runs]) => Math.max(...runs.map(({ stall }) => stall)).toFixed(0),
+  },
+  cases.map(([name], i) => [name, runs[i]!] as const),
+)}
+`
+  },
+})
 
 async function measure(
   url: string,
@@ -89,71 +95,15 @@ async function measure(
   const asking = (async () => {
     while (!over) {
       const began = performance.now()
-      await send(url, '/livez', undefined, {}, agent)
+      await statusOf(new URL('/livez', url), { agent })
       longest = Math.max(longest, performance.now() - began)
     }
   })()
-  const headers = {
-    'content-type': 'application/json',
-    'content-length': bytes.length,
-    ...(gzip && { 'content-encoding': 'gzip' }),
-  }
-  const status = body === '' ? 0 : await send(url, path, bytes, headers)
+  const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {}
+  const status = body === '' ? 0 : await statusOf(new URL(path, url), { body: bytes, headers })
   // Garbage from a request also stalls later ones.
   await new Promise((resolve) => setTimeout(resolve, 300))
   over = true
   await asking
   return { status, stall: longest }
-}
-
-/** Sends each request several times and reports the longest wait of the second client. */
-export async function measureStalls(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const { models, repeats, out } = new Command('npm run loadtest -- stalls')
-    .description('Measure the longest stall caused by a single request')
-    .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
-    .option('--repeats <number>', 'repetitions of each request', Number, 5)
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ models: string; repeats: number; out?: string }>()
-  const script = main
-  const args = ['--port', '0', '--models', models]
-  const server = await startServing(script, args, { ...process.env, MULTIGATE_DEADLINE_MS: '60000' })
-  const { url } = server
-  while ((await send(url, '/readyz', undefined)) !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
-  const rows: Row[] = cases.map(([name]) => ({ name, status: 0, stalls: [] }))
-  for (let i = 0; i < repeats; i++) {
-    log(`round ${i + 1} of ${repeats}`)
-    for (const [index, [, path, body, gzip]] of cases.entries()) {
-      const { status, stall } = await measure(url, path, body, gzip)
-      rows[index]!.status = status
-      rows[index]!.stalls.push(stall)
-    }
-  }
-  await server.stop()
-  agent.destroy()
-  const text = toMarkdown(rows, repeats, machine)
-  console.log(text)
-  if (out) await writeFile(out, text)
-}
-
-function toMarkdown(rows: Row[], repeats: number, { date, processor, versions }: Machine): string {
-  return `# Longest stall of a single request
-
-${date}, ${processor}, Node ${versions.node}. One client sends a request; another asks for /livez all the time, and waits at the longest as long as
-this, ms, the client's own time included. ${repeats} times each. Made by \`npm run loadtest -- stalls\`.
-
-${table<Row>(
-  {
-    request: ({ name }) => name,
-    status: ({ status }) => (status === 0 ? '–' : String(status)),
-    'median, ms': ({ stalls }) => median(stalls).toFixed(0),
-    'longest, ms': ({ stalls }) => Math.max(...stalls).toFixed(0),
-  },
-  rows,
-)}
-`
 }

@@ -1,17 +1,13 @@
 // Measures starts of the server, also beside another build's: the process itself, and until it is ready with the
 // shipped models.
-//   npm run loadtest -- start [--rounds 8] [--beside ../former/build/src/main.js] [--out loadtest/results/start.md]
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { Command } from 'commander'
-import { serverArgv } from '../src/app/v8-flags.ts'
+import { cp, readFile } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { median } from '../src/base/arrays.ts'
-import { startServing, untilReady } from '../src/tools/load/serving.ts'
 import { parseStat } from './competitors/processor-time.ts'
 import { main } from './entries.ts'
-import type { Machine } from './machine.ts'
+import { experiment, inTurns, temporaryFolder } from './experiment.ts'
 import { decimal, table } from './markdown.ts'
+import { shipped, withMultigate } from './multigate.ts'
 
 interface Start {
   /** Until it listens, and until it is ready; s. */
@@ -27,78 +23,35 @@ interface Row {
   starts: Start[]
 }
 
-const shipped = join(import.meta.dirname, '../../models')
-
-export async function measureStart(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const options = new Command('npm run loadtest -- start')
-    .description('Measure starts of the server; builds take turns')
-    .option('--rounds <number>', 'starts of each kind', Number, 8)
-    .option('--beside <main.js>', "another build's entry")
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ rounds: number; beside?: string; out?: string }>()
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-start-'))
-  try {
+export default experiment({
+  description: 'Measure starts of the server; builds take turns',
+  options: {
+    rounds: ['<number>', 'starts of each kind', Number, 8],
+    beside: ['<main.js>', "another build's entry"],
+  },
+  async run({ rounds, beside }, { machine, log }) {
+    const folder = await temporaryFolder()
     const one = join(folder, 'one')
-    await mkdir(one)
     await cp(join(shipped, 'ads-funnel'), join(one, 'ads-funnel'), { recursive: true })
-    const builds = [['this', main], ...(options.beside ? [['the other', resolve(options.beside)]] : [])] as const
-    const rows: Row[] = Object.entries({ one, five: shipped }).flatMap(([models, path]) =>
-      builds.map(([build]) => ({
-        models: models === 'one' ? 'one model' : `all models of ${path.split('/').at(-1)}/`,
-        build,
-        starts: [],
-      })),
+    const builds = [['this', main], ...(beside ? [['the other', resolve(beside)]] : [])] as [string, string][]
+    const kinds = [one, shipped].flatMap((models) =>
+      builds.map(([build, script]) => ({ models, build, script, cache: join(folder, `cache-${build}`) })),
     )
     // The first of each compiles the graphs, and is not counted.
-    for (let round = 0; round <= options.rounds; round++) {
-      for (const [i, path] of [one, shipped].entries())
-        for (const [j, [build, script]] of builds.entries()) {
-          const start = await measureOne(script, path, join(folder, `cache-${build}`))
-          if (round > 0) rows[i * builds.length + j]!.starts.push(start)
-        }
-      log(`round ${round} of ${options.rounds}`)
+    const starts = await inTurns(kinds, rounds + 1, async (kind, round) => {
+      if (kind === kinds[0]) log(`round ${round} of ${rounds}`)
+      return measureOne(kind.script, kind.models, kind.cache)
+    })
+    const rows: Row[] = kinds.map(({ models, build }, i) => ({
+      models: models === one ? 'one model' : `all models of ${basename(models)}/`,
+      build,
+      starts: starts[i]!.slice(1),
+    }))
+    const column = (key: keyof Start) => (row: Row) => {
+      const values = row.starts.map((start) => start[key])
+      return `${decimal(median(values))} (${decimal(Math.min(...values))} – ${decimal(Math.max(...values))})`
     }
-    const text = report(machine, options.rounds, rows)
-    console.log(text)
-    if (options.out) await writeFile(options.out, text)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-async function measureOne(script: string, models: string, cache: string): Promise<Start> {
-  const began = performance.now()
-  const seconds = () => (performance.now() - began) / 1000
-  const env = {
-    ...process.env,
-    MULTIGATE_CACHE: cache,
-    MULTIGATE_WORKERS: '1',
-    MULTIGATE_WARM_UP_MS: '0',
-    MULTIGATE_DRAIN_DELAY_MS: '0',
-  }
-  const server = await startServing(script, ['--port', '0', '--models', models], env, serverArgv([]))
-  try {
-    const listening = seconds()
-    await untilReady(server.url)
-    const ready = seconds()
-    const stat = await readFile(`/proc/${server.process.pid}/stat`, 'latin1')
-    return { listening, ready, processor: parseStat(stat)?.seconds ?? Number.NaN }
-  } finally {
-    await server.stop()
-  }
-}
-
-function report(machine: Machine, rounds: number, rows: readonly Row[]): string {
-  const column = (key: keyof Start) => (row: Row) => {
-    const values = row.starts.map((start) => start[key])
-    return `${decimal(median(values))} (${decimal(Math.min(...values))} – ${decimal(Math.max(...values))})`
-  }
-  return `# Starts of the server
+    return `# Starts of the server
 
 ${machine.processor}, ${machine.cores} cores, Node.js ${machine.versions.node}. Medians (and the range) of ${rounds}
 starts of each kind, which take turns, with one worker, compiled graphs in the cache and without the warm-up over HTTP,
@@ -115,4 +68,13 @@ ${table<Row>(
   rows,
 )}
 `
+  },
+})
+
+function measureOne(script: string, models: string, cache: string): Promise<Start> {
+  const settings = { MULTIGATE_CACHE: cache, MULTIGATE_WORKERS: '1', MULTIGATE_WARM_UP_MS: '0' }
+  return withMultigate({ script, models, settings }, async ({ pid, listening, ready }) => {
+    const stat = await readFile(`/proc/${pid}/stat`, 'latin1')
+    return { listening, ready, processor: parseStat(stat)?.seconds ?? Number.NaN }
+  })
 }

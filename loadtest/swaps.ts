@@ -1,22 +1,19 @@
 // Measures latency and memory while versions with new weights replace each other under load.
-//   npm run loadtest -- swaps [--swaps 30] [--rate 300] [--out loadtest/results/swaps.md]
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Command } from 'commander'
 import { quantile } from '../src/tools/load/open-loop.ts'
-import { startServing, untilReady } from '../src/tools/load/serving.ts'
+import { post } from './clients.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { referenceModels, writeModel } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { scenarios } from './competitors/scenarios.ts'
-import { main } from './entries.ts'
-import { type Answers, generate } from './generator.ts'
+import { experiment, type Log, temporaryFolder } from './experiment.ts'
+import { type Answers, loadOf } from './generator.ts'
 import type { Machine } from './machine.ts'
-import { decimal, table } from './markdown.ts'
+import { decimal, mebibytes, table } from './markdown.ts'
+import { residentBytes, withMultigate } from './multigate.ts'
 
-const mebibyte = 2 ** 20
 const seed = 5
 const deadlineMs = 100
 /** Bound of the compiled plans, bytes. */
@@ -40,34 +37,22 @@ interface Swap {
 type Phase = 'quiet' | 'loading' | 'first'
 
 /** Publishes one version after the other while an open loop asks, and reports latency by phase, and memory. */
-export async function measureSwaps(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const { swaps, rate, out, server } = new Command('npm run loadtest -- swaps')
-    .description('Measure latency and memory while versions replace each other under load')
-    .option('--swaps <number>', 'number of swaps', Number, 30)
-    .option('--rate <number>', 'requests per second, of 100 candidates each', Number, 300)
-    .option('--server <main.js>', 'another build of the server')
-    .option('--out <file.md>', 'also write the results here')
-    .parse(argv, { from: 'user' })
-    .opts<{ swaps: number; rate: number; out?: string; server?: string }>()
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-swaps-'))
-  try {
+export default experiment({
+  description: 'Measure latency and memory while versions replace each other under load',
+  options: {
+    swaps: ['<number>', 'number of swaps', Number, 30],
+    rate: ['<number>', 'requests per second, of 100 candidates each', Number, 300],
+    server: ['<main.js>', 'another build of the server'],
+  },
+  async run(options, { machine, log }) {
     const { file } = await createRequests(join(defaultCache(), 'swaps'), seed).file({
       scenario: scenarios.find(({ name }) => name === 'S3')!,
       form: 'tensors',
       candidates: 'seen',
     })
-    const done = await swapUnderLoad(folder, { swaps, rate, file, server }, log)
-    const text = report(machine, rate, done)
-    console.log(text)
-    if (out) await writeFile(out, text)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-}
+    return report(machine, options.rate, await swapUnderLoad({ ...options, file }, log))
+  },
+})
 
 interface Settings {
   swaps: number
@@ -85,57 +70,45 @@ interface Measured {
   resident: number
 }
 
-async function swapUnderLoad(
-  folder: string,
-  { swaps, rate, file, server: script = main }: Settings,
-  log: (line: string) => void,
-): Promise<Measured> {
+async function swapUnderLoad({ swaps, rate, file, server: script }: Settings, log: Log): Promise<Measured> {
+  const folder = await temporaryFolder()
   const models = join(folder, 'models')
   await publish(await prepare(folder, 1), models, 1)
-  const env = {
+  const settings = {
     MULTIGATE_ADMIN: 'true',
     MULTIGATE_POLL_SECONDS: '0',
     MULTIGATE_CACHE: join(folder, 'plans'),
     MULTIGATE_CACHE_BYTES: String(planBytes),
   }
-  const server = await startServing(script, ['--port', '0', '--models', models], { ...process.env, ...env })
-  try {
-    await untilReady(server.url)
-    const load = (seconds: number, start: number) =>
-      generate({
-        url: new URL('/predict', server.url).href,
-        headers: { 'x-deadline-ms': String(deadlineMs) },
-        ...{ file, start, rate, seconds, seed, deadlineMs, graceMs: 2000, connections: 256, listAnswers: true },
-      })
-    await load(5, 0)
-    const resident = await residentBytes(server.url)
+  return withMultigate({ script, models, settings }, async ({ url }) => {
+    const load = loadOf(url, file, { rate, seed, deadlineMs })
+    await load(0, 5)
+    const resident = await residentBytes(url)
     const answers: Answers[] = []
     const done: Swap[] = []
     let [scheduled, good] = [0, 0]
     for (let number = 1; number <= swaps; number++) {
       const prepared = await prepare(folder, number + 1)
       // Long enough for the version to load, its first answers, and a quiet time.
-      const running = load(loadSeconds(rate, done), number * 7919)
+      const running = load(number * 7919, loadSeconds(rate, done), true)
       await sleep(quietSeconds * 1000)
       const published = Date.now()
       await publish(prepared, models, number + 1)
-      await post(server.url, `/v2/repository/models/${model.name}/load`)
+      await (await post(`${url}/v2/repository/models/${model.name}/load`, '{}')).text()
       const answered = Date.now()
       await rm(join(models, model.name, String(number)), { recursive: true })
       const result = await running
       answers.push(result.answers!)
       scheduled += result.scheduled
       good += result.good
-      done.push({ number, published, answered, resident: await residentBytes(server.url) })
+      done.push({ number, published, answered, resident: await residentBytes(url) })
       log(
         `swap ${number}: ${((answered - published) / 1000).toFixed(1)} s, ${describe(result.answers!, done.slice(-1))}`,
       )
     }
     const all = (key: keyof Answers) => Float64Array.from(answers.flatMap((part) => [...part[key]]))
     return { answers: { due: all('due'), latency: all('latency') }, scheduled, good, swaps: done, resident }
-  } finally {
-    await server.stop()
-  }
+  })
 }
 
 /** Seconds of load around a swap: longer than the slowest so far took. */
@@ -155,21 +128,6 @@ async function prepare(folder: string, version: number): Promise<string> {
 async function publish(prepared: string, models: string, version: number): Promise<void> {
   await mkdir(join(models, model.name), { recursive: true })
   await rename(prepared, join(models, model.name, String(version)))
-}
-
-async function post(base: string, path: string): Promise<void> {
-  const answer = await fetch(new URL(path, base), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${text}`)
-}
-
-async function residentBytes(base: string): Promise<number> {
-  const metrics = await (await fetch(new URL('/metrics', base))).text()
-  return Number(/^process_resident_memory_bytes (\S+)/m.exec(metrics)?.[1])
 }
 
 /** Latencies by phase, ms: while a version loads, the first answers after it does, and all others. */
@@ -229,7 +187,7 @@ ${table<[Phase, string]>(
 ${table<number>(
   {
     swaps: String,
-    'resident, MiB': (count) => ((count === 0 ? resident : swaps[count - 1]!.resident) / mebibyte).toFixed(0),
+    'resident, MiB': (count) => mebibytes(count === 0 ? resident : swaps[count - 1]!.resident),
   },
   memory,
 )}

@@ -1,7 +1,12 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { serverArgv } from '../src/app/v8-flags.ts'
-import { type ServingChild, startServing, untilReady } from '../src/tools/load/serving.ts'
-import { main } from './entries.ts'
+import { readLayersModel } from '../src/model/graph/lower/layers/layers-model.ts'
+import { lowerLayersModel } from '../src/model/graph/lower/layers/lower-layers.ts'
+import type { Bundle } from '../src/model/serving/bundle/read.ts'
+import { bindingsOf } from '../src/model/serving/prediction/bindings.ts'
+import { type ServingChild, startServing } from '../src/tools/load/serving.ts'
+import { temporaryFolder } from './experiment.ts'
+import { readMetrics, startMultigate } from './multigate.ts'
 
 /** A server under test. */
 export interface Target {
@@ -15,38 +20,19 @@ export interface Target {
 
 const built = join(import.meta.dirname, '..')
 
-/** The server as `npm start` runs it, on a free port; MULTIGATE_… variables apply. */
-export async function startMultigate(models: string, model: string): Promise<Target> {
-  const env = {
-    ...process.env,
-    MULTIGATE_HOST: '127.0.0.1',
-    MULTIGATE_PORT: '0',
-    MULTIGATE_MODELS: models,
-    MULTIGATE_DEFAULT_MODEL: model,
-    MULTIGATE_DRAIN_DELAY_MS: '0',
-    MULTIGATE_LOG_LEVEL: 'info',
-  }
-  const child = await startServing(main, [], env, serverArgv([]))
-  const target = multigateAt(child.url, child)
-  try {
-    await untilReady(child.url)
-    return target
-  } catch (error) {
-    await target.stop()
-    throw error
-  }
+/** The server as `npm start` runs it; MULTIGATE_… variables apply. */
+export async function startOurs(models: string, model: string): Promise<Target> {
+  const server = await startMultigate({ models, settings: { MULTIGATE_DEFAULT_MODEL: model } })
+  return { ...multigateAt(server.url), stop: server.stop }
 }
 
 /** A running server. */
-export function multigateAt(base: string, child?: ServingChild): Target {
+export function multigateAt(base: string): Target {
   return {
     name: 'multigate',
     url: new URL('/predict', base),
-    async cpuSeconds() {
-      const text = await (await fetch(new URL('/metrics', base))).text()
-      return Number(/^process_cpu_seconds_total (\S+)/m.exec(text)?.[1] ?? Number.NaN)
-    },
-    stop: async () => child?.stop(),
+    cpuSeconds: async () => (await readMetrics(base))('process_cpu_seconds_total'),
+    stop: async () => {},
   }
 }
 
@@ -63,9 +49,14 @@ export async function startBareFastify(): Promise<Target & { answerWith(answer: 
   }
 }
 
-/** Fastify with onnxruntime-node in the handler (fastify-onnx.ts). */
-export async function startFastifyOnnx(models: string, model: string, version: string): Promise<Target> {
-  const child = await startServing(join(built, 'loadtest/fastify-onnx.js'), [models, model, version], process.env)
+/** Fastify with onnxruntime-node in the handler, with the graph that multigate runs, in one process. */
+export async function startFastifyOnnx({ folder, manifest }: Bundle): Promise<Target> {
+  const { probabilities, sparse = '', dense = '' } = bindingsOf(manifest)
+  const MODEL = join(await temporaryFolder(), 'model.onnx')
+  await writeFile(MODEL, lowerLayersModel(await readLayersModel(folder, manifest.graph.file), [probabilities]))
+  const env = { ...process.env, MODEL, PORT: '0', WORKERS: '1', SPARSE: sparse, DENSE: dense }
+  const script = join(built, 'loadtest/competitors/servers/fastify-onnx.js')
+  const child = await startServing(script, [], { ...env, PROBABILITIES: probabilities, NODE_ENV: 'production' })
   return bare('Fastify + onnxruntime-node', child)
 }
 

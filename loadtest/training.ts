@@ -1,30 +1,18 @@
 // Measures training: rows per second of a step alone and of `multigate train`, beside Keras and PyTorch, all on one
 // core.
-//   npm run loadtest -- training [--keras PYTHON] [--pytorch PYTHON] [--out loadtest/results/training.md]
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { Command } from 'commander'
 import { cli } from './entries.ts'
+import { experiment, inTurns, type Log, temporaryFolder } from './experiment.ts'
 import type { Machine } from './machine.ts'
 import { whole } from './markdown.ts'
+import type { ValuesOf } from './options.ts'
 import { type NetworkName, networks } from './training/networks.ts'
 import { type TrainingCell, type TrainingReport, toMarkdown } from './training/report.ts'
 import { writeTrainingFiles } from './training/rows.ts'
-
-interface Options {
-  rounds: number
-  seconds: number
-  batches: string
-  networks: string
-  core: number
-  keras?: string
-  pytorch?: string
-  out?: string
-}
 
 interface Measured {
   rate: number
@@ -42,42 +30,29 @@ interface Program {
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const run = promisify(execFile)
 
-export async function measureTraining(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const options = new Command('npm run loadtest -- training')
-    .description('Measure training, beside Keras and PyTorch where they are; needs taskset')
-    .option('--rounds <count>', 'rounds, interleaved', Number, 3)
-    .option('--seconds <seconds>', 'length of a measurement', Number, 4)
-    .option('--batches <sizes>', 'comma-separated', '512,2048')
-    .option('--networks <names>', 'comma-separated, of small and wide', 'small,wide')
-    .option(
-      '--core <number>',
-      'the core that programs are pinned to; two threads also use the one before it',
-      Number,
-      1,
-    )
-    .option('--keras <python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*')
-    .option('--pytorch <python>', 'Python with torch')
-    .option('--out <file.md>', 'also write the results here, and raw ones beside it')
-    .parse(argv, { from: 'user' })
-    .opts<Options>()
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-training-'))
-  try {
-    const report = await measure(programsOf(options, folder), options, machine, log)
-    const text = toMarkdown(report)
-    console.log(`\n${text}`)
-    if (options.out === undefined) return
-    await writeFile(options.out, text)
-    await writeFile(options.out.replace(/(\.md)?$/, '.json'), `${JSON.stringify(report, null, 2)}\n`)
-  } finally {
-    await rm(folder, { recursive: true })
-  }
-}
+const options = {
+  rounds: ['<count>', 'rounds, interleaved', Number, 3],
+  seconds: ['<seconds>', 'length of a measurement', Number, 4],
+  batches: ['<sizes>', 'comma-separated', String, '512,2048'],
+  networks: ['<names>', 'comma-separated, of small and wide', String, 'small,wide'],
+  core: ['<number>', 'the core that programs are pinned to; two threads also use the one before it', Number, 1],
+  keras: ['<python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*'],
+  pytorch: ['<python>', 'Python with torch'],
+} as const
 
-function programsOf({ core, seconds, keras, pytorch }: Options, folder: string): Program[] {
+type Settings = ValuesOf<typeof options>
+
+export default experiment({
+  description: 'Measure training, beside Keras and PyTorch where they are; needs taskset',
+  options,
+  out: 'also write the results here, and raw ones beside it',
+  async run(options, { machine, log }) {
+    const report = await measure(programsOf(options, await temporaryFolder()), options, machine, log)
+    return { text: toMarkdown(report), json: report }
+  },
+})
+
+function programsOf({ core, seconds, keras, pytorch }: Settings, folder: string): Program[] {
   const pinned = async (cores: string, command: string, args: string[]) => {
     const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', MULTIGATE_CACHE: 'off', OMP_NUM_THREADS: '1' }
     return run('taskset', ['-c', cores, command, ...args], { env, cwd: root })
@@ -115,9 +90,9 @@ function programsOf({ core, seconds, keras, pytorch }: Options, folder: string):
 
 async function measure(
   programs: readonly Program[],
-  { rounds, seconds, batches, networks: names }: Options,
+  { rounds, seconds, batches, networks: names }: Settings,
   machine: Machine,
-  log: (line: string) => void,
+  log: Log,
 ): Promise<TrainingReport> {
   const cells: TrainingCell[] = names.split(',').flatMap((name) => {
     if (!Object.hasOwn(networks, name)) throw new Error(`there is no network ${name}, but small and wide`)
@@ -127,20 +102,16 @@ async function measure(
       .flatMap((batch) => programs.map(({ title }) => ({ network, batch: Number(batch), program: title, rates: [] })))
   })
   const loads: number[] = []
-  for (let round = 1; round <= rounds; round++) {
-    loads.push(loadavg()[0]!)
-    for (const cell of cells) {
-      const { network, batch, program, rates } = cell
-      const { rate, processorRate, seconds } = await programs
-        .find(({ title }) => title === program)!
-        .run(network, batch)
-      if (!(rate > 0)) throw new Error(`${program}: no rate was measured`)
-      rates.push(rate)
-      if (processorRate !== undefined) cell.processorRates = [...(cell.processorRates ?? []), processorRate]
-      if (seconds !== undefined) cell.seconds = [...(cell.seconds ?? []), seconds]
-      const busy = processorRate === undefined ? '' : `, ${whole(processorRate)} per second of processor time`
-      log(`round ${round} of ${rounds}: ${network}, batch ${batch}, ${program}: ${whole(rate)} rows/s${busy}`)
-    }
-  }
+  await inTurns(cells, rounds, async (cell, round) => {
+    if (cell === cells[0]) loads.push(loadavg()[0]!)
+    const { network, batch, program, rates } = cell
+    const { rate, processorRate, seconds } = await programs.find(({ title }) => title === program)!.run(network, batch)
+    if (!(rate > 0)) throw new Error(`${program}: no rate was measured`)
+    rates.push(rate)
+    if (processorRate !== undefined) cell.processorRates = [...(cell.processorRates ?? []), processorRate]
+    if (seconds !== undefined) cell.seconds = [...(cell.seconds ?? []), seconds]
+    const busy = processorRate === undefined ? '' : `, ${whole(processorRate)} per second of processor time`
+    log(`round ${round + 1} of ${rounds}: ${network}, batch ${batch}, ${program}: ${whole(rate)} rows/s${busy}`)
+  })
   return { machine, seconds, loads, cells }
 }

@@ -1,6 +1,7 @@
+import { largestDifference } from '../competitors/check.ts'
 import type { HttpAnswer } from './answers.ts'
 import type { Ending } from './client.ts'
-import { type KnownRequest, largestDifference, readPrediction, tolerance } from './versions.ts'
+import { type KnownRequest, readPrediction, tolerance } from './versions.ts'
 
 /** How a request ended. */
 export type Outcome =

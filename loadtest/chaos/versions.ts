@@ -4,6 +4,7 @@ import { onnxruntime } from '../../src/base/onnxruntime.ts'
 import { readLayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile } from '../../src/model/graph/lower/layers/write-layers-model.ts'
+import { largestDifference } from '../competitors/check.ts'
 import { forms } from '../competitors/forms.ts'
 import { type ReferenceModel, tasks, writeModel } from '../competitors/models.ts'
 import { createQueries, type Query } from '../competitors/queries.ts'
@@ -95,17 +96,6 @@ function isDistinct({ expected }: KnownRequest, version: string): boolean {
   return [...expected].every(
     ([other, theirs]) => other === version || largestDifference(values, theirs) >= leastDifference,
   )
-}
-
-/** NaN counts as infinitely far. */
-export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length) return Number.POSITIVE_INFINITY
-  let largest = 0
-  for (let i = 0; i < a.length; i++) {
-    const difference = Math.abs(a[i]! - b[i]!)
-    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
-  }
-  return largest
 }
 
 interface Predicted {

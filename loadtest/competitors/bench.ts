@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import type { Log } from '../experiment.ts'
 import { generate } from '../generator.ts'
+import { withHitRate } from '../multigate.ts'
 import type { ComparisonArguments } from './arguments.ts'
 import { type Answers, ask, checkAnswers, checkPrecision, createReference, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
@@ -31,8 +33,15 @@ const attempts = 3
  */
 export const mostRequestsPerSecond = 40_000
 
-export type Log = (line: string) => void
 export type Measure = (cell: Cell, server: RunningServer) => Promise<void>
+
+interface BenchParts {
+  folder: string
+  requests: Requests
+  closedLoop: ClosedLoop
+  date: string
+  log: Log
+}
 
 /** Starts, checks and measures servers, and collects the results. */
 export class Bench {
@@ -40,30 +49,15 @@ export class Bench {
   /** The same of multigate, by precision. */
   readonly differences: Differences = {}
   readonly #options: ComparisonArguments
-  readonly #folder: string
-  readonly #requests: Requests
-  readonly #closedLoop: ClosedLoop
-  readonly #date: string
-  readonly #log: Log
+  readonly #parts: BenchParts
   readonly #models = new Map<string, { files: ModelFiles; answers: Answers }>()
   readonly #results = new Map<string, CellResult>()
   #sent = 0
   #started = 0
 
-  constructor(
-    options: ComparisonArguments,
-    folder: string,
-    requests: Requests,
-    closedLoop: ClosedLoop,
-    date: string,
-    log: Log,
-  ) {
+  constructor(options: ComparisonArguments, parts: BenchParts) {
     this.#options = options
-    this.#folder = folder
-    this.#requests = requests
-    this.#closedLoop = closedLoop
-    this.#date = date
-    this.#log = log
+    this.#parts = parts
   }
 
   get results(): CellResult[] {
@@ -76,7 +70,7 @@ export class Bench {
     const kind: ServerKind = servers[session.server]
     const model = referenceModels[session.model]
     const first = session.cells[0]!
-    const [probe] = this.#requests.sample(first)
+    const [probe] = this.#parts.requests.sample(first)
     const server = await startServer(
       kind,
       {
@@ -84,7 +78,7 @@ export class Bench {
         files,
         setup: session.setup,
         python: this.#options.python,
-        folder: join(this.#folder, `server-${this.#started++}`),
+        folder: join(this.#parts.folder, `server-${this.#started++}`),
         plans: join(this.#options.cache, 'plans'),
       },
       async (base) => {
@@ -95,7 +89,14 @@ export class Bench {
     try {
       if (kind.precision !== undefined) await checkPrecision(server, model, kind.precision)
       for (const cell of session.cells) {
-        const difference = await checkAnswers(server, kind, cell.form, model, this.#requests.sample(cell), answers)
+        const difference = await checkAnswers(
+          server,
+          kind,
+          cell.form,
+          model,
+          this.#parts.requests.sample(cell),
+          answers,
+        )
         this.largestDifference = Math.max(this.largestDifference, difference)
         const precision = kind.precision ?? 'float32'
         this.differences[precision] = Math.max(this.differences[precision] ?? 0, difference)
@@ -109,12 +110,14 @@ export class Bench {
 
   async measureClosed(cell: Cell, server: RunningServer, repeat: number): Promise<void> {
     const result = await this.#result(cell)
+    const caches = servers[cell.server].candidates.some((kind) => kind === 'seen')
     for (const connections of this.#options.connections) {
-      const before = await hitsAndMisses(cell, server)
-      const run = await this.#quietest(() => this.#closed(cell, server, connections, this.#options.duration))
-      const known = share(before, await hitsAndMisses(cell, server))
-      result.closed.push({ connections, ...run, ...(known === undefined ? {} : { known }) })
-      this.#log(
+      const measure = () => this.#quietest(() => this.#closed(cell, server, connections, this.#options.duration))
+      const { hitRate = 0, ...run } = caches
+        ? await withHitRate(server.base, measure)
+        : { ...(await measure()), hitRate: undefined }
+      result.closed.push({ connections, ...run, ...(caches && { known: hitRate }) })
+      this.#parts.log(
         `${nameOf(cell)}  ${repeat + 1}/${this.#options.repeats}  ${connections} connections  ${Math.round(run.requestsPerSecond)} req/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms${run.errors > 0 ? `, ${run.errors} ERRORS` : ''}`,
       )
     }
@@ -125,13 +128,13 @@ export class Bench {
     for (const load of this.#options.loads) {
       const rate = load * bestOf(result).requestsPerSecond
       if (rate > mostRequestsPerSecond) {
-        this.#log(`${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: more than the generator can send`)
+        this.#parts.log(`${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: more than the generator can send`)
         continue
       }
       const run = await this.#quietest(() => this.#open(cell, server, rate))
       result.open.push({ load, ...run })
       const { good, late, rejected, failed, noConnection, reasons } = run
-      this.#log(
+      this.#parts.log(
         `${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}; generator late by ${run.lateness.p99.toFixed(1)} ms (p99), ${run.generatorCores.toFixed(2)} cores`,
       )
     }
@@ -140,7 +143,7 @@ export class Bench {
   async #open(cell: Cell, server: RunningServer, rate: number) {
     const { deadline: deadlineMs, openDuration: seconds } = this.#options
     const kind: ServerKind = servers[cell.server]
-    const { file } = await this.#requests.file(cell)
+    const { file } = await this.#parts.requests.file(cell)
     const run = await withProcessorTime(server.group, () =>
       generate({
         url: urlOf(server.base, kind, cell.form, referenceModels[cell.scenario.model]).href,
@@ -160,9 +163,16 @@ export class Bench {
   }
 
   async #closed(cell: Cell, server: RunningServer, connections: number, seconds: number) {
-    const { file } = await this.#requests.file(cell)
+    const { file } = await this.#parts.requests.file(cell)
     const url = urlOf(server.base, servers[cell.server], cell.form, referenceModels[cell.scenario.model])
-    const run = await this.#closedLoop.run({ url, group: server.group, file, start: this.#sent, connections, seconds })
+    const run = await this.#parts.closedLoop.run({
+      url,
+      group: server.group,
+      file,
+      start: this.#sent,
+      connections,
+      seconds,
+    })
     this.#next(run.requestsPerSecond * seconds)
     return run
   }
@@ -201,7 +211,7 @@ export class Bench {
     const key = nameOf(cell)
     const known = this.#results.get(key)
     if (known) return known
-    const { meanBytes, count } = await this.#requests.file(cell)
+    const { meanBytes, count } = await this.#parts.requests.file(cell)
     const { server, form, candidates } = cell
     const { workers, batch } = servers[server].setup(cell.scenario)
     const made: CellResult = {
@@ -209,7 +219,7 @@ export class Bench {
       scenario: cell.scenario.name,
       form,
       candidates,
-      date: this.#date,
+      date: this.#parts.date,
       workers,
       batch,
       bodyBytes: meanBytes,
@@ -224,20 +234,4 @@ export class Bench {
 
 function nameOf({ server, scenario, form, candidates }: Cell): string {
   return `${scenario.name}  ${server.padEnd(9)}  ${form.padEnd(7)}  ${candidates.padEnd(4)}`
-}
-
-/** multigate's counts of cached and new candidates so far. */
-async function hitsAndMisses({ server }: Cell, { base }: RunningServer): Promise<number[]> {
-  if (!servers[server].candidates.some((kind) => kind === 'seen')) return []
-  const text = await (await fetch(new URL('/metrics', base))).text()
-  return ['hits', 'misses'].map((name) => {
-    const value = new RegExp(`^multigate_candidate_cache_${name}_total\\{[^}]*\\} (\\S+)`, 'm').exec(text)?.[1]
-    return Number(value ?? 0)
-  })
-}
-
-function share([hits0 = 0, misses0 = 0]: number[], [hits, misses]: number[]): number | undefined {
-  if (hits === undefined || misses === undefined) return undefined
-  const [newHits, newMisses] = [hits - hits0, misses - misses0]
-  return newHits === 0 ? 0 : newHits / (newHits + newMisses)
 }

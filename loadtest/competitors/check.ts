@@ -12,10 +12,16 @@ import type { RunningServer, ServerKind } from './servers.ts'
 export const tolerances = { float32: 1e-4, bfloat16: 2e-3, int8: 2e-2 }
 
 /** Expected probabilities of a query [rows, tasks], row-major. */
-export type Answers = (query: Query) => Promise<Float32Array>
+export type Answers = (query: EncodedRows) => Promise<Float32Array>
+
+/** Queries have their numbers in float64, other rows in float32. */
+type EncodedRows = Pick<Query, 'rows' | 'sparse'> & { dense: ArrayLike<number> }
+
+/** Sparse and numeric fields of a model. */
+type Widths = Record<'sparse' | 'dense', { fields: number }>
 
 /** The exported graph in ONNX Runtime, in this process. */
-export async function createReference(onnx: string, model: ReferenceModel): Promise<Answers> {
+export async function createReference(onnx: string, model: Widths): Promise<Answers> {
   const session = await ort.InferenceSession.create(onnx, { logSeverityLevel: 3 })
   return async ({ rows, sparse, dense }) => {
     const { probabilities } = await session.run({
@@ -77,12 +83,13 @@ export async function ask(url: URL, form: Form, query: Query, model: ReferenceMo
   return probabilities
 }
 
-/** NaN counts as infinite. */
+/** NaN, and another length, count as infinitely far. */
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let most = 0
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY
+  let largest = 0
   for (let i = 0; i < a.length; i++) {
     const difference = Math.abs(a[i]! - b[i]!)
-    most = Math.max(most, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference)
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference
   }
-  return most
+  return largest
 }

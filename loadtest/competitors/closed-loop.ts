@@ -2,19 +2,12 @@ import { execFile, spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { runClosedLoop as runAutocannon } from '../closed-loop.ts'
+import { type ClosedLoopResult, runClosedLoop as runAutocannon } from '../closed-loop.ts'
 import { readContents } from '../request-file.ts'
 import { withProcessorTime } from './processor-time.ts'
 
 /** One run against one server. */
-export interface ClosedRun {
-  requestsPerSecond: number
-  /** Latency of answers, ms. */
-  p50: number
-  p99: number
-  p999: number
-  /** Answers with a status other than 200, and broken connections. */
-  errors: number
+export interface ClosedRun extends Omit<ClosedLoopResult, 'cpuMs'> {
   /** Server CPU time per response, whatever its status, ms. */
   serverMs: number
   /** Cores used by the generator: CPU time ÷ time; NaN if unknown. */
@@ -72,17 +65,8 @@ async function withWrk({ url, file, start, connections, seconds }: ClosedLoad): 
   const { stdout } = await promisify(execFile)(
     'wrk',
     [
-      '--threads',
-      '1',
-      '--connections',
-      String(connections),
-      '--duration',
-      `${seconds}s`,
-      '--timeout',
-      '10s',
-      '--script',
-      script,
-      url.origin,
+      ...['--threads', '1', '--connections', String(connections), '--duration', `${seconds}s`],
+      ...['--timeout', '10s', '--script', script, url.origin],
     ],
     { env: { ...process.env, REQUEST_FILE: file, REQUEST_PATH: url.pathname, REQUEST_START: String(start) } },
   )
@@ -114,13 +98,16 @@ async function withAutocannon({ url, file, start, connections, seconds }: Closed
   const entries = readContents(await readFile(file))
   const requests = [...entries.slice(start % entries.length), ...entries.slice(0, start % entries.length)]
   const cpu = process.cpuUsage()
-  const { requestsPerSecond, p50, p99, p999, errors } = await runAutocannon(
+  const { cpuMs: _, ...run } = await runAutocannon(
     { url, cpuSeconds: async () => Number.NaN },
     { bodies: requests, connections, seconds },
   )
   const { user, system } = process.cpuUsage(cpu)
   const generatorSeconds = (user + system) / 1e6
-  const answers = requestsPerSecond * seconds
-  const generatorCores = generatorSeconds / seconds
-  return { answers, requestsPerSecond, p50, p99, p999, errors, generatorCores, generatorSeconds }
+  return {
+    ...run,
+    answers: run.requestsPerSecond * seconds,
+    generatorCores: generatorSeconds / seconds,
+    generatorSeconds,
+  }
 }

@@ -12,6 +12,7 @@ import { writeBundle } from '../../src/model/serving/bundle/write.ts'
 import type { Features, Side } from '../../src/schemas/features.ts'
 import type { Precision } from '../../src/schemas/precision.ts'
 import { createRandom } from '../../src/tools/data/random.ts'
+import { drawEncodedRows } from '../bodies.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {
@@ -95,25 +96,21 @@ export async function prepareModel(model: ReferenceModel, cache: string): Promis
 
 /** Names `c0`, `c1`, … and `x0`, `x1`, …: categorical and numeric. */
 export function featuresOf({ sparse, dense }: ReferenceModel): Features {
-  const side = (i: number, context: number): Side => (i < context ? 'context' : 'candidate')
   return [
-    ...Array.from({ length: sparse.fields }, (_, i) => ({
-      name: `c${i}`,
-      side: side(i, sparse.context),
-      kind: 'integer' as const,
-      size: sparse.ids,
-      out_of_vocabulary: 'error' as const,
-      missing: 'error' as const,
-    })),
-    ...Array.from({ length: dense.fields }, (_, i) => ({
-      name: `x${i}`,
-      side: side(i, dense.context),
-      kind: 'numeric' as const,
-      scaling: { method: 'none' as const },
-      missing: 'error' as const,
-    })),
+    ...Array.from({ length: sparse.fields }, (_, i) =>
+      integerField(`c${i}`, sparse.ids, i < sparse.context ? 'context' : 'candidate'),
+    ),
+    ...Array.from({ length: dense.fields }, (_, i) =>
+      numberField(`x${i}`, i < dense.context ? 'context' : 'candidate'),
+    ),
   ]
 }
+
+export const integerField = (name: string, size: number, side: Side) =>
+  ({ name, side, kind: 'integer', size, out_of_vocabulary: 'error', missing: 'error' }) as const
+
+export const numberField = (name: string, side: Side) =>
+  ({ name, side, kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }) as const
 
 /** Writes a version of a model as a bundle; other weights for each seed. */
 export async function writeModel(
@@ -125,6 +122,7 @@ export async function writeModel(
 ): Promise<void> {
   const built = build(model, weights)
   randomiseWeights(built, weights)
+  const features = featuresOf(model)
   const judged = precision === 'float32' ? undefined : { file: quantizationFile, rows: quantizationRows, labels: false }
   await writeBundle(folder, {
     manifest: {
@@ -132,7 +130,7 @@ export async function writeModel(
       name: model.name,
       version,
       description: 'Random weights, for the load test',
-      features: featuresOf(model),
+      features,
       tasks: tasks.map((name) => ({ name })),
       derived: [],
       graph: {
@@ -144,21 +142,10 @@ export async function writeModel(
       precision,
       ...(judged && { quantization: judged }),
     },
-    files: { ...layersModelFiles(built), ...(judged && { [judged.file]: randomRows(model) }) },
-  })
-}
-
-/** Rows of values as queries have them. */
-function randomRows({ sparse, dense }: ReferenceModel): Uint8Array {
-  const random = createRandom(seed)
-  return encodeQuantizationRows({
-    rows: quantizationRows,
-    sparse: Int32Array.from({ length: quantizationRows * sparse.fields }, (_, i) => {
-      const field = i % sparse.fields
-      return field * sparse.ids + Math.floor(random.uniform() * sparse.ids)
-    }),
-    dense: Float32Array.from({ length: quantizationRows * dense.fields }, () => random.normal()),
-    labels: undefined,
+    files: {
+      ...layersModelFiles(built),
+      ...(judged && { [judged.file]: encodeQuantizationRows(drawEncodedRows(features, quantizationRows, seed)) }),
+    },
   })
 }
 

@@ -1,4 +1,5 @@
-import { createDraw, createRandom, type Random, zipf } from '../../src/tools/data/random.ts'
+import { createRandom } from '../../src/tools/data/random.ts'
+import { type Catalogue, createCandidates, usualCatalogue } from '../candidates.ts'
 import type { ReferenceModel } from './models.ts'
 
 /** One user and the candidates: encoded, context and candidates side by side. */
@@ -15,16 +16,6 @@ export interface Query {
  * requested earlier; distinct within a query. Every query has a new user.
  */
 export type Candidates = 'new' | 'seen'
-
-/** Ads that candidates are drawn from; popularity follows Zipf's law with this exponent. */
-export interface Catalogue {
-  ads: number
-  exponent: number
-}
-
-/** The exponent is typical of traffic on ads and pages. */
-const seen: Catalogue = { ads: 5000, exponent: 1.05 }
-export const catalogueSize = seen.ads
 
 /** Draws queries, seeded. */
 export function createQueries(
@@ -44,22 +35,8 @@ export function createQueries(
       numbers: range(columns.dense).map(() => Math.round(random.normal() * 1e5) / 1e5),
     }
   }
-  const drawCandidates =
-    candidates === 'new' ? drawNew : createCatalogue(random, candidates === 'seen' ? seen : candidates)
-
-  function drawNew(rows: number): Values[] {
-    return Array.from({ length: rows }, () => draw('candidate'))
-  }
-
-  function createCatalogue(random: Random, { ads, exponent }: Catalogue): (rows: number) => Values[] {
-    const catalogue = Array.from({ length: ads }, () => draw('candidate'))
-    const drawIndex = createDraw(zipf(ads, exponent))
-    return (rows) => {
-      const chosen = new Set<number>()
-      while (chosen.size < rows) chosen.add(drawIndex(random))
-      return Array.from(chosen, (index) => catalogue[index]!)
-    }
-  }
+  const catalogue = candidates === 'seen' ? usualCatalogue : candidates
+  const drawCandidates = createCandidates(catalogue, random, () => draw('candidate'))
 
   return (rows) => {
     const context = draw('context')

@@ -1,4 +1,5 @@
 import { median } from '../../src/base/arrays.ts'
+import { mediansOf } from '../closed-loop.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
 import type { tolerances } from './check.ts'
@@ -69,19 +70,13 @@ export interface Best {
 export function bestOf({ closed }: Pick<CellResult, 'closed'>): Best {
   const all = [...new Set(closed.map(({ connections }) => connections))].map((connections) => {
     const runs = closed.filter((run) => run.connections === connections)
-    const of = (key: keyof ClosedRun) => median(runs.map((run) => run[key]))
     const rates = runs.map(({ requestsPerSecond }) => requestsPerSecond)
     const known = runs.flatMap(({ known }) => known ?? [])
     return {
       connections,
-      requestsPerSecond: of('requestsPerSecond'),
+      ...mediansOf(runs, ['requestsPerSecond', 'p50', 'p99', 'serverMs', 'generatorCores', 'otherCores']),
       least: Math.min(...rates),
       most: Math.max(...rates),
-      p50: of('p50'),
-      p99: of('p99'),
-      serverMs: of('serverMs'),
-      generatorCores: of('generatorCores'),
-      otherCores: of('otherCores'),
       known: known.length > 0 ? median(known) : undefined,
     }
   })

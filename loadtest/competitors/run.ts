@@ -1,10 +1,9 @@
-import { rmSync } from 'node:fs'
-import { mkdir, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../../src/base/errors.ts'
+import { type Log, temporaryFolder } from '../experiment.ts'
 import type { Machine } from '../machine.ts'
 import type { ComparisonArguments } from './arguments.ts'
-import { Bench, type Log, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'
+import { Bench, type Measure, mostRequestsPerSecond, openConnections, seed } from './bench.ts'
 import { createClosedLoop } from './closed-loop.ts'
 import { installPeers, pinnedVersions } from './installed-competitors.ts'
 import { planCells, planSessions, type Session } from './plan.ts'
@@ -22,18 +21,15 @@ export async function runComparison(
   machine: Machine,
   log: Log,
 ): Promise<ComparisonReport> {
-  await mkdir(options.cache, { recursive: true })
   const wanted = options.servers.filter((name) => servers[name].installed)
   const missing = await installPeers(wanted, options.python)
   for (const [name, reason] of missing) log(`${name} is omitted: ${reason}`)
   const names = options.servers.filter((name) => !missing.has(name))
   const chosen = scenarios.filter(({ name }) => options.scenarios.includes(name))
-  const folder = await mkdtemp(join(options.cache, 'run-'))
-  // Runs at any exit of this process.
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const folder = await temporaryFolder(options.cache)
   const closedLoop = createClosedLoop()
   const requests = createRequests(join(folder, 'requests'), seed, options.short ? 4 : 1)
-  const bench = new Bench(options, folder, requests, closedLoop, machine.date, log)
+  const bench = new Bench(options, { folder, requests, closedLoop, date: machine.date, log })
   const cells = planCells(names, chosen)
   log(`${cells.length} cells; closed loop by ${closedLoop.generator}`)
   const runAll = async (sessions: Session[], measure: Measure) => {

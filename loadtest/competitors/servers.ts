@@ -45,6 +45,8 @@ export interface LaunchOptions {
   folder: string
   /** Folder of compiled plans. */
   plans: string
+  /** Further variables of its environment. */
+  settings?: Readonly<Record<string, string>>
 }
 
 interface Launch {
@@ -198,13 +200,32 @@ export async function startServer(
   const group: ServingGroup = await startGroup({
     command,
     args,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ...options.settings },
     // Python finds its modules here.
     folder: kind.installed ? sources : root,
     ready: () => answers(base),
     patience,
   })
   return { base, group: group.leader, stop: group.stop }
+}
+
+/** Starts a server that needs no installation, and waits until it is ready. */
+export function startReady(
+  kind: ServerKind,
+  { scenario, cache, ...options }: Omit<LaunchOptions, 'port' | 'setup' | 'python' | 'plans'> & ReadyOptions,
+): Promise<RunningServer> {
+  return startServer(
+    kind,
+    { ...options, setup: kind.setup(scenario), python: '', plans: join(cache, 'plans') },
+    // A server without a probe answers as soon as it has its model.
+    async (base) => (await fetch(new URL('/readyz', base))).status !== 503,
+  )
+}
+
+interface ReadyOptions {
+  scenario: Scenario
+  /** The folder of models and plans. */
+  cache: string
 }
 
 function launchOurs({ model, files, port, plans }: LaunchOptions, precision?: 'bfloat16' | 'int8'): Launch {

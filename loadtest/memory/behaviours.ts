@@ -1,3 +1,5 @@
+import { candidates, context } from '../clients.ts'
+
 /** The bytes that every connection of hostile clients sends; none of them reads anything. */
 export interface Behaviour {
   name: string
@@ -17,9 +19,7 @@ const post = (headers: readonly string[], body: string) =>
 /** `count` headers, all different. */
 const headers = (count: number) => Array.from({ length: count }, (_, i) => `name${i}:${i}\r\n`).join('')
 
-const context = { country: 'DE', hour: 21, segment: 's17' }
-const candidates = Array.from({ length: 50 }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: i / 50 }))
-const prediction = JSON.stringify({ model: 'ads-funnel', context, candidates })
+const prediction = JSON.stringify({ model: 'ads-funnel', context, candidates: candidates(50) })
 
 /** Pipelined requests in one piece, as one segment of a fast network brings them. */
 const many = 40

@@ -1,18 +1,14 @@
 // Plays hostile clients that read nothing against a server in a container of little memory, while a polite client asks.
-//   npm run loadtest -- memory [--connections 4000] [--out loadtest/results/memory.md]
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
-import { serverArgv } from '../../src/app/v8-flags.ts'
 import { reasonOf } from '../../src/base/errors.ts'
-import { type ServingChild, startServing, untilReady } from '../../src/tools/load/serving.ts'
-import { main } from '../entries.ts'
+import { experiment, type Log } from '../experiment.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
+import { type Multigate, readMetrics, startMultigate } from '../multigate.ts'
+import type { ValuesOf } from '../options.ts'
 import { behaviours } from './behaviours.ts'
 import { type Container, createContainer } from './container.ts'
 import { drawMemory, type MemoryPoint } from './plot.ts'
@@ -55,61 +51,48 @@ interface Run {
   settledMs: number
 }
 
-interface Options {
-  behaviours: string[]
-  seconds: number
-  connections?: number
-  models: string
-  out?: string
-}
+const names = behaviours.map(({ name }) => name)
 
-export async function measureMemory(
-  argv: readonly string[],
-  machine: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const options = readOptions(argv)
-  const runs: Run[] = []
-  for (const { mib, connections } of containers) {
-    let container: Container
-    try {
-      container = await createContainer(`multigate-memory-${process.pid}-${mib}`, mib * mebibyte)
-    } catch (error) {
-      console.log(`skipped: a container of ${mib} MiB can't be made here: ${reasonOf(error)}`)
-      continue
+const options = {
+  behaviours: ['<names>', `separated by ";" (${names.join('; ')})`, (text: string) => text.split(';'), names],
+  seconds: ['<number>', 'how long each behaves so', Number, 10],
+  connections: ['<number>', 'of hostile clients (default: 4,500 and 9,000)', Number],
+  models: ['<folder>', 'folder of models, with ads-funnel in it', String, 'models'],
+} as const
+
+type Settings = ValuesOf<typeof options>
+
+export default experiment({
+  description: 'Play hostile clients that read nothing against a server in containers of 1 and 2 GiB',
+  options,
+  out: 'also write the results here, and a plot as SVG next to it',
+  async run(options, { machine, log, picture }) {
+    const runs: Run[] = []
+    for (const { mib, connections } of containers) {
+      let container: Container
+      try {
+        container = await createContainer(`multigate-memory-${process.pid}-${mib}`, mib * mebibyte)
+      } catch (error) {
+        console.log(`skipped: a container of ${mib} MiB can't be made here: ${reasonOf(error)}`)
+        continue
+      }
+      runs.push(await play(container, { mib, connections: options.connections ?? connections }, options, log))
     }
-    runs.push(await play(container, { mib, connections: options.connections ?? connections }, options, log))
-  }
-  if (runs.length === 0) return
-  const picture = options.out?.replace(/(\.md)?$/, '.svg')
-  const text = toMarkdown(runs, options, machine, picture && basename(picture))
-  console.log(text)
-  if (picture !== undefined) {
-    await writeFile(options.out!, text)
-    await writeFile(picture, await drawMemory(runs))
-  }
-  const broken = runs.flatMap(brokenPromises)
-  if (broken.length > 0) throw new Error(`broken promises:\n${broken.join('\n')}`)
-}
-
-function readOptions(argv: readonly string[]): Options {
-  const names = behaviours.map(({ name }) => name)
-  return new Command('npm run loadtest -- memory')
-    .description('Play hostile clients that read nothing against a server in containers of 1 and 2 GiB')
-    .option('--behaviours <names>', `separated by ";" (${names.join('; ')})`, (text) => text.split(';'), names)
-    .option('--seconds <number>', 'how long each behaves so', Number, 10)
-    .option('--connections <number>', 'of hostile clients (default: 4,500 and 9,000)', Number)
-    .option('--models <folder>', 'folder of models, with ads-funnel in it', 'models')
-    .option('--out <file.md>', 'also write the results here, and a plot as SVG next to it')
-    .parse(argv, { from: 'user' })
-    .opts<Options>()
-}
+    if (runs.length === 0) return undefined
+    const broken = runs.flatMap(brokenPromises)
+    return {
+      text: toMarkdown(runs, options, machine, picture),
+      picture: () => drawMemory(runs),
+      failure: broken.length > 0 ? `broken promises:\n${broken.join('\n')}` : undefined,
+    }
+  },
+})
 
 async function play(
   container: Container,
   { mib, connections }: Pick<Run, 'mib' | 'connections'>,
-  { behaviours: chosen, seconds, models }: Options,
-  log: (line: string) => void,
+  { behaviours: chosen, seconds, models }: Settings,
+  log: Log,
 ): Promise<Run> {
   const started = performance.now()
   const run: Run = {
@@ -157,16 +140,11 @@ async function play(
   return run
 }
 
-async function start(container: Container, models: string): Promise<ServingChild> {
-  const script = main
-  const env = { ...process.env, MALLOC_ARENA_MAX: '2' }
-  const server = await startServing(script, ['--port', '0', '--models', models], env, serverArgv([]), container.wrapper)
-  await untilReady(server.url)
-  return server
-}
+const start = ({ wrapper }: Container, models: string) =>
+  startMultigate({ models, settings: { MALLOC_ARENA_MAX: '2' }, wrapper })
 
 async function playOne(
-  { url }: ServingChild,
+  { url }: Multigate,
   behaviour: string,
   connections: number,
   seconds: number,
@@ -185,10 +163,9 @@ async function playOne(
 }
 
 /** In use by the heap, and outside it, bytes. */
-async function inUse({ url }: ServingChild): Promise<number> {
-  const text = await (await fetch(new URL('/metrics', url))).text()
-  const gauge = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1] ?? Number.NaN)
-  return gauge('nodejs_heap_size_used_bytes') + gauge('nodejs_external_memory_bytes')
+async function inUse({ url }: Multigate): Promise<number> {
+  const metric = await readMetrics(url)
+  return metric('nodejs_heap_size_used_bytes') + metric('nodejs_external_memory_bytes')
 }
 
 function brokenPromises({ mib, played, before, after }: Run): string[] {
@@ -205,7 +182,7 @@ function brokenPromises({ mib, played, before, after }: Run): string[] {
 
 function toMarkdown(
   runs: readonly Run[],
-  { seconds }: Options,
+  { seconds }: Settings,
   { date, processor, versions }: Machine,
   picture: string | undefined,
 ): string {

@@ -1,5 +1,4 @@
-import { Error as errors, logger, parse, View } from 'vega'
-import { compile } from 'vega-lite'
+import { drawSvg } from '../draw.ts'
 
 export interface MemoryPoint {
   /** Seconds from the start. */
@@ -11,7 +10,7 @@ export interface MemoryPoint {
 }
 
 /** Memory of each container over time as one SVG: a colour per behaviour, the limit dashed. */
-export async function drawMemory(runs: readonly { mib: number; points: readonly MemoryPoint[] }[]): Promise<string> {
+export function drawMemory(runs: readonly { mib: number; points: readonly MemoryPoint[] }[]): Promise<string> {
   const stages = [...new Set(runs.flatMap(({ points }) => points.map(({ stage }) => stage)))]
   const charts = runs.map(({ mib, points }) => ({
     title: { text: `a container of ${mib} MiB`, anchor: 'start', fontSize: 12 },
@@ -40,15 +39,5 @@ export async function drawMemory(runs: readonly { mib: number; points: readonly 
       },
     ],
   }))
-  const spec = {
-    background: 'white',
-    padding: 12,
-    vconcat: charts,
-    config: { legend: { symbolLimit: 40, labelLimit: 300 } },
-  }
-  const log = logger(errors)
-  const view = new View(parse(compile(spec as never, { logger: log }).spec), { renderer: 'none', logger: log })
-  const svg = await view.toSVG()
-  view.finalize()
-  return svg
+  return drawSvg({ vconcat: charts, config: { legend: { symbolLimit: 40, labelLimit: 300 } } })
 }

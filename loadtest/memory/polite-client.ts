@@ -1,5 +1,6 @@
-import { Agent, request } from 'node:http'
+import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { candidates, context, statusOf } from '../clients.ts'
 
 export interface Waits {
   asked: number
@@ -15,11 +16,9 @@ const pause = 20
 /** A wait that is not waited for any longer, ms. */
 const patience = 35_000
 
-const body = JSON.stringify({
-  model: 'ads-funnel',
-  context: { country: 'DE', hour: 21, segment: 's17' },
-  candidates: [{ campaign: 'c9', price: 1.25 }],
-})
+const body = JSON.stringify({ model: 'ads-funnel', context, candidates: candidates(1) })
+
+const headers = { 'x-deadline-ms': 60_000 }
 
 /**
  * Asks for a prediction every few milliseconds, over one connection that stays open; `stop` resolves with its waits.
@@ -31,7 +30,7 @@ export function politeClient(url: string): { stop(): Promise<Waits> } {
   const asking = (async () => {
     while (!over) {
       const began = performance.now()
-      const status = await ask(url, agent)
+      const status = await statusOf(new URL('/predict', url), { body, headers, agent, timeout: patience })
       waits.asked++
       if (status !== 200) waits.failed++
       waits.longest = Math.max(waits.longest, performance.now() - began)
@@ -46,15 +45,4 @@ export function politeClient(url: string): { stop(): Promise<Waits> } {
       return waits
     },
   }
-}
-
-function ask(url: string, agent: Agent): Promise<number> {
-  return new Promise((resolve) => {
-    const headers = { 'content-type': 'application/json', 'content-length': body.length, 'x-deadline-ms': 60_000 }
-    const sent = request(new URL('/predict', url), { method: 'POST', headers, agent, timeout: patience })
-    sent.once('timeout', () => sent.destroy(new Error('no answer')))
-    sent.once('error', () => resolve(0))
-    sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
-    sent.end(body)
-  })
 }

@@ -1,5 +1,4 @@
-import { Error as errors, logger, parse, View } from 'vega'
-import { compile } from 'vega-lite'
+import { drawSvg } from '../draw.ts'
 import type { Axis } from './axes.ts'
 import type { Sample } from './measure.ts'
 
@@ -29,7 +28,7 @@ const shown: Record<string, { title: string; of(sample: Sample): number; log?: b
 }
 
 /** All curves as one SVG. Logarithmic axes: a curve as steep as the dashed line grows in proportion. */
-export async function drawCurves(curves: readonly Curve[]): Promise<string> {
+export function drawCurves(curves: readonly Curve[]): Promise<string> {
   const charts = curves.flatMap(({ axis, samples }) =>
     (shown[axis.name] ?? []).map(({ title, of, log = true }) => {
       const points = samples.map(({ value, sample }) => ({ x: value, y: of(sample) }))
@@ -68,10 +67,5 @@ export async function drawCurves(curves: readonly Curve[]): Promise<string> {
       }
     }),
   )
-  const spec = { background: 'white', padding: 12, columns: 2, spacing: 24, concat: charts }
-  const log = logger(errors)
-  const view = new View(parse(compile(spec as never, { logger: log }).spec), { renderer: 'none', logger: log })
-  const svg = await view.toSVG()
-  view.finalize()
-  return svg
+  return drawSvg({ columns: 2, spacing: 24, concat: charts })
 }

@@ -1,14 +1,10 @@
 // Measures how the cost of a request, the start and the memory grow: with candidates, fields, experts, ids, models,
 // connections, and with the popularity of ads.
-//   npm run loadtest -- scale [--axes rows,fields] [--out loadtest/results/scale.md]
-import { rmSync } from 'node:fs'
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { basename, join } from 'node:path'
-import { Command } from 'commander'
+import { join } from 'node:path'
 import { defaultCache } from '../competitors/arguments.ts'
 import { createClosedLoop } from '../competitors/closed-loop.ts'
-import type { Machine } from '../machine.ts'
+import { experiment, temporaryFolder } from '../experiment.ts'
 import { type Columns, decimal, table, whole } from '../markdown.ts'
 import { axes } from './axes.ts'
 import { measurePoint, type Sample } from './measure.ts'
@@ -16,36 +12,36 @@ import { type Curve, drawCurves } from './plot.ts'
 
 const names = axes.map(({ name }) => name)
 
-export async function measureScale(
-  argv: readonly string[],
-  { date, processor, versions }: Machine,
-  log: (line: string) => void,
-): Promise<void> {
-  const { axes: chosen, seconds, most, out } = readOptions(argv)
-  const cache = defaultCache()
-  await mkdir(cache, { recursive: true })
-  const folder = await mkdtemp(join(cache, 'run-'))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  const closedLoop = createClosedLoop()
-  const curves: Curve[] = []
-  for (const axis of axes.filter(({ name }) => chosen.includes(name))) {
-    const samples: { value: number; sample: Sample }[] = []
-    for (const value of axis.values.filter((value) => value <= most)) {
-      const sample = await measurePoint(axis.pointOf(value), {
-        closedLoop,
-        cache,
-        folder: join(folder, 'point'),
-        seconds,
-      })
-      samples.push({ value, sample })
-      log(
-        `${axis.name} ${value}: ${sample.cpuMicros.toFixed(1)} µs a request, ready after ${sample.readySeconds.toFixed(1)} s, ${sample.residentMiB.toFixed(0)} MiB`,
-      )
+export default experiment({
+  description: 'Measure how cost grows with candidates, fields, experts, ids, models, connections and popularity',
+  options: {
+    axes: ['<names>', 'comma-separated', (text) => text.split(','), names],
+    seconds: ['<number>', 'one run, whole seconds', Number, 3],
+    most: ['<number>', 'largest value of any axis', Number, Number.POSITIVE_INFINITY],
+  },
+  out: 'also write the results here, and the curves as SVG next to it',
+  async run({ axes: chosen, seconds, most }, { machine: { date, processor, versions }, log, picture }) {
+    const cache = defaultCache()
+    const folder = await temporaryFolder(cache)
+    const closedLoop = createClosedLoop()
+    const curves: Curve[] = []
+    for (const axis of axes.filter(({ name }) => chosen.includes(name))) {
+      const samples: { value: number; sample: Sample }[] = []
+      for (const value of axis.values.filter((value) => value <= most)) {
+        const sample = await measurePoint(axis.pointOf(value), {
+          closedLoop,
+          cache,
+          folder: join(folder, 'point'),
+          seconds,
+        })
+        samples.push({ value, sample })
+        log(
+          `${axis.name} ${value}: ${sample.cpuMicros.toFixed(1)} µs a request, ready after ${sample.readySeconds.toFixed(1)} s, ${sample.residentMiB.toFixed(0)} MiB`,
+        )
+      }
+      curves.push({ axis, samples })
     }
-    curves.push({ axis, samples })
-  }
-  const picture = out?.replace(/(\.md)?$/, '.svg')
-  const text = `# Curves of cost
+    const text = `# Curves of cost
 
 ${date}, ${processor}, ${availableParallelism()} cores, Node ${versions.node}, onnxruntime-node ${versions['onnxruntime-node']}. One server per value, defaults, no
 deadline; ${closedLoop.generator}, which shares the cores, for ${seconds} s. Except for what grows: an MMoE of 10 categorical and 5 numeric fields,
@@ -53,32 +49,12 @@ deadline; ${closedLoop.generator}, which shares the cores, for ${seconds} s. Exc
 asked, and connections, each of which asks again when it has its response: the small model, one candidate. No candidate is
 cached, but for popularity: there it is the wide model, with the default cache. "Growth": the factor of the cost ÷ the factor of what grows,
 from the value before; at most 1 is linear or better. Made by \`npm run loadtest -- scale\`.
-${picture === undefined ? '' : `\n![Curves of cost](${basename(picture)})\n`}
+${picture === undefined ? '' : `\n![Curves of cost](${picture})\n`}
 ${curves.map(section).join('\n\n')}
 `
-  console.log(text)
-  if (picture === undefined) return
-  await writeFile(out!, text)
-  await writeFile(picture, await drawCurves(curves))
-}
-
-interface Options {
-  axes: string[]
-  seconds: number
-  most: number
-  out?: string
-}
-
-function readOptions(argv: readonly string[]): Options {
-  return new Command('npm run loadtest -- scale')
-    .description('Measure how cost grows with candidates, fields, experts, ids, models, connections and popularity')
-    .option('--axes <names>', 'comma-separated', (text) => text.split(','), names)
-    .option('--seconds <number>', 'one run, whole seconds', Number, 3)
-    .option('--most <number>', 'largest value of any axis', Number, Number.POSITIVE_INFINITY)
-    .option('--out <file.md>', 'also write the results here, and the curves as SVG next to it')
-    .parse(argv, { from: 'user' })
-    .opts<Options>()
-}
+    return { text, picture: () => drawCurves(curves) }
+  },
+})
 
 function section({ axis, samples }: Curve): string {
   const previous = (value: number) => samples[samples.findIndex((sample) => sample.value === value) - 1]

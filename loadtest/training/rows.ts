@@ -1,14 +1,12 @@
-import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { createRandom } from '../../src/tools/data/random.ts'
+import { writePieces } from '../write-pieces.ts'
 import { type BenchNetwork, optionsOf } from './networks.ts'
 
 /** Writes `rows.csv` and `bench.json`, a spec that trains this network on it for one epoch. */
 export async function writeTrainingFiles(folder: string, network: BenchNetwork, batch: number): Promise<void> {
-  await pipeline(Readable.from(csvOf(network)), createWriteStream(join(folder, 'rows.csv')))
+  await writePieces(join(folder, 'rows.csv'), csvOf(network))
   await writeFile(join(folder, 'bench.json'), JSON.stringify(specOf(network, batch)))
 }
 

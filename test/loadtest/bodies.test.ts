@@ -1,10 +1,7 @@
 import t from 'tap'
-import { createQueries, forms, toBody, toInferRequest } from '../../loadtest/bodies.ts'
+import { createQueries, forms, toBody } from '../../loadtest/bodies.ts'
 import { createEncoder } from '../../src/model/serving/features/encoder.ts'
-import { readBody } from '../../src/server/protocols/open-inference/infer-request.ts'
-import { readInputs } from '../../src/server/protocols/open-inference/infer-tensors.ts'
 import { testFeatures } from '../support/bundle.ts'
-import { exampleManifest } from '../support/fakes/manifest.ts'
 
 const encoder = createEncoder(testFeatures)
 const limits = { maxRows: 1000, partial: false }
@@ -24,20 +21,6 @@ t.test('the three forms of a query encode to the same tensors', async (t) => {
     t.ok(encoded.dense.every((value, i) => Math.abs(value - expected.dense[i]!) <= 1e-7 * Math.max(1, Math.abs(value))))
     t.equal(byRow.model, 'ads')
   }
-})
-
-t.test('as bytes a query has the same tensors', async (t) => {
-  const manifest = exampleManifest({ features: testFeatures })
-  const query = createQueries(testFeatures, 1)(100)
-  const { path, headers, body } = toInferRequest(query, manifest, encoder)
-  t.equal(path, '/v2/models/ads/infer')
-  const { ids: sparse, numbers: dense } = readInputs(readBody(body, headers['inference-header-content-length']), [
-    { role: 'sparse', name: 'ids', dims: [3], width: 3 },
-    { role: 'dense', name: 'numbers', dims: [2], width: 2 },
-  ])
-  const expected = encoder.rows(query.context, query.candidates, limits)
-  t.same(sparse?.values, expected.sparse)
-  t.same(dense?.values, expected.dense)
 })
 
 t.test('queries are seeded, all different, and an ad is the same wherever it appears', async (t) => {
@@ -60,4 +43,10 @@ t.test('queries are seeded, all different, and an ad is the same wherever it app
     }
   }
   t.ok(seen > 1000, 'popular ads come again and again')
+})
+
+t.test('new candidates never come again', async (t) => {
+  const draw = createQueries(testFeatures, 1, 'new')
+  const drawn = Array.from({ length: 20 }, () => draw(20)).flatMap(({ candidates }) => candidates)
+  t.equal(new Set(drawn.map(({ id: _, ...values }) => JSON.stringify(values))).size, 400)
 })

@@ -74,15 +74,15 @@ export async function startServing(
 /** Reasons of a server that may still become ready. */
 const loading = / is being |waiting to be loaded/
 
-/** Waits until a server of multigate is ready. */
-export async function untilReady(base: string): Promise<void> {
-  const patience = Date.now() + readyPatience
+/** Waits until a server of multigate is ready, at most for `patience`, ms. */
+export async function untilReady(base: string, patience = readyPatience): Promise<void> {
+  const until = Date.now() + patience
   for (;;) {
-    const left = AbortSignal.timeout(Math.max(1, patience - Date.now()))
+    const left = AbortSignal.timeout(Math.max(1, until - Date.now()))
     const answer = await fetch(new URL('/readyz', base), { signal: left })
     const text = await answer.text()
     if (answer.status === 200) return
-    if (Date.now() > patience || !loading.test(text)) throw new Error(`the server does not become ready: ${text}`)
+    if (Date.now() > until || !loading.test(text)) throw new Error(`the server does not become ready: ${text}`)
     await sleep(50)
   }
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { addVersion, createKnownRequests, largestDifference } from '../../../loadtest/chaos/versions.ts'
+import { addVersion, createKnownRequests } from '../../../loadtest/chaos/versions.ts'
+import { largestDifference } from '../../../loadtest/competitors/check.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 
 t.test('every version answers every request unlike the others, also where its first weights would not', async (t) => {

@@ -1,0 +1,90 @@
+import { type Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/* Clients that ask for one thing at a time, beside the generators of load. */
+
+/** Rejects unless the answer is 200. */
+export async function post(url: string, body: string): Promise<Response> {
+  const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
+  return answer
+}
+
+/** A user, and candidates of ads-funnel. */
+export const context = { country: 'DE', hour: 21, segment: 's17' }
+export const candidates = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 40}`, price: (i % 100) / 50 }))
+
+export interface Sent {
+  /** JSON to POST, or compressed JSON; without it, the request is a GET. */
+  body?: string | Buffer
+  headers?: Record<string, string | number>
+  agent?: Agent
+  /** ms. */
+  timeout?: number
+}
+
+/** The status of an answer once it has been read; 0 where the connection breaks or stays silent. */
+export function statusOf(url: URL, { body, headers, ...options }: Sent = {}): Promise<number> {
+  const ofBody = body && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  return new Promise((resolve) => {
+    const sent = request(url, { ...options, method: body ? 'POST' : 'GET', headers: { ...ofBody, ...headers } })
+    sent.once('timeout', () => sent.destroy(new Error('no answer')))
+    // A rejected body may end its connection.
+    sent.once('error', () => resolve(0))
+    sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
+    sent.end(body)
+  })
+}
+
+/**
+ * Asks at even times until it is over, whatever becomes of earlier requests; all answers. `due`: when it should be
+ * sent, by `performance.now()`.
+ */
+export async function askEvenly<T>(
+  rate: number,
+  isOver: (asked: number) => boolean,
+  ask: (index: number, due: number) => Promise<T>,
+): Promise<T[]> {
+  const asked: Promise<T>[] = []
+  const began = performance.now()
+  while (!isOver(asked.length)) {
+    const due = began + (asked.length * 1000) / rate
+    if (due > performance.now()) await sleep(due - performance.now())
+    asked.push(ask(asked.length, due))
+  }
+  return Promise.all(asked)
+}
+
+/** Sends requests at a steady pace while something else happens. */
+export class PacedClient {
+  readonly #url: string
+  readonly #bodies: readonly string[]
+  /** Requests per second. */
+  readonly #rate: number
+  #next = 0
+
+  constructor({ url }: { url: string }, bodies: readonly string[], rate: number) {
+    this.#url = `${url}/predict`
+    this.#bodies = bodies
+    this.#rate = rate
+  }
+
+  /** The result of `work`, and the times of the requests meanwhile, ms. */
+  async during<T>(work: () => Promise<T>): Promise<{ result: T; times: number[] }> {
+    let isOver = false
+    const asking = askEvenly(
+      this.#rate,
+      () => isOver,
+      async (_, due) => {
+        const body = this.#bodies[this.#next++ % this.#bodies.length]!
+        await (await post(this.#url, body)).arrayBuffer()
+        // From the moment that it was due, so that no stall is hidden.
+        return performance.now() - due
+      },
+    )
+    const result = await work()
+    isOver = true
+    return { result, times: await asking }
+  }
+}

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { commaList } from '../base/settings.ts'
 import type { Configuration } from '../schemas/configuration.ts'
-import { type Area, openAreas } from '../server/security/keyring.ts'
+import { type Area, openAreas } from '../server/security/areas.ts'
 
 /**
  * Throws an Error that says what to do where administration would be open to everyone who reaches the address, or

@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { reasonOf } from '../base/errors.ts'
 import { fileProblem } from '../base/files.ts'
+import type { Area } from '../server/security/areas.ts'
 import { Guard } from '../server/security/guard.ts'
-import { type Area, Keyring } from '../server/security/keyring.ts'
+import { Keyring } from '../server/security/keyring.ts'
 import type { Log } from './load-options.ts'
 import { watchFiles } from './watched-files.ts'
 

@@ -31,8 +31,9 @@ import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
 import { pinRoutes } from './routes/pins.ts'
 import { requestRoutes } from './routes/requests.ts'
-import { type Denial, guarded } from './security/guard.ts'
-import type { Area } from './security/keyring.ts'
+import type { Area } from './security/areas.ts'
+import type { Denial } from './security/guard.ts'
+import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
   context: ServerContext

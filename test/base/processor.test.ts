@@ -6,7 +6,7 @@ import {
   type ProcessorClass,
   processorClasses,
 } from '../../src/base/processor.ts'
-import { largestWeightOn } from '../../src/model/graph/int8/int8-matrix.ts'
+import { largestWeightOn } from '../../src/model/graph/int8/largest-weight.ts'
 import { fastPrecisions, instructionsOf, lackingFor, suitabilityOf } from '../../src/model/graph/onednn/instructions.ts'
 
 const avx512 = 'avx512f avx512dq avx512bw avx512vl'

@@ -4,7 +4,7 @@ import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import type { LiveSource, ServerContext } from '../request/context.ts'
-import { keyOfRequest } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guarded.ts'
 import { Viewer, type ViewerOptions } from './viewer.ts'
 
 /** Most open streams of a process. */

@@ -1,6 +1,6 @@
 import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import type { KeyCounts } from '../metrics/access-metrics.ts'
+import type { KeyCounts } from '../metrics/key-counts.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { type VersionCounts, versionKey } from '../metrics/version-counts.ts'
 import type { Stalls } from './stalls.ts'

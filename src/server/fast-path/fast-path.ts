@@ -18,7 +18,8 @@ import { servingRoute } from '../protocols/tensorflow-serving/serving.ts'
 import type { ServerContext } from '../request/context.ts'
 import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from '../request/exchange.ts'
 import type { OrdinaryRoute, WrittenResponse } from '../request/prediction-route.ts'
-import { type Denial, denialHeaders, denialProblem } from '../security/guard.ts'
+import type { Denial } from '../security/guard.ts'
+import { denialHeaders, denialProblem } from '../security/guarded.ts'
 import type { Key } from '../security/keyring.ts'
 
 /** Largest body that comes this way, bytes: a single packet may hold nearly as much. */

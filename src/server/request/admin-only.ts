@@ -5,7 +5,7 @@ import { shortName } from '../../base/names.ts'
 import { sendProblem } from '../errors/error-handler.ts'
 import { problemDetails } from '../errors/problem-details.ts'
 import { closeUnlessSmall } from '../errors/sent-problem.ts'
-import { keyOfRequest } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guarded.ts'
 import type { ServerContext } from './context.ts'
 
 /**

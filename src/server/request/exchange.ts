@@ -6,7 +6,8 @@ import type { LoadedModel, PendingPrediction } from '../../model/serving/predict
 import type { Lease, Registry } from '../../model/serving/registry/registry.ts'
 import { type ProblemAnswer, problemDetails, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
-import { type Key, viewFor } from '../security/keyring.ts'
+import { viewFor } from '../security/areas.ts'
+import type { Key } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 
 /*

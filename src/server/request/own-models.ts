@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Registry } from '../../model/serving/registry/registry.ts'
 import type { InferStatistics } from '../../schemas/infer-model.ts'
-import { keyOfRequest } from '../security/guard.ts'
-import { type ModelView, viewFor } from '../security/keyring.ts'
+import { type ModelView, viewFor } from '../security/areas.ts'
+import { keyOfRequest } from '../security/guarded.ts'
 import type { ServerContext } from './context.ts'
 import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 

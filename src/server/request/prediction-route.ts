@@ -4,7 +4,7 @@ import { asError, ModelError } from '../../base/errors.ts'
 import { contentCoding } from '../body/decoders.ts'
 import type { BodyOptions } from '../body/raw-body.ts'
 import { sendProblem } from '../errors/error-handler.ts'
-import { keyOfRequest } from '../security/guard.ts'
+import { keyOfRequest } from '../security/guarded.ts'
 import type { ServerContext } from './context.ts'
 import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from './exchange.ts'
 

@@ -1,12 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import fastifyPlugin from 'fastify-plugin'
 import type { Scope } from '../../schemas/keys.ts'
-import { sendProblem } from '../errors/error-handler.ts'
-import { type ProblemAnswer, problemDetails, retryAfter } from '../errors/problem-details.ts'
-import { closeUnlessSmall } from '../errors/sent-problem.ts'
-import { ignoreRest } from '../overload/ignore-rest.ts'
-import { type Area, areaOf, type Key, type Keyring } from './keyring.ts'
+import type { Area } from './areas.ts'
+import type { Key, Keyring } from './keyring.ts'
 import { RateLimits, RefusalDelay } from './rate-limits.ts'
 
 /** Why a request is refused. */
@@ -123,77 +118,4 @@ function presentedKey({ authorization, 'x-api-key': apiKey }: IncomingHttpHeader
   if (typeof apiKey === 'string' && apiKey !== '') return apiKey
   const [, bearer] = /^bearer +(\S+) *$/i.exec(authorization ?? '') ?? []
   return bearer
-}
-
-/** The property of a request that holds the key that it came with. */
-const presented: unique symbol = Symbol('multigate.key')
-/** The id of the key of a request that was refused for it. */
-const refused: unique symbol = Symbol('multigate.refused')
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    [presented]?: Key | undefined
-    [refused]?: string | undefined
-  }
-}
-
-/** The key that a request came with; undefined where none was asked for. */
-export function keyOfRequest(request: FastifyRequest): Key | undefined {
-  return request[presented]
-}
-
-/** Whose request it is: the id of its key, though it was refused, or else the address that it came from. */
-export function clientOf(request: FastifyRequest): string {
-  return request[presented]?.id ?? request[refused] ?? request.ip
-}
-
-/**
- * Refuses requests without a key that opens what they ask, by their headers alone. It is registered only where there
- * are keys.
- */
-export const guarded = fastifyPlugin(
-  async (app: FastifyInstance, { guard, onDenied }: { guard: Guard; onDenied(denial: Denial, area: Area): void }) => {
-    app.decorateRequest(presented, undefined)
-    app.decorateRequest(refused, undefined)
-    app.addHook('onRequest', (request, reply, done) => {
-      const area = areaOf(request.routeOptions.url?.slice(app.prefix.length))
-      const entered = guard.enter(request.headers, area)
-      if (entered !== undefined && 'code' in entered) {
-        request[refused] = entered.client
-        onDenied(entered, area)
-        if (entered.delayMs === 0) deny(entered, request, reply)
-        else denyLater(entered, request, reply)
-        return
-      }
-      request[presented] = entered
-      if (entered?.concurrentRequests !== undefined) reply.raw.once('close', () => guard.limits.end(entered))
-      done()
-    })
-  },
-)
-
-function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
-  // Requests that are pipelined behind it would be held at the same time.
-  ignoreRest(request.raw.socket)
-  reply.header('connection', 'close')
-  const timer = setTimeout(() => deny(denial, request, reply), denial.delayMs)
-  reply.raw.once('close', () => clearTimeout(timer))
-}
-
-function deny(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
-  closeUnlessSmall(request, reply)
-  reply.headers(denialHeaders(denial))
-  sendProblem(reply, denialProblem(denial, request.id))
-}
-
-/** The answer to a denied request. */
-export function denialProblem({ code, detail, retryAfterSeconds }: Denial, id: string): ProblemAnswer {
-  return {
-    body: problemDetails(code, detail, id),
-    retryAfterSeconds: retryAfterSeconds === undefined ? undefined : retryAfter(retryAfterSeconds),
-  }
-}
-
-export function denialHeaders({ code }: Denial): Record<string, string> {
-  return code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Bearer realm="multigate"' } : {}
 }

@@ -9,14 +9,8 @@ import { sessionOptions } from '../../model/engines/onnx/onnx.ts'
 import { openVariant } from '../../model/engines/plan/open-variant.ts'
 import { createRowMemory } from '../../model/engines/plan/row-memory.ts'
 import { createCachedVariant } from '../../model/engines/plan/variant.ts'
-import {
-  compareLogits,
-  type JudgedRows,
-  judgedLogits,
-  logit,
-  passesClearly,
-  tooFew,
-} from '../../model/graph/int8/judge.ts'
+import { tooFew } from '../../model/graph/int8/different-rows.ts'
+import { compareLogits, type JudgedRows, judgedLogits, logit, passesClearly } from '../../model/graph/int8/judge.ts'
 import type { InputRows } from '../../model/graph/int8/observe-ranges.ts'
 import type { QuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import { encoderOf } from '../../model/serving/features/encoder.ts'

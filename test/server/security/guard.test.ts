@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { type Area, areaOf } from '../../../src/server/security/areas.ts'
 import { Guard } from '../../../src/server/security/guard.ts'
-import { type Area, areaOf, Keyring } from '../../../src/server/security/keyring.ts'
+import { Keyring } from '../../../src/server/security/keyring.ts'
 
 const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
 const keyring = new Keyring(

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { ModelError } from '../../../src/base/errors.ts'
 import type { Registry } from '../../../src/model/serving/registry/registry.ts'
-import { type Key, viewFor } from '../../../src/server/security/keyring.ts'
+import { viewFor } from '../../../src/server/security/areas.ts'
+import type { Key } from '../../../src/server/security/keyring.ts'
 
 const names = ['ads', 'feed', 'secret']
 const registry = {

@@ -1,8 +1,8 @@
-import { detectProcessor, type Processor } from '../../../base/processor.ts'
 import { type Graph, microsoft } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
 import { pickRows } from '../sides/side-columns.ts'
+import { largestWeight } from './largest-weight.ts'
 
 /*
  * int8 matrices, and the nodes that multiply bytes by them.
@@ -132,16 +132,3 @@ export function sideBySide(parts: { n: number; data: Int8Array }[], k: number): 
   }
   return joined
 }
-
-/**
- * Largest magnitude of an int8 weight. x86 processors without VNNI add two products of a byte and a weight in 16 bits:
- * with larger weights such sums saturate. Where the system doesn't list the processor's features, they count as
- * missing.
- */
-export function largestWeightOn({ architecture, features }: Processor): number {
-  const isExact = architecture !== 'x64' || features?.has('avx512_vnni') || features?.has('avx_vnni')
-  return isExact ? 127 : 64
-}
-
-/** Largest magnitude of an int8 weight on this processor. */
-export const largestWeight = largestWeightOn(detectProcessor())

@@ -4,7 +4,7 @@ import type { LoadedModel } from '../../../model/serving/prediction/loaded-model
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { modelsOf, unreadyReasons } from '../../request/own-models.ts'
-import type { ModelView } from '../../security/keyring.ts'
+import type { ModelView } from '../../security/areas.ts'
 import {
   inferLiveSchema,
   inferModelReadySchema,

@@ -4,7 +4,7 @@ import type { Registry } from '../../../model/serving/registry/registry.ts'
 import type { InferConfig, InferStatisticsList } from '../../../schemas/infer-model.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { modelsOf, ownStatistics } from '../../request/own-models.ts'
-import { keyOfRequest } from '../../security/guard.ts'
+import { keyOfRequest } from '../../security/guarded.ts'
 import { type AskedModel, type AskingRequest, askModel, datatypeNames, platformOf } from './infer-metadata.ts'
 import {
   inferAllStatisticsSchema,

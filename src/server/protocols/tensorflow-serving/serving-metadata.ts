@@ -10,7 +10,7 @@ import type {
 } from '../../../schemas/serving.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { modelsOf } from '../../request/own-models.ts'
-import type { ModelView } from '../../security/keyring.ts'
+import type { ModelView } from '../../security/areas.ts'
 import { find, type ServingParams, servingLabel, servingModel, servingVersion } from './serving.ts'
 import { servingMetadataSchemas, servingModelsSchema, servingStatusSchemas } from './serving-docs.ts'
 import { describeSignatures } from './serving-signatures.ts'

@@ -22,15 +22,31 @@ export function murmur3(value: string, seed: number): number {
   let tail = 0
   for (let i = bytes.length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
   if (blocks !== bytes.length) hash ^= mix(tail)
-  hash ^= bytes.length
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
+  return scatter(hash ^ bytes.length)
 }
 
 function mix(block: number): number {
   const k = Math.imul(block, 0xcc9e2d51)
   return Math.imul((k << 15) | (k >>> 17), 0x1b873593)
+}
+
+/**
+ * Mixes the bits of a number below 2³² (the end of MurmurHash3), so that neighbours are as far apart as any. One to
+ * one.
+ */
+export function scatter(number: number): number {
+  let mixed = number ^ (number >>> 16)
+  mixed = Math.imul(mixed, 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+/**
+ * Which of `folds` parts of about equal size a bucket falls into: rows that alternate in some way do not fall apart by
+ * it.
+ */
+export function foldOf(bucket: number, folds: number): number {
+  return scatter(bucket) % folds
 }
 
 /** A hash, an int32, of the words [start, start + words) of `keys`. */
@@ -46,10 +62,7 @@ export function hashWords(keys: Int32Array, start: number, words: number): numbe
     odd = mixLane(odd, keys[i + 1]!)
   }
   if (i < start + words) even = mixLane(even, keys[i]!)
-  let hash = mixLane(even, odd)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
+  return scatter(mixLane(even, odd)) | 0
 }
 
 function mixLane(lane: number, word: number): number {

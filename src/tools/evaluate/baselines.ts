@@ -1,4 +1,4 @@
-import { foldOf } from '../../base/arrays.ts'
+import { foldOf } from '../../base/hash.ts'
 import { entropyOf } from '../../model/quality/metrics.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import type { Dataset } from '../data/dataset.ts'

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path'
-import { foldOf } from '../../base/arrays.ts'
 import { ModelError } from '../../base/errors.ts'
+import { foldOf } from '../../base/hash.ts'
 import { evaluationFile, evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'

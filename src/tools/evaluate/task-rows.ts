@@ -1,6 +1,5 @@
-import { scatter } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
-import { murmur3 } from '../../base/hash.ts'
+import { murmur3, scatter } from '../../base/hash.ts'
 import { mostBuckets } from '../../model/quality/bootstrap.ts'
 import type { ScoredRows } from '../../model/quality/judge.ts'
 import type { Groups } from '../../model/quality/ranking.ts'

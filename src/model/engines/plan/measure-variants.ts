@@ -1,4 +1,4 @@
-import { scatter } from '../../../base/arrays.ts'
+import { scatter } from '../../../base/hash.ts'
 import type { Batch, TakeTurn } from '../../contracts/engine.ts'
 import type { RequestRows, TimedVariant } from './variant.ts'
 

@@ -1,4 +1,4 @@
-import { foldOf } from '../../../base/arrays.ts'
+import { foldOf } from '../../../base/hash.ts'
 import type { Calibration } from '../../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../../schemas/train-spec.ts'
 import { lossOf } from '../../quality/metrics.ts'

@@ -170,8 +170,7 @@ export class CandidateCache {
 
   /**
    * Forgets every candidate, those of this call too, and which have been seen. The counts go on. New arrays take no
-   * memory until they are written, and no time: filling the old ones with zeros would make all of a cache resident
-   * before its first candidate.
+   * memory until they are written: zeros in the old ones would make all of an empty cache resident.
    */
   clear(): void {
     if (this.#untouched > 0) {

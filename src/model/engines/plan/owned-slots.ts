@@ -64,7 +64,6 @@ export class OwnedSlots {
 /** Remembers the last `size` hashes, a power of 2, or so: in buckets of 4, where a new one drives out the oldest. */
 export class Doorkeeper {
   #hashes: Int32Array
-  #isEmpty = true
 
   constructor(size: number) {
     this.#hashes = new Int32Array(size)
@@ -78,13 +77,11 @@ export class Doorkeeper {
     for (let i = at; i < at + 4; i++) if (hashes[i] === print) return true
     for (let i = at + 3; i > at; i--) hashes[i] = hashes[i - 1]!
     hashes[at] = print
-    this.#isEmpty = false
     return false
   }
 
   /** A new array takes no memory until it is written. */
   clear(): void {
-    if (!this.#isEmpty) this.#hashes = new Int32Array(this.#hashes.length)
-    this.#isEmpty = true
+    this.#hashes = new Int32Array(this.#hashes.length)
   }
 }

@@ -37,7 +37,7 @@ interface TableProps<Row> {
   columns: readonly Column<Row>[]
   rows: readonly Row[]
   /** Names a row while others come and go. */
-  keyOf(row: Row, place: number): string | number
+  rowKey(row: Row, place: number): string | number
   class?: string
   /** Attributes of a row. */
   attributes?(row: Row): JSX.IntrinsicElements['tr']
@@ -48,7 +48,7 @@ interface TableProps<Row> {
 }
 
 /** A table that scrolls by itself where it is wide. */
-export function Table<Row>({ label, columns, rows, keyOf, attributes, head, children, ...table }: TableProps<Row>) {
+export function Table<Row>({ label, columns, rows, rowKey, attributes, head, children, ...table }: TableProps<Row>) {
   return (
     <Scroll label={label}>
       <table {...table}>
@@ -65,7 +65,7 @@ export function Table<Row>({ label, columns, rows, keyOf, attributes, head, chil
         </thead>
         <tbody>
           {rows.map((row, place) => (
-            <tr key={keyOf(row, place)} {...attributes?.(row)}>
+            <tr key={rowKey(row, place)} {...attributes?.(row)}>
               {columns.map((column, i) => (
                 <Cell key={column.key ?? i} {...{ column, row, place }} />
               ))}

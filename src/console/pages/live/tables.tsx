@@ -19,7 +19,7 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
         <Table
           label="Models in use"
           rows={models}
-          keyOf={({ model, version }) => `${model}/${version}`}
+          rowKey={({ model, version }) => `${model}/${version}`}
           columns={[
             {
               title: 'Model',
@@ -55,7 +55,7 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
       <Table
         label="Clients"
         rows={clients}
-        keyOf={({ client }) => client}
+        rowKey={({ client }) => client}
         columns={[
           {
             title: 'Key',
@@ -80,7 +80,7 @@ export function ProcessTable({ processes, silent }: { processes: LiveProcess[]; 
       <Table
         label="Processes"
         rows={processes}
-        keyOf={({ pid }) => pid}
+        rowKey={({ pid }) => pid}
         columns={[
           { title: 'Process', class: 'mono', cell: ({ pid }) => pid },
           { title: 'Up', value: ({ uptime_seconds }) => uptime_seconds, format: duration },

@@ -94,7 +94,7 @@ function QualityTable({ before, after }: Sides) {
       <Table
         label="Quality of both versions"
         rows={rows}
-        keyOf={({ task, figure }) => `${task} ${figure.title}`}
+        rowKey={({ task, figure }) => `${task} ${figure.title}`}
         columns={[
           { title: 'Task', text: ({ task }) => task },
           { title: 'Metric', cell: ({ figure }) => figure.title },
@@ -150,7 +150,7 @@ function Part({ part: { title, rows }, before, after }: Sides & { part: Comparis
       <Table
         label={`Table: ${title}`}
         rows={rows.slice(0, mostRows)}
-        keyOf={({ name }) => name}
+        rowKey={({ name }) => name}
         columns={[
           { title: 'What', text: ({ name }) => name },
           { title: `Version ${before.version}`, class: 'wide', text: (row) => row.before },

@@ -168,7 +168,7 @@ function Histogram({ name, bins, isProbability }: { name: string; bins: readonly
         <Table
           label={`Shares of ${name}`}
           rows={bins}
-          keyOf={(bin, i) => `${i} ${bin.label}`}
+          rowKey={(bin, i) => `${i} ${bin.label}`}
           columns={[
             { title: 'Value', text: label },
             { title: 'Then', value: ({ then }) => then, format: percent },

@@ -95,7 +95,7 @@ function Judged({ task }: { task: TaskEvaluation }) {
           <Table
             label={`Parts of the rows of ${name}`}
             rows={slices.slice(0, mostSlices)}
-            keyOf={({ field, value }) => `${field} ${value}`}
+            rowKey={({ field, value }) => `${field} ${value}`}
             columns={[
               { title: 'Field', text: ({ field }) => field },
               { title: 'Value', text: ({ value }) => value },
@@ -201,7 +201,7 @@ export function Reliability({ name, bins, note }: { name: string; bins: readonly
         <Table
           label={`Reliability of ${name}`}
           rows={bins}
-          keyOf={({ predicted }) => predicted}
+          rowKey={({ predicted }) => predicted}
           columns={[
             { title: 'Predicted', value: ({ predicted }) => predicted, format: percent },
             { title: 'Observed', value: ({ observed }) => observed, format: percent },

@@ -24,7 +24,7 @@ export function Fields({ fields, playground }: { fields: readonly Field[]; playg
         <Table
           label="Table of fields"
           rows={shown}
-          keyOf={({ name }) => name}
+          rowKey={({ name }) => name}
           columns={[
             { title: 'Field', text: ({ name }) => name },
             { title: 'Side', cell: ({ side }) => side },

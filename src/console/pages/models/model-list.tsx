@@ -144,7 +144,7 @@ function VersionTable({ model, versions }: { model: Model; versions: Version[] }
         class="versions"
         label={`Versions of ${model.name}`}
         rows={shown}
-        keyOf={({ version }) => version}
+        rowKey={({ version }) => version}
         columns={[
           {
             title: 'Version',

@@ -62,7 +62,7 @@ function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
       <Table
         label="Passes of the compiler"
         rows={passes}
-        keyOf={({ pass }) => pass}
+        rowKey={({ pass }) => pass}
         columns={[
           { title: 'Pass', cell: ({ pass }) => pass },
           { title: 'Changes', value: ({ changes }) => changes, format: String },
@@ -137,7 +137,7 @@ function CostTable({ variants }: { variants: Cost[] }) {
     <Table
       label="Costs of calls"
       rows={savedFirst}
-      keyOf={({ variant }) => variant}
+      rowKey={({ variant }) => variant}
       columns={[
         { title: 'Graph', cell: ({ variant }) => variantNames[variant] ?? variant },
         { title: 'Per call', value: ({ call_us }) => call_us, format: microseconds },
@@ -159,7 +159,7 @@ function PrecisionCheck({ precision, check }: { precision: string; check: NonNul
       <Table
         label={`${precision} and float32`}
         rows={check.tasks}
-        keyOf={({ task }) => task}
+        rowKey={({ task }) => task}
         columns={[
           { title: 'Task', text: ({ task }) => task },
           { title: 'Loss of AUC', value: (one) => one.auc_loss, format: number },

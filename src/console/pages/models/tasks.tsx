@@ -45,7 +45,7 @@ function QualityTable({ tasks, quality }: { tasks: readonly Task[]; quality: Rea
       <Table
         label="Tasks and their quality"
         rows={tasks.map((task): TaskRow => ({ task, ...own(quality, task.name) }))}
-        keyOf={({ task }) => task.name}
+        rowKey={({ task }) => task.name}
         columns={[
           { title: 'Task', class: 'wide', cell: TaskName },
           {

@@ -91,7 +91,7 @@ function AnswerTable({
         class="answers"
         label="Table of answers"
         rows={rows}
-        keyOf={({ key }) => key}
+        rowKey={({ key }) => key}
         attributes={({ key }) => ({ class: key === selected ? 'selected' : undefined })}
         columns={[
           {

@@ -54,7 +54,7 @@ export function CandidateTable(props: CandidateTableProps) {
         class="candidates"
         label="Table of candidates"
         rows={rows.shown}
-        keyOf={({ key }) => key}
+        rowKey={({ key }) => key}
         attributes={({ key }) => ({ class: key === selected ? 'selected' : undefined })}
         columns={[
           {

@@ -130,7 +130,7 @@ function BothAnswers({ form, tasks, standings, theirs, scored }: BothProps) {
       <Table
         label="Answers side by side"
         rows={shown}
-        keyOf={({ key }) => key}
+        rowKey={({ key }) => key}
         head={<BothHeads names={measures.map(({ name }) => name)} />}
         columns={[
           { title: 'Candidate', heads: true, text: ({ name }) => name },

@@ -49,7 +49,7 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
           <Table
             label="Effects of fields"
             rows={shown}
-            keyOf={({ field }) => field}
+            rowKey={({ field }) => field}
             columns={[
               {
                 title: 'Field',

@@ -91,7 +91,7 @@ function HeatMap({ tasks, prediction, before }: HeatMapProps) {
         class="heat"
         label="Gate weights"
         rows={expertPages.shown}
-        keyOf={(expert) => expert}
+        rowKey={(expert) => expert}
         columns={[
           { title: 'Expert', heads: true, cell: (expert) => `Expert ${expert + 1}` },
           ...taskPages.shown.map(({ name }): Column<number> => {

@@ -108,7 +108,7 @@ function Means({ means, scores, task }: MeansProps) {
       <Table
         label="Mean changes by field"
         rows={shown}
-        keyOf={({ field }) => field}
+        rowKey={({ field }) => field}
         columns={[
           { title: 'Field', heads: true, text: ({ field }) => field },
           {

@@ -46,7 +46,7 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
           <Table
             label="Inputs of the graph"
             rows={tensors}
-            keyOf={({ name }) => name}
+            rowKey={({ name }) => name}
             columns={[
               { title: 'Input', heads: true, text: ({ name }) => name },
               { title: 'Type', cell: ({ dtype }) => dtype },
@@ -105,7 +105,7 @@ function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] 
       <Table
         label="Answers per row"
         rows={shown}
-        keyOf={(_, i) => i}
+        rowKey={(_, i) => i}
         columns={[
           { title: 'Row', number: true, heads: true, cell: (_, i) => number(first + i + 1, 9) },
           ...names.map(

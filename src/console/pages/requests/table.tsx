@@ -26,7 +26,7 @@ export function RequestTable({ title, about, records, chosen, onChoose }: Reques
         class="requests"
         label="Table of requests"
         rows={shown}
-        keyOf={({ request_id, ended }, i) => `${request_id} ${ended} ${i}`}
+        rowKey={({ request_id, ended }, i) => `${request_id} ${ended} ${i}`}
         attributes={({ request_id: id = '' }) => ({
           class: id === chosen ? 'chosen' : undefined,
           // By keyboard, the time is a button. Who marks a text does not mean the row.

@@ -159,7 +159,7 @@ export class MultigateError extends Error {
 
   constructor(cause: unknown) {
     const { body, retryAfterSeconds } = toProblem(cause, '')
-    // Who asks in the same process may know the inside.
+    // Callers in the same process may know the inside.
     super(cause instanceof Error ? cause.message : body.detail, { cause })
     this.name = 'MultigateError'
     this.code = cause instanceof ModelError ? cause.code : body.code

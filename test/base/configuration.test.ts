@@ -128,7 +128,7 @@ for (const [key, values] of Object.entries(wrong)) {
   }
 }
 
-t.test('a wrong value is told once, with what it may be', async (t) => {
+t.test('a wrong value is reported once, with what it may be', async (t) => {
   t.equal(messageOf({ MULTIGATE_PORT: 'x' }), 'MULTIGATE_PORT must be an integer, not "x"')
   t.equal(
     messageOf({ MULTIGATE_ENGINE: 'torch' }),

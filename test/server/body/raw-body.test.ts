@@ -7,7 +7,7 @@ import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.t
 
 const bodies = createMemoryBudget({ maxBytes: Number.POSITIVE_INFINITY }).part()
 
-/** The parser's answer for a body that says it has so many bytes. */
+/** The parser's answer for a body that announces this many bytes. */
 function read(length: number | undefined, send: (body: PassThrough) => void, bodyLimit = 100) {
   const headers = length === undefined ? {} : { 'content-length': String(length) }
   const body = new PassThrough()

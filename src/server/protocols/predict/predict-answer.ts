@@ -214,7 +214,7 @@ export function jsonKey(name: string, first: boolean): Buffer {
 }
 
 /*
- * Predictions as values, for who asks in the same process: what `writeAnswer` writes, with all digits.
+ * Predictions as values, for callers in the same process: those that `writeAnswer` writes, with all digits.
  */
 
 /** One object per candidate; null in place of an omitted row. */

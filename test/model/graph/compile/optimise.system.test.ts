@@ -158,7 +158,7 @@ t.test('tells what was left alone, and counts what is too much to tell', (t) => 
   const unnamed = passReport(graph, 'a pass', 0, new Map([[{ ...graph.nodes[0]!, name: '' }, 'why']]))
   t.same(unnamed.left, ['Relu relu: why'])
   const alike = new Map(['a', 'b', 'c'].map((name) => [{ ...graph.nodes[0]!, name }, 'why']))
-  t.same(passReport(graph, 'a pass', 0, alike).left, ['Relu a and 2 more: why'], 'one reason is told once')
+  t.same(passReport(graph, 'a pass', 0, alike).left, ['Relu a and 2 more: why'], 'one reason is reported once')
   t.end()
 })
 

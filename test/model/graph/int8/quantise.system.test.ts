@@ -53,7 +53,7 @@ t.test('an answer depends neither on how it is computed nor on its batch-mates',
 })
 
 t.test('a known candidate leads to the same bytes, however many there are', async (t) => {
-  // Some of so many hidden units lie where the last bit of a sum decides between two bytes.
+  // Some of these many hidden units lie where the last bit of a sum decides between two bytes.
   const model: RandomModel = { ...exampleModel, experts: 4, width: 256, dim: 8 }
   await withInt8(model, folder, async (plan) => {
     const requests = Array.from({ length: 4 }, (_, i) => oneContext(model, rowsOf(model, 800, i)))

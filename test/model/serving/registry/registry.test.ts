@@ -423,7 +423,7 @@ t.test('a model that comes back while it drains is loaded again when it has drai
   t.equal(answering(registry), 'ads/1')
 })
 
-t.test('a folder that cannot be read changes nothing, and is told once', async (t) => {
+t.test('a folder that cannot be read changes nothing, and is reported once', async (t) => {
   const { registry, disk, events } = setUp()
   await registry.reconcile()
   disk.error = new Error('EIO')

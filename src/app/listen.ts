@@ -11,9 +11,10 @@ import { addFastPath } from '../server/fast-path/fast-path.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { type ConnectionSource, listenOn, surviveAcceptErrors } from '../server/overload/connections.ts'
 import { keptHeaders, refuseConnect } from '../server/plugins/strict-http.ts'
-import type { Access, Siblings } from '../server/request/context.ts'
+import type { Siblings } from '../server/request/context.ts'
 import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
+import type { Guard } from '../server/security/guard.ts'
 import { checkAccess } from './check-access.ts'
 import { createHttpWarmUp } from './http-warm-up.ts'
 import { createLogger, isReadable } from './logging.ts'
@@ -35,7 +36,7 @@ export interface RunningServer {
   metrics: Metrics
   registry: Registry
   /** Undefined where clients need no keys. */
-  access: Access | undefined
+  guard: Guard | undefined
   /** Undefined where no requests are recorded. */
   recorder: RequestRecorder | undefined
   /** Reads the counts of this process; undefined where there is no console. */
@@ -100,10 +101,10 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   let url: string
   try {
     security = await openSecurity(configuration, log, metrics)
-    const { access, tls } = security
+    const { guard, tls } = security
     records = await openRecords(configuration, log, metrics.registry)
     const { timeline, recorder } = records
-    const context = { ...service.app.context, timeline, recorder, access }
+    const context = { ...service.app.context, timeline, recorder, guard }
     const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
@@ -157,7 +158,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     started,
     metrics,
     registry,
-    access: security.access,
+    guard: security.guard,
     recorder: records.recorder,
     read,
     unreadyReasons,

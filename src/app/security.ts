@@ -1,13 +1,13 @@
 import { commaList } from '../base/settings.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
-import type { Access } from '../server/request/context.ts'
+import type { Guard } from '../server/security/guard.ts'
 import type { Log } from './load-options.ts'
 import type { Tls } from './tls.ts'
 
 /** Everything that keeps others out; nothing of it is loaded where nothing is configured. */
 export interface Security {
-  access: Access | undefined
+  guard: Guard | undefined
   tls: Tls | undefined
   corsOrigins: string[]
   close(): void
@@ -21,18 +21,18 @@ export async function openSecurity(configuration: Configuration, log: Log, metri
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)
       throw new Error(`MULTIGATE_CORS_ORIGINS: ${JSON.stringify(origin)} is no origin, such as https://ads.example.com`)
   if (MULTIGATE_KEYS === '' && MULTIGATE_TLS_CERT === '')
-    return { access: undefined, tls: undefined, corsOrigins, close: () => undefined }
+    return { guard: undefined, tls: undefined, corsOrigins, close: () => undefined }
   const [{ countReloads, openAccess }, { openTls }] = await Promise.all([import('./access.ts'), import('./tls.ts')])
   const { registry } = metrics
   const onFailed = countReloads(registry)
-  const access = await openAccess(configuration, { log, registry, onFailed: () => onFailed('keys') })
+  const access = await openAccess(configuration, { log, metrics, onFailed: () => onFailed('keys') })
   try {
     const tls = await openTls(configuration, { log, registry, onFailed: () => onFailed('tls') })
     const close = () => {
       access?.close()
       tls?.close()
     }
-    return { access, tls, corsOrigins, close }
+    return { guard: access?.guard, tls, corsOrigins, close }
   } catch (error) {
     access?.close()
     throw error

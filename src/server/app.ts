@@ -31,8 +31,6 @@ import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
 import { pinRoutes } from './routes/pins.ts'
 import { requestRoutes } from './routes/requests.ts'
-import type { Area } from './security/areas.ts'
-import type { Denial } from './security/guard.ts'
 import { guarded } from './security/guarded.ts'
 
 export interface AppOptions {
@@ -58,14 +56,9 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
     const { cors } = await import('./security/cors.ts')
     await fastify.register(cors, { origins: corsOrigins })
   }
-  if (context.access !== undefined) {
-    const { guard, metrics } = context.access
-    const onDenied = (denial: Denial, area: Area) => {
-      metrics.denied(denial.reason)
-      if (area === 'predict') context.metrics.keys.denied(denial)
-    }
-    await fastify.register(guarded, { guard, onDenied })
-  }
+  const { guard, metrics } = context
+  if (guard !== undefined)
+    await fastify.register(guarded, { guard, onDenied: (denial, area) => metrics.keys.denied(denial, area) })
   // Routes with large responses ask for compression.
   if (!hostCompresses) await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   await boundAnswers(fastify, context)
@@ -115,7 +108,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   if (context.live === undefined) return
   await fastify.register(compress, { globalCompression: false, globalDecompression: false })
   fastify.decorateRequest(admittedRequest, null)
-  const open = { ...own, access: undefined }
+  const open = { ...own, guard: undefined }
   await fastify.register(predictRoutes, { context: open })
   await fastify.register(modelRoutes, { context: open })
   await fastify.register(modelVersionRoutes, { context: open })

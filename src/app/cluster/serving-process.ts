@@ -64,7 +64,7 @@ const channel: Channel = createChannel(process, {
   reading: () => server?.read?.(),
   change,
   usage: (usage: KeyUsage) => {
-    const guard = server?.access?.guard
+    const guard = server?.guard
     guard?.limits.addUsage(usage, guard.keys)
   },
   drain: stop,
@@ -114,10 +114,10 @@ function noMoreConnections(): void {
 }
 
 /** So that all processes together keep to the limits of keys. */
-function reportUsage({ access }: RunningServer): void {
-  if (access === undefined) return
+function reportUsage({ guard }: RunningServer): void {
+  if (guard === undefined) return
   setInterval(() => {
-    const usage = access.guard.limits.takeUsage()
+    const usage = guard.limits.takeUsage()
     if (usage.size > 0) channel.tell('usage', usage)
   }, usageInterval).unref()
 }

@@ -6,8 +6,15 @@ import type { JsonBounds } from './read-json.ts'
 /** A body that has been parsed: what it asks, and its rows once its model is known. */
 export interface OpenBody<Asked> {
   asked: Asked
-  /** Throws INVALID_REQUEST. `inTermsOf`: a problem of these rows in terms of the body that they came in. */
-  rowsFor(model: RequestModel): { rows: QueryRows; inTermsOf?: (problem: Violation) => Violation }
+  /** Throws INVALID_REQUEST. */
+  rowsFor(model: RequestModel): BodyRows
+}
+
+/** The rows of a body. */
+export interface BodyRows {
+  rows: QueryRows
+  /** A problem of these rows in terms of the body that they came in; undefined where its place is the body's. */
+  inTermsOf?: (problem: Violation) => Violation
 }
 
 /** The bytes of a body; with the length of their JSON part, where tensors follow it as bytes. */

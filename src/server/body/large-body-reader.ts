@@ -16,22 +16,21 @@ import { type Failure, placesOf, type ReaderAnswer, type ReaderRequest, type Rea
  */
 export interface LargeBodyReader {
   /**
-   * Opens a body, has `ask` find its model, and encodes its rows for that model. Rejects as reading would throw;
-   * QUEUE_FULL where it has to make room for others, MODEL_FAILED where the thread dies.
+   * Parses a body, once those before it have been encoded or closed. Rejects as the format throws; QUEUE_FULL where it
+   * has to make room for others, MODEL_FAILED where the thread dies.
    */
-  read<Asked, Q extends ReaderQuery>(
-    format: BodyFormat<Asked>,
-    body: BodyBytes,
-    ask: (asked: Asked) => Q,
-  ): Promise<{ query: Q; rows: QueryRows }>
+  open<Asked>(format: BodyFormat<Asked>, body: BodyBytes): Promise<LargeBody<Asked>>
   /** Ends the thread. Idempotent. */
   close(): Promise<void>
 }
 
-/** The answer of `ask`: the model, and how its rows are to be encoded. */
-export interface ReaderQuery {
-  model: RequestModel
-  encoding: ReadOptions
+/** A body that the thread holds: no other is read until it has been encoded or closed. */
+export interface LargeBody<Asked> {
+  asked: Asked
+  /** Encodes its rows for a model. Rejects as encoding throws; MODEL_FAILED where the thread dies. */
+  encode(model: RequestModel, options: ReadOptions): Promise<QueryRows>
+  /** Gives it up. Idempotent. */
+  close(): void
 }
 
 export interface LargeBodyReaderOptions {
@@ -62,8 +61,14 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
     return thread
   }
 
+  async function encode(reader: ReaderThread, model: RequestModel, options: ReadOptions): Promise<QueryRows> {
+    const answer = await reader.call({ type: 'encode', model: await reader.introduce(model), options })
+    const { encoded, places, unknown } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
+    return { form: 'encoded', encoded: { ...encoded, placeOf: placesOf(places) }, unknown }
+  }
+
   return {
-    read(format, { bytes, headerLength }, ask) {
+    async open<Asked>(format: BodyFormat<Asked>, { bytes, headerLength }: BodyBytes): Promise<LargeBody<Asked>> {
       let givenUp: ModelError | undefined
       const holder = bodies.open(() => {
         givenUp = new ModelError('QUEUE_FULL', 'Too many bytes of large bodies are waiting to be read', {
@@ -71,25 +76,29 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
         })
       })
       holder.add(bytes.length)
-      const reading = last.then(async () => {
+      const before = last
+      let close: () => void = holder.close
+      last = new Promise<void>((resolve) => {
+        close = () => {
+          holder.close()
+          resolve()
+        }
+      })
+      await before
+      try {
         if (givenUp) throw givenUp
         const reader = running()
-        const opened = await reader.call({
-          type: 'open',
-          format: format.name,
-          bytes: whole(bytes),
-          headerLength,
-          bounds,
-        })
-        const query = ask((opened as Extract<ReaderAnswer, { type: 'opened' }>).asked as never)
-        const model = await reader.introduce(query.model)
-        const answer = await reader.call({ type: 'encode', model, options: query.encoding })
-        const { encoded, places, unknown } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
-        const placed = { ...encoded, placeOf: placesOf(places) }
-        return { query, rows: { form: 'encoded', encoded: placed, unknown } satisfies QueryRows }
-      })
-      last = reading.then(holder.close, holder.close)
-      return reading
+        const request = { type: 'open', format: format.name, bytes: whole(bytes), headerLength, bounds } as const
+        const { asked } = (await reader.call(request)) as Extract<ReaderAnswer, { type: 'opened' }>
+        return {
+          asked: asked as Asked,
+          close,
+          encode: (model, options) => encode(reader, model, options).finally(close),
+        }
+      } catch (error) {
+        close()
+        throw error
+      }
     },
     async close() {
       await thread?.end()

@@ -40,7 +40,7 @@ const schema = {
 /** `GET /console/live`: a stream of server-sent events. Each is computed and written as text once, for all viewers. */
 export async function liveRoute(
   app: FastifyInstance,
-  { context, source }: { context: Pick<ServerContext, 'drain' | 'access' | 'clock'>; source: LiveSource },
+  { context, source }: { context: Pick<ServerContext, 'drain' | 'guard' | 'clock'>; source: LiveSource },
 ): Promise<void> {
   const viewers = new Set<Viewer>()
   let stopSending: (() => void) | undefined
@@ -58,7 +58,7 @@ export async function liveRoute(
         if (viewer.ending) viewer.destroy()
         else if (isStopping()) viewer.end('event: bye\ndata: {}\n\n')
         // Revoked or expired meanwhile: who comes again gets 401.
-        else if (viewer.key !== undefined && !context.access?.guard.isOpen(viewer.key, 'metrics')) viewer.end()
+        else if (viewer.key !== undefined && !context.guard?.isOpen(viewer.key, 'metrics')) viewer.end()
       }
       const update = await source.latest(lastAt)
       lastAt = update?.fine.at(-1)?.at ?? lastAt
@@ -116,7 +116,7 @@ export async function liveRoute(
       if (isStopping()) throw stopping()
       const { socket } = request.raw
       if (socket.destroyed) throw gone()
-      const key = context.access && keyOfRequest(request)
+      const key = context.guard && keyOfRequest(request)
       const viewer = enter({ response: reply.raw, socket, client: key?.id ?? request.ip, key })
       try {
         const history = await source.history()

@@ -70,6 +70,12 @@ export function toProblem(error: unknown, requestId: string): ProblemAnswer {
   return { body: problemDetails(mapped, detail, requestId, errors ? { errors } : {}) }
 }
 
+/** How a request ended that this was thrown for: `cancelled`, or the code that its client gets, in lower case. */
+export function outcomeOf(error: unknown): string {
+  if (error instanceof ModelError && error.code === 'CANCELLED') return 'cancelled'
+  return toProblem(error, '').body.code.toLowerCase()
+}
+
 function retryAfterOf({ code, retryAfterSeconds }: ModelError): number | undefined {
   const seconds = retryAfterSeconds ?? (code === 'QUEUE_FULL' ? 1 : undefined)
   return seconds === undefined ? undefined : retryAfter(seconds)

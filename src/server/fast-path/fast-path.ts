@@ -5,22 +5,21 @@ import { asError } from '../../base/errors.ts'
 import { Pieces } from '../body/pieces.ts'
 import { tooManyPending } from '../body/raw-body.ts'
 import { problemText } from '../errors/error-handler.ts'
-import { type ProblemAnswer, retryAfter, toProblem } from '../errors/problem-details.ts'
+import { outcomeOf, type ProblemAnswer, retryAfter, toProblem } from '../errors/problem-details.ts'
 import type { Refusal } from '../overload/admission.ts'
 import { type ConnectionMemoryOptions, countUnread, requestBytes } from '../overload/connection-memory.ts'
-import { ignoreRest } from '../overload/ignore-rest.ts'
 import type { Holder } from '../overload/pending-bytes.ts'
 import { requestIdOf, traceIdOf } from '../plugins/request-id.ts'
 import { fault } from '../plugins/strict-http.ts'
-import { inferRoute } from '../protocols/open-inference/infer.ts'
-import { predictRoute } from '../protocols/predict/predict.ts'
-import { servingRoute } from '../protocols/tensorflow-serving/serving.ts'
+import { inferProtocol } from '../protocols/open-inference/infer.ts'
+import { predictProtocol } from '../protocols/predict/predict.ts'
+import { servingProtocol } from '../protocols/tensorflow-serving/serving.ts'
+import { abandon, admit, busyProblem, type Exchange } from '../request/admit.ts'
 import type { ServerContext } from '../request/context.ts'
-import { busyProblem, closeWith, type Exchange, headerDeadline, outcomeOf } from '../request/exchange.ts'
-import type { OrdinaryRoute, WrittenResponse } from '../request/prediction-route.ts'
+import { handle } from '../request/handle.ts'
+import type { FastProtocol, WrittenResponse } from '../request/protocol.ts'
 import type { Denial } from '../security/guard.ts'
-import { denialHeaders, denialProblem } from '../security/guarded.ts'
-import type { Key } from '../security/keyring.ts'
+import { denialHeaders, denialProblem, holdDenial } from '../security/guarded.ts'
 
 /** Largest body that comes this way, bytes: a single packet may hold nearly as much. */
 const mostBytes = 1 << 16
@@ -68,28 +67,26 @@ export function addFastPath(server: Server, options: FastPathOptions): void {
   })
 }
 
-/** A route, with what the path of a request names. */
+/** A protocol, with what the path of a request names. */
 interface Matched {
   problemsAsText: boolean
-  respond(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<WrittenResponse>
+  handle(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<WrittenResponse>
 }
 
-/** Finds the route of an ordinary request; undefined where it is not ordinary. */
+/** Finds the protocol of an ordinary request; undefined where it is not ordinary. */
 type Match = (url: string, headers: IncomingHttpHeaders) => Matched | undefined
 
-function matching<Params>(route: OrdinaryRoute<Params>): Match {
-  const { types, problemsAsText } = route
+function matching<Params, Asked>(protocol: FastProtocol<Params, Asked>): Match {
+  const { ordinary } = protocol
+  const { types, problemsAsText } = ordinary
   return (url, headers) => {
-    const params = route.match(url)
-    if (params === undefined || !types.has(headers['content-type']) || route.asksMore?.(headers)) return undefined
-    return {
-      problemsAsText,
-      respond: (context, exchange, bytes) => route.respond(context, exchange, params, bytes),
-    }
+    const params = ordinary.match(url)
+    if (params === undefined || !types.has(headers['content-type']) || ordinary.asksMore?.(headers)) return undefined
+    return { problemsAsText, handle: (context, exchange, bytes) => handle(context, exchange, protocol, params, bytes) }
   }
 }
 
-const matches: readonly Match[] = [matching(predictRoute), matching(inferRoute), matching(servingRoute)]
+const matches: readonly Match[] = [matching(predictProtocol), matching(inferProtocol), matching(servingProtocol)]
 
 /** A request that came this way. */
 interface Asked {
@@ -97,8 +94,6 @@ interface Asked {
   request: IncomingMessage
   response: ServerResponse
   id: string
-  /** On the clock, ms. */
-  arrived: number
 }
 
 class FastPath {
@@ -130,61 +125,44 @@ class FastPath {
     return undefined
   }
 
+  /** Its key, its admission, its body, its answer. */
   answer(route: Matched, request: IncomingMessage, response: ServerResponse): void {
-    const { access, clock, metrics } = this.#context
+    const context = this.#context
+    const { clock, guard, metrics } = context
     const { headers } = request
-    const asked: Asked = { route, request, response, id: requestIdOf(request), arrived: clock.now() }
-    const entered = access?.guard.enter(headers, 'predict')
-    if (entered === undefined || !('code' in entered)) {
-      if (entered?.concurrentRequests !== undefined) response.once('close', () => access!.guard.limits.end(entered))
-      this.#admit(asked, entered)
+    const asked: Asked = { route, request, response, id: requestIdOf(request) }
+    const arrived = clock.now()
+    const key = guard?.enter(headers, 'predict')
+    if (key !== undefined && 'code' in key) {
+      metrics.keys.denied(key, 'predict')
+      holdDenial(key, request, response, () => this.#deny(asked, key))
       return
     }
-    access!.metrics.denied(entered.reason)
-    metrics.keys.denied(entered)
-    if (entered.delayMs === 0) this.#deny(asked, entered)
-    else {
-      ignoreRest(request.socket)
-      const timer = setTimeout(() => this.#deny(asked, entered), entered.delayMs)
-      response.once('close', () => clearTimeout(timer))
-    }
-  }
-
-  #deny(asked: Asked, denial: Denial): void {
-    const headers = Object.entries(denialHeaders(denial)).flat()
-    if (denial.delayMs > 0) headers.push('connection', 'close')
-    this.#sendProblem(asked, denialProblem(denial, asked.id), headers)
-  }
-
-  #admit(asked: Asked, key: Key | undefined): void {
-    const { admission, clock, deadlineMs, metrics } = this.#context
-    const { request, response, id, arrived } = asked
-    const { headers } = request
-    const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
-    const ticket = admission.enter(deadline, Number(headers['content-length']), key?.id, false, arrived)
-    if (!ticket.admitted) {
-      metrics.shed('busy')
-      metrics.request(undefined, 'queue_full', (clock.now() - arrived) / 1000)
-      if (key !== undefined) metrics.keys.ended(key.id, 'queue_full', 0)
-      this.#refuse(asked, ticket)
+    if (key?.concurrentRequests !== undefined) response.once('close', () => guard!.limits.end(key))
+    const bytes = Number(headers['content-length'])
+    const admitted = admit(context, { headers, id: asked.id, response, key, arrived, bytes }, arrived)
+    if ('message' in admitted) {
+      this.#refuse(asked, admitted)
       return
     }
-    const exchange: Exchange = { headers, id, response, ticket, key, arrived, pending: undefined, handled: false }
-    closeWith(exchange)
-    this.#receive(asked, exchange)
+    this.#receive(asked, admitted, bytes, (body) => {
+      route.handle(context, admitted, body).then(
+        ({ headers, body }) => this.#send(asked, 200, [...headers], body.toString('latin1')),
+        (error) => this.#sendError(asked, error),
+      )
+    })
   }
 
-  #receive(asked: Asked, exchange: Exchange): void {
-    const { bodies, clock, metrics } = this.#context
-    const { route, request, response, arrived } = asked
-    const announced = Number(request.headers['content-length'])
+  /** Receives a body of `announced` bytes, and hands it over once it has come whole. */
+  #receive(asked: Asked, exchange: Exchange, announced: number, onBody: (body: Buffer) => void): void {
+    const { bodies, metrics } = this.#context
+    const { request, response } = asked
     const body = new Pieces()
     let holder: Holder | undefined
-    /** It has not come whole: its client has gone, or it had to make room. */
+    /** Its client has gone, or it had to make room. */
     const end = (outcome: string) => {
       holder?.close()
-      if (!exchange.handled) metrics.request(undefined, outcome, (clock.now() - arrived) / 1000)
-      exchange.handled = true
+      abandon(this.#context, exchange, outcome)
     }
     const giveUp = () => {
       end('queue_full')
@@ -206,15 +184,18 @@ class FastPath {
     request.on('end', () => {
       if (exchange.handled) return
       holder?.close()
-      route.respond(this.#context, exchange, body.take()).then(
-        ({ headers, body }) => this.#send(asked, 200, headers, body.toString('latin1')),
-        (error) => this.#sendError(asked, error),
-      )
+      onBody(body.take())
     })
     request.on('error', () => {
       end('cancelled')
       response.destroy()
     })
+  }
+
+  #deny(asked: Asked, denial: Denial): void {
+    const headers = Object.entries(denialHeaders(denial)).flat()
+    if (denial.delayMs > 0) headers.push('connection', 'close')
+    this.#sendProblem(asked, denialProblem(denial, asked.id), headers)
   }
 
   /** Refusals are many, and alike. */

@@ -1,3 +1,4 @@
+import type { Area } from '../security/areas.ts'
 import type { Denial } from '../security/guard.ts'
 
 /** Counts of one key's predictions since the process started. */
@@ -11,28 +12,52 @@ export interface KeyCounts {
   rows: number
 }
 
+/** Predictions that were answered, and their rows. */
+interface Answered {
+  requests: number
+  rows: number
+}
+
 /** Counts by key, each created with its first request; without keys there are none. */
 export class KeyCountsMap {
-  readonly #counts = new Map<string, KeyCounts>()
+  readonly #counts = new Map<string, { counts: KeyCounts; answered: Answered }>()
   readonly #denials: Record<string, number> = {}
+  readonly #reasons = new Map<Denial['reason'], number>()
 
-  /** `outcome`: as `Metrics.request` takes it. */
+  /** A prediction has ended; `rows`: those that were accepted. */
   ended(client: string, outcome: string, rows: number): void {
-    const counts = this.#of(client)
+    let found = this.#counts.get(client)
+    if (found === undefined) {
+      found = { counts: { client, requests: 0, failed: 0, rows: 0 }, answered: { requests: 0, rows: 0 } }
+      this.#counts.set(client, found)
+    }
+    const { counts, answered } = found
     counts.requests++
     counts.rows += rows
-    if (outcome !== 'ok' && outcome !== 'cancelled') counts.failed++
+    if (outcome === 'ok') {
+      answered.requests++
+      answered.rows += rows
+    } else if (outcome !== 'cancelled') counts.failed++
   }
 
-  /** A prediction was refused for its key. */
-  denied({ client, code }: Pick<Denial, 'client' | 'code'>): void {
+  /** A request to an area was refused for its key. */
+  denied({ client, code, reason }: Pick<Denial, 'client' | 'code' | 'reason'>, area: Area): void {
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1)
+    if (area !== 'predict') return
     const outcome = code.toLowerCase()
     this.#denials[outcome] = (this.#denials[outcome] ?? 0) + 1
     if (client !== undefined) this.ended(client, outcome, 0)
   }
 
   list(): KeyCounts[] {
-    return [...this.#counts.values()].map((counts) => ({ ...counts }))
+    return [...this.#counts.values()].map(({ counts }) => ({ ...counts }))
+  }
+
+  /** Keys that got predictions. */
+  answered(): [client: string, Readonly<Answered>][] {
+    return [...this.#counts]
+      .filter(([, { answered }]) => answered.requests > 0)
+      .map(([id, { answered }]) => [id, answered])
   }
 
   /** Predictions that were refused for their keys, by outcome; the counts of requests don't have them. */
@@ -40,12 +65,8 @@ export class KeyCountsMap {
     return { ...this.#denials }
   }
 
-  #of(client: string): KeyCounts {
-    let counts = this.#counts.get(client)
-    if (counts === undefined) {
-      counts = { client, requests: 0, failed: 0, rows: 0 }
-      this.#counts.set(client, counts)
-    }
-    return counts
+  /** Requests that were refused for their key, whatever they asked. */
+  deniedFor(reason: Denial['reason']): number {
+    return this.#reasons.get(reason) ?? 0
   }
 }

@@ -1,7 +1,6 @@
 import { Counter, Registry as MetricsRegistry } from 'prom-client'
-import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
-import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { Key } from '../security/keyring.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
 import { durations, removeSeries } from './bound-series.ts'
 import { type MetricsSources, registerConnectionMetrics } from './connection-metrics.ts'
@@ -11,7 +10,7 @@ import { KeyCountsMap } from './key-counts.ts'
 import { registerDeltaMetrics, registerModelMetrics, registerPredictionMeans } from './model-metrics.ts'
 import { registerPoolMetrics } from './pool-metrics.ts'
 import { registerRegistryMetrics } from './registry-metrics.ts'
-import { registerRequestMetrics, requestDuration } from './request-metrics.ts'
+import { type EndedPrediction, registerRequestMetrics, requestDuration } from './request-metrics.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
 import { type VersionCounts, VersionCountsMap } from './version-counts.ts'
 
@@ -23,11 +22,8 @@ export interface Metrics {
   registry: MetricsRegistry
   /** Counts per version, for Triton's statistics. */
   statistics: Pick<Statistics, 'of'>
-  /**
-   * A prediction request was answered: `outcome` is `ok`, `cancelled`, or an error's code; `traceId`: of its trace, if
-   * it is kept.
-   */
-  request(model: LoadedModel | undefined, outcome: string, seconds: number, traceId?: string): void
+  /** A prediction request has ended, answered or not. The one place that counts it. */
+  ended(request: EndedRequest): void
   /** Traces that show what requests of a duration were like; where there are none, this costs nothing. */
   exemplars: Exemplars
   /** A request was rejected before it was read, or its response dropped, whatever its model. */
@@ -36,17 +32,12 @@ export interface Metrics {
   connectionRefused(): void
   /** Connections that were closed on arrival, since the start. */
   connectionsRefused(): number
-  encoded(model: LoadedModel, rows: number, seconds: number): void
-  /** `observed`: whether the mean prediction counts it. */
-  predicted(model: LoadedModel, table: PredictionTable, observed?: boolean): void
-  /** Its response was written. */
-  written(model: LoadedModel, seconds: number): void
   batchObserver(model: string, version: string): BatchObserver
   unknownValue(model: string, version: string, feature: string): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
   unknownValues(model: string, version: string): Promise<Map<string, number>>
-  /** Counts by key, for the live page. */
-  keys: Pick<KeyCountsMap, 'ended' | 'denied' | 'list'>
+  /** Counts by key. */
+  keys: KeyCountsMap
   /**
    * The counts of every version that has had a request; those of the version without a name include requests refused
    * for their keys.
@@ -54,6 +45,14 @@ export interface Metrics {
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
   forget(model: string, version: string): Promise<void>
+}
+
+/** A prediction request that has ended, and whose it was. */
+export interface EndedRequest extends EndedPrediction {
+  /** That it came with; undefined where clients need none. */
+  key?: Key | undefined
+  /** The id of its trace, if it is kept. */
+  traceId?: string | undefined
 }
 
 export function createMetrics(sources: MetricsSources): Metrics {
@@ -82,10 +81,13 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registry,
     statistics,
     exemplars,
-    request(model, outcome, seconds, traceId) {
-      if (traceId !== undefined) exemplars.add(model?.manifest, seconds, traceId)
-      if (model) statistics.request(model, outcome === 'ok', seconds)
-      requests.request(model, outcome, seconds)
+    ended(request) {
+      const { model, key, accepted, table, traceId } = request
+      requests.ended(request)
+      statistics.ended(request)
+      if (model && table && accepted?.observed) means.add(model, table)
+      if (key !== undefined) keys.ended(key.id, request.outcome, accepted?.rows ?? 0)
+      if (traceId !== undefined) exemplars.add(model?.manifest, request.seconds, traceId)
     },
     keys,
     shed: batches.shed,
@@ -94,15 +96,6 @@ export function createMetrics(sources: MetricsSources): Metrics {
       connectionsRefused.inc()
     },
     connectionsRefused: () => refused,
-    encoded(model, rows, seconds) {
-      requests.encoded(model, rows, seconds)
-      statistics.encoded(model, seconds)
-    },
-    written: (model, seconds) => statistics.written(model, seconds),
-    predicted(model, table, observed = true) {
-      statistics.rows(model, table.requested)
-      if (observed) means.add(model, table)
-    },
     batchObserver(name, version) {
       const counts = statistics.batchObserver(name, version)
       const observer = batches.observer(name, version)

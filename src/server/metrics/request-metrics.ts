@@ -1,13 +1,28 @@
 import type { Registry } from 'prom-client'
-import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
+import type { LoadedModel, PendingPrediction } from '../../model/serving/prediction/loaded-model.ts'
 import { createHistogramTally, createTally, durations, type HistogramSeries, type TallySeries } from './bound-series.ts'
 import type { VersionCountsMap } from './version-counts.ts'
 
+/** How a prediction request ended, and how far it came. */
+export interface EndedPrediction {
+  /** Undefined where it names no served model, or its body was not read. */
+  model?: LoadedModel | undefined
+  /** `ok`, `cancelled`, or an error's code. */
+  outcome: string
+  /** From its arrival to its response. */
+  seconds: number
+  /** The rows that the model accepted; undefined where it accepted none. */
+  accepted?: Pick<PendingPrediction, 'rows' | 'encodeSeconds' | 'observed'> | undefined
+  /** The answer of the model. */
+  table?: PredictionTable | undefined
+  /** Seconds that it took to write the response; undefined where none with predictions was written. */
+  writeSeconds?: number | undefined
+}
+
 /** Metrics that every prediction request adds to. */
 export interface RequestMetrics {
-  /** A request was answered; `model` is undefined where it names no served model. */
-  request(model: LoadedModel | undefined, outcome: string, seconds: number): void
-  encoded(model: LoadedModel, rows: number, seconds: number): void
+  ended(request: EndedPrediction): void
   /** Adds what it has counted, by version. */
   read(into: VersionCountsMap): void
   /** Removes the series of a version. */
@@ -76,8 +91,8 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   }
 
   return {
-    request(model, outcome, seconds) {
-      const { labels, outcomes, duration } = seriesOf(model)
+    ended({ model, outcome, seconds, accepted }) {
+      const { labels, outcomes, duration, rows, encoding } = seriesOf(model)
       let count = outcomes.get(outcome)
       if (count === undefined) {
         count = requests.series({ ...labels, outcome })
@@ -85,11 +100,9 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
       }
       count.add(1)
       duration.observe(seconds)
-    },
-    encoded(model, count, seconds) {
-      const { rows, encoding } = seriesOf(model)
-      rows.add(count)
-      encoding.observe(seconds)
+      if (accepted === undefined) return
+      rows.add(accepted.rows)
+      encoding.observe(accepted.encodeSeconds)
     },
     read(into) {
       requests.each(({ model, version, outcome }, total) => {

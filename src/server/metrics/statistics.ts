@@ -1,19 +1,15 @@
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
+import type { EndedPrediction } from './request-metrics.ts'
 
 /**
  * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a
  * call, and per request where Triton counts so. A version's counts restart when it is loaded again.
  */
 export interface Statistics {
-  /** A request to this version has been answered. */
-  request(model: LoadedModel, ok: boolean, seconds: number): void
-  /** Its rows were answered. */
-  rows(model: LoadedModel, count: number): void
-  /** It was turned into tensors; its answer was written. */
-  encoded(model: LoadedModel, seconds: number): void
-  written(model: LoadedModel, seconds: number): void
+  /** Counts a request that reached a version. */
+  ended(request: EndedPrediction): void
   batchObserver(name: string, version: string): Required<Pick<BatchObserver, 'waited' | 'computed'>>
   forget(name: string, version: string): void
   /** The statistics of this version; zeros where it has done nothing. */
@@ -49,16 +45,15 @@ export function createStatistics(now: () => number = Date.now): Statistics {
   }
 
   return {
-    request(model, ok, seconds) {
+    ended({ model, outcome, seconds, accepted, table, writeSeconds }) {
+      if (model === undefined) return
       const found = countsOf(model)
       found.lastInference = now()
-      add(ok ? found.success : found.fail, seconds)
+      add(outcome === 'ok' ? found.success : found.fail, seconds)
+      if (accepted !== undefined) add(found.encode, accepted.encodeSeconds)
+      if (table !== undefined) found.rows += table.requested
+      if (writeSeconds !== undefined) add(found.write, writeSeconds)
     },
-    rows(model, count) {
-      countsOf(model).rows += count
-    },
-    encoded: (model, seconds) => add(countsOf(model).encode, seconds),
-    written: (model, seconds) => add(countsOf(model).write, seconds),
     batchObserver(name, version) {
       const found = counts(name, version)
       return {

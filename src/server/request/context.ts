@@ -5,7 +5,6 @@ import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { Decoders } from '../body/decoders.ts'
 import type { LargeBodyReader } from '../body/large-body-reader.ts'
-import type { AccessMetrics } from '../metrics/access-metrics.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
@@ -35,7 +34,7 @@ export interface ServerContext {
   /** Bytes of answers that are being sent. */
   answers: PendingBytes
   /** Undefined where clients need no keys. */
-  access?: Access | undefined
+  guard?: Guard | undefined
   /** Whether models may be loaded and unloaded on demand. */
   admin: boolean
   /** Host names, besides those that nobody can register, at which administration needs no key; default: none. */
@@ -48,12 +47,6 @@ export interface ServerContext {
   live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */
   deadlineMs: number
-}
-
-/** Keys and what is counted of them; a service without keys has none. */
-export interface Access {
-  guard: Guard
-  metrics: AccessMetrics
 }
 
 /** The source of the live stream: the process that reads itself, or all of them through the primary process. */

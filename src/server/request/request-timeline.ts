@@ -3,8 +3,9 @@ import fastifyPlugin from 'fastify-plugin'
 import type { TSchema } from 'typebox'
 import type { Violation } from '../../base/errors.ts'
 import { murmur3 } from '../../base/hash.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { BatchCall } from '../../model/serving/batching/submission.ts'
-import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { LoadedModel, PendingPrediction } from '../../model/serving/prediction/loaded-model.ts'
 import { InferRequest } from '../../schemas/infer.ts'
 import { PredictRequest } from '../../schemas/predict.ts'
 import type { RequestRecord } from '../../schemas/requests.ts'
@@ -26,12 +27,22 @@ export interface RequestTimeline {
   childLogger: typeof traceLogger | undefined
   /** From now on until its answer has been sent, or its connection has closed. */
   follow(request: FastifyRequest, reply: FastifyReply): void
-  /** A followed request has been admitted. */
-  admitted(request: FastifyRequest): void
-  /** The model as a followed request asks it: notes what it is asked and when. */
-  watch(request: FastifyRequest, model: LoadedModel): LoadedModel
-  /** Id of the trace that a followed request is in, if the trace is kept. */
-  traceOf(request: FastifyRequest): string | undefined
+  /** A request has been admitted; where it is followed, answers what notes its stages. */
+  admitted(request: FastifyRequest): RequestStages | undefined
+}
+
+/** Notes when a request to be predicted reaches each stage, in this order. */
+export interface RequestStages {
+  /** A version has been found for it. */
+  leased(model: LoadedModel): void
+  /** Its body has been read. */
+  read(): void
+  encoded(accepted: Pick<PendingPrediction, 'rows' | 'encodeSeconds'>): void
+  /** Some of its rows have left the queue. */
+  begun(at: number, call: BatchCall): void
+  computed(table: PredictionTable): void
+  /** Id of the trace that it is in, if the trace is kept. */
+  traceId: string | undefined
 }
 
 export interface RequestTimelineOptions {
@@ -129,35 +140,31 @@ export function createRequestTimeline({ sample, recorder, traces, now }: Request
     },
     admitted(request) {
       const entry = entries.get(request)
-      if (entry !== undefined) entry.admitted = now()
-    },
-    watch(request, model) {
-      const entry = entries.get(request)
-      if (entry === undefined) return model
-      entry.model = model
+      if (entry === undefined) return undefined
+      entry.admitted = now()
       return {
-        ...model,
-        predict(query) {
-          const begun = (at: number, call: BatchCall) => {
-            entry.begun ??= at
-            entry.trace?.computing(at, call)
-          }
-          const read = now()
-          const pending = model.predict({ ...query, begun })
-          entry.read = read
-          // Where it was computed immediately, that was over before `predict` returned.
-          entry.encoded = read + pending.encodeSeconds * 1000
-          entry.rows = pending.rows
-          const table = pending.table.then((table) => {
-            entry.computed = now()
-            entry.tasks = table.tasks.map(([name]) => name)
-            return table
-          })
-          return { ...pending, table, computed: undefined }
+        traceId: entry.trace?.id,
+        leased(model) {
+          entry.model = model
+        },
+        read() {
+          entry.read = now()
+        },
+        encoded({ rows, encodeSeconds }) {
+          // Where it was computed immediately, that was over before it was known.
+          entry.encoded = entry.read! + encodeSeconds * 1000
+          entry.rows = rows
+        },
+        begun(at, call) {
+          entry.begun ??= at
+          entry.trace?.computing(at, call)
+        },
+        computed({ tasks }) {
+          entry.computed = now()
+          entry.tasks = tasks.map(([name]) => name)
         },
       }
     },
-    traceOf: (request) => entries.get(request)?.trace?.id,
   }
 }
 

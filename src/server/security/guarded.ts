@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { sendProblem } from '../errors/error-handler.ts'
@@ -44,8 +45,8 @@ export const guarded = fastifyPlugin(
       if (entered !== undefined && 'code' in entered) {
         request[refused] = entered.client
         onDenied(entered, area)
-        if (entered.delayMs === 0) deny(entered, request, reply)
-        else denyLater(entered, request, reply)
+        if (entered.delayMs > 0) reply.header('connection', 'close')
+        holdDenial(entered, request.raw, reply.raw, () => deny(entered, request, reply))
         return
       }
       request[presented] = entered
@@ -55,12 +56,21 @@ export const guarded = fastifyPlugin(
   },
 )
 
-function denyLater(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {
+/** Calls `deny`, now or later: a denial may have to be held. */
+export function holdDenial(
+  { delayMs }: Denial,
+  request: IncomingMessage,
+  response: ServerResponse,
+  deny: () => void,
+): void {
+  if (delayMs === 0) {
+    deny()
+    return
+  }
   // Requests that are pipelined behind it would be held at the same time.
-  ignoreRest(request.raw.socket)
-  reply.header('connection', 'close')
-  const timer = setTimeout(() => deny(denial, request, reply), denial.delayMs)
-  reply.raw.once('close', () => clearTimeout(timer))
+  ignoreRest(request.socket)
+  const timer = setTimeout(deny, delayMs)
+  response.once('close', () => clearTimeout(timer))
 }
 
 function deny(denial: Denial, request: FastifyRequest, reply: FastifyReply): void {

@@ -177,7 +177,7 @@ class OpenTelemetryTrace implements RequestTrace {
     const { admitted, read, encoded, begun, computed, ended, status, model, rows } = request
     this.#stage('admission', request.arrived, admitted)
     this.#stage('read', admitted, read ?? (admitted === undefined ? undefined : ended))
-    this.#stage('encode', read, encoded)
+    this.#stage('encode', read, encoded ?? (read === undefined ? undefined : ended))
     const started = begun === undefined || encoded === undefined ? computed : Math.max(begun, encoded)
     this.#stage('queue', encoded, started ?? (encoded === undefined ? undefined : ended))
     this.#stage('compose', this.#inferred ?? started, computed)

@@ -128,9 +128,7 @@ t.test('a thread that dies fails the body that it reads, and is replaced', async
   const script = new URL(`data:text/javascript,${encodeURIComponent('process.exit(7)')}`)
   const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script })
   for (let i = 0; i < 2; i++) {
-    const reading = reader.read(predictFormat, { bytes: Buffer.from('{}') }, () => {
-      throw new Error('unreachable')
-    })
+    const reading = reader.open(predictFormat, { bytes: Buffer.from('{}') })
     await t.rejects(reading, { code: 'MODEL_FAILED', message: /ended: exit code 7/ })
   }
   t.equal(bodies.bytes, 0)
@@ -141,12 +139,18 @@ t.test('bodies that wait make room, the largest first', async (t) => {
   const bodies = createMemoryBudget({ maxBytes: 1000 }).part()
   const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script: readerScript })
   t.teardown(() => reader.close())
-  const read = (size: number) =>
-    reader.read(predictFormat, { bytes: Buffer.from(`{}${' '.repeat(size)}`) }, () => {
-      throw new Error('asked')
-    })
-  const [first, second] = [read(100), read(950)]
-  await t.rejects(first, { message: 'asked' })
+  const open = (size: number) =>
+    reader.open(predictFormat, { bytes: Buffer.from(`{"candidates":[]}${' '.repeat(size)}`) })
+  const [first, second] = [open(100), open(950)]
+  second.catch(() => undefined)
+  const { asked, close } = await first
+  t.equal(asked.form, 'rows')
+  t.ok(bodies.bytes > 0, 'the thread holds it')
+  close()
+  close()
   await t.rejects(second, { code: 'QUEUE_FULL' })
   t.equal(bodies.bytes, 0)
+  const third = await open(100)
+  third.close()
+  t.equal(bodies.bytes, 0, 'the thread goes on')
 })

@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { liveRoute } from '../../../src/server/console/live-route.ts'
 import { problems } from '../../../src/server/errors/error-handler.ts'
-import type { Access, LiveSource } from '../../../src/server/request/context.ts'
+import type { LiveSource } from '../../../src/server/request/context.ts'
 import { Guard } from '../../../src/server/security/guard.ts'
 import { guarded } from '../../../src/server/security/guarded.ts'
 import { Keyring } from '../../../src/server/security/keyring.ts'
@@ -51,7 +51,7 @@ async function start(t: Test, source: Partial<LiveSource> = {}) {
   await app.register(guarded, { guard, onDenied: () => undefined })
   app.get('/docs', async () => 'text')
   await app.register(liveRoute, {
-    context: { clock, drain, access: { guard } as Access },
+    context: { clock, drain, guard },
     source: { history: async () => noHistory, latest: async () => undefined, ...source },
   })
   await app.ready()

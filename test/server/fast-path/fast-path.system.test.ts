@@ -274,7 +274,7 @@ t.test('only ordinary requests come this way', async (t) => {
   const context = {
     clock: { now: () => 0, soon: (callback: () => void) => setImmediate(callback) },
     drain: { draining: false },
-    metrics: { shed: () => undefined, request: () => undefined },
+    metrics: { shed: () => undefined, ended: () => undefined },
     answers: { open: () => ({ add: () => undefined, close: () => undefined }) },
     admission: {
       enter() {

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
-import { createMetrics } from '../../../src/server/metrics/metrics.ts'
+import { createMetrics, type EndedRequest } from '../../../src/server/metrics/metrics.ts'
+import type { Key } from '../../../src/server/security/keyring.ts'
 
 const modelOf = (name: string, version: string) =>
   ({
@@ -18,8 +19,15 @@ const modelOf = (name: string, version: string) =>
       { kind: 'task', name: 'ctr', psi: 0.5 },
     ],
   }) as unknown as LoadedModel
-const tableOf = (values: number[], task = 'ctr') =>
-  ({ tasks: [[task, Float32Array.from(values)]] }) as unknown as PredictionTable
+/** A request that this version answered. */
+const answered = (model: LoadedModel, values: number[], task = 'ctr', observed = true): EndedRequest => ({
+  model,
+  outcome: 'ok',
+  seconds: 0.01,
+  accepted: { rows: values.length, encodeSeconds: 0.001, observed },
+  table: { tasks: [[task, Float32Array.from(values)]], requested: values.length } as unknown as PredictionTable,
+  writeSeconds: 0.001,
+})
 
 function start() {
   const live = [modelOf('ads', '1')]
@@ -33,7 +41,7 @@ function start() {
 t.test('two of them live side by side', async (t) => {
   const one = start()
   const other = start()
-  one.metrics.request(undefined, 'ok', 0.001)
+  one.metrics.ended({ outcome: 'ok', seconds: 0.001 })
   t.match(await one.read(), /multigate_requests_total\{.*outcome="ok"\} 1/)
   t.notMatch(await other.read(), /outcome="ok"/)
 })
@@ -75,10 +83,11 @@ t.test('workers are asked what they computed, and what they keep', async (t) => 
 
 t.test('the mean of predictions is of each task, over rows', async (t) => {
   const { metrics, live, read } = start()
-  metrics.predicted(live[0]!, tableOf([0.25, 0.75]))
-  metrics.predicted(live[0]!, tableOf([1, 1]))
-  metrics.predicted(live[0]!, tableOf([]))
-  metrics.predicted(live[0]!, tableOf([0.125], 'cvr'))
+  metrics.ended(answered(live[0]!, [0.25, 0.75]))
+  metrics.ended(answered(live[0]!, [1, 1]))
+  metrics.ended(answered(live[0]!, []))
+  metrics.ended(answered(live[0]!, [0.125], 'cvr'))
+  metrics.ended(answered(live[0]!, [0.5, 0.5], 'ctr', false))
   const text = await read()
   t.match(text, /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.75/)
   t.match(text, /multigate_prediction_mean\{model="ads",version="1",task="cvr"\} 0.125/)
@@ -86,8 +95,8 @@ t.test('the mean of predictions is of each task, over rows', async (t) => {
 
 t.test('the mean follows when predictions change', async (t) => {
   const { metrics, live, read } = start()
-  for (let i = 0; i < 100; i++) metrics.predicted(live[0]!, tableOf(new Array(1000).fill(0)))
-  for (let i = 0; i < 100; i++) metrics.predicted(live[0]!, tableOf(new Array(1000).fill(1)))
+  for (let i = 0; i < 100; i++) metrics.ended(answered(live[0]!, new Array(1000).fill(0)))
+  for (let i = 0; i < 100; i++) metrics.ended(answered(live[0]!, new Array(1000).fill(1)))
   const [, mean] = /multigate_prediction_mean\{.*\} (\S+)/.exec(await read()) ?? []
   t.ok(Number(mean) > 0.99, `${mean}`)
 })
@@ -98,10 +107,8 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
   live.length = 0
   for (const model of versions) {
     const { name, version } = model.manifest
-    metrics.request(model, 'ok', 0.01)
-    metrics.request(model, 'queue_full', 0.01)
-    metrics.encoded(model, 3, 0.001)
-    metrics.predicted(model, tableOf([0.5]))
+    metrics.ended({ model, outcome: 'queue_full', seconds: 0.01 })
+    metrics.ended(answered(model, [0.5]))
     metrics.unknownValue(name, version, 'country')
     const observer = metrics.batchObserver(name, version)
     observer.released?.({ rows: 3, requests: 1, reason: 'idle' })
@@ -120,9 +127,46 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
   t.equal(series(after, 'ads', '1'), 0)
   t.equal(series(after, 'ads', '11'), counted)
   t.equal(series(after, 'ads-1', '1'), counted)
-  metrics.predicted(versions[0]!, tableOf([0.25]))
+  metrics.ended(answered(versions[0]!, [0.25]))
   t.equal(series(await read(), 'ads', '1'), 0, 'its last requests do not bring it back')
   // A version that is loaded again starts from zero.
-  metrics.predicted(modelOf('ads', '1'), tableOf([0.25]))
+  metrics.ended(answered(modelOf('ads', '1'), [0.25]))
   t.match(await read(), /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.25/)
+})
+
+t.test('a request counts once, for all that read counts', async (t) => {
+  const { metrics, live, read } = start()
+  const [model] = live
+  const key = { id: 'shop' } as Key
+  const ok = answered(model!, [0.5, 0.25])
+  metrics.ended({ ...ok, key })
+  // Accepted, and too late: its rows count, its answer does not.
+  metrics.ended({ model, key, outcome: 'deadline_exceeded', seconds: 0.5, accepted: ok.accepted })
+  metrics.ended({ key, outcome: 'queue_full', seconds: 0.0001 })
+  metrics.ended({ key, outcome: 'cancelled', seconds: 0.0001 })
+  const text = await read()
+  const labels = 'model="ads",version="1"'
+  t.match(text, `multigate_requests_total{${labels},outcome="ok"} 1\n`)
+  t.match(text, `multigate_requests_total{${labels},outcome="deadline_exceeded"} 1\n`)
+  t.match(text, 'multigate_requests_total{model="",version="",outcome="queue_full"} 1\n')
+  t.match(text, `multigate_rows_total{${labels}} 4\n`)
+  t.match(text, `multigate_request_duration_seconds_count{${labels}} 2\n`)
+  t.match(text, `multigate_encode_duration_seconds_count{${labels}} 2\n`)
+  t.match(text, `multigate_prediction_mean{${labels},task="ctr"} 0.375\n`)
+  t.match(
+    metrics.versionCounts().find(({ model }) => model === 'ads'),
+    { rows: 4, outcomes: { ok: 1, deadline_exceeded: 1 } },
+    'the console',
+  )
+  t.match(metrics.statistics.of('ads', '1'), {
+    inference_count: 2,
+    inference_stats: {
+      success: { count: 1 },
+      fail: { count: 1 },
+      compute_input: { count: 2 },
+      compute_output: { count: 1 },
+    },
+  })
+  t.strictSame(metrics.keys.list(), [{ client: 'shop', requests: 4, failed: 2, rows: 4 }])
+  t.strictSame(metrics.keys.answered(), [['shop', { requests: 1, rows: 2 }]])
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { PredictionTable } from '../../../src/model/contracts/prediction.ts'
 import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
 import { createStatistics, sumStatistics } from '../../../src/server/metrics/statistics.ts'
 
@@ -30,18 +31,19 @@ t.test('requests count by outcome, calls by their rows, and each call for all it
   const statistics = createStatistics(() => 1234.5)
   const ads = modelOf('ads', '1')
   const observer = statistics.batchObserver('ads', '1')
-  for (const seconds of [0.25, 0.5]) statistics.request(ads, true, seconds)
-  statistics.request(ads, false, 0.125)
-  statistics.rows(ads, 7)
-  statistics.encoded(ads, 0.001)
-  statistics.written(ads, 0.002)
+  const accepted = { rows: 7, encodeSeconds: 0.001, observed: true }
+  const table = { requested: 7 } as PredictionTable
+  statistics.ended({ model: ads, outcome: 'ok', seconds: 0.25, accepted, table, writeSeconds: 0.002 })
+  statistics.ended({ model: ads, outcome: 'ok', seconds: 0.5 })
+  statistics.ended({ model: ads, outcome: 'invalid_request', seconds: 0.125 })
+  statistics.ended({ outcome: 'ok', seconds: 1 })
   observer.waited(0.003)
   observer.computed(7, 0.25, 3)
   observer.computed(7, 0.5, 1)
   observer.computed(256, 1, 1)
   observer.computed(257, 1, 1)
   observer.computed(512, 1, 1)
-  statistics.request(modelOf('ads', '2'), true, 9)
+  statistics.ended({ model: modelOf('ads', '2'), outcome: 'ok', seconds: 9 })
   t.match(statistics.of('ads', '1'), {
     last_inference: 1234,
     inference_count: 7,
@@ -66,11 +68,11 @@ t.test('requests count by outcome, calls by their rows, and each call for all it
 t.test('what is forgotten begins anew, and a late answer of the old version does not come back', async (t) => {
   const statistics = createStatistics()
   const old = modelOf('ads', '1')
-  statistics.request(old, true, 1)
+  statistics.ended({ model: old, outcome: 'ok', seconds: 1 })
   statistics.forget('ads', '1')
-  statistics.request(old, true, 1)
+  statistics.ended({ model: old, outcome: 'ok', seconds: 1 })
   t.equal(statistics.of('ads', '1').inference_stats.success.count, 0)
-  statistics.request(modelOf('ads', '1'), true, 1)
+  statistics.ended({ model: modelOf('ads', '1'), outcome: 'ok', seconds: 1 })
   t.equal(statistics.of('ads', '1').inference_stats.success.count, 1)
 })
 
@@ -78,8 +80,7 @@ t.test('what several processes have counted is summed by version', async (t) => 
   const count = (rows: number, now: number) => {
     const statistics = createStatistics(() => now)
     const ads = modelOf('ads', '1')
-    statistics.request(ads, true, 1)
-    statistics.rows(ads, rows)
+    statistics.ended({ model: ads, outcome: 'ok', seconds: 1, table: { requested: rows } as PredictionTable })
     statistics.batchObserver('ads', '1').computed(rows, 0.5, 1)
     return statistics.of('ads', '1')
   }

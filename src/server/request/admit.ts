@@ -1,0 +1,81 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { PendingPrediction } from '../../model/serving/prediction/loaded-model.ts'
+import { type ProblemAnswer, problemDetails, retryAfter } from '../errors/problem-details.ts'
+import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
+import type { Key } from '../security/keyring.ts'
+import type { ServerContext } from './context.ts'
+import { headerDeadline } from './deadline.ts'
+import type { RequestStages } from './request-timeline.ts'
+
+/** The headers of a request to be predicted, whichever way it came. */
+export interface Arrival {
+  readonly headers: IncomingHttpHeaders
+  readonly id: string
+  readonly response: ServerResponse
+  /** The one that it came with; undefined where clients need none. */
+  readonly key: Key | undefined
+  /** On the clock, ms. */
+  readonly arrived: number
+  /** Size of its body, as far as its headers tell; undefined where they don't. */
+  readonly bytes: number | undefined
+}
+
+/** A request to be predicted, from its admission to its answer. */
+export interface Exchange extends Omit<Arrival, 'bytes'> {
+  readonly ticket: AdmittedEntry
+  /** Undefined where its timeline isn't kept. */
+  stages: RequestStages | undefined
+  pending: PendingPrediction | undefined
+  /** Its body has come, or never will. */
+  handled: boolean
+}
+
+/**
+ * The header `priority` (RFC 9218) of requests that are admitted only while hardly anything waits, as the console's.
+ */
+export const lowest = 'u=7'
+
+/** Admits a request by its headers alone, before its body is read; or says why not. `now`: on the clock, ms. */
+export function admit(context: ServerContext, arrival: Arrival, now: number): Exchange | Refusal {
+  const { admission, deadlineMs, metrics } = context
+  const { headers, id, response, key, arrived, bytes } = arrival
+  const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
+  const ticket = admission.enter(deadline, bytes, key?.id, headers.priority === lowest, now)
+  if (!ticket.admitted) {
+    metrics.shed('busy')
+    metrics.ended({ key, outcome: 'queue_full', seconds: (now - arrived) / 1000 })
+    return ticket
+  }
+  const exchange: Exchange = {
+    headers,
+    id,
+    response,
+    key,
+    arrived,
+    ticket,
+    stages: undefined,
+    pending: undefined,
+    handled: false,
+  }
+  // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is
+  // gone.
+  response.on('close', () => {
+    ticket.leave()
+    if (!response.writableEnded) exchange.pending?.cancel()
+  })
+  return exchange
+}
+
+/** The answer to a request that would be too late. */
+export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string): ProblemAnswer {
+  const body = problemDetails('QUEUE_FULL', message, id)
+  return { body, retryAfterSeconds: retryAfter(retryAfterSeconds) }
+}
+
+/** Counts an admitted request whose body will never come whole, or can't be read. */
+export function abandon({ clock, metrics }: ServerContext, exchange: Exchange, outcome: string): void {
+  if (exchange.handled) return
+  exchange.handled = true
+  const { key, arrived } = exchange
+  metrics.ended({ key, outcome, seconds: (clock.now() - arrived) / 1000 })
+}

@@ -1,0 +1,129 @@
+import { ModelError, type ModelErrorCode } from '../../base/errors.ts'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
+import { translated } from '../../model/serving/features/problems.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { Lease } from '../../model/serving/registry/registry.ts'
+import type { BodyRows } from '../body/body-format.ts'
+import { openBody, type ReadBody } from '../body/open-body.ts'
+import { outcomeOf } from '../errors/problem-details.ts'
+import { viewFor } from '../security/areas.ts'
+import type { Exchange } from './admit.ts'
+import type { ServerContext } from './context.ts'
+import { deadlineOf } from './deadline.ts'
+import type { Protocol, Target, WrittenResponse } from './protocol.ts'
+
+/**
+ * Answers a request whose body has arrived: reads it, leases a version, predicts, writes. Where nothing has to be
+ * waited for, as with a few rows of a small model, all of it happens in this turn of the event loop. Rejects with what
+ * is wrong with the request.
+ */
+export async function handle<Params, Asked>(
+  context: ServerContext,
+  exchange: Exchange,
+  protocol: Protocol<Params, Asked>,
+  params: Params,
+  bytes: Buffer,
+): Promise<WrittenResponse> {
+  const { clock, guard, metrics, reader } = context
+  const { headers, key, stages, ticket } = exchange
+  exchange.handled = true
+  let began = clock.now()
+  /** The last time that the clock was read. */
+  let now = began
+  let outcome = 'ok'
+  let body: ReadBody<Asked> | undefined
+  let target: Target | undefined
+  let lease: Lease | undefined
+  let read: BodyRows | undefined
+  let table: PredictionTable | undefined
+  let writeSeconds: number | undefined
+  try {
+    const { lengthHeader } = protocol
+    const headerLength = lengthHeader && (headers[lengthHeader] as string | undefined)
+    const opening = openBody(reader, protocol.format, { bytes, headerLength })
+    // Another thread reads a large one, which keeps no other request waiting.
+    if (opening instanceof Promise) began = Number.POSITIVE_INFINITY
+    body = opening instanceof Promise ? await opening : opening
+    const { asked } = body
+    target = protocol.target(asked, params)
+    const deadline = ticket.arrived + deadlineOf(target.deadlineMs, headers, context.deadlineMs)
+
+    lease = leaseFor(context, exchange, protocol, target, asked, params)
+    const { model } = lease
+    stages?.leased(model)
+
+    const question = protocol.ask(asked, model)
+    const reading = body.rowsFor(model, question)
+    read = reading instanceof Promise ? await reading : reading
+    stages?.read()
+    const { tasks, options, problems } = question
+    const query = { rows: read.rows, tasks, options, problems, deadline, tenant: key?.tenant, begun: stages?.begun }
+    const pending = model.predict(query)
+    exchange.pending = pending
+    now = clock.now()
+    ticket.read(pending.engineSeconds, began, now)
+    stages?.encoded(pending)
+    if (key !== undefined) guard?.limits.rows(key, pending.rows)
+    // The client left while a large body was read.
+    if (exchange.response.destroyed) pending.cancel()
+    table = pending.computed
+    if (table === undefined) {
+      table = await pending.table
+      now = clock.now()
+    }
+    stages?.computed(table)
+
+    const computed = now
+    const answer = protocol.write(table, asked, model, exchange.id)
+    now = clock.now()
+    writeSeconds = (now - computed) / 1000
+    return answer
+  } catch (error) {
+    now = clock.now()
+    if (exchange.pending === undefined) ticket.read(undefined, began, now)
+    body?.close?.()
+    outcome = outcomeOf(error)
+    const told = read?.inTermsOf === undefined ? error : translated(error, read.inTermsOf)
+    throw target !== undefined && target.model === undefined ? ofDefault(told, lease?.model) : told
+  } finally {
+    metrics.ended({
+      model: lease?.model,
+      key,
+      outcome,
+      seconds: (now - exchange.arrived) / 1000,
+      accepted: exchange.pending,
+      table,
+      writeSeconds,
+      traceId: stages?.traceId,
+    })
+    lease?.release()
+  }
+}
+
+function leaseFor<Params, Asked>(
+  { registry }: ServerContext,
+  { key }: Exchange,
+  { notFound }: Protocol<Params, Asked>,
+  { model, version, label }: Target,
+  asked: Asked,
+  params: Params,
+): Lease {
+  try {
+    return viewFor(registry, key).acquire(model, version, label)
+  } catch (error) {
+    throw notFound === undefined ? error : notFound(error, asked, params)
+  }
+}
+
+/** Codes of what is wrong with a request as its model sees it: who asks without a name may mean another model. */
+const ofRequests: readonly ModelErrorCode[] = ['INVALID_REQUEST', 'TOO_MANY_ROWS']
+
+function ofDefault(error: unknown, model: LoadedModel | undefined): unknown {
+  if (!(error instanceof ModelError && model !== undefined && ofRequests.includes(error.code))) return error
+  const { code, message, problems } = error
+  return new ModelError(code, message, {
+    ...(problems && { problems }),
+    defaultModel: model.manifest.name,
+    cause: error,
+  })
+}

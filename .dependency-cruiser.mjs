@@ -27,12 +27,18 @@ export const order = [
     'model/graph/ir': ['an ONNX graph as data', 'all but `onnx_pb.ts` (generated)'],
   },
   {
+    'model/graph/rows': [
+      'a graph as steps over rows (`program.ts`), whatever computes its products',
+      'steps, kernels in WebAssembly (`kernel.wat`)',
+    ],
+  },
+  {
     'model/graph/lower': [
       'to ONNX: Keras (`layers/`), SavedModel (`tensorflow/`, with `operators/`; variables: `checkpoint.ts`)',
       'add [operators](recipes.md#add-an-operator)',
     ],
     'model/graph/gradients': ['gradients for training', 'add operators'],
-    'model/graph/onednn': ['oneDNN: bfloat16, int8', 'add primitives, fusions'],
+    'model/graph/onednn': ['products of rows by oneDNN: bfloat16, int8', 'add primitives, fusions'],
   },
   {
     'model/graph/architectures': [
@@ -132,7 +138,7 @@ export const inside = {
   'model/engines/pool': ['worker threads; their deaths; idle graphs', 'who computes'],
   'model/engines/plan': ['variant of a call; candidate cache', 'the choice, its costs'],
   'model/engines/onnx': ['ONNX Runtime', 'session options'],
-  'model/engines/small': ['small graphs on the main thread', 'add operators'],
+  'model/engines/small': ['small graphs on the main thread: products of rows in WebAssembly', 'add products'],
   'model/engines/tensorflow': ['TensorFlow.js', 'its backends'],
   'model/engines/catalogue': ['file of candidates computed ahead', 'its format, numbered'],
   'server/fast-path': ['ordinary predictions, before Fastify', 'what is ordinary'],

@@ -32,7 +32,7 @@ const requests = {
 const mostServers = 5
 
 let modules
-for (let i = 0; i < mostServers && !modules?.['on the main thread'].includes('model/engines/small/program.ts'); i++)
+for (let i = 0; i < mostServers && !modules?.['on the main thread'].includes('model/engines/small/products.ts'); i++)
   modules = await modulesByRequest()
 print(modules)
 

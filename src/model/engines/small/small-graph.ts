@@ -2,15 +2,19 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { product } from '../../../base/arrays.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
-import type { Batch, TensorData } from '../../contracts/engine.ts'
+import type { Batch } from '../../contracts/engine.ts'
 import { constantBytes } from '../../graph/ir/external-data.ts'
 import { Graph } from '../../graph/ir/graph.ts'
 import { restoreSigmoids } from '../../graph/ir/unary-loops.ts'
 import { readExternal } from '../../graph/lower/external-weights.ts'
+import { NotTranslated } from '../../graph/rows/errors.ts'
+import { translate } from '../../graph/rows/operators.ts'
+import { type Call, Program } from '../../graph/rows/program.ts'
+import { Tables } from '../../graph/rows/tables.ts'
+import type { Part } from '../../graph/rows/tensor.ts'
+import { Translation } from '../../graph/rows/translation.ts'
 import { mostBytes, mostMultiplications } from './likely-small.ts'
-import { createHeap, Program, type RowTensor } from './program.ts'
-import { translate } from './translate.ts'
-import { NotSmall } from './translation.ts'
+import { exactKernels, operators } from './products.ts'
 
 /**
  * A compiled graph that the calling thread computes, one row at a time: for a few rows that is over before ONNX Runtime
@@ -36,51 +40,69 @@ export async function openSmallGraph({ folder, description }: CompiledPlan): Pro
   restoreSigmoids(graph)
   if (constantBytes(graph) > mostBytes) return 'its constants are large'
   await readExternal(graph, folder)
-  const program = new Program()
-  const inputs = new Map<string, RowTensor>()
+  const program = createProgram()
+  const translation = new Translation({ graph, program, tables: new Tables() })
   const feeds = [...context, ...packed].map(({ name, input, columns }): Feed => {
     const { dtype, width } = description.inputs.find((candidate) => candidate.name === input)!
-    const integers = dtype === 'int32'
-    const at = program.place(columns.length)
-    inputs.set(name, { at, dims: [columns.length], integers })
-    return { input, integers, to: at / 4, columns, width }
+    const tensor = translation.result('rows', [columns.length], dtype)
+    translation.set(name, tensor)
+    return { input, tensor: { dtype, part: tensor.parts[0]! }, columns, width }
   })
-  let output: RowTensor
   try {
-    output = translate(graph, program, inputs, description.output)
-    const width = product(output.dims)
-    if (width !== description.width) throw new NotSmall(`it answers ${width} numbers a row`)
+    const { part, dims } = translateGraph(translation, description.output)
+    const width = product(dims)
+    return width === description.width ? compute(program, feeds, part) : `it answers ${width} numbers a row`
   } catch (error) {
-    if (error instanceof NotSmall) return error.message
+    if (error instanceof NotTranslated) return error.message
     throw error
   }
-  return compute(program, feeds, output, description.width)
+}
+
+/** A program for one row at a time. */
+export function createProgram(): Program {
+  // Kernels may write a little behind a row.
+  return new Program({ leastRows: 1, slack: 1, kernels: exactKernels })
+}
+
+/** Adds a graph's nodes to the program of a translation that knows its inputs; the output. Throws NotTranslated. */
+export function translateGraph(translation: Translation, output: string): { part: Part; dims: readonly number[] } {
+  const { graph } = translation
+  graph.tidy()
+  for (const node of graph.nodes) translate(translation, node, operators)
+  const { kind, part, dims } = translation.whole(translation.tensor(output))
+  if (kind !== 'float32') throw new NotTranslated('an output of integers')
+  return { part, dims }
 }
 
 /** Columns of an input that are a row's tensor. */
 interface Feed {
   input: string
-  integers: boolean
-  /** Place of the row's tensor in the heap, in numbers. */
-  to: number
+  tensor: { dtype: 'float32' | 'int32'; part: Part }
   columns: readonly number[]
   /** Width of the input. */
   width: number
 }
 
-function compute(program: Program, feeds: readonly Feed[], output: RowTensor, width: number): SmallGraph {
-  const heap = createHeap(program.bytes)
-  const { floats, integers } = heap
-  for (const { at, values } of program.constants) floats.set(values, at / 4)
-  const steps = program.steps.map((step) => step(heap))
-  const from = output.at / 4
+function compute(program: Program, feeds: readonly Feed[], output: Part): SmallGraph {
+  const { at, floats, integers } = program.open(1)
+  const takes = feeds.map(({ input, tensor: { dtype, part }, columns, width }) => {
+    const target = dtype === 'int32' ? integers : floats
+    const to = at[part.buffer]! / 4
+    return (inputs: Batch['inputs'], row: number) => {
+      const values = inputs[input]!
+      const start = row * width
+      for (let i = 0; i < columns.length; i++) target[to + i] = values[start + columns[i]!]!
+    }
+  })
+  const from = at[output.buffer]! / 4 + output.offset
+  const { width } = output
   return {
     bytes: floats.byteLength,
     run({ rows, inputs }) {
       const values = new Float32Array(rows * width)
       for (let row = 0; row < rows; row++) {
-        for (const feed of feeds) take(feed, inputs[feed.input]!, row, feed.integers ? integers : floats)
-        for (const step of steps) step()
+        for (const take of takes) take(inputs, row)
+        program.run(oneRow)
         for (let i = 0; i < width; i++) values[row * width + i] = floats[from + i]!
       }
       return values
@@ -88,7 +110,4 @@ function compute(program: Program, feeds: readonly Feed[], output: RowTensor, wi
   }
 }
 
-function take({ to, columns, width }: Feed, values: TensorData, row: number, target: TensorData): void {
-  const start = row * width
-  for (let i = 0; i < columns.length; i++) target[to + i] = values[start + columns[i]!]!
-}
+const oneRow: Call = { rows: 1, requests: 1, starts: Int32Array.of(0, 1), feeds: [] }

@@ -19,17 +19,6 @@ export interface Matrix {
   stride?: number
 }
 
-/** Bytes of an element. */
-export const sizes: Record<Format | 'float16', number> = {
-  float32: 4,
-  float16: 2,
-  bfloat16: 2,
-  int32: 4,
-  int8: 1,
-  uint8: 1,
-}
-
-/** Arguments of a primitive, as the interface numbers them. */
 export const argument = { source: 1, destination: 17, weights: 33, bias: 41, scale: 0x1000 | 33 }
 
 /** The argument of a factor after the product: versions 3 number it differently, and refuse the others' numbers. */

@@ -1,9 +1,10 @@
 import { equal, product } from '../../../base/arrays.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
-import { NotTranslated } from './errors.ts'
+import { NotTranslated } from '../rows/errors.ts'
+import type { Part, Tensor } from '../rows/tensor.ts'
+import { filled } from './operand.ts'
 import { pushAlike, pushByRequest, runProduct } from './products.ts'
-import { filled, type Part, type Tensor } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { OnednnTranslation } from './translation.ts'
 
 /*
  * Products of bytes by int8 matrices, as the compiler quantises them: zero points are 0, and scales are those of the
@@ -11,7 +12,7 @@ import type { Translation } from './translation.ts'
  */
 
 /** bytes((x·w + sums)·scale). */
-export function qGemm(t: Translation, node: NodeProto): void {
+export function qGemm(t: OnednnTranslation, node: NodeProto): void {
   const [x, xScale, xZero, weights, scale, zeros, sums, outScale, outZero] = node.input as string[]
   expectOnes(t, xScale!, outScale!)
   expectZeros(t, xZero!, zeros!, outZero!)
@@ -30,7 +31,7 @@ export function qGemm(t: Translation, node: NodeProto): void {
 }
 
 /** x·w·scale + bias. */
-export function matMulIntegerToFloat(t: Translation, node: NodeProto): void {
+export function matMulIntegerToFloat(t: OnednnTranslation, node: NodeProto): void {
   const [x, weights, xScale, scale, xZero, zeros, bias] = node.input as string[]
   const [name] = node.output as [string]
   expectOnes(t, xScale!)
@@ -39,12 +40,12 @@ export function matMulIntegerToFloat(t: Translation, node: NodeProto): void {
   const from = operandOf(t, x!, matrix.k)
   const to = t.result(from.each, [matrix.n], 'float32')
   t.set(name, to)
-  const run = runProduct(t, matrix, t.byteOperand(from), to, t.fusion.relus.take(name))
+  const run = runProduct(t, matrix, t.byteOperand(from), to, t.relus.take(name))
   pushAlike(t, run, from.each, filled(bias ? t.constant(bias).values : new Float32Array(0), matrix.n))
 }
 
 /** x·w, with the constant that alone is added to it. */
-export function matMulInteger(t: Translation, node: NodeProto): void {
+export function matMulInteger(t: OnednnTranslation, node: NodeProto): void {
   const [x, weights] = node.input as [string, string]
   const [name] = node.output as [string]
   const matrix = matrixOf(t, weights)
@@ -55,13 +56,13 @@ export function matMulInteger(t: Translation, node: NodeProto): void {
     add?.opType === 'Add' && t.graph.isPrivate(name, add) ? add.input.find((other) => other !== name) : undefined
   const fused = added !== undefined && t.isConstant(added)
   t.set(fused ? add!.output[0]! : name, to)
-  if (fused) t.fusion.finish(add!)
+  if (fused) t.finish(add!)
   const run = runProduct(t, matrix, t.byteOperand(from), to, false)
   pushAlike(t, run, from.each, filled(Int32Array.from(fused ? t.integers(added!) : []), matrix.n))
 }
 
 /** Floats as bytes: x ÷ scale, rounded, halves to even, + zero point, within 0 … 255. */
-export function quantizeLinear(t: Translation, node: NodeProto): void {
+export function quantizeLinear(t: OnednnTranslation, node: NodeProto): void {
   const [name, scaleName, zeroName] = node.input as [string, string, string]
   const { part: x, each, dims } = t.floats(name, node)
   const scale = t.constant(scaleName).values
@@ -77,9 +78,9 @@ export function quantizeLinear(t: Translation, node: NodeProto): void {
       Float32Array.from({ length: Math.ceil(width / 4) * 4 }, (_, i) => values[(i % width) % values.length]!),
     )
   const [scales, zeros] = [filledUp(scale), filledUp(zero)]
-  t.program.steps.push(({ at, quantize }, call) => {
+  t.program.step(({ at, quantize }) => {
     const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
-    quantize(call[each], from, x.stride * 4, at[scales]!, at[zeros]!, target, out.stride, width)
+    return (call) => quantize(call[each], from, x.stride * 4, at[scales]!, at[zeros]!, target, out.stride, width)
   })
 }
 
@@ -96,7 +97,7 @@ export interface ScaledInput {
 /**
  * How an input becomes bytes, if all that reads it is a product with factors of its columns, and the rounding of that.
  */
-export function scaledInput(t: Translation, input: string): ScaledInput | undefined {
+export function scaledInput(t: OnednnTranslation, input: string): ScaledInput | undefined {
   const { graph } = t
   const [mul] = graph.users(input)
   if (mul?.opType !== 'Mul' || !graph.isPrivate(input, mul)) return undefined
@@ -117,7 +118,7 @@ interface Matrix {
   scale?: Float32Array
 }
 
-function matrixOf(t: Translation, weights: string, scaleName?: string): Matrix {
+function matrixOf(t: OnednnTranslation, weights: string, scaleName?: string): Matrix {
   const { dims, values } = t.bytes(weights)
   const [k, n] = dims as [number, number]
   const scale = scaleName === undefined ? undefined : t.constant(scaleName).values
@@ -125,26 +126,26 @@ function matrixOf(t: Translation, weights: string, scaleName?: string): Matrix {
   return { k, n, values: new Int8Array(values.buffer, values.byteOffset, values.length), ...(scale && { scale }) }
 }
 
-function operandOf(t: Translation, x: string, k: number): Tensor {
+function operandOf(t: OnednnTranslation, x: string, k: number): Tensor {
   const from = t.tensor(x)
   if (!equal(from.dims, [k])) throw new NotTranslated(`a product of [${from.dims}] and ${k} rows of weights`)
   return from
 }
 
 /** Sums of each row's request. */
-function sumsOfRequest(t: Translation, sums: string, x: Tensor, n: number): Part {
+function sumsOfRequest(t: OnednnTranslation, sums: string, x: Tensor, n: number): Part {
   const { kind, ofRequest } = t.tensor(sums)
   if (ofRequest === undefined || kind !== 'int32' || x.each !== 'rows' || product(ofRequest.dims) !== n)
     throw new NotTranslated('QGemm with sums of each row')
   return t.whole(ofRequest).part
 }
 
-function expectOnes(t: Translation, ...names: string[]): void {
+function expectOnes(t: OnednnTranslation, ...names: string[]): void {
   for (const name of names)
     if (!t.constant(name).values.every((value) => value === 1)) throw new NotTranslated('a scale of bytes')
 }
 
-function expectZeros(t: Translation, ...names: string[]): void {
+function expectZeros(t: OnednnTranslation, ...names: string[]): void {
   for (const name of names)
     if (!t.bytes(name).values.every((byte) => byte === 0)) throw new NotTranslated('a zero point of bytes')
 }

@@ -3,16 +3,17 @@ import type { Precision } from '../../contracts/compiled-plan.ts'
 import type { TensorData } from '../../contracts/engine.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../ir/onnx_pb.ts'
+import { NotTranslated } from '../rows/errors.ts'
+import { translate } from '../rows/operators.ts'
+import { type Each, type Frame, Program } from '../rows/program.ts'
+import { Tables } from '../rows/tables.ts'
+import type { Part } from '../rows/tensor.ts'
 import { type ScaledInput, scaledInput } from './bytes.ts'
-import { NotTranslated } from './errors.ts'
 import { type InputSides, ReadableTensors } from './leading-part.ts'
 import type { Library } from './library.ts'
-import { translate } from './operators.ts'
-import { type Each, type Frame, Program } from './program.ts'
-import { Tables } from './tables.ts'
-import type { Part } from './tensor.ts'
+import { operators } from './operators.ts'
 import type { Tiling } from './tiling.ts'
-import { Translation } from './translation.ts'
+import { OnednnTranslation } from './translation.ts'
 
 /** A value of a call: row-major [rows, …] data; bfloat16 as its bits. */
 export interface ProgramValue {
@@ -45,12 +46,15 @@ export interface CreatedProgram {
 
 type GraphOptions = InputSides & TranslationOptions
 
+/** Rows of memory behind the last row: the last chunk of a product may compute some of them. */
+const slack = 32
+
 /** Translates a graph. Throws NotTranslated where it can't, and the system's error where a table can't be mapped. */
 export function createProgram(library: Library, graph: Graph, options: GraphOptions): CreatedProgram {
   const { translation, inputs } = begin(library, graph, options)
-  const { program, tables } = translation
+  const { program } = translation
   try {
-    for (const node of graph.nodes) if (!translation.fusion.isDone(node)) translate(translation, node)
+    for (const node of graph.nodes) translate(translation, node, operators)
     const outputs = graph.outputs.map(({ name }) => {
       const { each, kind, dims, part } = translation.whole(translation.tensor(name))
       return { name, each, kind, part, result: { data: new Float32Array(0), dims: [0, ...dims] } }
@@ -71,14 +75,10 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
         run(program, feeds, sides, outputs)
         return results
       },
-      close() {
-        program.close()
-        tables.close()
-      },
+      close: () => translation.close(),
     }
   } catch (error) {
-    program.close()
-    tables.close()
+    translation.close()
     throw error
   }
 }
@@ -91,7 +91,7 @@ export function untranslatedNodes(library: Library, graph: Graph, options: Graph
   try {
     for (const node of graph.nodes)
       try {
-        if (!translation.fusion.isDone(node)) translate(translation, node)
+        translate(translation, node, operators)
       } catch (error) {
         if (!(error instanceof NotTranslated)) throw error
         left.add(node)
@@ -104,8 +104,7 @@ export function untranslatedNodes(library: Library, graph: Graph, options: Graph
       }
     return left
   } finally {
-    translation.program.close()
-    translation.tables.close()
+    translation.close()
   }
 }
 
@@ -114,14 +113,11 @@ function begin(
   library: Library,
   graph: Graph,
   { precision, requests, context, mayRound = () => false, tiling = library.tiling }: GraphOptions,
-): { translation: Translation; inputs: Input[] } {
+): { translation: OnednnTranslation; inputs: Input[] } {
   const rounds = precision === 'bfloat16'
-  const translation = new Translation(
-    { graph, requests, rounds, tiling },
-    new Program(library),
-    library,
-    new Tables(library),
-  )
+  const program = new Program({ leastRows: 128, slack })
+  const tables = new Tables((file, start, bytes) => library.map(file, start, bytes))
+  const translation = new OnednnTranslation({ graph, program, tables, requests }, library, { rounds, tiling })
   // Callers need not give what the graph doesn't use.
   const used = graph.inputs.filter(({ name }) => graph.users(name).length > 0 || graph.isOutput(name))
   const inputs = used.map((input) => {
@@ -136,7 +132,7 @@ function begin(
     const isLed = type === 'uint8' && scaled === undefined
     const given = { ...tensor, input }
     translation.set(scaled?.output ?? name, isLed ? translation.whole(given) : given)
-    for (const node of scaled?.nodes ?? []) translation.fusion.finish(node)
+    for (const node of scaled?.nodes ?? []) translation.finish(node)
   }
   return { translation, inputs }
 }
@@ -221,7 +217,7 @@ function startsOf(numbers: Int32Array | undefined, rows: number, requests: numbe
 const byteColumns = 16
 
 /** An input of floats, as bytes or in bfloat16 where products can read it so. */
-function roundInput(translation: Translation, input: Input): Input {
+function roundInput(translation: OnednnTranslation, input: Input): Input {
   const { name, dims } = input
   const scaled = scaledInput(translation, name)
   if (scaled && dims.length === 1 && dims[0] === scaled.factors.length && dims[0]! % byteColumns === 0)

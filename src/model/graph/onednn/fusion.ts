@@ -1,33 +1,20 @@
 import { product } from '../../../base/arrays.ts'
-import { FusedRelus } from '../ir/fused-relus.ts'
 import type { Graph } from '../ir/graph.ts'
-import type { NodeProto } from '../ir/onnx_pb.ts'
-import { mostExact, type Tensor } from './tensor.ts'
+import type { Tensor } from '../rows/tensor.ts'
+import { mostExact } from './operand.ts'
 import type { Tiling } from './tiling.ts'
 
-/** Which nodes one step computes together, and in which format. */
+/** The format in which products are computed. */
 export class Fusion {
-  readonly relus: FusedRelus
   readonly #graph: Graph
   readonly #rounds: boolean
   readonly #tiling: Tiling
-  readonly #done = new Set<NodeProto>()
 
   /** `rounds`: whether products of floats are computed in bfloat16. */
   constructor(graph: Graph, rounds: boolean, tiling: Tiling) {
-    this.relus = new FusedRelus(graph)
     this.#graph = graph
     this.#rounds = rounds
     this.#tiling = tiling
-  }
-
-  /** Notes that a node is computed with another: it is left out. */
-  finish(node: NodeProto): void {
-    this.#done.add(node)
-  }
-
-  isDone(node: NodeProto): boolean {
-    return this.#done.has(node)
   }
 
   /** The format in which a product with these weights is computed. */

@@ -1,9 +1,9 @@
+import type { Frame, Step } from '../rows/program.ts'
+import type { Part } from '../rows/tensor.ts'
 import type { JoinedRequests } from './joined-requests.ts'
-import type { Place } from './primitives.ts'
+import type { Operand } from './operand.ts'
 import type { Products } from './products-by-rows.ts'
-import type { Call, Frame, RunRows } from './program.ts'
-import type { Operand, Part } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { MakeRunner, OnednnTranslation } from './translation.ts'
 
 /*
  * Products in bfloat16 whose bias is the context of each row's request, for the rows of several requests in one call.
@@ -21,13 +21,13 @@ interface Block {
 /** How a product computes the rows of joined requests. */
 export interface Joined {
   requests: JoinedRequests
-  compute(frame: Frame, call: Call): void
+  step(frame: Frame): Step
 }
 
 /** Undefined where a product can't. `k`: columns of x that hold numbers; `bias`: the contexts. */
 export function joinRequests(
-  t: Translation,
-  { x, k, products, run, bias }: { x: Operand; k: number; products: Products; run: RunRows; bias: Part },
+  t: OnednnTranslation,
+  { x, k, products, run, bias }: { x: Operand; k: number; products: Products; run: MakeRunner; bias: Part },
 ): Joined | undefined {
   const [{ product, weights: all }] = products as [(typeof products)[number]]
   const requests = t.joinedRequests(x, k)
@@ -36,26 +36,29 @@ export function joinRequests(
   const { width: n } = bias
   const blocks = places && blocksOf(places, requests.pairs, n)
   if (blocks === undefined || blocks.some(({ width }) => width % 4 !== 0)) return undefined
-  const noBias: Place = t.program.constant(new Float32Array(n))
+  const noBias = t.placed(new Float32Array(n))
   // The words of a group's requests, in one block at a time.
   const scratch = t.program.fixed(new Float32Array(requests.pairs * Math.max(...blocks.map(({ width }) => width))))
   const weights = t.library.words(all.layouts.get(product.layout)!)
-  const compute = (frame: Frame, call: Call) => {
+  const step = (frame: Frame): Step => {
     const { at, integers, split } = frame
     const words = at[scratch]! / 4
-    for (let request = 0; request < call.requests; request += requests.pairs) {
-      const count = Math.min(requests.pairs, call.requests - request)
-      const contexts = at[bias.buffer]! + (bias.offset + request * bias.stride) * 4
-      for (const { column, width, ranges } of blocks) {
-        split(count, contexts + column * 4, bias.stride * 4, words * 4, width * 4)
-        for (const { first, end, place } of ranges)
-          if (first < count)
-            weights.set(integers.subarray(words + first * width, words + Math.min(end, count) * width), place)
+    const runRows = run(frame)
+    return (call) => {
+      for (let request = 0; request < call.requests; request += requests.pairs) {
+        const count = Math.min(requests.pairs, call.requests - request)
+        const contexts = at[bias.buffer]! + (bias.offset + request * bias.stride) * 4
+        for (const { column, width, ranges } of blocks) {
+          split(count, contexts + column * 4, bias.stride * 4, words * 4, width * 4)
+          for (const { first, end, place } of ranges)
+            if (first < count)
+              weights.set(integers.subarray(words + first * width, words + Math.min(end, count) * width), place)
+        }
+        runRows(call, call.starts[request]!, call.starts[request + count]!, noBias)
       }
-      run(frame, call, call.starts[request]!, call.starts[request + count]!, noBias)
     }
   }
-  return { requests, compute }
+  return { requests, step }
 }
 
 function blocksOf(places: Int32Array, pairs: number, n: number): Block[] {

@@ -1,5 +1,5 @@
-import type { Call, Frame } from './program.ts'
-import type { Operand } from './tensor.ts'
+import type { Call, Frame } from '../rows/program.ts'
+import type { Operand } from './operand.ts'
 import type { Tiling } from './tiling.ts'
 
 /**

@@ -3,7 +3,7 @@ import type { Graph } from '../ir/graph.ts'
 import { NodeIndex } from '../ir/node-index.ts'
 import { TensorProto_DataType as DataType, type NodeProto, ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
 import { declare, type TensorShape } from '../ir/tensor-shape.ts'
-import type { Each } from './program.ts'
+import type { Each } from '../rows/program.ts'
 
 /*
  * A graph with nodes that are not translated, such as the attention of a user tower: they, and all that they need, are

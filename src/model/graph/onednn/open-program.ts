@@ -7,6 +7,7 @@ import type { VariantFile } from '../../contracts/compiled-plan.ts'
 import { Graph } from '../ir/graph.ts'
 import { traceShapes } from '../ir/shapes.ts'
 import { restoreSigmoids } from '../ir/unary-loops.ts'
+import { NotTranslated } from '../rows/errors.ts'
 import {
   type CreatedProgram,
   createProgram,
@@ -16,10 +17,9 @@ import {
   type TranslationOptions,
   untranslatedNodes,
 } from './create-program.ts'
-import { NotTranslated } from './errors.ts'
 import { type Cut, cutBehind, type InputSides } from './leading-part.ts'
 import { type Library, openLibrary } from './library.ts'
-import { mostExact } from './tensor.ts'
+import { mostExact } from './operand.ts'
 
 /** A graph of a plan that oneDNN computes, perhaps behind a part of it that ONNX Runtime does. One call at a time. */
 export interface OpenProgram {

@@ -1,4 +1,5 @@
-import { argument, type Binding, type Format, type Matrix, type Scaling, sizes } from './binding.ts'
+import { sizes } from '../rows/tensor.ts'
+import { argument, type Binding, type Format, type Matrix, type Scaling } from './binding.ts'
 
 /*
  * Products and copies of matrices as objects that run. Memory is named by a region and a place in it; each call checks

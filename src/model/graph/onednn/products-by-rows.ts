@@ -1,7 +1,7 @@
+import type { Each } from '../rows/program.ts'
+import { filled, type Operand } from './operand.ts'
 import type { Product, ProductShape, Weights } from './primitives.ts'
-import type { Each } from './program.ts'
-import { filled, type Operand } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { OnednnTranslation } from './translation.ts'
 
 /** By class of rows. */
 export type Products = { product: Product; weights: Weights }[]
@@ -16,20 +16,20 @@ export interface DenseWeights {
 
 /** A product for each class of rows, and the weights as it reads them; k and n are filled up with zeros. */
 export function productsOf(
-  { library, program, tiling }: Translation,
+  t: OnednnTranslation,
   matrix: DenseWeights,
   { format: input, stride, columns: rows }: Operand,
   { each, columns, output, relu }: { each: Each; columns: number } & Pick<ProductShape, 'output' | 'relu'>,
 ): Products {
   const shape = { n: columns, input, output, relu }
   const bound = (classes: readonly number[], k: number) => {
-    const products = classes.map((rows) => library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }))
-    program.keep(products)
+    const products = classes.map((rows) => t.library.product({ rows, k, stride: rows === 1 ? k : stride, ...shape }))
+    t.keep(products)
     const { values, scale } = filledWeights(matrix, k, columns)
-    const weights = library.pack(values, k, columns, products, scale)
+    const weights = t.library.pack(values, k, columns, products, scale)
     return products.map((product) => ({ product, weights }))
   }
-  const { rowClasses, fillsSingleRows } = tiling
+  const { rowClasses, fillsSingleRows } = t.tiling
   const isFilled = input === 'bfloat16' && matrix.k < rows
   if (each === 'rows' || fillsSingleRows || !isFilled) return bound(rowClasses, rows)
   return [...bound(rowClasses.slice(0, 1), matrix.k), ...bound(rowClasses.slice(1), rows)]

@@ -1,19 +1,20 @@
 import { equal, product } from '../../../base/arrays.ts'
 import { isPlain } from '../ir/gemm.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
-import { type Format, sizes } from './binding.ts'
-import { NotTranslated } from './errors.ts'
+import { NotTranslated } from '../rows/errors.ts'
+import { mixture } from '../rows/mixture.ts'
+import type { Each, Frame } from '../rows/program.ts'
+import { type Part, sizes, type Tensor, usedRange } from '../rows/tensor.ts'
+import type { Format } from './binding.ts'
 import { type Joined, joinRequests } from './joined-products.ts'
-import { mixture } from './mixture.ts'
+import { filled, type Operand } from './operand.ts'
 import type { BoundProduct } from './primitives.ts'
 import { type DenseWeights, type Products, productsOf } from './products-by-rows.ts'
-import type { Each, Frame, RunRows } from './program.ts'
-import { filled, type Operand, type Part, type Tensor, usedRange } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { MakeRunner, OnednnTranslation } from './translation.ts'
 
 /* Products by oneDNN, or, of a few columns, by the kernel. */
 
-export function gemm(t: Translation, node: NodeProto): void {
+export function gemm(t: OnednnTranslation, node: NodeProto): void {
   const [x, weights, bias] = node.input as [string, string, string | undefined]
   if (!isPlain(node)) throw new NotTranslated('Gemm with factors or transposed operands')
   // An empty name stands for none.
@@ -21,13 +22,13 @@ export function gemm(t: Translation, node: NodeProto): void {
 }
 
 /** By a constant [k, n], or, as a mixture of experts has it, of two tensors of the rows. */
-export function matMul(t: Translation, node: NodeProto): void {
+export function matMul(t: OnednnTranslation, node: NodeProto): void {
   const [left, right] = node.input as [string, string]
   if (t.isConstant(right)) dense(t, node, left, right, undefined)
   else mixture(t, node)
 }
 
-function dense(t: Translation, node: NodeProto, x: string, weights: string, bias: string | undefined): void {
+function dense(t: OnednnTranslation, node: NodeProto, x: string, weights: string, bias: string | undefined): void {
   const [name] = node.output as [string]
   const from = t.tensor(x)
   const { dims, values } = t.constant(weights)
@@ -37,7 +38,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const { byRequest, byRow } = own ?? {}
   const format = t.fusion.formatOf(weights, from)
   const operand = t.operand(from, format)
-  const clips = t.fusion.relus.take(name)
+  const clips = t.relus.take(name)
   const floor = clips ? 0 : Number.NEGATIVE_INFINITY
   const added = own === undefined ? biasOf(t, bias, n) : new Float32Array(n)
   const columns = format === 'float32' && own === undefined ? narrowColumns(k, n, values) : undefined
@@ -69,12 +70,12 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
     return
   }
   pushAlike(t, run, each, filled(added, n, width))
-  if (byRow) t.program.steps.push((frame, call) => addRows(frame, call[each], byRow, to.parts[0]!, floor))
+  if (byRow) t.program.step((frame) => (call) => addRows(frame, call[each], byRow, to.parts[0]!, floor))
 }
 
 /** Adds steps: a product whose columns are computed in parts. */
 function cutProduct(
-  t: Translation,
+  t: OnednnTranslation,
   { k, n, values }: { k: number; n: number; values: Float32Array },
   x: Operand,
   each: Each,
@@ -96,7 +97,7 @@ function cutProduct(
 }
 
 /** A constant bias; zeros where there is none. */
-function biasOf(t: Translation, bias: string | undefined, n: number): Float32Array {
+function biasOf(t: OnednnTranslation, bias: string | undefined, n: number): Float32Array {
   if (bias === undefined) return new Float32Array(n)
   const { dims, values } = t.constant(bias)
   if (product(dims) !== n) throw new NotTranslated('Gemm with a bias of another width')
@@ -125,7 +126,7 @@ function narrowColumns(k: number, n: number, weights: Float32Array): Columns | u
 
 /** Adds a step: a product of a few columns by the kernel. */
 function pushNarrow(
-  t: Translation,
+  t: OnednnTranslation,
   each: Each,
   x: Operand,
   columns: Columns,
@@ -136,7 +137,7 @@ function pushNarrow(
   const weights = columns.map(({ values }) => t.program.fixed(values))
   // One row of the buffer holds the list: every frame has at least one.
   const list = t.program.buffer(columns.length * 16)
-  t.program.steps.push(({ at, integers, floats, dot }, call) => {
+  t.program.step(({ at, integers, floats, dot }) => {
     const first = at[list]! / 4
     columns.forEach(({ start, end }, i) => {
       const entry = first + 4 * i
@@ -147,34 +148,40 @@ function pushNarrow(
     })
     const from = at[x.buffer]! + x.offset * 4
     const target = at[out.buffer]! + out.offset * 4
-    dot(call[each], from, x.stride * 4, at[list]!, columns.length, target, out.stride * 4, floor)
+    return (call) => dot(call[each], from, x.stride * 4, at[list]!, columns.length, target, out.stride * 4, floor)
   })
 }
 
 /** Adds a step: a product with the bias of each row's request. */
-export function pushByRequest(t: Translation, run: RunRows, bias: Part, together?: Joined): void {
-  t.program.steps.push((frame, call) => {
-    if (together?.requests.isActive) {
-      together.compute(frame, call)
-      return
-    }
-    const { requests, starts } = call
+export function pushByRequest(t: OnednnTranslation, run: MakeRunner, bias: Part, together?: Joined): void {
+  t.program.step((frame) => {
+    const region = t.library.region(frame.buffer)
     const first = frame.at[bias.buffer]! + bias.offset * 4
-    for (let request = 0; request < requests; request++) {
-      const place = { region: frame.region, at: first + request * bias.stride * 4 }
-      run(frame, call, starts[request]!, starts[request + 1]!, place)
+    const runRows = run(frame)
+    const compute = together?.step(frame)
+    return (call) => {
+      if (together?.requests.isActive) {
+        compute!(call)
+        return
+      }
+      const { requests, starts } = call
+      for (let request = 0; request < requests; request++)
+        runRows(call, starts[request]!, starts[request + 1]!, { region, at: first + request * bias.stride * 4 })
     }
   })
 }
 
 /** Adds a step: a product with the same bias for all rows. */
-export function pushAlike(t: Translation, run: RunRows, each: Each, bias: Float32Array | Int32Array): void {
-  const place = t.program.constant(bias)
-  t.program.steps.push((frame, call) => run(frame, call, 0, call[each], place))
+export function pushAlike(t: OnednnTranslation, run: MakeRunner, each: Each, bias: Float32Array | Int32Array): void {
+  const place = t.placed(bias)
+  t.program.step((frame) => {
+    const runRows = run(frame)
+    return (call) => runRows(call, 0, call[each], place)
+  })
 }
 
 /** The bias of each request, where it is a row of a tensor of requests; otherwise that of each row. */
-function ownBias(t: Translation, bias: string, x: Tensor, n: number): { byRequest?: Part; byRow?: Part } {
+function ownBias(t: OnednnTranslation, bias: string, x: Tensor, n: number): { byRequest?: Part; byRow?: Part } {
   const tensor = t.tensor(bias)
   const { ofRequest } = tensor
   if (ofRequest !== undefined && x.each === 'rows' && equal(ofRequest.dims, [n]))
@@ -198,33 +205,33 @@ function addRows({ at, floats }: Frame, rows: number, more: Part, out: Part, flo
 
 /** A product whose result fills the rows of a tensor. */
 export function runProduct(
-  t: Translation,
+  t: OnednnTranslation,
   weights: DenseWeights,
   operand: Operand,
   to: Tensor & { kind: Format },
   relu: boolean,
-): RunRows {
+): MakeRunner {
   const { each, kind: output, parts } = to
   const products = productsOf(t, weights, operand, { each, columns: parts[0]!.stride, output, relu })
   return runProducts(t, products, operand, to)
 }
 
-function runProducts(t: Translation, products: Products, operand: Operand, { kind, parts }: Tensor): RunRows {
+function runProducts(t: OnednnTranslation, products: Products, operand: Operand, { kind, parts }: Tensor): MakeRunner {
   const [out] = parts as [Part]
   const bytes = sizes[kind]
+  const size = sizes[operand.format]
   const bound: BoundProduct[] = []
-  return (frame, call, start, end, bias) => {
-    const { region, at } = frame
-    const size = sizes[operand.format]
-    const source =
-      operand.input !== undefined
-        ? t.placeOf(call, operand.input)
-        : { region, at: at[operand.buffer]! + operand.offset * size }
+  return ({ buffer, at }) => {
+    const region = t.library.region(buffer)
+    const own = { region, at: at[operand.buffer]! + operand.offset * size }
     const target = at[out.buffer]! + out.offset * bytes
-    t.tiling.inChunks(start, end, (row, index) => {
-      bound[index] ??= t.program.bind(products[index]!.product, products[index]!.weights)
-      const x = { region: source.region, at: source.at + row * operand.stride * size }
-      bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })
-    })
+    return (call, start, end, bias) => {
+      const source = operand.input === undefined ? own : t.placeOf(call, operand.input)
+      t.tiling.inChunks(start, end, (row, index) => {
+        bound[index] ??= t.bind(products[index]!.product, products[index]!.weights)
+        const x = { region: source.region, at: source.at + row * operand.stride * size }
+        bound[index].run(x, bias, { region, at: target + row * out.stride * bytes })
+      })
+    }
   }
 }

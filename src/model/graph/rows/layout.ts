@@ -2,13 +2,12 @@ import { equal, positive, product } from '../../../base/arrays.ts'
 import { intAttribute } from '../ir/attributes.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { reshapedDims, slicedRange, splitSizes } from '../ir/shapes.ts'
-import { sizes } from './binding.ts'
 import { NotTranslated } from './errors.ts'
 import type { Frame } from './program.ts'
-import type { Part, Tensor } from './tensor.ts'
+import { type Part, sizes, type Tensor } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
-/* Operators that move numbers, or give them other dimensions. Only looking up table rows copies any. */
+/* Operators that move numbers, or give them other dimensions. Look-ups and inner axes alone copy any. */
 
 /** Rows of a constant table by ids; or, for each row, the row of its request; or columns of a tensor. */
 export function gather(t: Translation, node: NodeProto): void {
@@ -30,29 +29,36 @@ export function gather(t: Translation, node: NodeProto): void {
   t.set(node.output[0]!, { ...to, ...(ids.flat && { flat: true }) })
   const [out] = to.parts as [Part]
   const count = product(ids.dims)
-  const copy = copyingFrom(bytes, (width ?? 1) * sizes[kind])
-  t.program.steps.push((frame, call) => {
+  const copyTo = copyingFrom(bytes, (width ?? 1) * sizes[kind])
+  t.program.step((frame) => {
     const { at, integers } = frame
     const from = at[ids.part.buffer]! / 4 + ids.part.offset
-    const places = placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table)
-    copy(places, frame, at[out.buffer]!)
+    const copy = copyTo(frame, at[out.buffer]!)
+    return (call) => copy(placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table))
   })
 }
 
-/** Creates the function that copies rows of a table, as many bytes at a time as they allow. */
+/** Creates the functions that copy rows of a table to a place of a frame, as many bytes at a time as they allow. */
 function copyingFrom(
   { buffer, byteOffset, length }: Uint8Array,
   rowBytes: number,
-): (places: Int32Array, frame: Frame, at: number) => void {
+): ({ bytes, integers, longs }: Frame, at: number) => (places: Int32Array) => void {
   const fits = (size: number) => (rowBytes | byteOffset) % size === 0
   if (!fits(4)) {
     const table = new Uint8Array(buffer, byteOffset, length)
-    return (places, { bytes }, at) => copyRows(table, rowBytes, places, bytes, at)
+    return ({ bytes }, at) =>
+      (places) =>
+        copyRows(table, rowBytes, places, bytes, at)
   }
   const words = new Int32Array(buffer, byteOffset, length / 4)
-  if (!fits(16)) return (places, { integers }, at) => copyRows(words, rowBytes / 4, places, integers, at / 4)
+  if (!fits(16))
+    return ({ integers }, at) =>
+      (places) =>
+        copyRows(words, rowBytes / 4, places, integers, at / 4)
   const pairs = new BigInt64Array(buffer, byteOffset, length / 8)
-  return (places, { longs }, at) => copyPairs(pairs, words, rowBytes / 8, places, longs, at / 8)
+  return ({ longs }, at) =>
+    (places) =>
+      copyPairs(pairs, words, rowBytes / 8, places, longs, at / 8)
 }
 
 /** Columns of a tensor of floats, by constant indices. */
@@ -67,11 +73,13 @@ function gatherColumns(t: Translation, node: NodeProto): void {
   const to = t.result(each, rank === 0 ? [] : [indices.length], 'float32')
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
-  t.program.steps.push(({ at, floats }, call) => {
-    let from = at[x.buffer]! / 4 + x.offset
-    let target = at[out.buffer]! / 4
-    for (let row = 0; row < call[each]; row++, from += x.stride)
-      for (let i = 0; i < indices.length; i++) floats[target++] = floats[from + indices[i]!]!
+  t.program.step(({ at, floats }) => {
+    const [first, start] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
+    return (call) => {
+      let [from, target] = [first, start]
+      for (let row = 0; row < call[each]; row++, from += x.stride)
+        for (let i = 0; i < indices.length; i++) floats[target++] = floats[from + indices[i]!]!
+    }
   })
 }
 
@@ -187,45 +195,76 @@ export function flatten(t: Translation, node: NodeProto): void {
   t.set(node.output[0]!, { ...from, dims: [product(from.dims)] })
 }
 
-/**
- * Whether an axis, which counts the rows, is the first of those after them: its parts then lie side by side in a row.
- */
-function isOuter(axis: number, { dims }: Tensor): boolean {
+/** How the columns of a tensor lie along an axis, which counts the rows: runs of `inner` of them, `outer` times. */
+function along({ dims }: Tensor, axis: number): { index: number; outer: number; inner: number } {
   const index = positive(axis, dims.length + 1) - 1
-  return index >= 0 && product(dims.slice(0, index)) === 1
+  if (index < 0 || index >= dims.length) throw new NotTranslated('an axis that is the rows')
+  return { index, outer: product(dims.slice(0, index)), inner: product(dims.slice(index + 1)) }
 }
 
+/** The parts of a tensor lie side by side in a row, unless the axis is an inner one. */
 export function concat(t: Translation, node: NodeProto): void {
   const tensors = node.input.map((name) => t.tensor(name))
   const [first] = tensors as [Tensor]
-  const axis = intAttribute(node, 'axis', 1)
-  const index = positive(axis, first.dims.length + 1) - 1
+  const { index, outer, inner } = along(first, intAttribute(node, 'axis', 1))
   const others = (dims: readonly number[]) => dims.toSpliced(index, 1)
-  const alike = tensors.every(
-    (tensor) =>
-      tensor.kind === first.kind && tensor.each === first.each && equal(others(tensor.dims), others(first.dims)),
-  )
-  if (!alike || !isOuter(axis, first)) throw new NotTranslated('Concat of unlike tensors, or of inner columns')
-  const total = tensors.reduce((sum, { dims }) => sum + dims[index]!, 0)
   const { each, kind } = first
-  // A part that is an input, or a request's, is copied into a buffer first.
-  const parts = tensors.flatMap((tensor) =>
-    tensor.input !== undefined || tensor.ofRequest ? [t.whole(tensor).part] : tensor.parts,
+  const alike = tensors.every(
+    (tensor) => tensor.kind === kind && tensor.each === each && equal(others(tensor.dims), others(first.dims)),
   )
-  t.set(node.output[0]!, { each, kind, dims: first.dims.with(index, total), parts })
+  if (!alike) throw new NotTranslated('Concat of unlike tensors')
+  const total = tensors.reduce((sum, { dims }) => sum + dims[index]!, 0)
+  const dims = first.dims.with(index, total)
+  const [name] = node.output as [string]
+  if (outer === 1) {
+    // A part that is an input, or a request's, is copied into a buffer first.
+    const parts = tensors.flatMap((tensor) =>
+      tensor.input !== undefined || tensor.ofRequest ? [t.whole(tensor).part] : tensor.parts,
+    )
+    t.set(name, { each, kind, dims, parts })
+    return
+  }
+  const to = t.result(each, dims, kind)
+  t.set(name, to)
+  const [out] = to.parts as [Part]
+  let start = 0
+  for (const tensor of tensors) {
+    const { part } = t.whole(tensor)
+    const width = tensor.dims[index]! * inner
+    for (let o = 0; o < outer; o++)
+      t.copyColumns(
+        each,
+        { ...part, offset: part.offset + o * width, width },
+        { ...out, offset: o * total * inner + start, width },
+        sizes[kind],
+      )
+    start += width
+  }
 }
 
-/** Columns `start` … `start + count` of an axis: the same numbers, seen from elsewhere. */
+/** Places `start` … `start + count` of an axis: the same numbers, seen from elsewhere, unless it is an inner axis. */
 function columnsOf(t: Translation, from: Tensor, axis: number, start: number, count: number): Tensor {
-  if (!isOuter(axis, from)) throw new NotTranslated('inner columns')
-  const index = positive(axis, from.dims.length + 1) - 1
-  const inner = product(from.dims.slice(index + 1))
+  const { index, outer, inner } = along(from, axis)
   const [first, width] = [start * inner, count * inner]
-  const { each, kind, dims } = from
-  // A tensor of one part may be an input that is not copied yet.
-  const own = from.parts.length > 1 ? partOf(from.parts, first, width) : undefined
-  const taken = own ?? partOf([t.whole(from).part], first, width)!
-  return { each, kind, dims: dims.with(index, count), parts: [taken] }
+  const { each, kind } = from
+  const dims = from.dims.with(index, count)
+  if (outer === 1) {
+    // A tensor of one part may be an input that is not copied yet.
+    const own = from.parts.length > 1 ? partOf(from.parts, first, width) : undefined
+    return { each, kind, dims, parts: [own ?? partOf([t.whole(from).part], first, width)!] }
+  }
+  const { part } = t.whole(from)
+  const to = t.result(each, dims, kind)
+  const [out] = to.parts as [Part]
+  const side = from.dims[index]! * inner
+  for (let o = 0; o < outer; o++)
+    t.copyColumns(
+      each,
+      { ...part, offset: part.offset + o * side + first, width },
+      { ...out, offset: o * width, width },
+      sizes[kind],
+    )
+  return to
 }
 
 /** Columns that lie in one of the parts, where they are; otherwise undefined. */

@@ -1,33 +1,34 @@
+import { equal, product } from '../../../base/arrays.ts'
 import { isPlain } from '../ir/gemm.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { NotTranslated } from './errors.ts'
-import type { Each, Frame, Step } from './program.ts'
+import type { Each } from './program.ts'
 import { type Part, type Tensor, usedRange } from './tensor.ts'
 import type { Translation } from './translation.ts'
 
-/* Mixtures of experts, by the kernel. */
+/* Mixtures of experts: products of two tensors of the rows. */
 
-/** Gates [tasks, experts] · experts [experts, width]. */
+/** Gates [… , tasks, experts] · experts [… , experts, width]. */
 export function mixture(t: Translation, node: NodeProto): void {
   const [name] = node.output as [string]
   const [left, right] = node.input as [string, string]
   const gates = t.floats(left, node)
   const experts = t.tensor(right)
-  const [tasks, count] = gates.dims as [number, number]
-  const width = experts.dims[1]!
-  const fits = gates.dims.length === 2 && experts.dims.length === 2 && experts.dims[0] === count
+  const [tasks, count] = gates.dims.slice(-2) as [number, number]
+  const [own, width] = experts.dims.slice(-2) as [number, number]
+  const batch = gates.dims.slice(0, -2)
+  const fits = gates.dims.length >= 2 && own === count && equal(experts.dims.slice(0, -2), batch)
   if (!fits || gates.each !== experts.each) throw new NotTranslated(`MatMul of [${gates.dims}] and [${experts.dims}]`)
-  const parts = expertParts(experts, count, width) ?? expertParts(t.floats(right, node), count, width)!
-  const to = t.result(gates.each, [tasks, width], 'float32')
+  const isKernels = batch.length === 0 && width % 4 === 0
+  const parts = isKernels ? expertParts(experts, count, width) : undefined
+  const read = parts === undefined ? t.floats(right, node) : undefined
+  const to = t.result(gates.each, [...batch, tasks, width], 'float32')
   t.set(name, to)
   const [out] = to.parts as [Part]
-  const floor = t.fusion.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
-  const ranges = columnsRead(t, name, tasks, width)
-  t.program.steps.push(
-    width % 4 === 0
-      ? mixByKernel(t, gates, parts, ranges, out, floor)
-      : (frame, call) => mixOne(frame, call[gates.each], tasks, parts, gates.part, out, floor),
-  )
+  const floor = t.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
+  if (isKernels)
+    mixByKernel(t, gates, parts ?? expertParts(read!, count, width)!, columnsRead(t, name, tasks, width), out, floor)
+  else mixEach(t, gates, read!.part, { batch: product(batch), tasks, count, width }, out, floor)
 }
 
 /** Columns of a task, whole numbers of 4. */
@@ -36,7 +37,7 @@ interface Columns {
   end: number
 }
 
-/** Computes the columns of each task that are read; the others keep their zeros. */
+/** Adds a step: computes the columns of each task that are read; the others keep their zeros. */
 function mixByKernel(
   t: Translation,
   { each, part: gate }: { each: Each; part: Part },
@@ -44,7 +45,7 @@ function mixByKernel(
   ranges: readonly Columns[],
   out: Part,
   floor: number,
-): Step {
+): void {
   const { length: count } = experts
   const { width } = experts[0]!
   // One row of a buffer holds the list: every frame has at least one.
@@ -54,18 +55,44 @@ function mixByKernel(
   const calls = isWhole
     ? [{ tasks: ranges.length, first: 0, start: 0, end: width }]
     : ranges.map((range, first) => ({ tasks: 1, first, ...range }))
-  return ({ at, integers, mix }, call) => {
+  t.program.step(({ at, integers, mix }) => {
     const entries = at[list]! / 4
-    for (const { tasks, first, start, end } of calls) {
-      experts.forEach(({ buffer, offset, stride }, i) => {
-        integers[entries + 2 * i] = at[buffer]! + (offset + start) * 4
-        integers[entries + 2 * i + 1] = stride * 4
-      })
-      const from = at[gate.buffer]! + (gate.offset + first * count) * 4
-      const target = at[out.buffer]! + (out.offset + first * width + start) * 4
-      mix(call[each], tasks, at[list]!, count, from, gate.stride * 4, target, out.stride * 4, (end - start) * 4, floor)
+    return (call) => {
+      for (const { tasks, first, start, end } of calls) {
+        for (let i = 0; i < count; i++) {
+          const { buffer, offset, stride } = experts[i]!
+          integers[entries + 2 * i] = at[buffer]! + (offset + start) * 4
+          integers[entries + 2 * i + 1] = stride * 4
+        }
+        const from = at[gate.buffer]! + (gate.offset + first * count) * 4
+        const to = at[out.buffer]! + (out.offset + first * width + start) * 4
+        mix(call[each], tasks, at[list]!, count, from, gate.stride * 4, to, out.stride * 4, (end - start) * 4, floor)
+      }
     }
-  }
+  })
+}
+
+/** Adds a step: the same for widths that the kernel doesn't take, and for several mixtures of a row. */
+function mixEach(
+  t: Translation,
+  { each, part: gate }: { each: Each; part: Part },
+  experts: Part,
+  { batch, tasks, count, width }: { batch: number; tasks: number; count: number; width: number },
+  out: Part,
+  floor: number,
+): void {
+  const zeros = t.program.fixed(new Float32Array(width))
+  t.program.step(({ at, denseRow }) => (call) => {
+    for (let row = 0; row < call[each]; row++) {
+      const x = at[gate.buffer]! + (gate.offset + row * gate.stride) * 4
+      const w = at[experts.buffer]! + (experts.offset + row * experts.stride) * 4
+      const to = at[out.buffer]! + row * out.stride * 4
+      for (let i = 0; i < batch * tasks; i++) {
+        const own = w + Math.floor(i / tasks) * count * width * 4
+        denseRow(x + i * count * 4, count, own, width, at[zeros]!, floor, to + i * width * 4)
+      }
+    }
+  })
 }
 
 /**
@@ -92,33 +119,6 @@ function weightsAfter(t: Translation, name: string): string | undefined {
   const [x, weights] = user.input as [string, string]
   const isProduct = user.opType === 'MatMul' || (user.opType === 'Gemm' && isPlain(user))
   return isProduct && x === name && t.isConstant(weights) ? weights : undefined
-}
-
-/** Computes the same as the kernel, for widths that the kernel doesn't take. */
-function mixOne(
-  { at, floats }: Frame,
-  rows: number,
-  tasks: number,
-  experts: readonly Part[],
-  gates: Part,
-  out: Part,
-  floor: number,
-): void {
-  const place = ({ buffer, offset, stride }: Part, row: number) => at[buffer]! / 4 + offset + row * stride
-  const { width } = experts[0]!
-  for (let row = 0; row < rows; row++) {
-    const gate = place(gates, row)
-    const from = experts.map((expert) => place(expert, row))
-    for (let task = 0; task < tasks; task++) {
-      const target = place(out, row) + task * width
-      for (let i = 0; i < width; i++) {
-        let sum = 0
-        for (let e = 0; e < experts.length; e++)
-          sum += floats[gate + task * experts.length + e]! * floats[from[e]! + i]!
-        floats[target + i] = Math.max(sum, floor)
-      }
-    }
-  }
 }
 
 /** The experts' rows, each a part or columns of one; undefined where an expert lies in two. */

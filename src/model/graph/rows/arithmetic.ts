@@ -16,10 +16,12 @@ export function unary(name: keyof typeof unaries): Translator {
     const to = t.result(each, dims, 'float32')
     t.set(node.output[0]!, to)
     const [out] = to.parts as [Part]
-    t.program.steps.push(({ at, floats }, call) => {
+    t.program.step(({ at, floats }) => {
       const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
-      for (let row = 0; row < call[each]; row++)
-        compute(floats, source + row * x.stride, target + row * out.stride, x.width)
+      return (call) => {
+        for (let row = 0; row < call[each]; row++)
+          compute(floats, source + row * x.stride, target + row * out.stride, x.width)
+      }
     })
   }
 }
@@ -29,11 +31,13 @@ export function sigmoid(t: Translation, node: NodeProto): void {
   const to = t.result(each, dims, 'float32')
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
-  t.program.steps.push(({ at, sigmoid }, call) => {
+  t.program.step(({ at, sigmoid }) => {
     const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
-    if (x.stride === x.width) sigmoid(from, target, call[each] * x.width)
-    else
-      for (let row = 0; row < call[each]; row++) sigmoid(from + row * x.stride * 4, target + row * x.width * 4, x.width)
+    const { stride, width } = x
+    if (stride === width) return (call) => sigmoid(from, target, call[each] * width)
+    return (call) => {
+      for (let row = 0; row < call[each]; row++) sigmoid(from + row * stride * 4, target + row * width * 4, width)
+    }
   })
 }
 
@@ -46,9 +50,10 @@ export function softmax(t: Translation, node: NodeProto): void {
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
   const count = dims.at(-1)!
-  t.program.steps.push(({ at, softmax }, call) =>
-    softmax(call[each], x.width / count, count, at[x.buffer]! + x.offset * 4, x.stride * 4, at[out.buffer]!),
-  )
+  t.program.step(({ at, softmax }) => {
+    const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
+    return (call) => softmax(call[each], x.width / count, count, from, x.stride * 4, target)
+  })
 }
 
 /** Between integers of 32 and 64 bits nothing changes; a float becomes the integer towards zero. */
@@ -70,18 +75,18 @@ export function cast(t: Translation, node: NodeProto): void {
   const to = t.result(each, dims, toIntegers ? 'int32' : 'float32')
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
-  t.program.steps.push(({ at, floats, integers }, call) => {
+  t.program.step(({ at, floats, integers }) => {
     const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
-    for (let row = 0; row < call[each]; row++) {
-      const from = source + row * x.stride
-      if (toIntegers) toIntegersOf(floats, from, integers, target + row * out.stride, x.width)
-      else floats.set(integers.subarray(from, from + x.width), target + row * out.stride)
+    const convert = toIntegers ? toIntegersOf : toFloatsOf
+    return (call) => {
+      for (let row = 0; row < call[each]; row++)
+        convert(floats, integers, source + row * x.stride, target + row * out.stride, x.width)
     }
   })
 }
 
 /** Throws RangeError for what is no integer of 32 bits: to wrap it would make it another id. */
-function toIntegersOf(floats: Float32Array, from: number, integers: Int32Array, to: number, count: number): void {
+function toIntegersOf(floats: Float32Array, integers: Int32Array, from: number, to: number, count: number): void {
   for (let i = 0; i < count; i++) {
     const value = floats[from + i]!
     if (!(value > -(2 ** 31) - 1 && value < 2 ** 31))
@@ -90,15 +95,20 @@ function toIntegersOf(floats: Float32Array, from: number, integers: Int32Array, 
   }
 }
 
+function toFloatsOf(floats: Float32Array, integers: Int32Array, from: number, to: number, count: number): void {
+  for (let i = 0; i < count; i++) floats[to + i] = integers[from + i]!
+}
+
 /** float16 as float32. */
 function widen(t: Translation, node: NodeProto, given: Tensor): void {
   const { part: x, each, dims } = t.whole(given)
   const to = t.result(each, dims, 'float32')
   t.set(node.output[0]!, to)
   const [out] = to.parts as [Part]
-  t.program.steps.push(({ at, widen }, call) =>
-    widen(call[each], at[x.buffer]! + x.offset * 2, x.stride * 2, at[out.buffer]!, out.stride * 4, out.width),
-  )
+  t.program.step(({ at, widen }) => {
+    const [from, target] = [at[x.buffer]! + x.offset * 2, at[out.buffer]!]
+    return (call) => widen(call[each], from, x.stride * 2, target, out.stride * 4, out.width)
+  })
 }
 
 /** Rows of int8, each with a scale of its own. */
@@ -123,15 +133,10 @@ export function dequantizeLinear(t: Translation, node: NodeProto): void {
   const to = t.result(each, rows.dims, 'float32')
   t.set(node.output[0]!, { ...to, ...(rows.flat && { flat: true }) })
   const [out] = to.parts as [Part]
-  t.program.steps.push(({ at, dequantize }, call) =>
-    dequantize(
-      call[each] * scale.width,
-      at[x.buffer]! + x.offset,
-      at[scale.buffer]! + scale.offset * 4,
-      at[out.buffer]!,
-      width,
-    ),
-  )
+  t.program.step(({ at, dequantize }) => {
+    const [from, scales, target] = [at[x.buffer]! + x.offset, at[scale.buffer]! + scale.offset * 4, at[out.buffer]!]
+    return (call) => dequantize(call[each] * scale.width, from, scales, target, width)
+  })
 }
 
 /**
@@ -142,15 +147,17 @@ export function elementwise(compute: (a: number, b: number) => number): Translat
 }
 
 function pushLoop(t: Translation, { a, b, each, out }: Operands, compute: (a: number, b: number) => number): void {
-  t.program.steps.push(({ at, floats }, call) => {
+  t.program.step(({ at, floats }) => {
     const [x, y] = [at[a.buffer]! / 4 + a.offset, at[b.buffer]! / 4 + b.offset]
     const target = at[out.buffer]! / 4
-    for (let row = 0; row < call[each]; row++)
-      for (let i = 0; i < out.width; i++)
-        floats[target + row * out.stride + i] = compute(
-          floats[x + row * a.stride + (i % a.width)]!,
-          floats[y + row * b.stride + (i % b.width)]!,
-        )
+    return (call) => {
+      for (let row = 0; row < call[each]; row++)
+        for (let i = 0; i < out.width; i++)
+          floats[target + row * out.stride + i] = compute(
+            floats[x + row * a.stride + (i % a.width)]!,
+            floats[y + row * b.stride + (i % b.width)]!,
+          )
+    }
   })
 }
 
@@ -162,9 +169,9 @@ export function add(t: Translation, node: NodeProto): void {
     pushLoop(t, operands, (x, y) => x + y)
     return
   }
-  t.program.steps.push(({ at, add }, call) => {
-    const [x, y] = [at[a.buffer]! + a.offset * 4, at[b.buffer]! + b.offset * 4]
-    add(call[each], x, a.stride * 4, y, b.stride * 4, at[out.buffer]!, out.stride * 4, out.width * 4)
+  t.program.step(({ at, add }) => {
+    const [x, y, target] = [at[a.buffer]! + a.offset * 4, at[b.buffer]! + b.offset * 4, at[out.buffer]!]
+    return (call) => add(call[each], x, a.stride * 4, y, b.stride * 4, target, out.stride * 4, out.width * 4)
   })
 }
 

@@ -1,5 +1,5 @@
-import type { Graph } from './graph.ts'
-import type { NodeProto } from './onnx_pb.ts'
+import type { Graph } from '../ir/graph.ts'
+import type { NodeProto } from '../ir/onnx_pb.ts'
 
 /** The ReLUs of a graph that are computed with what they read. */
 export class FusedRelus {

@@ -4,9 +4,8 @@ import { isExternal } from '../ir/constants.ts'
 import { externalPlace } from '../ir/external-data.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
-import { sizes } from './binding.ts'
 import { NotTranslated } from './errors.ts'
-import type { Library } from './library.ts'
+import { sizes } from './tensor.ts'
 
 export interface Table {
   rows: number
@@ -24,13 +23,23 @@ const kinds: Record<number, Table['kind']> = {
   [DataType.INT8]: 'int8',
 }
 
+/** Maps a part of a file into memory. Throws the system's error. */
+export type MapFile = (file: number, start: number, bytes: number) => MappedFile
+
+interface MappedFile {
+  buffer: ArrayBuffer
+  offset: number
+  release(): void
+}
+
 /** Embedding tables: those in files are mapped, so that threads and processes share them. */
 export class Tables {
-  readonly #library: Library
+  readonly #map: MapFile | undefined
   readonly #release: (() => void)[] = []
 
-  constructor(library: Library) {
-    this.#library = library
+  /** Without `map`, all tables have to be in the graph. */
+  constructor(map?: MapFile) {
+    this.#map = map
   }
 
   /**
@@ -47,11 +56,12 @@ export class Tables {
       const values = kind === 'float32' ? graph.floats(name)! : tensor.rawData
       return { rows, width, kind, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
     }
+    if (this.#map === undefined) throw new NotTranslated(`the table ${name} is in a file`)
     const { location, start } = externalPlace(tensor)
     const file = openSync(join(graph.folder, location), 'r')
     try {
       const length = rows * (width ?? 1) * sizes[kind]
-      const mapped = this.#library.map(file, start, length)
+      const mapped = this.#map(file, start, length)
       this.#release.push(mapped.release)
       return { rows, width, kind, bytes: new Uint8Array(mapped.buffer, mapped.offset, length) }
     } finally {

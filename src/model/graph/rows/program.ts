@@ -1,8 +1,6 @@
 import { compileKernel } from '../../../base/wasm-kernel.ts'
 import type { TensorData } from '../../contracts/engine.ts'
 import kernel from './kernel.wat'
-import type { Library } from './library.ts'
-import type { BoundProduct, Conversion, Place, Product, Region, Weights } from './primitives.ts'
 
 /*
  * A graph as a list of steps over the rows of a call. Each tensor that is computed has a buffer; the buffers of all
@@ -22,9 +20,9 @@ export interface Call {
   feeds: readonly { data: TensorData | BigInt64Array | Uint16Array | Uint8Array }[]
 }
 
-/** The memory of calls with a limited number of rows. */
-export interface Frame extends Omit<Heap, 'buffer'> {
-  readonly region: Region
+/** The memory of calls with a limited number of rows, and the kernels that compute in it. */
+export interface Frame extends Kernels {
+  readonly buffer: ArrayBuffer
   readonly floats: Float32Array
   readonly integers: Int32Array
   readonly longs: BigInt64Array
@@ -33,25 +31,27 @@ export interface Frame extends Omit<Heap, 'buffer'> {
   readonly at: readonly number[]
 }
 
-/** Computes rows `start` … `end` of a product with this bias. */
-export type RunRows = (frame: Frame, call: Call, start: number, end: number, bias: Place) => void
+/** Computes a part of a call. */
+export type Step = (call: Call) => void
 
-export type Step = (frame: Frame, call: Call) => void
-
-/** Rows of memory behind the last row: the last chunk of a product may compute some of them. */
-const slack = 32
+export interface ProgramOptions {
+  /** Rows of the smallest frame: a power of 2. */
+  leastRows: number
+  /** Rows of memory behind the last row, which steps may compute. */
+  slack: number
+  /** Kernels in place of WebAssembly's. */
+  kernels?(floats: Float32Array): Partial<Kernels>
+}
 
 export class Program {
-  readonly steps: Step[] = []
-  readonly #library: Library
+  readonly #options: ProgramOptions
+  readonly #steps: ((frame: Frame) => Step)[] = []
   /** Bytes a row, or numbers that are the same in every frame. */
   readonly #buffers: (number | Float32Array)[] = []
-  readonly #bound: BoundProduct[] = []
-  readonly #kept: (Product | Conversion)[] = []
-  #frame: (Frame & { capacity: number }) | undefined
+  #opened: { frame: Frame; steps: Step[]; capacity: number } | undefined
 
-  constructor(library: Library) {
-    this.#library = library
+  constructor(options: ProgramOptions) {
+    this.#options = options
   }
 
   /** A buffer with this many bytes a row; its index. The memory is zero at first. */
@@ -64,29 +64,15 @@ export class Program {
     return this.#buffers.push(values) - 1
   }
 
-  /** Constants in memory of their own, as oneDNN reads them. */
-  constant(values: Float32Array | Int32Array): Place {
-    const buffer = new ArrayBuffer(Math.max(64, values.byteLength))
-    new Uint8Array(buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    return { region: this.#library.region(buffer), at: 0 }
+  /** Adds a step, which is made for each frame: so it looks its places up once, not in each call. */
+  step(make: (frame: Frame) => Step): void {
+    this.#steps.push(make)
   }
 
-  /** Has these as long as the program is open. */
-  keep(primitives: readonly (Product | Conversion)[]): void {
-    this.#kept.push(...primitives)
-  }
-
-  /** A product with its weights, as long as the program is open. */
-  bind(product: Product, weights: Weights): BoundProduct {
-    const bound = product.bind(weights)
-    this.#bound.push(bound)
-    return bound
-  }
-
-  /** Frees what the program has outside of JavaScript's memory: no call may follow. */
-  close(): void {
-    for (const bound of this.#bound.splice(0)) bound.release()
-    for (const primitive of this.#kept.splice(0)) this.#library.takeBack(primitive)
+  /** The frame for calls of up to `rows` rows or requests. Throws RangeError where memory is missing. */
+  open(rows: number): Frame {
+    if (this.#opened === undefined || this.#opened.capacity < rows) this.#opened = this.#createFrame(rows)
+    return this.#opened.frame
   }
 
   /**
@@ -94,15 +80,14 @@ export class Program {
    * missing.
    */
   run(call: Call): Frame {
-    const rows = Math.max(call.rows, call.requests)
-    if (this.#frame === undefined || this.#frame.capacity < rows) this.#frame = this.#createFrame(rows)
-    const frame = this.#frame
-    for (const step of this.steps) step(frame, call)
+    const frame = this.open(Math.max(call.rows, call.requests))
+    for (const step of this.#opened!.steps) step(call)
     return frame
   }
 
-  #createFrame(rows: number): Frame & { capacity: number } {
-    const capacity = 2 ** Math.ceil(Math.log2(Math.max(128, rows)))
+  #createFrame(rows: number) {
+    const { leastRows, slack, kernels } = this.#options
+    const capacity = 2 ** Math.ceil(Math.log2(Math.max(leastRows, rows)))
     const at: number[] = []
     let end = 0
     for (const content of this.#buffers) {
@@ -110,24 +95,29 @@ export class Program {
       const bytes = typeof content === 'number' ? content * (capacity + slack) : content.byteLength
       end = Math.ceil((end + bytes) / 64) * 64
     }
-    const { buffer, ...kernels } = createHeap(end)
-    const region = this.#library.region(buffer)
-    const views = {
-      floats: new Float32Array(buffer),
+    const heap = createHeap(end)
+    const { buffer } = heap
+    const floats = new Float32Array(buffer)
+    this.#buffers.forEach((content, i) => {
+      if (content instanceof Float32Array) floats.set(content, at[i]! / 4)
+    })
+    const frame: Frame = {
+      ...heap,
+      ...kernels?.(floats),
+      floats,
       integers: new Int32Array(buffer),
       longs: new BigInt64Array(buffer),
       bytes: new Uint8Array(buffer),
+      at,
     }
-    this.#buffers.forEach((content, i) => {
-      if (content instanceof Float32Array) views.floats.set(content, at[i]! / 4)
-    })
-    return { capacity, region, ...views, ...kernels, at }
+    return { frame, steps: this.#steps.map((make) => make(frame)), capacity }
   }
 }
 
-/** Memory of a program, and the kernels that compute in it. Addresses and strides are in bytes. */
-export interface Heap {
-  buffer: ArrayBuffer
+/** Functions in WebAssembly. Addresses and strides are in bytes. */
+export interface Kernels {
+  /** `out` [n] = max(`x` [k] · `w` [k, n] + `bias` [n], `floor`); k and n are counts of float32. */
+  denseRow(x: number, k: number, w: number, n: number, bias: number, floor: number, out: number): void
   /**
    * Per row and task, `out` = max(Σ gates·experts, `floor`): gates [rows, tasks, count], `experts` a list of addresses
    * and strides, and `bytes` of each expert's row, a whole number of 16.
@@ -213,9 +203,10 @@ export interface Heap {
 }
 
 /** Zeros. Throws RangeError where the system refuses the memory, or it would exceed 4 GiB. */
-export function createHeap(bytes: number): Heap {
+export function createHeap(bytes: number): Kernels & { buffer: ArrayBuffer } {
+  createKernel ??= compileKernel(kernel, 'rows')
   const { buffer, exports } = createKernel(bytes)
-  return { buffer, ...(exports as unknown as Omit<Heap, 'buffer'>) }
+  return { buffer, ...(exports as unknown as Kernels) }
 }
 
-const createKernel = compileKernel(kernel, 'onednn')
+let createKernel: ReturnType<typeof compileKernel> | undefined

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createHeap } from '../../../../src/model/engines/small/program.ts'
+import { createHeap } from '../../../../src/model/graph/rows/program.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 
 const value = fc.oneof(
@@ -15,7 +15,8 @@ t.test('sums as float32 does, for any widths, and leaves all else unchanged', as
       fc.boolean(),
       fc.array(value, { minLength: 11, maxLength: 60 }),
       (k, n, relu, values) => {
-        const { floats, denseRow } = createHeap(4 * (k + k * n + 3 * n + 64))
+        const { buffer, denseRow } = createHeap(4 * (k + k * n + 3 * n + 64))
+        const floats = new Float32Array(buffer)
         let next = 0
         const draw = () => Math.fround(values[next++ % values.length]!)
         const [x, w, bias, out] = [0, k, k + k * n, k + k * n + n + 1] as const

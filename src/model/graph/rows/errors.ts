@@ -1,0 +1,2 @@
+/** A node that is not computed by steps over rows; the reason. */
+export class NotTranslated extends Error {}

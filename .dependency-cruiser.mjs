@@ -33,11 +33,17 @@ export const order = [
     ],
   },
   {
+    'model/graph/operators': [
+      'all that is known of each ONNX operator: columns, gradient, rows, TensorFlow',
+      'add [operators](recipes.md#add-an-operator) (`unary.ts`, `binary.ts`, `shape.ts`, …)',
+    ],
+  },
+  {
     'model/graph/lower': [
       'to ONNX: Keras (`layers/`), SavedModel (`tensorflow/`, with `operators/`; variables: `checkpoint.ts`)',
-      'add [operators](recipes.md#add-an-operator)',
+      'add operators of theirs that are several of ONNX',
     ],
-    'model/graph/gradients': ['gradients for training', 'add operators'],
+    'model/graph/gradients': ['the backward pass, for training', 'the order of its nodes'],
     'model/graph/onednn': ['products of rows by oneDNN: bfloat16, int8', 'add primitives, fusions'],
   },
   {

@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { isPlain } from '../../graph/ir/gemm.ts'
 import type { NodeProto } from '../../graph/ir/onnx_pb.ts'
-import { unaries } from '../../graph/ir/unary-loops.ts'
+import { sigmoidLoop } from '../../graph/rows/arithmetic.ts'
 import { NotTranslated } from '../../graph/rows/errors.ts'
 import { mixture } from '../../graph/rows/mixture.ts'
 import type { Kernels } from '../../graph/rows/program.ts'
@@ -56,7 +56,7 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
 /** Kernels whose results are exact to the last bits of float32, which probabilities of a few rows are worth. */
 export function exactKernels(floats: Float32Array): Pick<Kernels, 'sigmoid' | 'softmax'> {
   return {
-    sigmoid: (x, out, count) => unaries.Sigmoid(floats, x / 4, out / 4, count),
+    sigmoid: (x, out, count) => sigmoidLoop(floats, x / 4, out / 4, count),
     softmax(rows, runs, count, from, fromStride, out) {
       for (let row = 0; row < rows; row++)
         for (let run = 0; run < runs; run++)

@@ -10,7 +10,7 @@ import { checkTables, external, externalPlace, largeTable, linkOrCopy } from '..
 import type { Graph } from '../ir/graph.ts'
 import { isMarked } from '../ir/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
-import { writeOutSigmoids } from '../ir/unary-loops.ts'
+import { writeOutSigmoids } from '../ir/sigmoids.ts'
 import type { VariantGraph } from '../sides/split-graphs.ts'
 import { isOfLiveTables } from '../sides/tensor-names.ts'
 import type { CompiledGraph, FoundTables, Plans } from './compiled-graph.ts'

@@ -4,19 +4,10 @@ import { floatAttribute, intAttribute } from '../ir/attributes.ts'
 import type { Graph } from '../ir/graph.ts'
 import { NodeIndex } from '../ir/node-index.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
-import { Appender } from './appender.ts'
-import { elementwiseRules } from './elementwise.ts'
-import { einsumRules, matmulRules } from './matmul.ts'
-import {
-  type Moments,
-  normalisationRules,
-  reductionRules,
-  softmaxRules,
-  trainedNormalisation,
-  writeOutNormalisation,
-} from './normalisation.ts'
-import type { Application, Rule } from './rule.ts'
-import { lookUpRules, shapeRules } from './shape.ts'
+import { Appender } from '../operators/appender.ts'
+import { type Moments, trainedNormalisation, writeOutNormalisation } from '../operators/normalisation.ts'
+import type { Application } from '../operators/operator.ts'
+import { operatorOf, ruleOf } from '../operators/table.ts'
 
 /** A normalisation by the batch's own statistics. */
 export interface TrainedNormalisation {
@@ -107,7 +98,7 @@ function backward(application: Application, moments: Moments | undefined): (stri
   const { node } = application
   try {
     if (moments) return trainedNormalisation(application, moments)
-    const rule = ruleOf(node.opType, node.domain)
+    const rule = ruleOf(node)
     if (rule === undefined) throw new Error('there is no rule for the gradient of this operator')
     return rule(application)
   } catch (cause) {
@@ -119,26 +110,11 @@ function backward(application: Application, moments: Moments | undefined): (stri
 /** The tensors that depend on others, these included. */
 function dependents(order: readonly NodeProto[], tensors: readonly string[]): Set<string> {
   const dependent = new Set(tensors)
-  for (const { opType, input, output } of order)
-    if (!constantInValue.has(opType) && input.some((name) => dependent.has(name)))
-      for (const name of output) dependent.add(name)
+  for (const node of order)
+    if (operatorOf(node)?.gradient !== 'constant' && node.input.some((name) => dependent.has(name)))
+      for (const name of node.output) dependent.add(name)
   return dependent
 }
-
-/** Operators whose outputs, integers and truth values, have no gradient. */
-const constantInValue = new Set([
-  'ArgMax',
-  'ArgMin',
-  'Equal',
-  'Greater',
-  'GreaterOrEqual',
-  'Less',
-  'LessOrEqual',
-  'Not',
-  'Shape',
-  'Sign',
-  'Size',
-])
 
 const isTrained = (node: NodeProto): boolean =>
   node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 1
@@ -153,23 +129,3 @@ function describeNormalisation(append: Appender, node: NodeProto, { mean, varian
     momentum: floatAttribute(node, 'momentum', 0.9),
   }
 }
-
-const rules: ReadonlyMap<string, Rule> = new Map(
-  Object.entries({
-    ...einsumRules,
-    ...elementwiseRules,
-    ...lookUpRules,
-    ...matmulRules,
-    ...normalisationRules,
-    ...reductionRules,
-    ...shapeRules,
-    ...softmaxRules,
-  }),
-)
-
-/** ONNX operators, of the default domain, that have a rule. */
-export const differentiable: ReadonlySet<string> = new Set(rules.keys())
-
-/** The rule of an operator of the default domain; undefined if there is none. */
-export const ruleOf = (opType: string, domain: string): Rule | undefined =>
-  domain === '' || domain === 'ai.onnx' ? rules.get(opType) : undefined

@@ -1,7 +1,7 @@
-import type { Segment } from '../ir/columns.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
+import type { Segment } from '../sides/columns.ts'
 import { batchOf, columnsOf, embed, pickRows, rowIndexes } from '../sides/side-columns.ts'
 import { ofRequest, readsSide } from '../sides/side-graphs.ts'
 import type {

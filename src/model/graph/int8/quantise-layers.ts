@@ -1,7 +1,7 @@
 import type { Effort } from '../../contracts/compiled-plan.ts'
-import type { Segment } from '../ir/columns.ts'
 import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
+import type { Segment } from '../sides/columns.ts'
 import { groupsOf } from '../sides/side-graphs.ts'
 import type { CutGraph, FirstLayer } from '../sides/split-graphs.ts'
 import { steps } from './equalise.ts'

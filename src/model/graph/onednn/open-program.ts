@@ -6,7 +6,7 @@ import { inputsOf, onnxruntime, tensorOf, withExternalData } from '../../../base
 import type { VariantFile } from '../../contracts/compiled-plan.ts'
 import { Graph } from '../ir/graph.ts'
 import { traceShapes } from '../ir/shapes.ts'
-import { restoreSigmoids } from '../ir/unary-loops.ts'
+import { restoreSigmoids } from '../ir/sigmoids.ts'
 import { NotTranslated } from '../rows/errors.ts'
 import {
   type CreatedProgram,

@@ -4,6 +4,8 @@ import { isGemm } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import type { TensorShape } from '../ir/tensor-shape.ts'
+import { present } from '../operators/operator.ts'
+import { operatorOf } from '../operators/table.ts'
 import { gatherRules } from './gather-rules.ts'
 import { productRules } from './product-rules.ts'
 import { bypass, isPlainReshape, type Rule } from './rule.ts'
@@ -37,19 +39,18 @@ export function canonicalise(graph: Graph, left: Left): number {
     graph.tidy()
   }
   for (const node of graph.nodes) {
-    if (node.domain !== '' || !understood.has(node.opType)) left.set(node, 'no pass knows this operator')
+    if (!isUnderstood(node)) left.set(node, 'no pass knows this operator')
     else if (node.opType === 'Gemm' && !isGemm(graph, node)) left.set(node, 'its weights are not plain constants')
   }
   return changes
 }
 
-/** Operators that passes handle, or whose columns can be followed; others are kept. */
-const understood = new Set(
-  (
-    'Gemm MatMul Gather Reshape Concat Split Slice ReduceSum Softmax Sigmoid Relu Add Sub Mul Div Cast Neg Abs Log Exp ' +
-    'Sqrt Tanh Not Floor Ceil Max Min Less Greater Equal And Or Where'
-  ).split(' '),
-)
+/** Operators that passes rewrite, though their columns can't be followed. */
+const rewritten = new Set(['Gemm', 'MatMul', 'ReduceSum', 'Softmax'])
+
+/** Whether passes handle a node, or can follow its columns; others are kept. */
+const isUnderstood = (node: NodeProto): boolean =>
+  node.domain === '' && (rewritten.has(node.opType) || present(operatorOf(node)?.columns) !== undefined)
 
 const dropConstantNode: Rule = (graph, node) => {
   if (node.opType !== 'Constant' || graph.isOutput(node.output[0]!)) return false

@@ -1,6 +1,6 @@
 import { intAttribute } from '../ir/attributes.ts'
-import { pickedColumns } from '../ir/columnwise.ts'
 import type { Graph } from '../ir/graph.ts'
+import { pickedColumns } from '../operators/columns.ts'
 import { bypass, isPlainReshape, type Rule } from './rule.ts'
 
 /**

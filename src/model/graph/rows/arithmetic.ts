@@ -1,7 +1,6 @@
 import { equal, positive, product } from '../../../base/arrays.ts'
 import { intAttribute } from '../ir/attributes.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
-import { type Unary, unaries } from '../ir/unary-loops.ts'
 import { NotTranslated } from './errors.ts'
 import type { Each } from './program.ts'
 import type { Part, Tensor } from './tensor.ts'
@@ -9,8 +8,13 @@ import type { Translation, Translator } from './translation.ts'
 
 /* Functions of a tensor's numbers, one after the other. */
 
-export function unary(name: keyof typeof unaries): Translator {
-  const compute: Unary = unaries[name]
+/**
+ * Computes `count` numbers from place `x` on, and stores them from place `out` on. Each function has a loop of its own:
+ * through one loop for all, V8 would call the function for every number.
+ */
+export type Loop = (floats: Float32Array, x: number, out: number, count: number) => void
+
+export function unary(compute: Loop): Translator {
   return (t, node) => {
     const { part: x, each, dims } = t.floats(node.input[0]!, node)
     const to = t.result(each, dims, 'float32')
@@ -24,6 +28,10 @@ export function unary(name: keyof typeof unaries): Translator {
       }
     })
   }
+}
+
+export const sigmoidLoop: Loop = (floats, x, out, count) => {
+  for (let i = 0; i < count; i++) floats[out + i] = 1 / (1 + Math.exp(-floats[x + i]!))
 }
 
 export function sigmoid(t: Translation, node: NodeProto): void {
@@ -185,6 +193,7 @@ interface Operands {
 
 /** The operands of a node; a constant is the same in every row. */
 function operandsOf(t: Translation, node: NodeProto): Operands {
+  if (node.input.length !== 2) throw new NotTranslated(`${node.opType} of ${node.input.length} tensors`)
   const operands = node.input.map((name) => {
     if (!t.isConstant(name)) return t.floats(name, node)
     const { dims, values } = t.constant(name)

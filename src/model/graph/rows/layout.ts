@@ -34,7 +34,10 @@ export function gather(t: Translation, node: NodeProto): void {
     const { at, integers } = frame
     const from = at[ids.part.buffer]! / 4 + ids.part.offset
     const copy = copyTo(frame, at[out.buffer]!)
-    return (call) => copy(placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table))
+    return (call) => {
+      const places = placesOf(integers, from, ids.part.stride, call[ids.each], count, rows, table)
+      copy(places, call[ids.each] * count)
+    }
   })
 }
 
@@ -42,23 +45,23 @@ export function gather(t: Translation, node: NodeProto): void {
 function copyingFrom(
   { buffer, byteOffset, length }: Uint8Array,
   rowBytes: number,
-): ({ bytes, integers, longs }: Frame, at: number) => (places: Int32Array) => void {
+): ({ bytes, integers, longs }: Frame, at: number) => (places: Int32Array, count: number) => void {
   const fits = (size: number) => (rowBytes | byteOffset) % size === 0
   if (!fits(4)) {
     const table = new Uint8Array(buffer, byteOffset, length)
     return ({ bytes }, at) =>
-      (places) =>
-        copyRows(table, rowBytes, places, bytes, at)
+      (places, count) =>
+        copyRows(table, rowBytes, places, count, bytes, at)
   }
   const words = new Int32Array(buffer, byteOffset, length / 4)
   if (!fits(16))
     return ({ integers }, at) =>
-      (places) =>
-        copyRows(words, rowBytes / 4, places, integers, at / 4)
+      (places, count) =>
+        copyRows(words, rowBytes / 4, places, count, integers, at / 4)
   const pairs = new BigInt64Array(buffer, byteOffset, length / 8)
   return ({ longs }, at) =>
-    (places) =>
-      copyPairs(pairs, words, rowBytes / 8, places, longs, at / 8)
+    (places, count) =>
+      copyPairs(pairs, words, rowBytes / 8, places, count, longs, at / 8)
 }
 
 /** Columns of a tensor of floats, by constant indices. */
@@ -84,8 +87,8 @@ function gatherColumns(t: Translation, node: NodeProto): void {
 }
 
 /**
- * The table's rows, in the order of the ids; lives until the next call. Throws RangeError for an id that the table
- * doesn't have.
+ * The table's rows, in the order of the ids, and then whatever else; lives until the next call. Throws RangeError for
+ * an id that the table doesn't have.
  */
 function placesOf(
   integers: Int32Array,
@@ -110,7 +113,7 @@ function placesOf(
       }
       places[to++] = place
     }
-  return places.subarray(0, to)
+  return places
 }
 
 let scratch = new Int32Array(0)
@@ -143,12 +146,13 @@ function copyPairs(
   words: Int32Array,
   width: number,
   places: Int32Array,
+  count: number,
   target: BigInt64Array,
   start: number,
 ): void {
   let to = start
-  for (let first = 0; first < places.length; first += group) {
-    const end = Math.min(first + group, places.length)
+  for (let first = 0; first < count; first += group) {
+    const end = Math.min(first + group, count)
     touchRows(words, 2 * width, places, first, end)
     for (let i = first; i < end; i++) {
       const from = places[i]! * width
@@ -164,12 +168,13 @@ function copyRows<T extends Int32Array | Uint8Array>(
   table: T,
   width: number,
   places: Int32Array,
+  count: number,
   target: T,
   start: number,
 ): void {
   let to = start
-  for (let first = 0; first < places.length; first += group) {
-    const end = Math.min(first + group, places.length)
+  for (let first = 0; first < count; first += group) {
+    const end = Math.min(first + group, count)
     touchRows(table, width, places, first, end)
     for (let i = first; i < end; i++) {
       const from = places[i]! * width

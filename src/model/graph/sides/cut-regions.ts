@@ -1,8 +1,8 @@
 import { product } from '../../../base/arrays.ts'
-import { type FeatureFinder, featureFinder, type Segment } from '../ir/columns.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
+import { type FeatureFinder, featureFinder, type Segment } from './columns.ts'
 import { edgesOf, type Owners } from './edges.ts'
 import type { CutGraph, Side, Sides } from './split-graphs.ts'
 

@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
-import type { FeatureFinder } from '../ir/columns.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import type { FeatureFinder } from './columns.ts'
 import type { Side } from './split-graphs.ts'
 
 /*

@@ -1,9 +1,9 @@
 import type { PackedInput } from '../../contracts/compiled-plan.ts'
-import { lookUpsOf, type Segment } from '../ir/columns.ts'
 import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape, type TensorShape } from '../ir/tensor-shape.ts'
+import { lookUpsOf, type Segment } from './columns.ts'
 import type { Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
 

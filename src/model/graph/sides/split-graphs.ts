@@ -1,7 +1,7 @@
 import type { LayerParts, PackedInput } from '../../contracts/compiled-plan.ts'
-import type { FeatureFinder, Segment } from '../ir/columns.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
+import type { FeatureFinder, Segment } from './columns.ts'
 
 export type Side = 'context' | 'candidate' | 'cross'
 /** Per input of the graph, the side of each column. */

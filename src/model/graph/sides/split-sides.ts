@@ -1,7 +1,7 @@
-import { mixingNode, segmentsOf } from '../ir/columns.ts'
 import { isGemm, weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
+import { mixingNode, segmentsOf } from './columns.ts'
 import { cutRegions } from './cut-regions.ts'
 import { features, rowIndexes, rowsOf } from './side-columns.ts'
 import {

@@ -1,6 +1,6 @@
-import { Appender } from '../../../model/graph/gradients/appender.ts'
 import type { Graph } from '../../../model/graph/ir/graph.ts'
 import { declare, floatShape } from '../../../model/graph/ir/tensor-shape.ts'
+import { Appender } from '../../../model/graph/operators/appender.ts'
 import { stepInputs } from './training-step.ts'
 
 /** A term of the loss: the cross-entropy of a product of tasks' probabilities. */

@@ -1,8 +1,8 @@
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
+import { restoreSigmoids, writeOutSigmoids } from '../../../../src/model/graph/ir/sigmoids.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
-import { restoreSigmoids, writeOutSigmoids } from '../../../../src/model/graph/ir/unary-loops.ts'
 import { answersOf, answerWith, emptyGraph, operatorsOf } from '../../../support/compile/run-graph.ts'
 
 /** Two tasks, each with a sigmoid, side by side; the second is also the product of both. */

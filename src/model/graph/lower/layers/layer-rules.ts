@@ -1,5 +1,6 @@
 import { ModelError } from '../../../../base/errors.ts'
 import type { GraphBuilder, Value } from '../../ir/graph-builder.ts'
+import { operators } from '../../operators/table.ts'
 import type { Layer } from './layers-model.ts'
 
 /** One application of a layer, to be lowered to ONNX nodes. */
@@ -42,12 +43,15 @@ export function axisOf(layer: Layer, axis: unknown, rank: number): number {
   return index
 }
 
-const operators: Record<string, string> = { linear: 'Identity', relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh' }
+/** Operators of ONNX by the activations of Keras that they are. */
+const activations = new Map(
+  [...operators].flatMap(([opType, { keras }]) => (keras === undefined ? [] : [[keras, opType]])),
+)
 
 /** Applies the activation of this name to `input`; softmax runs over the last dimension. */
 export function activate({ layer, graph }: Application, activation: unknown, input: string, output: string): string {
   if (activation === 'softmax') return graph.node('Softmax', [input], output, { axis: { int: -1 } })
-  const operator = typeof activation === 'string' && Object.hasOwn(operators, activation) && operators[activation]
+  const operator = typeof activation === 'string' && activations.get(activation)
   if (!operator) throw unsupported(layer, `the activation ${JSON.stringify(activation)} is not supported`)
   return graph.node(operator, [input], output)
 }

@@ -1,21 +1,8 @@
+import { type FromTensorFlow, present } from '../../../operators/operator.ts'
+import { operators } from '../../../operators/table.ts'
 import { type Application, input, type Operator, ranked } from '../application.ts'
 import { onnxTypeOf } from '../tensor-data.ts'
 import { broadcast, type Content, elementOf, floatOf, textOf, times, type Value } from '../value.ts'
-
-/** Element-wise operators with a counterpart in ONNX. */
-function unary(opType: string): Operator {
-  return (application) => {
-    const x = input(application, 0)
-    return application.emit(opType, [x], x)
-  }
-}
-
-function test(opType: string): Operator {
-  return (application) => {
-    const x = input(application, 0)
-    return application.emit(opType, [x], { type: 'bool', dims: x.dims })
-  }
-}
 
 /** Two operands with broadcasting. */
 function pair(application: Application): [Value, Value] {
@@ -28,12 +15,20 @@ function apply(application: Application, opType: string, x: Value, y: Value, typ
   return application.emit(opType, [x, y], { type, dims: broadcast(x.dims, y.dims) })
 }
 
-function binary(opType: string, known?: (a: Content, b: Content) => Content | undefined): Operator {
+/** An operator of TensorFlow that one of ONNX computes; `known`: its value for what is known when the graph is read. */
+function same(opType: string, { inputs, result, fold: known }: FromTensorFlow): Operator {
+  if (inputs === 1)
+    return (application) => {
+      const x = input(application, 0)
+      return application.emit(opType, [x], { type: result ?? x.type, dims: x.dims })
+    }
+  // A number of batches times a number is one, too.
+  const folds = opType === 'Mul' ? times : known && ofNumbers(known)
   return (application) => {
     const [x, y] = pair(application)
-    const contents = known && fold(x, y, known)
+    const contents = folds && fold(x, y, folds)
     if (contents !== undefined) return { type: x.type, dims: broadcast(x.dims, y.dims), contents }
-    return apply(application, opType, x, y)
+    return apply(application, opType, x, y, result)
   }
 }
 
@@ -53,13 +48,6 @@ function ofNumbers(known: (a: number, b: number) => number) {
   return (a: Content, b: Content) => {
     const result = typeof a === 'number' && typeof b === 'number' ? known(a, b) : Number.NaN
     return Number.isSafeInteger(result) ? result : undefined
-  }
-}
-
-function comparison(opType: string): Operator {
-  return (application) => {
-    const [x, y] = pair(application)
-    return apply(application, opType, x, y, 'bool')
   }
 }
 
@@ -210,35 +198,8 @@ export function castTo(application: Application, x: Value, wanted: Value['type']
   return application.emit('Cast', [x], { type, dims: x.dims }, { to: onnxTypeOf(type) })
 }
 
-const reciprocal = unary('Reciprocal')
-
-/** Element-wise operators. */
-export const elementwise: Record<string, Operator> = {
-  Abs: unary('Abs'),
-  Atan: unary('Atan'),
-  Ceil: unary('Ceil'),
-  Cos: unary('Cos'),
-  Elu: unary('Elu'),
-  Erf: unary('Erf'),
-  Exp: unary('Exp'),
-  Floor: unary('Floor'),
-  Log: unary('Log'),
-  LogicalNot: unary('Not'),
-  Neg: unary('Neg'),
-  Relu: unary('Relu'),
-  Round: unary('Round'),
-  Selu: unary('Selu'),
-  Sigmoid: unary('Sigmoid'),
-  Sign: unary('Sign'),
-  Sin: unary('Sin'),
-  Softplus: unary('Softplus'),
-  Softsign: unary('Softsign'),
-  Sqrt: unary('Sqrt'),
-  Tanh: unary('Tanh'),
-  Inv: reciprocal,
-  Reciprocal: reciprocal,
-  IsInf: test('IsInf'),
-  IsNan: test('IsNaN'),
+/** Operators that are made of several of ONNX. */
+const composed: Record<string, Operator> = {
   Erfc: erfc,
   Expm1: expm1,
   LeakyRelu: leakyRelu,
@@ -246,26 +207,6 @@ export const elementwise: Record<string, Operator> = {
   Relu6: relu6,
   Rsqrt: rsqrt,
   Square: square,
-  Add: binary(
-    'Add',
-    ofNumbers((a, b) => a + b),
-  ),
-  AddV2: binary(
-    'Add',
-    ofNumbers((a, b) => a + b),
-  ),
-  Sub: binary(
-    'Sub',
-    ofNumbers((a, b) => a - b),
-  ),
-  Mul: binary('Mul', times),
-  Maximum: binary('Max', ofNumbers(Math.max)),
-  Minimum: binary('Min', ofNumbers(Math.min)),
-  Pow: binary('Pow'),
-  RealDiv: binary('Div'),
-  // Both truncate integers.
-  Div: binary('Div'),
-  TruncateDiv: binary('Div'),
   DivNoNan: divNoNan,
   FloorDiv: floorDiv,
   FloorMod: floorMod,
@@ -274,15 +215,15 @@ export const elementwise: Record<string, Operator> = {
   BiasAdd: biasAdd,
   BiasAddV1: biasAdd,
   ClipByValue: clip,
-  Equal: comparison('Equal'),
-  Greater: comparison('Greater'),
-  GreaterEqual: comparison('GreaterOrEqual'),
-  Less: comparison('Less'),
-  LessEqual: comparison('LessOrEqual'),
   NotEqual: notEqual,
-  LogicalAnd: comparison('And'),
-  LogicalOr: comparison('Or'),
   Select: select,
   SelectV2: selectV2,
   Cast: cast,
+}
+
+/** Element-wise operators. */
+export const elementwise: Record<string, Operator> = { ...composed }
+for (const [opType, operator] of operators) {
+  const from = present(operator.tensorflow)
+  for (const name of from?.names ?? []) elementwise[name] = same(opType, from!)
 }

@@ -1,11 +1,11 @@
 import { clone } from '@bufbuild/protobuf'
 import { positive, product } from '../../../base/arrays.ts'
-import { intAttribute } from './attributes.ts'
-import { isExternal } from './constants.ts'
-import type { Graph } from './graph.ts'
-import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from './onnx_pb.ts'
+import { intAttribute } from '../ir/attributes.ts'
+import { isExternal } from '../ir/constants.ts'
+import type { Graph } from '../ir/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto, NodeProtoSchema } from '../ir/onnx_pb.ts'
 
-/* Tensors of which each column is computed from one column of an input. */
+/* How the columns of an operator's output follow from columns of its inputs. */
 
 /** Columns that are computed from columns of one input, each from one. */
 export interface Source {
@@ -25,85 +25,58 @@ export interface Source {
   build(target: Graph, packed: string, positions: number[]): string
 }
 
-/** Operators that compute each element from those in its place. */
-const elementwiseOperators = new Set(
-  [
-    'Cast Neg Abs Sign Reciprocal Log Exp Sqrt Erf Relu LeakyRelu Elu Softplus Sigmoid HardSigmoid Tanh Floor Ceil Round',
-    'Add Sub Mul Div Pow Max Min Clip Less LessOrEqual Greater GreaterOrEqual Equal IsNaN Not And Or Where',
-  ].flatMap((names) => names.split(' ')),
-)
-
-/** Sources of tensors, by name: each tensor is followed once. */
-export type Found = Map<string, Source | undefined>
-
-/** Follows a tensor back to one input, as long as its columns are independent. */
-export function columnwise(graph: Graph, name: string, found: Found): Source | undefined {
-  if (found.has(name)) return found.get(name)
-  const source = follow(graph, name, found)
-  const settled = source && { ...source, build: once(source.build) }
-  found.set(name, settled)
-  return settled
+/** A node whose columns are followed. */
+export interface Followed {
+  graph: Graph
+  node: NodeProto
+  /** Its output, [batch, …] with at most two more dimensions, and the product of those. */
+  output: string
+  dims: readonly number[]
+  width: number
+  /** The source of one of its inputs. */
+  sourceOf(input: string): Source | undefined
 }
 
-/** Makes a builder add equal nodes only once per graph. */
-function once(build: Source['build']): Source['build'] {
-  const names = new WeakMap<Graph, Map<string, string>>()
-  return (target, packed, positions) => {
-    const known = names.get(target) ?? new Map<string, string>()
-    names.set(target, known)
-    const key = `${positions.join()} ${packed}`
-    const name = known.get(key) ?? build(target, packed, positions)
-    known.set(key, name)
-    return name
-  }
+/** Undefined where columns depend on several of the input, or on several inputs. */
+export type FollowColumns = (followed: Followed) => Source | undefined
+
+/** The same numbers: [batch] ↔ [batch, 1]; rebuilt columns are always [batch, n]. */
+export const reshaped: FollowColumns = ({ node, width, sourceOf }) => {
+  const source = sourceOf(node.input[0]!)
+  return source?.columns.length === width ? source : undefined
 }
 
-function follow(graph: Graph, name: string, found: Found): Source | undefined {
-  const dims = graph.shapes.get(name)?.dims
-  if (dims === undefined || dims[0] !== -1 || dims.length > 3) return undefined
-  const width = product(dims.slice(1))
-  if (graph.inputs.some((input) => input.name === name)) {
-    if (dims.length > 2) return undefined
-    const columns = Array.from({ length: width }, (_, i) => i)
-    return { input: name, columns, added: columns.map(() => 0), isInput: true, build: (_, packed) => packed }
-  }
-  const node = graph.producer(name)
-  if (node === undefined || node.domain !== '') return undefined
-  if (node.opType === 'Reshape') {
-    const source = columnwise(graph, node.input[0]!, found)
-    // [batch] ↔ [batch, 1]: rebuilt columns are always [batch, n].
-    return source?.columns.length === width ? source : undefined
-  }
-  const picked = pickedColumns(graph, node, name)
+/** Some of the columns of its first input. */
+export const picked: FollowColumns = ({ graph, node, output, sourceOf }) => {
+  const columns = pickedColumns(graph, node, output)
+  const [x] = node.input as [string]
   if (
-    picked !== undefined &&
-    graph.shapes
-      .get(node.input[0]!)!
+    columns === undefined ||
+    !graph.shapes
+      .get(x)!
       .dims.slice(2)
       .every((side) => side === 1)
-  ) {
-    const source = columnwise(graph, node.input[0]!, found)
-    if (source === undefined || picked.some((i) => i < 0 || i >= source.columns.length)) return undefined
-    return {
-      ...source,
-      columns: picked.map((i) => source.columns[i]!),
-      added: source.added && picked.map((i) => source.added![i]!),
-      build: (target, packed, positions) =>
-        source.build(
-          target,
-          packed,
-          positions.map((i) => picked[i]!),
-        ),
-    }
+  )
+    return undefined
+  const source = sourceOf(x)
+  if (source === undefined || columns.some((i) => i < 0 || i >= source.columns.length)) return undefined
+  return {
+    ...source,
+    columns: columns.map((i) => source.columns[i]!),
+    added: source.added && columns.map((i) => source.added![i]!),
+    build: (target, packed, positions) =>
+      source.build(
+        target,
+        packed,
+        positions.map((i) => columns[i]!),
+      ),
   }
-  if (node.opType === 'Concat') return dims.length === 2 ? joined(graph, node, found) : undefined
-  return elementwiseOperators.has(node.opType) ? elementwise(graph, node, width, found) : undefined
 }
 
 /** Columns of one input side by side, each computed in its own way. */
-function joined(graph: Graph, concat: NodeProto, found: Found): Source | undefined {
-  if (positive(intAttribute(concat, 'axis', 0), 2) !== 1) return undefined
-  const parts = concat.input.map((name) => columnwise(graph, name, found))
+export const joined: FollowColumns = ({ node, dims, sourceOf }) => {
+  if (dims.length !== 2 || positive(intAttribute(node, 'axis', 0), 2) !== 1) return undefined
+  const parts = node.input.map(sourceOf)
   const [first] = parts
   if (!parts.every((part) => part !== undefined && part.input === first!.input)) return undefined
   const places = parts.flatMap((part) => part!.columns.map((_, at) => ({ part: part!, at })))
@@ -136,11 +109,23 @@ function runsOf(places: readonly { part: Source; at: number }[]): { part: Source
   return runs
 }
 
-function elementwise(graph: Graph, node: NodeProto, width: number, found: Found): Source | undefined {
+/**
+ * Each element is computed from those in its place. `added`: the numbers that it adds to the values of its input, as in
+ * `Source`.
+ */
+export const each =
+  (added: (followed: Followed) => number[] | undefined = () => undefined): FollowColumns =>
+  (followed) =>
+    elementwise(followed, added)
+
+function elementwise(followed: Followed, added: (followed: Followed) => number[] | undefined): Source | undefined {
+  const { graph, node, width, sourceOf } = followed
   const operands = node.input.map((operand): Operand | undefined => {
     // An optional one that is left out.
     if (operand === '') return { build: () => '' }
-    return graph.constants.has(operand) ? constantOperand(graph, operand, width) : sourceOperand(graph, operand, found)
+    if (graph.constants.has(operand)) return constantOperand(graph, operand, width)
+    const source = sourceOf(operand)
+    return source && { source, build: source.build }
   })
   if (!operands.every((operand) => operand !== undefined)) return undefined
   const sources = operands.flatMap(({ source }) => (source === undefined ? [] : [source]))
@@ -154,7 +139,7 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
   return {
     input: first.input,
     columns: first.columns,
-    added: addedBy(graph, node, found),
+    added: added(followed),
     isInput: false,
     build(target, packed, positions) {
       const copy = clone(NodeProtoSchema, node)
@@ -174,44 +159,10 @@ function elementwise(graph: Graph, node: NodeProto, width: number, found: Found)
   }
 }
 
-/** The numbers that an element-wise node adds to the values of its input, as `Segment.added`. */
-function addedBy(graph: Graph, node: NodeProto, found: Found): number[] | undefined {
-  const [first, second, third] = node.input
-  switch (node.opType) {
-    case 'Cast':
-      return intAttribute(node, 'to', 0) === DataType.BOOL ? undefined : columnwise(graph, first!, found)?.added
-    case 'Add': {
-      const [value, constant] = graph.constants.has(first!) ? [second!, first!] : [first!, second!]
-      const offsets = graph.integersOf(constant)
-      if (offsets?.every((offset) => offset >= 0) !== true) return undefined
-      const known = columnwise(graph, value, found)?.added
-      return known?.map((sum, i) => sum + offsets[offsets.length === 1 ? 0 : i]!)
-    }
-    case 'Where': {
-      // x < 0 ? x + rows : x, as Keras counts negative ids from a table's end.
-      const [less, sum] = [graph.producer(first!), graph.producer(second!)]
-      const counts =
-        less?.opType === 'Less' &&
-        sum?.opType === 'Add' &&
-        less.input[0] === third &&
-        graph.integersOf(less.input[1]!)?.every((bound) => bound === 0) === true &&
-        sum.input.includes(third!)
-      return counts ? columnwise(graph, third!, found)?.added : undefined
-    }
-    default:
-      return undefined
-  }
-}
-
 /** An operand of an element-wise node: a constant, or columns of the same input. */
 interface Operand {
   source?: Source
   build: Source['build']
-}
-
-function sourceOperand(graph: Graph, name: string, found: Found): Operand | undefined {
-  const source = columnwise(graph, name, found)
-  return source && { source, build: source.build }
 }
 
 const builtNodes = new WeakMap<Graph, Map<string, string>>()

@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { attribute, floatAttribute, intAttribute } from '../ir/attributes.ts'
 import type { Appender } from './appender.ts'
-import type { Rule } from './rule.ts'
+import { absent, type Operator, otherArguments, type Rule } from './operator.ts'
 
 /* Products of matrices. ONNX Runtime fuses a transposition with the product that reads it. */
 
@@ -99,8 +99,6 @@ const gemm: Rule = ({ append, gradient, node, wanted }) => {
   ]
 }
 
-export const matmulRules: Record<string, Rule> = { MatMul: matMul, Gemm: gemm }
-
 /**
  * The gradient of an operand of `a,b->c` is a sum of products too, of the output's gradient and the other operands:
  * `c,b->a`.
@@ -148,4 +146,16 @@ function expectEqualSides(append: Appender, operands: readonly string[], inputs:
   })
 }
 
-export const einsumRules: Record<string, Rule> = { Einsum: einsum }
+const mixed = absent('each of its columns depends on all of the input')
+const ofBackEnds = absent('whatever computes products brings its own: engines/small/products.ts, graph/onednn/')
+
+export const products: Record<string, Operator> = {
+  Einsum: {
+    columns: mixed,
+    gradient: einsum,
+    rows: absent('canonicalise makes a MatMul of it'),
+    tensorflow: otherArguments,
+  },
+  Gemm: { columns: mixed, gradient: gemm, rows: ofBackEnds, tensorflow: absent('TensorFlow has MatMul and BiasAdd') },
+  MatMul: { columns: mixed, gradient: matMul, rows: ofBackEnds, tensorflow: otherArguments },
+}

@@ -1,8 +1,9 @@
 import { positive, product } from '../../../base/arrays.ts'
-import { intAttribute } from './attributes.ts'
-import { columnwise, type Found, type Source } from './columnwise.ts'
-import type { Graph } from './graph.ts'
-import { TensorProto_DataType as DataType, type NodeProto } from './onnx_pb.ts'
+import { intAttribute } from '../ir/attributes.ts'
+import type { Graph } from '../ir/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import type { Source } from '../operators/columns.ts'
+import { columnwise, type Found } from '../operators/columnwise.ts'
 
 /*
  * The origin of a tensor's columns: the columns of the graph's inputs that they depend on, and how they are computed.

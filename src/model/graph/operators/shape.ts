@@ -1,14 +1,16 @@
 import { positive } from '../../../base/arrays.ts'
 import { intAttribute, intsAttribute } from '../ir/attributes.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
+import * as rows from '../rows/layout.ts'
 import type { Appender } from './appender.ts'
-import { type Rule, unary } from './rule.ts'
+import { joined, picked, reshaped } from './columns.ts'
+import { absent, notMet, type Operator, ofOneInput, otherArguments, type Rule } from './operator.ts'
 
 /* Operators that move elements and compute none. */
 
-const reshape = unary(({ append, gradient }, x) => append.reshapeLike(gradient, x))
+const reshape = ofOneInput(({ append, gradient }, x) => append.reshapeLike(gradient, x))
 
-const transpose = unary(({ append, gradient, node }, x) => {
+const transpose = ofOneInput(({ append, gradient, node }, x) => {
   const rank = append.dims(x).length
   const perm = intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis)
   return append.transpose(
@@ -73,18 +75,6 @@ const slice: Rule = ({ append, gradient, node }) => {
 
 const expand: Rule = ({ append, gradient, node }) => [append.sumTo(gradient, node.input[0]!)]
 
-export const shapeRules: Record<string, Rule> = {
-  Concat: concat,
-  Expand: expand,
-  Flatten: reshape,
-  Reshape: reshape,
-  Slice: slice,
-  Split: split,
-  Squeeze: reshape,
-  Transpose: transpose,
-  Unsqueeze: reshape,
-}
-
 /** Larger selections are tables, of which a step reads few rows. */
 const largestSelection = 1 << 16
 
@@ -134,4 +124,29 @@ const gather: Rule = ({ append, gradient, node, wanted }) => {
 /** In a Reshape to a known shape at most one side, the batch's, is open. */
 const keep = (side: number): number => (side < 0 ? -1 : side)
 
-export const lookUpRules: Record<string, Rule> = { Gather: gather }
+const rewritten = absent('canonicalise makes a Reshape of it')
+
+/** Operators of integers, which computed shapes are made of. */
+const ofIntegers = (): Operator => ({
+  columns: absent('its output is no row'),
+  gradient: 'constant',
+  rows: absent('its output is no row'),
+  tensorflow: otherArguments,
+})
+
+export const shape: Record<string, Operator> = {
+  ArgMax: ofIntegers(),
+  ArgMin: ofIntegers(),
+  Concat: { columns: joined, gradient: concat, rows: rows.concat, tensorflow: otherArguments },
+  Expand: { columns: absent('it repeats columns'), gradient: expand, rows: notMet, tensorflow: otherArguments },
+  Flatten: { columns: rewritten, gradient: reshape, rows: rows.flatten, tensorflow: absent('TensorFlow has Reshape') },
+  Gather: { columns: picked, gradient: gather, rows: rows.gather, tensorflow: otherArguments },
+  Reshape: { columns: reshaped, gradient: reshape, rows: rows.reshape, tensorflow: otherArguments },
+  Shape: ofIntegers(),
+  Size: ofIntegers(),
+  Slice: { columns: picked, gradient: slice, rows: rows.slice, tensorflow: otherArguments },
+  Split: { columns: picked, gradient: split, rows: rows.split, tensorflow: otherArguments },
+  Squeeze: { columns: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
+  Transpose: { columns: rewritten, gradient: transpose, rows: notMet, tensorflow: otherArguments },
+  Unsqueeze: { columns: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
+}

@@ -1,8 +1,18 @@
 import { positive } from '../../../base/arrays.ts'
 import { floatAttribute, intAttribute, intsAttribute } from '../ir/attributes.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import { dequantizeLinear, softmax as softmaxOfRows } from '../rows/arithmetic.ts'
 import type { Appender } from './appender.ts'
-import { type Application, type Rule, unary } from './rule.ts'
+import {
+  type Application,
+  absent,
+  composed,
+  notMet,
+  type Operator,
+  ofOneInput,
+  otherArguments,
+  type Rule,
+} from './operator.ts'
 
 /*
  * Normalisations. In training they are written out in elementary operators, which ONNX Runtime's inference builds have;
@@ -136,16 +146,11 @@ const layerNormalization: Rule = ({ append, gradient, node, wanted }) => {
   ]
 }
 
-export const normalisationRules: Record<string, Rule> = {
-  BatchNormalization: batchNormalization,
-  LayerNormalization: layerNormalization,
-}
-
 const axisOf = ({ append, node }: Application, x: string): number =>
   positive(intAttribute(node, 'axis', -1), append.dims(x).length)
 
 /** y·(g − Σ g·y) */
-const softmax = unary((application, x, y) => {
+const softmax = ofOneInput((application, x, y) => {
   const { append, gradient } = application
   const weighted = append.multiply(gradient, y)
   const total = append.reduce('ReduceSum', weighted, [axisOf(application, x)], true)
@@ -153,13 +158,11 @@ const softmax = unary((application, x, y) => {
 })
 
 /** g − eʸ·Σ g */
-const logSoftmax = unary((application, x, y) => {
+const logSoftmax = ofOneInput((application, x, y) => {
   const { append, gradient } = application
   const total = append.reduce('ReduceSum', gradient, [axisOf(application, x)], true)
   return append.subtract(gradient, append.multiply(append.unary('Exp', y), total))
 })
-
-export const softmaxRules: Record<string, Rule> = { LogSoftmax: logSoftmax, Softmax: softmax }
 
 /** The axes that a reduction sums over, counted from 0; all where it names none. */
 function axesOf({ append, node }: Application): number[] {
@@ -185,12 +188,32 @@ function repeated(application: Application, gradient: string): string {
   return append.op('Expand', [unsqueezed, shape], dims)
 }
 
-const sum = unary((application) => repeated(application, application.gradient))
+const sum = ofOneInput((application) => repeated(application, application.gradient))
 
 /** g divided by the number of elements, which may grow with the batch. */
-const mean = unary((application, x, y) => {
+const mean = ofOneInput((application, x, y) => {
   const { append, gradient } = application
   return repeated(application, append.multiply(gradient, append.divide(append.sizeOf(y), append.sizeOf(x))))
 })
 
-export const reductionRules: Record<string, Rule> = { ReduceMean: mean, ReduceSum: sum }
+const mixed = absent('each of its columns depends on several of the input')
+
+export const normalisation: Record<string, Operator> = {
+  BatchNormalization: {
+    columns: absent('canonicalise makes a Mul and an Add of it'),
+    gradient: batchNormalization,
+    rows: absent('canonicalise makes a Mul and an Add of it'),
+    tensorflow: otherArguments,
+  },
+  DequantizeLinear: {
+    columns: absent('tables of int8 are followed as tables'),
+    gradient: absent('int8 is not trained'),
+    rows: dequantizeLinear,
+    tensorflow: composed,
+  },
+  LayerNormalization: { columns: mixed, gradient: layerNormalization, rows: notMet, tensorflow: composed },
+  LogSoftmax: { columns: mixed, gradient: logSoftmax, rows: notMet, tensorflow: otherArguments },
+  ReduceMean: { columns: mixed, gradient: mean, rows: notMet, tensorflow: otherArguments },
+  ReduceSum: { columns: mixed, gradient: sum, rows: notMet, tensorflow: otherArguments },
+  Softmax: { columns: mixed, gradient: softmax, rows: softmaxOfRows, tensorflow: otherArguments },
+}

@@ -2,39 +2,6 @@ import { constantOf } from './constants.ts'
 import type { Graph } from './graph.ts'
 import type { NodeProto } from './onnx_pb.ts'
 
-/* Functions of one number, over runs of them in an array. */
-
-/** Computes `count` numbers from place `x` on, and stores them from place `out` on. */
-export type Unary = (floats: Float32Array, x: number, out: number, count: number) => void
-
-/* A loop each: through one for all, V8 would call a function for every number. */
-export const unaries = {
-  Abs: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.abs(floats[x + i]!)
-  },
-  Exp: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.exp(floats[x + i]!)
-  },
-  Log: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.log(floats[x + i]!)
-  },
-  Neg: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = -floats[x + i]!
-  },
-  Relu: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.max(floats[x + i]!, 0)
-  },
-  Sigmoid: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = 1 / (1 + Math.exp(-floats[x + i]!))
-  },
-  Sqrt: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.sqrt(floats[x + i]!)
-  },
-  Tanh: (floats, x, out, count) => {
-    for (let i = 0; i < count; i++) floats[out + i] = Math.tanh(floats[x + i]!)
-  },
-} satisfies Record<string, Unary>
-
 /*
  * ONNX Runtime's Sigmoid rounds to multiples of about 3e-8: a probability of 1e-5 is off by up to a hundredth, one
  * below 1e-8 by any factor. 1 / (1 + exp(-x)) is exact to 1e-7 of itself.

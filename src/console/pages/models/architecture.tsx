@@ -1,6 +1,8 @@
 import { useMemo } from 'preact/hooks'
+import type { Box, Column } from '../../../model/graph/architectures/diagram.ts'
+import { findArchitecture } from '../../../model/graph/architectures/table.ts'
 import { Scroll } from '../../parts/controls.tsx'
-import { type Box, type Column, diagramOf } from './diagram-of.ts'
+import { diagramOf } from './diagram-of.ts'
 import { architectureName, type Details } from './words.ts'
 
 /** Sizes of the drawing, px. */
@@ -8,24 +10,11 @@ const box = { width: 138, height: 60, gap: 12 }
 const columnGap = 32
 const head = 28
 
-/** Explanations of the parts of the architecture, for those who have not met them. */
-const explanations: Record<string, string> = {
-  shared_bottom: 'All tasks share one encoder; each has a tower of its own on it.',
-  mixture_of_experts:
-    'Experts are networks that look at the same fields. One gate says, for each row, how much each expert counts; all tasks read the same mixture.',
-  multi_gate:
-    'Experts are networks that look at the same fields. Each task has a gate, which says for each row how much each expert counts for this task: the mixture goes to the task’s tower.',
-  ple: 'Each task has experts of its own beside shared ones. In every level, gates mix them, so that tasks share only what helps both.',
-  aitm: 'Tasks are steps of a sequence, such as click and purchase. By attention each takes over what the step before it has learnt.',
-  esmm: 'Tasks share the embeddings alone. The derived task is trained over all rows, so that the second step is not judged on clicked rows only.',
-  single_task: 'Each task has a network of its own, embeddings included.',
-}
-
 /** The model as a drawing, and as text. */
 export function Architecture({ details }: { details: Details }) {
   const columns = useMemo(() => diagramOf(details), [details])
   const name = architectureName(details)
-  const about = explanations[String(details.architecture?.name)]
+  const about = findArchitecture(String(details.architecture?.name))?.about
   return (
     <>
       <p>

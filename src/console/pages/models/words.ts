@@ -1,3 +1,4 @@
+import { findArchitecture } from '../../../model/graph/architectures/table.ts'
 import { AskError, askDetails, type Schemas } from '../../api/client.ts'
 
 export type Model = Schemas['ModelStatus']
@@ -42,20 +43,10 @@ export const stateNames: Record<Version['state'], string> = {
 export const isLoaded = (state: Version['state']): boolean =>
   state === 'ready' || state === 'scheduled' || state === 'draining'
 
-const architectureNames: Record<string, string> = {
-  shared_bottom: 'Shared bottom',
-  mixture_of_experts: 'Mixture of experts',
-  multi_gate: 'Multi-gate mixture of experts (MMoE)',
-  aitm: 'Adaptive information transfer (AITM)',
-  ple: 'Progressive layered extraction (PLE)',
-  esmm: 'Entire space model (ESMM)',
-  single_task: 'Single tasks',
-}
-
 /** The name of an architecture in papers; others have their own. */
 export function architectureName({ architecture, plan }: Details): string {
   const name = String(architecture?.name ?? '')
-  return architectureNames[name] ?? (name === '' ? `Graph (${plan?.graph ?? 'unknown format'})` : name)
+  return findArchitecture(name)?.title ?? (name === '' ? `Graph (${plan?.graph ?? 'unknown format'})` : name)
 }
 
 /** `one` of exactly one, else `many`. */

@@ -1,5 +1,6 @@
 import type { AitmOptions } from '../../../schemas/architecture.ts'
 import type { Architecture } from './architecture.ts'
+import { layersNote, taskColumn, towerId } from './diagram.ts'
 import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-class.ts'
 import { embedInputs, evenWidths, mlp, stack } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
@@ -12,6 +13,9 @@ import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
  * attends to both, scores not divided by √H, and the two positions summed.
  */
 export const aitm: Architecture<AitmOptions> = {
+  title: 'Adaptive information transfer (AITM)',
+  about:
+    'Tasks are steps of a sequence, such as click and purchase. By attention each takes over what the step before it has learnt.',
   logits(layers, options, inputs, shape) {
     const { activation, normalisation, form } = options
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
@@ -38,6 +42,40 @@ export const aitm: Architecture<AitmOptions> = {
         normalisation,
       }) // [B, 1]
     })
+  },
+  diagram: (options, tasks) => {
+    const known = (t: number) => (t === 0 ? towerId(tasks[0]!) : `attention ${tasks[t]}`)
+    const title = (part: string, task: string) => `${part} of ${task}`
+    return [
+      {
+        title: 'Towers',
+        boxes: tasks.map((task) => ({
+          id: towerId(task),
+          title: title('Tower', task),
+          note: layersNote(options, 'tower'),
+          reads: ['embedding'],
+        })),
+      },
+      {
+        title: 'Attention',
+        boxes: tasks.slice(1).map((task, i) => ({
+          id: known(i + 1),
+          title: `${tasks[i]} → ${task}`,
+          note: 'takes over what helps',
+          reads: [known(i), towerId(task)],
+        })),
+      },
+      {
+        title: 'Heads',
+        boxes: tasks.map((task, t) => ({
+          id: `head ${task}`,
+          title: title('Head', task),
+          note: layersNote(options, 'head'),
+          reads: [known(t)],
+        })),
+      },
+      taskColumn(tasks, (task) => `head ${task}`),
+    ]
   },
   keras: {
     className: 'AITM',

@@ -1,5 +1,6 @@
 import type { EsmmOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { towerColumns } from './diagram.ts'
 import { embedInputs } from './layers.ts'
 
 /**
@@ -10,8 +11,12 @@ import { embedInputs } from './layers.ts'
  * 2018.
  */
 export const esmm: Architecture<EsmmOptions> = {
+  title: 'Entire space model (ESMM)',
+  about:
+    'Tasks share the embeddings alone. The derived task is trained over all rows, so that the second step is not judged on clicked rows only.',
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     return shape.tasks.map((task) => tower(layers, flat, task, options))
   },
+  diagram: (options, tasks) => towerColumns(options, tasks, () => 'embedding'),
 }

@@ -1,5 +1,6 @@
 import type { MixtureOfExpertsOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { expertBoxes, gateBox, idsOf, towerColumns, weighs } from './diagram.ts'
 import { expertStack, gateExperts } from './experts.ts'
 import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, towerWeights } from './keras-class.ts'
 import { embedInputs } from './layers.ts'
@@ -11,6 +12,9 @@ import { embedInputs } from './layers.ts'
  * 2018.
  */
 export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
+  title: 'Mixture of experts',
+  about:
+    'Experts are networks that look at the same fields. One gate says, for each row, how much each expert counts; all tasks read the same mixture.',
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
@@ -18,6 +22,17 @@ export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
     return shape.tasks.map((task) => tower(layers, mixed, task, options))
   },
   gate: () => 'gate',
+  diagram: (options, tasks) => {
+    const experts = expertBoxes(options)
+    return [
+      { title: 'Experts', boxes: experts },
+      {
+        title: 'Gate',
+        boxes: [gateBox('gate', 'Gate of all tasks', weighs(experts), ['embedding', ...idsOf(experts)])],
+      },
+      ...towerColumns(options, tasks, () => 'gate'),
+    ]
+  },
   keras: {
     className: 'MixtureOfExperts',
     keras3: true,

@@ -1,5 +1,6 @@
 import type { MultiGateOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { expertBoxes, gateBox, idsOf, towerColumns, weighs } from './diagram.ts'
 import { expertStack, gateExperts } from './experts.ts'
 import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions, towerWeights } from './keras-class.ts'
 import { embedInputs } from './layers.ts'
@@ -10,6 +11,9 @@ import { embedInputs } from './layers.ts'
  * J. Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018.
  */
 export const multiGate: Architecture<MultiGateOptions> = {
+  title: 'Multi-gate mixture of experts (MMoE)',
+  about:
+    'Experts are networks that look at the same fields. Each task has a gate, which says for each row how much each expert counts for this task: the mixture goes to the task’s tower.',
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     const experts = expertStack(layers, flat, inputs, options, shape) // [B, E, H]
@@ -20,6 +24,19 @@ export const multiGate: Architecture<MultiGateOptions> = {
     })
   },
   gate: (task) => `gate_${task}`,
+  diagram: (options, tasks) => {
+    const experts = expertBoxes(options)
+    return [
+      { title: 'Experts', boxes: experts },
+      {
+        title: 'Gates',
+        boxes: tasks.map((task) =>
+          gateBox(`gate ${task}`, `Gate of ${task}`, weighs(experts), ['embedding', ...idsOf(experts)]),
+        ),
+      },
+      ...towerColumns(options, tasks, (task) => `gate ${task}`),
+    ]
+  },
   keras: {
     className: 'MultiGateMixtureOfExperts',
     keras3: true,

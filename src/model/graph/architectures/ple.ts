@@ -1,5 +1,6 @@
 import type { PleOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { type Box, type Column, count, gateBox, idsOf, layersNote, towerColumns } from './diagram.ts'
 import { expert, gateExperts, sideExperts } from './experts.ts'
 import { embedInputs, stack } from './layers.ts'
 
@@ -12,6 +13,9 @@ import { embedInputs, stack } from './layers.ts'
  * Recommendations, RecSys 2020. Experts of one side, which the paper does not have, are shared ones of the first level.
  */
 export const ple: Architecture<PleOptions> = {
+  title: 'Progressive layered extraction (PLE)',
+  about:
+    'Each task has experts of its own beside shared ones. In every level, gates mix them, so that tasks share only what helps both.',
   logits(layers, options, inputs, shape) {
     const { num_levels: levels, num_experts_task, num_experts_shared } = options
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
@@ -37,4 +41,35 @@ export const ple: Architecture<PleOptions> = {
     return shape.tasks.map((task, t) => tower(layers, own[t]!, task, options))
   },
   gate: (task) => `gate_${task}`,
+  diagram: (options, tasks) => {
+    const levels = Number(options.num_levels)
+    const columns: Column[] = []
+    let own = tasks.map(() => 'embedding')
+    let shared = 'embedding'
+    for (let level = 1; level <= levels; level++) {
+      const at = (part: string) => `${part} ${level}`
+      const groups: Box[] = tasks.map((task, t) => ({
+        id: at(`experts of ${task}`),
+        title: `${count(options.num_experts_task, 'expert')} of ${task}`,
+        reads: [own[t]!],
+      }))
+      const common: Box = {
+        id: at('shared experts'),
+        title: `${count(options.num_experts_shared, 'shared expert')}`,
+        note: layersNote(options, 'expert'),
+        reads: [shared],
+      }
+      const name = levels === 1 ? '' : ` ${level}`
+      columns.push({ title: `Experts${name}`, boxes: [...groups, common] })
+      const gates = tasks.map((task, t) =>
+        gateBox(at(`gate ${task}`), `Gate of ${task}`, 'weighs its experts', [own[t]!, groups[t]!.id, common.id]),
+      )
+      const all = [shared, ...idsOf(groups), common.id]
+      if (level < levels) gates.push(gateBox(at('shared gate'), 'Shared gate', 'weighs all experts', all))
+      columns.push({ title: `Gates${name}`, boxes: gates })
+      own = tasks.map((task) => at(`gate ${task}`))
+      shared = at('shared gate')
+    }
+    return [...columns, ...towerColumns(options, tasks, (task) => `gate ${task} ${levels}`)]
+  },
 }

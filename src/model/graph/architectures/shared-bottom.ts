@@ -1,5 +1,6 @@
 import type { SharedBottomOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { layersNote, towerColumns } from './diagram.ts'
 import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
 import { embedInputs, evenWidths, mlp } from './layers.ts'
 
@@ -9,6 +10,8 @@ import { embedInputs, evenWidths, mlp } from './layers.ts'
  * R. Caruana, Multitask Learning, Machine Learning 28, 1997.
  */
 export const sharedBottom: Architecture<SharedBottomOptions> = {
+  title: 'Shared bottom',
+  about: 'All tasks share one encoder; each has a tower of its own on it.',
   logits(layers, options, inputs, shape) {
     const flat = embedInputs(layers, inputs, options, shape) // [B, (F + D)·d]
     const shared = mlp(layers, flat, 'shared', {
@@ -20,6 +23,13 @@ export const sharedBottom: Architecture<SharedBottomOptions> = {
     }) // [B, H]
     return shape.tasks.map((task) => tower(layers, shared, task, options))
   },
+  diagram: (options, tasks) => [
+    {
+      title: 'Shared layers',
+      boxes: [{ id: 'shared', title: 'Shared encoder', note: layersNote(options, 'shared'), reads: ['embedding'] }],
+    },
+    ...towerColumns(options, tasks, () => 'shared'),
+  ],
   keras: {
     className: 'SharedBottom',
     keras3: true,

@@ -1,9 +1,12 @@
 import type { SingleTaskOptions } from '../../../schemas/architecture.ts'
 import { type Architecture, tower } from './architecture.ts'
+import { towerColumns } from './diagram.ts'
 import { embedInputs } from './layers.ts'
 
 /** Single task: a network per task, which shares nothing with the others; what multi-task learning is compared with. */
 export const singleTask: Architecture<SingleTaskOptions> = {
+  title: 'Single tasks',
+  about: 'Each task has a network of its own, embeddings included.',
   logits(layers, options, inputs, shape) {
     return shape.tasks.map((task) => {
       const names = {
@@ -16,4 +19,6 @@ export const singleTask: Architecture<SingleTaskOptions> = {
       return tower(layers, flat, task, options)
     })
   },
+  ownEmbeddings: true,
+  diagram: (options, tasks) => towerColumns(options, tasks, (task) => `embedding ${task}`),
 }

@@ -24,3 +24,8 @@ const architectures: { readonly [Name in ArchitectureName]: Architecture<Options
 export function architectureOf(name: ArchitectureName): Architecture {
   return architectures[name]
 }
+
+/** Undefined for a name that is not built in, as of a graph that was trained elsewhere. */
+export function findArchitecture(name: string): Architecture | undefined {
+  return Object.hasOwn(architectures, name) ? architectures[name as ArchitectureName] : undefined
+}

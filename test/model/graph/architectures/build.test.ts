@@ -6,6 +6,7 @@ import { ModelError } from '../../../../src/base/errors.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { buildArchitecture, graphOutputs } from '../../../../src/model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
+import { architectureOf, findArchitecture } from '../../../../src/model/graph/architectures/table.ts'
 import { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import { openBuilt } from '../../../support/layers-model.ts'
 
@@ -276,4 +277,24 @@ t.test('refuses options that contradict themselves, the tasks or the sides', asy
       () => buildArchitecture({ ...multiGate, ...changes } as ArchitectureOptions, { ...shape, ...other }),
       new ModelError('INVALID_BUNDLE', `multi_gate: ${message}`),
     )
+})
+
+t.test('the drawing of an architecture leads from the embeddings to the tasks', async (t) => {
+  const tasks = ['click', 'cart', 'buy']
+  for (const options of architectures) {
+    const { title, about, diagram, ownEmbeddings } = architectureOf(options.name)
+    const known = new Set(ownEmbeddings ? tasks.map((task) => `embedding ${task}`) : ['embedding'])
+    const boxes = diagram(options, tasks).flatMap((column) => column.boxes)
+    const unread = new Set<string>()
+    for (const { id, reads } of boxes) {
+      t.ok(reads.length > 0 && reads.every((part) => known.has(part)), `${options.name}: ${id} reads ${reads}`)
+      t.notOk(known.has(id), `${options.name}: one ${id}`)
+      known.add(id)
+      unread.add(id)
+      for (const part of reads) unread.delete(part)
+    }
+    t.same([...unread].sort(), tasks.map((task) => `task ${task}`).sort(), `${options.name}: the tasks alone end it`)
+    t.ok(title.length > 3 && about.endsWith('.'))
+  }
+  t.equal(findArchitecture('toString'), undefined)
 })

@@ -7,7 +7,8 @@ import { grouped, showProgress, type Terminal } from '../../base/terminal.ts'
 import { placeOnCores } from './cores.ts'
 import { openModelToLoad } from './measure-cost.ts'
 import { type MeasuredTrial, TrialRunner } from './measure-trial.ts'
-import { formatTune, labelOf, plotTune, type TuneReport } from './tune-report.ts'
+import { loadPlot } from './tune-plot.ts'
+import { formatTune, labelOf, type TuneReport } from './tune-report.ts'
 import {
   type Confirmation,
   confirm,
@@ -45,6 +46,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
   const progress = showProgress(err)
   const { manifest } = await openModelToLoad(models, model)
   // Before minutes of measurements.
+  const draw = plot === undefined ? undefined : await loadPlot()
   if (plot !== undefined) await writePlot(plot, '')
   const placement = placeOnCores(fewestToDivide)
   const current = tunedSettings(readConfiguration(process.env, {}).configuration)
@@ -84,7 +86,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
     recommended: confirmation?.confirmed ? best.settings : current,
   }
   out.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatTune(report)}\n`)
-  if (plot !== undefined) await writePlot(plot, plotTune(report))
+  if (plot !== undefined) await writePlot(plot, await draw!(report))
 }
 
 function describeTrial({ goodput, stopped }: MeasuredTrial, p99Ms: number): string {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { fastest, type MeasuredTrial } from '../../../src/tools/capacity/measure-trial.ts'
-import { formatTune, plotTune, type TuneReport, ticks } from '../../../src/tools/capacity/tune-report.ts'
+import { loadPlot } from '../../../src/tools/capacity/tune-plot.ts'
+import { formatTune, type TuneReport } from '../../../src/tools/capacity/tune-report.ts'
 
 const current = {
   MULTIGATE_PROCESSES: 1,
@@ -52,16 +53,10 @@ t.test('the fastest step is the last at which 99 % are in time', async (t) => {
   t.equal(fastest([{ ...step(1000, 1), scheduled: 0, good: 0 }]), 0)
 })
 
-t.test('ticks are round and within the range', async (t) => {
-  t.same(ticks(0, 40), [0, 10, 20, 30, 40])
-  t.same(ticks(430, 1290), [600, 800, 1000, 1200])
-  t.same(ticks(0, 1), [0, 0.2, 0.4, 0.6, 0.8, 1])
-  t.same(ticks(5, 5), [5])
-})
-
 t.test('the plot has a line per complete trial, the bound and escaped names', async (t) => {
-  const svg = plotTune(report)
-  t.equal(svg.match(/clip-path=/g)!.length, 2, 'the stopped one has none')
+  const svg = await (await loadPlot())(report)
+  const drawn = [...svg.matchAll(/<path aria-label="[^"]*settings: ([^"]*)"/g)].map(([, name]) => name)
+  t.same(new Set(drawn), new Set(['current settings', 'WORKERS=1']), 'the stopped one has none')
   t.match(svg, /a&lt;b\/1: p99 by rate, 100 candidates/)
   t.match(svg, /bound: 20 ms/)
   t.match(svg, />WORKERS=1</)

@@ -11,7 +11,7 @@ export interface Chart {
 /** A chart as an SVG element. */
 export type Draw = (chart: Chart) => Promise<Markup>
 
-/** Loads the optional packages that draw; fails where they are not installed. */
+/** Loads what draws charts; fails as `loadVega` does. */
 export async function loadDraw(): Promise<Draw> {
   const { vega, compile } = await loadVega()
   // Warnings are about uses of a screen, such as pointers.
@@ -24,7 +24,8 @@ export async function loadDraw(): Promise<Draw> {
   }
 }
 
-async function loadVega() {
+/** Loads the optional packages; fails where they are not installed. */
+export async function loadVega() {
   try {
     const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
     return { vega, compile }

@@ -21,6 +21,8 @@ const signs: Partial<Record<FaultKind, LiveEvent['kind'][]>> = {
 
 /** Time between two looks, ms: shorter than what the console takes for an absence. */
 const interval = 1500
+/** Longest time between two readings of a process while somebody looks, ms. */
+export const longestReading = 1500
 /** Time for an event to be reported after its fault, ms: readings are ten seconds apart while nobody looks. */
 const patience = 15_000
 
@@ -99,10 +101,12 @@ export function unreported(
   })
 }
 
-/** Whether the process of a killed thread was killed before its next reading, which alone has the thread. */
-function diedSoon({ kind, pid, at }: Loss, losses: readonly Loss[]): boolean {
+/** Whether a process was killed before its next reading, which alone has a killed thread, or that it stood still. */
+function diedSoon({ kind, pid, until }: Loss, losses: readonly Loss[]): boolean {
   return (
-    kind === 'killed thread' &&
-    losses.some((other) => other.kind === 'killed process' && other.pid === pid && Math.abs(other.at - at) < interval)
+    kind !== 'killed process' &&
+    losses.some(
+      (other) => other.kind === 'killed process' && other.pid === pid && Math.abs(other.at - until) < longestReading,
+    )
   )
 }

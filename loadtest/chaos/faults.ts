@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultEvent, Loss } from './accounts.ts'
 import type { Changes } from './changes.ts'
 import type { SettableClock } from './clock.ts'
+import { longestReading } from './console.ts'
 import type { Disk } from './disk.ts'
 import type { HostileClients, HostileReport } from './hostile.ts'
 import type { PlannedFault } from './plan.ts'
@@ -95,10 +96,11 @@ const makers: Record<PlannedFault['kind'], Maker> = {
     const receipt = `${wish}.died`
     await until(() => existsSync(receipt) || stateOf(pid) === undefined, `a thread of process ${pid} does not die`)
     if (!existsSync(receipt)) return `process ${pid} ended before its thread`
-    // The monotonic clock of all processes.
-    const ago = Number(process.hrtime.bigint() - BigInt(readFileSync(receipt, 'utf8'))) / 1e6
+    const died = BigInt(readFileSync(receipt, 'utf8'))
+    // The monotonic clock of all processes; both clocks are read together, since what lies between may take its time.
+    const at = now() - Number(process.hrtime.bigint() - died) / 1e6
     renameSync(receipt, `${receipt}.seen`)
-    log.losses.push({ kind: 'killed thread', pid, at: now() - ago, until: now() - ago, ports: new Set() })
+    log.losses.push({ kind: 'killed thread', pid, at, until: at, ports: new Set() })
     return `a worker thread of process ${pid} exits in a call`
   },
 
@@ -140,6 +142,8 @@ const makers: Record<PlannedFault['kind'], Maker> = {
   async 'frozen process'({ draw, seconds }, tools, log, event) {
     const { server, now } = tools
     await untilAllReady(tools)
+    // The console has to have seen it ready: one that starts may stand still.
+    await sleep(longestReading)
     const pid = pick(server.serving(), draw)
     event.at = now()
     process.kill(pid, 'SIGSTOP')

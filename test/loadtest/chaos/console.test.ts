@@ -37,3 +37,12 @@ t.test('a pin that is removed at once may lie between two readings', async (t) =
   t.same(unreported([swap(7200)], [], [], stop), [])
   t.equal(unreported([swap(9000)], [], [], stop).length, 1)
 })
+
+t.test('a process that is killed as it goes on again need not be seen standing still', async (t) => {
+  const frozen: FaultEvent = { kind: 'frozen process', at: 5000, end: 6000, what: 'process 7 stands still' }
+  const stood: Loss = { kind: 'frozen process', pid: 7, at: 5000, until: 6000, ports: new Set() }
+  const killed = (pid: number, at: number): Loss => ({ kind: 'killed process', pid, at, until: at, ports: new Set() })
+  t.same(unreported([frozen], [stood, killed(7, 6100)], [], stop), [])
+  t.equal(unreported([frozen], [stood, killed(8, 6100)], [], stop).length, 1, 'another process')
+  t.equal(unreported([frozen], [stood, killed(7, 8000)], [], stop).length, 1, 'later')
+})

@@ -1,5 +1,5 @@
 import { mostBuckets } from '../../src/model/quality/bootstrap.ts'
-import type { ScoredRows } from '../../src/model/quality/judge.ts'
+import type { ScoredRows } from '../../src/model/quality/scored-rows.ts'
 import { sigmoid } from '../../src/model/serving/calibration/calibrator.ts'
 import { createRandom, type Random } from '../../src/tools/data/random.ts'
 
@@ -50,6 +50,28 @@ export function drawRows(population: Population, rows: number, seed: number | Ra
     ...{ labels, predictions, truth, weights },
     groups: perGroup > 1 ? { of, count } : undefined,
     buckets: of.map((group) => group % mostBuckets),
+  }
+}
+
+/**
+ * The same where a share `kept` of the negatives was kept, by the definition of such a sample: rows are drawn, and most
+ * negatives dropped.
+ */
+export function drawSampledRows(population: Population, drawn: number, kept: number, seed: number): SimulatedRows {
+  const random = createRandom(seed)
+  const all = drawRows(population, drawn, random)
+  const stays = Array.from(all.labels, (label) => label === 1 || random.uniform() < kept)
+  const left = <T extends ArrayLike<number>>(values: T) => Array.from(values).filter((_, row) => stays[row])
+  const labels = left(all.labels)
+  const own = all.weights && left(all.weights)
+  return {
+    labels,
+    predictions: left(all.predictions),
+    truth: Float64Array.from(left(all.truth)),
+    weights: labels.map((label, row) => (own?.[row] ?? 1) / (label ? 1 : kept)),
+    kept: { own, shares: [kept] },
+    groups: undefined,
+    buckets: Uint32Array.from(left(all.buckets)),
   }
 }
 

@@ -2,7 +2,8 @@ import { createUniform, standardNormal } from '../../base/hash.ts'
 import { centralInterval } from './bootstrap.ts'
 import { assignBins } from './calibration-bins.ts'
 import { errorBins } from './judge.ts'
-import type { Values } from './ranking.ts'
+import { expectedWeights, labelChances } from './label-chances.ts'
+import type { ScoredRows } from './scored-rows.ts'
 
 /** Draws of the labels. */
 const draws = 400
@@ -11,23 +12,23 @@ const mostDrawn = 20_000
 
 /**
  * Where the measured calibration errors of perfectly calibrated predictions lie, 95 % of them: errors of labels drawn
- * from the predictions themselves, independently. A measured error inside shows no miscalibration.
+ * from the predictions themselves, independently. A measured error inside shows no miscalibration. Undefined where the
+ * labels of a sample can't be drawn.
  */
 export function perfectCalibrationError(
-  predictions: Values,
-  weights: Values | undefined,
+  rows: Pick<ScoredRows, 'predictions' | 'weights' | 'kept'>,
   order: Uint32Array,
   seed: number,
-): { low: number; high: number } {
+): { low: number; high: number } | undefined {
+  const chances = labelChances(rows)
+  if (chances === undefined) return undefined
   const uniform = createUniform(seed)
-  const assigned = assignBins(predictions, weights, order, errorBins)
-  const weightOf = (row: number) => (weights ? weights[row]! : 1)
+  const assigned = assignBins(rows.predictions, expectedWeights(rows), order, errorBins)
   const variances = new Float64Array(errorBins)
   let total = 0
   for (const row of order) {
-    const p = predictions[row]!
-    variances[assigned[row]!]! += weightOf(row) ** 2 * p * (1 - p)
-    total += weightOf(row)
+    variances[assigned[row]!]! += chances.variance(row)
+    total += chances.weight(row)
   }
   const errors = new Float64Array(draws)
   const residuals = new Float64Array(errorBins)
@@ -38,10 +39,7 @@ export function perfectCalibrationError(
       })
     else {
       residuals.fill(0)
-      for (const row of order) {
-        const p = predictions[row]!
-        residuals[assigned[row]!]! += weightOf(row) * (p - (uniform() < p ? 1 : 0))
-      }
+      for (const row of order) residuals[assigned[row]!]! += chances.draw(row, uniform)
     }
     errors[draw] = residuals.reduce((sum, residual) => sum + Math.abs(residual), 0) / total
   }

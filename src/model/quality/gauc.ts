@@ -1,8 +1,9 @@
 import type { Estimate } from '../../schemas/comparison.ts'
 import type { TaskEvaluation } from '../../schemas/evaluation.ts'
 import { centralInterval, type Resampling, resample } from './bootstrap.ts'
-import { type ScoredRows, undefinedEstimate } from './judge.ts'
+import { undefinedEstimate } from './judge.ts'
 import type { Groups } from './ranking.ts'
+import type { ScoredRows } from './scored-rows.ts'
 
 type Gauc = NonNullable<TaskEvaluation['gauc']>
 

@@ -1,26 +1,14 @@
 import type { Estimate, Metrics } from '../../schemas/comparison.ts'
 import { centralInterval, type Resampling, resample } from './bootstrap.ts'
 import { assignBins } from './calibration-bins.ts'
+import { expectedWeights, labelChances } from './label-chances.ts'
 import { entropyOf, lossOf } from './metrics.ts'
 import { meanAbsolute, z95 } from './normal.ts'
-import { type AucComponents, aucComponents, aucVariance, type Groups, type Values } from './ranking.ts'
+import { type AucComponents, aucComponents, aucVariance } from './ranking.ts'
+import type { ScoredRows } from './scored-rows.ts'
 
 /** Bins of the calibration error. */
 export const errorBins = 10
-
-/** Labelled predictions of one task. All arrays have one element per row. */
-export interface ScoredRows {
-  /** 1 or 0. */
-  labels: Values
-  /** Probabilities in [0, 1]. */
-  predictions: Values
-  /** ≥ 0; undefined: all rows weigh 1. */
-  weights: Values | undefined
-  /** Rows that are alike, such as those of one user; undefined: none are. */
-  groups: Groups | undefined
-  /** Bucket of the bootstrap; rows of one group share one. */
-  buckets: Uint32Array
-}
 
 /** Metrics of predictions, and what paired comparisons need of them. */
 export interface Judgement {
@@ -32,8 +20,8 @@ export interface Judgement {
   replicates: Record<Exclude<keyof Metrics, 'auc'>, Float64Array>
 }
 
-/** Statistics per bucket: weight, positive weight, loss, prediction; then the residual of each bin. */
-const sumsBeforeBins = 4
+/** Statistics per bucket: weight, positive weight, loss, prediction, expected weight; then the residual of each bin. */
+const sumsBeforeBins = 5
 const width = sumsBeforeBins + errorBins
 
 /**
@@ -85,8 +73,10 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
 export const undefinedEstimate: Estimate = { value: null, low: null, high: null }
 
 /** Sums of each bucket, and each bin's variance of the residual if the predictions are calibrated. */
-function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order: Uint32Array, count: number) {
-  const bins = assignBins(predictions, weights, order, errorBins)
+function sumBuckets(rows: ScoredRows, order: Uint32Array, count: number) {
+  const { labels, predictions, weights, buckets } = rows
+  const chances = labelChances(rows)
+  const bins = assignBins(predictions, expectedWeights(rows), order, errorBins)
   const sums = new Float64Array(count * width)
   const variances = new Float64Array(errorBins)
   for (const row of order) {
@@ -98,8 +88,9 @@ function sumBuckets({ labels, predictions, weights, buckets }: ScoredRows, order
     sums[at + 1]! += positive
     sums[at + 2]! += weight * lossOf(labels[row]!, prediction)
     sums[at + 3]! += weight * prediction
+    sums[at + 4]! += chances ? chances.weight(row) : weight
     sums[at + sumsBeforeBins + bins[row]!]! += weight * prediction - positive
-    variances[bins[row]!]! += weight ** 2 * prediction * (1 - prediction)
+    variances[bins[row]!]! += chances ? chances.variance(row) : weight ** 2 * prediction * (1 - prediction)
   }
   return { sums, variances }
 }
@@ -119,7 +110,7 @@ function calibrationRatioOf(sums: Float64Array, at: number): number {
 function calibrationErrorOf(sums: Float64Array, at: number): number {
   let error = 0
   for (let bin = 0; bin < errorBins; bin++) error += Math.abs(sums[at + sumsBeforeBins + bin]!)
-  return error / sums[at]!
+  return error / sums[at + 4]!
 }
 
 /** Standard deviation of each bin's residual. */
@@ -140,7 +131,7 @@ function chanceError(total: Float64Array, deviations: Float64Array, share: numbe
     const residual = share * total[sumsBeforeBins + bin]!
     error += meanAbsolute(residual, deviation) - Math.abs(residual)
   })
-  return error / total[0]!
+  return error / total[4]!
 }
 
 /** The share of the bins' residuals that is no chance: James and Stein's estimate, at least 0. */

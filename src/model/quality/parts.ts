@@ -1,5 +1,5 @@
-import type { ScoredRows } from './judge.ts'
-import type { Groups } from './ranking.ts'
+import type { Groups, Values } from './ranking.ts'
+import type { ScoredRows } from './scored-rows.ts'
 
 /** Divides rows into parts by their number, in the order given; rows of a negative number are in none. */
 export function divide(rows: Uint32Array, parts: number, partOf: (row: number) => number): Uint32Array[] {
@@ -29,14 +29,16 @@ export function count(length: number): Uint32Array {
  * order, and with it what is summed over them.
  */
 export function createPick(rows: ScoredRows): (order: Uint32Array) => ScoredRows {
-  const { labels, predictions, weights, buckets, groups } = rows
+  const { labels, predictions, weights, kept, buckets, groups } = rows
   const renumber = groups && createRenumber(groups)
   return (order) => {
     const size = order.length
+    const pick = (values: Values) => Float64Array.from(order, (row) => values[row]!)
     const picked = {
       labels: new Uint8Array(size),
       predictions: new Float64Array(size),
       weights: weights && new Float64Array(size),
+      kept: kept && { ...kept, own: kept.own && pick(kept.own), factors: kept.factors?.map(pick) },
       buckets: new Uint32Array(size),
       groups: renumber?.(order),
     }

@@ -3,6 +3,7 @@ import { assignBins, binsOf, wilson } from '../../model/quality/calibration-bins
 import { perfectCalibrationError } from '../../model/quality/calibration-error.ts'
 import { gauc } from '../../model/quality/gauc.ts'
 import { judge } from '../../model/quality/judge.ts'
+import { expectedWeights } from '../../model/quality/label-chances.ts'
 import { auc, logloss } from '../../model/quality/metrics.ts'
 import { rank } from '../../model/quality/ranking.ts'
 import type { GateUse, ReliabilityBin, TaskEvaluation } from '../../schemas/evaluation.ts'
@@ -41,13 +42,17 @@ export function evaluateTask(
   baseline: Baseline | undefined,
   { resampling, coarse, slicings, seed }: TaskContext,
 ): TaskEvaluation {
-  const { name, labels, predictions, weights, positives, oracle, groups, uncalibrated } = rows
+  const { name, labels, predictions, positives, oracle, groups, uncalibrated } = rows
   const order = rank(predictions)
   const judgement = judge(rows, order, resampling)
   const base = baseLogloss(rows)
+  const perfect = labels.length > 0 ? perfectCalibrationError(rows, order, seed) : undefined
   const within = groups && gauc({ ...rows, groups }, order, resampling)
+  // It predicts no factors of a product.
+  const kept = rows.kept && { ...rows.kept, factors: undefined }
   const logistic =
-    baseline && judge({ ...rows, predictions: baseline.predictions }, rank(baseline.predictions), resampling).metrics
+    baseline &&
+    judge({ ...rows, kept, predictions: baseline.predictions }, rank(baseline.predictions), resampling).metrics
   return {
     name,
     ...(description !== undefined && { description }),
@@ -58,7 +63,7 @@ export function evaluateTask(
     ...(calibration !== undefined && { calibration: calibration.method }),
     metrics: judgement.metrics,
     ece_measured: judgement.eceMeasured,
-    ...(labels.length > 0 && { ece_perfect: perfectCalibrationError(predictions, weights, order, seed) }),
+    ...(perfect && { ece_perfect: perfect }),
     ...(within && { gauc: within }),
     ...(oracle && { oracle: judgeOracle(rows, oracle, base.logloss) }),
     baselines: {
@@ -107,8 +112,12 @@ function rocOf({ labels, predictions, weights }: PredictedTask, order: Uint32Arr
   return curve
 }
 
-function reliabilityOf({ labels, weights }: TaskRows, predictions: Float64Array, order: Uint32Array): ReliabilityBin[] {
-  const assigned = assignBins(predictions, weights, order, reliabilityBins)
+function reliabilityOf(
+  { labels, weights, kept }: TaskRows,
+  predictions: Float64Array,
+  order: Uint32Array,
+): ReliabilityBin[] {
+  const assigned = assignBins(predictions, expectedWeights({ predictions, weights, kept }), order, reliabilityBins)
   const bins = binsOf(labels, predictions, weights, order, assigned)
   return bins.map(({ rows, positives, effective, predicted, observed }) => ({
     rows,

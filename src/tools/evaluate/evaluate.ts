@@ -89,7 +89,16 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       return picked
     }
     const before = uncalibrated(described, scored)
-    return { ...task, predictions: pick(scored.predictions[task.name]!), uncalibrated: before && pick(before) }
+    const factors = described.product?.map((factor) => scored.predictions[factor])
+    const areKnown = factors?.length === task.kept?.shares.length && factors?.every((values) => values !== undefined)
+    return {
+      ...task,
+      ...(task.kept && {
+        kept: { ...task.kept, ...(areKnown && { factors: factors!.map((values) => pick(values!)) }) },
+      }),
+      predictions: pick(scored.predictions[task.name]!),
+      uncalibrated: before && pick(before),
+    }
   })
   const oneClass = oneClassProblems(spec, tasks)
   if (oneClass.length === tasks.length) throw new SpecError(file, oneClass)

@@ -1,8 +1,8 @@
 import type { Violation } from '../../base/errors.ts'
 import { murmur3, scatter } from '../../base/hash.ts'
 import { mostBuckets } from '../../model/quality/bootstrap.ts'
-import type { ScoredRows } from '../../model/quality/judge.ts'
 import type { Groups } from '../../model/quality/ranking.ts'
+import type { ScoredRows } from '../../model/quality/scored-rows.ts'
 import { multiply } from '../../model/serving/calibration/calibrator.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import { type CellColumn, StringColumn } from '../data/columns.ts'
@@ -84,22 +84,12 @@ export function taskRows(
     const labelOf = productLabel(indexes.map((task) => dataset.labels[task]!))
     const oracles = indexes.map((task) => dataset.oracles[task])
     const oracle = oracles.every((values) => values !== undefined) ? multiply(oracles, dataset.rows) : undefined
-    const sampled = indexes.filter((task) => spec.tasks[task]!.negatives_kept !== undefined)
+    const shares = indexes.map((task) => spec.tasks[task]!.negatives_kept ?? 1)
     /** How many rows a row stands for: its negative label was kept with some probability. */
     const timesOf = (row: number) =>
-      sampled.reduce(
-        (times, task) => (dataset.labels[task]![row] === 0 ? times / spec.tasks[task]!.negatives_kept! : times),
-        1,
-      )
-    found.push(
-      select(name, dataset, rows, {
-        labelOf,
-        oracle,
-        timesOf: sampled.length > 0 ? timesOf : undefined,
-        groups,
-        buckets,
-      }),
-    )
+      indexes.reduce((times, task, i) => (dataset.labels[task]![row] === 0 ? times / shares[i]! : times), 1)
+    const sampled = shares.some((share) => share !== 1) ? { shares, timesOf } : undefined
+    found.push(select(name, dataset, rows, { labelOf, oracle, sampled, groups, buckets }))
   }
   return found
 }
@@ -135,7 +125,7 @@ interface Selection {
   labelOf(row: number): number
   oracle: Float64Array | undefined
   /** Undefined where every row stands for itself. */
-  timesOf: ((row: number) => number) | undefined
+  sampled: { shares: number[]; timesOf(row: number): number } | undefined
   groups: Groups | undefined
   buckets: Uint32Array
 }
@@ -144,7 +134,7 @@ function select(
   name: string,
   dataset: Dataset,
   rows: Int32Array,
-  { labelOf, oracle, timesOf, groups, buckets }: Selection,
+  { labelOf, oracle, sampled, groups, buckets }: Selection,
 ): TaskRows {
   const every = new Int32Array(rows.length)
   const known = new Uint8Array(rows.length)
@@ -159,14 +149,13 @@ function select(
   }
   const positions = every.slice(0, next)
   const labels = known.slice(0, next)
-  const weighted = dataset.weights !== undefined || timesOf !== undefined
+  const own = dataset.weights && Float64Array.from(positions, (i) => dataset.weights![rows[i]!]!)
   return {
     name,
     positions,
     labels,
-    weights: weighted
-      ? Float64Array.from(positions, (i) => (dataset.weights?.[rows[i]!] ?? 1) * (timesOf?.(rows[i]!) ?? 1))
-      : undefined,
+    weights: sampled ? Float64Array.from(positions, (i, at) => (own?.[at] ?? 1) * sampled.timesOf(rows[i]!)) : own,
+    ...(sampled && { kept: { own, shares: sampled.shares } }),
     groups: groups && { of: pickOf(groups.of, positions), count: groups.count },
     buckets: pickOf(buckets, positions),
     oracle: oracle && Float64Array.from(positions, (i) => oracle[rows[i]!]!),

@@ -37,11 +37,11 @@ t.test('trains, evaluates the version on disk, refuses to overwrite it', async (
   const trained = await spawnCli(['train', join(folder, 'spec.yaml'), '--models', models])
   t.match(trained, {
     code: 0,
-    stdout: /^ctr: 80 rows, [\s\S]* AUC [\s\S]*\ncvr: \d+ rows[\s\S]*\nctcvr: 80 rows/,
+    stdout: /^ctr: 120 rows, [\s\S]* AUC [\s\S]*\ncvr: \d+ rows[\s\S]*\nctcvr: 120 rows/,
     stderr: /epoch 2\/2: .*\n.*\nwritten to .*tiny\/1/,
   })
   const evaluated = await run('evaluate', join(folder, 'spec.yaml'), '--models', models)
-  t.match(evaluated, { code: 0, stderr: /^tiny\/1 by onnx.*, 80 test rows of spec\.yaml$/m })
+  t.match(evaluated, { code: 0, stderr: /^tiny\/1 by onnx.*, 120 test rows of spec\.yaml$/m })
   const [table, kept] = trained.stdout.split(/(?=kept epoch)/)
   t.match(kept, /^kept epoch \d of \d, the best on the validation rows: mean normalised entropy \d\.\d+\n$/)
   t.equal(evaluated.stdout.trim(), table!.trim(), 'what was reported when it was trained')

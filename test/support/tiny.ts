@@ -37,7 +37,7 @@ export function tinySpec() {
 }
 
 /** Rows for `tinySpec`: red and large things are clicked, sold in the evening. */
-export function tinyCsv(rows = 400): string {
+export function tinyCsv(rows = 600): string {
   const random = createRandom(9)
   const lines = ['colour,shop,hour,size,click,sale']
   for (let i = 0; i < rows; i++) {

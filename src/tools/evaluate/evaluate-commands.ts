@@ -122,6 +122,7 @@ export function createCalibrateCommand(context: CommandContext): Command {
     .argument('<model>', 'model, model/version or folder of a version')
     .addOption(new Option('--method <name>', 'how').choices(['auto', 'platt', 'isotonic']).default('auto'))
     .option('--tasks <names>', 'tasks and derived tasks to calibrate, separated by commas; default: all with labels')
+    .option('--force', 'write a version that is shown to be worse, or isotonic regression of few positives', false)
     .option('--dry-run', 'print the report and write nothing', false)
   addRowsOptions(command, 'conditions that the new version must meet, else nothing is written and the exit code is 3')
   return command
@@ -129,7 +130,8 @@ export function createCalibrateCommand(context: CommandContext): Command {
       'after',
       `
 If the spec splits its rows, the validation part is fitted to and the test part judges; else the version is fitted to all rows,
-and half of them judges what is fitted to the other half.
+and half of them judges what is fitted to the other half. A version that is shown to be worse than the one before is not written,
+and the exit code is 3.
 
 Examples:
   multigate calibrate shop --data last-week.yaml --report out          writes models/shop/<next version>
@@ -137,12 +139,13 @@ Examples:
     )
     .action(async (target: string, options: Given & CalibrateGiven) => {
       const { runCalibrate } = await import('./run-calibrate.ts')
-      const { method, tasks, dryRun } = options
+      const { method, tasks, force, dryRun } = options
       context.exitCode = await runCalibrate({
         ...rowsOptions('calibrate', { ...options, data: required(command, options.data) }, context),
         target,
         method,
         tasks: tasks?.split(',').map((name) => name.trim()),
+        force,
         dryRun,
       })
     })
@@ -151,6 +154,7 @@ Examples:
 interface CalibrateGiven {
   method: 'auto' | 'platt' | 'isotonic'
   tasks?: string
+  force: boolean
   dryRun: boolean
 }
 

@@ -7,7 +7,7 @@ import type { Terminal } from '../../base/terminal.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { CopiedFile } from '../../model/serving/bundle/write.ts'
 import { createCalibrator, createDerivedCalculator, multiply } from '../../model/serving/calibration/calibrator.ts'
-import { fitCalibration } from '../../model/serving/calibration/fit-calibration.ts'
+import { fitCalibration, isotonicPositives, leastOfClass } from '../../model/serving/calibration/fit-calibration.ts'
 import { readBundle } from '../../model/serving/version/read-version.ts'
 import { signatureFile } from '../../model/serving/version/signature.ts'
 import type { DerivedTask, Manifest, Task } from '../../schemas/manifest.ts'
@@ -49,9 +49,6 @@ export async function previousVersion(models: string, name: string, version?: st
   return below[0] === undefined ? undefined : readBundle(models, name, below[0])
 }
 
-/** Positives, and negatives, that a calibration needs. */
-export const leastOfClass = 50
-
 /** Tasks of a version with their calibrations. */
 export type CalibratedTasks = Pick<Manifest, 'tasks' | 'derived'>
 
@@ -70,6 +67,8 @@ export interface FitInput {
    * Calibrations to take where these rows can't be fitted to: a half of the rows may be too few. Default: a problem.
    */
   otherwise?: CalibratedTasks | undefined
+  /** Fits isotonic regression to however few positives. */
+  force: boolean
 }
 
 /**
@@ -91,7 +90,12 @@ export function fitVersion(input: FitInput): { version: CalibratedTasks; problem
       problems.push({ path, message: `${task.name} ${few}` })
       return task
     }
-    const calibration = fitCalibration(input.methodOf(task.name), {
+    const method = input.methodOf(task.name)
+    if (method === 'isotonic' && rows.positives < isotonicPositives && !input.force && !other) {
+      problems.push({ path, message: `${task.name} ${tooFewForIsotonic(rows.positives)}` })
+      return task
+    }
+    const calibration = fitCalibration(method, {
       labels: rows.labels,
       probabilities: Float64Array.from(rows.positions, (position) => values[position]!),
       weights: rows.weights,
@@ -116,6 +120,10 @@ function tooFew({ positives, labels }: TaskRows, least: number): string | undefi
   const [found, what] = positives < negatives ? [positives, 'positives'] : [negatives, 'negatives']
   if (found >= least) return undefined
   return `has ${found} ${what} among the rows to fit to; a calibration needs ${least}: ${least - found} are missing; give more rows, or leave it out by --tasks`
+}
+
+function tooFewForIsotonic(positives: number): string {
+  return `has ${positives} positives among the rows to fit to; isotonic regression needs ${isotonicPositives}, or fits their chance: take --method platt or auto, or --force it`
 }
 
 /** The probabilities that a version serves for raw ones, per task and derived task. */

@@ -33,12 +33,15 @@ export interface RunCalibrateOptions extends RowsOptions {
   method: CalibrationMethod
   /** Default: all tasks and derived tasks that the rows have labels for. */
   tasks: string[] | undefined
+  /** Writes a version though it is shown to be worse, and isotonic regression of few positives. */
+  force: boolean
   dryRun: boolean
 }
 
 /**
  * `multigate calibrate`: fits a version's calibration to labelled rows and writes the next version, with the same
- * graph. Resolves with the exit code: 3 if the new version does not meet its conditions, and was not written.
+ * graph. Resolves with the exit code: 3 if the new version is worse or does not meet its conditions, and was not
+ * written.
  */
 export async function runCalibrate(options: RunCalibrateOptions): Promise<number> {
   const { models, err, signal, now } = options
@@ -94,6 +97,11 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
       err.write('nothing was written\n')
       return notGoodEnough
     }
+    const { verdict, a, reasons } = report.comparison
+    if (verdict === 'worse' && !options.force) {
+      err.write(`worse than ${a} (${reasons.join('; ')}): nothing was written; --force writes it\n`)
+      return notGoodEnough
+    }
     if (options.dryRun) return 0
     const { encoded } = encodeRows(next.features, dataset.cells, judged.scored.rows, dataset.place, {
       ownIds: hasOwnIds(next),
@@ -122,7 +130,7 @@ function createFit(
   { tasks, derived }: Manifest,
   dataset: Dataset,
   { rows, raw }: ScoredPart,
-  { method, tasks: asked }: RunCalibrateOptions,
+  { method, tasks: asked, force }: RunCalibrateOptions,
 ): Fit {
   const labelled = taskRows(loaded, [...tasks, ...derived], dataset, rows, groupRows(dataset, rows))
   const known = labelled.map(({ name }) => name)
@@ -144,6 +152,7 @@ function createFit(
       rows: own,
       raw,
       otherwise,
+      force,
     })
     if (problems.length > 0) throw new SpecError(loaded.file, problems)
     if (half !== undefined) return version
@@ -163,6 +172,7 @@ function halfOf(task: TaskRows, half: 0 | 1): TaskRows {
     labels,
     positions: task.positions.filter(inside),
     weights: task.weights?.filter(inside),
+    kept: undefined,
     buckets: task.buckets.filter(inside),
     groups: undefined,
     positives: labels.reduce((sum, label) => sum + label, 0),

@@ -1,12 +1,12 @@
 import { createCalibrator, multiply, sigmoid } from '../../model/serving/calibration/calibrator.ts'
-import { fitCalibration } from '../../model/serving/calibration/fit-calibration.ts'
+import { fitCalibration, leastOfClass } from '../../model/serving/calibration/fit-calibration.ts'
 import type { DerivedTask, Task } from '../../schemas/manifest.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { type Examples, termLabels } from './terms.ts'
 
 /**
  * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would
- * reverse or flatten the ranking is left out, with a log line.
+ * reverse or flatten the ranking, or has few rows of a class, is left out, with a log line.
  */
 export function calibrateTasks(
   spec: TrainSpec,
@@ -28,8 +28,15 @@ export function calibrateTasks(
     if (method === undefined) return {}
     const { labels, weights } = termLabels({ factors }, spec.tasks, rows)
     const inside = (_: number, row: number) => labels[row]! >= 0
+    const known = labels.filter(inside)
+    const positives = known.reduce((sum, label) => sum + label, 0)
+    const rarer = Math.min(positives, known.length - positives)
+    if (rarer < leastOfClass) {
+      log(`calibration of ${name} omitted: it needs ${leastOfClass} rows of each class, and one has ${rarer}`)
+      return {}
+    }
     const calibration = fitCalibration(method, {
-      labels: Uint8Array.from(labels.filter(inside)),
+      labels: Uint8Array.from(known),
       probabilities: values.filter(inside),
       weights: weights && Float64Array.from(weights).filter(inside),
       buckets: Uint32Array.from(labels, (_, row) => row).filter(inside),

@@ -106,6 +106,7 @@ function calibrating({ models }: Shop, data: string, changes: Partial<RunCalibra
   const err: string[] = []
   const options: RunCalibrateOptions = {
     ...{ ...evaluateDefaults, models, data, target: 'shop', method: 'platt', tasks: undefined, dryRun: false },
+    force: false,
     json: true,
     out: { write: (text) => out.push(text) },
     err: { write: (text) => err.push(text) },
@@ -240,6 +241,10 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
     tasks: [{ name: 'ctr', label: 'click == "1" && int(user.substring(1)) < 50' }],
   })
   t.equal(await calibrating(shop, enough, { dryRun: true }).done, 0, 'halves may have fewer')
+  await t.rejects(calibrating(shop, enough, { method: 'isotonic' }).done, {
+    message: /\/tasks\/0 ctr has \d+ positives among the rows to fit to; isotonic regression needs 1000, .*--force/,
+  })
+  t.equal(await calibrating(shop, enough, { method: 'isotonic', force: true, dryRun: true }).done, 0)
   const reversed = await shop.spec('reversed.yaml', { tasks: [{ name: 'ctr', label: 'click == "0"' }] })
   await t.rejects(calibrating(shop, reversed).done, { message: /ctr can't be calibrated: by these rows, a higher/ })
   const unknown = await shop.spec('unknown.yaml', { tasks: [{ name: 'xtr', label: 'click == "0"' }] })
@@ -257,6 +262,26 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
   t.same(await readdir(join(shop.models, 'shop')), ['1'])
 })
 
+t.test('writes no version that it shows to be worse, unless it is forced to', async (t) => {
+  const own = await copyShop(t, shop)
+  const [head, ...lines] = (await readFile(join(own.folder, 'rows.csv'), 'utf8')).trim().split('\n')
+  const click = head!.split(',').indexOf('click')
+  // Rows from a week in which the clicks were counted wrongly.
+  const wrong = lines.map((line, i) => (i % 3 === 0 ? line.split(',').with(click, '1').join(',') : line))
+  await writeFile(join(own.folder, 'wrong.csv'), `${[head, ...wrong].join('\n')}\n`)
+  const data = { csv: ['rows.csv'], validation: { files: ['wrong.csv'] }, test: { files: ['rows.csv'] } }
+  const spec = await own.spec('wrong.yaml', { data, tasks: [{ name: 'ctr', label: 'click == "1"' }] })
+  const refused = calibrating(own, spec)
+  t.equal(await refused.done, 3)
+  t.match(
+    refused.said(),
+    /\nworse than shop\/1 \(ctr: normalised entropy is worse, .*\): nothing was written; --force writes it\n$/,
+  )
+  t.same(await readdir(join(own.models, 'shop')), ['1'])
+  t.equal(await calibrating(own, spec, { force: true }).done, 0)
+  t.same(await readdir(join(own.models, 'shop')), ['1', '2'])
+})
+
 t.test('the command line', async (t) => {
   const data = await shop.spec('rows.yaml')
   const options = ['--models', shop.models, '--data', data]
@@ -268,7 +293,7 @@ t.test('the command line', async (t) => {
   const calibrated = await spawnCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
   t.equal(calibrated.code, 0, calibrated.stderr)
   t.match(calibrated.stderr, /written to .*shop\/2\n$/)
-  const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic'])
+  const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic', '--force'])
   t.equal(again.code, 0, again.stderr)
   const kept = async (version: string) => readEvaluation(await readBundle(shop.models, 'shop', version))
   t.same((await kept('2'))?.model.version, '2')

@@ -23,8 +23,8 @@ type Judged = EvaluationReport['tasks'][number]
 
 const silent: FitObserver = { step() {}, epoch() {} }
 
-async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}) {
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}, rows?: number) {
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), ...changes }))
   return train(await readSpec(join(folder, 'spec.yaml'), specs), {
     threads: 1,
@@ -64,7 +64,7 @@ t.test('writes a version that can be read, with quality, golden rows and provena
       outputs: { probabilities: 'probabilities', logits: 'logits', gates: { ctr: 'gate_ctr', cvr: 'gate_cvr' } },
     },
     precision: 'float32',
-    quantization: { file: 'quantization.bin', rows: 80, labels: true },
+    quantization: { file: 'quantization.bin', rows: 120, labels: true },
     provenance: {
       created: '1970-01-01T00:00:00.000Z',
       command: 'multigate train tiny',
@@ -72,7 +72,7 @@ t.test('writes a version that can be read, with quality, golden rows and provena
       seed: 3,
       epochs: 2,
       kept: { epoch: 2, metric: 'mean normalised entropy', value: Number },
-      rows: { train: 240, validation: 80, test: 80 },
+      rows: { train: 360, validation: 120, test: 120 },
       threads: 1,
       engine: 'onnxruntime',
     },
@@ -85,10 +85,10 @@ t.test('writes a version that can be read, with quality, golden rows and provena
   t.equal(manifest.quality!.ctr!.auc, ctr.metrics.auc.value)
   t.ok(ctr.metrics.auc.value !== null)
   const kept = (await readEvaluation(bundle))!
-  t.same([kept.tasks.length, kept.tasks[0]!.rows, kept.model.version], [3, 80, '1'], 'the report is among its files')
+  t.same([kept.tasks.length, kept.tasks[0]!.rows, kept.model.version], [3, 120, '1'], 'the report is among its files')
   t.ok(Math.abs(kept.tasks[0]!.metrics.auc.value! - ctr.metrics.auc.value!) < 1e-6)
   t.ok(cvr.rows < ctr.rows, 'cvr is judged on clicks alone')
-  t.equal(ctcvr.rows, 80, 'ctcvr on all rows')
+  t.equal(ctcvr.rows, 120, 'ctcvr on all rows')
   t.equal(report.history!.length, 2)
   t.equal(epochs.length, 2)
   t.ok(epochs[1]!.loss < epochs[0]!.loss, 'it learns')
@@ -101,11 +101,11 @@ t.test('keeps the validation rows with their labels for int8, whatever the preci
   const bundle = await readBundle(join(folder, 'models'), 'tiny', '2')
   t.equal(bundle.manifest.precision, 'int8')
   const { rows, sparse, dense, labels } = (await readQuantizationRows(bundle))!
-  t.same([rows, sparse.length, dense.length, labels!.length], [80, 80 * 3, 80 * 2, 80 * 2])
+  t.same([rows, sparse.length, dense.length, labels!.length], [120, 120 * 3, 120 * 2, 120 * 2])
 
   const loaded = await readSpec(join(folder, 'spec.yaml'), specs)
   const dataset = await readDataset(loaded, readingsOf(loaded.spec.fields))
-  const places = chooseRows(80, 80)
+  const places = chooseRows(120, 120)
   const [ctr, cvr] = dataset.labels as [Int8Array, Int8Array]
   for (let i = 0; i < rows; i++) {
     const row = dataset.parts.validation[places[i]!]!
@@ -286,7 +286,7 @@ t.test('warns of a task whose training rows are all of one class, and of one wit
   t.same(
     lines.filter((line) => line.startsWith('warning')),
     [
-      'warning: task always has nothing to learn: all 240 training rows in its sample space have the label 1; check its label and where',
+      'warning: task always has nothing to learn: all 360 training rows in its sample space have the label 1; check its label and where',
       'warning: task never has nothing to learn: its sample space has no training rows; check its label and where',
     ],
   )
@@ -303,7 +303,15 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
     split: { by: 'time', column: 'hour', train: 0.6, validation: 0.2, test: 0.2 },
     training: { epochs: 1, batch_size: 16, learning_rate: 0.05 },
   }
-  await trainIn(folder, changes, { log: (line) => lines.push(line) })
+  await trainIn(folder, changes, { log: (line) => lines.push(line) }, 1200)
   t.ok(lines.includes('calibration of ctr omitted: it would reverse or flatten the ranking'))
+  t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
+})
+
+t.test('leaves out a calibration to few rows of a class', async (t) => {
+  const folder = t.testdir({})
+  const lines: string[] = []
+  await trainIn(folder, { training: { epochs: 1 } }, { log: (line) => lines.push(line) }, 300)
+  t.ok(lines.some((line) => /^calibration of ctr omitted: it needs 50 rows of each class, and one has \d+$/.test(line)))
   t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
 })

@@ -5,6 +5,9 @@ import { lossOf } from '../../quality/metrics.ts'
 import { rank } from '../../quality/ranking.ts'
 import { createCalibrator, logit, sigmoid } from './calibrator.ts'
 
+/** Positives, and negatives, that a calibration needs: it would follow the chance of fewer. */
+export const leastOfClass = 50
+
 /** Positives from which `auto` tries isotonic regression, which has many more parameters. */
 export const isotonicPositives = 1000
 

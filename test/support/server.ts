@@ -58,7 +58,12 @@ export interface TestServerOptions {
 
 /** Admits all there is. */
 const unlimited: Admission = {
-  enter: () => ({ admitted: true, arrived: systemClock.now(), read: () => undefined, leave: () => undefined }),
+  enter: () => ({
+    admitted: true,
+    earliestArrival: systemClock.now(),
+    wasRead: () => undefined,
+    leave: () => undefined,
+  }),
 }
 
 /**

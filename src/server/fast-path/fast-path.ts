@@ -21,7 +21,7 @@ import type { FastProtocol, WrittenResponse } from '../request/protocol.ts'
 import type { Denial } from '../security/guard.ts'
 import { denialHeaders, denialProblem, holdDenial } from '../security/guarded.ts'
 
-/** Largest body that comes this way, bytes: a single packet may hold nearly as much. */
+/** Largest body that comes this way, bytes: a packet may hold nearly as much, and it is parsed where it arrives. */
 const mostBytes = 1 << 16
 
 /** The body of a refusal, around its message and, where it has one, its request's id: both as JSON. */
@@ -89,7 +89,7 @@ function matching<Params, Asked>(protocol: FastProtocol<Params, Asked>): Match {
 const matches: readonly Match[] = [matching(predictProtocol), matching(inferProtocol), matching(servingProtocol)]
 
 /** A request that came this way. */
-interface Asked {
+interface FastRequest {
   route: Matched
   request: IncomingMessage
   response: ServerResponse
@@ -116,7 +116,7 @@ class FastPath {
   routeOf(request: IncomingMessage, { socket }: ServerResponse): Matched | undefined {
     const { method, headers, url = '' } = request
     if (method !== 'POST' || !isPlain(headers, this.#mostBytes)) return undefined
-    // Pipelined behind others, or as its connection is about to be closed.
+    // Without a socket, it is pipelined behind others; while the server drains, its answer closes the connection.
     if (socket === null || this.#context.drain.draining) return undefined
     for (const match of matches) {
       const route = match(url, headers)
@@ -130,33 +130,33 @@ class FastPath {
     const context = this.#context
     const { clock, guard, metrics } = context
     const { headers } = request
-    const asked: Asked = { route, request, response, id: requestIdOf(request) }
+    const came: FastRequest = { route, request, response, id: requestIdOf(request) }
     const arrived = clock.now()
     const key = guard?.enter(headers, 'predict')
     if (key !== undefined && 'code' in key) {
       metrics.keys.denied(key, 'predict')
-      holdDenial(key, request, response, () => this.#deny(asked, key))
+      holdDenial(key, request, response, () => this.#deny(came, key))
       return
     }
     if (key?.concurrentRequests !== undefined) response.once('close', () => guard!.limits.end(key))
     const bytes = Number(headers['content-length'])
-    const admitted = admit(context, { headers, id: asked.id, response, key, arrived, bytes }, arrived)
+    const admitted = admit(context, { headers, id: came.id, response, key, arrived, bytes }, arrived)
     if ('message' in admitted) {
-      this.#refuse(asked, admitted)
+      this.#refuse(came, admitted)
       return
     }
-    this.#receive(asked, admitted, bytes, (body) => {
+    this.#receive(came, admitted, bytes, (body) => {
       route.handle(context, admitted, body).then(
-        ({ headers, body }) => this.#send(asked, 200, [...headers], body.toString('latin1')),
-        (error) => this.#sendError(asked, error),
+        ({ headers: own, body: answer }) => this.#send(came, 200, [...own], answer.toString('latin1')),
+        (error) => this.#sendError(came, error),
       )
     })
   }
 
   /** Receives a body of `announced` bytes, and hands it over once it has come whole. */
-  #receive(asked: Asked, exchange: Exchange, announced: number, onBody: (body: Buffer) => void): void {
+  #receive(came: FastRequest, exchange: Exchange, announced: number, onBody: (body: Buffer) => void): void {
     const { bodies, metrics } = this.#context
-    const { request, response } = asked
+    const { request, response } = came
     const body = new Pieces()
     let holder: Holder | undefined
     /** Its client has gone, or it had to make room. */
@@ -168,10 +168,10 @@ class FastPath {
       end('queue_full')
       body.clear()
       metrics.shed('pending_bytes')
-      this.#sendProblem(asked, toProblem(tooManyPending(), asked.id), ['connection', 'close'])
+      this.#sendProblem(came, toProblem(tooManyPending(), came.id), ['connection', 'close'])
     }
     request.on('data', (piece: Buffer) => {
-      if (exchange.handled) return
+      if (exchange.bodySettled) return
       body.add(piece)
       // Hardly any body comes in several pieces.
       if (body.length === announced && holder === undefined) return
@@ -182,7 +182,7 @@ class FastPath {
       holder.add(piece.length)
     })
     request.on('end', () => {
-      if (exchange.handled) return
+      if (exchange.bodySettled) return
       holder?.close()
       onBody(body.take())
     })
@@ -192,49 +192,49 @@ class FastPath {
     })
   }
 
-  #deny(asked: Asked, denial: Denial): void {
+  #deny(came: FastRequest, denial: Denial): void {
     const headers = Object.entries(denialHeaders(denial)).flat()
     if (denial.delayMs > 0) headers.push('connection', 'close')
-    this.#sendProblem(asked, denialProblem(denial, asked.id), headers)
+    this.#sendProblem(came, denialProblem(denial, came.id), headers)
   }
 
   /** Refusals are many, and alike. */
-  #refuse(asked: Asked, { message, retryAfterSeconds }: Refusal): void {
-    const { route, id } = asked
+  #refuse(came: FastRequest, { message, retryAfterSeconds }: Refusal): void {
+    const { route, id } = came
     const { status, start, middle, end } = this.#refusals[route.problemsAsText ? 'text' : 'problem']
     const headers = ['content-type', typeOfProblem(route), 'retry-after', String(retryAfter(retryAfterSeconds))]
     const rest = end === undefined ? middle : middle + JSON.stringify(id) + end
-    this.#send(asked, status, headers, start + JSON.stringify(message) + rest)
+    this.#send(came, status, headers, start + JSON.stringify(message) + rest)
   }
 
-  #sendError(asked: Asked, error: unknown): void {
+  #sendError(came: FastRequest, error: unknown): void {
     if (outcomeOf(error) === 'cancelled') {
-      asked.response.destroy()
+      came.response.destroy()
       return
     }
-    const problem = toProblem(error, asked.id)
+    const problem = toProblem(error, came.id)
     const { status, code, detail } = problem.body
-    if (status === 500) this.#logger(asked).error({ err: asError(error), code }, detail)
-    else this.#logger(asked).debug({ code }, detail)
-    this.#sendProblem(asked, problem)
+    if (status === 500) this.#logger(came).error({ err: asError(error), code }, detail)
+    else this.#logger(came).debug({ code }, detail)
+    this.#sendProblem(came, problem)
   }
 
   /** The logger of one request. */
-  #logger({ request, id }: Asked) {
+  #logger({ request, id }: FastRequest) {
     const traceId = traceIdOf(request.headers.traceparent)
     return this.#log.child({ request_id: id, ...(traceId && { trace_id: traceId }) })
   }
 
-  #sendProblem(asked: Asked, { body, retryAfterSeconds }: ProblemAnswer, more: string[] = []): void {
-    const { problemsAsText } = asked.route
-    const headers = ['content-type', typeOfProblem(asked.route), ...more]
+  #sendProblem(came: FastRequest, { body, retryAfterSeconds }: ProblemAnswer, more: string[] = []): void {
+    const { problemsAsText } = came.route
+    const headers = ['content-type', typeOfProblem(came.route), ...more]
     if (retryAfterSeconds !== undefined) headers.push('retry-after', String(retryAfterSeconds))
     const text = problemsAsText ? problemText(body) : JSON.stringify(body)
-    this.#send(asked, body.status, headers, Buffer.from(text).toString('latin1'))
+    this.#send(came, body.status, headers, Buffer.from(text).toString('latin1'))
   }
 
   /** `body`: its bytes as Latin-1; as text it leaves in one piece with its headers. */
-  #send({ request, response, id }: Asked, status: number, headers: string[], body: string): void {
+  #send({ request, response, id }: FastRequest, status: number, headers: string[], body: string): void {
     headers.push('x-request-id', id, 'content-length', String(body.length))
     if (this.#context.drain.draining) headers.push('connection', 'close')
     response.writeHead(status, headers)

@@ -26,13 +26,13 @@ export interface Admission {
 
 export interface AdmittedEntry {
   admitted: true
-  /** When it arrived, on the clock, ms; at the earliest that is possible, where it has waited in its socket. */
-  arrived: number
+  /** The earliest time at which it can have arrived, on the clock, ms: it may have waited in its socket. */
+  earliestArrival: number
   /**
    * The request has been read. `began` and `ended`: when this thread read it, on the clock, ms; `began` is Infinity
    * where another thread did. `engineSeconds`: its predicted cost; undefined where the request was refused then.
    */
-  read(engineSeconds: number | undefined, began: number, ended: number): void
+  wasRead(engineSeconds: number | undefined, began: number, ended: number): void
   /** It has been answered, or its client has gone. Idempotent. */
   leave(): void
 }
@@ -162,8 +162,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
       }
       return {
         admitted: true,
-        arrived,
-        read(engineSeconds, began, ended) {
+        earliestArrival: arrived,
+        wasRead(engineSeconds, began, ended) {
           settle()
           if (ended - began > longRead) busy = { began, idle: idleMs() }
           if (engineSeconds === undefined || !bytes) return

@@ -27,7 +27,7 @@ export interface Exchange extends Omit<Arrival, 'bytes'> {
   stages: RequestStages | undefined
   pending: PendingPrediction | undefined
   /** Its body has come, or never will. */
-  handled: boolean
+  bodySettled: boolean
 }
 
 /**
@@ -55,7 +55,7 @@ export function admit(context: ServerContext, arrival: Arrival, now: number): Ex
     ticket,
     stages: undefined,
     pending: undefined,
-    handled: false,
+    bodySettled: false,
   }
   // The request's own signal fires as soon as a body has been read; the response's `close` comes when the client is
   // gone.
@@ -74,8 +74,8 @@ export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string)
 
 /** Counts an admitted request whose body will never come whole, or can't be read. */
 export function abandon({ clock, metrics }: ServerContext, exchange: Exchange, outcome: string): void {
-  if (exchange.handled) return
-  exchange.handled = true
+  if (exchange.bodySettled) return
+  exchange.bodySettled = true
   const { key, arrived } = exchange
   metrics.ended({ key, outcome, seconds: (clock.now() - arrived) / 1000 })
 }

@@ -14,7 +14,7 @@ import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 import type { RequestRecorder } from './request-recorder.ts'
 import type { RequestTimeline } from './request-timeline.ts'
 
-/** Everything that the routes work with; made in `main.ts`, or by a test. */
+/** Everything that the routes work with; `app/service.ts` makes it, and `app/listen.ts` completes it. */
 export interface ServerContext {
   registry: Registry
   /** The folder of models, where pins are kept. */

@@ -26,7 +26,7 @@ export async function handle<Params, Asked>(
 ): Promise<WrittenResponse> {
   const { clock, guard, metrics, reader } = context
   const { headers, key, stages, ticket } = exchange
-  exchange.handled = true
+  exchange.bodySettled = true
   let began = clock.now()
   /** The last time that the clock was read. */
   let now = began
@@ -34,34 +34,34 @@ export async function handle<Params, Asked>(
   let body: ReadBody<Asked> | undefined
   let target: Target | undefined
   let lease: Lease | undefined
-  let read: BodyRows | undefined
+  let found: BodyRows | undefined
   let table: PredictionTable | undefined
   let writeSeconds: number | undefined
   try {
     const { lengthHeader } = protocol
     const headerLength = lengthHeader && (headers[lengthHeader] as string | undefined)
     const opening = openBody(reader, protocol.format, { bytes, headerLength })
-    // Another thread reads a large one, which keeps no other request waiting.
+    // Another thread reads a large one: for admission, this thread never began.
     if (opening instanceof Promise) began = Number.POSITIVE_INFINITY
     body = opening instanceof Promise ? await opening : opening
     const { asked } = body
     target = protocol.target(asked, params)
-    const deadline = ticket.arrived + deadlineOf(target.deadlineMs, headers, context.deadlineMs)
+    const deadline = ticket.earliestArrival + deadlineOf(target.deadlineMs, headers, context.deadlineMs)
 
     lease = leaseFor(context, exchange, protocol, target, asked, params)
     const { model } = lease
     stages?.leased(model)
 
     const question = protocol.ask(asked, model)
-    const reading = body.rowsFor(model, question)
-    read = reading instanceof Promise ? await reading : reading
+    const finding = body.rowsFor(model, question)
+    found = finding instanceof Promise ? await finding : finding
     stages?.read()
     const { tasks, options, problems } = question
-    const query = { rows: read.rows, tasks, options, problems, deadline, tenant: key?.tenant, begun: stages?.begun }
+    const query = { rows: found.rows, tasks, options, problems, deadline, tenant: key?.tenant, begun: stages?.begun }
     const pending = model.predict(query)
     exchange.pending = pending
     now = clock.now()
-    ticket.read(pending.engineSeconds, began, now)
+    ticket.wasRead(pending.engineSeconds, began, now)
     stages?.encoded(pending)
     if (key !== undefined) guard?.limits.rows(key, pending.rows)
     // The client left while a large body was read.
@@ -80,10 +80,10 @@ export async function handle<Params, Asked>(
     return answer
   } catch (error) {
     now = clock.now()
-    if (exchange.pending === undefined) ticket.read(undefined, began, now)
+    if (exchange.pending === undefined) ticket.wasRead(undefined, began, now)
     body?.close?.()
     outcome = outcomeOf(error)
-    const told = read?.inTermsOf === undefined ? error : translated(error, read.inTermsOf)
+    const told = found?.inTermsOf === undefined ? error : translated(error, found.inTermsOf)
     throw target !== undefined && target.model === undefined ? ofDefault(told, lease?.model) : told
   } finally {
     metrics.ended({

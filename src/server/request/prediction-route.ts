@@ -83,7 +83,7 @@ export function admittedRoute(
       const outcome = () => (request.raw.readableAborted ? 'cancelled' : outcomeOf(error))
       const exchange = request[admittedRequest]
       if (exchange === null) metrics.ended({ outcome: outcome(), seconds: reply.elapsedTime / 1000 })
-      else if (!exchange.handled) abandon(context, exchange, outcome())
+      else if (!exchange.bodySettled) abandon(context, exchange, outcome())
       // Dropped while it was received: the rest of its body is not read.
       if (error instanceof ModelError && !request.raw.complete) reply.header('connection', 'close')
       // The application's handler answers, where an Error is thrown: anything else would be sent unchanged.

@@ -67,21 +67,21 @@ t.test('what is about to be read counts, by its bytes, until it has been', async
   const { clock, enter, admit, rest, state } = setUp()
   await rest(10)
   // 0.1 ms a byte.
-  admit(60, 100).read(0.01, clock.now(), clock.now())
+  admit(60, 100).wasRead(0.01, clock.now(), clock.now())
   state.drain = 0.001
   const entered = [1, 2, 3, 4, 5].map(() => admit(60, 100))
   // 26 ms on two engines, and 25 ms of its own: more than four fifths.
   t.ok(isRefused(enter(60, 250)))
   entered.push(admit(60, 100))
   t.ok(isRefused(enter(60, 1)), 'waiting alone takes more than half')
-  for (const ticket of entered) ticket.read(0.01, clock.now(), clock.now())
+  for (const ticket of entered) ticket.wasRead(0.01, clock.now(), clock.now())
   t.notOk(isRefused(enter(60, 250)))
 })
 
 t.test('whoever is slow to send is not waited for', async (t) => {
   const { clock, admit, enter, rest, state } = setUp()
   await rest(10)
-  admit(60, 100).read(0.01, clock.now(), clock.now())
+  admit(60, 100).wasRead(0.01, clock.now(), clock.now())
   for (let i = 0; i < 100; i++) admit(100_000, 900)
   state.drain = 0.001
   t.ok(isRefused(enter(60, 100)))
@@ -97,16 +97,16 @@ t.test('who has waited in its socket while the thread was busy has less time lef
   const { clock, admit, enter, rest } = setUp()
   await rest(10)
   const start = clock.now()
-  t.equal(admit().arrived, start, 'the thread had nothing to do: it has just come')
+  t.equal(admit().earliestArrival, start, 'the thread had nothing to do: it has just come')
   await clock.flush()
   await clock.advance(40)
   const late = admit(200)
-  t.equal(late.arrived, start, 'it may have come at any time since')
+  t.equal(late.earliestArrival, start, 'it may have come at any time since')
   t.ok(isRefused(enter(60)), 'more than half of its time is over')
   t.notOk(isRefused(enter(90)))
   await clock.flush()
   await rest(5)
-  t.equal(admit(1000).arrived, clock.now())
+  t.equal(admit(1000).earliestArrival, clock.now())
 })
 
 t.test('one long turn of the event loop is a pause, after two the next is taken to be as long', async (t) => {
@@ -146,7 +146,7 @@ t.test('of a large body that is announced no more is foreseen than may arrive at
   const { clock, admit, enter, rest, state } = setUp()
   await rest(10)
   // 1 µs a byte.
-  admit(1000, 1000).read(0.001, clock.now(), clock.now())
+  admit(1000, 1000).wasRead(0.001, clock.now(), clock.now())
   admit(600_000, 16_000_000)
   state.drain = 0.001
   t.notOk(isRefused(enter(1000, 1000)), '33 ms, not 8 s')
@@ -161,10 +161,10 @@ t.test('who arrived while another was read for long has waited since then', asyn
   await rest(100)
   const began = clock.now()
   await clock.advance(500)
-  large.read(0.01, began, clock.now())
+  large.wasRead(0.01, began, clock.now())
   t.ok(isRefused(enter(600)))
-  t.equal(admit(10_000).arrived, began)
+  t.equal(admit(10_000).earliestArrival, began)
   await clock.flush()
   await rest(1)
-  t.equal(admit().arrived, clock.now(), 'until the thread has been idle again')
+  t.equal(admit().earliestArrival, clock.now(), 'until the thread has been idle again')
 })

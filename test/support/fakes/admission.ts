@@ -28,8 +28,8 @@ export function createFakeAdmission(now: () => number): FakeAdmission {
       let left = false
       return {
         admitted: true,
-        arrived: now(),
-        read: (seconds) => this.reads.push(seconds),
+        earliestArrival: now(),
+        wasRead: (seconds) => this.reads.push(seconds),
         leave() {
           if (!left) inside--
           left = true

@@ -18,8 +18,8 @@ import {
 } from './operator.ts'
 
 /*
- * Functions of one number: an entry of `unary`, at the end, is all that there is to an operator. In comments x is the
- * input, y the output and g the gradient of y.
+ * Functions of one number: an entry of `unary`, at the end, is all that there is to an operator. In gradients x is the
+ * name of the input, y that of the output and, in comments, g the gradient of y; in loops `x` and `out` are places.
  */
 
 /** g times what `factor` gives. */
@@ -105,12 +105,12 @@ const functionOf = ({ loop, ...facets }: FunctionFacets): Operator => ({
   ...facets,
 })
 
-/** A function that only ONNX Runtime computes. */
-const rare = (name: string, gradient: Operator['gradient'] = untrained): Operator => ({
+/** A function that only ONNX Runtime computes, unless its entry adds `rows`. */
+const rare = (tensorflowName: string, gradient: Operator['gradient'] = untrained): Operator => ({
   columns: each(),
   gradient,
   rows: notMet,
-  tensorflow: from(name),
+  tensorflow: from(tensorflowName),
 })
 
 const reluLoop: Loop = (floats, x, out, count) => {

@@ -4,9 +4,10 @@ import type { Batch, Outputs } from '../../contracts/engine.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { ModelSlots } from './fair-share.ts'
 import { Forecast } from './forecast.ts'
+import { computeNow, type ImmediateRequest } from './immediate.ts'
 import { countRows, distribute, Job, type JobSlice, wantedOutputs } from './job.ts'
 import { createExpiryTimer, type ExpiryTimer } from './queue.ts'
-import { computeNow, draining, expired, type ImmediateRequest, modelFailed, refused, shedReason } from './refusal.ts'
+import { draining, expired, modelFailed, refused, shedReason } from './refusal.ts'
 import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './submission.ts'
 import { concatenate } from './tensors.ts'
 
@@ -92,7 +93,7 @@ export class Batcher {
   }
 
   /** Seconds that a request of `rows` rows adds to a call, predicted from recent calls. */
-  predict(rows: number): number {
+  predictedSeconds(rows: number): number {
     return this.#forecast.ofRequest(rows)
   }
 

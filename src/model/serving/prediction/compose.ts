@@ -25,7 +25,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
   }))
   const output = bindingsOf(manifest).probabilities
   const width = manifest.tasks.length
-  // Such a graph may answer some rows within 0 … 1 by chance.
+  // A graph that answers logits may answer some within 0 … 1 by chance.
   const remedy =
     manifest.graph.outputs.activation === undefined
       ? '; if it answers logits, its manifest needs graph.outputs.activation'

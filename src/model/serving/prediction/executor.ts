@@ -81,7 +81,7 @@ export function createExecutor(graph: PooledGraph): Executor {
       let readers = 1
       return {
         allocate(rows) {
-          // Computed in this thread.
+          // Probably computed in this thread; where gates are asked for, too, the rows are copied to a worker.
           if (rows <= rowsHere) return undefined
           block = graph.allocate?.(rows)
           return (

@@ -227,7 +227,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       return {
         rows: encoded.rows,
         encodeSeconds,
-        engineSeconds: batcher.predict(encoded.rows),
+        engineSeconds: batcher.predictedSeconds(encoded.rows),
         observed,
         cancel,
         table: outputs.then(tableOf).finally(memory.release),

@@ -12,7 +12,7 @@ export interface RequestPlan {
   raw: string[]
   /** Per task to answer gates of, the graph's output. */
   gates: [task: string, output: string][]
-  /** How to score candidates: the product of these tasks, times `factor` and the bid where `bids`. */
+  /** How to score candidates: the product of these tasks; where `bids`, times 1,000 and the bid. */
   rank: { tasks: string[]; bids: boolean; topK: number } | undefined
   /** Rows that can't be answered are left out; else they refuse the request. */
   partial: boolean

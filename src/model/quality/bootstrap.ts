@@ -95,11 +95,15 @@ function filledBuckets(buckets: number, sums: Float64Array, width: number): Uint
   return Uint32Array.from(filled)
 }
 
-/** The central 95 % of the finite values; null if half of them are not finite. */
+/**
+ * The central 95 % of the values; null if half of them are undefined (NaN), or if it has no end: a ratio to the
+ * positives is infinite in replicates without any, and those count.
+ */
 export function centralInterval(values: Float64Array): { low: number; high: number } | null {
-  const finite = values.filter((value) => Number.isFinite(value)).sort()
-  if (finite.length < values.length / 2 || finite.length === 0) return null
-  return { low: quantile(finite, 0.025), high: quantile(finite, 0.975) }
+  const known = values.filter((value) => !Number.isNaN(value)).sort()
+  if (known.length < values.length / 2 || known.length === 0) return null
+  const [low, high] = [quantile(known, 0.025), quantile(known, 0.975)]
+  return Number.isFinite(low) && Number.isFinite(high) ? { low, high } : null
 }
 
 /** Linear interpolation between order statistics. */

@@ -20,8 +20,8 @@ export interface Judgement {
   replicates: Record<Exclude<keyof Metrics, 'auc'>, Float64Array>
 }
 
-/** Statistics per bucket: weight, positive weight, loss, prediction, expected weight; then the residual of each bin. */
-const sumsBeforeBins = 5
+/** Statistics per bucket: weight, positive weight, loss, prediction; then the residual of each bin. */
+const sumsBeforeBins = 4
 const width = sumsBeforeBins + errorBins
 
 /**
@@ -33,9 +33,11 @@ const width = sumsBeforeBins + errorBins
  */
 export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampling): Judgement {
   const { labels, predictions, weights, groups } = rows
-  const { sums, variances } = sumBuckets(rows, order, resampling.buckets)
+  const { sums, variances, expected } = sumBuckets(rows, order, resampling.buckets)
   const total = new Float64Array(width)
   for (let i = 0; i < sums.length; i++) total[i % width]! += sums[i]!
+  // Errors are per expected weight: that of a sample's rows depends on their labels.
+  const divisor = rows.kept ? total[0]! / expected : 1
   const draws = resample(resampling, sums, width)
   const each = (metric: (sums: Float64Array, at: number) => number) =>
     Float64Array.from({ length: resampling.replicates }, (_, replicate) => metric(draws, replicate * width))
@@ -43,15 +45,15 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
     logloss: each(loglossOf),
     normalised_entropy: each(normalisedEntropyOf),
     calibration_ratio: each(calibrationRatioOf),
-    ece: each(calibrationErrorOf),
+    ece: each((sums, at) => calibrationErrorOf(sums, at) * divisor),
   }
-  const measured = calibrationErrorOf(total, 0)
+  const measured = calibrationErrorOf(total, 0) * divisor
   const drawn = binDeviations(draws, total, resampling.replicates)
   // Replicates do not show how bins without positives might deviate; their predictions do.
   const deviations = drawn.map((deviation, bin) => Math.max(deviation, Math.sqrt(variances[bin]!)))
-  const bias = chanceError(total, deviations, trueShare(total, deviations))
+  const bias = chanceError(total, deviations, trueShare(total, deviations)) * divisor
   // A replicate has the chance of the rows and that of its own draw, whose bins deviate as the measured ones do.
-  const drawBias = chanceError(total, drawn, 1)
+  const drawBias = chanceError(total, drawn, 1) * divisor
   replicates.ece = replicates.ece.map((error) => Math.max(0, error - drawBias - bias))
   const auc = aucComponents(labels, predictions, weights, order)
   const estimate = (value: number, drawn: Float64Array): Estimate =>
@@ -72,13 +74,16 @@ export function judge(rows: ScoredRows, order: Uint32Array, resampling: Resampli
 
 export const undefinedEstimate: Estimate = { value: null, low: null, high: null }
 
-/** Sums of each bucket, and each bin's variance of the residual if the predictions are calibrated. */
+/**
+ * Sums of each bucket; if the predictions are calibrated, each bin's variance of the residual, and the expected weight.
+ */
 function sumBuckets(rows: ScoredRows, order: Uint32Array, count: number) {
   const { labels, predictions, weights, buckets } = rows
   const chances = labelChances(rows)
   const bins = assignBins(predictions, expectedWeights(rows), order, errorBins)
   const sums = new Float64Array(count * width)
   const variances = new Float64Array(errorBins)
+  let expected = 0
   for (const row of order) {
     const weight = weights ? weights[row]! : 1
     const prediction = predictions[row]!
@@ -88,11 +93,11 @@ function sumBuckets(rows: ScoredRows, order: Uint32Array, count: number) {
     sums[at + 1]! += positive
     sums[at + 2]! += weight * lossOf(labels[row]!, prediction)
     sums[at + 3]! += weight * prediction
-    sums[at + 4]! += chances ? chances.weight(row) : weight
+    expected += chances ? chances.weight(row) : weight
     sums[at + sumsBeforeBins + bins[row]!]! += weight * prediction - positive
     variances[bins[row]!]! += chances ? chances.variance(row) : weight ** 2 * prediction * (1 - prediction)
   }
-  return { sums, variances }
+  return { sums, variances, expected }
 }
 
 function loglossOf(sums: Float64Array, at: number): number {
@@ -110,7 +115,7 @@ function calibrationRatioOf(sums: Float64Array, at: number): number {
 function calibrationErrorOf(sums: Float64Array, at: number): number {
   let error = 0
   for (let bin = 0; bin < errorBins; bin++) error += Math.abs(sums[at + sumsBeforeBins + bin]!)
-  return error / sums[at + 4]!
+  return error / sums[at]!
 }
 
 /** Standard deviation of each bin's residual. */
@@ -131,7 +136,7 @@ function chanceError(total: Float64Array, deviations: Float64Array, share: numbe
     const residual = share * total[sumsBeforeBins + bin]!
     error += meanAbsolute(residual, deviation) - Math.abs(residual)
   })
-  return error / total[4]!
+  return error / total[0]!
 }
 
 /** The share of the bins' residuals that is no chance: James and Stein's estimate, at least 0. */

@@ -106,3 +106,21 @@ t.test('intervals are reproducible, and wider where rows come in groups of equal
     t.ok(ratio > 0.9 && ratio < 1.1, `${metric}: four copies of a row say no more than one: ${ratio}`)
   }
 })
+
+t.test(
+  'ratios to a handful of positives have no interval, where replicates without any are among the outer ones',
+  async (t) => {
+    const judged = (positives: number) => {
+      const rows = 1000
+      const predictions = Float64Array.from({ length: rows }, (_, row) => 0.001 + row / 100_000)
+      const labels = Uint8Array.from({ length: rows }, (_, row) => Number(row % Math.floor(rows / positives) === 0))
+      const buckets = Uint32Array.from({ length: rows }, (_, row) => row)
+      const task = { labels, predictions, weights: undefined, groups: undefined, buckets }
+      return judge(task, rank(predictions), createResampling(rows, 1000, 1)).metrics
+    }
+    t.match(judged(1).calibration_ratio, { low: null, high: null })
+    t.match(judged(2).calibration_ratio, { low: null, high: null })
+    t.ok(judged(10).calibration_ratio.high! > judged(10).calibration_ratio.value!)
+    t.type(judged(1).logloss.low, 'number', 'a mean has one')
+  },
+)

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Comparison, count, Estimate, Metrics, orNull } from './comparison.ts'
+import { Comparison, count, Difference, Estimate, Metrics, orNull } from './comparison.ts'
 import { TaskName } from './manifest.ts'
 import { PrecisionCheck } from './served-plan.ts'
 
@@ -90,7 +90,16 @@ export const TaskEvaluation = Type.Object(
         base_rate: Type.Object({ logloss: orNull(Type.Number()) }, { ...strict, description: 'The best constant' }),
         logistic: Type.Optional(
           Type.Object(
-            { metrics: Metrics, fitted: Type.String({ description: 'On which rows' }) },
+            {
+              metrics: Metrics,
+              fitted: Type.String({ description: 'On which rows' }),
+              differences: Type.Optional(
+                Type.Object(
+                  { auc: Difference, normalised_entropy: Difference },
+                  { ...strict, description: 'From the regression (a) to the version (b), on the same rows' },
+                ),
+              ),
+            },
             { ...strict, description: 'Logistic regression on the same fields' },
           ),
         ),

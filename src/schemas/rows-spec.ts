@@ -220,6 +220,12 @@ export const Publish = Type.Object(
     not_worse: Type.Optional(
       Type.Boolean({ description: 'The paired comparison with the highest version on disk must not find it worse' }),
     ),
+    beats: Type.Optional(
+      Type.Literal('logistic', {
+        description:
+          'The normalised entropy of every labelled task must be below 1, and logistic regression on the same fields not surely better',
+      }),
+    ),
     int8: Type.Optional(Type.Boolean({ description: 'int8 must pass its check' })),
     bfloat16: Type.Optional(
       Type.Boolean({ description: 'bfloat16 must pass its check, on a machine that computes it' }),

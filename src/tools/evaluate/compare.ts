@@ -1,23 +1,13 @@
 import { centralInterval, createResampling, type Resampling, resample } from '../../model/quality/bootstrap.ts'
 import { byGroup, groupedAuc } from '../../model/quality/gauc.ts'
-import { type Judgement, judge, undefinedEstimate } from '../../model/quality/judge.ts'
-import { inverseNormal, z95 } from '../../model/quality/normal.ts'
-import { aucVariance, rank } from '../../model/quality/ranking.ts'
-import type { Comparison, Difference, Estimate, MetricName, Verdict } from '../../schemas/comparison.ts'
+import { judge, undefinedEstimate } from '../../model/quality/judge.ts'
+import { rank } from '../../model/quality/ranking.ts'
+import type { Comparison, Difference, Estimate, Verdict } from '../../schemas/comparison.ts'
 import type { Evaluation } from './evaluate.ts'
 import type { PredictedTask } from './evaluate-task.ts'
+import { aucDifference, deciding, difference, differenceOf, zOf } from './paired-differences.ts'
 
 type TaskComparison = Comparison['tasks'][number]
-
-/** Metrics that decide: how well the version ranks, and how good its probabilities are. */
-const deciding = ['auc', 'normalised_entropy'] as const
-/** Probability that any verdict of a comparison is wrong if there is no difference. */
-const level = 0.05
-/**
- * Differences up to this may be of rounding: two fits of a calibration, or sums of floats, agree to about 1e-7. The
- * last digit that is shown of a metric is ten times as large.
- */
-const rounding = 1e-6
 
 /**
  * Compares two versions on the same rows. Every interval is that of the paired difference, over groups where there are
@@ -29,7 +19,7 @@ export function compare(
   pairs: readonly { a: PredictedTask; b: PredictedTask }[],
   resampling: Resampling,
 ): Comparison {
-  const z = inverseNormal(1 - level / (2 * deciding.length * Math.max(1, pairs.length)))
+  const z = zOf(deciding.length * pairs.length)
   const tasks = pairs.map(({ a, b }) => compareTask(a, b, resampling, z))
   const decisions = tasks.flatMap((task) =>
     deciding.map((metric) => ({ task: task.name, metric, ...task.metrics[metric] })),
@@ -60,8 +50,7 @@ export function comparisonOf(a: Evaluation, b: Evaluation): Comparison {
 
 function compareTask(a: PredictedTask, b: PredictedTask, resampling: Resampling, z: number): TaskComparison {
   const [orderA, orderB] = [rank(a.predictions), rank(b.predictions)]
-  const [judgedA, judgedB] = [judge(a, orderA, resampling), judge(b, orderB, resampling)]
-  const pair = { a: judgedA, b: judgedB }
+  const pair = { a: judge(a, orderA, resampling), b: judge(b, orderB, resampling) }
   const metrics = {
     auc: aucDifference(a, orderA, pair, z),
     logloss: difference(pair, 'logloss', z),
@@ -82,7 +71,7 @@ function compareTask(a: PredictedTask, b: PredictedTask, resampling: Resampling,
       gauc: {
         a: grouped.a.by_rows.value,
         b: grouped.b.by_rows.value,
-        difference: estimate(
+        difference: differenceOf(
           grouped.a.by_rows.value,
           grouped.b.by_rows.value,
           grouped.b.replicates.map((value, i) => value - grouped.a.replicates[i]!),
@@ -91,73 +80,6 @@ function compareTask(a: PredictedTask, b: PredictedTask, resampling: Resampling,
     }),
     ...(groups && { ranking: compareRankings(a, b, byGroup(groups, orderA), resampling) }),
   }
-}
-
-/** `distance` maps a metric to what is compared: less is better. */
-function difference(
-  { a, b }: { a: Judgement; b: Judgement },
-  metric: Exclude<MetricName, 'auc'>,
-  z: number,
-  distance = (value: number) => value,
-): Difference {
-  const [valueA, valueB] = [a.metrics[metric].value, b.metrics[metric].value]
-  const drawn = b.replicates[metric].map((value, i) => distance(value) - distance(a.replicates[metric][i]!))
-  const found = estimate(valueA === null ? null : distance(valueA), valueB === null ? null : distance(valueB), drawn)
-  return { a: valueA, b: valueB, difference: found, verdict: verdictOf(found.value, deviationOf(drawn), z, -1) }
-}
-
-function aucDifference(
-  rows: PredictedTask,
-  order: Uint32Array,
-  { a, b }: { a: Judgement; b: Judgement },
-  z: number,
-): Difference {
-  const [first, second] = [a.auc, b.auc]
-  if (first === undefined || second === undefined)
-    return { a: null, b: null, difference: undefinedEstimate, verdict: 'no difference shown' }
-  const value = second.auc - first.auc
-  const deviation = Math.sqrt(
-    aucVariance(
-      {
-        labels: rows.labels,
-        weights: rows.weights,
-        order,
-        groups: rows.groups,
-        positive: first.positive,
-        negative: first.negative,
-      },
-      (row) => second.components[row]! - second.auc - (first.components[row]! - first.auc),
-    ),
-  )
-  const interval = Number.isNaN(deviation)
-    ? { low: null, high: null }
-    : { low: value - z95 * deviation, high: value + z95 * deviation }
-  return {
-    a: first.auc,
-    b: second.auc,
-    difference: { value, ...interval },
-    verdict: verdictOf(value, deviation, z, 1),
-  }
-}
-
-function estimate(a: number | null, b: number | null, drawn: Float64Array): Difference['difference'] {
-  if (a === null || b === null) return undefinedEstimate
-  return { value: b - a, ...(centralInterval(drawn) ?? { low: null, high: null }) }
-}
-
-/** `sign`: 1 if more is better. Differences that may be of rounding show nothing. */
-function verdictOf(value: number | null, deviation: number, z: number, sign: 1 | -1): Verdict {
-  if (value === null || !Number.isFinite(deviation) || Math.abs(value) <= Math.max(z * deviation, rounding))
-    return 'no difference shown'
-  return sign * value > 0 ? 'better' : 'worse'
-}
-
-/** NaN of fewer than two finite values. */
-function deviationOf(values: Float64Array): number {
-  const finite = values.filter(Number.isFinite)
-  if (finite.length < 2) return Number.NaN
-  const mean = finite.reduce((sum, value) => sum + value, 0) / finite.length
-  return Math.sqrt(finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (finite.length - 1))
 }
 
 function overall(verdicts: readonly Verdict[]): Verdict {

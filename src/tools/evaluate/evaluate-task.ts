@@ -2,12 +2,13 @@ import type { Resampling } from '../../model/quality/bootstrap.ts'
 import { assignBins, binsOf, wilson } from '../../model/quality/calibration-bins.ts'
 import { perfectCalibrationError } from '../../model/quality/calibration-error.ts'
 import { gauc } from '../../model/quality/gauc.ts'
-import { judge } from '../../model/quality/judge.ts'
+import { type Judgement, judge } from '../../model/quality/judge.ts'
 import { expectedWeights } from '../../model/quality/label-chances.ts'
 import { auc, logloss } from '../../model/quality/metrics.ts'
 import { rank } from '../../model/quality/ranking.ts'
 import type { GateUse, ReliabilityBin, TaskEvaluation } from '../../schemas/evaluation.ts'
 import { type Baseline, baseLogloss } from './baselines.ts'
+import { aucDifference, deciding, difference, zOf } from './paired-differences.ts'
 import type { PredictorTask } from './predictor.ts'
 import type { SampledGates } from './score-rows.ts'
 import { judgeSlices, type Slicing } from './slices.ts'
@@ -48,11 +49,6 @@ export function evaluateTask(
   const base = baseLogloss(rows)
   const perfect = labels.length > 0 ? perfectCalibrationError(rows, order, seed) : undefined
   const within = groups && gauc({ ...rows, groups }, order, resampling)
-  // It predicts no factors of a product.
-  const kept = rows.kept && { ...rows.kept, factors: undefined }
-  const logistic =
-    baseline &&
-    judge({ ...rows, kept, predictions: baseline.predictions }, rank(baseline.predictions), resampling).metrics
   return {
     name,
     ...(description !== undefined && { description }),
@@ -68,7 +64,7 @@ export function evaluateTask(
     ...(oracle && { oracle: judgeOracle(rows, oracle, base.logloss) }),
     baselines: {
       base_rate: { logloss: base.logloss },
-      ...(logistic && baseline && { logistic: { metrics: logistic, fitted: baseline.fitted } }),
+      ...(baseline && { logistic: judgeLogistic(baseline, rows, order, judgement, resampling) }),
     },
     roc: rocOf(rows, order),
     reliability: {
@@ -77,6 +73,28 @@ export function evaluateTask(
     },
     histogram: histogramOf(rows),
     slices: judgeSlices(rows, order, slicings, coarse),
+  }
+}
+
+function judgeLogistic(
+  { predictions, fitted }: Baseline,
+  rows: PredictedTask,
+  order: Uint32Array,
+  judgement: Judgement,
+  resampling: Resampling,
+): NonNullable<TaskEvaluation['baselines']['logistic']> {
+  // It predicts no factors of a product.
+  const kept = rows.kept && { ...rows.kept, factors: undefined }
+  const judged = judge({ ...rows, kept, predictions }, rank(predictions), resampling)
+  const pair = { a: judged, b: judgement }
+  const z = zOf(deciding.length)
+  return {
+    metrics: judged.metrics,
+    fitted,
+    differences: {
+      auc: aucDifference(rows, order, pair, z),
+      normalised_entropy: difference(pair, 'normalised_entropy', z),
+    },
   }
 }
 

@@ -17,6 +17,7 @@ import type { Predictor, PredictorTask } from './predictor.ts'
 import type { ScoredPart } from './score-rows.ts'
 import { sliceRows } from './slices.ts'
 import { groupRows, type RowGroups, repeatedRows, taskRows } from './task-rows.ts'
+import { weaknessesOf } from './weaknesses.ts'
 
 /** Replicates of the bootstrap: for whole tasks, and for slices. */
 export const replicates = 1000
@@ -139,7 +140,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     warnings: [
       ...oneClass.map(({ path, message }) => `${path} ${message}`),
       ...warningsOf(dataset, rows, tasks, groups),
-      ...evaluated.flatMap(weaknessOf),
+      ...evaluated.flatMap(weaknessesOf),
     ],
     tasks: evaluated,
     ...(drift.length > 0 && { drift }),
@@ -202,22 +203,6 @@ function warningsOf(
   if (groups && groups.count < 50)
     warnings.push(`there are only ${groups.count} groups: intervals over groups are too narrow`)
   return warnings
-}
-
-/** Lines on what a simpler prediction does better. */
-function weaknessOf({ name, metrics, baselines }: EvaluationReport['tasks'][number]): string[] {
-  const { auc, normalised_entropy: entropy } = metrics
-  const { auc: other } = baselines.logistic?.metrics ?? {}
-  const weak: string[] = []
-  if (entropy.low !== null && entropy.low > 1)
-    weak.push(
-      `${name} predicts worse than its base rate: the normalised entropy is ${entropy.value!.toFixed(3)}, above 1`,
-    )
-  if (other && auc.high !== null && other.low !== null && auc.high < other.low)
-    weak.push(
-      `${name} ranks worse than logistic regression on the same fields: AUC ${auc.value!.toFixed(4)}, not ${other.value!.toFixed(4)}`,
-    )
-  return weak
 }
 
 function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -4,7 +4,7 @@ import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sizeOfOrdinary } from '../../base/files.ts'
 import { check } from '../../schemas/check.ts'
 import { type MetricName, metricNames } from '../../schemas/comparison.ts'
-import type { EvaluationReport, PublishOutcome } from '../../schemas/evaluation.ts'
+import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../schemas/evaluation.ts'
 import type { TaskQuality } from '../../schemas/manifest.ts'
 import { Publish } from '../../schemas/rows-spec.ts'
 import { publishProblems, unlabelledTasks } from '../data/read-spec.ts'
@@ -13,6 +13,7 @@ import { formatEstimate, metricTitles } from './format.ts'
 import { type JudgedPrecisions, precisionsOf } from './judge-precision.ts'
 import type { PredictorTask } from './predictor.ts'
 import { labelledTasks } from './task-rows.ts'
+import { weaknessesOf } from './weaknesses.ts'
 
 type Condition = PublishOutcome['conditions'][number]
 
@@ -34,6 +35,7 @@ export function checkPublish(publish: Publish, { report, precisions }: PublishFa
     }
   }
   if (publish.not_worse) conditions.push(checkComparison(report))
+  if (publish.beats) conditions.push(...report.tasks.map(checkBaselines))
   for (const precision of precisionsOf(publish)) {
     const { verdict, problem = 'not judged' } = precisions?.[precision] ?? {}
     const found = verdict ? verdict.reasons.join('; ') || 'within its limits' : problem
@@ -63,6 +65,14 @@ function checkComparison({ comparison }: EvaluationReport): Condition {
     return { condition: 'not worse than the version before', passed: true, found: 'there is no version before' }
   const { a, verdict, reasons } = comparison
   return { condition: `not worse than ${a}`, passed: verdict !== 'worse', found: `${verdict}: ${reasons.join('; ')}` }
+}
+
+function checkBaselines(task: TaskEvaluation): Condition {
+  const condition = `${task.name} is better than its base rate, and not worse than logistic regression`
+  if (task.baselines.logistic === undefined || task.metrics.normalised_entropy.value === null)
+    return { condition, passed: false, found: 'the baselines could not be judged on these rows' }
+  const weak = weaknessesOf(task)
+  return { condition, passed: weak.length === 0, found: weak.join('; ') || 'neither is shown to be better' }
 }
 
 /**

@@ -31,6 +31,7 @@ import type { FitResult } from './fit.ts'
 import { fitNetwork, type TrainOptions } from './fit-network.ts'
 import type { Network, Saved } from './network/network.ts'
 import { expectStart, startNetwork } from './network/start.ts'
+import { startLogits } from './start-logits.ts'
 
 /** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
 const bytesAfter = 4 + judgingBytes / 3
@@ -136,13 +137,14 @@ function threadsFor(wanted: number, stepRows: number, log: (line: string) => voi
   return Math.min(wanted, most)
 }
 
-function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded } }: EncodedParts) {
+function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded, ...rows } }: EncodedParts) {
   return {
     sparseFields: encoded.sparseFields,
     denseFields: encoded.denseFields,
     ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
     sides: sidesOf(fields),
     tasks: spec.tasks.map(({ name }) => name),
+    startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
   }
 }

@@ -48,6 +48,34 @@ t.test('not worse than the version before, if there is one', async (t) => {
   }
 })
 
+t.test('baselines: better than the base rate, and not worse than the regression', async (t) => {
+  const conditionOf = (entropy: number | null, verdict: 'better' | 'worse' | 'no difference shown' | undefined) => {
+    const difference = { a: 0.78, b: 0.75, difference: { value: -0.03, low: -0.04, high: -0.02 }, verdict: verdict! }
+    const judged = {
+      ...task,
+      metrics: { ...task.metrics, normalised_entropy: { ...task.metrics.normalised_entropy, value: entropy } },
+      baselines: {
+        ...task.baselines,
+        logistic: verdict && {
+          ...task.baselines.logistic!,
+          differences: { auc: difference, normalised_entropy: { ...difference, verdict: 'better' as const } },
+        },
+      },
+    }
+    return checkPublish({ beats: 'logistic' }, { report: { ...report, tasks: [judged] } as EvaluationReport })
+      .conditions[0]!
+  }
+  t.match(conditionOf(0.8, 'better'), { passed: true, found: 'neither is shown to be better' })
+  t.match(conditionOf(0.8, 'no difference shown'), { passed: true })
+  t.match(conditionOf(0.8, 'worse'), {
+    passed: false,
+    found: `${task.name} is worse than logistic regression on the same fields: AUC 0.7500, not 0.7800`,
+  })
+  t.match(conditionOf(1.048, 'better'), { passed: false, found: /no better than its base rate.* 1\.048, not below 1/ })
+  t.match(conditionOf(0.8, undefined), { passed: false, found: /could not be judged/ })
+  t.match(conditionOf(null, 'better'), { passed: false, found: /could not be judged/ })
+})
+
 t.test('int8 must have been judged, and pass', async (t) => {
   const verdict = { passed: true, rows: 1, tasks: [], reasons: [] }
   t.equal(checkPublish({ int8: true }, { report, precisions: { int8: { verdict, problem: undefined } } }).passed, true)

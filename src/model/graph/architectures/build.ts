@@ -19,6 +19,7 @@ export function buildArchitecture(options: ArchitectureOptions, shape: ModelShap
   const layers = new LayersBuilder(shape.seed)
   const inputs = inputsOf(layers, shape)
   const logits = architectureOf(options.name).logits(layers, options, inputs, shape) // T × [B, 1]
+  for (const [task, logit] of (shape.startLogits ?? []).entries()) layers.startBias(logits[task]!, logit)
   return answer(layers, options.name, inputs, logits)
 }
 

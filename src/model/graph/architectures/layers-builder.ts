@@ -91,6 +91,13 @@ export class LayersBuilder {
     return this.#apply(name, { className: 'Dense', config, weights }, [x], x.dims.with(-1, units))
   }
 
+  /** The bias that a dense layer starts with, instead of zeros. */
+  startBias({ layer }: SymbolicTensor, value: number): void {
+    const bias = this.#weights.find(({ name }) => name === `${layer}/bias`)
+    if (bias === undefined) throw new Error(`${layer} has no bias`)
+    bias.fill = (values) => values.fill(value)
+  }
+
   batchNormalization(name: string, x: SymbolicTensor): SymbolicTensor {
     const shape = [x.dims.at(-1)!]
     const ones = (values: Float32Array) => values.fill(1)

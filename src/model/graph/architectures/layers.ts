@@ -22,6 +22,8 @@ export interface ModelShape {
   sides?: { sparse: Side[]; dense: Side[] }
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
+  /** Per task, the logit that it starts around: the initial bias of its last layer. Default: 0. */
+  startLogits?: number[] | undefined
   /** Same seed, same initial weights. */
   seed: number
 }

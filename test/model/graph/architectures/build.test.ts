@@ -198,6 +198,21 @@ for (const { what, options, parameters, gates: width = 3 } of cases) {
       t.equal(new Set(drawn).size, drawn.length)
     })
 
+    t.test('starts around the logits that are given', async (t) => {
+      const weights = (startLogits?: number[]) => [
+        ...buildArchitecture(options, { ...shape, startLogits }).weights.entries(),
+      ]
+      const biases = weights([-3, 0.5]).flatMap(([name, { data }], i) => {
+        const values = [...new Float32Array(data.slice().buffer)]
+        const zero = [...new Float32Array(weights()[i]![1].data.slice().buffer)]
+        return isDeepStrictEqual(values, zero) ? [] : [{ task: /ctr|cvr/.exec(name)![0], values }]
+      })
+      t.same(biases, [
+        { task: 'ctr', values: [-3] },
+        { task: 'cvr', values: [0.5] },
+      ])
+    })
+
     t.test('describes its layers as TensorFlow.js does', async (t) => {
       const { topology } = buildArchitecture(options, shape)
       type Layer = { name: string; class_name: string; config: object }

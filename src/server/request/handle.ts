@@ -115,7 +115,7 @@ function leaseFor<Params, Asked>(
   }
 }
 
-/** Codes of what is wrong with a request as its model sees it: who asks without a name may mean another model. */
+/** Codes of errors that a request has for its model alone: a client that names no model may mean another one. */
 const ofRequests: readonly ModelErrorCode[] = ['INVALID_REQUEST', 'TOO_MANY_ROWS']
 
 function ofDefault(error: unknown, model: LoadedModel | undefined): unknown {

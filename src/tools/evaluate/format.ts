@@ -3,6 +3,7 @@ import { formatTable, grouped, showProgress, type Terminal } from '../../base/te
 import { formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
 import { type Comparison, type Estimate, type MetricName, metricNames } from '../../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../schemas/evaluation.ts'
+import { digits } from './report/base/numbers.ts'
 
 export const metricTitles: Record<MetricName, string> = {
   auc: 'AUC',
@@ -11,9 +12,6 @@ export const metricTitles: Record<MetricName, string> = {
   calibration_ratio: 'calibration ratio',
   ece: 'ECE',
 }
-
-/** Decimals of each metric. */
-const digits: Record<MetricName, number> = { auc: 4, logloss: 5, normalised_entropy: 4, calibration_ratio: 3, ece: 5 }
 
 export function formatNumber(value: number | null | undefined, decimals: number): string {
   if (value === null || value === undefined) return '–'

@@ -1,6 +1,7 @@
 import type { TaskEvaluation } from '../../schemas/evaluation.ts'
-import { metricTitles } from './format.ts'
+import { formatNumber, metricTitles } from './format.ts'
 import { deciding } from './paired-differences.ts'
+import { digits } from './report/base/numbers.ts'
 
 /** Lines on what a simpler prediction does better, or as well. */
 export function weaknessesOf({ name, metrics, baselines }: TaskEvaluation): string[] {
@@ -15,7 +16,7 @@ export function weaknessesOf({ name, metrics, baselines }: TaskEvaluation): stri
   if (lost.length === 0) return weak
   const found = lost.map((metric) => {
     const { a, b } = differences[metric]
-    return `${metricTitles[metric]} ${b!.toFixed(4)}, not ${a!.toFixed(4)}`
+    return `${metricTitles[metric]} ${formatNumber(b, digits[metric])}, not ${formatNumber(a, digits[metric])}`
   })
   return [...weak, `${name} is worse than logistic regression on the same fields: ${found.join('; ')}`]
 }

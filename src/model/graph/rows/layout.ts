@@ -207,6 +207,19 @@ function along({ dims }: Tensor, axis: number): { index: number; outer: number; 
   return { index, outer: product(dims.slice(0, index)), inner: product(dims.slice(index + 1)) }
 }
 
+/** Where runs of columns begin: at column `first` of a part, and then every `apart` columns. */
+interface Runs {
+  part: Part
+  first: number
+  apart: number
+}
+
+/** Adds steps: copy `count` runs of `width` columns. */
+function copyRuns(t: Translation, { each, kind }: Tensor, width: number, count: number, from: Runs, to: Runs): void {
+  const run = ({ part, first, apart }: Runs, i: number) => ({ ...part, offset: part.offset + first + i * apart, width })
+  for (let i = 0; i < count; i++) t.copyColumns(each, run(from, i), run(to, i), sizes[kind])
+}
+
 /** The parts of a tensor lie side by side in a row, unless the axis is an inner one. */
 export function concat(t: Translation, node: NodeProto): void {
   const tensors = node.input.map((name) => t.tensor(name))
@@ -236,13 +249,7 @@ export function concat(t: Translation, node: NodeProto): void {
   for (const tensor of tensors) {
     const { part } = t.whole(tensor)
     const width = tensor.dims[index]! * inner
-    for (let o = 0; o < outer; o++)
-      t.copyColumns(
-        each,
-        { ...part, offset: part.offset + o * width, width },
-        { ...out, offset: o * total * inner + start, width },
-        sizes[kind],
-      )
+    copyRuns(t, to, width, outer, { part, first: 0, apart: width }, { part: out, first: start, apart: total * inner })
     start += width
   }
 }
@@ -261,14 +268,8 @@ function columnsOf(t: Translation, from: Tensor, axis: number, start: number, co
   const { part } = t.whole(from)
   const to = t.result(each, dims, kind)
   const [out] = to.parts as [Part]
-  const side = from.dims[index]! * inner
-  for (let o = 0; o < outer; o++)
-    t.copyColumns(
-      each,
-      { ...part, offset: part.offset + o * side + first, width },
-      { ...out, offset: o * width, width },
-      sizes[kind],
-    )
+  const apart = from.dims[index]! * inner
+  copyRuns(t, to, width, outer, { part, first, apart }, { part: out, first: 0, apart: width })
   return to
 }
 

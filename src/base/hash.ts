@@ -13,16 +13,23 @@ export function murmur3(value: string, seed: number): number {
   const bytes = utf8.encode(value)
   const blocks = bytes.length & ~3
   let hash = seed | 0
-  for (let i = 0; i < blocks; i += 4) {
-    const block = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
-    hash ^= mix(block)
-    hash = (hash << 13) | (hash >>> 19)
-    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
-  }
+  for (let i = 0; i < blocks; i += 4)
+    hash = addBlock(hash, bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24))
   let tail = 0
   for (let i = bytes.length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
   if (blocks !== bytes.length) hash ^= mix(tail)
   return scatter(hash ^ bytes.length)
+}
+
+/** Adds four bytes, little-endian, to a MurmurHash3_x86_32; `endHash` ends it. Both are exact for int32. */
+export function addBlock(hash: number, block: number): number {
+  const mixed = hash ^ mix(block)
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+}
+
+/** The hash of all blocks, an unsigned 32-bit integer. */
+export function endHash(hash: number, blocks: number): number {
+  return scatter(hash ^ (4 * blocks))
 }
 
 function mix(block: number): number {
@@ -58,17 +65,11 @@ export function hashWords(keys: Int32Array, start: number, words: number): numbe
   let odd = 0x9747b28c
   let i = start
   for (const end = start + words - 1; i < end; i += 2) {
-    even = mixLane(even, keys[i]!)
-    odd = mixLane(odd, keys[i + 1]!)
+    even = addBlock(even, keys[i]!)
+    odd = addBlock(odd, keys[i + 1]!)
   }
-  if (i < start + words) even = mixLane(even, keys[i]!)
-  return scatter(mixLane(even, odd)) | 0
-}
-
-function mixLane(lane: number, word: number): number {
-  const k = Math.imul(word, 0xcc9e2d51)
-  const mixed = lane ^ Math.imul((k << 15) | (k >>> 17), 0x1b873593)
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
+  if (i < start + words) even = addBlock(even, keys[i]!)
+  return scatter(addBlock(even, odd)) | 0
 }
 
 /** A seeded stream of numbers, uniform over [0, 1): the same on every machine. */

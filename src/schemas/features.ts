@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox'
 /*
  * A model's input fields. Sparse fields (vocabulary, hash, integer) become rows of one embedding table: each takes the
  * next `rows` ids in manifest order. Dense fields (numeric) become columns of one float32 matrix, in manifest order.
+ * Crossed fields, made of sparse ones, are sparse columns after all others.
  */
 
 /** A field's name: a key of requests, in which `__proto__` is refused. */
@@ -141,4 +142,39 @@ export const Features = Type.Array(Field, {
   minItems: 1,
   maxItems: 4096,
   description: 'Input fields, in order; names are unique',
+})
+
+export const mostIds = 'Most ids: as many as there are combinations, where those are fewer'
+
+/** The properties that say how a crossed field is computed. */
+export const crossedParts = {
+  of: Type.Array(FieldName, {
+    minItems: 2,
+    maxItems: 8,
+    uniqueItems: true,
+    description: 'Sparse fields whose values are combined',
+  }),
+  buckets: Type.Integer({
+    minimum: 1,
+    maximum: 2 ** 31 - 1,
+    description: mostIds,
+  }),
+  seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
+}
+
+export type CrossedField = Static<typeof CrossedField>
+export const CrossedField = Type.Object(
+  { name: FieldName, ...crossedParts },
+  {
+    additionalProperties: false,
+    description:
+      'A field that no request gives: its id is the combination of the ids of other fields, each counted from 0. Where there are at most `buckets` combinations, each has an id: ((a · B) + b) · C + c, with B and C the numbers of ids; else it is MurmurHash3_x86_32 of the ids as little-endian int32, modulo `buckets`',
+  },
+)
+
+export type CrossedFields = Static<typeof CrossedFields>
+export const CrossedFields = Type.Array(CrossedField, {
+  minItems: 1,
+  maxItems: 1024,
+  description: 'Fields that are computed from `features`, in order; their columns follow those of all sparse fields',
 })

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { Features } from './features.ts'
+import { CrossedFields, Features } from './features.ts'
 import { Precision, TableFormat } from './precision.ts'
 
 /** Names of models: a folder's name, a metric label, a part of a URL. */
@@ -104,7 +104,7 @@ export const Graph = Type.Object(
     inputs: Type.Object(
       {
         sparse: Type.Optional(
-          Tensors('Of the sparse fields, in order: integers [batch, fields], or one tensor a field'),
+          Tensors('Of the sparse fields, in order, crossed ones last: integers [batch, fields], or one tensor a field'),
         ),
         ids: Type.Optional(
           Type.Union([Type.Literal('shared'), Type.Literal('per_field')], {
@@ -279,6 +279,7 @@ export const Manifest = Type.Object(
     description: Type.Optional(Type.String()),
     architecture: Type.Optional(ArchitectureOptions),
     features: Features,
+    crossed: Type.Optional(CrossedFields),
     tasks: Type.Array(Task, { minItems: 1, maxItems: 256 }),
     derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
     graph: Graph,

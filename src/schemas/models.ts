@@ -158,6 +158,19 @@ export const FieldDetails = Type.Object(
   { description: 'A field and its accepted values' },
 )
 
+/** A field that is computed from others. */
+export type CrossedDetails = Static<typeof CrossedDetails>
+export const CrossedDetails = Type.Object(
+  {
+    name: Type.String(),
+    side: Side,
+    of: Type.Array(Type.String(), { description: 'The fields whose values are combined' }),
+    ids: Type.Array(Type.Integer(), { description: '[first id, last id] in the shared id space' }),
+    hashed: Type.Boolean({ description: 'Combinations share ids: there are more of them' }),
+  },
+  { description: 'A crossed field' },
+)
+
 /** `GET /models/{model}/fields/{field}/values`. */
 export type FieldValues = Static<typeof FieldValues>
 export const FieldValues = Type.Object({
@@ -182,6 +195,7 @@ export const ModelDetails = Type.Intersect([
       Type.Record(Type.String(), Type.Unknown(), { description: 'Architecture and its options' }),
     ),
     fields: Type.Optional(Type.Array(FieldDetails)),
+    crossed: Type.Optional(Type.Array(CrossedDetails, { description: 'Fields that no request gives' })),
     tasks: Type.Optional(
       Type.Array(
         Type.Object({

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { FieldName, LoggedAs, Side } from './features.ts'
+import { type CrossedField, crossedParts, FieldName, LoggedAs, mostIds, Side } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
@@ -121,6 +121,24 @@ export const TrainField = Type.Union(
   { description: 'One input field' },
 )
 
+/** Most ids of a crossed field, where the spec gives no number. */
+const defaultBuckets = 100_000
+
+const TrainCrossed = Type.Object(
+  {
+    name: FieldName,
+    kind: Type.Literal('crossed'),
+    ...crossedParts,
+    buckets: Type.Integer({
+      minimum: 1,
+      maximum: 2 ** 31 - 1,
+      default: defaultBuckets,
+      description: mostIds,
+    }),
+  },
+  { ...strict, description: 'A field that is computed from others, and has no column: see the manifest' },
+)
+
 export type Training = Static<typeof Training>
 export const Training = Type.Object(
   {
@@ -173,7 +191,11 @@ export const Training = Type.Object(
   { ...strict, description: 'How the network is fitted' },
 )
 
-export type TrainSpec = Static<typeof TrainSpec>
+/** A spec that was read: crossed fields stand apart from those that have cells. */
+export interface TrainSpec extends Omit<Static<typeof TrainSpec>, 'fields'> {
+  fields: TrainField[]
+  crossed: CrossedField[]
+}
 export const TrainSpec = Type.Object(
   {
     name: ModelName,
@@ -195,7 +217,11 @@ export const TrainSpec = Type.Object(
       maxItems: 256,
       description: 'Probabilities composed of others',
     }),
-    fields: Type.Array(TrainField, { minItems: 1, maxItems: 4096, description: 'Input fields, in order' }),
+    fields: Type.Array(Type.Union([...TrainField.anyOf, TrainCrossed], { description: 'One field' }), {
+      minItems: 1,
+      maxItems: 4096,
+      description: 'Input fields, in order; crossed ones come last',
+    }),
     ...rowsCommon,
     split: Type.Optional(Split),
     architecture: Type.Optional(ArchitectureOptions),

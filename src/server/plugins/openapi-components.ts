@@ -40,6 +40,7 @@ import {
   VersionRows,
 } from '../../schemas/model-versions.ts'
 import {
+  CrossedDetails,
   FieldDetails,
   FieldValues,
   ModelDetails,
@@ -109,6 +110,7 @@ export const components: Record<string, TSchema> = {
   ModelStatus,
   VersionStatus,
   ModelDetails,
+  CrossedDetails,
   FieldDetails,
   FieldValues,
   VersionDistributions,

@@ -7,7 +7,7 @@ import type { FieldColumn, Layout } from '../../model/serving/features/layout.ts
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { FieldDetails, ModelDetails, ModelStatus } from '../../schemas/models.ts'
+import type { CrossedDetails, FieldDetails, ModelDetails, ModelStatus } from '../../schemas/models.ts'
 import { residentBytes } from '../metrics/graph-metrics.ts'
 import { exampleOf } from './example.ts'
 
@@ -59,6 +59,7 @@ function describeModel(model: LoadedModel, path: string): Partial<ModelDetails> 
     ...(description === undefined ? {} : { description }),
     ...(architecture === undefined ? {} : { architecture }),
     fields: describeFields(manifest, encoder.layout, path),
+    ...(encoder.layout.crossed.length === 0 ? {} : { crossed: describeCrossed(encoder.layout) }),
     inputs: tensors.inputs.map(({ name, dtype, dims }) => ({ name, dtype, shape: dims })),
     tasks: [
       ...manifest.tasks.map((task) => ({ ...task, gate: Object.hasOwn(graph.outputs.gates ?? {}, task.name) })),
@@ -120,6 +121,14 @@ export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, p
       },
     }
   })
+}
+
+function describeCrossed({ crossed }: Layout): CrossedDetails[] {
+  return crossed.map(({ field: { name, side, of }, offset, ids, parts }) => ({
+    ...{ name, side, of },
+    ids: [offset, offset + ids - 1],
+    hashed: parts.reduce((all, part) => all * part.ids, 1) > ids,
+  }))
 }
 
 const types = { vocabulary: 'string', hash: 'string', integer: 'integer', numeric: 'number' } as const

@@ -6,6 +6,7 @@ import { sessionOptions } from '../../model/engines/onnx/onnx.ts'
 import { keyWordsOf, writeKeys } from '../../model/engines/plan/candidates.ts'
 import { openVariant } from '../../model/engines/plan/open-variant.ts'
 import { planNames } from '../../model/graph/sides/tensor-names.ts'
+import { fillCrossed } from '../../model/serving/features/crossed.ts'
 import { encoderOf } from '../../model/serving/features/encoder.ts'
 import { toBatch } from '../../model/serving/prediction/bindings.ts'
 import type { Field } from '../../schemas/features.ts'
@@ -74,6 +75,7 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
       count = 0
       arrays = emptyRows()
       const [sparseWidth, denseWidth] = [layout.sparse.length, layout.dense.length]
+      fillCrossed(layout.crossed, sparse, sparseWidth, 0, rows)
       return toBatch(manifest, {
         rows,
         sparse: sparse.subarray(0, rows * sparseWidth),

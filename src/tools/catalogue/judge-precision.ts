@@ -13,6 +13,7 @@ import { tooFew } from '../../model/graph/int8/different-rows.ts'
 import { compareLogits, type JudgedRows, judgedLogits, logit, passesClearly } from '../../model/graph/int8/judge.ts'
 import type { InputRows } from '../../model/graph/int8/observe-ranges.ts'
 import type { QuantizationRows } from '../../model/serving/bundle/quantization.ts'
+import { fillCrossed } from '../../model/serving/features/crossed.ts'
 import { encoderOf } from '../../model/serving/features/encoder.ts'
 import { drawRow } from '../../model/serving/features/field.ts'
 import { bindingsOf } from '../../model/serving/prediction/bindings.ts'
@@ -113,6 +114,8 @@ function withContexts(manifest: Manifest, { rows, inputs }: Batch): JudgedRows {
     const width = from.length / rows
     for (let row = 0; row < rows; row++) to[row * width + column] = from[row * width + column]!
   }
+  const { crossed, sparse: columns } = encoder.layout
+  if (sparse) fillCrossed(crossed, sparse as Int32Array, columns.length, 0, rows)
   return {
     rows,
     inputs: {

@@ -126,7 +126,7 @@ export async function checkGolden(written: unknown, file: string, source: Golden
 
 /** The foreign model's answers to named rows. */
 function evaluate(rows: Row[], { model, features, ranges, ownIds }: GoldenSource): number[][] {
-  const encoder = createEncoder(features, undefined, ownIds)
+  const encoder = createEncoder(features, { ownIds })
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: mostRows, partial: false })
   const offsets = encoder.layout.sparse.map(({ offset }) => offset)
   return rows.map((_, row) => {

@@ -200,7 +200,7 @@ function expectTables(
 ): void {
   const tables = sparse.flatMap(({ ids }) => ids)
   const places = features.flatMap(({ kind }, i) => (kind === 'numeric' ? [] : [i]))
-  for (const [column, { ids }] of createLayout(features, undefined, true).sparse.entries()) {
+  for (const [column, { ids }] of createLayout(features, { ownIds: true }).sparse.entries()) {
     const rows = tables[column]
     const place = places[column]!
     if (rows === undefined || ids === rows) continue

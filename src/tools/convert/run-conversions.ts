@@ -1,5 +1,5 @@
 import { showProgress, type Terminal } from '../../base/terminal.ts'
-import { createLayout } from '../../model/serving/features/layout.ts'
+import { layoutOf } from '../../model/serving/features/layout.ts'
 import { type ExportOptions, type ExportResult, exportModel } from './export-model.ts'
 import { type ImportOptions, type ImportResult, importModel } from './import-model.ts'
 
@@ -43,8 +43,8 @@ function formatExport(
   { out, manifest, checked, ids }: ExportResult,
   { to, keras }: Pick<ExportOptions, 'to' | 'keras'>,
 ): string[] {
-  const { name, version, features, tasks, architecture } = manifest
-  const { sparse, dense } = createLayout(features)
+  const { name, version, tasks, architecture } = manifest
+  const { sparse, dense } = layoutOf(manifest)
   const inputs = [
     ...(sparse.length > 0 ? [`${sparse.length} sparse fields`] : []),
     ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),

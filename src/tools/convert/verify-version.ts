@@ -3,7 +3,7 @@ import { ModelError } from '../../base/errors.ts'
 import { compareVersions } from '../../base/names.ts'
 import { formatError, formatTable } from '../../base/terminal.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
-import { encoderOf } from '../../model/serving/features/encoder.ts'
+import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
 import { compareContracts, contractOf, formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
 import { findBundle, missingModel, readDescription } from '../../model/serving/version/read-version.ts'
 import { versionsOnDisk } from '../evaluate/next-version.ts'
@@ -40,7 +40,7 @@ export async function verifyVersion(options: {
   const { manifest, folder } = bundle
   const contracts = await compareWithFormer(bundle)
   const tasks = manifest.tasks.map(({ name }) => name)
-  const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
+  const firsts = givenColumns(layoutOf(manifest)).map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
   const answers = await placeErrors(file, () => askGraph(folder, manifest, golden.rows))
   const differences = (task: number) =>

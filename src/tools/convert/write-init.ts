@@ -10,8 +10,8 @@ import type { GraphSource } from '../../model/contracts/engine.ts'
 import { externalFiles } from '../../model/graph/ir/external-data.ts'
 import { checksums } from '../../model/serving/bundle/checksum.ts'
 import { manifestFile, parseManifest } from '../../model/serving/bundle/manifest.ts'
-import { encoderOf } from '../../model/serving/features/encoder.ts'
 import { drawRow } from '../../model/serving/features/field.ts'
+import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import { findGraph } from '../../model/serving/version/manifestless.ts'
 import { readBundle } from '../../model/serving/version/read-version.ts'
@@ -201,7 +201,7 @@ async function checkGolden(
   found: string[],
 ): Promise<GoldenRows> {
   const tasks = manifest.tasks.map(({ name }) => name)
-  const firsts = encoderOf(manifest).layout.sparse.map(({ offset }) => offset)
+  const firsts = givenColumns(layoutOf(manifest)).map(({ offset }) => offset)
   const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
   const ask = () => placeErrors(file, () => askNumbers(source, manifest, golden.rows))
   const difference = differenceOf(golden, await ask(), tasks, 'the graph answers')

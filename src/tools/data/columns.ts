@@ -133,6 +133,9 @@ export function columnOf(cells: readonly Cell[]): CellColumn {
  */
 const usable = 0.75
 
+/** Bytes that the process may still take, limits of containers included. */
+export const usableMemory = (): number => usable * process.availableMemory()
+
 /** Memory that columns and the data made of them take, bytes. */
 export interface ColumnBytes {
   /** Grows with every row. */
@@ -145,8 +148,8 @@ export interface ColumnBytes {
 export class MemoryCheck {
   readonly #available: number
 
-  /** `available`: bytes; default: what the process may still take, limits of containers included. */
-  constructor(available = usable * process.availableMemory()) {
+  /** `available`: bytes. */
+  constructor(available = usableMemory()) {
     this.#available = available
   }
 

@@ -1,8 +1,6 @@
-import {
-  createNumericFieldEncoder,
-  createSparseFieldEncoder,
-  type FieldEncoder,
-} from '../../model/serving/features/field.ts'
+import { fillCrossed } from '../../model/serving/features/crossed.ts'
+import type { FieldEncoder } from '../../model/serving/features/field.ts'
+import { createLayout, type Layout, type LayoutOptions } from '../../model/serving/features/layout.ts'
 import type { Field } from '../../schemas/features.ts'
 import { blockRows, KeptRows } from './column-blocks.ts'
 import { type CellColumn, StringColumn } from './columns.ts'
@@ -24,9 +22,8 @@ export interface EncodedRows {
   denseFields: number
 }
 
-export interface EncodeOptions {
+export interface EncodeOptions extends Omit<LayoutOptions, 'onUnknown'> {
   problems?: RowProblems
-  ownIds?: boolean
 }
 
 /**
@@ -38,17 +35,17 @@ export function encodeRows(
   cells: readonly CellColumn[],
   rows: Int32Array,
   place: (row: number) => string,
-  { problems = new RowProblems(), ownIds = false }: EncodeOptions = {},
+  { problems = new RowProblems(), ...options }: EncodeOptions = {},
 ): { encoded: EncodedRows; problems: RowProblems } {
-  const encoded = allocateRows(fields, rows.length)
-  createRowsEncoder(fields, cells, place, { problems, ownIds })(rows, 0, rows.length, encoded)
+  const layout = createLayout(fields, options)
+  const encoded = allocateRows(layout, rows.length)
+  createRowsEncoder(layout, cells, place, problems)(rows, 0, rows.length, encoded)
   return { encoded, problems }
 }
 
 /** Zeros for `rows` encoded rows. */
-export function allocateRows(fields: readonly Field[], rows: number): EncodedRows {
-  const sparseFields = fields.filter(({ kind }) => kind !== 'numeric').length
-  const denseFields = fields.length - sparseFields
+function allocateRows(layout: Layout, rows: number): EncodedRows {
+  const [sparseFields, denseFields] = [layout.sparse.length, layout.dense.length]
   const shared = (values: number) => new SharedArrayBuffer(4 * values)
   return {
     rows,
@@ -63,32 +60,23 @@ export function allocateRows(fields: readonly Field[], rows: number): EncodedRow
 type RowsEncoder = (rows: Int32Array, from: number, end: number, target: EncodedRows) => void
 
 /** Creates a function that encodes some rows after others, each string once. */
-export function createRowsEncoder(
-  fields: readonly Field[],
+function createRowsEncoder(
+  { slots, crossed }: Layout,
   cells: readonly CellColumn[],
   place: (row: number) => string,
-  { problems, ownIds = false }: EncodeOptions & { problems: RowProblems },
+  problems: RowProblems,
 ): RowsEncoder {
-  let offset = 0
-  let sparseIndex = 0
-  let denseIndex = 0
-  const encoders = fields.map((field, index) => {
-    const column = cells[index]!
-    if (field.kind === 'numeric')
-      return { first: denseIndex++, isSparse: false, encode: encoderOf(column, createNumericFieldEncoder(field)) }
-    const encoder = createSparseFieldEncoder(field, offset)
-    if (!ownIds) offset += encoder.ids
-    return { first: sparseIndex++, isSparse: true, encode: encoderOf(column, encoder) }
-  })
+  const encoders = slots.map((slot, index) => ({ ...slot, encode: encoderOf(cells[index]!, slot.encoder) }))
   const encodeStrip: RowsEncoder = (rows, from, end, { sparse, dense, sparseFields, denseFields }) => {
-    encoders.forEach(({ first, isSparse, encode }, index) => {
+    encoders.forEach(({ name, column, sparse: isSparse, encode }, index) => {
       const [target, width] = isSparse ? [sparse, sparseFields] : [dense, denseFields]
       for (let i = from; i < end && !problems.full; i++) {
         const value = encode(rows[i]!)
-        if (typeof value === 'number') target[i * width + first] = value
-        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${fields[index]!.name} ${value}`)
+        if (typeof value === 'number') target[i * width + column] = value
+        else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${name} ${value}`)
       }
     })
+    fillCrossed(crossed, sparse, sparseFields, from, end)
   }
   return (rows, from, end, target) => {
     for (let strip = from; strip < end; strip += stripRows)
@@ -119,16 +107,17 @@ export function encodeParts(
   fields: readonly Field[],
   { cells, parts, place, rows }: Pick<Dataset, 'cells' | 'parts' | 'place' | 'rows'>,
   kept: readonly Int32Array[],
-  options: { problems: RowProblems; ownIds: boolean },
+  { problems, ...options }: EncodeOptions & { problems: RowProblems },
 ): Record<keyof Parts, EncodedRows> {
   const marks = new Uint8Array(rows)
   for (const part of kept) for (const row of part) marks[row] = 1
   const keptRows = new KeptRows(marks)
-  const encode = createRowsEncoder(fields, cells, place, options)
+  const layout = createLayout(fields, options)
+  const encode = createRowsEncoder(layout, cells, place, problems)
   const targets = [parts.train, parts.validation, parts.test].map((part) => ({
     part,
     next: 0,
-    encoded: allocateRows(fields, part.length),
+    encoded: allocateRows(layout, part.length),
   }))
   for (let block = 0; block * blockRows < rows; block++) {
     for (const target of targets) {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { Static } from 'typebox'
 import { parseDocument } from 'yaml'
 import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf, type Violation } from '../../base/errors.ts'
@@ -8,6 +9,7 @@ import { sizeOfOrdinary } from '../../base/files.ts'
 import { closestName, suggestNames } from '../../base/names.ts'
 import { optionProblems } from '../../model/graph/architectures/build.ts'
 import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
+import { crossedProblems, crossedSides } from '../../model/serving/features/crossed.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
 import { isObject } from '../../schemas/json.ts'
@@ -49,11 +51,33 @@ export async function readRowsSpec(pathOrName: string, specsFolder: string): Pro
 async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> {
   const written = withCanonicalArchitecture(read)
   const problems: Violation[] = []
-  const spec = check(TrainSpec, written, '', problems) as TrainSpec
-  if (problems.length === 0) problems.push(...contradictions(spec))
-  if (problems.length === 0) return { file, spec }
+  const checked = check(TrainSpec, written, '', problems) as Static<typeof TrainSpec>
+  if (problems.length === 0) {
+    const spec = withCrossedApart(checked, problems)
+    problems.push(...contradictions(spec))
+    if (problems.length === 0) return { file, spec }
+  }
   const named = problems.map((problem) => withArchitectures(problem, written))
-  throw new SpecError(file, [...named, ...(await dataProblems(spec, named, file))])
+  throw new SpecError(file, [...named, ...(await dataProblems(checked as Partial<RowsSpec>, named, file))])
+}
+
+/** Adds to `problems` where crossed fields stand before others, or are made of what can't be crossed. */
+function withCrossedApart({ fields: written, ...spec }: Static<typeof TrainSpec>, problems: Violation[]): TrainSpec {
+  const fields = written.filter((field) => field.kind !== 'crossed')
+  const crossed = written.flatMap((field) => {
+    if (field.kind !== 'crossed') return []
+    const { kind: _, ...rest } = field
+    return [rest]
+  })
+  const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
+  if (early >= 0)
+    problems.push({ path: `/fields/${early}`, message: 'is crossed: crossed fields come after all others' })
+  else
+    for (const { path, message } of crossedProblems(crossed, fields)) {
+      const [, index, ...rest] = path.split('/')
+      problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
+    }
+  return { ...spec, fields, crossed }
 }
 
 /** Problems of a spec's data, columns and expressions, where nothing else is wrong. */
@@ -77,7 +101,7 @@ function uncheckedFields(fields: unknown): FieldReading[] {
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
   return fields.flatMap((field, index): FieldReading[] => {
     const name = isObject(field) ? text(field.name) : undefined
-    if (name === undefined) return []
+    if (name === undefined || field.kind === 'crossed') return []
     const { column, expression } = field
     return [{ name, path: `/fields/${index}`, kind: 'string', column: text(column), expression: text(expression) }]
   })
@@ -137,8 +161,8 @@ async function readYaml(file: string): Promise<unknown> {
 }
 
 /** Contradictions that the schema can't express. */
-function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec): Violation[] {
-  const problems = contradictionsOfRows({ tasks, fields, ...spec })
+function contradictions({ tasks, derived, fields, crossed, training, ...spec }: TrainSpec): Violation[] {
+  const problems = contradictionsOfRows({ tasks, fields: [...fields, ...crossed], ...spec })
   if (!hasParts(spec)) problems.push({ path: '/split', message: 'is required' })
   const names = tasks.map((task) => task.name)
   problems.push(...unlabelledTasks(spec.publish, '/publish', [...names, ...derived.map(({ name }) => name)]))
@@ -159,7 +183,7 @@ function contradictions({ tasks, derived, fields, training, ...spec }: TrainSpec
         problems.push({ path, message: `${JSON.stringify(factor)} is not one of the tasks${known(factor, names)}` })
     })
   })
-  const about = { tasks: names, sides: sidesOf(fields) }
+  const about = { tasks: names, sides: sidesOf([...fields, ...crossedSides(crossed, fields)]) }
   for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
     problems.push({ path: `/architecture${path}`, message })
   const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)

@@ -1,7 +1,7 @@
 import { createBinOf, populationStability } from '../../model/serving/drift/bins.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { idsOf, nameOfId, unscale } from '../../model/serving/features/field.ts'
-import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import { layoutOptions } from '../../model/serving/features/layout.ts'
 import type { DriftRow } from '../../schemas/evaluation.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { Distribution, Manifest } from '../../schemas/manifest.ts'
@@ -13,7 +13,7 @@ import type { ScoredPart } from './score-rows.ts'
 export function compareDistributions(manifest: Manifest, dataset: Dataset, scored: ScoredPart): DriftRow[] {
   const { drift, features } = manifest
   if (drift === undefined) return []
-  const options = { ownIds: hasOwnIds(manifest) }
+  const options = layoutOptions(manifest)
   const { encoded } = encodeRows(features, dataset.cells, scored.rows, dataset.place, options)
   const rows: DriftRow[] = []
   let sparse = 0

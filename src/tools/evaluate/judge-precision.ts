@@ -7,7 +7,7 @@ import { prepareInThread } from '../../model/graph/compile/prepare-in-thread.ts'
 import { type JudgedRows, limits } from '../../model/graph/int8/judge.ts'
 import { readQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
-import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import { layoutOptions } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { describeGraph, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
@@ -140,7 +140,7 @@ export function encodePart(
   const problems = new RowProblems()
   const { encoded } = encodeRows(manifest.features, dataset.cells, rows, dataset.place, {
     problems,
-    ownIds: hasOwnIds(manifest),
+    ...layoutOptions(manifest),
   })
   const found = problems.list()
   if (found.length > 0) throw new SpecError(file, found)

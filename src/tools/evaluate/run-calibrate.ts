@@ -4,7 +4,7 @@ import { foldOf } from '../../base/hash.ts'
 import { evaluationFile, evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
-import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import { layoutOptions } from '../../model/serving/features/layout.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
@@ -104,7 +104,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     }
     if (options.dryRun) return 0
     const { encoded } = encodeRows(next.features, dataset.cells, judged.scored.rows, dataset.place, {
-      ownIds: hasOwnIds(next),
+      ...layoutOptions(next),
     })
     const drift = measureDistributions(next.features, encoded, predictions)
     signal.throwIfAborted()

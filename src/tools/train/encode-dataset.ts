@@ -1,3 +1,4 @@
+import type { LayoutOptions } from '../../model/serving/features/layout.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -18,11 +19,16 @@ export interface EncodedParts {
  * Encodes the rows of each part, and lets go of the cells that judging does not need. Throws a SpecError that lists
  * cells which a request could not contain either.
  */
-export function encodeDataset(file: string, fields: readonly Field[], dataset: Dataset, ownIds: boolean): EncodedParts {
+export function encodeDataset(
+  file: string,
+  fields: readonly Field[],
+  dataset: Dataset,
+  options: LayoutOptions,
+): EncodedParts {
   const { labels, weights, parts } = dataset
   dataset.repeatedTests = repeatedRows(dataset, parts.test)
   const found = new RowProblems()
-  const encoded = encodeParts(fields, dataset, [parts.test, rowsToFit(parts.train)], { problems: found, ownIds })
+  const encoded = encodeParts(fields, dataset, [parts.test, rowsToFit(parts.train)], { ...options, problems: found })
   const listed = found.list()
   if (listed.length > 0) throw new SpecError(file, listed)
   const examplesOf = (part: keyof EncodedParts): Examples => ({

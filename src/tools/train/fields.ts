@@ -3,10 +3,10 @@ import type { Bundle } from '../../model/serving/bundle/read.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
-  idsOf,
   requiredMessage,
 } from '../../model/serving/features/field.ts'
-import type { Field, Scaling } from '../../schemas/features.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
+import type { CrossedField, Field, Scaling } from '../../schemas/features.ts'
 import type { TrainField } from '../../schemas/train-spec.ts'
 import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -59,18 +59,13 @@ function createCellCheck(field: TrainField): (cell: Cell) => string | undefined 
 }
 
 /**
- * Per sparse field, in order, the id of values outside its vocabulary or range; −1 where a field refuses them or
- * hashes. `ownIds`: each field's ids begin at 0.
+ * Per column of ids the id of values outside the field's vocabulary or range; −1 where a field refuses them, hashes,
+ * or is crossed.
  */
-export function unknownIdsOf(fields: readonly Field[], ownIds: boolean): Int32Array {
-  const ids: number[] = []
-  let offset = 0
-  for (const field of fields) {
-    if (field.kind === 'numeric') continue
-    ids.push(field.kind !== 'hash' && field.out_of_vocabulary === 'bucket' ? offset : -1)
-    if (!ownIds) offset += idsOf(field)
-  }
-  return Int32Array.from(ids)
+export function unknownIdsOf({ sparse }: Pick<Layout, 'sparse'>): Int32Array {
+  return Int32Array.from(sparse, ({ field, offset }) =>
+    'out_of_vocabulary' in field && field.out_of_vocabulary === 'bucket' ? offset : -1,
+  )
 }
 
 /** How the fields of a training spec are read. */
@@ -196,7 +191,20 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
         message: `${field.name} is no field of ${title}, which --from continues`,
       })
   })
+  const crossed = from.manifest.crossed ?? []
+  if (JSON.stringify(spec.crossed) !== JSON.stringify(crossed))
+    problems.push({
+      path: '/fields',
+      message: `must have the crossed fields of ${title}, which --from continues: ${describeCrossed(crossed)}`,
+    })
   if (problems.length > 0) throw new SpecError(file, problems)
   dataset.cells = columns
   return features
+}
+
+function describeCrossed(crossed: readonly CrossedField[]): string {
+  const all = crossed.map(
+    ({ name, of, buckets, seed }) => `${name} of ${of.join(' × ')} (${buckets} buckets, seed ${seed})`,
+  )
+  return all.join(', ') || 'none'
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
-import { hasOwnIds } from '../../model/serving/features/layout.ts'
-import type { Field } from '../../schemas/features.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import type { LoadedSpec } from '../data/source.ts'
 import type { Progress } from '../evaluate/format.ts'
@@ -31,7 +30,7 @@ export async function fitNetwork(
   { spec }: LoadedSpec,
   network: Network,
   { train, validation }: Pick<EncodedParts, 'train' | 'validation'>,
-  fields: readonly Field[],
+  layout: Layout,
   { threads, from, run, resume, now, signal, observer, log }: TrainOptions,
 ): Promise<FittedNetwork> {
   const { training, tasks } = spec
@@ -50,7 +49,7 @@ export async function fitNetwork(
     values: (name) => (name === logVarianceName ? new Float32Array(terms.length) : network.values(name)),
     termWeights: terms.map(({ weight }) => weight),
     largestStep: Math.min(train.encoded.rows, training.batch_size + 2 * threads),
-    unknown: { share: training.unknown, ids: unknownIdsOf(fields, from !== undefined && hasOwnIds(from.manifest)) },
+    unknown: { share: training.unknown, ids: unknownIdsOf(layout), crossed: layout.crossed },
   })
   try {
     const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`

@@ -4,12 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
-import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
-import { idsOf } from '../../model/serving/features/field.ts'
-import { hasOwnIds } from '../../model/serving/features/layout.ts'
+import { createLayout, hasOwnIds, type LayoutOptions } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
@@ -32,6 +30,7 @@ import { fitNetwork, type TrainOptions } from './fit-network.ts'
 import type { Network, Saved } from './network/network.ts'
 import { expectStart, startNetwork } from './network/start.ts'
 import { startLogits } from './start-logits.ts'
+import { expectTableMemory } from './table-memory.ts'
 
 /** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
 const bytesAfter = 4 + judgingBytes / 3
@@ -65,7 +64,9 @@ export async function train(
     onProgress: readingProgress(options.progress),
   })
   const fields = fieldsOf(loaded, dataset, from)
-  const examples = encodeDataset(file, fields, dataset, from !== undefined && hasOwnIds(from.manifest))
+  const layout = { crossed: spec.crossed, ownIds: from !== undefined && hasOwnIds(from.manifest) }
+  if (from === undefined) expectTableMemory(loaded, createLayout(fields, layout))
+  const examples = encodeDataset(file, fields, dataset, layout)
   const rows = {
     train: dataset.parts.train.length,
     validation: dataset.parts.validation.length,
@@ -77,12 +78,15 @@ export async function train(
   warnOfOneClass(spec, examples.train, log)
   expectSelectable(loaded, examples.validation)
 
-  const network = await startNetwork(loaded, shapeOf(spec, fields, examples), from)
+  const network = await startNetwork(loaded, shapeOf(spec, fields, layout, examples), from)
   const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
   log(
     `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
   )
-  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, fields, { ...options, threads })
+  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, createLayout(fields, layout), {
+    ...options,
+    threads,
+  })
   log(`fitted in ${seconds(now() - started)}`)
 
   const calibrated = calibrateTasks(spec, examples.validation, logits, log)
@@ -137,12 +141,18 @@ function threadsFor(wanted: number, stepRows: number, log: (line: string) => voi
   return Math.min(wanted, most)
 }
 
-function shapeOf(spec: TrainSpec, fields: readonly Field[], { train: { encoded, ...rows } }: EncodedParts) {
+function shapeOf(
+  spec: TrainSpec,
+  fields: readonly Field[],
+  options: LayoutOptions,
+  { train: { encoded, ...rows } }: EncodedParts,
+) {
+  const { sparse, dense, ids } = createLayout(fields, options)
   return {
     sparseFields: encoded.sparseFields,
     denseFields: encoded.denseFields,
-    ids: fields.reduce((ids, field) => ids + (field.kind === 'numeric' ? 0 : idsOf(field)), 0),
-    sides: sidesOf(fields),
+    ids,
+    sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),
     startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
@@ -165,7 +175,9 @@ function describeBundle(
     version: String(spec.version),
     ...(spec.description === undefined ? {} : { description: spec.description }),
     ...(architecture && { architecture }),
-    ...{ features, tasks, derived, graph, precision: spec.precision, quantization },
+    features,
+    ...(spec.crossed.length > 0 && { crossed: spec.crossed }),
+    ...{ tasks, derived, graph, precision: spec.precision, quantization },
     ...(spec.tables && { tables: spec.tables }),
     golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
     provenance,

@@ -42,7 +42,9 @@ t.test('writes rows by ids and by values, one delta after the other, and checks 
   })
   const byValue = await rowsFile('a,campaign,b,c,d\n1,c9,2,3,4\n')
   await writeDelta({ folder, rows: byValue, field: 'campaign' })
-  const { encode, offset } = layoutOf(await readManifestOf(folder)).sparse[2]!
+  const { sparse, slots } = layoutOf(await readManifestOf(folder))
+  const { offset } = sparse[2]!
+  const { encode } = slots.filter((slot) => slot.sparse)[2]!.encoder
   t.match(await read(2), {
     sequence: 2,
     tables: [{ ids: Uint32Array.of(Number(encode('c9')) - offset), rows: Float32Array.of(1, 2, 3, 4) }],

@@ -11,7 +11,7 @@ const mostBoxes = 10
 /** A model as columns of parts, each of which reads parts of columns before it, or above it. */
 export function diagramOf(details: Details): Column[] {
   const options = (details.architecture ?? {}) as Options
-  const fields = details.fields ?? []
+  const fields = partsOf(details)
   const tasks = (details.tasks ?? []).filter((task) => task.product === undefined).map(({ name }) => name)
   const architecture = findArchitecture(String(options.name))
   const groups = groupsOf(fields)
@@ -32,8 +32,15 @@ export function diagramOf(details: Details): Column[] {
   return shorten(columns)
 }
 
-function groupsOf(fields: readonly Field[]): Box[] {
-  const groups = new Map<string, Field[]>()
+type Part = Pick<Field, 'name' | 'side' | 'kind'>
+
+/** The fields that have embeddings. */
+function partsOf({ fields = [], crossed = [] }: Pick<Details, 'fields' | 'crossed'>): Part[] {
+  return [...fields, ...crossed.map(({ name, side }) => ({ name, side, kind: 'crossed' }))]
+}
+
+function groupsOf(fields: readonly Part[]): Box[] {
+  const groups = new Map<string, Part[]>()
   for (const side of ['context', 'cross', 'candidate'])
     for (const field of fields)
       if (field.side === side) {
@@ -54,7 +61,7 @@ function groupsOf(fields: readonly Field[]): Box[] {
 function embeddings(
   { ownEmbeddings }: Pick<Architecture, 'ownEmbeddings'>,
   options: Options,
-  fields: readonly Field[],
+  fields: readonly Part[],
   groups: readonly Box[],
   tasks: string[],
 ): Box[] {
@@ -64,8 +71,8 @@ function embeddings(
 }
 
 /** Inputs, a graph that is not looked into, and its outputs. */
-function generic({ inputs = [], plan, fields = [] }: Details, tasks: string[]): Column[] {
-  const groups = groupsOf(fields)
+function generic({ inputs = [], plan, ...details }: Details, tasks: string[]): Column[] {
+  const groups = groupsOf(partsOf(details))
   const tensors = inputs.map(({ name, dtype, shape }) => ({
     id: `input ${name}`,
     title: name,

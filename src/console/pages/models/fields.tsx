@@ -2,12 +2,20 @@ import { nameOfDefault, number } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { Empty } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-import type { Field } from './words.ts'
+import type { Crossed, Field } from './words.ts'
 
 const perPage = 20
 
 /** The inputs, with what a client may send for each. `playground`: where they are measured. */
-export function Fields({ fields, playground }: { fields: readonly Field[]; playground: string }) {
+export function Fields({
+  fields,
+  crossed = [],
+  playground,
+}: {
+  fields: readonly Field[]
+  crossed: readonly Crossed[] | undefined
+  playground: string
+}) {
   const textOf = ({ name, side, kind }: Field) => `${name} ${side} ${kind}`
   const { shown, pager, field } = useSearch('fields', fields, perPage, textOf)
   if (fields.length === 0) return <p class="muted">Its clients send tensors: it has no named fields.</p>
@@ -35,6 +43,32 @@ export function Fields({ fields, playground }: { fields: readonly Field[]; playg
         />
       )}
       {pager}
+      {crossed.length > 0 && <CrossedFields crossed={crossed} />}
+    </>
+  )
+}
+
+/** The fields that the service computes. */
+function CrossedFields({ crossed }: { crossed: readonly Crossed[] }) {
+  return (
+    <>
+      <p class="muted">Crossed fields are computed from others; no client sends them.</p>
+      <Table
+        label="Table of crossed fields"
+        rows={crossed}
+        rowKey={({ name }) => name}
+        columns={[
+          { title: 'Crossed field', text: ({ name }) => name },
+          { title: 'Side', cell: ({ side }) => side },
+          { title: 'Made of', class: 'wide', cell: ({ of }) => <bdi>{of.join(' × ')}</bdi> },
+          {
+            title: 'Combinations',
+            class: 'wide',
+            cell: ({ ids: [first, last], hashed }) =>
+              hashed ? `hashed to ${number(last! - first! + 1, 9)} ids` : number(last! - first! + 1, 9),
+          },
+        ]}
+      />
     </>
   )
 }

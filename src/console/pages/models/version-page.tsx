@@ -29,8 +29,8 @@ const sections: readonly Section[] = [
     id: 'fields',
     title: 'Fields',
     note: ({ fields = [] }) => `${fields.length} in all`,
-    body: ({ name, fields = [] }, version) => (
-      <Fields fields={fields} playground={hrefOf('playground', [name, version])} />
+    body: ({ name, fields = [], crossed }, version) => (
+      <Fields fields={fields} crossed={crossed} playground={hrefOf('playground', [name, version])} />
     ),
   },
   {

@@ -1,6 +1,7 @@
 import { repeatedIndexes } from '../../../base/arrays.ts'
 import { closestName } from '../../../base/names.ts'
 import type { Calibration, Distribution, Manifest } from '../../../schemas/manifest.ts'
+import { crossedProblems } from '../features/crossed.ts'
 import { requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 
@@ -17,13 +18,17 @@ export function contradictions(manifest: Manifest): string[] {
 }
 
 function features(manifest: Manifest): string[] {
-  const { features } = manifest
-  const problems = repeatedIndexes(features.map(({ name }) => name)).map((i) => `/features/${i}/name is used twice`)
+  const { features, crossed = [] } = manifest
+  const problems = repeatedIndexes([...features, ...crossed].map(({ name }) => name)).map((i) =>
+    i < features.length ? `/features/${i}/name is used twice` : `/crossed/${i - features.length}/name is used twice`,
+  )
   features.forEach((field, i) => {
     if (field.kind === 'numeric' && field.scaling.method === 'min_max' && field.scaling.max <= field.scaling.min) {
       problems.push(`/features/${i}/scaling/max must be greater than min`)
     }
   })
+  const unfit = crossedProblems(crossed, features).map(({ path, message }) => `/crossed${path} ${message}`)
+  if (unfit.length > 0) return [...problems, ...unfit]
   const { slots, ids } = layoutOf(manifest)
   slots.forEach(({ encoder }, i) => {
     if (typeof encoder.missing === 'string' && encoder.missing !== requiredMessage) {
@@ -69,7 +74,7 @@ function calibrationProblem(calibration: Calibration): string | undefined {
   return ascends ? undefined : 'must ascend: x strictly, y without falling'
 }
 
-function graph({ graph, features, tasks, files }: Manifest): string[] {
+function graph({ graph, features, crossed = [], tasks, files }: Manifest): string[] {
   const problems: string[] = []
   if (!Object.hasOwn(files, graph.file)) problems.push(`/graph/file is not among /files: ${JSON.stringify(graph.file)}`)
   const dense = features.some(({ kind }) => kind === 'numeric')
@@ -85,7 +90,7 @@ function graph({ graph, features, tasks, files }: Manifest): string[] {
     )
   }
   const own = graph.inputs.sparse
-  const fields = features.filter(({ kind }) => kind !== 'numeric').length
+  const fields = features.filter(({ kind }) => kind !== 'numeric').length + crossed.length
   if (Array.isArray(own) && own.length > 1 && own.length !== fields)
     problems.push(
       `/graph/inputs/sparse lists ${own.length} tensors for ${fields} sparse fields: there must be one tensor, or one per field`,

@@ -121,7 +121,9 @@ export function bidProblem(value: unknown): string | undefined {
 }
 
 /** The problem of a name that is not a field. */
-export function unknownField(name: string, parent: '/context' | '/candidates', { slots }: Layout): string {
+export function unknownField(name: string, parent: '/context' | '/candidates', { slots, crossed }: Layout): string {
+  const made = crossed.find(({ field }) => field.name === name)
+  if (made !== undefined) return `is computed from ${made.field.of.join(' × ')}: leave it out`
   const inContext = parent === '/context'
   if (inContext && (name === 'id' || name === 'bid')) return "belongs to a candidate and can't be given in the context"
   const known = slots.map((slot) => slot.name)

@@ -1,8 +1,19 @@
 import type { Features } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import { encodeColumns } from './columns.ts'
+import { fillCrossed, widenRows } from './crossed.ts'
 import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
-import { createLayout, type EncodedRequest, type EncodeOptions, hasOwnIds, type Layout } from './layout.ts'
+import {
+  allocateRows,
+  createLayout,
+  type EncodedRequest,
+  type EncodeOptions,
+  givenColumns,
+  type Layout,
+  type LayoutOptions,
+  layoutOptions,
+  type RowArrays,
+} from './layout.ts'
 import { invalidRequest } from './problems.ts'
 import { encodeRows } from './rows.ts'
 import { encodeTensors } from './tensors.ts'
@@ -26,35 +37,58 @@ export interface Encoder {
 }
 
 /** The source of an encoder: a manifest's fields, or the columns of a manifestless graph. */
-export type EncoderSource = { features: Features; ownIds: boolean } | { columns: readonly TensorColumn[] }
+export type EncoderSource =
+  | { features: Features; options: Omit<LayoutOptions, 'onUnknown'> }
+  | { columns: readonly TensorColumn[] }
 
 export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
   return 'columns' in source
     ? createTensorEncoder(source.columns)
-    : createEncoder(source.features, onUnknown, source.ownIds)
+    : createEncoder(source.features, { ...source.options, onUnknown })
 }
 
-/**
- * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket; `ownIds`: see
- * `createLayout`.
- */
-export function createEncoder(features: Features, onUnknown?: (field: string) => void, ownIds = false): Encoder {
-  const layout = createLayout(features, onUnknown, ownIds)
-  return {
+export function createEncoder(features: Features, options: LayoutOptions = {}): Encoder {
+  const layout = createLayout(features, options)
+  const { onUnknown: _, ...rest } = options
+  const encoder: Encoder = {
     layout,
-    source: { features, ownIds },
+    source: { features, options: rest },
     rows: (context, candidates, options) => encodeRows(layout, context, candidates, options),
     columns: (context, candidates, options) => encodeColumns(layout, context, candidates, options),
     tensors: (sparse, dense, options) => encodeTensors(layout, sparse, dense, options),
+  }
+  return layout.crossed.length === 0 ? encoder : crossing(encoder)
+}
+
+/** Fills in the columns of crossed fields, in every form of a request. */
+function crossing(encoder: Encoder): Encoder {
+  const { layout } = encoder
+  const [given, width] = [givenColumns(layout), layout.sparse.length]
+  const withCrossed = (encoded: EncodedRequest): EncodedRequest => {
+    fillCrossed(layout.crossed, encoded.sparse, width, 0, encoded.rows)
+    return encoded
+  }
+  return {
+    ...encoder,
+    rows: (context, candidates, options) => withCrossed(encoder.rows(context, candidates, options)),
+    columns: (context, candidates, options) => withCrossed(encoder.columns(context, candidates, options)),
+    tensors(sparse, dense, options) {
+      let arrays: RowArrays | undefined
+      const allocate = (rows: number) => (arrays = allocateRows(layout, rows, options))
+      const narrow = encodeTensors({ ...layout, sparse: given }, sparse, dense, { ...options, allocate })
+      const ids = arrays!.sparse.subarray(0, narrow.rows * width)
+      widenRows(ids, narrow.rows, given.length, width)
+      return withCrossed({ ...narrow, sparse: ids })
+    },
   }
 }
 
 /** An encoder of a manifest's features. */
 export function encoderOf(
-  manifest: Pick<Manifest, 'features' | 'graph'>,
+  manifest: Pick<Manifest, 'features' | 'crossed' | 'graph'>,
   onUnknown?: (field: string) => void,
 ): Encoder {
-  return createEncoder(manifest.features, onUnknown, hasOwnIds(manifest))
+  return createEncoder(manifest.features, { ...layoutOptions(manifest), onUnknown })
 }
 
 /** A column of an input of a manifestless graph. */
@@ -74,6 +108,7 @@ export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
     slots: [],
     byName: new Map(),
     sparse: sparse.map(({ name, ids }) => createBareIntegerEncoder(name, ids)),
+    crossed: [],
     dense: dense.map(({ name }) => createBareNumberEncoder(name)),
     ids: 0,
   }

@@ -1,7 +1,8 @@
 import type { Violation } from '../../../base/errors.ts'
-import type { Field } from '../../../schemas/features.ts'
+import type { CrossedField, Field, Side, SparseField } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
+import { type CrossedPart, crossedIds, sideOf } from './crossed.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -70,15 +71,29 @@ export interface FieldColumn {
   encoder: FieldEncoder
 }
 
+/** A column of ids. */
+export type SparseColumn = Omit<SparseFieldEncoder, keyof FieldEncoder> & { field: SparseField | CrossedSide }
+
+/** A crossed field, and the side that follows from its parts. */
+export type CrossedSide = CrossedField & { kind: 'crossed'; side: Side }
+
 /** The columns of a model's fields. */
 export interface Layout {
-  /** In manifest order. */
+  /** The fields that requests give, in manifest order. */
   slots: FieldColumn[]
   byName: Map<string, FieldColumn>
-  sparse: SparseFieldEncoder[]
+  /** Crossed fields last. */
+  sparse: SparseColumn[]
+  /** The last ones of `sparse`, which are computed from others. */
+  crossed: (SparseColumn & { field: CrossedSide; parts: CrossedPart[] })[]
   dense: FieldEncoder[]
   /** Rows of the embedding table. */
   ids: number
+}
+
+/** Columns of ids that requests give as tensors. */
+export function givenColumns({ sparse, crossed }: Layout): SparseColumn[] {
+  return crossed.length === 0 ? sparse : sparse.slice(0, -crossed.length)
 }
 
 /**
@@ -89,23 +104,35 @@ export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boole
   return inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)
 }
 
-/**
- * `onUnknown` receives the field of every value that fell into an out-of-vocabulary bucket. With `ownIds` each sparse
- * field's ids begin at 0: those of a graph that has a tensor, and so a table, for each.
- */
-export function createLayout(features: readonly Field[], onUnknown?: (field: string) => void, ownIds = false): Layout {
-  const layout: Layout = { slots: [], byName: new Map(), sparse: [], dense: [], ids: 0 }
+export interface LayoutOptions {
+  /** Each sparse field's ids begin at 0: those of a graph that has a tensor, and so a table, for each. */
+  ownIds?: boolean | undefined
+  crossed?: readonly CrossedField[] | undefined
+  /** Receives the field of every value that fell into an out-of-vocabulary bucket. */
+  onUnknown?: ((field: string) => void) | undefined
+}
+
+/** Crossed fields must have passed `crossedProblems`. */
+export function createLayout(features: readonly Field[], options: LayoutOptions = {}): Layout {
+  const { ownIds = false, crossed = [], onUnknown } = options
+  const layout: Layout = { slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], ids: 0 }
   for (const field of features) {
     const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, ownIds, onUnknown)
     layout.slots.push(slot)
     layout.byName.set(field.name, slot)
   }
+  for (const field of crossed) addCrossed(layout, field, ownIds)
   return layout
 }
 
+/** The options of a manifest's layout. */
+export function layoutOptions(manifest: Pick<Manifest, 'crossed' | 'graph'>): LayoutOptions {
+  return { crossed: manifest.crossed, ownIds: hasOwnIds(manifest) }
+}
+
 /** The layout of a manifest's fields. */
-export function layoutOf(manifest: Pick<Manifest, 'features' | 'graph'>): Layout {
-  return createLayout(manifest.features, undefined, hasOwnIds(manifest))
+export function layoutOf(manifest: Pick<Manifest, 'features' | 'crossed' | 'graph'>): Layout {
+  return createLayout(manifest.features, layoutOptions(manifest))
 }
 
 function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): FieldColumn {
@@ -116,7 +143,7 @@ function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): F
 
 function addSparse(
   layout: Layout,
-  field: Exclude<Field, { kind: 'numeric' }>,
+  field: SparseField,
   ownIds: boolean,
   onUnknown?: (field: string) => void,
 ): FieldColumn {
@@ -124,4 +151,26 @@ function addSparse(
   layout.ids += encoder.ids
   layout.sparse.push(encoder)
   return { name: field.name, sparse: true, column: layout.sparse.length - 1, encoder }
+}
+
+function addCrossed(layout: Layout, crossed: CrossedField, ownIds: boolean): void {
+  const columns = crossed.of.map((name) => layout.byName.get(name)!)
+  const parts = columns.map(({ column }) => {
+    const { offset, ids } = layout.sparse[column]!
+    return { column, offset, ids }
+  })
+  const field: CrossedSide = {
+    ...crossed,
+    kind: 'crossed',
+    side: sideOf(columns.map(({ encoder }) => encoder.field)),
+  }
+  const offset = ownIds ? 0 : layout.ids
+  const ids = crossedIds(
+    crossed.buckets,
+    parts.map((part) => part.ids),
+  )
+  const column = { field, offset, ids, plain: offset, largest: offset + ids - 1, parts }
+  layout.ids += ids
+  layout.sparse.push(column)
+  layout.crossed.push(column)
 }

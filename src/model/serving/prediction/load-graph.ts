@@ -163,17 +163,17 @@ export function describeGraph(
   manifest: Manifest,
   rows: QuantizationRows | undefined,
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
-  const { features, precision, tables, files } = manifest
+  const { precision, tables, files } = manifest
   const ports = bindingsOf(manifest)
   const layout = layoutOf(manifest)
   const sides: Record<string, Sides[string]> = {}
-  const sparse = features.filter(({ kind }) => kind !== 'numeric').map(({ side }) => side)
-  const dense = features.filter(({ kind }) => kind === 'numeric').map(({ side }) => side)
+  const sparse = layout.sparse.map(({ field }) => field.side)
+  const dense = layout.dense.map(({ field }) => field.side)
   if (ports.sparse !== undefined) sides[ports.sparse] = sparse
   if (ports.dense !== undefined) sides[ports.dense] = dense
   const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
-  const live = fields.flatMap(({ offset, ids }, column) =>
-    layout.sparse[column]!.field.live === true ? [{ column, offset, ids }] : [],
+  const live = layout.sparse.flatMap(({ offset, ids, field }, column) =>
+    field.kind !== 'crossed' && field.live === true ? [{ column, offset, ids }] : [],
   )
   return {
     output: ports.probabilities,

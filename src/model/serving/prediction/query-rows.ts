@@ -71,12 +71,11 @@ export function unknownFields(
   encoded: Pick<EncodedRequest, 'requested' | 'rows' | 'sparse' | 'index'>,
   given: (row: number, name: string) => boolean,
 ): (string[] | undefined)[] {
-  const fields = slots.flatMap(({ name, sparse: isSparse, column }) => {
-    const encoder = isSparse ? sparse[column] : undefined
-    if (encoder === undefined || encoder.field.kind === 'hash' || encoder.field.out_of_vocabulary !== 'bucket')
-      return []
+  const fields = slots.flatMap(({ name, column, encoder: { field, missing } }) => {
+    if (field.kind === 'numeric' || field.kind === 'hash' || field.out_of_vocabulary !== 'bucket') return []
     // The bucket is the field's first id.
-    return [{ name, column, bucket: encoder.offset, byDefault: encoder.missing === encoder.offset }]
+    const bucket = sparse[column]!.offset
+    return [{ name, column, bucket, byDefault: missing === bucket }]
   })
   const unknown = new Array<string[] | undefined>(encoded.requested)
   for (let entry = 0; entry < encoded.rows; entry++) {

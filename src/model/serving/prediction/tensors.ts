@@ -5,7 +5,7 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Signature } from '../../contracts/engine.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, tensorWidth } from '../../contracts/saved-signature.ts'
 import type { Encoder, TensorColumn } from '../features/encoder.ts'
-import type { EncodedRequest, EncodeOptions, Layout } from '../features/layout.ts'
+import { type EncodedRequest, type EncodeOptions, givenColumns, type Layout } from '../features/layout.ts'
 import { inTerms, Violations } from '../features/problems.ts'
 import { flattenRows, NumberMatrix } from '../features/tensors.ts'
 import { bindingsOf } from './bindings.ts'
@@ -58,9 +58,12 @@ export function tensorsOf(
     const taken = signature?.inputs.find((input) => input.name === name)?.dtype
     // Ids may be floats: Keras 3 exports them so.
     const dtype = role === 'sparse' ? (taken ?? 'int32') : 'float32'
-    const whole: SavedTensor = { name, dtype, dims: [layout[role].length], ids: [], shared: true }
+    const columns = role === 'sparse' ? givenColumns(layout).length : layout.dense.length
+    const whole: SavedTensor = { name, dtype, dims: [columns], ids: [], shared: true }
     let column = 0
     for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
+      // Tensors of crossed fields come last, and are computed.
+      if (role === 'sparse' && layout.crossed.length > 0 && column === columns) break
       const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
       const width = tensorWidth(tensor)
       inputs.push({ ...inputTensorOf(tensor, dtype), width, role, column })

@@ -1,3 +1,4 @@
+import { fillCrossed } from '../../../model/serving/features/crossed.ts'
 import type { TermLabels } from '../terms.ts'
 import type { SharedExamples, StepBounds, ThreadSetup } from './protocol.ts'
 
@@ -81,13 +82,14 @@ function totalWeight({ labels, weights }: TermLabels, order: Int32Array, { start
 }
 
 /** Makes a share of the known values unknown, so that a network learns what to answer then. */
-function createMasking({ unknown: { share, ids }, seed }: GatherSetup) {
+function createMasking({ unknown: { share, ids, crossed = [] }, seed }: GatherSetup) {
   if (share === 0) return undefined
   const bound = noiseBound(share)
   return (sparse: Int32Array, at: number, row: number, epoch: number): void => {
     const own = noise(seed, epoch)
     for (let field = 0; field < ids.length; field++)
       if (ids[field]! >= 0 && noise(own, row * ids.length + field) < bound) sparse[at + field] = ids[field]!
+    fillCrossed(crossed, sparse, ids.length, at / ids.length, at / ids.length + 1)
   }
 }
 

@@ -1,3 +1,4 @@
+import type { CrossedColumn } from '../../../model/serving/features/crossed.ts'
 import type { TrainingStep } from '../network/training-step.ts'
 import type { TermLabels } from '../terms.ts'
 import type { TableMemory } from './table-updates.ts'
@@ -34,7 +35,7 @@ export interface ThreadSetup {
   learningRate: number
   seed: number
   /** Values of vocabulary and integer fields that count as unknown. */
-  unknown: { share: number; ids: Int32Array }
+  unknown: { share: number; ids: Int32Array; crossed?: readonly CrossedColumn[] }
   shared: SharedState
 }
 

@@ -41,7 +41,7 @@ t.test('sparse and numeric fields are columns of their own tensors, in manifest 
 
 t.test('a listener hears of every unknown value of a request', async (t) => {
   const heard: string[] = []
-  const { rows } = createEncoder(features, (field) => heard.push(field))
+  const { rows } = createEncoder(features, { onUnknown: (field) => heard.push(field) })
   rows({ country: 'XX', hour: 1 }, [{ campaign: 'c1', price: 1 }], options)
   t.same(heard, ['country'])
 })

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
+import { createLayout } from '../../../../src/model/serving/features/layout.ts'
 import type { Field } from '../../../../src/schemas/features.ts'
 import { unknownIdsOf } from '../../../../src/tools/train/fields.ts'
 import { stepBounds } from '../../../../src/tools/train/fit.ts'
@@ -93,8 +94,8 @@ t.test('the ids of unknown values, where a field has them', async (t) => {
     { ...common, name: 'e', kind: 'integer', size: 4, out_of_vocabulary: 'error' },
     { ...common, name: 'i', kind: 'integer', size: 4, out_of_vocabulary: 'bucket' },
   ]
-  t.same([...unknownIdsOf(fields, false)], [0, -1, -1, 14])
-  t.same([...unknownIdsOf(fields, true)], [0, -1, -1, 0], 'a table per field')
+  t.same([...unknownIdsOf(createLayout(fields))], [0, -1, -1, 14])
+  t.same([...unknownIdsOf(createLayout(fields, { ownIds: true }))], [0, -1, -1, 0], 'a table per field')
 })
 
 t.test('steps never end in fewer rows than batch normalisation needs', async (t) => {

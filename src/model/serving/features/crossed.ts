@@ -1,0 +1,108 @@
+import type { Violation } from '../../../base/errors.ts'
+import { addBlock, endHash } from '../../../base/hash.ts'
+import { suggestNames } from '../../../base/names.ts'
+import type { CrossedField, Side } from '../../../schemas/features.ts'
+
+/** A field among those that a crossed field may be made of; `ids` is undefined where it has none. */
+interface Part {
+  name: string
+  side: Side
+  kind: string
+}
+
+/** A crossed field depends on everything that its parts depend on. */
+export function sideOf(parts: readonly Pick<Part, 'side'>[]): Side {
+  const [first, ...others] = parts.map(({ side }) => side)
+  return first !== undefined && others.every((side) => side === first) ? first : 'cross'
+}
+
+/** The sides of crossed fields made of these. */
+export function crossedSides(
+  crossed: readonly CrossedField[],
+  fields: readonly Pick<Part, 'name' | 'side'>[],
+): { kind: 'crossed'; side: Side }[] {
+  return crossed.map(({ of }) => ({ kind: 'crossed', side: sideOf(fields.filter(({ name }) => of.includes(name))) }))
+}
+
+/** Problems of crossed fields among `fields`; paths are below the list of crossed fields. */
+export function crossedProblems(crossed: readonly CrossedField[], fields: readonly Part[]): Violation[] {
+  const known = new Map(fields.map((field) => [field.name, field]))
+  const names = new Set(crossed.map(({ name }) => name))
+  return crossed.flatMap(({ name, of }, index) =>
+    of.flatMap((part, i): Violation[] => {
+      const message = problemOf(part, name, known, names)
+      return message === undefined ? [] : [{ path: `/${index}/of/${i}`, message }]
+    }),
+  )
+}
+
+function problemOf(
+  part: string,
+  name: string,
+  known: ReadonlyMap<string, Part>,
+  crossed: ReadonlySet<string>,
+): string | undefined {
+  if (part === name) return 'is the field itself'
+  if (crossed.has(part)) return `${JSON.stringify(part)} is crossed: name the fields that it is made of instead`
+  const field = known.get(part)
+  const sparse = [...known.values()].flatMap(({ name, kind }) => (kind === 'numeric' ? [] : [name]))
+  if (field === undefined) return `${JSON.stringify(part)} is not a field${suggestNames(part, sparse)}`
+  return field.kind === 'numeric'
+    ? `${JSON.stringify(part)} is numeric: only fields with ids can be crossed`
+    : undefined
+}
+
+/** A column of ids that a crossed field is made of. */
+export interface CrossedPart {
+  column: number
+  /** Its first id, and their number. */
+  offset: number
+  ids: number
+}
+
+/** Number of ids of a crossed field whose parts have these numbers of ids. */
+export function crossedIds(buckets: number, sizes: readonly number[]): number {
+  return Math.min(
+    buckets,
+    sizes.reduce((all, size) => all * size, 1),
+  )
+}
+
+/** A crossed field's column. */
+export interface CrossedColumn {
+  /** Its first id, and their number. */
+  offset: number
+  ids: number
+  field: Pick<CrossedField, 'buckets' | 'seed'>
+  parts: readonly CrossedPart[]
+}
+
+/**
+ * Computes the ids of crossed fields for rows [first, end) from the ids of their parts, in place. `sparse`: int32
+ * [rows, width], the crossed fields' columns last.
+ */
+export function fillCrossed(
+  crossed: readonly CrossedColumn[],
+  sparse: Int32Array,
+  width: number,
+  first: number,
+  end: number,
+): void {
+  crossed.forEach(({ offset, ids, field: { buckets, seed }, parts }, i) => {
+    const column = width - crossed.length + i
+    const isExact = parts.reduce((all, part) => all * part.ids, 1) <= buckets
+    for (let start = first * width; start < end * width; start += width) {
+      let id = isExact ? 0 : seed | 0
+      for (const part of parts) {
+        const value = sparse[start + part.column]! - part.offset
+        id = isExact ? id * part.ids + value : addBlock(id, value)
+      }
+      sparse[start + column] = offset + (isExact ? id : endHash(id, parts.length) % ids)
+    }
+  })
+}
+
+/** Widens rows in place from `narrow` columns to `width`; the last columns of each hold anything. */
+export function widenRows(sparse: Int32Array, rows: number, narrow: number, width: number): void {
+  for (let row = rows - 1; row > 0; row--) sparse.copyWithin(row * width, row * narrow, (row + 1) * narrow)
+}

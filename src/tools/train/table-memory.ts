@@ -1,0 +1,26 @@
+import { formatBytes } from '../../base/terminal.ts'
+import { architectureOf } from '../../model/graph/architectures/table.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
+import { usableMemory } from '../data/columns.ts'
+import { type LoadedSpec, SpecError } from '../data/source.ts'
+
+/** A value, two moments, the best epoch's value, and copies where the network is made and written: float32. */
+const bytesPerWeight = 6 * 4
+
+/**
+ * Foresees whether the embedding tables of a new network fit into memory. Throws a SpecError that names the field with
+ * most ids.
+ */
+export function expectTableMemory({ file, spec }: LoadedSpec, layout: Layout, available = usableMemory()): void {
+  const { architecture, tasks, fields, crossed } = spec
+  if (architecture === undefined || layout.sparse.length === 0) return
+  const tables = architectureOf(architecture.name).ownEmbeddings ? tasks.length : 1
+  const bytes = bytesPerWeight * layout.ids * architecture.dim_emb * tables
+  if (bytes <= available) return
+  const largest = layout.sparse.reduce((most, column) => (column.ids > most.ids ? column : most))
+  const { name } = largest.field
+  const count = largest.ids.toLocaleString('en')
+  const message = `the embeddings would take ${formatBytes(bytes)} of memory, and ${formatBytes(available)} are available; ${name} has ${count} of the ids: give it fewer, or lower dim_emb`
+  const index = [...fields, ...crossed].findIndex((field) => field.name === name)
+  throw new SpecError(file, [{ path: `/fields/${index}`, message }])
+}

@@ -93,6 +93,12 @@ export const TaskEvaluation = Type.Object(
             {
               metrics: Metrics,
               fitted: Type.String({ description: 'On which rows' }),
+              crossed: Type.Optional(
+                Type.Array(Type.String(), {
+                  description:
+                    "Combinations of fields that it had: the version's crossed fields, or pairs that it chose where those are none",
+                }),
+              ),
               differences: Type.Optional(
                 Type.Object(
                   { auc: Difference, normalised_entropy: Difference },

@@ -77,7 +77,7 @@ export function evaluateTask(
 }
 
 function judgeLogistic(
-  { predictions, fitted }: Baseline,
+  { predictions, fitted, crossed }: Baseline,
   rows: PredictedTask,
   order: Uint32Array,
   judgement: Judgement,
@@ -91,6 +91,7 @@ function judgeLogistic(
   return {
     metrics: judged.metrics,
     fitted,
+    ...(crossed.length > 0 && { crossed }),
     differences: {
       auc: aucDifference(rows, order, pair, z),
       normalised_entropy: difference(pair, 'normalised_entropy', z),

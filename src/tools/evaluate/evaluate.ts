@@ -31,7 +31,7 @@ export interface EvaluateInput {
   loaded: LoadedRows
   dataset: Dataset
   part: PartName | 'half'
-  predictor: Pick<Predictor, 'model' | 'fields' | 'tasks'>
+  predictor: Pick<Predictor, 'model' | 'fields' | 'crossed' | 'tasks'>
   scored: ScoredPart
   /** The manifest of a version on disk, for drift. */
   manifest?: Manifest | undefined
@@ -109,7 +109,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   if (!brief) await pause('fitting baselines')
   const baselines = brief
     ? undefined
-    : logisticBaselines({ file, spec }, predictor.fields, predictor.tasks, dataset, rows, tasks)
+    : logisticBaselines({ file, spec }, predictor, predictor.tasks, dataset, rows, tasks)
   const evaluated: EvaluationReport['tasks'] = []
   for (const task of tasks) {
     await pause(`judging ${task.name}`)

@@ -79,6 +79,7 @@ function formatTask(task: TaskEvaluation): string {
         ]
       : []),
   ]
+  if (logistic?.crossed) notes.push(`  logistic regression with ${logistic.crossed.join(', ')}`)
   const title = `${name}: ${grouped(rows)} rows, ${grouped(positives)} positives${share}`
   return [title, formatTable(['', ...columns], lines).replaceAll(/^/gm, '  '), ...notes].join('\n')
 }

@@ -79,6 +79,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
       kind: field.kind,
       ids: sparse ? loaded.encoder.layout.sparse[column]!.ids : undefined,
     })),
+    crossed: manifest.crossed ?? [],
     tasks: [...manifest.tasks, ...manifest.derived],
     gates,
     mostRows: callRows,

@@ -1,86 +1,9 @@
 import { sum } from '../../model/quality/metrics.ts'
 import { sigmoid } from '../../model/serving/calibration/calibrator.ts'
-import type { CellColumn, StringColumn } from '../data/columns.ts'
-import type { PredictorField } from './predictor.ts'
+import type { LinearRows } from './linear-rows.ts'
 
 /** Penalty on the squares of the weights, in rows; chosen on census-income and ads-funnel. */
-const ridge = 2
-/** Numbers further from the mean than these standard deviations count as this far. */
-const mostDeviations = 5
-
-/** Rows as a logistic regression takes them: one weight per value of a field, and one per number. */
-export interface LinearRows {
-  weights: number
-  /** uint32 [rows, fields]: the weight of each field's value. */
-  places: Uint32Array
-  /** float32 [rows, fields]: what the weight is multiplied with. */
-  values: Float32Array
-  fields: number
-}
-
-/**
- * Encodes rows of a data set; `positions` index `rows`. Missing values and each value of a string or an id have a
- * weight.
- */
-export function encodeLinear(
-  fields: readonly PredictorField[],
-  cells: readonly CellColumn[],
-  rows: Int32Array,
-): LinearRows {
-  const width = fields.length
-  const places = new Uint32Array(rows.length * width)
-  const values = new Float32Array(rows.length * width).fill(1)
-  let next = 0
-  fields.forEach(({ kind }, field) => {
-    const column = cells[field]!
-    if (kind === 'numeric') {
-      const { mean, deviation } = moments(column, rows)
-      rows.forEach((row, i) => {
-        const value = column.at(row) as number | null
-        const scaled = ((value ?? mean) - mean) / deviation
-        places[i * width + field] = value === null ? next + 1 : next
-        if (value !== null) values[i * width + field] = Math.max(-mostDeviations, Math.min(mostDeviations, scaled))
-      })
-      next += 2
-      return
-    }
-    const code = kind === 'integer' ? numbered(column) : (row: number) => (column as StringColumn).codeAt(row)
-    let most = 0
-    rows.forEach((row, i) => {
-      const place = code(row) + 1
-      places[i * width + field] = next + place
-      if (place > most) most = place
-    })
-    next += most + 1
-  })
-  return { weights: next, places, values, fields: width }
-}
-
-function numbered(column: CellColumn): (row: number) => number {
-  const numbers = new Map<number, number>()
-  return (row) => {
-    const value = column.at(row) as number | null
-    if (value === null) return -1
-    const known = numbers.get(value) ?? numbers.size
-    numbers.set(value, known)
-    return known
-  }
-}
-
-function moments(column: CellColumn, rows: Int32Array): { mean: number; deviation: number } {
-  let [count, mean, squares] = [0, 0, 0]
-  for (const row of rows) {
-    const value = column.at(row) as number | null
-    if (value === null) continue
-    count++
-    const delta = value - mean
-    mean += delta / count
-    squares += delta * (value - mean)
-  }
-  const deviation = Math.sqrt(squares / Math.max(1, count))
-  return { mean, deviation: deviation > 0 ? deviation : 1 }
-}
-
+export const ridge = 2
 /**
  * Fits a logistic regression to rows, with a ridge, by L-BFGS (Liu and Nocedal 1989) from the second derivatives at the
  * base rate: the order of the rows does not matter, and the mean prediction is the rows' rate. `positions`: which rows
@@ -92,7 +15,7 @@ export function fitLogistic(
   labels: ArrayLike<number>,
   sampleWeights: ArrayLike<number> | undefined,
 ): (position: number) => number {
-  const { weights: count, places, values, fields } = rows
+  const { weights: count, places, values, fields, crossed, crosses } = rows
   const weights = new Float64Array(count + 1)
   const total = sampleWeights ? sum(sampleWeights) : positions.length
   const scale = positions.length / total
@@ -104,6 +27,7 @@ export function fitLogistic(
   const scoreOf = (weights: Float64Array, position: number) => {
     let score = weights[count]!
     for (let at = position * fields, end = at + fields; at < end; at++) score += weights[places[at]!]! * values[at]!
+    for (let at = position * crosses, end = at + crosses; at < end; at++) score += weights[crossed[at]!]!
     return score
   }
   const lossAt = (weights: Float64Array) => {
@@ -121,6 +45,8 @@ export function fitLogistic(
       gradient[count]! += error
       const start = positions[i]! * fields
       for (let at = start; at < start + fields; at++) gradient[places[at]!]! += error * values[at]!
+      const first = positions[i]! * crosses
+      for (let at = first; at < first + crosses; at++) gradient[crossed[at]!]! += error
     }
     return { loss, gradient }
   }
@@ -130,6 +56,8 @@ export function fitLogistic(
     curvature[count]! += ofRow
     const start = positions[i]! * fields
     for (let at = start; at < start + fields; at++) curvature[places[at]!]! += ofRow * values[at]! ** 2
+    const first = positions[i]! * crosses
+    for (let at = first; at < first + crosses; at++) curvature[crossed[at]!]! += ofRow
   }
   minimise(lossAt, weights, curvature)
   return (position) => sigmoid(scoreOf(weights, position))

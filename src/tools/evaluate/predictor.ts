@@ -55,6 +55,8 @@ export interface PredictedRows {
 export interface Predictor {
   model: PredictorModel
   fields: PredictorField[]
+  /** Fields that it computes from others. */
+  crossed: readonly { name: string; of: readonly string[] }[]
   /** Tasks, then derived tasks. */
   tasks: PredictorTask[]
   /** Whether it has gates whose weights can be asked for. */
@@ -116,7 +118,7 @@ export async function openServicePredictor(
   const answering = version ?? details.version
   if (answering === undefined || details.fields === undefined || details.tasks === undefined)
     throw new ModelError('MODEL_FAILED', `${url} serves no version of ${name}`)
-  const { description, architecture, plan, provenance, fields, tasks } = details
+  const { description, architecture, plan, provenance, fields, crossed = [], tasks } = details
   const names = tasks.map((task) => task.name)
   const gates = tasks.some((task) => 'gate' in task && task.gate === true)
   return {
@@ -136,6 +138,7 @@ export async function openServicePredictor(
       const ids = 'ids' in encoding ? (encoding.ids as [number, number]) : undefined
       return { name: field, side, kind: kind as PredictorField['kind'], ids: ids && ids[1] - ids[0] + 1 }
     }),
+    crossed,
     tasks,
     gates,
     mostRows: requestRows,

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { sigmoid } from '../../../src/model/serving/calibration/calibrator.ts'
 import { createRandom } from '../../../src/tools/data/random.ts'
-import { fitLogistic, type LinearRows, minimise } from '../../../src/tools/evaluate/logistic.ts'
+import type { LinearRows } from '../../../src/tools/evaluate/linear-rows.ts'
+import { fitLogistic, minimise } from '../../../src/tools/evaluate/logistic.ts'
 
 /** Two ids and a number per row; labels by known weights. */
 function createRows(count: number): { linear: LinearRows; labels: Uint8Array; truth: Float64Array } {
@@ -17,7 +18,7 @@ function createRows(count: number): { linear: LinearRows; labels: Uint8Array; tr
     truth[row] = sigmoid(ids[a]! + ids[b]! - 0.5 * number - 2.5)
   }
   return {
-    linear: { weights: 62, places, values, fields: 3 },
+    linear: { weights: 62, places, values, fields: 3, crossed: new Uint32Array(), crosses: 0 },
     labels: Uint8Array.from(truth, (p) => Number(random.uniform() < p)),
     truth,
   }

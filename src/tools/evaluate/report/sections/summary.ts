@@ -43,7 +43,13 @@ function rowsOf(task: TaskEvaluation): Row[] {
   if (logistic)
     rows.push({
       kind: 'under',
-      cells: ['logistic regression', '', '', '', ...metricCells(logistic.metrics)],
+      cells: [
+        html`logistic regression${logistic.crossed && html` <span class="tag">with ${join(logistic.crossed.map(name), ', ')}</span>`}`,
+        '',
+        '',
+        '',
+        ...metricCells(logistic.metrics),
+      ],
     })
   if (task.oracle) {
     const { auc, logloss, normalised_entropy } = task.oracle

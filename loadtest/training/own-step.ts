@@ -28,7 +28,7 @@ examples.sparse.set(sparse)
 examples.dense.set(dense)
 const labels = () => new Int8Array(new SharedArrayBuffer(rows)).map(() => random.integer(2))
 const trainer = await createTrainer({
-  ...{ plan, threads: Number(threads), largestStep: Number(batch), learningRate: 0.001, seed: 1 },
+  ...{ plan, threads: Number(threads), largestStep: Number(batch), rates: { learningRate: 0.001 }, seed: 1 },
   examples: { ...examples, terms: terms.map(() => ({ labels: labels(), weights: undefined })) },
   values: network.values,
   termWeights: terms.map(() => 1),

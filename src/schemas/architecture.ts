@@ -57,6 +57,15 @@ const hidden = {
 const embedding = {
   dim_emb: width(32, 'Embedding dimension d, of every sparse id and of every dense feature'),
   embedding_l2: Type.Number({ minimum: 0, default: 0, description: 'L2 penalty on the embedding table, in training' }),
+  wide: Type.Optional(
+    Type.Boolean({
+      description:
+        'A wide part beside the network: per task a weight for each id and number, crossed fields included, whose sum is added to the logit; default: false',
+    }),
+  ),
+  wide_l2: Type.Optional(
+    Type.Number({ minimum: 0, description: "L2 penalty on the wide part's weights of ids, in training; default: 0" }),
+  ),
 }
 const towers = {
   num_hidden_tasks: depth('Layers of each task tower, the output layer included'),

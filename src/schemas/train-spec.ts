@@ -150,6 +150,31 @@ export const Training = Type.Object(
     }),
     batch_size: Type.Integer({ minimum: 2, maximum: 1_000_000, default: 512, description: 'Rows a step' }),
     learning_rate: Type.Number({ exclusiveMinimum: 0, default: 0.001, description: "Adam's learning rate" }),
+    tables: Type.Union([Type.Literal('adam'), Type.Literal('adagrad')], {
+      default: 'adam',
+      description:
+        'What steps the rows of tables: Adam, or row-wise Adagrad, whose steps shorten with what a row has learnt',
+    }),
+    tables_learning_rate: Type.Number({
+      exclusiveMinimum: 0,
+      default: 0.05,
+      description: "Adagrad's learning rate, of tables",
+    }),
+    weight_decay: Type.Number({
+      minimum: 0,
+      default: 0,
+      description:
+        'Decay of the matrices of layers, decoupled from the loss: the share of a learning rate of 1 in each step',
+    }),
+    warm_up: Type.Integer({
+      minimum: 0,
+      default: 0,
+      description: 'Steps in which the learning rates rise from 0, evenly',
+    }),
+    schedule: Type.Union([Type.Literal('constant'), Type.Literal('cosine')], {
+      default: 'constant',
+      description: 'Learning rates: constant, or falling to 0 over all `epochs` by half a cosine',
+    }),
     seed,
     patience: Type.Integer({
       minimum: 1,

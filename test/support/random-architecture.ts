@@ -8,6 +8,7 @@ import { fc } from './cases.ts'
 function small(option: string, schema: TSchema, tasks: string[]): fc.Arbitrary<unknown> {
   const { type, const: only, anyOf } = schema as { type?: string; const?: unknown; anyOf?: { const: unknown }[] }
   const { minItems } = schema as { minItems?: number }
+  if (type === 'boolean') return fc.boolean()
   if (only !== undefined) return fc.constant(only)
   if (type === 'array') return fc.array(fc.integer({ min: 1, max: 9 }), { minLength: minItems!, maxLength: 3 })
   if (option === 'dims_tasks') {

@@ -4,6 +4,7 @@ import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import { createArchitecture } from '../../src/tools/train/network/layers-network.ts'
 import { makeTrainingStep } from '../../src/tools/train/network/make-training-step.ts'
 import { type Term, type TermLabels, termLabels } from '../../src/tools/train/terms.ts'
+import type { Rates } from '../../src/tools/train/threads/adam.ts'
 import { shared } from '../../src/tools/train/threads/shared.ts'
 import { createTrainer, type TrainerOptions } from '../../src/tools/train/threads/trainer.ts'
 
@@ -15,7 +16,11 @@ export interface TrainedRows {
   weights?: Float32Array
 }
 
-export interface TrainerSetup extends Partial<Pick<TrainerOptions, 'threads' | 'learningRate' | 'seed' | 'unknown'>> {
+export interface TrainerSetup extends Partial<Pick<TrainerOptions, 'threads' | 'seed' | 'unknown'>> {
+  learningRate?: number
+  rates?: Omit<Rates, 'learningRate'>
+  /** Learning rate of row-wise Adagrad; default: Adam. */
+  adagrad?: number
   architecture: ArchitectureOptions
   shape: ModelShape
   rows: TrainedRows
@@ -31,7 +36,7 @@ export async function openTrainer(t: Test, setup: TrainerSetup) {
   const { architecture, shape, rows, threads = 1, orderPenalty = 0, uncertainty = false } = setup
   const terms = setup.terms ?? rows.labels.map((_, task) => ({ factors: [task], weight: 1 }))
   const network = createArchitecture(architecture, shape)
-  const plan = await makeTrainingStep(await network.open(), { terms, orderPenalty, uncertainty })
+  const plan = await makeTrainingStep(await network.open(), { terms, orderPenalty, uncertainty }, setup.adagrad)
   const count = rows.labels[0]!.length
   const plain = terms.map(() => ({}))
   const encoded = {
@@ -43,7 +48,8 @@ export async function openTrainer(t: Test, setup: TrainerSetup) {
   }
   const labels: TermLabels[] = terms.map((term) => termLabels(term, plain, rows))
   const trainer = await createTrainer({
-    ...{ plan, threads, learningRate: setup.learningRate ?? 0.01, seed: setup.seed ?? 1 },
+    ...{ plan, threads, seed: setup.seed ?? 1 },
+    rates: { learningRate: setup.learningRate ?? 0.01, ...setup.rates },
     examples: { ...encoded, terms: labels },
     values: (name) => (name.startsWith('loss/') ? new Float32Array(terms.length) : network.values(name)),
     termWeights: terms.map(({ weight }) => weight),

@@ -6,7 +6,7 @@ import type { PredictorField } from './predictor.ts'
 /** Pairs that are tried, and those that are taken at most. */
 const mostTried = 256
 const mostTaken = 4
-/** One row in so many says whether a pair helps; the others say how. */
+/** One row in this many says whether a pair helps; the others say how. */
 const parts = 5
 
 /** The pairs of a context's and a candidate's field, by index. */
@@ -17,7 +17,7 @@ function pairsOf(fields: readonly PredictorField[]): [number, number][] {
   return indexes('context').flatMap((context) => candidates.map((candidate): [number, number] => [context, candidate]))
 }
 
-/** Combinations of a pair are judged in as many cells; more share them by a hash. */
+/** Combinations of a pair are judged in a fixed number of cells, which many share by a hash. */
 const cells = 2 ** 16
 
 /**

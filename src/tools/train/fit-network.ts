@@ -2,17 +2,18 @@ import { createHash } from 'node:crypto'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
-import type { TrainSpec } from '../../schemas/train-spec.ts'
-import type { LoadedSpec } from '../data/source.ts'
+import type { Training, TrainSpec } from '../../schemas/train-spec.ts'
+import { type LoadedSpec, SpecError } from '../data/source.ts'
 import type { Progress } from '../evaluate/format.ts'
 import type { EncodedParts } from './encode-dataset.ts'
 import { unknownIdsOf } from './fields.ts'
-import { type FitObserver, type FitResult, fit, type KeptWeights } from './fit.ts'
+import { type FitObserver, type FitResult, fit, type KeptWeights, stepBounds } from './fit.ts'
 import { logVarianceName, makeTrainingStep } from './network/make-training-step.ts'
 import type { Network } from './network/network.ts'
 import type { TrainingStep } from './network/training-step.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
 import { type Examples, termLabels, termsOf } from './terms.ts'
+import type { Rates } from './threads/adam.ts'
 import type { SharedExamples } from './threads/protocol.ts'
 import { shared } from './threads/shared.ts'
 import { createTrainer } from './threads/trainer.ts'
@@ -27,7 +28,7 @@ export interface FittedNetwork {
 
 /** Fits a network by threads. Rejects like `fit`, and with an Error where a run can't go on. */
 export async function fitNetwork(
-  { spec }: LoadedSpec,
+  { spec, file }: LoadedSpec,
   network: Network,
   { train, validation }: Pick<EncodedParts, 'train' | 'validation'>,
   layout: Layout,
@@ -39,13 +40,21 @@ export async function fitNetwork(
     terms,
     orderPenalty: training.order_penalty,
     uncertainty: training.task_weights === 'uncertainty',
+    adagrad: training.tables === 'adagrad' ? training.tables_learning_rate : undefined,
   })
   const examples: SharedExamples = {
     ...sharedRows(train),
     terms: terms.map((term) => termLabels(term, tasks, train)),
   }
   const trainer = await createTrainer({
-    ...{ plan, threads, examples, signal, learningRate: training.learning_rate, seed: training.seed },
+    ...{
+      plan,
+      threads,
+      examples,
+      signal,
+      rates: ratesOf(file, training, train.encoded.rows, threads),
+      seed: training.seed,
+    },
     values: (name) => (name === logVarianceName ? new Float32Array(terms.length) : network.values(name)),
     termWeights: terms.map(({ weight }) => weight),
     largestStep: Math.min(train.encoded.rows, training.batch_size + 2 * threads),
@@ -70,9 +79,23 @@ export async function fitNetwork(
   }
 }
 
-async function planOf(network: Network, loss: Parameters<typeof makeTrainingStep>[1]): Promise<TrainingStep> {
+/** Throws a SpecError where the warm-up is longer than the run. */
+function ratesOf(file: string, training: Training, rows: number, threads: number): Rates {
+  const { learning_rate: learningRate, warm_up: warmUp, weight_decay: weightDecay, epochs, schedule } = training
+  const steps = epochs * stepBounds(rows, training.batch_size, 2 * threads).length
+  if (warmUp > steps) {
+    const message = `${warmUp} steps are more than the ${steps} of the whole run`
+    throw new SpecError(file, [{ path: '/training/warm_up', message }])
+  }
+  return { learningRate, warmUp, weightDecay, cosine: schedule === 'cosine' ? steps : undefined }
+}
+
+async function planOf(
+  network: Network,
+  { adagrad, ...loss }: Parameters<typeof makeTrainingStep>[1] & { adagrad: number | undefined },
+): Promise<TrainingStep> {
   try {
-    return await makeTrainingStep(await network.open(), loss)
+    return await makeTrainingStep(await network.open(), loss, adagrad)
   } catch (cause) {
     if (!(cause instanceof ModelError)) throw cause
     throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })

@@ -7,7 +7,7 @@ import { isAlive } from '../../base/process.ts'
 import { check } from '../../schemas/check.ts'
 import { Epoch } from '../../schemas/evaluation.ts'
 import type { FitProgress, KeptWeights } from './fit.ts'
-import type { TrainingStep } from './network/training-step.ts'
+import { momentsOf, type TrainingStep } from './network/training-step.ts'
 import type { TrainingState } from './threads/trainer.ts'
 
 /*
@@ -155,7 +155,10 @@ const stateSizes = ({ size, tables }: TrainingStep): number[] => [
   size,
   size,
   size,
-  ...tables.flatMap(({ rows, width, trained }) => [rows * width, ...(trained ? [rows * width, rows * width] : [0, 0])]),
+  ...tables.flatMap((table) => {
+    const { first, second } = momentsOf(table)
+    return [table.rows * table.width, first, second]
+  }),
 ]
 const keptSizes = ({ size, tables }: TrainingStep): number[] => [size, ...tables.map(({ rows, width }) => rows * width)]
 

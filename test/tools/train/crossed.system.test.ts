@@ -100,6 +100,22 @@ t.test('they tell what no sum of their parts does', async (t) => {
   t.ok(quality!.ctr!.auc! > 0.99, `${quality!.ctr!.auc}`)
 })
 
+t.test('a wide part, Adagrad and a schedule: trained, served and continued', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+  const settings = { tables: 'adagrad', schedule: 'cosine', warm_up: 3, weight_decay: 0.01 }
+  const architecture = { ...spec.architecture, wide: true, wide_l2: 1e-5 }
+  const wide = { ...spec, architecture, training: { ...spec.training, ...settings } }
+  await trainIn(folder, wide)
+  const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
+  t.match(manifest.architecture, { wide: true, wide_l2: 1e-5 })
+  const server = await startTestServer(t, { models: join(folder, 'models') })
+  t.equal((await server.predict({ candidates: [{ colour: 'red', hour: 3, is_red: 1 }] })).status, 200)
+  await trainIn(folder, wide, 'tiny/1')
+  const tooLong = { ...wide, name: 'long', training: { ...wide.training, warm_up: 1000 } }
+  await t.rejects(trainIn(folder, tooLong), /\/training\/warm_up 1000 steps are more than the 12 of the whole run/)
+})
+
 t.test('tables that no memory holds are refused before they are made', async (t) => {
   const huge = { name: 'huge', kind: 'crossed', of: ['shop', 'user'], buckets: 1e9 }
   const architecture = { ...spec.architecture, dim_emb: 64 }

@@ -21,7 +21,7 @@ export function diagramOf(details: Details): Column[] {
       : [
           { title: 'Fields', boxes: groups },
           { title: 'Embeddings', boxes: embeddings(architecture, options, fields, groups, tasks) },
-          ...architecture.diagram(options as never, tasks),
+          ...withWidePart(architecture.diagram(options as never, tasks), options),
         ]
   const derived = (details.tasks ?? []).flatMap(({ name, product }) =>
     product === undefined
@@ -66,8 +66,21 @@ function embeddings(
   tasks: string[],
 ): Box[] {
   const box = { title: `${fields.length} × ${Number(options.dim_emb)} numbers`, reads: idsOf(groups) }
-  if (!ownEmbeddings) return [{ ...box, id: 'embedding', note: 'a learnt vector for each field' }]
-  return tasks.map((task) => ({ ...box, id: `embedding ${task}`, note: `vectors of ${task} alone` }))
+  const wide = options.wide
+    ? [{ id: widePart, title: 'Wide part', note: 'a weight for each value and task', reads: idsOf(groups) }]
+    : []
+  if (!ownEmbeddings) return [{ ...box, id: 'embedding', note: 'a learnt vector for each field' }, ...wide]
+  return [...tasks.map((task) => ({ ...box, id: `embedding ${task}`, note: `vectors of ${task} alone` })), ...wide]
+}
+
+const widePart = 'wide'
+
+/** The tasks, which the last column has, read the wide part too. */
+function withWidePart(columns: Column[], options: Options): Column[] {
+  if (!options.wide) return columns
+  const { title, boxes } = columns.at(-1)!
+  const read = boxes.map((box) => ({ ...box, reads: [...box.reads, widePart] }))
+  return [...columns.slice(0, -1), { title, boxes: read }]
 }
 
 /** Inputs, a graph that is not looked into, and its outputs. */

@@ -5,6 +5,7 @@ import type { LayersModel } from '../lower/layers/layers-model.ts'
 import { answer, inputsOf, type ModelShape } from './layers.ts'
 import { LayersBuilder } from './layers-builder.ts'
 import { architectureOf } from './table.ts'
+import { widePart } from './wide-part.ts'
 
 /**
  * A new model with initial weights.
@@ -20,7 +21,13 @@ export function buildArchitecture(options: ArchitectureOptions, shape: ModelShap
   const inputs = inputsOf(layers, shape)
   const logits = architectureOf(options.name).logits(layers, options, inputs, shape) // T × [B, 1]
   for (const [task, logit] of (shape.startLogits ?? []).entries()) layers.startBias(logits[task]!, logit)
-  return answer(layers, options.name, inputs, logits)
+  return answer(
+    layers,
+    options.name,
+    inputs,
+    logits,
+    options.wide ? widePart(layers, inputs, options, shape) : undefined,
+  )
 }
 
 /** Names of a model's output layers; a manifest's `graph.outputs`. */

@@ -92,10 +92,15 @@ export class LayersBuilder {
   }
 
   /** The bias that a dense layer starts with, instead of zeros. */
-  startBias({ layer }: SymbolicTensor, value: number): void {
-    const bias = this.#weights.find(({ name }) => name === `${layer}/bias`)
-    if (bias === undefined) throw new Error(`${layer} has no bias`)
-    bias.fill = (values) => values.fill(value)
+  startBias(layer: SymbolicTensor, value: number): void {
+    this.start(layer, 'bias', (values) => values.fill(value))
+  }
+
+  /** Other initial values of a layer's weight, which are zeros before `fill`. */
+  start({ layer }: SymbolicTensor, weight: string, fill: (values: Float32Array) => void): void {
+    const found = this.#weights.find(({ name }) => name === `${layer}/${weight}`)
+    if (found === undefined) throw new Error(`${layer} has no ${weight}`)
+    found.fill = fill
   }
 
   batchNormalization(name: string, x: SymbolicTensor): SymbolicTensor {

@@ -136,14 +136,21 @@ export function stack(layers: LayersBuilder, name: string, parts: SymbolicTensor
   return layers.reshape(name, row, [parts.length, parts[0]!.dims[0]!]) // [B, n, w]
 }
 
-/** The model with these logits, T × [B, 1]: layers `logits` [B, T] and `probabilities` [B, T], its output. */
+/**
+ * The model with these logits, T × [B, 1], and those of a wide part, [B, T]: layers `logits` [B, T] and `probabilities`
+ * [B, T], its output.
+ */
 export function answer(
   layers: LayersBuilder,
   name: string,
   { sparse, dense }: ModelInputs,
   logits: SymbolicTensor[],
+  wide?: SymbolicTensor,
 ): LayersModel {
-  const concatenated = concatenateColumns(layers, 'logits', logits) // [B, T]
+  const concatenated =
+    wide === undefined
+      ? concatenateColumns(layers, 'logits', logits) // [B, T]
+      : layers.add('logits', [concatenateColumns(layers, 'deep', logits), wide])
   const probabilities = layers.activation('probabilities', concatenated, 'sigmoid') // [B, T]
   const inputs = [sparse, dense].filter((input) => input !== undefined)
   return layers.model(name, inputs, probabilities)

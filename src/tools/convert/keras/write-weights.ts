@@ -31,6 +31,8 @@ export async function writeKerasWeights(
       'UNSUPPORTED_GRAPH',
       "the reference's classes normalise their hidden layers; this model doesn't: use --to tfjs or --to onnx",
     )
+  if (options.wide)
+    throw new ModelError('UNSUPPORTED_GRAPH', "the reference's classes have no wide part: use --to tfjs or --to onnx")
   const { FS } = await h5wasm.ready
   if (FS === null) throw new Error('HDF5 has no file system here')
   const path = 'weights.h5'

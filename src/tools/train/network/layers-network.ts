@@ -1,6 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { buildArchitecture, graphOutputs } from '../../../model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
+import { wideSum, wideTable } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
 import { Graph } from '../../../model/graph/ir/graph.ts'
 import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
@@ -26,7 +27,7 @@ export function layersNetwork(
 ): Network {
   const outputs = graphOutputs(architecture, tasks)
   const statistics = statisticsOf(model)
-  const names = [...model.weights.keys()].filter((name) => !statistics.has(name))
+  const names = [...model.weights.keys()].filter((name) => !statistics.has(name) && name !== wideSum)
   const trained = new Set(names.filter((name) => !frozen(name)))
   const inputNames = new Set(model.inputs.map(({ layer }) => layer))
   const input = (name: string) => (inputNames.has(name) ? name : undefined)
@@ -55,6 +56,7 @@ export function layersNetwork(
         trained,
         masks: masksOf(model, training, inputNames),
         l2: penaltiesOf(model),
+        columnwise: new Set([wideTable]),
       }
     },
     values: (name) => floatsOf(weightOf(name)),

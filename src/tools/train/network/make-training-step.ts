@@ -22,6 +22,8 @@ export interface TrainableGraph {
   masks: Mask[]
   /** Penalty on the squares of each table's rows; none for others. */
   l2: ReadonlyMap<string, number>
+  /** Tables whose columns have nothing in common. */
+  columnwise?: ReadonlySet<string>
 }
 
 /** Parameter of uncertainty weights, which is no part of the network. */
@@ -37,9 +39,12 @@ const line = 16
  * Rejects with UNSUPPORTED_GRAPH naming the node where an operator has no rule.
  */
 export async function makeTrainingStep(
-  { training, inference, logits, inputs, trained, masks, l2 }: TrainableGraph,
+  network: TrainableGraph,
   loss: Omit<LossOptions, 'logVariance'> & { uncertainty: boolean },
+  /** Learning rate of row-wise Adagrad, which steps tables; undefined: Adam does. */
+  adagrad?: number,
 ): Promise<TrainingStep> {
+  const { training, inference, logits, inputs, trained, masks } = network
   await traceShapes(training)
   await traceShapes(inference)
   const tasks = training.shapes.get(logits)?.dims[1]
@@ -48,7 +53,7 @@ export async function makeTrainingStep(
   const indexes = indexGraph(training)
   const cut = cutLookUps(training)
   cutLookUps(inference)
-  const tables = tablesOf(training, cut, trained, l2)
+  const tables = tablesOf(training, cut, network, adagrad)
   const dense = [...training.constants].flatMap(([name, { dims }]) =>
     trained.has(name) && !tables.some((table) => table.name === name) ? [{ name, dims: dims.map(Number) }] : [],
   )
@@ -148,12 +153,13 @@ function indexGraph(graph: Graph): Uint8Array | undefined {
 function tablesOf(
   graph: Graph,
   cut: readonly CutLookUp[],
-  trained: ReadonlySet<string>,
-  l2: ReadonlyMap<string, number>,
+  { trained, l2, columnwise }: TrainableGraph,
+  rate: number | undefined,
 ): Table[] {
   return [...new Set(cut.map(({ table }) => table))].map((name) => {
     const [rows, width] = graph.dimsOf(name) as [number, number]
-    return { name, rows, width, trained: trained.has(name), l2: l2.get(name) ?? 0 }
+    const adagrad = rate === undefined ? undefined : { rate, groups: columnwise?.has(name) ? width : 1 }
+    return { name, rows, width, trained: trained.has(name), l2: l2.get(name) ?? 0, adagrad }
   })
 }
 

@@ -61,6 +61,20 @@ export interface Table {
   trained: boolean
   /** Penalty on the sum of the squares of all rows; 0: none. */
   l2: number
+  /** Undefined: Adam. */
+  adagrad: Adagrad | undefined
+}
+
+/** Row-wise Adagrad: its learning rate, and the sums of squares that it keeps per row. */
+export interface Adagrad {
+  rate: number
+  groups: number
+}
+
+/** Numbers that the optimiser of a table keeps: Adam's two moments, or Adagrad's sums of squares. */
+export function momentsOf({ rows, width, trained, adagrad }: Table): { first: number; second: number } {
+  if (!trained) return { first: 0, second: 0 }
+  return adagrad ? { first: 0, second: rows * adagrad.groups } : { first: rows * width, second: rows * width }
 }
 
 /** Rows of a table, as an input of the graphs: float32 [rows, …dims, width]. */

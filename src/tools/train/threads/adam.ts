@@ -10,10 +10,38 @@ export interface StepScale {
   rate: number
   /** 1 ÷ √(1 − β2ᵗ) */
   scale: number
+  /** Share of every learning rate, by the schedule. */
+  factor: number
+  /** Share of the weights that is kept before the step, by the decay. */
+  kept: number
 }
 
-export function stepScale(learningRate: number, step: number): StepScale {
-  return { rate: learningRate / (1 - adam.beta1 ** step), scale: 1 / Math.sqrt(1 - adam.beta2 ** step) }
+/** Learning rates over a run. */
+export interface Rates {
+  /** Adam's. */
+  learningRate: number
+  /** Steps in which the rates rise from 0; default: 0. */
+  warmUp?: number
+  /** Steps of the whole run, at whose end half a cosine has brought the rates to 0; undefined: they stay. */
+  cosine?: number | undefined
+  /**
+   * Of matrices, decoupled from the loss (I. Loshchilov and F. Hutter, ICLR 2019): share per step and learning rate;
+   * default: 0.
+   */
+  weightDecay?: number
+}
+
+export function stepScale({ learningRate, warmUp = 0, cosine, weightDecay = 0 }: Rates, step: number): StepScale {
+  const risen = Math.min(1, step / Math.max(1, warmUp))
+  const fallen = cosine === undefined ? 1 : (1 + Math.cos((Math.PI * Math.min(step - 1, cosine)) / cosine)) / 2
+  const factor = risen * fallen
+  const rate = factor * learningRate
+  return {
+    rate: rate / (1 - adam.beta1 ** step),
+    scale: 1 / Math.sqrt(1 - adam.beta2 ** step),
+    factor,
+    kept: 1 - rate * weightDecay,
+  }
 }
 
 /** The kernel reads four numbers at a time. */

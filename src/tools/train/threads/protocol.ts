@@ -1,6 +1,7 @@
 import type { CrossedColumn } from '../../../model/serving/features/crossed.ts'
 import type { TrainingStep } from '../network/training-step.ts'
 import type { TermLabels } from '../terms.ts'
+import type { Rates } from './adam.ts'
 import type { TableMemory } from './table-updates.ts'
 
 /** Rows in memory that all threads share. */
@@ -32,7 +33,7 @@ export interface ThreadSetup {
   termWeights: number[]
   /** Most rows of a step. */
   largestStep: number
-  learningRate: number
+  rates: Rates
   seed: number
   /** Values of vocabulary and integer fields that count as unknown. */
   unknown: { share: number; ids: Int32Array; crossed?: readonly CrossedColumn[] }

@@ -4,12 +4,13 @@ import { murmur3 } from '../../../base/hash.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
 import { type Place, stepInputs, type TrainingStep } from '../network/training-step.ts'
 import { type AdamMemory, createAdamMemory, stepScale } from './adam.ts'
+import { createTableUpdates } from './create-table-updates.ts'
 import { Exchange } from './exchange.ts'
 import { createGather, drawMask, partOf, type StepRows } from './gather.ts'
 import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './protocol.ts'
 import { RowReader, sessionOptions, type Tensors, tensor } from './row-reader.ts'
 import { active } from './shared.ts'
-import { TableUpdates } from './table-updates.ts'
+import type { TableUpdates } from './table-updates.ts'
 
 /** Rows per call in inference. */
 const inferenceRows = 4096
@@ -71,7 +72,7 @@ export class Stepper {
     for (const place of plan.parameters) this.#results[place.gradient] = view(this.memory.gradients, place)
     for (const place of plan.statistics) this.#results[place.batch] = view(this.memory.gradients, place)
     this.#updates = plan.tables.map((table, i) =>
-      table.trained ? new TableUpdates(table, tables[i]!, thread, threads) : undefined,
+      table.trained ? createTableUpdates(table, tables[i]!, thread, threads) : undefined,
     )
     this.#reader = new RowReader(plan, tables, this.#indexes, largest)
     const { perRow, widths } = this.#reader
@@ -81,7 +82,8 @@ export class Stepper {
 
   /** Takes the steps of an epoch; returns the index of the one whose loss is no number, if there is one. */
   async epoch(bounds: readonly StepBounds[], epoch: number, stepsBefore: number): Promise<number | undefined> {
-    const { thread, shared } = this.#setup
+    const { thread, shared, rates } = this.#setup
+    for (const updates of this.#updates) updates?.begin(stepsBefore)
     for (const [i, step] of bounds.entries()) {
       const number = stepsBefore + i + 1
       const own = await this.#forwardAndBackward(this.#gather(step, epoch), step, number)
@@ -94,6 +96,8 @@ export class Stepper {
       shared.progress[1] = step.end
       shared.progress[2] = shared.progress[2]! + loss * (step.end - step.start)
     }
+    const steps = stepsBefore + bounds.length
+    for (const updates of this.#updates) updates?.end(stepScale(rates, steps), steps)
     return undefined
   }
 
@@ -178,16 +182,24 @@ export class Stepper {
   #update(rows: readonly RowGradients[][], number: number): void {
     const { trained, statistics, lookUps } = this.#plan
     const { weights, gradients } = this.memory
-    const scale = stepScale(this.#setup.learningRate, number)
+    const scale = stepScale(this.#setup.rates, number)
+    if (scale.kept !== 1) this.#decay(scale.kept)
     this.memory.step(trained, scale)
     for (const { offset, size, momentum } of statistics)
       for (let i = offset; i < offset + size; i++) weights[i] = weights[i]! * momentum + gradients[i]! * (1 - momentum)
-    for (const updates of this.#updates) updates?.begin()
+    for (const updates of this.#updates) updates?.sums.begin()
     for (const lists of rows)
       lookUps.forEach(({ table, gradient }, i) => {
-        if (gradient) this.#updates[table]!.add(lists[i]!.ids, lists[i]!.gradients)
+        if (gradient) this.#updates[table]!.sums.add(lists[i]!.ids, lists[i]!.gradients)
       })
-    for (const updates of this.#updates) updates?.step(scale)
+    for (const updates of this.#updates) updates?.step(scale, number)
+  }
+
+  /** Biases and scales of normalisations are not pulled towards 0. */
+  #decay(kept: number): void {
+    const { weights } = this.memory
+    for (const { offset, size, dims } of this.#plan.parameters)
+      if (dims.length > 1) for (let i = offset; i < offset + size; i++) weights[i] = weights[i]! * kept
   }
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { product } from '../../../base/arrays.ts'
-import type { TrainingStep } from '../network/training-step.ts'
+import { momentsOf, type Table, type TrainingStep } from '../network/training-step.ts'
+import type { Rates } from './adam.ts'
 import type {
   SharedExamples,
   SharedRows,
@@ -57,7 +58,7 @@ export interface TrainerOptions {
   values: (name: string) => Float32Array
   termWeights: number[]
   largestStep: number
-  learningRate: number
+  rates: Rates
   seed: number
   unknown: ThreadSetup['unknown']
   signal: AbortSignal
@@ -72,17 +73,12 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   signal.throwIfAborted()
   const weights = new Float32Array(plan.size)
   for (const { name, offset } of [...plan.parameters, ...plan.statistics]) weights.set(values(name), offset)
-  const tables = plan.tables.map(({ name, rows, width, trained }): TableMemory => {
-    const moments = trained ? rows * width : 0
-    const memory = { values: shareFloats(rows * width), first: shareFloats(moments), second: shareFloats(moments) }
-    memory.values.set(values(name))
-    return memory
-  })
+  const tables = plan.tables.map((table) => tableMemory(table, values))
   const shared = createSharedState(options)
   const workers = Array.from({ length: threads }, (_, thread) => {
-    const { termWeights, largestStep, learningRate, seed, unknown } = options
+    const { termWeights, largestStep, rates, seed, unknown } = options
     const setup: ThreadSetup = {
-      ...{ plan, thread, threads, tables, weights, examples, termWeights, largestStep, learningRate, seed, unknown },
+      ...{ plan, thread, threads, tables, weights, examples, termWeights, largestStep, rates, seed, unknown },
       shared,
     }
     return new Worker(new URL('./thread.js', import.meta.url), { workerData: setup })
@@ -167,6 +163,14 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     },
     close,
   }
+}
+
+function tableMemory(table: Table, values: TrainerOptions['values']): TableMemory {
+  const { name, rows, width } = table
+  const { first, second } = momentsOf(table)
+  const memory = { values: shareFloats(rows * width), first: shareFloats(first), second: shareFloats(second) }
+  memory.values.set(values(name))
+  return memory
 }
 
 function createSharedState({ plan, threads, examples, largestStep }: TrainerOptions): SharedState {

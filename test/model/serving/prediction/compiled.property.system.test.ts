@@ -187,7 +187,7 @@ t.test(`answers of ${models} random models (seed ${seed}) are those of their sav
   const rows = { exported: 0, full: 0, shared_context: 0, cached: 0 }
   let evictions = 0
   for (let model = 0; model < models; model++) {
-    const dice = new Dice(seed * 1_000_003 + model)
+    const dice = new Dice(seed * 1_000_003 + model + 5)
     const bundle = await writeRandomBundle(root, dice)
     const next = createRequests(bundle, dice)
     const options = () => [bundle, dice.pick(pools), dice.pick([1, 7, 64, 256])] as const

@@ -1,0 +1,53 @@
+import type { Table } from '../network/training-step.ts'
+import { adam, type StepScale } from './adam.ts'
+import { RowSums } from './row-sums.ts'
+import type { TableMemory, TableUpdates } from './table-updates.ts'
+
+/**
+ * Adam. Without a penalty, rows that no row of the batch reads keep their moments too, so that a step is as cheap as
+ * its batch. A penalty is one on all rows, and steps all.
+ */
+export class AdamUpdates implements TableUpdates {
+  readonly sums: RowSums
+  readonly #table: Table
+  readonly #memory: TableMemory
+  readonly #thread: number
+  readonly #threads: number
+
+  constructor(table: Table, memory: TableMemory, thread: number, threads: number) {
+    this.#table = table
+    this.#memory = memory
+    this.#thread = thread
+    this.#threads = threads
+    this.sums = new RowSums(table, thread, threads)
+  }
+
+  step(scale: StepScale): void {
+    const { sums } = this
+    if (this.#table.l2 === 0) for (let slot = 0; slot < sums.count; slot++) this.#stepRow(sums.rows[slot]!, slot, scale)
+    else
+      for (let row = this.#thread; row < this.#table.rows; row += this.#threads)
+        this.#stepRow(row, sums.slotOf(row), scale)
+  }
+
+  begin(): void {}
+
+  end(): void {}
+
+  #stepRow(index: number, slot: number, { rate, scale }: StepScale): void {
+    const { width, l2 } = this.#table
+    const { values, first, second } = this.#memory
+    const [keep1, keep2] = [1 - adam.beta1, 1 - adam.beta2]
+    const sums = this.sums.values
+    const row = index * width
+    const from = slot * width
+    for (let j = 0; j < width; j++) {
+      const gradient = (slot < 0 ? 0 : sums[from + j]!) + 2 * l2 * values[row + j]!
+      const m = first[row + j]! + (gradient - first[row + j]!) * keep1
+      const v = second[row + j]! + (gradient * gradient - second[row + j]!) * keep2
+      first[row + j] = m
+      second[row + j] = v
+      values[row + j] = values[row + j]! - (rate * m) / (Math.sqrt(v) * scale + adam.epsilon)
+    }
+  }
+}

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
 import { CrossedFields, Features } from './features.ts'
 import { Precision, TableFormat } from './precision.ts'
+import { Provenance } from './provenance.ts'
 
 /** Names of models: a folder's name, a metric label, a part of a URL. */
 export const ModelName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$', description: "A model's name" })
@@ -229,44 +230,6 @@ export const DriftReference = Type.Object(
     additionalProperties: false,
     description: 'What the model saw and answered when it was judged; live traffic is compared with it',
   },
-)
-
-export type Provenance = Static<typeof Provenance>
-export const Provenance = Type.Object(
-  {
-    created: Type.Optional(Type.String({ description: 'ISO 8601 time' })),
-    command: Type.Optional(Type.String({ description: 'The command that made this version' })),
-    data: Type.Optional(Type.String()),
-    seed: Type.Optional(Type.Integer()),
-    epochs: Type.Optional(Type.Integer()),
-    kept: Type.Optional(
-      Type.Object(
-        { epoch: Type.Integer(), metric: Type.String(), value: Type.Number() },
-        { description: 'The epoch whose weights these are, and what it was best by on the validation rows' },
-      ),
-    ),
-    history: Type.Optional(
-      Type.Array(Type.Unknown(), { description: 'Loss and AUC of each epoch, on training and validation rows' }),
-    ),
-    rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
-    from: Type.Optional(Type.String({ description: 'The version whose weights training started from' })),
-    threads: Type.Optional(Type.Integer({ description: 'Threads of training, on which the weights depend' })),
-    calibration: Type.Optional(
-      Type.Object(
-        { from: Type.String(), data: Type.String(), rows: Type.Integer() },
-        { description: 'The version that was recalibrated, and the rows that its calibration was fitted to' },
-      ),
-    ),
-    quantization: Type.Optional(
-      Type.Object(
-        { from: Type.String(), data: Type.String(), rows: Type.Integer() },
-        { description: 'The version that was given a precision, and the rows that judge it' },
-      ),
-    ),
-    engine: Type.Optional(Type.String()),
-    multigate: Type.Optional(Type.String({ description: 'Version of multigate' })),
-  },
-  { description: 'How this version came to be' },
 )
 
 /** `manifest.json` of a model version. */

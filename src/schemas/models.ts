@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox'
 import { Scaling, Side } from './features.ts'
-import { Calibration, Provenance, TaskQuality } from './manifest.ts'
+import { Calibration, TaskQuality } from './manifest.ts'
 import { DeltaStatus } from './models-folder.ts'
+import { Provenance } from './provenance.ts'
 import { ServedPlan } from './served-plan.ts'
 
 /*

@@ -7,10 +7,12 @@ import { type LoadedSpec, SpecError } from '../data/source.ts'
 import type { Progress } from '../evaluate/format.ts'
 import type { EncodedParts } from './encode-dataset.ts'
 import { unknownIdsOf } from './fields.ts'
-import { type FitObserver, type FitResult, fit, type KeptWeights, stepBounds } from './fit.ts'
+import { type FitObserver, type FitResult, fit, stepBounds } from './fit.ts'
+import type { KeptWeights, OwnPlaces } from './keep-best.ts'
 import { logVarianceName, makeTrainingStep } from './network/make-training-step.ts'
 import type { Network } from './network/network.ts'
 import type { TrainingStep } from './network/training-step.ts'
+import { ownWeights } from './own-weights.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
 import { type Examples, termLabels, termsOf } from './terms.ts'
 import type { Rates } from './threads/adam.ts'
@@ -36,7 +38,7 @@ export async function fitNetwork(
 ): Promise<FittedNetwork> {
   const { training, tasks } = spec
   const terms = termsOf(tasks)
-  const plan = await planOf(network, {
+  const { plan, own } = await planOf(network, {
     terms,
     orderPenalty: training.order_penalty,
     uncertainty: training.task_weights === 'uncertainty',
@@ -63,17 +65,22 @@ export async function fitNetwork(
   try {
     const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
     const identity = () => identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
-    const resumed = await begin(run, resume, identity, plan, log)
-    if (resumed) await trainer.write(resumed.state)
+    const begun = await begin(run, resume, identity, plan, log)
     const rows = sharedRows(validation)
+    const logitsOf = async (weights: KeptWeights) => {
+      await trainer.write(stateOf(weights, plan))
+      return await trainer.logits(rows)
+    }
+    const resumed = begun && { ...begun, logits: await logitsOf(begun.kept) }
+    if (resumed) await trainer.write(resumed.state)
     const fitted = await fit({
       ...{ trainer, tasks, training, resumed, now, signal, observer, log },
+      own: own && ownPlaces(own, plan),
       validation: { ...validation, encoded: rows },
       rows: train.encoded.rows,
       save: saver(run, log),
     })
-    await trainer.write(stateOf(fitted.weights, plan))
-    return { fitted, logits: await trainer.logits(rows), valuesOf: valuesOf(plan, fitted.weights) }
+    return { fitted, logits: await logitsOf(fitted.weights), valuesOf: valuesOf(plan, fitted.weights) }
   } finally {
     await trainer.close()
   }
@@ -93,13 +100,23 @@ function ratesOf(file: string, training: Training, rows: number, threads: number
 async function planOf(
   network: Network,
   { adagrad, ...loss }: Parameters<typeof makeTrainingStep>[1] & { adagrad: number | undefined },
-): Promise<TrainingStep> {
+): Promise<{ plan: TrainingStep; own: Set<string>[] | undefined }> {
   try {
-    return await makeTrainingStep(await network.open(), loss, adagrad)
+    const opened = await network.open()
+    // Before the graphs are changed.
+    const own = ownWeights(opened.inference, opened.logits, loss.terms.length)
+    return { plan: await makeTrainingStep(opened, loss, adagrad), own }
   } catch (cause) {
     if (!(cause instanceof ModelError)) throw cause
     throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })
   }
+}
+
+function ownPlaces(own: readonly Set<string>[], { parameters, statistics, tables }: TrainingStep): OwnPlaces[] {
+  return own.map((names) => ({
+    places: [...parameters, ...statistics].filter(({ name }) => names.has(name)),
+    tables: tables.flatMap(({ name }, index) => (names.has(name) ? [index] : [])),
+  }))
 }
 
 async function begin(

@@ -2,6 +2,7 @@ import { murmur3 } from '../../base/hash.ts'
 import type { Epoch } from '../../schemas/evaluation.ts'
 import type { Training, TrainTask } from '../../schemas/train-spec.ts'
 import { createRandom, shuffle } from '../data/random.ts'
+import { createKeeping, type KeptEpoch, type KeptWeights, type OwnPlaces } from './keep-best.ts'
 import { createSelection, validate } from './selection.ts'
 import type { Examples } from './terms.ts'
 import type { StepBounds } from './threads/protocol.ts'
@@ -41,18 +42,12 @@ export interface FitObserver {
   epoch(report: EpochReport): void
 }
 
-/** Weights that training may go back to: parameters and statistics, and the values of tables. */
-export interface KeptWeights {
-  weights: Float32Array
-  tables: Float32Array[]
-}
-
 /** How far a run has come, after an epoch. */
 export interface FitProgress {
   /** Number of epochs. */
   epoch: number
   steps: number
-  best: { epoch: number; value: number }
+  best: KeptEpoch
   history: Epoch[]
 }
 
@@ -63,8 +58,10 @@ export interface FitInput {
   validation: Examples
   tasks: readonly Pick<TrainTask, 'name' | 'weight' | 'negatives_kept'>[]
   training: Training
-  /** Where an interrupted run stopped; the trainer has its state already. */
-  resumed: (FitProgress & { kept: KeptWeights }) | undefined
+  /** Per task, where the tasks share no weight. */
+  own: OwnPlaces[] | undefined
+  /** Where an interrupted run stopped; the trainer has its state already. `logits`: of the weights that are kept. */
+  resumed: (FitProgress & { kept: KeptWeights; logits: Float32Array }) | undefined
   /** Called after each epoch; `kept` is given where this epoch is the best. */
   save(progress: FitProgress, state: TrainingState, kept: KeptWeights | undefined): Promise<void>
   /** Milliseconds. */
@@ -77,7 +74,8 @@ export interface FitInput {
 export interface FitResult {
   /** Number of epochs. */
   epochs: number
-  kept: { epoch: number; metric: string; value: number }
+  /** `tasks`: each task's epoch, where they differ; `epoch` is the last of them. */
+  kept: { epoch: number; metric: string; value: number; tasks?: Record<string, number> }
   history: Epoch[]
   /** Weights of the best epoch. */
   weights: KeptWeights
@@ -107,6 +105,7 @@ function orderOf(rows: number, epoch: number, { shuffle: mixed, seed }: Training
 
 /**
  * Fits the network; the weights of the best epoch on the validation rows, according to `training.select`, are kept.
+ * Where the tasks share no weight, and `select` names no metric, each keeps its own best epoch.
  *
  * Where the loss becomes no number, training ends with the best epoch before; without one it rejects with an Error that
  * names the step. Rejects with the signal's reason when aborted.
@@ -114,20 +113,18 @@ function orderOf(rows: number, epoch: number, { shuffle: mixed, seed }: Training
 export async function fit(input: FitInput): Promise<FitResult> {
   const { trainer, rows, tasks, training, now, signal, observer, log } = input
   const bounds = stepBounds(rows, training.batch_size, 2 * trainer.threads)
-  const { metric, higherIsBetter, value } = createSelection(
+  const selection = createSelection(
     training.select,
     tasks.map(({ name }) => name),
   )
-  const sign = higherIsBetter ? -1 : 1
+  const { metric, value } = selection
   const { resumed } = input
-  let best = resumed
-    ? { ...resumed.best, kept: resumed.kept }
-    : { epoch: 0, value: sign * Number.POSITIVE_INFINITY, kept: undefined as KeptWeights | undefined }
+  const keeping = createKeeping(selection, input.own, resumed && resumedKeeping(input, resumed))
   const history: Epoch[] = [...(resumed?.history ?? [])]
   let epoch = resumed?.epoch ?? 0
   let steps = resumed?.steps ?? 0
 
-  while (epoch < training.epochs && epoch - best.epoch < training.patience) {
+  while (epoch < training.epochs && keeping.best.waited < training.patience) {
     signal.throwIfAborted()
     epoch += 1
     const started = now()
@@ -149,8 +146,8 @@ export async function fit(input: FitInput): Promise<FitResult> {
     if (failed !== undefined) {
       const place = `the loss is not a number at step ${failed + 1} of epoch ${epoch}`
       const advice = `try a learning rate below ${training.learning_rate}`
-      if (best.kept === undefined) throw new Error(`${place}; ${advice}`)
-      log(`warning: ${place}; training ends, and epoch ${best.epoch} is kept; ${advice}`)
+      if (keeping.kept === undefined) throw new Error(`${place}; ${advice}`)
+      log(`warning: ${place}; training ends, and epoch ${keeping.best.epoch} is kept; ${advice}`)
       epoch -= 1
       break
     }
@@ -158,17 +155,15 @@ export async function fit(input: FitInput): Promise<FitResult> {
     const { loss, rowsPerSecond } = report(progress)
     const validation = validate(input.validation, tasks, await trainer.logits(input.validation.encoded))
     const reached = Number.isFinite(validation.loss) ? value(validation) : Number.NaN
-    const isBest = sign * reached < sign * best.value
     const state = await trainer.read()
-    if (isBest) best = { epoch, value: reached, kept: keptOf(state) }
+    const isBest = keeping.consider(epoch, validation, state)
     history.push({
       epoch,
       loss,
       validation_loss: Number.isFinite(validation.loss) ? validation.loss : null,
       auc: Object.fromEntries(tasks.map(({ name }, task) => [name, validation.auc[task] ?? null])),
     })
-    const soFar = { epoch, steps, best: { epoch: best.epoch, value: best.value }, history }
-    await input.save(soFar, state, isBest ? best.kept : undefined)
+    await input.save({ epoch, steps, best: keeping.best, history }, state, isBest ? keeping.kept : undefined)
     observer.epoch({
       ...{ epoch, epochs: training.epochs, loss, rowsPerSecond, best: isBest },
       validationLoss: validation.loss,
@@ -176,13 +171,22 @@ export async function fit(input: FitInput): Promise<FitResult> {
       selection: { metric, value: reached },
     })
   }
-  if (best.kept === undefined)
+  const { kept, best } = keeping
+  if (kept === undefined)
     throw new Error(
       `no epoch has finite predictions on the validation rows; try a learning rate below ${training.learning_rate}`,
     )
-  return { epochs: epoch, kept: { epoch: best.epoch, metric, value: best.value }, history, weights: best.kept }
+  const epochs = best.tasks?.map((task) => task.epoch) ?? []
+  const differ = epochs.some((one) => one !== best.epoch)
+  const ofTasks = Object.fromEntries(tasks.map(({ name }, task) => [name, epochs[task]!]))
+  return {
+    epochs: epoch,
+    kept: { epoch: best.epoch, metric, value: best.value, ...(differ && { tasks: ofTasks }) },
+    history,
+    weights: kept,
+  }
 }
 
-function keptOf({ weights, tables }: TrainingState): KeptWeights {
-  return { weights: weights.slice(), tables: tables.map(({ values }) => Float32Array.from(values)) }
+function resumedKeeping({ validation, tasks }: FitInput, { best, kept, logits }: NonNullable<FitInput['resumed']>) {
+  return { best, kept, validation: validate(validation, tasks, logits) }
 }

@@ -6,7 +6,8 @@ import { isLeftOf, makeFolder, replaceFile } from '../../base/files.ts'
 import { isAlive } from '../../base/process.ts'
 import { check } from '../../schemas/check.ts'
 import { Epoch } from '../../schemas/evaluation.ts'
-import type { FitProgress, KeptWeights } from './fit.ts'
+import type { FitProgress } from './fit.ts'
+import type { Best, KeptWeights } from './keep-best.ts'
 import { momentsOf, type TrainingStep } from './network/training-step.ts'
 import type { TrainingState } from './threads/trainer.ts'
 
@@ -15,12 +16,21 @@ import type { TrainingState } from './threads/trainer.ts'
  * one epoch; so a run that is killed while it writes goes on from the epoch before.
  */
 
+const bestOf = {
+  epoch: Type.Integer({ minimum: 0 }),
+  value: Type.Union([Type.Number(), Type.Null()]),
+  waited: Type.Number({ minimum: 0 }),
+}
+
 const RunFile = Type.Object({
   run: Type.Literal(1, { description: 'Version of this format' }),
   identity: Type.Record(Type.String(), Type.String(), { description: 'What must be the same for the run to go on' }),
   epoch: Type.Integer({ minimum: 1 }),
   steps: Type.Integer({ minimum: 1 }),
-  best: Type.Object({ epoch: Type.Integer({ minimum: 0 }), value: Type.Union([Type.Number(), Type.Null()]) }),
+  best: Type.Object({
+    ...bestOf,
+    tasks: Type.Optional(Type.Array(Type.Object(bestOf), { description: 'Where each task has a network of its own' })),
+  }),
   history: Type.Array(Epoch),
 })
 type RunFile = Static<typeof RunFile>
@@ -75,7 +85,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
           )
       identity = wanted
       const { epoch, steps, history } = run
-      const best = { epoch: run.best.epoch, value: run.best.value ?? Number.NaN }
+      const best = fromFile(run.best)
       const state = await readArrays(join(path, stateFile(epoch)), stateSizes(plan))
       const kept = await readArrays(join(path, bestFile(best.epoch)), keptSizes(plan))
       return { epoch, steps, best, history, state: toState(plan, state), kept: toKept(kept) }
@@ -96,8 +106,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       ])
       if (kept) await writeArrays(join(path, bestFile(epoch)), [kept.weights, ...kept.tables])
       if (best.epoch > 0) {
-        const value = Number.isFinite(best.value) ? best.value : null
-        const file: RunFile = { run: 1, identity, epoch, steps, best: { epoch: best.epoch, value }, history }
+        const file: RunFile = { run: 1, identity, epoch, steps, best: toFile(best), history }
         await replaceFile(join(path, runFile), JSON.stringify(file))
       }
       await appendFile(join(path, historyFile), `${JSON.stringify(history.at(-1))}\n`)
@@ -112,6 +121,20 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       await rmdir(path).catch(() => undefined)
     },
   }
+}
+
+/** JSON knows no infinity, which is what a task without a best epoch has. */
+function toFile({ tasks, ...best }: FitProgress['best']): RunFile['best'] {
+  const finite = (one: Best) => ({ ...one, value: Number.isFinite(one.value) ? one.value : null })
+  return { ...finite(best), ...(tasks && { tasks: tasks.map(finite) }) }
+}
+
+function fromFile({ tasks, ...best }: RunFile['best']): FitProgress['best'] {
+  const known = (one: typeof best): Best => ({
+    ...one,
+    value: one.value ?? (one.epoch === 0 ? Number.POSITIVE_INFINITY : Number.NaN),
+  })
+  return { ...known(best), ...(tasks && { tasks: tasks.map(known) }) }
 }
 
 const stateFile = (epoch: number) => `state-${epoch}.bin`

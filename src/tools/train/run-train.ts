@@ -184,5 +184,11 @@ const thousands = (value: number) => Math.round(value).toLocaleString('en')
 
 /** Which epoch's weights were kept, and why. */
 export function formatKept({ epochs, kept }: FitResult): string {
-  return `kept epoch ${kept.epoch} of ${epochs}, the best on the validation rows: ${kept.metric} ${formatNumber(kept.value, 5)}`
+  const { epoch, metric, value, tasks } = kept
+  const which = tasks
+    ? `epochs ${Object.entries(tasks)
+        .map(([task, own]) => `${own} of ${task}`)
+        .join(', ')}`
+    : `epoch ${epoch} of ${epochs}`
+  return `kept ${which}, the best on the validation rows: ${metric} ${formatNumber(value, 5)}`
 }

@@ -10,6 +10,10 @@ export interface Validation {
   auc: (number | null)[]
   logloss: (number | null)[]
   normalised_entropy: (number | null)[]
+  /** Rows of the rarer class. */
+  rarer: number[]
+  /** Each row's term of the normalised entropy, in the order of the rows; they add up to it. */
+  terms: Float64Array[]
 }
 
 /** A comparison of epochs. */
@@ -19,6 +23,8 @@ export interface Selection {
   higherIsBetter: boolean
   /** NaN if undefined. */
   value(validation: Validation): number
+  /** Whether epochs are compared by the normalised entropies of all tasks, by paired rows. */
+  paired: boolean
 }
 
 /** Metrics of logits [rows, tasks]. Weights of rows count in all of them but AUC. */
@@ -27,35 +33,40 @@ export function validate(
   tasks: readonly Pick<TrainTask, 'weight' | 'negatives_kept'>[],
   logits: ArrayLike<number>,
 ): Validation {
-  const validation: Validation = { loss: 0, auc: [], logloss: [], normalised_entropy: [] }
+  const validation: Validation = { loss: 0, auc: [], logloss: [], normalised_entropy: [], rarer: [], terms: [] }
   tasks.forEach(({ weight }, task) => {
     const inside = insideSampleSpace(termLabels({ factors: [task] }, tasks, rows), logits, task, tasks.length)
     const total = inside.weights.reduce((sum, weight) => sum + weight, 0)
-    const logloss = total > 0 ? crossEntropy(inside) / total : null
+    const losses = crossEntropies(inside)
+    const logloss = total > 0 ? losses.reduce((sum, loss) => sum + loss, 0) / total : null
     const rate = inside.labels.reduce((sum, label, i) => sum + label * inside.weights[i]!, 0) / total
     const base = rate > 0 && rate < 1 ? entropyOf(rate) : null
     validation.loss += weight * (logloss ?? 0)
     validation.auc.push(auc(inside.labels, inside.logits))
     validation.logloss.push(logloss)
     validation.normalised_entropy.push(logloss === null || base === null ? null : logloss / base)
+    const positives = inside.labels.reduce((sum, label) => sum + label, 0)
+    validation.rarer.push(Math.min(positives, inside.labels.length - positives))
+    validation.terms.push(base === null ? new Float64Array() : losses.map((loss) => loss / total / base))
   })
   if (Number.isNaN(validation.loss)) validation.loss = Number.POSITIVE_INFINITY
   return validation
 }
 
 /**
- * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks, in which every task
- * counts equally whatever its loss and weight. If no task has both classes in the validation rows, the loss decides.
+ * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks. Each counts as much
+ * as it has rows of its rarer class, which is how precisely the rows tell its entropy: a hundred conversions do not stop
+ * what thousands of clicks still teach. If no task has both classes in the validation rows, the loss decides.
  */
 export function createSelection(select: string | undefined, tasks: readonly string[]): Selection {
   if (select === undefined || select === defaultSelection) {
-    const value = ({ normalised_entropy, loss }: Validation) => mean(normalised_entropy) ?? loss
-    return { metric: 'mean normalised entropy', higherIsBetter: false, value }
+    const value = ({ normalised_entropy, rarer, loss }: Validation) => weightedMean(normalised_entropy, rarer) ?? loss
+    return { metric: 'mean normalised entropy', higherIsBetter: false, value, paired: true }
   }
   const { task, metric } = splitSelection(select)
   const index = tasks.indexOf(task)
   const value = (validation: Validation) => validation[metric as TaskMetric][index] ?? Number.NaN
-  return { metric: select, higherIsBetter: metric === 'auc', value }
+  return { metric: select, higherIsBetter: metric === 'auc', value, paired: false }
 }
 
 interface InsideRows {
@@ -81,12 +92,38 @@ function insideSampleSpace(
   return inside
 }
 
-function crossEntropy({ labels, logits, weights }: InsideRows): number {
+/** Weighted. */
+function crossEntropies({ labels, logits, weights }: InsideRows): Float64Array {
   const of = (z: number, label: number) => Math.max(z, 0) - z * label + Math.log1p(Math.exp(-Math.abs(z)))
-  return logits.reduce((sum, z, i) => sum + weights[i]! * of(z, labels[i]!), 0)
+  return Float64Array.from(logits, (z, i) => weights[i]! * of(z, labels[i]!))
 }
 
-function mean(values: (number | null)[]): number | undefined {
-  const known = values.filter((value) => value !== null)
-  return known.length === 0 ? undefined : known.reduce((sum, value) => sum + value, 0) / known.length
+function weightedMean(values: readonly (number | null)[], weights: readonly number[]): number | undefined {
+  const total = values.reduce<number>((sum, value, i) => sum + (value === null ? 0 : weights[i]!), 0)
+  if (total === 0) return undefined
+  return values.reduce<number>((sum, value, i) => sum + (value ?? 0) * weights[i]!, 0) / total
+}
+
+/** One-sided, at 5 %. */
+const surely = 1.645
+
+/**
+ * Whether a validation is worse than that of another epoch, by more than chance: by the mean difference of its rows'
+ * terms, of one task or of all as `createSelection` weighs them.
+ */
+export function significantlyWorse(now: Validation, best: Validation, task: number | undefined): boolean {
+  let [difference, variance] = [0, 0]
+  now.terms.forEach((terms, t) => {
+    const weight = task === undefined ? now.rarer[t]! : Number(t === task)
+    const before = best.terms[t]!
+    let [sum, squares] = [0, 0]
+    for (let i = 0; i < terms.length; i++) {
+      const change = terms[i]! - before[i]!
+      sum += change
+      squares += change * change
+    }
+    difference += weight * sum
+    variance += weight ** 2 * Math.max(0, squares - sum ** 2 / Math.max(1, terms.length))
+  })
+  return difference > surely * Math.sqrt(variance)
 }

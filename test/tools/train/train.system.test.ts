@@ -199,6 +199,25 @@ t.test('the epoch that is best by the metric of the spec is kept', async (t) => 
   })
 })
 
+t.test('tasks that share nothing keep an epoch each', async (t) => {
+  const architecture = { name: 'single_task', dim_emb: 4, num_hidden_tasks: 2, dim_hidden_tasks: 8 }
+  const training = { ...tinySpec().training, epochs: 8, learning_rate: 0.03, patience: 8 }
+  const epochs: EpochReport[] = []
+  const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
+  const own = await trainIn(t.testdir({}), { architecture, training }, { observer })
+  const { kept } = own.fitted
+  t.ok(kept.tasks && kept.tasks.ctr !== kept.tasks.cvr, JSON.stringify(kept))
+  t.equal(kept.epoch, Math.max(...Object.values(kept.tasks!)))
+  // Each is the network that stands at its best when the other is not looked at.
+  for (const task of ['ctr', 'cvr']) {
+    const select = `${task}.normalised_entropy`
+    const alone = await trainIn(t.testdir({}), { architecture, training: { ...training, select } })
+    t.equal(alone.fitted.kept.epoch, kept.tasks![task])
+    const [a, b] = [own, alone].map(({ report }) => report.tasks.find(({ name }) => name === task)!.metrics.auc.value)
+    t.equal(a, b)
+  }
+})
+
 t.test('when stopped it writes nothing', async (t) => {
   const folder = t.testdir({})
   const controller = new AbortController()

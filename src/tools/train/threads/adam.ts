@@ -25,8 +25,8 @@ export interface Rates {
   /** Steps of the whole run, at whose end half a cosine has brought the rates to 0; undefined: they stay. */
   cosine?: number | undefined
   /**
-   * Of matrices, decoupled from the loss (I. Loshchilov and F. Hutter, ICLR 2019): share per step and learning rate;
-   * default: 0.
+   * Decay of matrices, decoupled from the loss (I. Loshchilov and F. Hutter, ICLR 2019): share per step and learning
+   * rate; default: 0.
    */
   weightDecay?: number
 }

@@ -11,12 +11,12 @@ export interface TableMemory {
 
 /** Steps a thread's rows of a table. */
 export interface TableUpdates {
-  /** Of the rows that the step's batch reads. */
+  /** Sums over the rows that the step's batch reads. */
   readonly sums: RowSums
   /** Steps count from 1. */
   step(scale: StepScale, number: number): void
   /** Begins an epoch, after `steps` steps. */
   begin(steps: number): void
-  /** Does what rows wait for that were not read lately. */
+  /** Does what rows wait for that were not read recently. */
   end(scale: StepScale, steps: number): void
 }

@@ -43,6 +43,27 @@ const funnelTasks = ({ tasks: [ctr] }) => [
 const fewer = ({ data }) => ({ data: { ...data, rows: 200_000 } })
 const narrow = ({ architecture: { dim_emb, embedding_l2 } }) => ({ dim_emb, embedding_l2 })
 
+const crossed = ['segment category', 'segment advertiser', 'segment campaign', 'device format', 'hour format'].map(
+  (parts) => ({ name: parts.replace(' ', '_'), of: parts.split(' '), buckets: 100_000, seed: 0 }),
+)
+const withArchitecture = ({ architecture }, options) => ({ architecture: { ...architecture, ...options } })
+/** Each step is the one before it, and more. */
+const steps = {
+  first: () => ({}),
+  crossed: () => ({ crossed }),
+  wide: (spec) => ({ crossed, ...withArchitecture(spec, { wide: true, wide_l2: 1e-5 }) }),
+  settled: (spec) => ({
+    ...steps.wide(spec),
+    training: { ...spec.training, tables: 'adagrad', schedule: 'cosine', epochs: 4, patience: 4 },
+  }),
+}
+const gained = (task) => [
+  { title: `AUC of \`${task}\``, mean: [`${task}.auc`], most: 1, rows: true },
+  { title: `NE of \`${task}\``, mean: [`${task}.normalised_entropy`], most: 1 },
+  { title: `AUC less logistic regression's`, mean: [`${task}.auc_gained`], signed: true, alone: true },
+  { title: `NE less logistic regression's`, mean: [`${task}.entropy_gained`], signed: true, alone: true },
+]
+
 /** One without markers in docs/results.md has not been trained: add its section first. */
 export const experiments = {
   'census-income': {
@@ -104,5 +125,14 @@ export const experiments = {
       }),
     },
     metrics: [auc('ctr'), auc('cvr'), auc('ctcvr')],
+  },
+  'ads-funnel-steps': {
+    spec: 'ads-funnel',
+    parts: { 'the spec’s own': {} },
+    variants: steps,
+    title: 'step',
+    reference: 'first',
+    baselines: true,
+    metrics: [...gained('ctr'), ...gained('cvr')],
   },
 }

@@ -28,8 +28,9 @@ export function metricOf({ tasks }, { mean }) {
   return values.some((value) => value === undefined) ? undefined : meanOf(values)
 }
 
-/** Two tables and what they rest on: means over seeds, and differences from multi_gate paired by seed. */
-export function renderTables(name, { parts, variants, metrics, published }, { runs, machine }) {
+/** Two tables and what they rest on: means over seeds, and differences from one variant, paired by seed. */
+export function renderTables(name, experiment, { runs, machine }) {
+  const { parts, variants, metrics, published, reference: first = 'multi_gate', title = 'architecture' } = experiment
   const rows = Object.keys(parts).flatMap((part) =>
     Object.keys(variants).flatMap((variant) => {
       const own = runs.filter((run) => run.part === part && run.variant === variant)
@@ -37,7 +38,7 @@ export function renderTables(name, { parts, variants, metrics, published }, { ru
     }),
   )
   const several = Object.keys(parts).length > 1
-  const head = [...(several ? ['part'] : []), 'architecture']
+  const head = [...(several ? ['part'] : []), title]
   const names = ({ part, variant }) => [...(several ? [part] : []), `\`${variant}\``]
   const means = rows.map((row) => [
     ...names(row),
@@ -48,8 +49,8 @@ export function renderTables(name, { parts, variants, metrics, published }, { ru
   ])
   const shown = metrics.filter(({ alone }) => !alone)
   const differences = rows.flatMap((row) => {
-    const reference = rows.find(({ part, variant }) => part === row.part && variant === 'multi_gate')
-    if (row.variant === 'multi_gate' || reference === undefined) return []
+    const reference = rows.find(({ part, variant }) => part === row.part && variant === first)
+    if (row.variant === first || reference === undefined) return []
     return [[...names(row), ...shown.map((metric) => interval(paired(row.runs, reference.runs, metric), metric, true))]]
   })
   const tested = Object.keys(parts).flatMap((part) => {
@@ -59,7 +60,7 @@ export function renderTables(name, { parts, variants, metrics, published }, { ru
   const titles = metrics.map(({ title }) => title)
   const columns = [...head, 'weights', 'seeds', ...titles, ...(published ? [published.title] : [])]
   const compared = [
-    'Differences from `multi_gate`, paired by seed:',
+    `Differences from \`${first}\`, paired by seed:`,
     table([...head, ...shown.map(({ title }) => title)], differences, head.length),
   ]
   const blocks = [
@@ -99,7 +100,7 @@ function rowsLine(part, runs, metrics) {
 }
 
 /** `.9443 (.9438 … .9448)`, within what the metric can be; with signs for differences. */
-function interval(values, { digits = 4, most = Number.POSITIVE_INFINITY }, signed = false) {
+function interval(values, { digits = 4, most = Number.POSITIVE_INFINITY, signed: hasSign }, signed = hasSign) {
   if (values.length === 0) return '–'
   const { mean, low, high } = tInterval(values)
   const text = (value) => number(value, digits, signed)

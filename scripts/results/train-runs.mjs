@@ -33,11 +33,15 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
         weights ??= /with (\d+) weights/.exec(line)?.[1]
       }
       const { report, fitted } = await train(loaded, {
-        ...{ models, force: true, threads: 1, from: undefined, run: undefined, resume: false, brief: true },
+        ...{ models, force: true, threads: 1, from: undefined, run: undefined, resume: false },
+        brief: !experiment.baselines,
         ...{ command: 'results', multigateVersion, now: Date.now, signal, observer, cache: undefined, log },
       }).finally(observer.stop)
       const tasks = Object.fromEntries(
-        report.tasks.map(({ name, rows, positives, metrics }) => [name, { rows, positives, ...metrics }]),
+        report.tasks.map(({ name, rows, positives, metrics, baselines }) => [
+          name,
+          { rows, positives, ...metrics, ...baselinesOf(baselines) },
+        ]),
       )
       const seconds = Math.round((Date.now() - started) / 1000)
       const { epochs, kept } = fitted
@@ -51,7 +55,19 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
   }
 }
 
+/** A spec that was read, as it is written: crossed fields after the others. */
+function asWritten({ fields, crossed, ...spec }) {
+  return { ...spec, fields: [...fields, ...crossed.map((field) => ({ ...field, kind: 'crossed' }))] }
+}
+
 const keyOf = ({ part, variant, seed }) => JSON.stringify([part, variant, seed])
+
+/** The version's metrics less those of logistic regression. */
+function baselinesOf({ logistic }) {
+  if (logistic === undefined) return {}
+  const { auc, normalised_entropy } = logistic.differences
+  return { auc_gained: auc.difference, entropy_gained: normalised_entropy.difference }
+}
 
 async function buildOf() {
   const [{ train }, { createProgress }, { multigateVersion }] = await Promise.all(
@@ -86,7 +102,7 @@ async function changed(name, change) {
   const folder = await mkdtemp(join(tmpdir(), 'multigate-results-'))
   try {
     const file = join(folder, `${name}.json`)
-    await writeFile(file, JSON.stringify(change(base.spec)))
+    await writeFile(file, JSON.stringify(asWritten(change(base.spec))))
     const { spec } = await readSpec(file, specs)
     return { file: base.file, spec }
   } finally {

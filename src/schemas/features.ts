@@ -102,7 +102,18 @@ export const Scaling = Type.Union(
   [
     Type.Object({ method: Type.Literal('none') }, { additionalProperties: false, description: 'x' }),
     Type.Object(
-      { method: Type.Literal('standard'), mean: Type.Number(), deviation: Type.Number({ exclusiveMinimum: 0 }) },
+      {
+        method: Type.Literal('standard'),
+        mean: Type.Number(),
+        deviation: Type.Number({ exclusiveMinimum: 0 }),
+        range: Type.Optional(
+          Type.Array(Type.Number(), {
+            minItems: 2,
+            maxItems: 2,
+            description: 'Least and largest x of training; beyond them x is clipped, and counts as unknown',
+          }),
+        ),
+      },
       { additionalProperties: false, description: '(x − mean) / deviation' },
     ),
     Type.Object(

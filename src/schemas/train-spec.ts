@@ -112,6 +112,11 @@ export const TrainField = Type.Union(
             description: 'How a number is scaled, by statistics of the training rows',
           },
         ),
+        clip: Type.Boolean({
+          default: true,
+          description:
+            'With `standard`: clip values to the range of the training rows, and count those beyond as unknown',
+        }),
         missing: missing(Type.Number()),
         log: LoggedAs,
       },

@@ -103,7 +103,7 @@ function fitKind(field: TrainField, present: Iterable<Cell>): Field {
     name,
     side,
     kind: field.kind,
-    scaling: fitScaling(field.scaling, present as Iterable<number>),
+    scaling: fitScaling(field, present as Iterable<number>),
     missing: field.missing,
   }
 }
@@ -119,10 +119,14 @@ function vocabulary(cells: Iterable<Cell>, minCount: number): string[] {
 }
 
 /** A constant column keeps its own scale. */
-function fitScaling(method: Scaling['method'], numbers: Iterable<number>): Scaling {
+function fitScaling(
+  { scaling: method, clip }: Extract<TrainField, { kind: 'numeric' }>,
+  numbers: Iterable<number>,
+): Scaling {
   if (method === 'none') return { method }
   const { min, max, mean, deviation } = statistics(method === 'log1p' ? mapped(numbers, Math.log1p) : numbers)
-  if (method === 'standard') return { method, mean, deviation: deviation > 0 ? deviation : 1 }
+  if (method === 'standard')
+    return { method, mean, deviation: deviation > 0 ? deviation : 1, ...(clip && { range: [min, max] }) }
   if (method === 'min_max') return max > min ? { method, min, max } : { method, min, max: min + 1 }
   return { method, scale: deviation > 0 ? deviation : 1 }
 }

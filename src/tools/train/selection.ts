@@ -55,8 +55,8 @@ export function validate(
 
 /**
  * `select` of a spec: `<task>.<metric>`, or undefined for the mean normalised entropy of all tasks. Each counts as much
- * as it has rows of its rarer class, which is how precisely the rows tell its entropy: a hundred conversions do not stop
- * what thousands of clicks still teach. If no task has both classes in the validation rows, the loss decides.
+ * as it has rows of its rarer class, which is how precisely the rows tell its entropy: a hundred conversions do not
+ * stop what thousands of clicks still teach. If no task has both classes in the validation rows, the loss decides.
  */
 export function createSelection(select: string | undefined, tasks: readonly string[]): Selection {
   if (select === undefined || select === defaultSelection) {

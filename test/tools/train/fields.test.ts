@@ -45,6 +45,7 @@ t.test('scaling comes from the training rows alone', async (t) => {
     name: scaling,
     kind: 'numeric',
     scaling,
+    clip: true,
     missing: { default: 3 },
   })
   const column = [1, null, 5, 1000]
@@ -52,7 +53,7 @@ t.test('scaling comes from the training rows alone', async (t) => {
   const cells = methods.map(() => column)
   const { fields } = fitFields(methods.map(numeric), cells.map(columnOf), rows(0, 1, 2))
   const deviation = Math.sqrt(8 / 3)
-  t.match(fields[0], { scaling: { method: 'standard', mean: 3, deviation } })
+  t.match(fields[0], { scaling: { method: 'standard', mean: 3, deviation, range: [1, 5] } })
   t.match(fields[1], { scaling: { method: 'min_max', min: 1, max: 5 } })
   t.match(fields[3], { scaling: { method: 'none' } })
   const { encoded } = encodeRows(fields, cells.map(columnOf), rows(1, 2), place)
@@ -62,12 +63,26 @@ t.test('scaling comes from the training rows alone', async (t) => {
   t.same([...encoded.dense].slice(4, 6), [Math.fround(2 / deviation), 1])
 })
 
+t.test('numbers are clipped to the range of the training rows, unless the spec says otherwise', async (t) => {
+  const field: TrainField = { ...common, name: 'x', kind: 'numeric', scaling: 'standard', clip: true, missing: 'error' }
+  const column = columnOf([1, 3, 5, 1000])
+  const encodedBy = (clip: boolean) => {
+    const { fields } = fitFields([{ ...field, clip }], [column], rows(0, 1, 2))
+    return [...encodeRows(fields, [column], rows(2, 3), place).encoded.dense]
+  }
+  const [end, beyond] = encodedBy(true) as [number, number]
+  t.ok(beyond > end && beyond < end * 1.000001, `${beyond}`)
+  const deviation = Math.sqrt(8 / 3)
+  t.same(encodedBy(false), [Math.fround(2 / deviation), Math.fround(997 / deviation)])
+})
+
 t.test('columns that never vary keep their scale', async (t) => {
   const numeric = (scaling: 'standard' | 'min_max' | 'log1p'): TrainField => ({
     ...common,
     name: scaling,
     kind: 'numeric',
     scaling,
+    clip: true,
     missing: 'error',
   })
   const methods = ['standard', 'min_max', 'log1p'] as const
@@ -80,7 +95,7 @@ t.test('columns that never vary keep their scale', async (t) => {
     ].map(columnOf),
     rows(0, 1),
   ).fields
-  t.match(constant[0], { scaling: { mean: 2, deviation: 1 } })
+  t.match(constant[0], { scaling: { mean: 2, deviation: 1, range: [2, 2] } })
   t.match(constant[1], { scaling: { min: 2, max: 3 } })
   t.match(constant[2], { scaling: { scale: 1 } })
   const empty = fitFields(methods.map(numeric), [[null], [null], [null]].map(columnOf), rows(0)).fields
@@ -91,7 +106,7 @@ t.test('cells that a request could not hold either are told with their place', a
   const fields: TrainField[] = [
     { ...common, name: 'h', kind: 'hash', buckets: 4, seed: 0, missing: 'error' },
     { ...common, name: 'i', kind: 'integer', size: 3, out_of_vocabulary: 'error', missing: 'error' },
-    { ...common, name: 'x', kind: 'numeric', scaling: 'log1p', missing: 'error' },
+    { ...common, name: 'x', kind: 'numeric', scaling: 'log1p', clip: true, missing: 'error' },
   ]
   const cells: Cell[][] = [
     ['a', null],

@@ -26,6 +26,8 @@ function features(manifest: Manifest): string[] {
     if (field.kind === 'numeric' && field.scaling.method === 'min_max' && field.scaling.max <= field.scaling.min) {
       problems.push(`/features/${i}/scaling/max must be greater than min`)
     }
+    const range = field.kind === 'numeric' && field.scaling.method === 'standard' ? field.scaling.range : undefined
+    if (range && !(range[0]! <= range[1]!)) problems.push(`/features/${i}/scaling/range must ascend`)
   })
   const unfit = crossedProblems(crossed, features).map(({ path, message }) => `/crossed${path} ${message}`)
   if (unfit.length > 0) return [...problems, ...unfit]

@@ -90,20 +90,62 @@ export function createBareNumberEncoder(name: string): FieldEncoder {
   })
 }
 
-export function createNumericFieldEncoder(field: NumericField): FieldEncoder & { field: NumericField } {
+/**
+ * Values beyond the range of training are encoded as the floats next to its scaled ends, so that they are told from
+ * those at an end; `onUnknown` receives the field of each.
+ */
+export function createNumericFieldEncoder(
+  field: NumericField,
+  onUnknown?: (field: string) => void,
+): FieldEncoder & { field: NumericField } {
   const scale = scaler(field)
-  const encodeNumber = (value: unknown): number | string => {
+  const bounds = boundsOf(field)
+  const encodeScaled = (value: unknown): number | string => {
     if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
     if (!Number.isFinite(value)) return 'must be finite'
     const scaled = scale(value)
     if (typeof scaled === 'string') return scaled
     const rounded = Math.fround(scaled)
+    if (bounds && !(rounded > bounds.low && rounded < bounds.high))
+      return rounded < bounds.high ? bounds.low : bounds.high
     return Number.isFinite(rounded) ? rounded : 'is too large for float32'
   }
-  const missing = field.missing === 'error' ? requiredMessage : encodeNumber(field.missing.default)
+  const encodeNumber = bounds && onUnknown ? counted(encodeScaled, bounds, () => onUnknown(field.name)) : encodeScaled
+  const missing = field.missing === 'error' ? requiredMessage : encodeScaled(field.missing.default)
   const encode = (value: unknown) =>
     value === undefined || value === null ? missingValue(value, missing) : encodeNumber(value)
   return { field, missing, encode }
+}
+
+/** The encoded forms of values below and above the range of training; undefined where numbers are not clipped. */
+export function boundsOf({ scaling }: NumericField): { low: number; high: number } | undefined {
+  if (scaling.method !== 'standard' || scaling.range === undefined) return undefined
+  const [least, largest] = scaling.range.map((x) => Math.fround((x - scaling.mean) / scaling.deviation)) as [
+    number,
+    number,
+  ]
+  return { low: -nextFloat(-least), high: nextFloat(largest) }
+}
+
+/** The float32 above another. */
+function nextFloat(value: number): number {
+  const float = Float32Array.of(value)
+  const bits = new Int32Array(float.buffer)
+  if (value === 0) bits[0] = 1
+  else bits[0]! += value > 0 ? 1 : -1
+  return float[0]!
+}
+
+function counted(
+  encode: (value: unknown) => number | string,
+  { low, high }: { low: number; high: number },
+  count: () => void,
+): (value: unknown) => number | string {
+  return (value) => {
+    const code = encode(value)
+    if (code === low || code === high) count()
+    return code
+  }
 }
 
 /** The encoded default of a missing value, or the message that a value is required. */

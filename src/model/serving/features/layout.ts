@@ -1,5 +1,5 @@
 import type { Violation } from '../../../base/errors.ts'
-import type { CrossedField, Field, Side, SparseField } from '../../../schemas/features.ts'
+import type { CrossedField, Field, NumericField, Side, SparseField } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
 import { type CrossedPart, crossedIds, sideOf } from './crossed.ts'
@@ -117,7 +117,8 @@ export function createLayout(features: readonly Field[], options: LayoutOptions 
   const { ownIds = false, crossed = [], onUnknown } = options
   const layout: Layout = { slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], ids: 0 }
   for (const field of features) {
-    const slot = field.kind === 'numeric' ? addDense(layout, field) : addSparse(layout, field, ownIds, onUnknown)
+    const slot =
+      field.kind === 'numeric' ? addDense(layout, field, onUnknown) : addSparse(layout, field, ownIds, onUnknown)
     layout.slots.push(slot)
     layout.byName.set(field.name, slot)
   }
@@ -135,8 +136,8 @@ export function layoutOf(manifest: Pick<Manifest, 'features' | 'crossed' | 'grap
   return createLayout(manifest.features, layoutOptions(manifest))
 }
 
-function addDense(layout: Layout, field: Extract<Field, { kind: 'numeric' }>): FieldColumn {
-  const encoder = createNumericFieldEncoder(field)
+function addDense(layout: Layout, field: NumericField, onUnknown?: (field: string) => void): FieldColumn {
+  const encoder = createNumericFieldEncoder(field, onUnknown)
   layout.dense.push(encoder)
   return { name: field.name, sparse: false, column: layout.dense.length - 1, encoder }
 }

@@ -1,5 +1,7 @@
+import type { Field } from '../../../schemas/features.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { Encoder } from '../features/encoder.ts'
+import { boundsOf } from '../features/field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
 
@@ -67,24 +69,34 @@ function valueAt(holder: unknown, key: string | number): unknown {
  * outside the vocabulary does not count.
  */
 export function unknownFields(
-  { slots, sparse }: Layout,
-  encoded: Pick<EncodedRequest, 'requested' | 'rows' | 'sparse' | 'index'>,
+  { slots, sparse, dense }: Layout,
+  encoded: Pick<EncodedRequest, 'requested' | 'rows' | 'sparse' | 'dense' | 'index'>,
   given: (row: number, name: string) => boolean,
 ): (string[] | undefined)[] {
   const fields = slots.flatMap(({ name, column, encoder: { field, missing } }) => {
-    if (field.kind === 'numeric' || field.kind === 'hash' || field.out_of_vocabulary !== 'bucket') return []
-    // The bucket is the field's first id.
-    const bucket = sparse[column]!.offset
-    return [{ name, column, bucket, byDefault: missing === bucket }]
+    const isUnknown = unknownTest(field, sparse[column]?.offset)
+    if (isUnknown === undefined) return []
+    const [values, width] = field.kind === 'numeric' ? [encoded.dense, dense.length] : [encoded.sparse, sparse.length]
+    const byDefault = typeof missing === 'number' && isUnknown(missing)
+    return [{ name, byDefault, isUnknownIn: (entry: number) => isUnknown(values[entry * width + column]!) }]
   })
   const unknown = new Array<string[] | undefined>(encoded.requested)
   for (let entry = 0; entry < encoded.rows; entry++) {
     const row = encoded.index?.[entry] ?? entry
-    const first = entry * sparse.length
     const names: string[] = []
-    for (const { name, column, bucket, byDefault } of fields)
-      if (encoded.sparse[first + column] === bucket && (!byDefault || given(row, name))) names.push(name)
+    for (const { name, byDefault, isUnknownIn } of fields)
+      if (isUnknownIn(entry) && (!byDefault || given(row, name))) names.push(name)
     unknown[row] = names
   }
   return unknown
+}
+
+/** Whether an encoded value is unknown; undefined where none is. `offset`: a sparse field's first id. */
+function unknownTest(field: Field, offset: number | undefined): ((code: number) => boolean) | undefined {
+  if (field.kind === 'numeric') {
+    const bounds = boundsOf(field)
+    return bounds && ((code) => code <= bounds.low || code >= bounds.high)
+  }
+  // The bucket is the field's first id.
+  return field.kind !== 'hash' && field.out_of_vocabulary === 'bucket' ? (code) => code === offset : undefined
 }

@@ -38,3 +38,49 @@ t.test('rows that were left out have none', async (t) => {
     [undefined, ['hour']],
   )
 })
+
+t.test('numbers beyond the range of training are clipped and unknown, those at its ends are not', async (t) => {
+  const heard: string[] = []
+  const age = (range: [number, number], missing = 0): Features[number] => ({
+    name: 'age',
+    side: 'context',
+    kind: 'numeric',
+    scaling: { method: 'standard', mean: 0, deviation: 2, range },
+    missing: { default: missing },
+  })
+  for (const range of [
+    [-3, 90],
+    [0, 0],
+    [-1, 0],
+  ] as [number, number][]) {
+    const [least, largest] = range
+    const encoder = createEncoder([age(range)], { onUnknown: (field) => heard.push(field) })
+    heard.length = 0
+    const values = [least, largest, least - 1e-3, largest + 1e-3, -1e308, 1e308, (least + largest) / 2]
+    const encoded = encoder.rows(
+      undefined,
+      values.map((value) => ({ age: value })),
+      { maxRows: 10, partial: false },
+    )
+    t.same(
+      unknownFields(encoder.layout, encoded, () => true),
+      [[], [], ['age'], ['age'], ['age'], ['age'], []],
+      `${range}`,
+    )
+    t.equal(heard.length, 4)
+    t.ok(
+      encoded.dense.every((value) => value >= least / 2 - 1e-5 && value <= largest / 2 + 1e-5),
+      `${encoded.dense}`,
+    )
+    t.equal(encoded.dense[2], encoded.dense[4])
+    t.not(encoded.dense[0], encoded.dense[2])
+  }
+  const encoder = createEncoder([age([0, 1], 7)], { onUnknown: (field) => heard.push(field) })
+  heard.length = 0
+  const encoded = encoder.rows(undefined, [{}, { age: 8 }], { maxRows: 10, partial: false })
+  t.same(
+    unknownFields(encoder.layout, encoded, (row) => row === 1),
+    [[], ['age']],
+  )
+  t.same(heard, ['age'], 'a default is no value that a client sent')
+})

@@ -107,7 +107,7 @@ const experts = {
   num_experts: Type.Integer({
     minimum: 0,
     maximum: 65536,
-    default: 1,
+    default: 4,
     description: 'Number of experts E that read every field; 0 only beside experts of one side',
   }),
   ...expert,

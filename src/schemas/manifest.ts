@@ -173,6 +173,9 @@ export const TaskQuality = Type.Object(
     oracle_logloss: Type.Optional(
       Type.Number({ description: 'Logloss of the true probability, where a generator knows it' }),
     ),
+    weaknesses: Type.Optional(
+      Type.Array(Type.String(), { description: 'What a simpler prediction does better on these rows, in sentences' }),
+    ),
   },
   { additionalProperties: false },
 )

@@ -111,9 +111,10 @@ export async function readConditions(
 /** A report's metrics as a manifest has them. */
 export function qualityOf({ tasks }: Pick<EvaluationReport, 'tasks'>): Record<string, TaskQuality> {
   return Object.fromEntries(
-    tasks.map(({ name, rows, positives, metrics, oracle }): [string, TaskQuality] => [
-      name,
-      {
+    tasks.map((task): [string, TaskQuality] => {
+      const { name, rows, positives, metrics, oracle } = task
+      const weaknesses = weaknessesOf(task)
+      const quality = {
         rows,
         positives,
         auc: metrics.auc.value,
@@ -122,7 +123,9 @@ export function qualityOf({ tasks }: Pick<EvaluationReport, 'tasks'>): Record<st
         calibration_ratio: metrics.calibration_ratio.value,
         ...(typeof oracle?.auc === 'number' && { oracle_auc: oracle.auc }),
         ...(typeof oracle?.logloss === 'number' && { oracle_logloss: oracle.logloss }),
-      },
-    ]),
+        ...(weaknesses.length > 0 && { weaknesses }),
+      }
+      return [name, quality]
+    }),
   )
 }

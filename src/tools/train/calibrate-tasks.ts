@@ -1,5 +1,5 @@
 import { createCalibrator, multiply, sigmoid } from '../../model/serving/calibration/calibrator.ts'
-import { fitCalibration, leastOfClass } from '../../model/serving/calibration/fit-calibration.ts'
+import { fitCalibration, isotonicPositives, leastOfClass } from '../../model/serving/calibration/fit-calibration.ts'
 import type { DerivedTask, Task } from '../../schemas/manifest.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { type Examples, termLabels } from './terms.ts'
@@ -33,6 +33,11 @@ export function calibrateTasks(
     const rarer = Math.min(positives, known.length - positives)
     if (rarer < leastOfClass) {
       log(`calibration of ${name} omitted: it needs ${leastOfClass} rows of each class, and one has ${rarer}`)
+      return {}
+    }
+    if (method === 'isotonic' && positives < isotonicPositives) {
+      const needed = isotonicPositives.toLocaleString('en')
+      log(`calibration of ${name} omitted: isotonic regression needs ${needed} positives, and there are ${positives}`)
       return {}
     }
     const calibration = fitCalibration(method, {

@@ -327,6 +327,30 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
   t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
 })
 
+t.test('a task that simpler predictions beat says so in the log, the report and the manifest', async (t) => {
+  const folder = t.testdir({})
+  const training = { epochs: 1, batch_size: 512, learning_rate: 1e-6 }
+  const { report } = await trainIn(folder, { training, derived: [] }, {}, 6000)
+  const found = report.warnings.filter((warning) => /than (its base rate|logistic regression)/.test(warning))
+  t.match(found, [/^ctr is worse than logistic regression on the same fields: AUC 0\.\d+, not 0\.\d+; normalised/])
+  const { quality } = (await readBundle(join(folder, 'models'), 'tiny', '1')).manifest
+  t.same(
+    quality!.ctr!.weaknesses,
+    found.filter((warning) => warning.startsWith('ctr ')),
+  )
+})
+
+t.test('isotonic regression of few positives is left out', async (t) => {
+  const lines: string[] = []
+  const [ctr] = tinySpec().tasks
+  const tasks = [{ ...ctr, calibration: 'isotonic' }]
+  await trainIn(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) }, 1200)
+  t.match(
+    lines.filter((line) => line.startsWith('calibration')),
+    [/^calibration of ctr omitted: isotonic regression needs 1,000 positives, and there are \d+$/],
+  )
+})
+
 t.test('leaves out a calibration to few rows of a class', async (t) => {
   const folder = t.testdir({})
   const lines: string[] = []

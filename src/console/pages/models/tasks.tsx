@@ -73,7 +73,7 @@ type TaskRow = { task: Task } & Partial<Quality>
 
 const figure = (value: number) => decimal(value, 4)
 
-function TaskName({ task: { name, description, product } }: TaskRow) {
+function TaskName({ task: { name, description, product }, weaknesses = [] }: TaskRow) {
   return (
     <>
       <bdi>{name}</bdi>
@@ -88,6 +88,11 @@ function TaskName({ task: { name, description, product } }: TaskRow) {
           <bdi>{description}</bdi>
         </div>
       )}
+      {weaknesses.map((weakness) => (
+        <div key={weakness} class="notice warning small">
+          <bdi>{weakness}</bdi>
+        </div>
+      ))}
     </>
   )
 }

@@ -128,7 +128,7 @@ export const experiments = {
   },
   'ads-funnel-steps': {
     spec: 'ads-funnel',
-    parts: { 'the spec’s own': {} },
+    parts: { 'test rows of the spec': {} },
     variants: steps,
     title: 'step',
     reference: 'first',

@@ -1,7 +1,8 @@
 import { createResampling } from '../../src/model/quality/bootstrap.ts'
+import { perfectCalibrationError } from '../../src/model/quality/calibration-error.ts'
 import { judge } from '../../src/model/quality/judge.ts'
 import { rank } from '../../src/model/quality/ranking.ts'
-import { bucketsOf, drawRows, type Population } from './simulated-rows.ts'
+import { bucketsOf, drawHeavyGroups, drawRows, type Population } from './simulated-rows.ts'
 
 export const covered = ['auc', 'logloss', 'normalised_entropy', 'calibration_ratio'] as const
 
@@ -42,4 +43,17 @@ export function coverageOf(
     }
   }
   return inside
+}
+
+/** Share of sets of perfect predictions, in a few large groups, whose error is above what they would give by chance. */
+export function shareAbovePerfect(sets: number, ignoreGroups: boolean): number {
+  let above = 0
+  for (let set = 0; set < sets; set++) {
+    const drawn = drawHeavyGroups(400, 500 + set)
+    const rows = ignoreGroups ? { ...drawn, groups: undefined } : drawn
+    const order = rank(rows.predictions)
+    const { eceMeasured } = judge(rows, order, createResampling(400, 20, 1))
+    if (eceMeasured! > perfectCalibrationError(rows, order, set)!.high) above++
+  }
+  return above / sets
 }

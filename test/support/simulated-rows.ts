@@ -81,3 +81,28 @@ export function bucketsOf({ buckets }: Pick<ScoredRows, 'buckets'>): number {
   for (const bucket of buckets) if (bucket > most) most = bucket
   return most + 1
 }
+
+/**
+ * Rows of perfectly calibrated predictions, in groups of which a few have most rows (Pareto), and whose labels have
+ * something in common that no prediction knows: a factor of mean 1.
+ */
+export function drawHeavyGroups(groups: number, seed: number): SimulatedRows {
+  const random = createRandom(seed)
+  const rows: [group: number, prediction: number, label: number][] = []
+  for (let group = 0; group < groups; group++) {
+    const size = Math.min(1000, Math.ceil(3 * (1 - random.uniform()) ** (-1 / 1.3)))
+    const factor = Math.exp(0.5 * random.normal() - 0.125)
+    for (let i = 0; i < size; i++) {
+      const prediction = sigmoid(-3 + 0.8 * random.normal())
+      rows.push([group, prediction, Number(random.uniform() < Math.min(1, factor * prediction))])
+    }
+  }
+  const predictions = Float64Array.from(rows, ([, prediction]) => prediction)
+  const of = Uint32Array.from(rows, ([group]) => group)
+  return {
+    labels: Uint8Array.from(rows, ([, , label]) => label),
+    ...{ predictions, truth: predictions, weights: undefined },
+    groups: { of, count: groups },
+    buckets: of.map((group) => group % mostBuckets),
+  }
+}

@@ -202,7 +202,18 @@ function warningsOf(
   }
   if (groups && groups.count < 50)
     warnings.push(`there are only ${groups.count} groups: intervals over groups are too narrow`)
+  else if (groups && effectiveGroups(groups) < 50)
+    warnings.push(
+      `a few of the ${groups.count.toLocaleString('en')} groups have most rows: 95 % intervals are those of about 90 %`,
+    )
   return warnings
+}
+
+/** Groups of equal size that would tell as much: (Σ rows)² ÷ Σ rows² (Kish 1965). */
+function effectiveGroups({ of, count }: NonNullable<RowGroups['groups']>): number {
+  const sizes = new Float64Array(count)
+  for (const group of of) sizes[group]!++
+  return of.length ** 2 / sizes.reduce((sum, size) => sum + size ** 2, 0)
 }
 
 function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {

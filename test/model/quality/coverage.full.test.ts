@@ -1,5 +1,5 @@
 import t from 'tap'
-import { coverageOf, covered } from '../../support/coverage.ts'
+import { coverageOf, covered, shareAbovePerfect } from '../../support/coverage.ts'
 import { grouped, independent, type Population, rare, weighted } from '../../support/simulated-rows.ts'
 
 /*
@@ -28,4 +28,10 @@ t.test('intervals that ignore groups are too narrow', async (t) => {
   const shares = coverageOf(grouped, { ...many, sets: 200, rows: 8000, seed: 50_000, ignoreGroups: true })
   t.ok(shares.logloss < 0.9, `log-loss: ${shares.logloss}`)
   t.ok(shares.calibration_ratio < 0.9, `calibration ratio: ${shares.calibration_ratio}`)
+})
+
+t.test('the range of perfect predictions heeds groups, of which a few have most rows', async (t) => {
+  const [heeded, ignored] = [shareAbovePerfect(400, false), shareAbovePerfect(200, true)]
+  t.ok(heeded <= 0.1, `above the range: ${heeded}`)
+  t.ok(ignored >= 0.15, `where groups are ignored: ${ignored}`)
 })

@@ -4,7 +4,7 @@ import { perfectCalibrationError } from '../../../src/model/quality/calibration-
 import { judge } from '../../../src/model/quality/judge.ts'
 import { rank } from '../../../src/model/quality/ranking.ts'
 import { createRandom } from '../../../src/tools/data/random.ts'
-import { coverageOf, covered } from '../../support/coverage.ts'
+import { coverageOf, covered, shareAbovePerfect } from '../../support/coverage.ts'
 import {
   drawRows,
   drawSampledRows,
@@ -119,4 +119,10 @@ t.test('so it is for products, by the labels of their factors', async (t) => {
     Array.from({ length: sets }, () => inRange(times)).filter(Boolean).length / sets
   t.ok(share(1, 30) >= 0.88)
   t.ok(share(1.5, 10) <= 0.1)
+})
+
+t.test('few large groups: perfect predictions are seldom above their range', async (t) => {
+  const [heeded, ignored] = [shareAbovePerfect(50, false), shareAbovePerfect(50, true)]
+  t.ok(heeded <= 0.12, `above the range: ${heeded}`)
+  t.ok(ignored > heeded, `where groups are ignored: ${ignored}`)
 })

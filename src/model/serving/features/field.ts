@@ -91,7 +91,7 @@ export function createBareNumberEncoder(name: string): FieldEncoder {
 }
 
 /**
- * Values beyond the range of training are encoded as the floats next to its scaled ends, so that they are told from
+ * Values beyond the range of training are encoded as the floats next to its scaled ends, so that they differ from
  * those at an end; `onUnknown` receives the field of each.
  */
 export function createNumericFieldEncoder(

@@ -112,11 +112,12 @@ export const TrainField = Type.Union(
             description: 'How a number is scaled, by statistics of the training rows',
           },
         ),
-        clip: Type.Boolean({
-          default: true,
-          description:
-            'With `standard`: clip values to the range of the training rows, and count those beyond as unknown',
-        }),
+        clip: Type.Optional(
+          Type.Boolean({
+            description:
+              'With `standard`: clip values to the range of the training rows, and count those beyond as unknown; default: true',
+          }),
+        ),
         missing: missing(Type.Number()),
         log: LoggedAs,
       },
@@ -160,11 +161,9 @@ export const Training = Type.Object(
       description:
         'What steps the rows of tables: Adam, or row-wise Adagrad, whose steps shorten with what a row has learnt',
     }),
-    tables_learning_rate: Type.Number({
-      exclusiveMinimum: 0,
-      default: 0.05,
-      description: "Adagrad's learning rate, of tables",
-    }),
+    tables_learning_rate: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: "Adagrad's learning rate, of tables; default: 0.05" }),
+    ),
     weight_decay: Type.Number({
       minimum: 0,
       default: 0,

@@ -46,7 +46,8 @@ export function randomOptions({
         )
       }),
     )
-    .map((options: Record<string, unknown>) => {
+    .map(({ wide_l2, ...rest }: Record<string, unknown>) => {
+      const options = rest.wide && wide_l2 !== undefined ? { ...rest, wide_l2 } : rest
       const { num_experts, num_experts_context = 0, num_experts_candidate = 0 } = options
       return num_experts === 0 && !num_experts_context && !num_experts_candidate
         ? { ...options, num_experts: 1 }

@@ -62,7 +62,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const batches = registerBatchMetrics(registry)
   const unknown = new Counter({
     name: 'multigate_unknown_values_total',
-    help: 'Values that fell into an out-of-vocabulary bucket',
+    help: 'Values outside a vocabulary or a range of ids, and numbers beyond the range of training',
     labelNames: ['model', 'version', 'feature'],
     registers: [registry],
   })

@@ -186,8 +186,25 @@ function contradictions({ tasks, derived, fields, crossed, training, ...spec }: 
   const about = { tasks: names, sides: sidesOf([...fields, ...crossedSides(crossed, fields)]) }
   for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
     problems.push({ path: `/architecture${path}`, message })
+  problems.push(...uselessOptions(training, fields))
   const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
   if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
+  return problems
+}
+
+/** Options that would do nothing, or nothing sensible. */
+function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fields']): Violation[] {
+  const problems: Violation[] = []
+  if (training.tables_learning_rate !== undefined && training.tables !== 'adagrad')
+    problems.push({ path: '/training/tables_learning_rate', message: 'has no effect without tables: adagrad' })
+  if (training.weight_decay * training.learning_rate >= 1) {
+    const message = `must be below ${1 / training.learning_rate}, at which a step would take away all of a weight`
+    problems.push({ path: '/training/weight_decay', message })
+  }
+  fields.forEach((field, index) => {
+    if (field.kind === 'numeric' && field.clip !== undefined && field.scaling !== 'standard')
+      problems.push({ path: `/fields/${index}/clip`, message: 'has no effect without scaling: standard' })
+  })
   return problems
 }
 

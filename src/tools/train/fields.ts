@@ -126,7 +126,7 @@ function fitScaling(
   if (method === 'none') return { method }
   const { min, max, mean, deviation } = statistics(method === 'log1p' ? mapped(numbers, Math.log1p) : numbers)
   if (method === 'standard')
-    return { method, mean, deviation: deviation > 0 ? deviation : 1, ...(clip && { range: [min, max] }) }
+    return { method, mean, deviation: deviation > 0 ? deviation : 1, ...(clip !== false && { range: [min, max] }) }
   if (method === 'min_max') return max > min ? { method, min, max } : { method, min, max: min + 1 }
   return { method, scale: deviation > 0 ? deviation : 1 }
 }

@@ -42,7 +42,7 @@ export async function fitNetwork(
     terms,
     orderPenalty: training.order_penalty,
     uncertainty: training.task_weights === 'uncertainty',
-    adagrad: training.tables === 'adagrad' ? training.tables_learning_rate : undefined,
+    adagrad: training.tables === 'adagrad' ? (training.tables_learning_rate ?? adagradRate) : undefined,
   })
   const examples: SharedExamples = {
     ...sharedRows(train),
@@ -85,6 +85,9 @@ export async function fitNetwork(
     await trainer.close()
   }
 }
+
+/** Adagrad's learning rate where the spec gives none. */
+const adagradRate = 0.05
 
 /** Throws a SpecError where the warm-up is longer than the run. */
 function ratesOf(file: string, training: Training, rows: number, threads: number): Rates {

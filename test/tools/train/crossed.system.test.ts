@@ -104,7 +104,8 @@ t.test('a wide part, Adagrad and a schedule: trained, served and continued', asy
   const folder = await temporaryFolder(t)
   await writeFile(join(folder, 'tiny.csv'), tinyCsv())
   const settings = { tables: 'adagrad', schedule: 'cosine', warm_up: 3, weight_decay: 0.01 }
-  const architecture = { ...spec.architecture, wide: true, wide_l2: 1e-5 }
+  // Look-ups of one side compute their indexes, in a graph without the masks of dropout.
+  const architecture = { ...spec.architecture, num_experts_context: 1, wide: true, wide_l2: 1e-5 }
   const wide = { ...spec, architecture, training: { ...spec.training, ...settings } }
   await trainIn(folder, wide)
   const { manifest } = await readBundle(join(folder, 'models'), 'tiny', '1')
@@ -126,6 +127,28 @@ t.test('tables that no memory holds are refused before they are made', async (t)
   )
 })
 
+t.test('options that would do nothing are refused', async (t) => {
+  const file = join(folder, 'useless.json')
+  const [colour, , , size] = fields
+  const useless = {
+    ...spec,
+    fields: [colour, { ...size, scaling: 'log1p', clip: true }],
+    architecture: { ...spec.architecture, wide_l2: 1e-5 },
+    training: { ...training, tables_learning_rate: 0.1, weight_decay: 200 },
+  }
+  await writeFile(file, JSON.stringify(useless))
+  const { problems } = await readSpec(file, specs).catch((error) => error)
+  t.same(
+    problems.map(({ path, message }: { path: string; message: string }) => `${path} ${message}`),
+    [
+      '/architecture/wide_l2 has no effect without wide: true',
+      '/training/tables_learning_rate has no effect without tables: adagrad',
+      '/training/weight_decay must be below 100, at which a step would take away all of a weight',
+      '/fields/1/clip has no effect without scaling: standard',
+    ],
+  )
+})
+
 t.test('specs with crossed fields that make no sense', async (t) => {
   const problems = async (...more: object[]) => {
     const file = join(folder, 'wrong.json')
@@ -138,6 +161,9 @@ t.test('specs with crossed fields that make no sense', async (t) => {
   t.same(await problems(crossed[0]!, ...fields), ['/fields/0 is crossed: crossed fields come after all others'])
   t.same(await problems(colour!, { name: 'a', kind: 'crossed', of: ['colour', 'a'] }), [
     '/fields/1/of/1 is the field itself',
+  ])
+  t.same(await problems(colour!, { name: 'colour', kind: 'crossed', of: ['colour', 'shop'] }), [
+    '/fields/1/name "colour" is already used',
   ])
   t.same(await problems(colour!, { name: 'a', kind: 'crossed', of: ['colour', 'colour'] }), [
     '/fields/1/of must not have duplicate items',

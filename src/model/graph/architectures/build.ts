@@ -62,6 +62,8 @@ export function optionProblems(
 ): Violation[] {
   const { num_experts, dims_tasks } = options as AnyOption
   const problems: Violation[] = []
+  if (options.wide_l2 !== undefined && !options.wide)
+    problems.push({ path: '/wide_l2', message: 'has no effect without wide: true' })
   let ofSides = 0
   for (const side of ['context', 'candidate'] as const) {
     const option = `num_experts_${side}`

@@ -2,7 +2,7 @@ import { repeatedIndexes } from '../../../base/arrays.ts'
 import { closestName } from '../../../base/names.ts'
 import type { Calibration, Distribution, Manifest } from '../../../schemas/manifest.ts'
 import { crossedProblems } from '../features/crossed.ts'
-import { requiredMessage } from '../features/field.ts'
+import { boundsOf, requiredMessage } from '../features/field.ts'
 import { layoutOf } from '../features/layout.ts'
 
 /** Contradictions in a well-formed manifest; each begins with a JSON pointer. */
@@ -28,6 +28,8 @@ function features(manifest: Manifest): string[] {
     }
     const range = field.kind === 'numeric' && field.scaling.method === 'standard' ? field.scaling.range : undefined
     if (range && !(range[0]! <= range[1]!)) problems.push(`/features/${i}/scaling/range must ascend`)
+    else if (range && field.kind === 'numeric' && !Object.values(boundsOf(field)!).every(Number.isFinite))
+      problems.push(`/features/${i}/scaling/range is beyond float32 when it is scaled`)
   })
   const unfit = crossedProblems(crossed, features).map(({ path, message }) => `/crossed${path} ${message}`)
   if (unfit.length > 0) return [...problems, ...unfit]

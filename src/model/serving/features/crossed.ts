@@ -27,9 +27,10 @@ export function crossedSides(
 /** Problems of crossed fields among `fields`; paths are below the list of crossed fields. */
 export function crossedProblems(crossed: readonly CrossedField[], fields: readonly Part[]): Violation[] {
   const known = new Map(fields.map((field) => [field.name, field]))
-  const names = new Set(crossed.map(({ name }) => name))
+  const names = new Set(crossed.flatMap(({ name }) => (known.has(name) ? [] : [name])))
   return crossed.flatMap(({ name, of }, index) =>
-    of.flatMap((part, i): Violation[] => {
+    // A name that is used twice is a problem of its own.
+    (known.has(name) ? [] : of).flatMap((part, i): Violation[] => {
       const message = problemOf(part, name, known, names)
       return message === undefined ? [] : [{ path: `/${index}/of/${i}`, message }]
     }),

@@ -146,7 +146,8 @@ function indexGraph(graph: Graph): Uint8Array | undefined {
   if (computed.length === 0) return undefined
   const indexes = graph.copy()
   indexes.outputs.splice(0, Infinity, ...computed.map((name) => declare(name, graph.shapes.get(name)!)))
-  indexes.tidy()
+  // Masks of dropout are read elsewhere alone.
+  dropUnread(indexes)
   return indexes.toBytes()
 }
 

@@ -4,7 +4,7 @@ import { fillCrossed } from '../../../../src/model/serving/features/crossed.ts'
 import { createEncoder, encoderFrom } from '../../../../src/model/serving/features/encoder.ts'
 import type { EncodeOptions } from '../../../../src/model/serving/features/layout.ts'
 import { tensorsOf } from '../../../../src/model/serving/prediction/tensors.ts'
-import type { CrossedField } from '../../../../src/schemas/features.ts'
+import type { CrossedField, Features } from '../../../../src/schemas/features.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
 import { problemsOf } from '../../../support/problems-of.ts'
 
@@ -167,6 +167,14 @@ t.test('manifests with crossed fields that make no sense', async (t) => {
   ])
   t.same(problems({ of: ['country', 'price'] }), [
     '/crossed/0/of/1 "price" is numeric: only fields with ids can be crossed',
+  ])
+  const far = exampleManifest().features.map((field) =>
+    field.name === 'price'
+      ? { ...field, scaling: { method: 'standard' as const, mean: 0, deviation: 1, range: [-1e300, 1e300] } }
+      : field,
+  )
+  t.same(contradictions({ ...exampleManifest(), features: far as Features }), [
+    '/features/4/scaling/range is beyond float32 when it is scaled',
   ])
   t.same(problems({ name: 'hour' }, { name: 'x' }, { name: 'x' }), [
     '/crossed/0/name is used twice',

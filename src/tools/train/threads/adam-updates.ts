@@ -23,22 +23,22 @@ export class AdamUpdates implements TableUpdates {
   }
 
   step(scale: StepScale): void {
-    const { sums } = this
-    if (this.#table.l2 === 0) for (let slot = 0; slot < sums.count; slot++) this.#stepRow(sums.rows[slot]!, slot, scale)
+    const { rows, values, count } = this.sums
+    if (this.#table.l2 === 0) for (let slot = 0; slot < count; slot++) this.#stepRow(rows[slot]!, values, slot, scale)
     else
       for (let row = this.#thread; row < this.#table.rows; row += this.#threads)
-        this.#stepRow(row, sums.slotOf(row), scale)
+        this.#stepRow(row, values, this.sums.slotOf(row), scale)
   }
 
   begin(): void {}
 
   end(): void {}
 
-  #stepRow(index: number, slot: number, { rate, scale }: StepScale): void {
+  /** `slot`: of the row's sum; −1: no row of the batch reads it. */
+  #stepRow(index: number, sums: Float32Array, slot: number, { rate, scale }: StepScale): void {
     const { width, l2 } = this.#table
     const { values, first, second } = this.#memory
     const [keep1, keep2] = [1 - adam.beta1, 1 - adam.beta2]
-    const sums = this.sums.values
     const row = index * width
     const from = slot * width
     for (let j = 0; j < width; j++) {

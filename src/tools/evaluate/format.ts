@@ -79,9 +79,25 @@ function formatTask(task: TaskEvaluation): string {
         ]
       : []),
   ]
-  if (logistic?.crossed) notes.push(`  logistic regression with ${logistic.crossed.join(', ')}`)
+  if (logistic) notes.push(...formatLogistic(logistic))
   const title = `${name}: ${grouped(rows)} rows, ${grouped(positives)} positives${share}`
   return [title, formatTable(['', ...columns], lines).replaceAll(/^/gm, '  '), ...notes].join('\n')
+}
+
+/** The regression's crossed fields, and how the version differs from it. */
+function formatLogistic({ crossed, differences }: NonNullable<TaskEvaluation['baselines']['logistic']>): string[] {
+  const found = (['auc', 'normalised_entropy'] as const).flatMap((metric) => {
+    if (differences === undefined || differences[metric].difference.value === null) return []
+    const { difference, verdict } = differences[metric]
+    const decimals = digits[metric]
+    return [
+      `${metricTitles[metric]} by ${formatNumber(difference.value, decimals)} ${formatInterval(difference, decimals)}, ${verdict}`,
+    ]
+  })
+  return [
+    ...(crossed ? [`  logistic regression with ${crossed.join(', ')}`] : []),
+    ...(found.length > 0 ? [`  differs from logistic regression: ${found.join('; ')}`] : []),
+  ]
 }
 
 /** A comparison as text. */

@@ -205,6 +205,11 @@ export const Training = Type.Object(
       description:
         'What weighs the terms of the loss: `weight` of each task, or that times a weight learnt from its uncertainty (Kendall 2018)',
     }),
+    loss: Type.Union([Type.Literal('task_means'), Type.Literal('row_mean')], {
+      default: 'task_means',
+      description:
+        "What a task's `weight` weighs: the mean over the rows of its sample space in a batch (`task_means`), or each row, of which all of the batch share one mean (`row_mean`)",
+    }),
     order_penalty: Type.Number({
       minimum: 0,
       default: 0,

@@ -59,6 +59,7 @@ export async function fitNetwork(
     },
     values: (name) => (name === logVarianceName ? new Float32Array(terms.length) : network.values(name)),
     termWeights: terms.map(({ weight }) => weight),
+    rowMean: training.loss === 'row_mean',
     largestStep: Math.min(train.encoded.rows, training.batch_size + 2 * threads),
     unknown: { share: training.unknown, ids: unknownIdsOf(layout), crossed: layout.crossed },
   })

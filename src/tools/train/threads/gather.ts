@@ -12,8 +12,8 @@ export interface StepRows {
   /** float32 [rows, terms]; 0 where a row does not count. */
   labels: Float32Array
   /**
-   * float32 [rows, terms]: the term's weight · the row's weight ÷ Σ weight of the step's rows that count for the term,
-   * those of other threads included; 0 where a row does not count.
+   * float32 [rows, terms]: the term's weight · the row's weight ÷ Σ weight of the step's rows that count for the term
+   * (`rowMean`: of all), those of other threads included; 0 where a row does not count.
    */
   coefficients: Float32Array
 }
@@ -24,7 +24,7 @@ export function partOf({ start, end }: StepBounds, thread: number, threads: numb
   return { start: cut(thread), end: cut(thread + 1) }
 }
 
-type GatherSetup = Pick<ThreadSetup, 'thread' | 'threads' | 'termWeights' | 'seed' | 'unknown'> & {
+type GatherSetup = Pick<ThreadSetup, 'thread' | 'threads' | 'termWeights' | 'rowMean' | 'seed' | 'unknown'> & {
   examples: SharedExamples
   order: Int32Array
   /** Most rows of this thread's part. */
@@ -33,7 +33,7 @@ type GatherSetup = Pick<ThreadSetup, 'thread' | 'threads' | 'termWeights' | 'see
 
 /** Gathers this thread's rows of a step; the result is valid until the next call. */
 export function createGather(setup: GatherSetup): (step: StepBounds, epoch: number) => StepRows {
-  const { examples, order, largest, termWeights, thread, threads } = setup
+  const { examples, order, largest, termWeights, rowMean = false, thread, threads } = setup
   const { sparseFields, denseFields } = examples
   const terms = termWeights.length
   const sparse = new Int32Array(largest * sparseFields)
@@ -52,7 +52,7 @@ export function createGather(setup: GatherSetup): (step: StepBounds, epoch: numb
     }
     for (let term = 0; term < terms; term++) {
       const known = examples.terms[term]!
-      const total = totalWeight(known, order, step)
+      const total = totalWeight(known, order, step, rowMean)
       const scale = total === 0 ? 0 : termWeights[term]! / total
       for (let i = 0; i < rows; i++) {
         const row = order[start + i]!
@@ -71,12 +71,17 @@ export function createGather(setup: GatherSetup): (step: StepBounds, epoch: numb
   }
 }
 
-/** The sum of the weights of the rows of a step that count for a term. */
-function totalWeight({ labels, weights }: TermLabels, order: Int32Array, { start, end }: StepBounds): number {
+/** The sum of the weights of the rows of a step that count for a term, or of `all`. */
+function totalWeight(
+  { labels, weights }: TermLabels,
+  order: Int32Array,
+  { start, end }: StepBounds,
+  all: boolean,
+): number {
   let total = 0
   for (let i = start; i < end; i++) {
     const row = order[i]!
-    if (labels[row]! >= 0) total += weights?.[row] ?? 1
+    if (all || labels[row]! >= 0) total += weights?.[row] ?? 1
   }
   return total
 }

@@ -31,6 +31,8 @@ export interface ThreadSetup {
   examples: SharedExamples
   /** Weight of each term. */
   termWeights: number[]
+  /** A term's mean is over all rows of a step, not only those that count for it. */
+  rowMean?: boolean | undefined
   /** Most rows of a step. */
   largestStep: number
   rates: Rates

@@ -57,6 +57,7 @@ export interface TrainerOptions {
   /** Initial values by name; tables are copied. */
   values: (name: string) => Float32Array
   termWeights: number[]
+  rowMean?: boolean
   largestStep: number
   rates: Rates
   seed: number
@@ -76,9 +77,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const tables = plan.tables.map((table) => tableMemory(table, values))
   const shared = createSharedState(options)
   const workers = Array.from({ length: threads }, (_, thread) => {
-    const { termWeights, largestStep, rates, seed, unknown } = options
+    const { termWeights, rowMean, largestStep, rates, seed, unknown } = options
     const setup: ThreadSetup = {
-      ...{ plan, thread, threads, tables, weights, examples, termWeights, largestStep, rates, seed, unknown },
+      ...{ plan, thread, threads, tables, weights, examples, termWeights, rowMean, largestStep, rates, seed, unknown },
       shared,
     }
     return new Worker(new URL('./thread.js', import.meta.url), { workerData: setup })

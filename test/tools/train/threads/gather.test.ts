@@ -73,6 +73,9 @@ t.test('gathers rows in the order asked for, weights spread over the sample spac
   t.same([...dense], [2, -1, 0.5])
   t.same([...labels], [1, 0, 0, 0, 1, 1])
   t.same([...coefficients], [2 / 3, 0.25, 2 / 3, 0, 2 / 3, 0.25].map(Math.fround))
+  const setup = { ...whole, examples: four, termWeights: [2, 0.5], order: Int32Array.of(3, 2, 1, 0), rowMean: true }
+  const mean = createGather(setup)({ start: 1, end: 4 }, 1).coefficients
+  t.same([...mean], [2 / 3, 0.5 / 3, 2 / 3, 0, 2 / 3, 0.5 / 3].map(Math.fround), 'one mean over all rows')
 })
 
 t.test('weights of rows weight the loss', async (t) => {

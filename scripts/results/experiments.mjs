@@ -64,11 +64,38 @@ const gained = (task) => [
   { title: `NE less logistic regression's`, mean: [`${task}.entropy_gained`], signed: true, alone: true },
 ]
 
+/** Numbers with few values as ids too, and frequent amounts as values; a wide part, and tables by Adagrad. */
+const withValues = (spec) => ({
+  fields: [
+    ...spec.fields,
+    ...Object.entries({ age: 91, weeks_worked: 53, num_emp: 7 }).map(([column, size]) => ({
+      ...{ name: `${column}_id`, column, kind: 'integer', size, missing: { default: 0 } },
+    })),
+    ...['capital_gains', 'capital_losses', 'stock_dividends', 'wage_per_hour'].map((column) => ({
+      ...{ name: `${column}_value`, column, kind: 'vocabulary', min_count: 20, missing: { default: '0' } },
+    })),
+  ],
+  ...withArchitecture(spec, {
+    ...{ wide: true, wide_l2: 1e-5, embedding_l2: 3e-4, dropout_expert: 0.2, dropout_tasks: 0.1 },
+  }),
+  training: { ...spec.training, tables: 'adagrad', schedule: 'cosine', epochs: 12, patience: 8 },
+})
+
+/** The set of genres as a value, crossed with the user where users are a field; a wide part, and tables by Adagrad. */
+const withGenres = (spec) => ({
+  fields: [...spec.fields, { name: 'genres', side: 'candidate', kind: 'vocabulary', min_count: 3 }],
+  crossed: spec.fields.some(({ name }) => name === 'user_id')
+    ? [{ name: 'user_genres', of: ['user_id', 'genres'], buckets: 100_000, seed: 0 }]
+    : [],
+  ...withArchitecture(spec, { wide: true, wide_l2: 1e-5 }),
+  training: { ...spec.training, tables: 'adagrad', schedule: 'cosine' },
+})
+
 /** One without markers in docs/results.md has not been trained: add its section first. */
 export const experiments = {
   'census-income': {
     parts: { 'whole test half': { spec: 'census-income', change: wholeTest } },
-    variants,
+    variants: { ...variants, values: withValues },
     metrics: [auc('income_50k'), auc('never_married'), ece('income_50k'), ece('never_married')],
     published: {
       title: 'published AUC',
@@ -103,7 +130,7 @@ export const experiments = {
   },
   movielens: {
     parts: { 'by time': { spec: 'movielens' }, 'by user': { spec: 'movielens-by-user' } },
-    variants: { shared_bottom, multi_gate },
+    variants: { shared_bottom, multi_gate, crossed: withGenres },
     metrics: [auc('liked'), auc('loved')],
   },
   'ads-funnel': {

@@ -3,7 +3,7 @@ import { addBlock, endHash } from '../../../base/hash.ts'
 import { suggestNames } from '../../../base/names.ts'
 import type { CrossedField, Side } from '../../../schemas/features.ts'
 
-/** A field among those that a crossed field may be made of; `ids` is undefined where it has none. */
+/** A field that a crossed field may name. */
 interface Part {
   name: string
   side: Side

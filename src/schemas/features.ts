@@ -155,10 +155,8 @@ export const Features = Type.Array(Field, {
   description: 'Input fields, in order; names are unique',
 })
 
-export const mostIds = 'Most ids: as many as there are combinations, where those are fewer'
-
 /** The properties that say how a crossed field is computed. */
-export const crossedParts = {
+export const crossedParts = (buckets: { default?: number } = {}) => ({
   of: Type.Array(FieldName, {
     minItems: 2,
     maxItems: 8,
@@ -168,14 +166,15 @@ export const crossedParts = {
   buckets: Type.Integer({
     minimum: 1,
     maximum: 2 ** 31 - 1,
-    description: mostIds,
+    description: 'Most ids: as many as there are combinations, where those are fewer',
+    ...buckets,
   }),
   seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
-}
+})
 
 export type CrossedField = Static<typeof CrossedField>
 export const CrossedField = Type.Object(
-  { name: FieldName, ...crossedParts },
+  { name: FieldName, ...crossedParts() },
   {
     additionalProperties: false,
     description:

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { type CrossedField, crossedParts, FieldName, LoggedAs, mostIds, Side } from './features.ts'
+import { type CrossedField, crossedParts, FieldName, LoggedAs, Side } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
@@ -131,17 +131,7 @@ export const TrainField = Type.Union(
 const defaultBuckets = 100_000
 
 const TrainCrossed = Type.Object(
-  {
-    name: FieldName,
-    kind: Type.Literal('crossed'),
-    ...crossedParts,
-    buckets: Type.Integer({
-      minimum: 1,
-      maximum: 2 ** 31 - 1,
-      default: defaultBuckets,
-      description: mostIds,
-    }),
-  },
+  { name: FieldName, kind: Type.Literal('crossed'), ...crossedParts({ default: defaultBuckets }) },
   { ...strict, description: 'A field that is computed from others, and has no column: see the manifest' },
 )
 

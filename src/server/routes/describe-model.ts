@@ -124,10 +124,9 @@ export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, p
 }
 
 function describeCrossed({ crossed }: Layout): CrossedDetails[] {
-  return crossed.map(({ field: { name, side, of }, offset, ids, parts }) => ({
-    ...{ name, side, of },
+  return crossed.map(({ field: { name, side, of }, offset, ids, hashed }) => ({
+    ...{ name, side, of, hashed },
     ids: [offset, offset + ids - 1],
-    hashed: parts.reduce((all, part) => all * part.ids, 1) > ids,
   }))
 }
 

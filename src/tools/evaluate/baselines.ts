@@ -105,8 +105,7 @@ function createRegression({ fields, crossed }: LinearFields, { cells }: Dataset,
         mostChoosing,
       )
       const pick = (values: ArrayLike<number>) => Float64Array.from(few, (i) => values[i]!)
-      const choosing = [pick(positions), pick(labels), weights && pick(weights)] as const
-      const crosses = chooseCrosses(plain, fields, ...choosing, fitLogistic(plain, ...choosing))
+      const crosses = chooseCrosses(plain, fields, pick(positions), pick(labels), weights && pick(weights))
       const key = JSON.stringify(crosses)
       if (key !== known.key) known = { key, linear: withCrosses(plain, crosses) }
       return { predict: fitLogistic(known.linear, positions, labels, weights), crossed: named(crosses) }

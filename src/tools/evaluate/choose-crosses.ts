@@ -1,6 +1,6 @@
 import { foldOf, scatter } from '../../base/hash.ts'
 import { combinationKey, type LinearRows } from './linear-rows.ts'
-import { ridge } from './logistic.ts'
+import { fitLogistic, ridge } from './logistic.ts'
 import type { PredictorField } from './predictor.ts'
 
 /** Pairs that are tried, and those that are taken at most. */
@@ -22,8 +22,8 @@ const cells = 2 ** 16
 
 /**
  * Chooses pairs of fields for a logistic regression that has none: those whose combinations explain most of what a fit
- * without them leaves, on rows that did not say how. `predict`: that fit; `positions`, `labels` and `weights` are those
- * of its rows. Each pair is judged by a Newton step of its weights from 0.
+ * without them leaves, on rows that did not say how. `positions`, `labels` and `weights` are those of the rows that it
+ * is fitted to. Each pair is judged by a Newton step of its weights from 0.
  */
 export function chooseCrosses(
   linear: LinearRows,
@@ -31,10 +31,10 @@ export function chooseCrosses(
   positions: ArrayLike<number>,
   labels: ArrayLike<number>,
   weights: ArrayLike<number> | undefined,
-  predict: (position: number) => number,
 ): [number, number][] {
   const pairs = pairsOf(fields).slice(0, mostTried)
   if (pairs.length === 0) return []
+  const predict = fitLogistic(linear, positions, labels, weights)
   const rows = positions.length
   const judging = Uint8Array.from({ length: rows }, (_, i) => Number(foldOf(i, parts) === 0))
   const slopes = new Float64Array(rows)

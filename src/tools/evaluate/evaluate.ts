@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import type { Violation } from '../../base/errors.ts'
 import { createResampling } from '../../model/quality/bootstrap.ts'
 import { multiply } from '../../model/serving/calibration/calibrator.ts'
+import { effectiveRows } from '../../model/serving/calibration/fit-calibration.ts'
 import { check } from '../../schemas/check.ts'
 import { type Epoch, Epoch as EpochSchema, type EvaluationReport } from '../../schemas/evaluation.ts'
 import { isObject } from '../../schemas/json.ts'
@@ -209,11 +210,11 @@ function warningsOf(
   return warnings
 }
 
-/** Groups of equal size that would tell as much: (Σ rows)² ÷ Σ rows² (Kish 1965). */
+/** Groups of equal size that would tell as much. */
 function effectiveGroups({ of, count }: NonNullable<RowGroups['groups']>): number {
   const sizes = new Float64Array(count)
   for (const group of of) sizes[group]!++
-  return of.length ** 2 / sizes.reduce((sum, size) => sum + size ** 2, 0)
+  return effectiveRows(count, (group) => sizes[group]!)
 }
 
 function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -13,7 +13,7 @@ export function ownWeights(graph: Graph, logits: string, tasks: number): Set<str
   return all.size === total ? own : undefined
 }
 
-/** Constants that a tensor depends on, shapes and other integers left out. */
+/** Constants that a tensor depends on. */
 function constantsBehind(graph: Graph, tensor: string): Set<string> {
   const found = new Set<string>()
   const seen = new Set<string>()

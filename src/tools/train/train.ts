@@ -7,7 +7,7 @@ import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
-import { createLayout, hasOwnIds, type LayoutOptions } from '../../model/serving/features/layout.ts'
+import { createLayout, hasOwnIds, type Layout } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
@@ -64,9 +64,10 @@ export async function train(
     onProgress: readingProgress(options.progress),
   })
   const fields = fieldsOf(loaded, dataset, from)
-  const layout = { crossed: spec.crossed, ownIds: from !== undefined && hasOwnIds(from.manifest) }
-  if (from === undefined) expectTableMemory(loaded, createLayout(fields, layout))
-  const examples = encodeDataset(file, fields, dataset, layout)
+  const columns = { crossed: spec.crossed, ownIds: from !== undefined && hasOwnIds(from.manifest) }
+  const layout = createLayout(fields, columns)
+  if (from === undefined) expectTableMemory(loaded, layout)
+  const examples = encodeDataset(file, fields, dataset, columns)
   const rows = {
     train: dataset.parts.train.length,
     validation: dataset.parts.validation.length,
@@ -78,15 +79,12 @@ export async function train(
   warnOfOneClass(spec, examples.train, log)
   expectSelectable(loaded, examples.validation)
 
-  const network = await startNetwork(loaded, shapeOf(spec, fields, layout, examples), from)
+  const network = await startNetwork(loaded, shapeOf(spec, layout, examples), from)
   const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
   log(
     `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
   )
-  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, createLayout(fields, layout), {
-    ...options,
-    threads,
-  })
+  const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, layout, { ...options, threads })
   log(`fitted in ${seconds(now() - started)}`)
 
   const calibrated = calibrateTasks(spec, examples.validation, logits, log)
@@ -141,16 +139,10 @@ function threadsFor(wanted: number, stepRows: number, log: (line: string) => voi
   return Math.min(wanted, most)
 }
 
-function shapeOf(
-  spec: TrainSpec,
-  fields: readonly Field[],
-  options: LayoutOptions,
-  { train: { encoded, ...rows } }: EncodedParts,
-) {
-  const { sparse, dense, ids } = createLayout(fields, options)
+function shapeOf(spec: TrainSpec, { sparse, dense, ids }: Layout, { train: rows }: EncodedParts) {
   return {
-    sparseFields: encoded.sparseFields,
-    denseFields: encoded.denseFields,
+    sparseFields: sparse.length,
+    denseFields: dense.length,
     ids,
     sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),

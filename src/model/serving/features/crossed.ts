@@ -61,12 +61,10 @@ export interface CrossedPart {
   ids: number
 }
 
-/** Number of ids of a crossed field whose parts have these numbers of ids. */
-export function crossedIds(buckets: number, sizes: readonly number[]): number {
-  return Math.min(
-    buckets,
-    sizes.reduce((all, size) => all * size, 1),
-  )
+/** Number of ids of a crossed field that is made of these, and whether combinations share them by a hash. */
+export function crossedIds(buckets: number, parts: readonly CrossedPart[]): { ids: number; hashed: boolean } {
+  const combinations = parts.reduce((all, { ids }) => all * ids, 1)
+  return { ids: Math.min(buckets, combinations), hashed: combinations > buckets }
 }
 
 /** A crossed field's column. */
@@ -74,7 +72,8 @@ export interface CrossedColumn {
   /** Its first id, and their number. */
   offset: number
   ids: number
-  field: Pick<CrossedField, 'buckets' | 'seed'>
+  hashed: boolean
+  field: Pick<CrossedField, 'seed'>
   parts: readonly CrossedPart[]
 }
 
@@ -89,16 +88,15 @@ export function fillCrossed(
   first: number,
   end: number,
 ): void {
-  crossed.forEach(({ offset, ids, field: { buckets, seed }, parts }, i) => {
+  crossed.forEach(({ offset, ids, hashed, field: { seed }, parts }, i) => {
     const column = width - crossed.length + i
-    const isExact = parts.reduce((all, part) => all * part.ids, 1) <= buckets
     for (let start = first * width; start < end * width; start += width) {
-      let id = isExact ? 0 : seed | 0
+      let id = hashed ? seed | 0 : 0
       for (const part of parts) {
         const value = sparse[start + part.column]! - part.offset
-        id = isExact ? id * part.ids + value : addBlock(id, value)
+        id = hashed ? addBlock(id, value) : id * part.ids + value
       }
-      sparse[start + column] = offset + (isExact ? id : endHash(id, parts.length) % ids)
+      sparse[start + column] = offset + (hashed ? endHash(id, parts.length) % ids : id)
     }
   })
 }

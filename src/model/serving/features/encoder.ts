@@ -63,7 +63,8 @@ export function createEncoder(features: Features, options: LayoutOptions = {}): 
 /** Fills in the columns of crossed fields, in every form of a request. */
 function crossing(encoder: Encoder): Encoder {
   const { layout } = encoder
-  const [given, width] = [givenColumns(layout), layout.sparse.length]
+  const given: Layout = { ...layout, sparse: givenColumns(layout) }
+  const width = layout.sparse.length
   const withCrossed = (encoded: EncodedRequest): EncodedRequest => {
     fillCrossed(layout.crossed, encoded.sparse, width, 0, encoded.rows)
     return encoded
@@ -75,9 +76,9 @@ function crossing(encoder: Encoder): Encoder {
     tensors(sparse, dense, options) {
       let arrays: RowArrays | undefined
       const allocate = (rows: number) => (arrays = allocateRows(layout, rows, options))
-      const narrow = encodeTensors({ ...layout, sparse: given }, sparse, dense, { ...options, allocate })
+      const narrow = encodeTensors(given, sparse, dense, { ...options, allocate })
       const ids = arrays!.sparse.subarray(0, narrow.rows * width)
-      widenRows(ids, narrow.rows, given.length, width)
+      widenRows(ids, narrow.rows, given.sparse.length, width)
       return withCrossed({ ...narrow, sparse: ids })
     },
   }

@@ -118,12 +118,11 @@ export function createNumericFieldEncoder(
 }
 
 /** The encoded forms of values below and above the range of training; undefined where numbers are not clipped. */
-export function boundsOf({ scaling }: NumericField): { low: number; high: number } | undefined {
+export function boundsOf(field: NumericField): { low: number; high: number } | undefined {
+  const { scaling } = field
   if (scaling.method !== 'standard' || scaling.range === undefined) return undefined
-  const [least, largest] = scaling.range.map((x) => Math.fround((x - scaling.mean) / scaling.deviation)) as [
-    number,
-    number,
-  ]
+  const scale = scaler(field)
+  const [least, largest] = scaling.range.map((x) => Math.fround(Number(scale(x)))) as [number, number]
   return { low: -nextFloat(-least), high: nextFloat(largest) }
 }
 

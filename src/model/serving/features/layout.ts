@@ -2,7 +2,7 @@ import type { Violation } from '../../../base/errors.ts'
 import type { CrossedField, Field, NumericField, Side, SparseField } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
-import { type CrossedPart, crossedIds, sideOf } from './crossed.ts'
+import { type CrossedColumn, crossedIds, sideOf } from './crossed.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -85,7 +85,7 @@ export interface Layout {
   /** Crossed fields last. */
   sparse: SparseColumn[]
   /** The last ones of `sparse`, which are computed from others. */
-  crossed: (SparseColumn & { field: CrossedSide; parts: CrossedPart[] })[]
+  crossed: (SparseColumn & CrossedColumn & { field: CrossedSide })[]
   dense: FieldEncoder[]
   /** Rows of the embedding table. */
   ids: number
@@ -166,11 +166,8 @@ function addCrossed(layout: Layout, crossed: CrossedField, ownIds: boolean): voi
     side: sideOf(columns.map(({ encoder }) => encoder.field)),
   }
   const offset = ownIds ? 0 : layout.ids
-  const ids = crossedIds(
-    crossed.buckets,
-    parts.map((part) => part.ids),
-  )
-  const column = { field, offset, ids, plain: offset, largest: offset + ids - 1, parts }
+  const { ids, hashed } = crossedIds(crossed.buckets, parts)
+  const column = { field, offset, ids, hashed, plain: offset, largest: offset + ids - 1, parts }
   layout.ids += ids
   layout.sparse.push(column)
   layout.crossed.push(column)

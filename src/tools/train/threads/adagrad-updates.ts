@@ -1,6 +1,6 @@
 import type { Adagrad, Table } from '../network/training-step.ts'
 import type { StepScale } from './adam.ts'
-import { RowSums } from './row-sums.ts'
+import type { RowSums } from './row-sums.ts'
 import type { TableMemory, TableUpdates } from './table-updates.ts'
 
 /** Added to the root of a sum of squares: a row's first step is at most the learning rate. */
@@ -18,17 +18,13 @@ export class AdagradUpdates implements TableUpdates {
   readonly sums: RowSums
   readonly #table: Table & { adagrad: Adagrad }
   readonly #memory: TableMemory
-  readonly #thread: number
-  readonly #threads: number
   /** Per row the last step whose penalty it has. */
   readonly #last: Int32Array
 
-  constructor(table: Table & { adagrad: Adagrad }, memory: TableMemory, thread: number, threads: number) {
+  constructor(table: Table & { adagrad: Adagrad }, memory: TableMemory, sums: RowSums) {
     this.#table = table
     this.#memory = memory
-    this.#thread = thread
-    this.#threads = threads
-    this.sums = new RowSums(table, thread, threads)
+    this.sums = sums
     this.#last = new Int32Array(table.l2 > 0 ? table.rows : 0)
   }
 
@@ -60,7 +56,8 @@ export class AdagradUpdates implements TableUpdates {
 
   end({ factor }: StepScale, steps: number): void {
     if (this.#table.l2 === 0) return
-    for (let row = this.#thread; row < this.#table.rows; row += this.#threads) this.#penalise(row, factor, steps)
+    for (let row = this.sums.thread; row < this.#table.rows; row += this.sums.threads)
+      this.#penalise(row, factor, steps)
   }
 
   /** The penalty of the steps since the row was last read, this one included. */

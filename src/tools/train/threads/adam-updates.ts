@@ -1,6 +1,6 @@
 import type { Table } from '../network/training-step.ts'
 import { adam, type StepScale } from './adam.ts'
-import { RowSums } from './row-sums.ts'
+import type { RowSums } from './row-sums.ts'
 import type { TableMemory, TableUpdates } from './table-updates.ts'
 
 /**
@@ -11,22 +11,18 @@ export class AdamUpdates implements TableUpdates {
   readonly sums: RowSums
   readonly #table: Table
   readonly #memory: TableMemory
-  readonly #thread: number
-  readonly #threads: number
 
-  constructor(table: Table, memory: TableMemory, thread: number, threads: number) {
+  constructor(table: Table, memory: TableMemory, sums: RowSums) {
     this.#table = table
     this.#memory = memory
-    this.#thread = thread
-    this.#threads = threads
-    this.sums = new RowSums(table, thread, threads)
+    this.sums = sums
   }
 
   step(scale: StepScale): void {
     const { rows, values, count } = this.sums
     if (this.#table.l2 === 0) for (let slot = 0; slot < count; slot++) this.#stepRow(rows[slot]!, values, slot, scale)
     else
-      for (let row = this.#thread; row < this.#table.rows; row += this.#threads)
+      for (let row = this.sums.thread; row < this.#table.rows; row += this.sums.threads)
         this.#stepRow(row, values, this.sums.slotOf(row), scale)
   }
 

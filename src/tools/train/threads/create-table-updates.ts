@@ -1,11 +1,11 @@
 import type { Table } from '../network/training-step.ts'
 import { AdagradUpdates } from './adagrad-updates.ts'
 import { AdamUpdates } from './adam-updates.ts'
+import { RowSums } from './row-sums.ts'
 import type { TableMemory, TableUpdates } from './table-updates.ts'
 
 export function createTableUpdates(table: Table, memory: TableMemory, thread: number, threads: number): TableUpdates {
   const { adagrad } = table
-  return adagrad
-    ? new AdagradUpdates({ ...table, adagrad }, memory, thread, threads)
-    : new AdamUpdates(table, memory, thread, threads)
+  const sums = new RowSums(table, thread, threads)
+  return adagrad ? new AdagradUpdates({ ...table, adagrad }, memory, sums) : new AdamUpdates(table, memory, sums)
 }

@@ -6,8 +6,8 @@ import type { Table } from '../network/training-step.ts'
  */
 export class RowSums {
   readonly #table: Pick<Table, 'width'>
-  readonly #thread: number
-  readonly #threads: number
+  readonly thread: number
+  readonly threads: number
   /** Per row the slot of its sum, valid where `#seen` has this step's number. */
   readonly #slots: Int32Array
   readonly #seen: Int32Array
@@ -20,8 +20,8 @@ export class RowSums {
 
   constructor(table: Pick<Table, 'rows' | 'width'>, thread: number, threads: number) {
     this.#table = table
-    this.#thread = thread
-    this.#threads = threads
+    this.thread = thread
+    this.threads = threads
     this.#slots = new Int32Array(table.rows)
     this.#seen = new Int32Array(table.rows)
     this.values = new Float32Array(this.rows.length * table.width)
@@ -37,7 +37,7 @@ export class RowSums {
     const { width } = this.#table
     for (let i = 0; i < ids.length; i++) {
       const row = ids[i]!
-      if (this.#threads > 1 && row % this.#threads !== this.#thread) continue
+      if (this.threads > 1 && row % this.threads !== this.thread) continue
       const from = i * width
       const sums = this.values
       if (this.#seen[row] === this.#round) {

@@ -65,7 +65,7 @@ for (const { ids, seed, buckets, id } of [
   t.test(`many combinations are hashed as in Python: ${ids}`, async (t) => {
     const parts = ids.map((_, column) => ({ column, offset: 0, ids: 2 ** 31 }))
     const sparse = Int32Array.from([...ids, 0])
-    fillCrossed([{ offset: 0, ids: buckets, field: { buckets, seed }, parts }], sparse, ids.length + 1, 0, 1)
+    fillCrossed([{ offset: 0, ids: buckets, hashed: true, field: { seed }, parts }], sparse, ids.length + 1, 0, 1)
     t.equal(sparse.at(-1), id)
   })
 
@@ -141,7 +141,7 @@ t.test('a table for each field: ids from 0', async (t) => {
   )
 })
 
-t.test('a request that gives one is told what it is', async (t) => {
+t.test('a request that gives one gets an error that says what it is', async (t) => {
   const problem = 'country_campaign is computed from country × campaign: leave it out'
   t.same(
     problemsOf(() => encoder.rows(context, [{ ...candidates[0], country_campaign: 'x' }], options)),

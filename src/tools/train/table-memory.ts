@@ -8,14 +8,15 @@ import { type LoadedSpec, SpecError } from '../data/source.ts'
 const bytesPerWeight = 6 * 4
 
 /**
- * Foresees whether the embedding tables of a new network fit into memory. Throws a SpecError that names the field with
- * most ids.
+ * Foresees whether the tables of a new network, that of a wide part among them, fit into memory. Throws a SpecError
+ * that names the field with most ids.
  */
 export function expectTableMemory({ file, spec }: LoadedSpec, layout: Layout, available = usableMemory()): void {
   const { architecture, tasks, fields, crossed } = spec
   if (architecture === undefined || layout.sparse.length === 0) return
   const tables = architectureOf(architecture.name).ownEmbeddings ? tasks.length : 1
-  const bytes = bytesPerWeight * layout.ids * architecture.dim_emb * tables
+  const columns = architecture.dim_emb * tables + (architecture.wide ? tasks.length : 0)
+  const bytes = bytesPerWeight * layout.ids * columns
   if (bytes <= available) return
   const largest = layout.sparse.reduce((most, column) => (column.ids > most.ids ? column : most))
   const { name } = largest.field

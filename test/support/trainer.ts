@@ -5,6 +5,7 @@ import { createArchitecture } from '../../src/tools/train/network/layers-network
 import { makeTrainingStep } from '../../src/tools/train/network/make-training-step.ts'
 import { type Term, type TermLabels, termLabels } from '../../src/tools/train/terms.ts'
 import type { Rates } from '../../src/tools/train/threads/adam.ts'
+import type { StepBounds } from '../../src/tools/train/threads/protocol.ts'
 import { shared } from '../../src/tools/train/threads/shared.ts'
 import { createTrainer, type TrainerOptions } from '../../src/tools/train/threads/trainer.ts'
 
@@ -59,15 +60,18 @@ export async function openTrainer(t: Test, setup: TrainerSetup) {
   })
   t.teardown(() => trainer.close())
   const order = Int32Array.from({ length: count }, (_, row) => row)
-  let steps = 0
+  let stepsBefore = 0
+  /** Takes an epoch of steps on these rows; returns the mean of their losses, by rows. */
+  async function epoch(bounds: StepBounds[]): Promise<number> {
+    const { progress, failed } = await trainer.epoch({ epoch: 1, order, bounds, stepsBefore }, () => undefined)
+    stepsBefore += bounds.length
+    const read = bounds.reduce((sum, { start, end }) => sum + end - start, 0)
+    return failed === undefined ? progress.weightedLoss / read : Number.NaN
+  }
   return {
-    ...{ trainer, network, plan, encoded },
+    ...{ trainer, network, plan, encoded, epoch },
     /** Takes a step on all rows; returns its loss. */
-    async step(): Promise<number> {
-      const request = { epoch: 1, order, bounds: [{ start: 0, end: count }], stepsBefore: steps++ }
-      const { progress, failed } = await trainer.epoch(request, () => undefined)
-      return failed === undefined ? progress.weightedLoss / count : Number.NaN
-    },
+    step: () => epoch([{ start: 0, end: count }]),
     logits: () => trainer.logits(encoded),
   }
 }

@@ -6,8 +6,9 @@ import type { ModelShape } from '../../../src/model/graph/architectures/layers.t
 import type { ArchitectureOptions } from '../../../src/schemas/architecture.ts'
 import type { Place } from '../../../src/tools/train/network/training-step.ts'
 import type { Term } from '../../../src/tools/train/terms.ts'
+import type { StepBounds } from '../../../src/tools/train/threads/protocol.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
-import { openTrainer } from '../../support/trainer.ts'
+import { openTrainer, type TrainerSetup } from '../../support/trainer.ts'
 
 /*
  * Training beside PyTorch's: the same networks, weights, rows and steps. PyTorch's results are kept in
@@ -29,6 +30,11 @@ interface KeptCase {
   uncertainty: boolean
   weighted: boolean
   architecture: ArchitectureOptions
+  /** Rate of row-wise Adagrad on tables; default: Adam. */
+  adagrad?: number
+  rates?: NonNullable<TrainerSetup['rates']>
+  /** Start and end of each step's rows, all in one epoch; default: epochs of one step on all rows. */
+  turns?: [number, number][]
   /** Before each step. */
   losses: number[]
   /** In inference, before and after all steps. */
@@ -50,7 +56,7 @@ const closest = 1e-5
 
 for (const [title, one] of Object.entries(kept.cases))
   t.test(title, async (t) => {
-    const { trainer, network, plan, logits, step } = await open(t, one)
+    const { trainer, network, plan, logits, epoch } = await open(t, one)
     const places = [...plan.parameters, ...plan.statistics]
     const trainable = Object.keys(one.weights).filter((name) => !/\/moving_|^loss\//.test(name))
     t.same(network.names.toSorted(), trainable.toSorted(), 'weights have the same names')
@@ -62,9 +68,9 @@ for (const [title, one] of Object.entries(kept.cases))
     })
     await trainer.write(start)
     t.ok(difference(await logits(), floats(one.logits[0])) < closest, 'the same logits before')
-    for (const [i, loss] of one.losses.entries()) {
-      const ours = await step()
-      t.ok(Math.abs(ours - loss) < closest * loss, `step ${i + 1}: loss ${ours}, PyTorch's ${loss}`)
+    for (const [i, { bounds, loss }] of epochsOf(one).entries()) {
+      const ours = await epoch(bounds)
+      t.ok(Math.abs(ours - loss) < closest * loss, `epoch ${i + 1}: loss ${ours}, PyTorch's ${loss}`)
       await putBack()
     }
 
@@ -91,10 +97,22 @@ for (const [title, one] of Object.entries(kept.cases))
 
 const part = (weights: Float32Array, { offset, size }: Place) => weights.subarray(offset, offset + size)
 
-function open(t: Test, { tasks, terms, orderPenalty, uncertainty, weighted, architecture }: KeptCase) {
+/** The steps of each epoch, and the mean of their losses, by rows. */
+function epochsOf({ turns, losses }: KeptCase): { bounds: StepBounds[]; loss: number }[] {
+  if (turns === undefined) return losses.map((loss) => ({ bounds: [{ start: 0, end: kept.rows.sparse.length }], loss }))
+  const bounds = turns.map(([start, end]) => ({ start, end }))
+  const sum = (of: (step: number) => number) =>
+    bounds.reduce((total, { start, end }, step) => total + of(step) * (end - start), 0)
+  return [{ bounds, loss: sum((step) => losses[step]!) / sum(() => 1) }]
+}
+
+function open(t: Test, one: KeptCase) {
+  const { tasks, terms, orderPenalty, uncertainty, weighted, architecture, adagrad, rates } = one
   const { rows, shape, rate } = kept
   return openTrainer(t, {
     ...{ architecture, terms, orderPenalty, uncertainty, learningRate: rate },
+    ...(adagrad && { adagrad }),
+    ...(rates && { rates }),
     shape: { ...shape, tasks, seed: 1 },
     rows: {
       sparse: Int32Array.from(rows.sparse.flat()),

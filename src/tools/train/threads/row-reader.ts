@@ -2,6 +2,7 @@ import type ort from 'onnxruntime-node'
 import { product } from '../../../base/arrays.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
 import type { Table, TrainingStep } from '../network/training-step.ts'
+import type { RowDecay } from './row-decay.ts'
 import type { TableMemory } from './table-updates.ts'
 
 /** Looks up rows of tables for a batch, in memory that the next batch reuses. */
@@ -13,17 +14,26 @@ export class RowReader {
   readonly perRow: number[]
   readonly widths: number[]
   readonly #rows: Float32Array[]
+  readonly #decays: readonly (RowDecay | undefined)[]
+  readonly #alone: boolean
 
-  /** `most`: rows of the largest batch; `indexes`: computes the plan's graph of indexes. */
+  /**
+   * `most`: rows of the largest batch; `indexes`: computes the plan's graph of indexes; `decays`: per table, the
+   * penalty that its rows wait for; `alone`: no other thread reads them.
+   */
   constructor(
     plan: TrainingStep,
     tables: readonly TableMemory[],
     indexes: ((inputs: Tensors) => Promise<Tensors>) | undefined,
     most: number,
+    decays: readonly (RowDecay | undefined)[] = [],
+    alone = false,
   ) {
     this.#plan = plan
     this.#tables = tables
     this.#indexes = indexes
+    this.#decays = decays
+    this.#alone = alone
     this.perRow = plan.lookUps.map(({ dims }) => product(dims))
     this.widths = plan.lookUps.map(({ table }) => plan.tables[table]!.width)
     this.#rows = this.perRow.map((count, i) => new Float32Array(most * count * this.widths[i]!))
@@ -44,7 +54,10 @@ export class RowReader {
       const width = this.widths[i]!
       const values = this.#rows[i]!.subarray(0, ids[i]!.length * width)
       expectRows(ids[i]!, this.#plan.tables[table]!)
+      const decay = this.#decays[table]
+      if (this.#alone && decay) for (const id of ids[i]!) decay.settle(id)
       copyRows(this.#tables[table]!.values, width, ids[i]!, values)
+      if (!this.#alone) decay?.decay(ids[i]!, values)
       read[input] = tensor(values, [rows, ...dims, width])
     })
     return read

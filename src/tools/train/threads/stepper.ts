@@ -3,11 +3,12 @@ import { product } from '../../../base/arrays.ts'
 import { murmur3 } from '../../../base/hash.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
 import { type Place, stepInputs, type TrainingStep } from '../network/training-step.ts'
-import { type AdamMemory, createAdamMemory, stepScale } from './adam.ts'
+import { type AdamMemory, createAdamMemory, type StepScale, stepScale } from './adam.ts'
 import { createTableUpdates } from './create-table-updates.ts'
 import { Exchange } from './exchange.ts'
 import { createGather, drawMask, partOf, type StepRows } from './gather.ts'
 import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './protocol.ts'
+import { type RowDecay, rowDecayOf } from './row-decay.ts'
 import { RowReader, sessionOptions, type Tensors, tensor } from './row-reader.ts'
 import { active } from './shared.ts'
 import type { TableUpdates } from './table-updates.ts'
@@ -34,6 +35,7 @@ export class Stepper {
   readonly #statistics: Tensors
   readonly #results: Tensors
   readonly #loss = new Float32Array(1)
+  readonly #decays: (RowDecay | undefined)[]
   readonly #updates: (TableUpdates | undefined)[]
   readonly #reader: RowReader
   readonly #rowGradients: Float32Array[]
@@ -71,10 +73,11 @@ export class Stepper {
     this.#results = { [plan.loss]: tensor(this.#loss, []) }
     for (const place of plan.parameters) this.#results[place.gradient] = view(this.memory.gradients, place)
     for (const place of plan.statistics) this.#results[place.batch] = view(this.memory.gradients, place)
+    this.#decays = plan.tables.map((table, i) => (table.trained ? rowDecayOf(table, tables[i]!) : undefined))
     this.#updates = plan.tables.map((table, i) =>
-      table.trained ? createTableUpdates(table, tables[i]!, thread, threads) : undefined,
+      table.trained ? createTableUpdates(table, tables[i]!, thread, threads, this.#decays[i]) : undefined,
     )
-    this.#reader = new RowReader(plan, tables, this.#indexes, largest)
+    this.#reader = new RowReader(plan, tables, this.#indexes, largest, this.#decays, threads === 1)
     const { perRow, widths } = this.#reader
     this.#rowGradients = perRow.map((count, i) => new Float32Array(largest * count * widths[i]!))
     this.#masks = plan.masks.map(({ dims }) => new Float32Array(largest * product(dims)))
@@ -82,22 +85,29 @@ export class Stepper {
 
   /** Takes the steps of an epoch; returns the index of the one whose loss is no number, if there is one. */
   async epoch(bounds: readonly StepBounds[], epoch: number, stepsBefore: number): Promise<number | undefined> {
-    const { thread, shared, rates } = this.#setup
-    for (const updates of this.#updates) updates?.begin(stepsBefore)
+    const { thread, threads, shared, rates } = this.#setup
+    let elapsed = 0
+    for (let number = 1; number <= stepsBefore; number++) elapsed += stepScale(rates, number).factor
+    this.#pass(elapsed)
+    for (const updates of this.#updates) updates?.begin()
+    // Another thread's rows are read from the first step on.
+    if (threads > 1) this.#exchange.part()
     for (const [i, step] of bounds.entries()) {
       const number = stepsBefore + i + 1
       const own = await this.#forwardAndBackward(this.#gather(step, epoch), step, number)
       const { loss, rows } = this.#exchange.meet(this.#loss[0]!, this.memory.gradients, own)
       if (!Number.isFinite(loss)) return i
-      this.#update(rows, number)
+      const scale = stepScale(rates, number)
+      this.#update(rows, scale)
+      elapsed += scale.factor
+      this.#pass(elapsed)
       this.#exchange.part()
       if (thread > 0) continue
       shared.progress[0] = i + 1
       shared.progress[1] = step.end
       shared.progress[2] = shared.progress[2]! + loss * (step.end - step.start)
     }
-    const steps = stepsBefore + bounds.length
-    for (const updates of this.#updates) updates?.end(stepScale(rates, steps), steps)
+    for (const updates of this.#updates) updates?.end()
     return undefined
   }
 
@@ -179,10 +189,13 @@ export class Stepper {
     return masks
   }
 
-  #update(rows: readonly RowGradients[][], number: number): void {
+  #pass(elapsed: number): void {
+    for (const decay of this.#decays) if (decay) decay.elapsed = elapsed
+  }
+
+  #update(rows: readonly RowGradients[][], scale: StepScale): void {
     const { trained, statistics, lookUps } = this.#plan
     const { weights, gradients } = this.memory
-    const scale = stepScale(this.#setup.rates, number)
     if (scale.kept !== 1) this.#decay(scale.kept)
     this.memory.step(trained, scale)
     for (const { offset, size, momentum } of statistics)
@@ -192,7 +205,7 @@ export class Stepper {
       lookUps.forEach(({ table, gradient }, i) => {
         if (gradient) this.#updates[table]!.sums.add(lists[i]!.ids, lists[i]!.gradients)
       })
-    for (const updates of this.#updates) updates?.step(scale, number)
+    for (const updates of this.#updates) updates?.step(scale)
   }
 
   /** Biases and scales of normalisations are not pulled towards 0. */

@@ -13,7 +13,7 @@ import type {
   ThreadSetup,
 } from './protocol.ts'
 import { activityLength, shareFloats, shareIntegers, stop } from './shared.ts'
-import type { TableMemory } from './table-updates.ts'
+import type { TableMemory, TableState } from './table-updates.ts'
 
 /** Everything that training changes. */
 export interface TrainingState {
@@ -21,7 +21,7 @@ export interface TrainingState {
   weights: Float32Array
   first: Float32Array
   second: Float32Array
-  tables: TableMemory[]
+  tables: TableState[]
 }
 
 export interface EpochProgress {
@@ -169,7 +169,13 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 function tableMemory(table: Table, values: TrainerOptions['values']): TableMemory {
   const { name, rows, width } = table
   const { first, second } = momentsOf(table)
-  const memory = { values: shareFloats(rows * width), first: shareFloats(first), second: shareFloats(second) }
+  const waits = table.trained && table.adagrad !== undefined && table.l2 > 0
+  const memory = {
+    values: shareFloats(rows * width),
+    first: shareFloats(first),
+    second: shareFloats(second),
+    decayed: new Float64Array(new SharedArrayBuffer(waits ? rows * 8 : 0)),
+  }
   memory.values.set(values(name))
   return memory
 }

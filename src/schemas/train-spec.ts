@@ -118,6 +118,14 @@ export const TrainField = Type.Union(
               'With `standard`: clip values to the range of the training rows, and count those beyond as unknown; default: true',
           }),
         ),
+        bins: Type.Optional(
+          Type.Integer({
+            minimum: 2,
+            maximum: 256,
+            description:
+              'The network also gets the number by this many bins, between quantiles of the training rows, with linear interpolation',
+          }),
+        ),
         missing: missing(Type.Number()),
         log: LoggedAs,
       },
@@ -175,6 +183,13 @@ export const Training = Type.Object(
       default: 2,
       description: 'Epochs without a better one, by `select`, before it stops; the best weights are kept',
     }),
+    task_epochs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description:
+          'Epochs, at most, in which each task then goes on with its own layers (gates, towers) to its own best epoch, while all shared ones stay as they were in theirs; default: none',
+      }),
+    ),
     select: Type.Optional(
       Type.String({
         minLength: 1,

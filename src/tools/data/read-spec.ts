@@ -195,6 +195,11 @@ function contradictions({ tasks, derived, fields, crossed, training, ...spec }: 
 /** Options that would do nothing, or nothing sensible. */
 function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fields']): Violation[] {
   const problems: Violation[] = []
+  if (training.task_epochs !== undefined && (training.select ?? defaultSelection) !== defaultSelection)
+    problems.push({
+      path: '/training/task_epochs',
+      message: 'has no effect with select: each task keeps its own epoch',
+    })
   if (training.tables_learning_rate !== undefined && training.tables !== 'adagrad')
     problems.push({ path: '/training/tables_learning_rate', message: 'has no effect without tables: adagrad' })
   if (training.weight_decay * training.learning_rate >= 1) {

@@ -1,90 +1,93 @@
 import { createHash } from 'node:crypto'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
 import type { Training, TrainSpec } from '../../schemas/train-spec.ts'
 import { type LoadedSpec, SpecError } from '../data/source.ts'
-import type { Progress } from '../evaluate/format.ts'
 import type { EncodedParts } from './encode-dataset.ts'
-import { unknownIdsOf } from './fields.ts'
-import { type FitObserver, type FitResult, fit, stepBounds } from './fit.ts'
-import type { KeptWeights, OwnPlaces } from './keep-best.ts'
-import { logVarianceName, makeTrainingStep } from './network/make-training-step.ts'
+import { type FitInput, stepBounds } from './fit.ts'
+import { type Common, type FittedNetwork, fitPlan, keptOf, ownPlaces } from './fit-plan.ts'
+import { logVarianceName, makeTrainingStep, type TrainableGraph } from './network/make-training-step.ts'
 import type { Network } from './network/network.ts'
 import type { TrainingStep } from './network/training-step.ts'
-import { ownWeights } from './own-weights.ts'
+import { freezeShared, type OwnWeights, ownWeights } from './own-weights.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
+import { validate } from './selection.ts'
 import { type Examples, termLabels, termsOf } from './terms.ts'
 import type { Rates } from './threads/adam.ts'
-import type { SharedExamples } from './threads/protocol.ts'
 import { shared } from './threads/shared.ts'
-import { createTrainer } from './threads/trainer.ts'
+import type { TrainOptions } from './train-options.ts'
 
-export interface FittedNetwork {
-  fitted: FitResult
-  /** The logits of the validation rows, by the weights that were kept: float32 [rows, tasks]. */
-  logits: Float32Array
-  /** The weights that were kept, by name; undefined for one that was not trained. */
-  valuesOf(name: string): Float32Array | undefined
-}
-
-/** Fits a network by threads. Rejects like `fit`, and with an Error where a run can't go on. */
+/**
+ * Fits a network by threads; then, where `task_epochs` ask for it, each task's own layers on top of the shared ones'
+ * best epoch. Rejects like `fit`, and with an Error where a run can't go on.
+ */
 export async function fitNetwork(
   { spec, file }: LoadedSpec,
   network: Network,
   { train, validation }: Pick<EncodedParts, 'train' | 'validation'>,
   layout: Layout,
-  { threads, from, run, resume, now, signal, observer, log }: TrainOptions,
+  options: TrainOptions,
 ): Promise<FittedNetwork> {
   const { training, tasks } = spec
+  const { threads, from, run, resume, log } = options
   const terms = termsOf(tasks)
-  const { plan, own } = await planOf(network, {
-    terms,
-    orderPenalty: training.order_penalty,
-    uncertainty: training.task_weights === 'uncertainty',
-    adagrad: training.tables === 'adagrad' ? (training.tables_learning_rate ?? adagradRate) : undefined,
-  })
-  const examples: SharedExamples = {
-    ...sharedRows(train),
-    terms: terms.map((term) => termLabels(term, tasks, train)),
+  const rows = { ...validation, encoded: sharedRows(validation) }
+  const common: Common = {
+    ...{ options, tasks, terms, rows, layout },
+    examples: { ...sharedRows(train), terms: terms.map((term) => termLabels(term, tasks, train)) },
   }
-  const trainer = await createTrainer({
-    ...{
-      plan,
-      threads,
-      examples,
-      signal,
-      rates: ratesOf(file, training, train.encoded.rows, threads),
-      seed: training.seed,
-    },
+  const isUncertain = training.task_weights === 'uncertainty'
+  const { plan, own } = await planOf(network, spec, isUncertain, (opened) => opened)
+  const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
+  const identity = () => identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
+  const begun = await begin(run, resume, identity, plan, log)
+  const fitted = await fitPlan(plan, common, training, {
     values: (name) => (name === logVarianceName ? new Float32Array(terms.length) : network.values(name)),
-    termWeights: terms.map(({ weight }) => weight),
-    rowMean: training.loss === 'row_mean',
-    largestStep: Math.min(train.encoded.rows, training.batch_size + 2 * threads),
-    unknown: { share: training.unknown, ids: unknownIdsOf(layout), crossed: layout.crossed },
+    rates: ratesOf(file, training, train.encoded.rows, threads),
+    own: own?.apart ? ownPlaces(own.own, plan) : undefined,
+    resumed: begun,
+    save: saver(run, log),
   })
-  try {
-    const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
-    const identity = () => identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
-    const begun = await begin(run, resume, identity, plan, log)
-    const rows = sharedRows(validation)
-    const logitsOf = async (weights: KeptWeights) => {
-      await trainer.write(stateOf(weights, plan))
-      return await trainer.logits(rows)
-    }
-    const resumed = begun && { ...begun, logits: await logitsOf(begun.kept) }
-    if (resumed) await trainer.write(resumed.state)
-    const fitted = await fit({
-      ...{ trainer, tasks, training, resumed, now, signal, observer, log },
-      own: own && ownPlaces(own, plan),
-      validation: { ...validation, encoded: rows },
-      rows: train.encoded.rows,
-      save: saver(run, log),
-    })
-    return { fitted, logits: await logitsOf(fitted.weights), valuesOf: valuesOf(plan, fitted.weights) }
-  } finally {
-    await trainer.close()
+  if (training.task_epochs === undefined) return fitted
+  if (own === undefined || own.apart) {
+    log(`task_epochs change nothing: ${network.title} has ${own ? 'no shared layers' : 'no layers of a task alone'}`)
+    return fitted
   }
+  return await fitOwn({ spec, file }, network, own, fitted, common)
+}
+
+/**
+ * Goes on with each task's own layers, on top of the shared ones that were kept, for at most `task_epochs`: a task
+ * keeps its own best epoch, or what it has. An interrupted run takes all of these epochs again.
+ */
+async function fitOwn(
+  { spec, file }: LoadedSpec,
+  network: Network,
+  own: OwnWeights,
+  { fitted, logits, valuesOf }: FittedNetwork,
+  common: Common,
+): Promise<FittedNetwork> {
+  const { tasks, options, rows, examples } = common
+  const { log, threads } = options
+  const { plan } = await planOf(network, spec, false, (opened) => freezeShared(opened, own, valuesOf))
+  log(`the shared layers keep epoch ${fitted.kept.epoch}; each task goes on with its own, ${plan.trained} weights`)
+  const more = spec.training.task_epochs!
+  const training = { ...spec.training, epochs: fitted.epochs + more }
+  const values = (name: string) => valuesOf(name) ?? network.values(name)
+  const { loss, normalised_entropy } = validate(rows, tasks, logits)
+  const { epoch, value } = fitted.kept
+  const best = { epoch, value, waited: 0 }
+  const found = await fitPlan(plan, common, training, {
+    values,
+    rates: ratesOf(file, { ...training, epochs: more, warm_up: 0 }, examples.rows, threads),
+    own: ownPlaces(own.own, plan),
+    resumed: {
+      ...{ epoch: fitted.epochs, steps: 0, history: fitted.history, kept: keptOf(plan, values) },
+      best: { ...best, tasks: tasks.map((_, task) => ({ ...best, value: normalised_entropy[task] ?? loss })) },
+    },
+    save: async () => undefined,
+  })
+  return { ...found, valuesOf: (name) => found.valuesOf(name) ?? valuesOf(name) }
 }
 
 /** Adagrad's learning rate where the spec gives none. */
@@ -103,24 +106,21 @@ function ratesOf(file: string, training: Training, rows: number, threads: number
 
 async function planOf(
   network: Network,
-  { adagrad, ...loss }: Parameters<typeof makeTrainingStep>[1] & { adagrad: number | undefined },
-): Promise<{ plan: TrainingStep; own: Set<string>[] | undefined }> {
+  { training, tasks }: TrainSpec,
+  uncertainty: boolean,
+  change: (opened: TrainableGraph) => TrainableGraph,
+): Promise<{ plan: TrainingStep; own: OwnWeights | undefined }> {
+  const { order_penalty: orderPenalty, tables, tables_learning_rate: rate = adagradRate } = training
   try {
-    const opened = await network.open()
+    const opened = change(await network.open())
     // Before the graphs are changed.
-    const own = ownWeights(opened.inference, opened.logits, loss.terms.length)
-    return { plan: await makeTrainingStep(opened, loss, adagrad), own }
+    const own = ownWeights(opened.inference, opened.logits, tasks.length)
+    const loss = { terms: termsOf(tasks), orderPenalty, uncertainty }
+    return { plan: await makeTrainingStep(opened, loss, tables === 'adagrad' ? rate : undefined), own }
   } catch (cause) {
     if (!(cause instanceof ModelError)) throw cause
     throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })
   }
-}
-
-function ownPlaces(own: readonly Set<string>[], { parameters, statistics, tables }: TrainingStep): OwnPlaces[] {
-  return own.map((names) => ({
-    places: [...parameters, ...statistics].filter(({ name }) => names.has(name)),
-    tables: tables.flatMap(({ name }, index) => (names.has(name) ? [index] : [])),
-  }))
 }
 
 async function begin(
@@ -145,7 +145,7 @@ async function begin(
 }
 
 /** A run that can't be saved goes on: it can't be resumed, which is said once. */
-function saver(run: RunFolder | undefined, log: TrainOptions['log']): Parameters<typeof fit>[0]['save'] {
+function saver(run: RunFolder | undefined, log: TrainOptions['log']): FitInput['save'] {
   let works = run !== undefined
   return async (progress, state, kept) => {
     if (!works) return
@@ -183,53 +183,4 @@ function digestOf(parts: readonly Examples[]): string {
 
 function sharedRows({ encoded }: Examples) {
   return { ...encoded, sparse: shared(encoded.sparse), dense: shared(encoded.dense) }
-}
-
-/** Kept weights have no moments: nothing trains them on. */
-function stateOf({ weights, tables }: KeptWeights, { size }: TrainingStep) {
-  const none = new Float32Array(0)
-  return {
-    ...{ weights, first: new Float32Array(size), second: new Float32Array(size) },
-    tables: tables.map((values) => ({ values, first: none, second: none })),
-  }
-}
-
-function valuesOf({ parameters, statistics, tables }: TrainingStep, kept: KeptWeights): FittedNetwork['valuesOf'] {
-  const places = new Map([...parameters, ...statistics].map((place) => [place.name, place]))
-  const indexes = new Map(tables.map(({ name, trained }, i) => [name, trained ? i : -1]))
-  return (name) => {
-    const place = places.get(name)
-    if (place) return kept.weights.subarray(place.offset, place.offset + place.size)
-    const table = indexes.get(name) ?? -1
-    return table < 0 ? undefined : kept.tables[table]
-  }
-}
-
-export interface TrainOptions {
-  /** Folder of models; the version goes to `<models>/<name>/<version>`. */
-  models: string
-  /** Replace a version that is there already. */
-  force: boolean
-  /** Threads; the weights depend on their number. */
-  threads: number
-  /** The version to go on from; undefined: initial weights. */
-  from: Bundle | undefined
-  /** Where an interrupted run can go on; undefined: nowhere. */
-  run: RunFolder | undefined
-  /** Go on with the run in `run`. */
-  resume: boolean
-  /** For the manifest's provenance. */
-  command: string
-  multigateVersion: string
-  /** Milliseconds since 1970. */
-  now: () => number
-  signal: AbortSignal
-  observer: FitObserver
-  /** The progress of all but the epochs. */
-  progress?: Progress | undefined
-  /** Folder of compiled plans, for judging the version. */
-  cache: string | undefined
-  /** Judge by metrics and their intervals alone: no baselines, slices or distributions. */
-  brief?: boolean
-  log(line: string): void
 }

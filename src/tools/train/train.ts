@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
+import type { ModelShape } from '../../model/graph/architectures/layers.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
@@ -22,15 +23,17 @@ import { type LoadedSpec, SpecError } from '../data/source.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/publish.ts'
 import { readingProgress } from '../evaluate/session.ts'
+import { binEdges } from './bin-edges.ts'
 import { calibrateTasks } from './calibrate-tasks.ts'
 import { type EncodedParts, encodeDataset, expectSelectable, warnOfOneClass } from './encode-dataset.ts'
 import { fieldsOf, readingsOf } from './fields.ts'
 import type { FitResult } from './fit.ts'
-import { fitNetwork, type TrainOptions } from './fit-network.ts'
+import { fitNetwork } from './fit-network.ts'
 import type { Network, Saved } from './network/network.ts'
 import { expectStart, startNetwork } from './network/start.ts'
 import { startLogits } from './start-logits.ts'
 import { expectTableMemory } from './table-memory.ts'
+import type { TrainOptions } from './train-options.ts'
 
 /** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
 const bytesAfter = 4 + judgingBytes / 3
@@ -79,7 +82,7 @@ export async function train(
   warnOfOneClass(spec, examples.train, log)
   expectSelectable(loaded, examples.validation)
 
-  const network = await startNetwork(loaded, shapeOf(spec, layout, examples), from)
+  const network = await startNetwork(loaded, shapeOf(loaded, layout, examples), from)
   const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
   log(
     `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
@@ -139,13 +142,18 @@ function threadsFor(wanted: number, stepRows: number, log: (line: string) => voi
   return Math.min(wanted, most)
 }
 
-function shapeOf(spec: TrainSpec, { sparse, dense, ids }: Layout, { train: rows }: EncodedParts) {
+function shapeOf(
+  { spec, file }: LoadedSpec,
+  { sparse, dense, ids }: Layout,
+  { train: rows }: EncodedParts,
+): ModelShape {
   return {
     sparseFields: sparse.length,
     denseFields: dense.length,
     ids,
     sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),
+    bins: binEdges(file, spec.fields, rows),
     startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
   }

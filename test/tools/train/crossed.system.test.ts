@@ -134,7 +134,7 @@ t.test('options that would do nothing are refused', async (t) => {
     ...spec,
     fields: [colour, { ...size, scaling: 'log1p', clip: true }],
     architecture: { ...spec.architecture, wide_l2: 1e-5 },
-    training: { ...training, tables_learning_rate: 0.1, weight_decay: 200 },
+    training: { ...training, tables_learning_rate: 0.1, weight_decay: 200, task_epochs: 2, select: 'ctr.auc' },
   }
   await writeFile(file, JSON.stringify(useless))
   const { problems } = await readSpec(file, specs).catch((error) => error)
@@ -142,6 +142,7 @@ t.test('options that would do nothing are refused', async (t) => {
     problems.map(({ path, message }: { path: string; message: string }) => `${path} ${message}`),
     [
       '/architecture/wide_l2 has no effect without wide: true',
+      '/training/task_epochs has no effect with select: each task keeps its own epoch',
       '/training/tables_learning_rate has no effect without tables: adagrad',
       '/training/weight_decay must be below 100, at which a step would take away all of a weight',
       '/fields/1/clip has no effect without scaling: standard',

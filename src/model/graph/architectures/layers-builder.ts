@@ -115,8 +115,9 @@ export class LayersBuilder {
     return this.#apply(name, { className: 'BatchNormalization', config: batchNormalizationConfig, weights }, [x])
   }
 
-  relu(name: string, x: SymbolicTensor): SymbolicTensor {
-    return this.#apply(name, { className: 'ReLU', config: { max_value: null } }, [x])
+  /** At most `most`. */
+  relu(name: string, x: SymbolicTensor, most: number | null = null): SymbolicTensor {
+    return this.#apply(name, { className: 'ReLU', config: { max_value: most } }, [x])
   }
 
   activation(name: string, x: SymbolicTensor, activation: ActivationName | GateFunction): SymbolicTensor {

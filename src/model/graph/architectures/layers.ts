@@ -3,6 +3,7 @@ import type { ActivationName, Normalisation } from '../../../schemas/architectur
 import type { Side } from '../../../schemas/features.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import { numericBins } from './numeric-bins.ts'
 
 /*
  * The parts that all architectures share.
@@ -22,6 +23,8 @@ export interface ModelShape {
   sides?: { sparse: Side[]; dense: Side[] }
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
+  /** Per column of `dense`, the edges of its bins, ascending; none: the number alone. */
+  bins?: (readonly number[] | undefined)[] | undefined
   /** Per task, the logit that it starts around: the initial bias of its last layer. Default: 0. */
   startLogits?: number[] | undefined
   /** Same seed, same initial weights. */
@@ -34,24 +37,36 @@ export interface ModelInputs {
   sparse: SymbolicTensor | undefined
   /** Values, float32 [B, D] */
   dense: SymbolicTensor | undefined
+  /** Per column of `dense`, its bins [B, n]; empty where none has any. */
+  bins: readonly (SymbolicTensor | undefined)[]
+}
+
+/** Columns of numbers and their bins, in a layer of this name where there are any: [B, D + n + …]. */
+export function withBins(
+  layers: LayersBuilder,
+  name: string,
+  columns: readonly SymbolicTensor[],
+  bins: ModelInputs['bins'],
+): SymbolicTensor {
+  const parts = [...columns, ...bins.filter((one) => one !== undefined)]
+  return parts.length > 1 ? layers.concatenate(name, parts) : parts[0]!
 }
 
 /** Throws INVALID_BUNDLE if there is no field. */
-export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields }: ModelShape): ModelInputs {
+export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bins = [] }: ModelShape): ModelInputs {
   if (sparseFields + denseFields === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
-  return {
-    sparse: sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined,
-    dense: denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined,
-  }
+  const sparse = sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined
+  const dense = denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined
+  return { sparse, dense, bins: dense ? numericBins(layers, dense, bins) : [] }
 }
 
 /**
- * Embeds each sparse id as a row of one table and each dense feature as a learnt direction scaled by its value,
- * concatenated: [B, (F + D)·d].
+ * Embeds each sparse id as a row of one table, and dense features, with their bins, as a learnt direction each, scaled
+ * by their values, concatenated: [B, (F + D)·d].
  */
 export function embedInputs(
   layers: LayersBuilder,
-  { sparse, dense }: ModelInputs,
+  { sparse, dense, bins }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
   { ids }: ModelShape,
   names: EmbeddingNames = sharedEmbedding,
@@ -63,7 +78,8 @@ export function embedInputs(
   }
   if (dense !== undefined) {
     const width = dense.dims[0]! * options.dim_emb
-    parts.push(layers.dense(names.dense, dense, width, { useBias: false })) // [B, D·d]
+    const numbers = withBins(layers, 'numbers', [dense], bins)
+    parts.push(layers.dense(names.dense, numbers, width, { useBias: false })) // [B, D·d]
   }
   return concatenateColumns(layers, names.features, parts) // [B, (F + D)·d]
 }

@@ -1,6 +1,6 @@
 import { ModelError } from '../../../base/errors.ts'
 import type { Side } from '../../../schemas/features.ts'
-import { concatenateColumns, type ModelInputs, type ModelShape } from './layers.ts'
+import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /** The sides of a model's columns, from its fields in their order. */
@@ -17,7 +17,7 @@ export function sidesOf(fields: readonly { kind: string; side: Side }[]): NonNul
  */
 export function embedSide(
   layers: LayersBuilder,
-  { sparse, dense }: ModelInputs,
+  { sparse, dense, bins }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
   shape: ModelShape,
   side: Side,
@@ -44,8 +44,9 @@ export function embedSide(
     return layers.flatten(`embedding_${side}/flat_${i}`, embedded) // [B, n·d]
   })
   if (values.length > 0) {
-    const picked = values.length > 1 ? layers.concatenate(`dense_${side}`, values) : values[0]! // [B, c]
-    const width = picked.dims[0]! * options.dim_emb
+    const own = bins.filter((_, column) => sides.dense[column] === side)
+    const picked = withBins(layers, `dense_${side}`, values, own) // [B, c + n + …]
+    const width = sides.dense.filter((one) => one === side).length * options.dim_emb
     parts.push(layers.dense(`dense_embedding_${side}`, picked, width, { useBias: false })) // [B, c·d]
   }
   return concatenateColumns(layers, `features_${side}`, parts) // [B, (f + c)·d]

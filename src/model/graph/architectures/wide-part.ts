@@ -1,4 +1,4 @@
-import type { ModelInputs, ModelShape } from './layers.ts'
+import { type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /** The wide part's weights of ids, one column per task. */
@@ -15,7 +15,7 @@ export const wideSum = 'wide_sum/kernel'
  */
 export function widePart(
   layers: LayersBuilder,
-  { sparse, dense }: ModelInputs,
+  { sparse, dense, bins }: ModelInputs,
   { wide_l2 = 0 }: { wide_l2?: number },
   { ids, tasks }: ModelShape,
 ): SymbolicTensor {
@@ -34,7 +34,7 @@ export function widePart(
     parts.push(sum)
   }
   if (dense !== undefined) {
-    const sum = layers.dense('wide_dense', dense, width, { useBias: false })
+    const sum = layers.dense('wide_dense', withBins(layers, 'numbers', [dense], bins), width, { useBias: false })
     layers.start(sum, 'kernel', zeros)
     parts.push(sum)
   }

@@ -1,6 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { buildArchitecture, graphOutputs } from '../../../model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
+import { isBins } from '../../../model/graph/architectures/numeric-bins.ts'
 import { wideSum, wideTable } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
 import { Graph } from '../../../model/graph/ir/graph.ts'
@@ -27,7 +28,8 @@ export function layersNetwork(
 ): Network {
   const outputs = graphOutputs(architecture, tasks)
   const statistics = statisticsOf(model)
-  const names = [...model.weights.keys()].filter((name) => !statistics.has(name) && name !== wideSum)
+  const isFixed = (name: string) => statistics.has(name) || name === wideSum || isBins(name)
+  const names = [...model.weights.keys()].filter((name) => !isFixed(name))
   const trained = new Set(names.filter((name) => !frozen(name)))
   const inputNames = new Set(model.inputs.map(({ layer }) => layer))
   const input = (name: string) => (inputNames.has(name) ? name : undefined)

@@ -1,0 +1,42 @@
+import type { TrainField } from '../../schemas/train-spec.ts'
+import { SpecError } from '../data/source.ts'
+import type { Examples } from './terms.ts'
+
+/** Most rows whose values place the edges. */
+const mostRows = 200_000
+
+/**
+ * Per numeric field with `bins`, the edges between them: quantiles of its scaled values in the training rows. A value
+ * that fills a bin alone, such as 0 in amounts, is an edge, and leaves the other quantiles to the other rows. Undefined
+ * for the other fields. Throws a SpecError where a field has one value alone.
+ */
+export function binEdges(
+  file: string,
+  fields: readonly TrainField[],
+  { encoded: { rows, dense, denseFields } }: Pick<Examples, 'encoded'>,
+): (number[] | undefined)[] {
+  const numeric = fields.flatMap((field, index) => (field.kind === 'numeric' ? [{ bins: field.bins, index }] : []))
+  const taken = Math.min(rows, mostRows)
+  return numeric.map(({ bins, index }, column) => {
+    if (bins === undefined) return undefined
+    const rowOf = (i: number) => Math.floor((i * rows) / taken)
+    const values = Float32Array.from({ length: taken }, (_, i) => dense[rowOf(i) * denseFields + column]!).sort()
+    const edges = edgesOf(values, bins)
+    if (edges.length > 1) return edges
+    const message = `needs different values, and all training rows that place the bins have the same`
+    throw new SpecError(file, [{ path: `/fields/${index}/bins`, message }])
+  })
+}
+
+/** At most `bins` + 1 different values, ascending, with the least and the greatest of `values`, which ascend. */
+function edgesOf(values: Float32Array, bins: number): number[] {
+  const counts = new Map<number, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  const isFrequent = (value: number) => counts.get(value)! >= values.length / bins
+  const frequent = [...counts.keys()].filter(isFrequent)
+  const others = values.filter((value) => !isFrequent(value))
+  const left = Math.max(1, bins - frequent.length)
+  const quantiles = Array.from({ length: left + 1 }, (_, k) => others[Math.round((k * (others.length - 1)) / left)])
+  const edges = new Set([values[0]!, ...frequent, ...quantiles.filter((value) => value !== undefined), values.at(-1)!])
+  return [...edges].sort((a, b) => a - b)
+}

@@ -19,7 +19,7 @@ curl "$url/predict" -H "$json" -d '{
   "candidates": [ { "id": "ad-1", "campaign": "c9", "price": 1.25 }, { "id": "ad-2", "campaign": "c4", "price": 0.4 } ]
 }'
 #> {"model":"ads-funnel","version":"1","request_id":"…","predictions":[
-#>   {"id":"ad-1","ctr":0.00661,"cvr":0.0341,"ctcvr":0.000173},{"id":"ad-2","ctr":0.0233,"cvr":0.221,"ctcvr":0.00513}]}
+#>   {"id":"ad-1","ctr":0.0109,"cvr":0.0282,"ctcvr":0.00027},{"id":"ad-2","ctr":0.0184,"cvr":0.114,"ctcvr":0.00192}]}
 
 # Candidates as columns; one task; the best by revenue; an id for logs, and a deadline in milliseconds.
 curl "$url/predict" -H "$json" -H 'x-request-id: view-1' -H 'x-deadline-ms: 9000' -d '{
@@ -28,7 +28,7 @@ curl "$url/predict" -H "$json" -H 'x-request-id: view-1' -H 'x-deadline-ms: 9000
   "tasks": ["ctr"], "options": { "rank": { "by": "ecpm", "top_k": 1 } }
 }'
 #> {"model":"ads-funnel","version":"1","request_id":"view-1",
-#>   "predictions":{"id":["ad-2"],"ctr":[0.0233],"score":[5.64],"index":[1]}}
+#>   "predictions":{"id":["ad-2"],"ctr":[0.0184],"score":[2.11],"index":[1]}}
 
 # Errors have a code for programs: docs/errors.md lists all.
 curl "$url/predict" -H "$json" -d '{ "model": "shop" }'
@@ -72,7 +72,7 @@ curl "$url/v2/models/ads-funnel/infer" -d '{ "outputs": [{ "name": "ctr" }], "in
   { "name": "sparse", "datatype": "INT32", "shape": [1, 10], "data": [8, 47, 60, 96, 97, 105, 4491, 4563, 4577, 4582] },
   { "name": "dense", "datatype": "FP32", "shape": [1, 5], "data": [1.777, 1.588, 0.075, 2.705, 0.957] } ] }'
 #> {"model_name":"ads-funnel","model_version":"1",
-#>   "outputs":[{"name":"ctr","datatype":"FP32","shape":[1,1],"data":[0.00662]}]}
+#>   "outputs":[{"name":"ctr","datatype":"FP32","shape":[1,1],"data":[0.0109]}]}
 curl "$url/v2/models/ads-funnel/stats"
 #> {"model_stats":[{"name":"ads-funnel","version":"1",…}]}
 curl "$url/v2/models/stats"
@@ -89,7 +89,7 @@ curl "$url/v1/models/ads-funnel/metadata"
 curl "$url/v1/models/ads-funnel/versions/1:predict" -d '{ "instances": [
   { "country": "DE", "hour": 21, "segment": "s17", "campaign": "c9", "price": 1.25 },
   { "country": "DE", "hour": 21, "segment": "s17", "campaign": "c4", "price": 0.4 } ] }'
-#> {"predictions":[{"ctr":0.00661,"cvr":0.0341,"ctcvr":0.000173},{"ctr":0.0233,"cvr":0.221,"ctcvr":0.00513}]}
+#> {"predictions":[{"ctr":0.0109,"cvr":0.0282,"ctcvr":0.00027},{"ctr":0.0184,"cvr":0.114,"ctcvr":0.00192}]}
 
 # ---- Operation ------------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 // another spec.
 
 /** Networks of about as many weights as the spec's own: as wide, as deep, with the same embedding. */
-const single = ({ architecture: { dim_emb, embedding_l2 } }) => ({ dim_emb, embedding_l2, dims_tasks: [128, 64, 32] })
-const bottom = ({ architecture: { dim_emb, embedding_l2 } }) => ({
-  ...{ dim_emb, embedding_l2, dims_shared: [256, 64], dims_tasks: [32] },
+const fieldsOf = ({ architecture: { dim_emb, embedding_l2, wide, wide_l2 } }) => ({
+  ...{ dim_emb, embedding_l2, wide, wide_l2 },
 })
-const levels = ({ architecture: { dim_emb, embedding_l2 } }) => ({
-  ...{ dim_emb, embedding_l2, num_levels: 2, num_experts_task: 1, num_experts_shared: 2 },
+const single = (spec) => ({ ...fieldsOf(spec), dims_tasks: [128, 64, 32] })
+const bottom = (spec) => ({ ...fieldsOf(spec), dims_shared: [256, 64], dims_tasks: [32] })
+const levels = (spec) => ({
+  ...{ ...fieldsOf(spec), num_levels: 2, num_experts_task: 1, num_experts_shared: 2 },
   ...{ dims_expert: [64, 64], dims_tasks: [32] },
 })
 const variants = {
@@ -39,23 +40,24 @@ const funnelTasks = ({ tasks: [ctr] }) => [
   ctr,
   { name: 'ctcvr', label: 'click == 1.0 && conversion == 1.0', calibration: 'platt' },
 ]
+/** The spec's own rows train and validate, and the million after them tests. */
+const fresh = ({ data }) => ({
+  data: { ...data, rows: 1_400_000 },
+  split: { by: 'order', train: 0.25, validation: 1 / 28, test: 1 - 0.25 - 1 / 28 },
+})
 /** Fewer impressions than in the spec, for time's sake. */
 const fewer = ({ data }) => ({ data: { ...data, rows: 200_000 } })
-const narrow = ({ architecture: { dim_emb, embedding_l2 } }) => ({ dim_emb, embedding_l2 })
 
-const crossed = ['segment category', 'segment advertiser', 'segment campaign', 'device format', 'hour format'].map(
-  (parts) => ({ name: parts.replace(' ', '_'), of: parts.split(' '), buckets: 100_000, seed: 0 }),
-)
 const withArchitecture = ({ architecture }, options) => ({ architecture: { ...architecture, ...options } })
-/** Each step is the one before it, and more. */
+/** Each step is the one before it, and more; the last is the spec. */
 const steps = {
-  first: () => ({}),
-  crossed: () => ({ crossed }),
-  wide: (spec) => ({ crossed, ...withArchitecture(spec, { wide: true, wide_l2: 1e-5 }) }),
-  settled: (spec) => ({
-    ...steps.wide(spec),
-    training: { ...spec.training, tables: 'adagrad', schedule: 'cosine', epochs: 4, patience: 4 },
-  }),
+  first: (spec) => ({ ...steps.crossed(spec), crossed: [] }),
+  crossed: (spec) => {
+    const { wide, wide_l2, ...architecture } = spec.architecture
+    return { ...steps.wide(spec), architecture }
+  },
+  wide: ({ training: { tables, schedule, ...training } }) => ({ training: { ...training, epochs: 6, patience: 1 } }),
+  settled: () => ({}),
 }
 const gained = (task) => [
   { title: `AUC of \`${task}\``, mean: [`${task}.auc`], most: 1, rows: true },
@@ -81,6 +83,12 @@ const withValues = (spec) => ({
   training: { ...spec.training, tables: 'adagrad', schedule: 'cosine', epochs: 12, patience: 8 },
 })
 
+/** Numbers by bins instead; the rest as in `withValues`. */
+const withBins = (spec) => ({
+  ...withValues(spec),
+  fields: spec.fields.map((field) => (field.kind === 'numeric' ? { ...field, bins: 32 } : field)),
+})
+
 /** The set of genres as a value, crossed with the user where users are a field; a wide part, and tables by Adagrad. */
 const withGenres = (spec) => ({
   fields: [...spec.fields, { name: 'genres', side: 'candidate', kind: 'vocabulary', min_count: 3 }],
@@ -95,7 +103,7 @@ const withGenres = (spec) => ({
 export const experiments = {
   'census-income': {
     parts: { 'whole test half': { spec: 'census-income', change: wholeTest } },
-    variants: { ...variants, values: withValues },
+    variants: { ...variants, values: withValues, bins: withBins },
     metrics: [auc('income_50k'), auc('never_married'), ece('income_50k'), ece('never_married')],
     published: {
       title: 'published AUC',
@@ -145,7 +153,7 @@ export const experiments = {
         tasks: spec.tasks.map((task) => (task.name === 'cvr' ? { ...task, weight: 1, entire_space: ['ctr'] } : task)),
       }),
       aitm: (spec) => ({
-        architecture: { name: 'aitm', form: 'published', ...narrow(spec), dims_tower: [64, 64], dims_head: [32] },
+        architecture: { name: 'aitm', form: 'published', ...fieldsOf(spec), dims_tower: [64, 64], dims_head: [32] },
         tasks: funnelTasks(spec),
         derived: [],
         training: { ...spec.training, order_penalty: 0.6 },
@@ -159,6 +167,18 @@ export const experiments = {
     variants: steps,
     title: 'step',
     reference: 'first',
+    baselines: true,
+    metrics: [...gained('ctr'), ...gained('cvr')],
+  },
+  'ads-funnel-fresh': {
+    parts: Object.fromEntries(
+      ['ads-funnel', 'ads-funnel-shared-bottom', 'ads-funnel-moe', 'ads-funnel-aitm'].map((spec) => [
+        `\`${spec}\``,
+        { spec, change: fresh },
+      ]),
+    ),
+    variants: { spec: () => ({}) },
+    partTitle: 'model',
     baselines: true,
     metrics: [...gained('ctr'), ...gained('cvr')],
   },

@@ -30,7 +30,8 @@ export function metricOf({ tasks }, { mean }) {
 
 /** Two tables and what they rest on: means over seeds, and differences from one variant, paired by seed. */
 export function renderTables(name, experiment, { runs, machine }) {
-  const { parts, variants, metrics, published, reference: first = 'multi_gate', title = 'architecture' } = experiment
+  const { parts, variants, metrics, published, reference: first = 'multi_gate' } = experiment
+  const { title = 'architecture', partTitle = 'part' } = experiment
   const rows = Object.keys(parts).flatMap((part) =>
     Object.keys(variants).flatMap((variant) => {
       const own = runs.filter((run) => run.part === part && run.variant === variant)
@@ -38,8 +39,9 @@ export function renderTables(name, experiment, { runs, machine }) {
     }),
   )
   const several = Object.keys(parts).length > 1
-  const head = [...(several ? ['part'] : []), title]
-  const names = ({ part, variant }) => [...(several ? [part] : []), `\`${variant}\``]
+  const single = Object.keys(variants).length === 1
+  const head = [...(several ? [partTitle] : []), ...(single ? [] : [title])]
+  const names = ({ part, variant }) => [...(several ? [part] : []), ...(single ? [] : [`\`${variant}\``])]
   const means = rows.map((row) => [
     ...names(row),
     row.runs[0].weights.toLocaleString('en'),

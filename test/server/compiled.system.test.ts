@@ -186,8 +186,8 @@ t.test('int8 that is too far off is not: float32 is served, and everybody is tol
     const { file, rows } = manifest.quantization!
     const path = join(folder, file)
     const bytes = await readFile(path)
-    const sparse = manifest.features.filter(({ kind }) => kind !== 'numeric').length
-    const dense = manifest.features.length - sparse
+    const dense = manifest.features.filter(({ kind }) => kind === 'numeric').length
+    const sparse = manifest.features.length - dense + manifest.crossed!.length
     for (let i = 0; i < (rows / 2) * dense; i++) bytes.writeFloatLE(1e-3, (rows * sparse + i) * 4)
     await writeFile(path, bytes)
     manifest.files[file] = createHash('sha256').update(bytes).digest('hex')

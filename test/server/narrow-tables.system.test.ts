@@ -98,7 +98,8 @@ t.test('narrow tables that pass their check are served, and say how good they ar
     t.match(narrow.versions, [{ state: 'ready', precision: 'float32', tables }])
     t.equal(await fallback(server), 0)
     const share = narrow.memory.tables / memory.tables
-    t.ok(share <= (tables === 'int8' ? 0.4 : 0.5), `${share} of the bytes`)
+    // An int8 row has a scale, which is two thirds of a row of the wide part.
+    t.ok(share <= (tables === 'int8' ? 0.46 : 0.5), `${share} of the bytes`)
     // Context once, then cached candidates too.
     for (let i = 0; i < 3; i++) {
       const difference = apart(await ask(server, funnel), exact)

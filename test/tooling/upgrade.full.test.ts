@@ -1,6 +1,15 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
@@ -261,6 +270,28 @@ t.test(`from ${released} to this version and back`, { skip }, async (t) => {
       server.lines().filter(({ level }) => Number(level) >= 40),
       [],
     )
+  })
+
+  await t.test('a version with properties that the former release does not know', async (t) => {
+    const folder = join(models, 'ads-funnel', '2')
+    const writing = join(models, 'ads-funnel', '.2')
+    cpSync(join(root, 'models/ads-funnel/1'), writing, { recursive: true })
+    const manifest = JSON.parse(readFileSync(join(writing, 'manifest.json'), 'utf8'))
+    writeFileSync(join(writing, 'manifest.json'), JSON.stringify({ ...manifest, version: '2' }))
+    renameSync(writing, folder)
+    const versionAt = async (url: string) => {
+      const candidates = manifest.golden.rows.slice(0, 1)
+      const [answer] = await answersOf(url, [{ path: '/predict', body: { model: 'ads-funnel', candidates } }])
+      return (answer!.body as { version: string }).version
+    }
+    const refused = () =>
+      server.lines().filter(({ level, version }) => Number(level) >= 40 && (version === '2' || version === 2))
+    await until(() => refused().length > 0)
+    t.match(JSON.stringify(refused()), /crossed/)
+    t.equal(await versionAt(server.url), '1', 'the former release goes on with the version that it has')
+    const current = await start(t, root, env)
+    t.equal(await versionAt(current.url), '2')
+    await stop(current)
     await stop(server)
   })
 })

@@ -32,7 +32,7 @@ export function createExportCommand({ signal, out: stdout, err: stderr }: Comman
 Examples:
   multigate export ads-funnel --to onnx --out ads-funnel.onnx
   multigate export models/ads-funnel/1 --to tfjs --out web/ads-funnel
-  multigate export ads-funnel --to keras-weights --out ads-funnel.weights.h5
+  multigate export census-income --to keras-weights --out census.weights.h5
 
 The export appears only after it answers the golden rows. Ids follow the manifest's fields, in consecutive ranges.`,
     )

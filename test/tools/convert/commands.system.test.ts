@@ -15,7 +15,7 @@ t.test('help has examples; wrong usage is told', async (t) => {
     code: 0,
     stdout: /multigate import mmoe\.weights\.h5 --name ads --architecture mmoe,gate_function=sigmoid/,
   })
-  t.match(await run('export', '--help'), { code: 0, stdout: /multigate export ads-funnel --to keras-weights/ })
+  t.match(await run('export', '--help'), { code: 0, stdout: /multigate export census-income --to keras-weights/ })
   t.match(await run('import', '--help'), { stdout: /--name <model> [^-]*\(required\)/ })
   t.match(await run('verify', '--help'), { stdout: /--golden <file> [^-]*\(required\s+without --url\)/ })
   t.match(await run('verify', 'x'), { code: 2, stderr: /required option '--golden <file>' not specified/ })

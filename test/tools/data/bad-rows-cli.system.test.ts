@@ -37,13 +37,6 @@ function csvOf(rows: number, columns = names): string {
 }
 
 /** 100 rows, of which one has another quality. */
-function withQuality(row: number, value: string): string {
-  const lines = csvOf(100).split('\n')
-  const cells = lines[row]!.split(',')
-  cells[names.indexOf('quality')] = value
-  lines[row] = cells.join(',')
-  return lines.join('\n')
-}
 
 const spec = { data: { csv: ['rows.csv'] }, tasks: [{ name: 'ctr', label: 'click == "1"' }] }
 
@@ -99,10 +92,6 @@ const cases: Record<string, { changes?: object; files?: Record<string, string | 
     files: { 'rows.csv.gz': gzipSync(rows).subarray(0, 20_000) },
     message:
       /rows\.yaml:\n {2}\/data\/csv\/0 rows\.csv\.gz: ends too early: the compressed file is only a part of one\n$/,
-  },
-  'a number for which the model computes none': {
-    files: { 'rows.csv': withQuality(50, '1e300') },
-    message: /rows\.yaml:\n {2}\/data rows\.csv line 51: quality is too large for float32\n$/,
   },
   'a task that the model has not': {
     changes: { tasks: [{ name: 'clicks', label: 'click == "1"' }] },

@@ -23,11 +23,18 @@ async function freshRows(folder: string, rows: number): Promise<string> {
 }
 
 for (const name of names)
-  t.test(`${name}: ctcvr is calibrated on a million rows`, async (t) => {
+  t.test(`${name} is calibrated on a million rows, and beats logistic regression`, async (t) => {
     const data = await freshRows(await temporaryFolder(t), 1_000_000)
     const { tasks } = await evaluateToJson({ data, target: name, models })
-    const { value, low, high } = tasks.find((task) => task.name === 'ctcvr')!.metrics.calibration_ratio
-    t.ok(value! >= 0.95 && value! <= 1.05, `${value} (${low} … ${high})`)
+    for (const { name, metrics } of tasks) {
+      const { value, low, high } = metrics.calibration_ratio
+      t.ok(value! >= 0.95 && value! <= 1.05, `${name}: ${value} (${low} … ${high})`)
+    }
+    const [ctr, cvr] = tasks.map(({ baselines }) => baselines.logistic!)
+    t.same(ctr!.crossed?.[0], 'segment × category', 'which has the crossed fields too')
+    t.match(ctr!.differences, { auc: { verdict: 'better' }, normalised_entropy: { verdict: 'better' } })
+    for (const { difference, verdict } of [cvr!.differences!.auc, cvr!.differences!.normalised_entropy])
+      t.not(verdict, 'worse', JSON.stringify(difference))
   })
 
 t.test('through HTTP too', async (t) => {

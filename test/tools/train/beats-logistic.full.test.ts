@@ -11,7 +11,7 @@ t.setTimeout(600_000)
 
 t.test('crossed fields, a wide part and Adagrad beat logistic regression with the same crossed fields', async (t) => {
   const models = await temporaryFolder(t)
-  const loaded = await readSpec('ads-funnel-crossed', specs)
+  const loaded = await readSpec('ads-funnel', specs)
   loaded.spec.publish = { beats: 'logistic' }
   const { report, folder } = await train(loaded, {
     ...{ models, threads: 1, from: undefined, run: undefined, resume: false, force: false, cache: undefined },
@@ -19,11 +19,11 @@ t.test('crossed fields, a wide part and Adagrad beat logistic regression with th
     signal: new AbortController().signal,
     observer: { step() {}, epoch() {} },
   })
-  t.equal(folder, join(models, 'ads-funnel-crossed', '1'))
+  t.equal(folder, join(models, 'ads-funnel', '1'))
   const [ctr, cvr] = report.tasks.map(({ baselines }) => baselines.logistic!)
   t.match(ctr!.differences, { auc: { verdict: 'better' }, normalised_entropy: { verdict: 'better' } })
   t.not(cvr!.differences!.auc.verdict, 'worse')
   t.same(ctr!.crossed?.[0], 'segment × category')
-  const { quality } = (await readBundle(models, 'ads-funnel-crossed', '1')).manifest
+  const { quality } = (await readBundle(models, 'ads-funnel', '1')).manifest
   t.notOk(quality!.ctr!.weaknesses)
 })

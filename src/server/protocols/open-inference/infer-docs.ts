@@ -33,7 +33,7 @@ const requests: Record<string, { summary: string; value: InferRequest }> = {
   },
 }
 
-const ctr: InferOutput = { name: 'ctr', datatype: 'FP32', shape: [2, 1], data: [0.0066181985, 0.023287849] }
+const ctr: InferOutput = { name: 'ctr', datatype: 'FP32', shape: [2, 1], data: [0.010895506, 0.018362945] }
 const answers: Record<string, { summary: string; value: InferAnswer }> = {
   nested: {
     summary: 'Every task',
@@ -42,8 +42,8 @@ const answers: Record<string, { summary: string; value: InferAnswer }> = {
       model_version: '1',
       outputs: [
         ctr,
-        { ...ctr, name: 'cvr', data: [0.03407641, 0.22104901] },
-        { ...ctr, name: 'ctcvr', data: [0.00017351813, 0.0051291762] },
+        { ...ctr, name: 'cvr', data: [0.028183195, 0.1144769] },
+        { ...ctr, name: 'ctcvr', data: [0.0002702983, 0.0019212547] },
       ],
     },
   },

@@ -43,8 +43,8 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'One object per row',
     value: {
       predictions: [
-        { ctr: 0.0066139782, cvr: 0.034091803, ctcvr: 0.00017348314 },
-        { ctr: 0.023276408, cvr: 0.22113149, ctcvr: 0.0051285192 },
+        { ctr: 0.010893386, cvr: 0.028198274, ctcvr: 0.00027039208 },
+        { ctr: 0.018361462, cvr: 0.1144963, ctcvr: 0.0019214285 },
       ],
     },
   },
@@ -52,9 +52,9 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'One array per task',
     value: {
       outputs: {
-        ctr: [0.0066139782, 0.023276408],
-        cvr: [0.034091803, 0.22113149],
-        ctcvr: [0.00017348314, 0.0051285192],
+        ctr: [0.010893386, 0.018361462],
+        cvr: [0.028198274, 0.1144963],
+        ctcvr: [0.00027039208, 0.0019214285],
       },
     },
   },
@@ -62,8 +62,8 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'Response to tensors as rows',
     value: {
       predictions: [
-        { ctr: 0.0066182309, cvr: 0.03407641, ctcvr: 0.00017351905 },
-        { ctr: 0.023287849, cvr: 0.22104895, ctcvr: 0.0051291748 },
+        { ctr: 0.010895506, cvr: 0.028183195, ctcvr: 0.0002702983 },
+        { ctr: 0.018362945, cvr: 0.1144769, ctcvr: 0.0019212547 },
       ],
     },
   },
@@ -71,9 +71,9 @@ const answers: Record<string, { summary: string; value: ServingAnswer }> = {
     summary: 'Response to tensors as columns',
     value: {
       outputs: {
-        ctr: [0.0066182309, 0.023287849],
-        cvr: [0.03407641, 0.22104895],
-        ctcvr: [0.00017351905, 0.0051291748],
+        ctr: [0.010895506, 0.018362945],
+        cvr: [0.028183195, 0.1144769],
+        ctcvr: [0.0002702983, 0.0019212547],
       },
     },
   },

@@ -47,46 +47,44 @@ t.test('differences by hand, each task for itself', async (t) => {
 })
 
 t.test('the loss of AUC by hand; rows outside of a task are left out', async (t) => {
-  // 400 negatives below 400 positives, each a thousandth of a logit from the next: AUC 1.
-  const count = 400
+  // 600 negatives below 600 positives, each a thousandth of a logit from the next: AUC 1.
+  const count = 600
   const labels: number[][] = []
   const reference: number[] = []
   for (let i = 0; i < 2 * count; i++) {
     labels.push([i < count ? 0 : 1])
     reference.push((i - count) / 1000)
   }
-  // The lowest positive falls below the 20 highest negatives, and so do 20 of 160,000 pairs.
+  // The lowest positive falls below the 60 highest negatives, and so do 60 of 360,000 pairs.
   const other = [...reference]
-  other[count] = reference[count - 21]! + 0.0005
+  other[count] = reference[count - 61]! + 0.0005
   const verdict = compareLogits(Float32Array.from(reference), Float32Array.from(other), rowsWith(labels, 2 * count))
-  t.ok(Math.abs(verdict.tasks[0]!.auc_loss! - 20 / 160_000) < 1e-9)
-  t.same(verdict.reasons, ['ctr: auc_loss is 0.00013, more than 0.0001'])
+  t.ok(Math.abs(verdict.tasks[0]!.auc_loss! - 60 / 360_000) < 1e-9)
+  t.same(verdict.reasons, ['ctr: auc_loss is 0.00017, more than 0.0001'])
   // A gain is no loss.
   const gain = compareLogits(Float32Array.from(other), Float32Array.from(reference), rowsWith(labels, 2 * count))
   t.ok(gain.tasks[0]!.auc_loss! < 0)
   t.same(gain.reasons, [])
 
   // Without the negatives that it fell below, nothing is lost.
-  const outside = labels.map(([label], i) => [i >= count - 20 && i < count ? Number.NaN : label!])
+  const outside = labels.map(([label], i) => [i >= count - 60 && i < count ? Number.NaN : label!])
   const rest = compareLogits(Float32Array.from(reference), Float32Array.from(other), rowsWith(outside, 2 * count))
   t.equal(rest.tasks[0]!.auc_loss, 0)
 })
 
 t.test('of few pairs, of one class alone and without labels the AUC says nothing', async (t) => {
-  const rows = 632
+  const rows = 1000
   const logits = Float32Array.from({ length: rows }, (_, i) => i / 1000)
   const lossWith = (positives: number) => {
     const labels = Array.from({ length: rows }, (_, i) => [i < positives ? 1 : 0])
     return compareLogits(logits, logits, rowsWith(labels, rows)).tasks[0]!.auc_loss
   }
-  t.equal(lossWith(316), null, '99,856 pairs')
+  t.equal(lossWith(499), null, '249,999 pairs')
+  t.equal(lossWith(500), 0, '250,000 pairs')
   t.equal(lossWith(0), null)
-  t.equal(lossWith(632), null)
-  const more = Float32Array.from({ length: 634 }, (_, i) => i / 1000)
-  const labels = Array.from({ length: 634 }, (_, i) => [i < 317 ? 1 : 0])
-  t.equal(compareLogits(more, more, rowsWith(labels, 634)).tasks[0]!.auc_loss, 0, '100,489 pairs')
-  const none = Array.from({ length: 634 }, () => [Number.NaN])
-  t.equal(compareLogits(more, more, rowsWith(none, 634)).tasks[0]!.auc_loss, null)
+  t.equal(lossWith(rows), null)
+  const none = Array.from({ length: rows }, () => [Number.NaN])
+  t.equal(compareLogits(logits, logits, rowsWith(none, rows)).tasks[0]!.auc_loss, null)
 })
 
 t.test('what can not be compared does not pass', async (t) => {

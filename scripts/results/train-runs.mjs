@@ -56,8 +56,9 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
 }
 
 /** A spec that was read, as it is written: crossed fields after the others. */
-function asWritten({ fields, crossed, ...spec }) {
-  return { ...spec, fields: [...fields, ...crossed.map((field) => ({ ...field, kind: 'crossed' }))] }
+function asWritten({ fields, crossed, embeddings, ...spec }) {
+  const written = crossed.map((field) => ({ ...field, ...embeddings?.[field.name], kind: 'crossed' }))
+  return { ...spec, fields: [...fields, ...written] }
 }
 
 const keyOf = ({ part, variant, seed }) => JSON.stringify([part, variant, seed])

@@ -61,6 +61,16 @@ const missing = <T extends Type.TSchema>(value: T) =>
     description: 'What a missing value does, in training and when served',
   })
 
+/** Given for one field, they give each field a table of its own. */
+const ownTable = {
+  dim: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 65536, description: "Dimension of the field's embedding; default: dim_emb" }),
+  ),
+  l2: Type.Optional(
+    Type.Number({ minimum: 0, description: "Penalty on the field's embedding table; default: embedding_l2" }),
+  ),
+}
+
 export type TrainField = Static<typeof TrainField>
 export const TrainField = Type.Union(
   [
@@ -75,6 +85,7 @@ export const TrainField = Type.Union(
         }),
         out_of_vocabulary: outOfVocabulary,
         missing: missing(Type.String()),
+        ...ownTable,
         log: LoggedAs,
       },
       { ...strict, description: 'A string looked up in the list of values of the training rows' },
@@ -86,6 +97,7 @@ export const TrainField = Type.Union(
         buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
         seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
         missing: missing(Type.String()),
+        ...ownTable,
         log: LoggedAs,
       },
       { ...strict, description: 'A string hashed to an id' },
@@ -97,6 +109,7 @@ export const TrainField = Type.Union(
         size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
         out_of_vocabulary: outOfVocabulary,
         missing: missing(Type.Integer()),
+        ...ownTable,
         log: LoggedAs,
       },
       { ...strict, description: 'An integer that is an id already' },
@@ -139,7 +152,7 @@ export const TrainField = Type.Union(
 const defaultBuckets = 100_000
 
 const TrainCrossed = Type.Object(
-  { name: FieldName, kind: Type.Literal('crossed'), ...crossedParts({ default: defaultBuckets }) },
+  { name: FieldName, kind: Type.Literal('crossed'), ...crossedParts({ default: defaultBuckets }), ...ownTable },
   { ...strict, description: 'A field that is computed from others, and has no column: see the manifest' },
 )
 
@@ -234,7 +247,15 @@ export const Training = Type.Object(
 export interface TrainSpec extends Omit<Static<typeof TrainSpec>, 'fields'> {
   fields: TrainField[]
   crossed: CrossedField[]
+  /** Fields that ask for an embedding of their own, by name; undefined where none does. */
+  embeddings?: Record<string, OwnEmbedding>
 }
+
+export interface OwnEmbedding {
+  dim?: number | undefined
+  l2?: number | undefined
+}
+
 export const TrainSpec = Type.Object(
   {
     name: ModelName,

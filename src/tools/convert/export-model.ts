@@ -5,6 +5,7 @@ import { makeFolder } from '../../base/files.ts'
 import type { GraphSource } from '../../model/contracts/engine.ts'
 import { createEngine } from '../../model/engines/create.ts'
 import { isBins } from '../../model/graph/architectures/numeric-bins.ts'
+import { hasOwnTables } from '../../model/graph/architectures/own-tables.ts'
 import { renameExternal } from '../../model/graph/ir/external-data.ts'
 import { partsOf } from '../../model/graph/lower/concatenate.ts'
 import { readLayersModel } from '../../model/graph/lower/layers/layers-model.ts'
@@ -137,6 +138,11 @@ const writers: Record<
         `${manifest.name}/${manifest.version} is none of the reference's classes: use --to tfjs or --to onnx`,
       )
     const model = await readLayersModel(from, graph.file)
+    if (hasOwnTables(model.weights.keys()))
+      throw new ModelError(
+        'UNSUPPORTED_GRAPH',
+        "the reference's classes have one table for all fields: use --to tfjs or --to onnx",
+      )
     if ([...model.layers.keys()].some(isBins))
       throw new ModelError('UNSUPPORTED_GRAPH', "the reference's classes have no bins: use --to tfjs or --to onnx")
     const layout = layoutOf(manifest)

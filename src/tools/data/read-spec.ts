@@ -66,8 +66,12 @@ function withCrossedApart({ fields: written, ...spec }: Static<typeof TrainSpec>
   const fields = written.filter((field) => field.kind !== 'crossed')
   const crossed = written.flatMap((field) => {
     if (field.kind !== 'crossed') return []
-    const { kind: _, ...rest } = field
+    const { kind: _, dim: __, l2: ___, ...rest } = field
     return [rest]
+  })
+  const own = written.flatMap((field) => {
+    if (field.kind === 'numeric' || (field.dim === undefined && field.l2 === undefined)) return []
+    return [[field.name, { dim: field.dim, l2: field.l2 }]]
   })
   const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
   if (early >= 0)
@@ -77,7 +81,7 @@ function withCrossedApart({ fields: written, ...spec }: Static<typeof TrainSpec>
       const [, index, ...rest] = path.split('/')
       problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
     }
-  return { ...spec, fields, crossed }
+  return { ...spec, fields, crossed, ...(own.length > 0 && { embeddings: Object.fromEntries(own) }) }
 }
 
 /** Problems of a spec's data, columns and expressions, where nothing else is wrong. */

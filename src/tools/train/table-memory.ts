@@ -9,16 +9,19 @@ const bytesPerWeight = 6 * 4
 
 /**
  * Foresees whether the tables of a new network, that of a wide part among them, fit into memory. Throws a SpecError
- * that names the field with most ids.
+ * that names the field with most of them.
  */
 export function expectTableMemory({ file, spec }: LoadedSpec, layout: Layout, available = usableMemory()): void {
-  const { architecture, tasks, fields, crossed } = spec
+  const { architecture, tasks, fields, crossed, embeddings = {} } = spec
   if (architecture === undefined || layout.sparse.length === 0) return
   const tables = architectureOf(architecture.name).ownEmbeddings ? tasks.length : 1
-  const columns = architecture.dim_emb * tables + (architecture.wide ? tasks.length : 0)
-  const bytes = bytesPerWeight * layout.ids * columns
+  const weights = layout.sparse.map(({ field, ids }) => {
+    const dim = embeddings[field.name]?.dim ?? architecture.dim_emb
+    return ids * (dim * tables + (architecture.wide ? tasks.length : 0))
+  })
+  const bytes = bytesPerWeight * weights.reduce((sum, one) => sum + one, 0)
   if (bytes <= available) return
-  const largest = layout.sparse.reduce((most, column) => (column.ids > most.ids ? column : most))
+  const largest = layout.sparse[weights.indexOf(Math.max(...weights))]!
   const { name } = largest.field
   const count = largest.ids.toLocaleString('en')
   const message = `the embeddings would take ${formatBytes(bytes)} of memory, and ${formatBytes(available)} are available; ${name} has ${count} of the ids: give it fewer, or lower dim_emb`

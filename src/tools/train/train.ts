@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
 import type { ModelShape } from '../../model/graph/architectures/layers.ts'
+import type { OwnTable } from '../../model/graph/architectures/own-tables.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
 import { createLayout, hasOwnIds, type Layout } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
+import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../../schemas/manifest.ts'
@@ -67,7 +69,8 @@ export async function train(
     onProgress: readingProgress(options.progress),
   })
   const fields = fieldsOf(loaded, dataset, from)
-  const columns = { crossed: spec.crossed, ownIds: from !== undefined && hasOwnIds(from.manifest) }
+  const ownIds = from ? hasOwnIds(from.manifest) : spec.embeddings !== undefined
+  const columns = { crossed: spec.crossed, ownIds }
   const layout = createLayout(fields, columns)
   if (from === undefined) expectTableMemory(loaded, layout)
   const examples = encodeDataset(file, fields, dataset, columns)
@@ -153,10 +156,23 @@ function shapeOf(
     ids,
     sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),
+    tables: spec.embeddings && spec.architecture && ownTables(spec.embeddings, spec.architecture, sparse),
     bins: binEdges(file, spec.fields, rows),
     startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
   }
+}
+
+/** A table per column of ids, as wide and penalised as its field asks for. */
+function ownTables(
+  embeddings: NonNullable<TrainSpec['embeddings']>,
+  { dim_emb, embedding_l2 }: ArchitectureOptions,
+  columns: Layout['sparse'],
+): OwnTable[] {
+  return columns.map(({ field, ids }) => {
+    const { dim = dim_emb, l2 = embedding_l2 } = embeddings[field.name] ?? {}
+    return { ids, dim, l2 }
+  })
 }
 
 function describeBundle(

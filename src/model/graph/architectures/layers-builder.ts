@@ -97,7 +97,7 @@ export class LayersBuilder {
   }
 
   /** Other initial values of a layer's weight, which are zeros before `fill`. */
-  start({ layer }: SymbolicTensor, weight: string, fill: (values: Float32Array) => void): void {
+  start({ layer }: Pick<SymbolicTensor, 'layer'>, weight: string, fill: (values: Float32Array) => void): void {
     const found = this.#weights.find(({ name }) => name === `${layer}/${weight}`)
     if (found === undefined) throw new Error(`${layer} has no ${weight}`)
     found.fill = fill

@@ -4,6 +4,7 @@ import type { Side } from '../../../schemas/features.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 import { numericBins } from './numeric-bins.ts'
+import { embedColumns, type OwnTable } from './own-tables.ts'
 
 /*
  * The parts that all architectures share.
@@ -23,6 +24,8 @@ export interface ModelShape {
   sides?: { sparse: Side[]; dense: Side[] }
   /** Names of the tasks, in the order of the output's columns. */
   tasks: string[]
+  /** Per column of `sparse`, a table of its own, whose ids begin at 0; default: one table for all. */
+  tables?: OwnTable[] | undefined
   /** Per column of `dense`, the edges of its bins, ascending; none: the number alone. */
   bins?: (readonly number[] | undefined)[] | undefined
   /** Per task, the logit that it starts around: the initial bias of its last layer. Default: 0. */
@@ -61,19 +64,21 @@ export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bin
 }
 
 /**
- * Embeds each sparse id as a row of one table, and dense features, with their bins, as a learnt direction each, scaled
+ * Embeds each sparse id as a row of a table, and dense features, with their bins, as a learnt direction each, scaled
  * by their values, concatenated: [B, (F + D)·d].
  */
 export function embedInputs(
   layers: LayersBuilder,
   { sparse, dense, bins }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
-  { ids }: ModelShape,
+  shape: ModelShape,
   names: EmbeddingNames = sharedEmbedding,
 ): SymbolicTensor {
   const parts: SymbolicTensor[] = []
-  if (sparse !== undefined) {
-    const embedded = layers.embedding(names.table, sparse, ids, options.dim_emb, options.embedding_l2) // [B, F, d]
+  if (sparse !== undefined && shape.tables) parts.push(...embedColumns(layers, names.table, sparse, shape.tables))
+  else if (sparse !== undefined) {
+    const { dim_emb, embedding_l2 } = options
+    const embedded = layers.embedding(names.table, sparse, shape.ids, dim_emb, embedding_l2) // [B, F, d]
     parts.push(layers.flatten(names.flat, embedded)) // [B, F·d]
   }
   if (dense !== undefined) {

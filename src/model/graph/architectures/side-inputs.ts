@@ -2,6 +2,7 @@ import { ModelError } from '../../../base/errors.ts'
 import type { Side } from '../../../schemas/features.ts'
 import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import { embedColumns } from './own-tables.ts'
 
 /** The sides of a model's columns, from its fields in their order. */
 export function sidesOf(fields: readonly { kind: string; side: Side }[]): NonNullable<ModelShape['sides']> {
@@ -34,15 +35,19 @@ export function embedSide(
           columns,
           of.map((one) => one === side),
         )
-  const ids = pick('sparse', sparse, sides.sparse)
+  const { tables } = shape
+  const ids = tables ? [] : pick('sparse', sparse, sides.sparse)
+  const isOwn = (column: number) => sides.sparse[column] === side
+  const columns = tables && sparse ? embedColumns(layers, 'embedding', sparse, tables, isOwn) : []
   const values = pick('dense', dense, sides.dense)
-  if (ids.length + values.length === 0)
+  if (ids.length + columns.length + values.length === 0)
     throw new ModelError('INVALID_BUNDLE', `experts of the ${side} need a field of that side`)
   // Embedded run by run: the compiler follows columns of ids through a cut, not through a concatenation.
   const parts = ids.map((run, i) => {
     const embedded = layers.embedding('embedding', run, shape.ids, options.dim_emb, options.embedding_l2) // [B, n, d]
     return layers.flatten(`embedding_${side}/flat_${i}`, embedded) // [B, n·d]
   })
+  parts.push(...columns)
   if (values.length > 0) {
     const own = bins.filter((_, column) => sides.dense[column] === side)
     const picked = withBins(layers, `dense_${side}`, values, own) // [B, c + n + …]

@@ -1,8 +1,9 @@
-import { type ModelInputs, type ModelShape, withBins } from './layers.ts'
+import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import { embedColumns, type OwnTable } from './own-tables.ts'
 
-/** The wide part's weights of ids, one column per task. */
-export const wideTable = 'wide/embeddings'
+/** Whether a weight is the wide part's of ids, one column per task. */
+export const isWideTable = (name: string): boolean => /^wide(\/field_\d+)?\/embeddings$/.test(name)
 
 /** The matrix that adds the weights of a row's ids; training leaves it unchanged. */
 export const wideSum = 'wide_sum/kernel'
@@ -17,15 +18,14 @@ export function widePart(
   layers: LayersBuilder,
   { sparse, dense, bins }: ModelInputs,
   { wide_l2 = 0 }: { wide_l2?: number },
-  { ids, tasks }: ModelShape,
+  { ids, tables, tasks }: ModelShape,
 ): SymbolicTensor {
   const width = tasks.length
   const zeros = () => undefined
   const parts: SymbolicTensor[] = []
   if (sparse !== undefined) {
-    const weights = layers.embedding('wide', sparse, ids, width, wide_l2) // [B, F, T]
-    layers.start(weights, 'embeddings', zeros)
-    const sum = layers.dense('wide_sum', layers.flatten('wide_flat', weights), width, { useBias: false })
+    const flat = tables ? wideColumns(sparse, tables) : wideOfAll(sparse) // [B, F·T]
+    const sum = layers.dense('wide_sum', flat, width, { useBias: false })
     layers.start(sum, 'kernel', (values) => {
       values.forEach((_, i) => {
         values[i] = Number(Math.floor(i / width) % width === i % width)
@@ -39,4 +39,17 @@ export function widePart(
     parts.push(sum)
   }
   return parts.length > 1 ? layers.add('wide_part', parts) : parts[0]!
+
+  function wideOfAll(sparse: SymbolicTensor): SymbolicTensor {
+    const weights = layers.embedding('wide', sparse, ids, width, wide_l2) // [B, F, T]
+    layers.start(weights, 'embeddings', zeros)
+    return layers.flatten('wide_flat', weights)
+  }
+
+  function wideColumns(sparse: SymbolicTensor, tables: readonly OwnTable[]): SymbolicTensor {
+    const own = tables.map(({ ids }) => ({ ids, dim: width, l2: wide_l2 }))
+    const columns = embedColumns(layers, 'wide', sparse, own)
+    for (const column of own.keys()) layers.start({ layer: `wide/field_${column}` }, 'embeddings', zeros)
+    return concatenateColumns(layers, 'wide_flat', columns)
+  }
 }

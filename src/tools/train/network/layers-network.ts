@@ -2,7 +2,8 @@ import { product } from '../../../base/arrays.ts'
 import { buildArchitecture, graphOutputs } from '../../../model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
 import { isBins } from '../../../model/graph/architectures/numeric-bins.ts'
-import { wideSum, wideTable } from '../../../model/graph/architectures/wide-part.ts'
+import { hasOwnTables } from '../../../model/graph/architectures/own-tables.ts'
+import { isWideTable, wideSum } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
 import { Graph } from '../../../model/graph/ir/graph.ts'
 import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
@@ -58,7 +59,7 @@ export function layersNetwork(
         trained,
         masks: masksOf(model, training, inputNames),
         l2: penaltiesOf(model),
-        columnwise: new Set([wideTable]),
+        columnwise: new Set(names.filter(isWideTable)),
       }
     },
     values: (name) => floatsOf(weightOf(name)),
@@ -73,7 +74,10 @@ export function layersNetwork(
         graph: {
           format: 'layers',
           file: layersModelFile,
-          inputs: { ...(sparse ? { sparse } : {}), ...(dense ? { dense } : {}) },
+          inputs: {
+            ...{ ...(sparse && { sparse }), ...(dense && { dense }) },
+            ...(hasOwnTables(model.weights.keys()) && { ids: 'per_field' as const }),
+          },
           outputs,
         },
         files: layersModelFiles(copy),

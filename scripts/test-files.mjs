@@ -1,7 +1,7 @@
 // The compiled test files: their tiers, and how a command line names them.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { closestName } from '../build/src/base/names.js'
+import { closestName } from '../build/src/schemas/closest-name.js'
 
 /** The word before `.test` in a name; files without one are the unit tier. */
 const tierOf = (file) => /\.(system|platform|full)\.test\.m?js$/.exec(file)?.[1] ?? 'unit'

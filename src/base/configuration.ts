@@ -2,9 +2,9 @@ import { Command, Option } from 'commander'
 import type { TSchema } from 'typebox'
 import { Errors } from 'typebox/schema'
 import { plainMessage } from '../schemas/check.ts'
+import { closestName } from '../schemas/closest-name.ts'
 import { Configuration } from '../schemas/configuration.ts'
 import { reasonOf } from './errors.ts'
-import { closestName } from './names.ts'
 
 /** A setting, by its environment variable. */
 export type Key = keyof Configuration

@@ -1,5 +1,6 @@
 import type Type from 'typebox'
 import { Check, Errors } from 'typebox/schema'
+import { closestName } from './closest-name.ts'
 import { isObject, pointer } from './json.ts'
 import type { ProblemItem } from './problem.ts'
 
@@ -90,7 +91,7 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
     }
     problems.push({
       path: `${path}${pointer(key)}`,
-      message: `is unknown; known are ${Object.keys(properties).join(', ')}`,
+      message: `is unknown; known are ${Object.keys(properties).join(', ')}${meant(key, Object.keys(properties))}`,
     })
   }
   return result
@@ -107,10 +108,9 @@ function checkUnion(union: Schema, members: Schema[], value: unknown, path: stri
     const chosen = chooseMember(objects, value)
     if (chosen) return checkObject(chosen, value, path, problems)
     const key = tagOf(objects)
-    problems.push({
-      path: key ? `${path}/${key}` : path,
-      message: `must be ${choices(objects.map((m) => (key && m.properties?.[key]) || m))}`,
-    })
+    const tags = objects.map((member) => (key && member.properties?.[key]) || member)
+    const hint = key ? meantChoice(value[key], tags) : ''
+    problems.push({ path: key ? `${path}/${key}` : path, message: `must be ${choices(tags)}${hint}` })
     return value
   }
   // A list among members of other types, or a record: problems refer to it.
@@ -118,8 +118,21 @@ function checkUnion(union: Schema, members: Schema[], value: unknown, path: stri
     ? members.filter(({ type }) => type === 'array')
     : members.filter(({ patternProperties }) => isObject(value) && patternProperties)
   if (fitting.length === 1) return checkPart(fitting[0]!, value, path, problems)
-  if (!Check(union as Type.TSchema, value)) problems.push({ path, message: `must be ${choices(members)}` })
+  if (!Check(union as Type.TSchema, value))
+    problems.push({ path, message: `must be ${choices(members)}${meantChoice(value, members)}` })
   return value
+}
+
+/** A guess at the constant that a wrong string was to be. */
+function meantChoice(value: unknown, members: readonly Schema[]): string {
+  const names = members.flatMap(({ const: constant }) => (typeof constant === 'string' ? [constant] : []))
+  return typeof value === 'string' ? meant(value, names) : ''
+}
+
+/** A guess at what a wrong name was to be. */
+function meant(wrong: string, known: readonly string[]): string {
+  const name = closestName(wrong, known)
+  return name === undefined ? '' : `; did you mean ${name}?`
 }
 
 /** The member whose constants `value` has; without constants, the one that shares most keys with it. */

@@ -173,7 +173,10 @@ export const Training = Type.Object(
         'What steps the rows of tables: Adam, or row-wise Adagrad, whose steps shorten with what a row has learnt',
     }),
     tables_learning_rate: Type.Optional(
-      Type.Number({ exclusiveMinimum: 0, description: "Adagrad's learning rate, of tables; default: 0.05" }),
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: "Adagrad's learning rate, of tables; default: 0.05, and 0.005 with --from",
+      }),
     ),
     weight_decay: Type.Number({
       minimum: 0,

@@ -37,6 +37,19 @@ t.test('speaks of the member that was meant', async (t) => {
   t.same(problemsOf(Type.Union([Type.Literal('x'), Type.Number()]), 'y'), [' must be "x" or another type'])
 })
 
+t.test('a name that is nearly right is recognised', async (t) => {
+  const kinds = ['vocabulary', 'numeric'].map((kind) => Type.Object({ kind: Type.Literal(kind) }))
+  t.same(problemsOf(Type.Union(kinds), { kind: 'vocabulry' }), [
+    '/kind must be "vocabulary" or "numeric"; did you mean vocabulary?',
+  ])
+  const schedule = Type.Object({ schedule: Type.Union([Type.Literal('constant'), Type.Literal('cosine')]) })
+  t.same(problemsOf(schedule, { schedule: 'cosin' }), [
+    '/schedule must be "constant" or "cosine"; did you mean cosine?',
+  ])
+  const strict = Type.Object({ tables: Type.Optional(Type.String()) }, { additionalProperties: false })
+  t.same(problemsOf(strict, { table: 'x' }), ['/table is unknown; known are tables; did you mean tables?'])
+})
+
 t.test('paths are JSON pointers', async (t) => {
   const schema = Type.Object({ 'a/b~c': Type.Object({ d: Type.String() }) }, { additionalProperties: false })
   t.same(problemsOf(schema, { 'a/b~c': {} }), ['/a~1b~0c/d is required'])

@@ -1,6 +1,5 @@
 import type { TSchema } from 'typebox'
 import { ModelError } from '../../base/errors.ts'
-import { closestName } from '../../base/names.ts'
 import {
   ArchitectureOptions,
   architectureAliases,
@@ -8,6 +7,7 @@ import {
   canonicalArchitecture,
 } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import { ImportArchitecture } from '../../schemas/import.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { classNames } from './keras/class-weights.ts'

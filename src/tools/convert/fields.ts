@@ -1,6 +1,6 @@
 import { ModelError } from '../../base/errors.ts'
-import { closestName } from '../../base/names.ts'
 import { idsOf } from '../../model/serving/features/field.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import type { Field, Side, SparseField } from '../../schemas/features.ts'
 import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 

@@ -1,5 +1,4 @@
 import { ModelError } from '../../base/errors.ts'
-import { closestName } from '../../base/names.ts'
 import { createEncoder } from '../../model/serving/features/encoder.ts'
 import {
   createNumericFieldEncoder,
@@ -9,6 +8,7 @@ import {
   nameOfId,
   unscale,
 } from '../../model/serving/features/field.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import type { Field, HashField } from '../../schemas/features.ts'
 import { isObject, pointer } from '../../schemas/json.ts'
 import type { GoldenRows } from '../../schemas/manifest.ts'

@@ -1,6 +1,6 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
 import { reasonOf } from '../../base/errors.ts'
-import { closestName } from '../../base/names.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import type { Cell, Column, UnusableColumn } from './source.ts'
 
 /** Yields a number (true is 1), a string, or null if a column in the expression is missing. */

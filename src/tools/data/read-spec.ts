@@ -6,12 +6,13 @@ import { parseDocument } from 'yaml'
 import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sizeOfOrdinary } from '../../base/files.ts'
-import { closestName, suggestNames } from '../../base/names.ts'
+import { suggestNames } from '../../base/names.ts'
 import { optionProblems } from '../../model/graph/architectures/build.ts'
 import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
 import { crossedProblems, crossedSides } from '../../model/serving/features/crossed.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
 import { type Publish, RowsSpec } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
@@ -202,7 +203,7 @@ function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fiel
   if (training.task_epochs !== undefined && (training.select ?? defaultSelection) !== defaultSelection)
     problems.push({
       path: '/training/task_epochs',
-      message: 'has no effect with select: each task keeps its own epoch',
+      message: 'contradicts select, which keeps one epoch for all tasks: leave one out',
     })
   if (training.tables_learning_rate !== undefined && training.tables !== 'adagrad')
     problems.push({ path: '/training/tables_learning_rate', message: 'has no effect without tables: adagrad' })

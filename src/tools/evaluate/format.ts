@@ -90,8 +90,12 @@ function formatLogistic({ crossed, differences }: NonNullable<TaskEvaluation['ba
     if (differences === undefined || differences[metric].difference.value === null) return []
     const { difference, verdict } = differences[metric]
     const decimals = digits[metric]
+    const { low, high } = difference
+    const isApart = low !== null && high !== null && (low > 0 || high < 0)
+    // Each interval is one of several: a verdict asks for more.
+    const why = isApart && verdict === 'no difference shown' ? ' at 5 % for all tasks together' : ''
     return [
-      `${metricTitles[metric]} by ${formatNumber(difference.value, decimals)} ${formatInterval(difference, decimals)}, ${verdict}`,
+      `${metricTitles[metric]} by ${formatNumber(difference.value, decimals)} ${formatInterval(difference, decimals)}, ${verdict}${why}`,
     ]
   })
   return [

@@ -13,7 +13,7 @@ import { formatEstimate, metricTitles } from './format.ts'
 import { type JudgedPrecisions, precisionsOf } from './judge-precision.ts'
 import type { PredictorTask } from './predictor.ts'
 import { labelledTasks } from './task-rows.ts'
-import { weaknessesOf } from './weaknesses.ts'
+import { strengthOf, weaknessesOf } from './weaknesses.ts'
 
 type Condition = PublishOutcome['conditions'][number]
 
@@ -72,7 +72,7 @@ function checkBaselines(task: TaskEvaluation): Condition {
   if (task.baselines.logistic === undefined || task.metrics.normalised_entropy.value === null)
     return { condition, passed: false, found: 'the baselines could not be judged on these rows' }
   const weak = weaknessesOf(task)
-  return { condition, passed: weak.length === 0, found: weak.join('; ') || 'neither is shown to be better' }
+  return { condition, passed: weak.length === 0, found: weak.join('; ') || strengthOf(task) }
 }
 
 /**

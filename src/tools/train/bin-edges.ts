@@ -1,4 +1,5 @@
 import type { TrainField } from '../../schemas/train-spec.ts'
+import { createRandom } from '../data/random.ts'
 import { SpecError } from '../data/source.ts'
 import type { Examples } from './terms.ts'
 
@@ -19,11 +20,16 @@ export function binEdges(
   const taken = Math.min(rows, mostRows)
   return numeric.map(({ bins, index }, column) => {
     if (bins === undefined) return undefined
-    const rowOf = (i: number) => Math.floor((i * rows) / taken)
+    const random = createRandom(column)
+    // One of each stretch, drawn: rows may repeat in their order.
+    const rowOf = (i: number) => {
+      const [start, end] = [i, i + 1].map((cut) => Math.floor((cut * rows) / taken)) as [number, number]
+      return start + random.integer(end - start)
+    }
     const values = Float32Array.from({ length: taken }, (_, i) => dense[rowOf(i) * denseFields + column]!).sort()
     const edges = edgesOf(values, bins)
     if (edges.length > 1) return edges
-    const message = `needs different values, and all training rows that place the bins have the same`
+    const message = `${fields[index]!.name} has the same value in all training rows: leave bins out`
     throw new SpecError(file, [{ path: `/fields/${index}/bins`, message }])
   })
 }
@@ -38,5 +44,7 @@ function edgesOf(values: Float32Array, bins: number): number[] {
   const left = Math.max(1, bins - frequent.length)
   const quantiles = Array.from({ length: left + 1 }, (_, k) => others[Math.round((k * (others.length - 1)) / left)])
   const edges = new Set([values[0]!, ...frequent, ...quantiles.filter((value) => value !== undefined), values.at(-1)!])
-  return [...edges].sort((a, b) => a - b)
+  const ascending = [...edges].sort((a, b) => a - b)
+  // Float32 has no inverse of the width of a bin that is narrower.
+  return ascending.filter((edge, i) => i === 0 || Number.isFinite(Math.fround(1 / (edge - ascending[i - 1]!))))
 }

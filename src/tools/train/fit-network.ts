@@ -37,7 +37,12 @@ export async function fitNetwork(
     examples: { ...sharedRows(train), terms: terms.map((term) => termLabels(term, tasks, train)) },
   }
   const isUncertain = training.task_weights === 'uncertainty'
-  const { plan, own } = await planOf(network, spec, isUncertain, (opened) => opened)
+  const { plan, own } = await planOf(
+    network,
+    spec,
+    { learnt: from !== undefined, uncertainty: isUncertain },
+    (opened) => opened,
+  )
   const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
   const identity = () => identityOf(spec, threads, `${start} ${digestOf([train, validation])}`)
   const begun = await begin(run, resume, identity, plan, log)
@@ -64,17 +69,26 @@ async function fitOwn(
   { spec, file }: LoadedSpec,
   network: Network,
   own: OwnWeights,
-  { fitted, logits, valuesOf }: FittedNetwork,
+  before: FittedNetwork,
   common: Common,
 ): Promise<FittedNetwork> {
-  const { tasks, options, rows, examples } = common
+  const { fitted, logits, valuesOf } = before
+  const { tasks, options, rows: validation, examples } = common
   const { log, threads } = options
-  const { plan } = await planOf(network, spec, false, (opened) => freezeShared(opened, own, valuesOf))
-  log(`the shared layers keep epoch ${fitted.kept.epoch}; each task goes on with its own, ${plan.trained} weights`)
+  const { plan } = await planOf(network, spec, { learnt: true, uncertainty: false }, (opened) =>
+    freezeShared(opened, own, valuesOf),
+  )
+  const dense = plan.parameters.reduce((sum, { size }) => sum + size, 0)
+  const rows = plan.tables.reduce((sum, { trained, rows, width }) => sum + (trained ? rows * width : 0), 0)
+  if (dense + rows === 0) {
+    log('task_epochs change nothing: no weight of a task alone is trained')
+    return before
+  }
+  log(`the shared weights keep epoch ${fitted.kept.epoch}; each task goes on with its own, ${dense + rows} in all`)
   const more = spec.training.task_epochs!
   const training = { ...spec.training, epochs: fitted.epochs + more }
   const values = (name: string) => valuesOf(name) ?? network.values(name)
-  const { loss, normalised_entropy } = validate(rows, tasks, logits)
+  const { loss, normalised_entropy } = validate(validation, tasks, logits)
   const { epoch, value } = fitted.kept
   const best = { epoch, value, waited: 0 }
   const found = await fitPlan(plan, common, training, {
@@ -90,8 +104,8 @@ async function fitOwn(
   return { ...found, valuesOf: (name) => found.valuesOf(name) ?? valuesOf(name) }
 }
 
-/** Adagrad's learning rate where the spec gives none. */
-const adagradRate = 0.05
+/** Adagrad's learning rates without one in the spec: its sums begin at 0, even for rows that have learnt. */
+const adagradRates = { start: 0.05, learnt: 0.005 }
 
 /** Throws a SpecError where the warm-up is longer than the run. */
 function ratesOf(file: string, training: Training, rows: number, threads: number): Rates {
@@ -107,14 +121,15 @@ function ratesOf(file: string, training: Training, rows: number, threads: number
 async function planOf(
   network: Network,
   { training, tasks }: TrainSpec,
-  uncertainty: boolean,
+  { learnt, uncertainty }: { learnt: boolean; uncertainty: boolean },
   change: (opened: TrainableGraph) => TrainableGraph,
 ): Promise<{ plan: TrainingStep; own: OwnWeights | undefined }> {
-  const { order_penalty: orderPenalty, tables, tables_learning_rate: rate = adagradRate } = training
+  const { order_penalty: orderPenalty, tables, tables_learning_rate: asked } = training
+  const rate = asked ?? (learnt ? adagradRates.learnt : adagradRates.start)
   try {
     const opened = change(await network.open())
     // Before the graphs are changed.
-    const own = ownWeights(opened.inference, opened.logits, tasks.length)
+    const own = ownWeights(opened, tasks.length)
     const loss = { terms: termsOf(tasks), orderPenalty, uncertainty }
     return { plan: await makeTrainingStep(opened, loss, tables === 'adagrad' ? rate : undefined), own }
   } catch (cause) {

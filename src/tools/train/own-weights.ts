@@ -6,18 +6,21 @@ import type { TrainableGraph } from './network/make-training-step.ts'
 export interface OwnWeights {
   /** Per task. */
   own: ReadonlySet<string>[]
-  /** Whether the tasks share none: each is a network of its own. */
+  /** Whether the tasks share none that is trained: each is a network of its own. */
   apart: boolean
 }
 
 /** Undefined for a single task, and where logits are no concatenation of the tasks', with a wide part or without. */
-export function ownWeights(graph: Graph, logits: string, tasks: number): OwnWeights | undefined {
+export function ownWeights(
+  { inference: graph, logits, trained }: Pick<TrainableGraph, 'inference' | 'logits' | 'trained'>,
+  tasks: number,
+): OwnWeights | undefined {
   const behind = tasks < 2 ? undefined : behindEach(graph, logits, tasks)
   if (behind === undefined) return undefined
   const readers = new Map<string, number>()
   for (const name of behind.flatMap((names) => [...names])) readers.set(name, (readers.get(name) ?? 0) + 1)
   const own = behind.map((names) => new Set([...names].filter((name) => readers.get(name) === 1)))
-  return { own, apart: [...readers.values()].every((count) => count === 1) }
+  return { own, apart: [...readers].every(([name, count]) => count === 1 || !trained.has(name)) }
 }
 
 /** Per task, the constants that its logit depends on. */

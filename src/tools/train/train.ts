@@ -8,6 +8,7 @@ import type { ModelShape } from '../../model/graph/architectures/layers.ts'
 import type { OwnTable } from '../../model/graph/architectures/own-tables.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
+import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
 import { createLayout, hasOwnIds, type Layout } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
@@ -85,7 +86,7 @@ export async function train(
   warnOfOneClass(spec, examples.train, log)
   expectSelectable(loaded, examples.validation)
 
-  const network = await startNetwork(loaded, shapeOf(loaded, layout, examples), from)
+  const network = await startNetwork(loaded, shapeOf(loaded, layout, examples, from), from)
   const threads = threadsFor(options.threads, Math.min(rows.train, spec.training.batch_size), log)
   log(
     `${network.title} with ${network.size} weights to train, on ${threads === 1 ? 'one thread' : `${threads} threads`}`,
@@ -149,6 +150,7 @@ function shapeOf(
   { spec, file }: LoadedSpec,
   { sparse, dense, ids }: Layout,
   { train: rows }: EncodedParts,
+  from: Bundle | undefined,
 ): ModelShape {
   return {
     sparseFields: sparse.length,
@@ -157,7 +159,8 @@ function shapeOf(
     sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),
     tables: spec.embeddings && spec.architecture && ownTables(spec.embeddings, spec.architecture, sparse),
-    bins: binEdges(file, spec.fields, rows),
+    // A version that training goes on from has its own.
+    bins: from ? undefined : binEdges(file, spec.fields, rows),
     startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
   }

@@ -142,7 +142,7 @@ t.test('options that would do nothing are refused', async (t) => {
     problems.map(({ path, message }: { path: string; message: string }) => `${path} ${message}`),
     [
       '/architecture/wide_l2 has no effect without wide: true',
-      '/training/task_epochs has no effect with select: each task keeps its own epoch',
+      '/training/task_epochs contradicts select, which keeps one epoch for all tasks: leave one out',
       '/training/tables_learning_rate has no effect without tables: adagrad',
       '/training/weight_decay must be below 100, at which a step would take away all of a weight',
       '/fields/1/clip has no effect without scaling: standard',

@@ -44,11 +44,8 @@ const shape = { sparseFields: 2, denseFields: 1, ids: 5, tasks: ['a', 'b'], seed
 
 t.test("gates and towers are a task's own, with a wide part or without", async (t) => {
   for (const wide of [false, true]) {
-    const { inference, logits } = await createArchitecture(
-      { ...architecture, ...hidden, ...towers, wide },
-      shape,
-    ).open()
-    const { own, apart } = ownWeights(inference, logits, 2)!
+    const opened = await createArchitecture({ ...architecture, ...hidden, ...towers, wide }, shape).open()
+    const { own, apart } = ownWeights(opened, 2)!
     t.notOk(apart)
     for (const [task, names] of ['a', 'b'].map((task, i) => [task, [...own[i]!]] as const)) {
       t.ok(names.includes(`gate_${task}/kernel`) && names.includes(`tower_${task}/output/bias`), `${names}`)
@@ -58,16 +55,20 @@ t.test("gates and towers are a task's own, with a wide part or without", async (
       )
     }
   }
-  const single = createArchitecture({ name: 'single_task', dim_emb: 2, embedding_l2: 0, ...towers }, shape)
-  const { inference, logits } = await single.open()
-  t.ok(ownWeights(inference, logits, 2)!.apart)
-  t.equal(ownWeights(inference, logits, 1), undefined)
+  // A constant that all read and nobody trains is not shared.
+  const tables = Array.from({ length: 2 }, () => ({ ids: 5, dim: 2, l2: 0 }))
+  for (const more of [{}, { bins: [[0, 1, 2]] }, { tables }]) {
+    const options = { name: 'single_task', dim_emb: 2, embedding_l2: 0, ...towers } as const
+    const opened = await createArchitecture(options, { ...shape, ...more }).open()
+    t.ok(ownWeights(opened, 2)!.apart)
+    t.equal(ownWeights(opened, 1), undefined)
+  }
 })
 
 t.test('they go on, and shared layers stay as they were in their best epoch', async (t) => {
   const before = await trainTiny(await temporaryFolder(t), {})
   const after = await trainTiny(await temporaryFolder(t), { task_epochs: 4, patience: 4 })
-  t.match(after.lines.join('\n'), /the shared layers keep epoch \d; each task goes on with its own, \d+ weights/)
+  t.match(after.lines.join('\n'), /the shared weights keep epoch \d; each task goes on with its own, \d+ in all/)
   const { tasks } = after.fitted.kept
   t.ok(tasks && Math.max(...Object.values(tasks)) > 3, 'a task has a later epoch')
   t.equal(after.fitted.epochs, 7)
@@ -109,6 +110,6 @@ t.test('a version goes on by --from, its shared layers too', async (t) => {
   const next = await temporaryFolder(t)
   await cp(join(folder, 'models/tiny/1'), join(next, 'former'), { recursive: true })
   const { lines, fitted } = await trainTiny(next, { task_epochs: 2 }, { from })
-  t.match(lines.join('\n'), /the shared layers keep epoch/)
+  t.match(lines.join('\n'), /the shared weights keep epoch/)
   t.ok(fitted.epochs > 3)
 })

@@ -1,6 +1,6 @@
 import { ModelError, type Violation } from '../../../base/errors.ts'
-import { closestName } from '../../../base/names.ts'
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
+import { closestName } from '../../../schemas/closest-name.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import { answer, inputsOf, type ModelShape } from './layers.ts'
 import { LayersBuilder } from './layers-builder.ts'

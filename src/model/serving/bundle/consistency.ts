@@ -1,5 +1,5 @@
 import { repeatedIndexes } from '../../../base/arrays.ts'
-import { closestName } from '../../../base/names.ts'
+import { closestName } from '../../../schemas/closest-name.ts'
 import type { Calibration, Distribution, Manifest } from '../../../schemas/manifest.ts'
 import { crossedProblems } from '../features/crossed.ts'
 import { boundsOf, requiredMessage } from '../features/field.ts'

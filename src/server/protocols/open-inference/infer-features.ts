@@ -1,7 +1,7 @@
-import { closestName } from '../../../base/names.ts'
 import { checkRowCount } from '../../../model/serving/features/context.ts'
 import type { Layout } from '../../../model/serving/features/layout.ts'
 import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
+import { closestName } from '../../../schemas/closest-name.ts'
 import type { InferInput } from '../../../schemas/infer.ts'
 import type { RequestModel } from '../../body/body-format.ts'
 import { datatypes } from './infer-datatypes.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { closestName } from '../../src/base/names.ts'
+import { closestName } from '../../src/schemas/closest-name.ts'
 import { fc, randomCases } from '../support/cases.ts'
 
 const known = ['country', 'device', 'user_id', 'hour_of_day', 'ctr', 'cvr', 'ctcvr']

@@ -18,7 +18,7 @@ function project(sources: Record<string, string>): string {
   return folder
 }
 
-const closestName = 'src/base/names.ts'
+const closestName = 'src/schemas/closest-name.ts'
 const folder = project({
   'src/a.ts':
     "import kernel from './b.wat'\nexport const size: number = kernel.length\nexport const sum = (a: number, b: number): number => a + b\n",

@@ -22,9 +22,10 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Without TensorFlow.js, which is optional and serves only where it is chosen as the engine.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=false npm ci --no-workspaces --omit=dev --no-progress
-# Half of what is installed is only for development; koffi also has parts of its source, and a build for musl.
+# Half of what is installed is only for development, packages' own tests included; koffi also has parts of its source, and
+# a build for musl.
 RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
- && rm -rf node_modules/bintrees/test node_modules/@koromix/*/musl_* node_modules/koffi/doc \
+ && rm -rf node_modules/*/test node_modules/@*/*/test node_modules/@koromix/*/musl_* node_modules/koffi/doc \
       node_modules/koffi/lib node_modules/koffi/vendor
 
 # The library, and koffi to try it with.

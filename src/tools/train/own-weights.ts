@@ -1,5 +1,6 @@
 import { constantOf } from '../../model/graph/ir/constants.ts'
 import type { Graph } from '../../model/graph/ir/graph.ts'
+import { keepStatistics } from './network/keep-statistics.ts'
 import type { TrainableGraph } from './network/make-training-step.ts'
 
 /** The constants of each task's own: its logit alone depends on them. */
@@ -65,8 +66,6 @@ export function freezeShared(
       const values = isOwn(name) ? undefined : valuesOf(name)
       if (values) graph.constants.set(name, constantOf(name, values.slice(), dims.map(Number)))
     }
-  for (const node of network.training.nodes)
-    if (node.opType === 'BatchNormalization' && !isOwn(node.input[3]!))
-      node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+  keepStatistics(network.training, (name) => !isOwn(name))
   return { ...network, trained: new Set([...network.trained].filter(isOwn)) }
 }

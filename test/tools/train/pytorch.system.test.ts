@@ -35,6 +35,8 @@ interface KeptCase {
   rates?: NonNullable<TrainerSetup['rates']>
   /** Start and end of each step's rows, all in one epoch; default: epochs of one step on all rows. */
   turns?: [number, number][]
+  bins?: NonNullable<ModelShape['bins']>
+  tables?: NonNullable<ModelShape['tables']>
   /** Before each step. */
   losses: number[]
   /** In inference, before and after all steps. */
@@ -107,13 +109,13 @@ function epochsOf({ turns, losses }: KeptCase): { bounds: StepBounds[]; loss: nu
 }
 
 function open(t: Test, one: KeptCase) {
-  const { tasks, terms, orderPenalty, uncertainty, weighted, architecture, adagrad, rates } = one
+  const { tasks, terms, orderPenalty, uncertainty, weighted, architecture, adagrad, rates, bins, tables } = one
   const { rows, shape, rate } = kept
   return openTrainer(t, {
     ...{ architecture, terms, orderPenalty, uncertainty, learningRate: rate },
     ...(adagrad && { adagrad }),
     ...(rates && { rates }),
-    shape: { ...shape, tasks, seed: 1 },
+    shape: { ...shape, tasks, tables, bins: bins?.map((edges) => edges ?? undefined), seed: 1 },
     rows: {
       sparse: Int32Array.from(rows.sparse.flat()),
       dense: Float32Array.from(rows.dense.flat()),

@@ -42,6 +42,8 @@ export interface ModelInputs {
   dense: SymbolicTensor | undefined
   /** Per column of `dense`, its bins [B, n]; empty where none has any. */
   bins: readonly (SymbolicTensor | undefined)[]
+  /** `dense` with all bins: [B, D + n + …] */
+  numbers: SymbolicTensor | undefined
 }
 
 /** Columns of numbers and their bins, in a layer of this name where there are any: [B, D + n + …]. */
@@ -60,7 +62,8 @@ export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bin
   if (sparseFields + denseFields === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
   const sparse = sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined
   const dense = denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined
-  return { sparse, dense, bins: dense ? numericBins(layers, dense, bins) : [] }
+  const binned = dense ? numericBins(layers, dense, bins) : []
+  return { sparse, dense, bins: binned, numbers: dense && withBins(layers, 'numbers', [dense], binned) }
 }
 
 /**
@@ -69,7 +72,7 @@ export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bin
  */
 export function embedInputs(
   layers: LayersBuilder,
-  { sparse, dense, bins }: ModelInputs,
+  { sparse, dense, numbers }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
   shape: ModelShape,
   names: EmbeddingNames = sharedEmbedding,
@@ -81,9 +84,8 @@ export function embedInputs(
     const embedded = layers.embedding(names.table, sparse, shape.ids, dim_emb, embedding_l2) // [B, F, d]
     parts.push(layers.flatten(names.flat, embedded)) // [B, F·d]
   }
-  if (dense !== undefined) {
+  if (dense !== undefined && numbers !== undefined) {
     const width = dense.dims[0]! * options.dim_emb
-    const numbers = withBins(layers, 'numbers', [dense], bins)
     parts.push(layers.dense(names.dense, numbers, width, { useBias: false })) // [B, D·d]
   }
   return concatenateColumns(layers, names.features, parts) // [B, (F + D)·d]

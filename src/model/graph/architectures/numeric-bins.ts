@@ -1,3 +1,4 @@
+import { columnCutter } from './cut-columns.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /** Whether a layer computes bins: training leaves its weights unchanged. */
@@ -16,12 +17,10 @@ export function numericBins(
   edges: readonly (readonly number[] | undefined)[],
 ): (SymbolicTensor | undefined)[] {
   if (edges.every((of) => of === undefined)) return []
-  const columns = dense.dims[0]!
-  const image = layers.reshape('bins/row', dense, [1, columns, 1]) // [B, 1, D, 1]
+  const cut = columnCutter(layers, 'bins', dense)
   return edges.map((of, i) => {
     if (of === undefined) return undefined
-    const cut = columns > 1 ? layers.cropping2D(`bins/cut_${i}`, image, i, 1) : image // [B, 1, 1, 1]
-    const value = layers.flatten(`bins/column_${i}`, cut) // [B, 1]
+    const value = cut(i, 1, i) // [B, 1]
     const widths = of.slice(1).map((edge, k) => edge - of[k]!)
     const line = layers.dense(`bins/line_${i}`, value, widths.length) // [B, n]
     layers.start(line, 'kernel', (values) => values.set(widths.map((width) => 1 / width)))

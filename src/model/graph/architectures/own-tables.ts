@@ -1,3 +1,4 @@
+import { columnCutter } from './cut-columns.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /** The embedding table of one column of ids. */
@@ -22,11 +23,10 @@ export function embedColumns(
   tables: readonly OwnTable[],
   wanted: (column: number) => boolean = () => true,
 ): SymbolicTensor[] {
-  const image = layers.reshape('sparse/row', sparse, [1, tables.length, 1]) // [B, 1, F, 1]
+  const cut = columnCutter(layers, 'sparse', sparse)
   return tables.flatMap(({ ids, dim, l2 }, column) => {
     if (!wanted(column)) return []
-    const cut = tables.length > 1 ? layers.cropping2D(`sparse/cut_${column}`, image, column, 1) : image
-    const own = layers.flatten(`sparse/column_${column}`, cut) // [B, 1]
+    const own = cut(column, 1, column) // [B, 1]
     const embedded = layers.embedding(`${name}/field_${column}`, own, ids, dim, l2) // [B, 1, width]
     return [layers.flatten(`${name}/flat_${column}`, embedded)]
   })

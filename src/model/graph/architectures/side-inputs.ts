@@ -1,5 +1,6 @@
 import { ModelError } from '../../../base/errors.ts'
 import type { Side } from '../../../schemas/features.ts'
+import { columnCutter } from './cut-columns.ts'
 import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 import { embedColumns } from './own-tables.ts'
@@ -59,14 +60,8 @@ export function embedSide(
 
 /** The wanted columns of [B, n], cut into runs of neighbours. */
 function cutRuns(layers: LayersBuilder, name: string, columns: SymbolicTensor, wanted: boolean[]): SymbolicTensor[] {
-  if (wanted.every((one) => one)) return [columns]
-  const runs = runsOf(wanted)
-  if (runs.length === 0) return []
-  const image = layers.reshape(`${name}/row`, columns, [1, wanted.length, 1]) // [B, 1, n, 1]
-  return runs.map(({ start, length }, i) => {
-    const run = layers.cropping2D(`${name}/cut_${i}`, image, start, length) // [B, 1, length, 1]
-    return layers.flatten(`${name}/run_${i}`, run) // [B, length]
-  })
+  const cut = columnCutter(layers, name, columns)
+  return runsOf(wanted).map(({ start, length }, i) => cut(start, length, i))
 }
 
 /** Maximal runs of `true`. */

@@ -1,4 +1,4 @@
-import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
+import { concatenateColumns, type ModelInputs, type ModelShape } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 import { embedColumns, type OwnTable } from './own-tables.ts'
 
@@ -16,7 +16,7 @@ export const wideSum = 'wide_sum/kernel'
  */
 export function widePart(
   layers: LayersBuilder,
-  { sparse, dense, bins }: ModelInputs,
+  { sparse, numbers }: ModelInputs,
   { wide_l2 = 0 }: { wide_l2?: number },
   { ids, tables, tasks }: ModelShape,
 ): SymbolicTensor {
@@ -33,8 +33,8 @@ export function widePart(
     })
     parts.push(sum)
   }
-  if (dense !== undefined) {
-    const sum = layers.dense('wide_dense', withBins(layers, 'numbers', [dense], bins), width, { useBias: false })
+  if (numbers !== undefined) {
+    const sum = layers.dense('wide_dense', numbers, width, { useBias: false })
     layers.start(sum, 'kernel', zeros)
     parts.push(sum)
   }

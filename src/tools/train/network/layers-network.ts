@@ -1,15 +1,16 @@
 import { product } from '../../../base/arrays.ts'
 import { buildArchitecture, graphOutputs } from '../../../model/graph/architectures/build.ts'
+import { isFixedWeight } from '../../../model/graph/architectures/fixed-weights.ts'
 import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
-import { isBins } from '../../../model/graph/architectures/numeric-bins.ts'
 import { hasOwnTables } from '../../../model/graph/architectures/own-tables.ts'
-import { isWideTable, wideSum } from '../../../model/graph/architectures/wide-part.ts'
+import { isWideTable } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
 import { Graph } from '../../../model/graph/ir/graph.ts'
 import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
 import { lowerToGraph } from '../../../model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../../model/graph/lower/layers/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
+import { keepStatistics } from './keep-statistics.ts'
 import type { Network } from './network.ts'
 import type { Mask } from './training-step.ts'
 
@@ -29,8 +30,7 @@ export function layersNetwork(
 ): Network {
   const outputs = graphOutputs(architecture, tasks)
   const statistics = statisticsOf(model)
-  const isFixed = (name: string) => statistics.has(name) || name === wideSum || isBins(name)
-  const names = [...model.weights.keys()].filter((name) => !isFixed(name))
+  const names = [...model.weights.keys()].filter((name) => !statistics.has(name) && !isFixedWeight(name))
   const trained = new Set(names.filter((name) => !frozen(name)))
   const inputNames = new Set(model.inputs.map(({ layer }) => layer))
   const input = (name: string) => (inputNames.has(name) ? name : undefined)
@@ -47,10 +47,7 @@ export function layersNetwork(
     async open() {
       const lower = (training: boolean) => Graph.from(lowerToGraph(model, [outputs.logits], { training }), '.')
       const training = lower(true)
-      // A frozen normalisation keeps its statistics.
-      for (const node of training.nodes)
-        if (node.opType === 'BatchNormalization' && frozen(node.input[3]!))
-          node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+      keepStatistics(training, frozen)
       return {
         training,
         inference: lower(false),

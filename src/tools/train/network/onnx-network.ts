@@ -1,8 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { ModelError } from '../../../base/errors.ts'
 import type { GraphSource } from '../../../model/contracts/engine.ts'
-import { isBins } from '../../../model/graph/architectures/numeric-bins.ts'
-import { wideSum } from '../../../model/graph/architectures/wide-part.ts'
+import { isFixedWeight } from '../../../model/graph/architectures/fixed-weights.ts'
 import { constantOf, floatsOf } from '../../../model/graph/ir/constants.ts'
 import { dtypeOf, sidesOf } from '../../../model/graph/ir/declared.ts'
 import type { Graph } from '../../../model/graph/ir/graph.ts'
@@ -90,15 +89,12 @@ function takeInt32(graph: Graph, name: string): void {
   graph.touch()
 }
 
-/** Constants of our own exports that are no weights, though products read them. */
-const isFixed = (name: string): boolean => isBins(name) || name === wideSum
-
 /** Names of the constants that training changes. */
 function weightsOf(graph: Graph): string[] {
   const names = new Set(lookUpTables(graph))
   const add = (name: string | undefined, fewest: number) => {
     const constant = name === undefined ? undefined : graph.constants.get(name)
-    if (constant === undefined || isFixed(constant.name)) return
+    if (constant === undefined || isFixedWeight(constant.name)) return
     if (constant.dataType === DataType.FLOAT && product(constant.dims.map(Number)) >= fewest) names.add(constant.name)
   }
   const isProduct = (node: NodeProto | undefined) => ['MatMul', 'Gemm', 'Einsum'].includes(node?.opType ?? '')

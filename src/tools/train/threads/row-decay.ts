@@ -61,6 +61,10 @@ export class RowDecay {
 type PenalisedTable = Pick<Table, 'width' | 'l2'> & { adagrad: Adagrad }
 
 /** Undefined where no penalty waits for a row to be read. */
-export function rowDecayOf({ width, l2, adagrad }: Table, memory: TableMemory): RowDecay | undefined {
-  return adagrad && l2 > 0 ? new RowDecay({ width, l2, adagrad }, memory) : undefined
+export function rowDecayOf(table: Table, memory: TableMemory): RowDecay | undefined {
+  return isDecayed(table) ? new RowDecay(table, memory) : undefined
+}
+
+export function isDecayed(table: Table): table is Table & { adagrad: Adagrad } {
+  return table.trained && table.adagrad !== undefined && table.l2 > 0
 }

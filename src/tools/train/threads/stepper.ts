@@ -73,7 +73,7 @@ export class Stepper {
     this.#results = { [plan.loss]: tensor(this.#loss, []) }
     for (const place of plan.parameters) this.#results[place.gradient] = view(this.memory.gradients, place)
     for (const place of plan.statistics) this.#results[place.batch] = view(this.memory.gradients, place)
-    this.#decays = plan.tables.map((table, i) => (table.trained ? rowDecayOf(table, tables[i]!) : undefined))
+    this.#decays = plan.tables.map((table, i) => rowDecayOf(table, tables[i]!))
     this.#updates = plan.tables.map((table, i) =>
       table.trained ? createTableUpdates(table, tables[i]!, thread, threads, this.#decays[i]) : undefined,
     )

@@ -12,6 +12,7 @@ import type {
   ThreadRequest,
   ThreadSetup,
 } from './protocol.ts'
+import { isDecayed } from './row-decay.ts'
 import { activityLength, shareFloats, shareIntegers, stop } from './shared.ts'
 import type { TableMemory, TableState } from './table-updates.ts'
 
@@ -169,12 +170,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 function tableMemory(table: Table, values: TrainerOptions['values']): TableMemory {
   const { name, rows, width } = table
   const { first, second } = momentsOf(table)
-  const waits = table.trained && table.adagrad !== undefined && table.l2 > 0
   const memory = {
     values: shareFloats(rows * width),
     first: shareFloats(first),
     second: shareFloats(second),
-    decayed: new Float64Array(new SharedArrayBuffer(waits ? rows * 8 : 0)),
+    decayed: new Float64Array(new SharedArrayBuffer(isDecayed(table) ? rows * 8 : 0)),
   }
   memory.values.set(values(name))
   return memory

@@ -153,6 +153,19 @@ t.test('back closes a request, and so does another list', { skip }, async (t) =>
   await page.goBack()
   await page.waitForURL(/#\/models$/)
 
+  // The reader is faster than the browser's step back.
+  await page.goto(`${origin}/#/requests`)
+  await choose('one')
+  await page.evaluate(`(async () => {
+    document.querySelector('.detail header button').click()
+    while (document.querySelector('.detail') !== null) await null
+    document.querySelector('[data-id="two"]').click()
+  })()`)
+  await page.waitForURL(/[?&]id=two$/)
+  await page.locator('.detail').waitFor()
+  await page.goBack()
+  await closed()
+
   // The page is opened by a link: there is nothing to go back to.
   await page.goto(`${origin}/#/requests?id=one`)
   await page.getByRole('button', { name: 'Close' }).click()

@@ -16,13 +16,14 @@ const everySeconds = 2
 /** Recorded requests: the slow, the failed and the last ones, and where the time of each went. */
 export function RequestsPage({ route }: { route: Route }) {
   const [filter, setFilter] = useState(() => filterOf(route.query))
-  /** The filter that remains when a step back has closed a request. */
-  const remaining = useRef<Filter | undefined>(undefined)
+  /** The filter to show after a step back that closes a request: the browser takes that step later. */
+  const afterBack = useRef<Filter | undefined>(undefined)
   useEffect(() => {
-    const next = remaining.current ?? filterOf(route.query)
-    if (remaining.current !== undefined) replaceAddress('requests', [], queryOf(next))
-    remaining.current = undefined
-    setFilter(next)
+    const next = afterBack.current
+    afterBack.current = undefined
+    if (next === undefined) return setFilter(filterOf(route.query))
+    replaceAddress('requests', [], queryOf({ ...next, id: '' }))
+    if (next.id !== '') openAddress('requests', [], queryOf(next))
   }, [route])
   /** The requests that are shown while the reader has paused. */
   const [held, setHeld] = useState<Recorded>()
@@ -33,8 +34,9 @@ export function RequestsPage({ route }: { route: Route }) {
   function change(changed: Partial<Filter>): void {
     const next = { ...filter, ...changed }
     setFilter(next)
-    if (filter.id === '' && next.id !== '') openAddress('requests', [], queryOf(next))
-    else if (filter.id !== '' && next.id === '' && closeAddress()) remaining.current = next
+    if (afterBack.current !== undefined) afterBack.current = next
+    else if (filter.id === '' && next.id !== '') openAddress('requests', [], queryOf(next))
+    else if (filter.id !== '' && next.id === '' && closeAddress()) afterBack.current = next
     else replaceAddress('requests', [], queryOf(next))
   }
 

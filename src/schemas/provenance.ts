@@ -27,6 +27,17 @@ export const Provenance = Type.Object(
       Type.Array(Type.Unknown(), { description: 'Loss and AUC of each epoch, on training and validation rows' }),
     ),
     rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
+    field_options: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object({
+          bins: Type.Optional(Type.Integer()),
+          dim: Type.Optional(Type.Integer()),
+          l2: Type.Optional(Type.Number()),
+        }),
+        { description: 'Options of single fields in the network, by name, as the training spec has them' },
+      ),
+    ),
     from: Type.Optional(Type.String({ description: 'The version whose weights training started from' })),
     threads: Type.Optional(Type.Integer({ description: 'Threads of training, on which the weights depend' })),
     calibration: Type.Optional(

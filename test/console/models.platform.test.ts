@@ -60,7 +60,11 @@ async function start(t: { teardown(callback: () => Promise<void>): void }, admin
   await mkdir(join(models, 'ads', '3'))
   await writeFile(join(models, 'ads', '3', 'manifest.json'), '{')
   await writeTestBundle(models, { name: 'layered', architecture: ple })
-  await writeTestBundle(models, { name: 'apart', architecture: { name: 'esmm', ...embedding, ...towers } })
+  await writeTestBundle(models, {
+    name: 'apart',
+    architecture: { name: 'esmm', ...embedding, ...towers },
+    manifest: { provenance: { field_options: { price: { bins: 16 }, country: { dim: 2, l2: 0.5 } } } },
+  })
   await writeTestBundle(models, { name: 'wide', manifest: { features: wide } })
   const server = await startTestServer(t, {
     models,
@@ -138,6 +142,8 @@ t.test('the pages of models', { skip }, async (t) => {
     await apart.getByRole('img', { name: /ESMM/ }).waitFor()
     t.match(await legend(apart), [/next column/])
     t.equal((await legend(apart)).length, 1, 'of the lines that there are')
+    t.match(await apart.locator('.architecture').textContent(), /Bins.*at most price: 16.*; country: 2/)
+    await apart.getByText('price: bins 16; country: dim 2, l2 0.5', { exact: true }).waitFor()
     await apart.close()
   })
 

@@ -138,13 +138,15 @@ const writers: Record<
         `${manifest.name}/${manifest.version} is none of the reference's classes: use --to tfjs or --to onnx`,
       )
     const model = await readLayersModel(from, graph.file)
-    if (hasOwnTables(model.weights.keys()))
+    const lacking = [
+      ...(hasOwnTables(model.weights.keys()) ? ['a table per field'] : []),
+      ...([...model.layers.keys()].some(isBins) ? ['bins'] : []),
+    ].join(' or ')
+    if (lacking !== '')
       throw new ModelError(
         'UNSUPPORTED_GRAPH',
-        "the reference's classes have one table for all fields: use --to tfjs or --to onnx",
+        `the reference's classes don't have ${lacking}: use --to tfjs or --to onnx`,
       )
-    if ([...model.layers.keys()].some(isBins))
-      throw new ModelError('UNSUPPORTED_GRAPH', "the reference's classes have no bins: use --to tfjs or --to onnx")
     const layout = layoutOf(manifest)
     const table = model.weights.get('embedding/embeddings')
     const shape = {

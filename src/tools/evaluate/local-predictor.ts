@@ -11,6 +11,8 @@ import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
 
 /** Rows of a call: enough for the products of matrices to be fast. */
 const callRows = 1024
+/** Rows from which on another thread saves more time than it takes to start. */
+const threadRows = 4 * callRows
 /** Longest that a call may take, ms: a timer can't wait much longer. */
 const patience = 86_400_000
 
@@ -40,7 +42,7 @@ export async function findVersion(target: string, models: string): Promise<Bundl
 export async function openLocalPredictor(bundle: Bundle, options: LocalPredictorOptions): Promise<Predictor> {
   const { cache, now, onWarning, rows = Number.POSITIVE_INFINITY } = options
   const { manifest } = bundle
-  const workers = Math.max(1, Math.min(availableCores(), Math.ceil(rows / callRows)))
+  const workers = Math.max(1, Math.min(availableCores(), Math.ceil(rows / threadRows)))
   const pool = await createEnginePool({ engine: 'auto', workers })
   const concurrency = 2 * pool.size
   const loaded = await loadModel(bundle, {

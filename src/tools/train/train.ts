@@ -111,6 +111,7 @@ export async function train(
     kept: fitted.kept,
     history: fitted.history,
     rows,
+    ...fieldOptionsOf(spec, from),
     ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
     threads,
     engine: 'onnxruntime',
@@ -164,6 +165,22 @@ function shapeOf(
     startLogits: startLogits(spec.tasks, rows),
     seed: spec.training.seed,
   }
+}
+
+/** Options of single fields in the network: a version that training goes on from keeps its own. */
+function fieldOptionsOf(
+  { fields, embeddings = {} }: TrainSpec,
+  from: Bundle | undefined,
+): Pick<NonNullable<Manifest['provenance']>, 'field_options'> {
+  const kept = from?.manifest.provenance?.field_options
+  if (from) return kept ? { field_options: kept } : {}
+  const options = fields.flatMap((field) =>
+    field.kind === 'numeric' && field.bins !== undefined ? [[field.name, { bins: field.bins }] as const] : [],
+  )
+  const own = Object.entries(embeddings).map(([name, { dim, l2 }]) => {
+    return [name, { ...(dim !== undefined && { dim }), ...(l2 !== undefined && { l2 }) }] as const
+  })
+  return options.length + own.length > 0 ? { field_options: Object.fromEntries([...options, ...own]) } : {}
 }
 
 /** A table per column of ids, as wide and penalised as its field asks for. */

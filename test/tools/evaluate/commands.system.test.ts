@@ -350,7 +350,7 @@ t.test('one group, weights that add up to infinity, a folder that is none, a dev
 t.test('few rows need few threads', async (t) => {
   const bundle = await findVersion('shop/1', shop.models)
   const { cache, now } = evaluateDefaults
-  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning() {}, rows: 1000 })
+  const predictor = await openLocalPredictor(bundle, { cache, now, onWarning() {}, rows: 4000 })
   t.equal(predictor.concurrency, 2, 'two calls at a time, for one thread')
   await predictor.close()
 })

@@ -12,6 +12,7 @@ const mostBoxes = 10
 export function diagramOf(details: Details): Column[] {
   const options = (details.architecture ?? {}) as Options
   const fields = partsOf(details)
+  const own = details.provenance?.field_options ?? {}
   const tasks = (details.tasks ?? []).filter((task) => task.product === undefined).map(({ name }) => name)
   const architecture = findArchitecture(String(options.name))
   const groups = groupsOf(fields)
@@ -20,7 +21,7 @@ export function diagramOf(details: Details): Column[] {
       ? generic(details, tasks)
       : [
           { title: 'Fields', boxes: groups },
-          { title: 'Embeddings', boxes: embeddings(architecture, options, fields, groups, tasks) },
+          { title: 'Embeddings', boxes: embeddings(architecture, options, own, fields, groups, tasks) },
           ...withWidePart(architecture.diagram(options as never, tasks), options),
         ]
   const derived = (details.tasks ?? []).flatMap(({ name, product }) =>
@@ -58,19 +59,46 @@ function groupsOf(fields: readonly Part[]): Box[] {
   }))
 }
 
+/** Options of single fields in the network, by name. */
+type FieldOptions = NonNullable<NonNullable<Details['provenance']>['field_options']>
+
 function embeddings(
   { ownEmbeddings }: Pick<Architecture, 'ownEmbeddings'>,
   options: Options,
+  own: FieldOptions,
   fields: readonly Part[],
   groups: readonly Box[],
   tasks: string[],
 ): Box[] {
-  const box = { title: `${fields.length} × ${Number(options.dim_emb)} numbers`, reads: idsOf(groups) }
+  const reads = idsOf(groups)
   const wide = options.wide
-    ? [{ id: widePart, title: 'Wide part', note: 'a weight for each value and task', reads: idsOf(groups) }]
+    ? [{ id: widePart, title: 'Wide part', note: 'a weight for each value and task', reads }]
     : []
-  if (!ownEmbeddings) return [{ ...box, id: 'embedding', note: 'a learnt vector for each field' }, ...wide]
-  return [...tasks.map((task) => ({ ...box, id: `embedding ${task}`, note: `vectors of ${task} alone` })), ...wide]
+  const bins = binsOf(own, groups)
+  const dims = [Number(options.dim_emb), ...ownDims(own)]
+  const [least, most] = [Math.min(...dims), Math.max(...dims)]
+  const title = `${fields.length} × ${least === most ? most : `${least}–${most}`} numbers`
+  const box = { title, reads: [...reads, ...idsOf(bins)] }
+  const others = dims.length > 1 ? `; ${describeDims(own)}` : ''
+  if (!ownEmbeddings)
+    return [...bins, { ...box, id: 'embedding', note: `a learnt vector for each field${others}` }, ...wide]
+  const ofTasks = tasks.map((task) => ({ ...box, id: `embedding ${task}`, note: `vectors of ${task} alone${others}` }))
+  return [...bins, ...ofTasks, ...wide]
+}
+
+const ownDims = (own: FieldOptions) => Object.values(own).flatMap(({ dim }) => dim ?? [])
+
+const describeDims = (own: FieldOptions) =>
+  Object.entries(own)
+    .flatMap(([name, { dim }]) => (dim === undefined ? [] : [`${name}: ${dim}`]))
+    .join(', ')
+
+/** The numbers that the network also gets by bins, which stand above the embeddings. */
+function binsOf(own: FieldOptions, groups: readonly Box[]): Box[] {
+  const binned = Object.entries(own).flatMap(([name, { bins }]) => (bins === undefined ? [] : [`${name}: ${bins}`]))
+  if (binned.length === 0) return []
+  const numeric = groups.filter(({ title }) => title.endsWith(' numeric'))
+  return [{ id: 'bins', title: 'Bins', note: `at most ${binned.join(', ')}`, reads: idsOf(numeric) }]
 }
 
 const widePart = 'wide'

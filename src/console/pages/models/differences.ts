@@ -95,6 +95,7 @@ type Given = NonNullable<Details['provenance']>
 
 /** How a version came to be, as names and values; what the manifest does not say is left out. */
 export function provenanceRows(given: Given): [string, string][] {
+  const { field_options: options } = given
   const { created, command, data, rows, epochs, kept, from, calibration, seed, threads, engine, multigate } = given
   const found: [string, string | undefined][] = [
     ['Made', created === undefined ? undefined : dateOf(created)],
@@ -107,6 +108,7 @@ export function provenanceRows(given: Given): [string, string][] {
     ],
     ['Epochs', epochs?.toString()],
     ['Kept', kept && `epoch ${kept.epoch}, best by ${kept.metric}: ${number(kept.value, 5)}`],
+    ['Options of fields', options && Object.entries(options).map(describeOptions).join('; ')],
     ['Started from', from],
     [
       'Recalibrated',
@@ -118,6 +120,13 @@ export function provenanceRows(given: Given): [string, string][] {
     ['multigate', multigate],
   ]
   return found.filter((row): row is [string, string] => row[1] !== undefined)
+}
+
+/** `colour: dim 2, l2 0.5`. */
+function describeOptions([field, options]: [string, object]): string {
+  return `${field}: ${Object.entries(options)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')}`
 }
 
 /** A manifest may say anything. */

@@ -1,11 +1,13 @@
-// Embeddings of a field's own dimension and penalty as users meet them: asked for in a spec, trained, served, continued
-// and exported.
+// Bins of numbers, and embeddings of another dimension or penalty, as users meet them: asked for in a spec, trained,
+// served, continued and exported.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readLayersModel } from '../../../src/model/graph/lower/layers/layers-model.ts'
+import { writeBundle } from '../../../src/model/serving/bundle/write.ts'
 import { readBundle } from '../../../src/model/serving/version/read-version.ts'
 import { readSpec } from '../../../src/tools/data/read-spec.ts'
+import { onnxNetwork } from '../../../src/tools/train/network/onnx-network.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { startTestServer } from '../../support/server.ts'
@@ -13,7 +15,7 @@ import { specs, tinyCsv, tinySpec } from '../../support/tiny.ts'
 import { trainIn } from '../../support/trained.ts'
 
 const { fields, architecture, training, ...rest } = tinySpec()
-const own: Record<string, object> = { colour: { dim: 2 }, shop: { l2: 0.5 } }
+const own: Record<string, object> = { colour: { dim: 2 }, shop: { l2: 0.5 }, size: { bins: 8 } }
 const spec = {
   ...rest,
   fields: [
@@ -23,6 +25,8 @@ const spec = {
   architecture: { ...architecture, wide: true, wide_l2: 0.001, num_experts_context: 1, num_experts_candidate: 1 },
   training: { ...training, tables: 'adagrad', unknown: 0.05 },
 }
+const plainFields = [...fields, { name: 'colour_hour', kind: 'crossed', of: ['colour', 'hour'] }]
+const shortTraining = { ...training, epochs: 1 }
 const folder = await temporaryFolder(t)
 await writeFile(join(folder, 'tiny.csv'), tinyCsv())
 await trainIn(folder, spec)
@@ -46,7 +50,13 @@ t.test('every field has a table of its own, as wide and penalised as it asks for
   t.same(weights.get('wide/field_2/embeddings')!.shape, [25, 2])
   t.notOk([...weights.keys()].some((name) => name === 'embedding/embeddings' || name === 'wide/embeddings'))
   t.equal(manifest.graph.inputs.ids, 'per_field')
-  t.notOk(JSON.stringify([manifest.features, manifest.crossed]).includes('"dim"'), 'the graph alone knows')
+  t.notOk(JSON.stringify([manifest.features, manifest.crossed]).includes('"dim"'), 'the graph alone needs them')
+  t.same(manifest.provenance!.field_options, {
+    size: { bins: 8 },
+    colour: { dim: 2 },
+    shop: { l2: 0.5 },
+    colour_hour: { dim: 3, l2: 0 },
+  })
 })
 
 t.test('it is split by sides, and every form of a request is answered alike', async (t) => {
@@ -67,23 +77,42 @@ t.test('it is split by sides, and every form of a request is answered alike', as
   t.match((await read('/models/tiny')).plan, { compiled: true, split_by_side: true })
 })
 
-t.test('training goes on with the same tables', async (t) => {
-  await trainIn(folder, { ...spec, architecture: undefined, training: { ...training, epochs: 1 } }, 'tiny/1')
-  const next = await readLayersModel(join(models, 'tiny/2'), 'model.json')
-  t.same(next.weights.get('embedding/field_0/embeddings')!.shape, [4, 2])
+t.test('training goes on with the same tables and bins, whatever the spec and its rows say of them', async (t) => {
+  // Neither the fields nor the rows tell bins.
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv().replaceAll(/^(\w+,[^,]+,\d+),[^,]*/gm, '$1,2.5'))
+  const next = { ...rest, fields: plainFields, training: shortTraining }
+  await trainIn(folder, next, 'tiny/1')
+  await writeFile(join(folder, 'tiny.csv'), tinyCsv())
+  const [before, after] = await Promise.all(
+    ['1', '2'].map((version) => readLayersModel(join(models, 'tiny', version), 'model.json')),
+  )
+  for (const name of ['bins/line_0/kernel', 'bins/line_0/bias'])
+    t.same(after!.weights.get(name)!.data, before!.weights.get(name)!.data)
+  t.notSame(after!.weights.get('dense_embedding/kernel')!.data, before!.weights.get('dense_embedding/kernel')!.data)
+  t.same(after!.weights.get('embedding/field_0/embeddings')!.shape, [4, 2])
+  const { provenance } = (await readBundle(models, 'tiny', '2')).manifest
+  t.same(provenance!.field_options, manifest.provenance!.field_options, 'the console shows them too')
 })
 
-t.test('exports have them; the classes of Keras do not', async (t) => {
+t.test('exports have them, and leave bins unchanged in training; the classes of Keras do not', async (t) => {
   const out = (name: string) => ['--models', models, '--out', join(folder, name)]
   t.match(await runCli(['export', 'tiny/1', '--to', 'onnx', ...out('a.onnx')]), { code: 0, stdout: /8 golden rows/ })
   t.match(await runCli(['export', 'tiny/1', '--to', 'tfjs', ...out('web')]), { code: 0, stdout: /8 golden rows/ })
   t.match(await runCli(['export', 'tiny/1', '--to', 'keras-weights', ...out('a.weights.h5')]), {
     code: 1,
-    stderr: /have one table for all fields: use --to tfjs or --to onnx/,
+    stderr: /don't have a table per field or bins: use --to tfjs or --to onnx/,
   })
+  const { quantization: _, ...others } = manifest
+  const graph = { ...others.graph, format: 'onnx' as const, file: 'graph.onnx' }
+  await writeBundle(join(models, 'own/1'), {
+    manifest: { ...others, name: 'own', graph },
+    files: { 'graph.onnx': await readFile(join(folder, 'a.onnx')) },
+  })
+  const { names } = await onnxNetwork(await readBundle(models, 'own', '1'), () => false)
+  t.ok(names.includes('dense_embedding/kernel') && !names.some((name) => name.startsWith('bins/')), `${names}`)
 })
 
-t.test('a spec that was read keeps them apart, and a number has none', async (t) => {
+t.test('a spec that was read keeps embeddings apart, and a number has none', async (t) => {
   const file = join(folder, 'spec.json')
   await writeFile(file, JSON.stringify(spec))
   const read = await readSpec(file, specs)

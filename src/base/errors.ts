@@ -40,6 +40,28 @@ export type ModelErrorCode = (typeof modelErrorCodes)[number]
 /** One wrong value; `path` is a JSON pointer (RFC 6901) to it. */
 export type Violation = ProblemItem
 
+/** Most different problems that a message lists. */
+const mostListed = 10
+
+/**
+ * Problems as texts, `<path> <message>`. What items of a list have in common is said once, with their number; beyond
+ * `most` different ones, the rest is counted.
+ */
+export function listProblems(problems: readonly Violation[], most = mostListed): string[] {
+  const counts = new Map<string, Violation & { others: number }>()
+  for (const { path, message } of problems) {
+    const key = `${path.replaceAll(/\/\d+/g, '/*')} ${message}`
+    const same = counts.get(key)
+    if (same) same.others++
+    else counts.set(key, { path, message, others: 0 })
+  }
+  const texts = [...counts.values()].slice(0, most).map(({ path, message, others }) => {
+    const more = others === 0 ? '' : ` (and ${others} more ${others === 1 ? 'place' : 'places'})`
+    return `${path === '' ? '' : `${path} `}${message}${more}`
+  })
+  return counts.size > most ? [...texts, `and ${counts.size - most} more problems`] : texts
+}
+
 export interface ModelErrorDetails {
   problems?: Violation[]
   retryAfterSeconds?: number

@@ -193,7 +193,8 @@ export const GoldenRows = Type.Object(
     }),
     served: Type.Optional(
       Type.Array(Type.Array(Type.Number({ minimum: 0, maximum: 1 })), {
-        description: 'Expected answers (calibrated and composed), per row one per task, then one per derived task',
+        description:
+          'Expected answers (calibrated and composed), per row one per task, then one per derived task; the last derived tasks may lack theirs',
       }),
     ),
     tolerance: Type.Number({

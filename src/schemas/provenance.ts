@@ -34,9 +34,16 @@ export const Provenance = Type.Object(
           bins: Type.Optional(Type.Integer()),
           dim: Type.Optional(Type.Integer()),
           l2: Type.Optional(Type.Number()),
+          column: Type.Optional(Type.String()),
+          expression: Type.Optional(Type.String()),
         }),
-        { description: 'Options of single fields in the network, by name, as the training spec has them' },
+        { description: 'By field, what a training spec says of its place in the network, and of where its values are' },
       ),
+    ),
+    tasks: Type.Optional(
+      Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown()), {
+        description: 'By task, how the training spec defines its labels, its place in the loss and its calibration',
+      }),
     ),
     from: Type.Optional(Type.String({ description: 'The version whose weights training started from' })),
     threads: Type.Optional(Type.Integer({ description: 'Threads of training, on which the weights depend' })),

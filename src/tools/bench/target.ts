@@ -61,7 +61,7 @@ export async function openTarget(path: string, options: TargetOptions): Promise<
   if (bundle === undefined)
     throw new ModelError(
       'MODEL_NOT_FOUND',
-      await missingModel(path, options.models, 'an ONNX file, the folder of a model or version,'),
+      await missingModel(path, [options.models], 'an ONNX file, the folder of a model or version,'),
     )
   const { name, version } = bundle.manifest
   if (bundle.manifestless) {

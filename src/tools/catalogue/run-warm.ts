@@ -78,7 +78,7 @@ export async function runWarm(options: RunWarmOptions): Promise<void> {
 
 async function openBundle({ target, models }: RunWarmOptions): Promise<Bundle> {
   const bundle = await findBundle(target, models)
-  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, [models]))
   const { name, version } = bundle.manifest
   if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${name}/${version} has no manifest that names the fields of candidates`)

@@ -3,7 +3,7 @@ import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { excerptOf, splitCredentials } from '../../base/address-credentials.ts'
-import { ModelError, reasonOf, type Violation } from '../../base/errors.ts'
+import { listProblems, ModelError, reasonOf, type Violation } from '../../base/errors.ts'
 import { fileProblem } from '../../base/files.ts'
 import { isObject } from '../../schemas/json.ts'
 
@@ -124,8 +124,7 @@ function answeredProblem(answer: string): { detail: string; problems: Violation[
   const said = body.detail ?? body.title
   const problems = (Array.isArray(body.errors) ? body.errors : []).filter(isViolation)
   if (typeof said !== 'string') return plain
-  const listed = problems.slice(0, mostListed).map(({ path, message }) => `${path} ${message}`)
-  return { detail: [said, ...listed].join('; '), problems }
+  return { detail: [said, ...listProblems(problems, mostListed)].join('; '), problems }
 }
 
 function isViolation(value: unknown): value is Violation {

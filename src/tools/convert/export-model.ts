@@ -68,7 +68,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportResult>
   const out = resolve(options.out)
   if (!force) await expectFree(out, options.out)
   const bundle = await findBundle(target, models)
-  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, [models]))
   if (bundle.manifestless)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',

@@ -1,4 +1,4 @@
-import { ModelError } from '../../base/errors.ts'
+import { listProblems, ModelError, type Violation } from '../../base/errors.ts'
 import { createEncoder } from '../../model/serving/features/encoder.ts'
 import {
   createNumericFieldEncoder,
@@ -75,19 +75,17 @@ export function readGolden(written: unknown, file: string, columns: GoldenColumn
   return { rows: rows.slice(0, count), probabilities: answers.slice(0, count), tolerance: allowed }
 }
 
-/** Violations that a message lists. */
-const mostListed = 10
-
 /** Runs `encode`; its errors about candidates become errors about the rows of `file`. */
 export async function placeErrors<T>(file: string, encode: () => T | Promise<T>): Promise<T> {
   try {
     return await encode()
   } catch (error) {
     if (!(error instanceof ModelError) || error.problems === undefined) throw error
-    const listed = error.problems
-      .slice(0, mostListed)
-      .map(({ path, message }) => `${path.replace(/^\/candidates/, '/rows')} ${message}`)
-    throw new ModelError('INVALID_REQUEST', `${file}: ${listed.join('; ')}`, { cause: error })
+    const places = error.problems.map(({ path, message }) => ({
+      path: path.replace(/^\/candidates/, '/rows'),
+      message,
+    }))
+    throw new ModelError('INVALID_REQUEST', `${file}: ${listProblems(places).join('; ')}`, { cause: error })
   }
 }
 
@@ -139,16 +137,20 @@ function evaluate(rows: Row[], { model, features, ranges, ownIds }: GoldenSource
 function namedRows(written: unknown, features: Field[], wrong: (message: string) => ModelError): Row[] {
   if (!Array.isArray(written) || !written.every(isObject)) throw wrong('/rows must be a list of objects')
   const names = new Set(features.map(({ name }) => name))
-  const unknown = written.flatMap((row, i) =>
+  const unknown = written.flatMap((row, i): Violation[] =>
     // Rows may be saved requests: `id` and `bid` are no fields, but have no influence.
-    Object.keys(row).flatMap((name) => (names.has(name) || name === 'id' || name === 'bid' ? [] : [{ i, name }])),
+    Object.keys(row).flatMap((name) =>
+      names.has(name) || name === 'id' || name === 'bid' ? [] : [notField(name, i, names)],
+    ),
   )
   if (unknown.length === 0) return written as Row[]
-  const listed = unknown.slice(0, mostListed).map(({ i, name }) => {
-    const meant = closestName(name, names)
-    return `/rows/${i}${pointer(name)} is no field${meant === undefined ? '' : `; did you mean ${meant}?`}`
-  })
-  throw wrong(`${listed.join('; ')}; the fields are ${[...names].join(', ')}`)
+  throw wrong(`${listProblems(unknown).join('; ')}; the fields are ${[...names].join(', ')}`)
+}
+
+function notField(name: string, row: number, names: ReadonlySet<string>): Violation {
+  const meant = closestName(name, names)
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+  return { path: `/rows/${row}${pointer(name)}`, message: `is no field${hint}` }
 }
 
 function tensorRows(

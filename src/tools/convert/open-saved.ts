@@ -57,7 +57,7 @@ export async function openSaved(path: string, models: string): Promise<SavedGrap
     if (graph) return graph
   }
   const kinds = 'a graph (.onnx, model.json, saved_model.pb, .keras, .h5), the folder of a graph, model or version,'
-  throw new ModelError('MODEL_NOT_FOUND', await missingModel(path, models, kinds))
+  throw new ModelError('MODEL_NOT_FOUND', await missingModel(path, [models], kinds))
 }
 
 /** Converts the file as an import does, in a temporary folder. */

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { TSchema } from 'typebox'
 import { parseDocument } from 'yaml'
-import { ModelError, reasonOf } from '../../base/errors.ts'
+import { listProblems, ModelError, reasonOf } from '../../base/errors.ts'
 import { check } from '../../schemas/check.ts'
 import { Features } from '../../schemas/features.ts'
 import { ImportManifest } from '../../schemas/import.ts'
@@ -59,8 +59,8 @@ export function checked(schema: TSchema, value: unknown, path: string, below: st
   const problems: ProblemItem[] = []
   const result = check(schema, value, '', problems)
   if (problems.length > 0) {
-    const texts = problems.slice(0, 10).map(({ path, message }) => `${path.slice(below.length) || '/'} ${message}`)
-    throw new ModelError('INVALID_REQUEST', `${path}: ${texts.join('; ')}`)
+    const places = problems.map(({ path, message }) => ({ path: path.slice(below.length) || '/', message }))
+    throw new ModelError('INVALID_REQUEST', `${path}: ${listProblems(places).join('; ')}`)
   }
   return result
 }

@@ -34,7 +34,7 @@ export async function verifyVersion(options: {
 }): Promise<Verification> {
   const { target, models, golden: file } = options
   const bundle = await findBundle(target, models)
-  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, [models]))
   if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one and accepts --golden`)
   const { manifest, folder } = bundle

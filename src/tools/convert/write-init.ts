@@ -73,7 +73,7 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
       ? await drawGolden(drafted, saved.source)
       : await checkGolden(manifest, saved.source, options.golden, found)
   manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
-  left.push('/tasks/*/calibration and /derived: then update /golden/served, or remove it')
+  left.push('/tasks/*/calibration: then remove /golden/served, which has the answers before it')
   const temporary = await mkdtemp(join(await parentOf(place.folder), '.init-'))
   try {
     const version = join(temporary, 'new')

@@ -24,12 +24,16 @@ import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './sour
 
 /**
  * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path
- * relative to the spec, inherits the keys that the spec lacks. Rejects with a SpecError that lists all problems, those
- * of columns and expressions included.
+ * relative to the spec, inherits the keys that the spec lacks. `complete` adds others, before the spec is checked.
+ * Rejects with a SpecError that lists all problems, those of columns and expressions included.
  */
-export async function readSpec(pathOrName: string, specsFolder: string): Promise<LoadedSpec> {
+export async function readSpec(
+  pathOrName: string,
+  specsFolder: string,
+  complete: (written: unknown) => unknown = (written) => written,
+): Promise<LoadedSpec> {
   const file = locate(pathOrName, specsFolder)
-  return checkTrainSpec(file, await readExtended(file, []))
+  return checkTrainSpec(file, complete(await readExtended(file, [])))
 }
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import type { Violation } from '../../base/errors.ts'
+import { listProblems, type Violation } from '../../base/errors.ts'
 import { isOrdinary } from '../../base/files.ts'
 import type { CsvData, ParquetData, RowsSpec } from '../../schemas/rows-spec.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
@@ -91,9 +91,7 @@ export class SpecError extends Error {
   readonly problems: Violation[]
 
   constructor(file: string, problems: Violation[]) {
-    super(
-      [`${file}:`, ...problems.map(({ path, message }) => `  ${path === '' ? '' : `${path} `}${message}`)].join('\n'),
-    )
+    super([`${file}:`, ...listProblems(problems, Number.POSITIVE_INFINITY).map((line) => `  ${line}`)].join('\n'))
     this.name = 'SpecError'
     this.file = file
     this.problems = problems

@@ -27,12 +27,12 @@ export interface LocalPredictorOptions {
 }
 
 /**
- * Finds a version: `<model>`, `<model>/<version>` or a folder. Rejects with MODEL_NOT_FOUND, with INVALID_BUNDLE, and
- * with INVALID_REQUEST for a graph without a manifest, of which nothing says what its inputs are.
+ * Finds a version: a folder, or `<model>` or `<model>/<version>` in one of `folders`. Rejects with MODEL_NOT_FOUND,
+ * with INVALID_BUNDLE, and with INVALID_REQUEST for a graph without a manifest, whose inputs nothing explains.
  */
-export async function findVersion(target: string, models: string): Promise<Bundle> {
-  const bundle = await findBundle(target, models)
-  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, models))
+export async function findVersion(target: string, ...folders: string[]): Promise<Bundle> {
+  const bundle = await findBundle(target, ...folders)
+  if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, folders))
   if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one`)
   return bundle

@@ -5,19 +5,43 @@ import { ModelError, reasonOf } from '../../base/errors.ts'
 import { existingFolder } from '../../base/files.ts'
 import { murmur3 } from '../../base/hash.ts'
 import type { Terminal } from '../../base/terminal.ts'
+import { isObject } from '../../schemas/json.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { readSpec } from '../data/read-spec.ts'
+import { SpecError } from '../data/source.ts'
 import { createBar, createProgress as createRowProgress, formatEvaluation, formatNumber } from '../evaluate/format.ts'
 import { findVersion } from '../evaluate/local-predictor.ts'
 import { versionsOnDisk } from '../evaluate/next-version.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { writeReport } from '../evaluate/session.ts'
+import { continuedSpec } from './continued-spec.ts'
 import type { EpochReport, FitObserver, FitResult } from './fit.ts'
 import { historyFile, openRunFolder } from './run-folder.ts'
 
 /** A run of a version in a folder of models. */
 const runName = ({ name, version }: TrainSpec, models: string) =>
   `${name}-${version}-${murmur3(resolve(models), 0).toString(16)}`
+
+/** The folder of models in the working folder, where other commands look by default. */
+const usualModels = 'models'
+
+/** Reads the spec, and the version that it goes on from: without a version of its own, it writes the next. */
+async function readContinued({ spec, specs, models, from: target, force }: RunTrainOptions) {
+  if (target === undefined) return { loaded: await readSpec(spec, specs), from: undefined }
+  const from = await findVersion(target, ...new Set([models, usualModels]))
+  let version: unknown
+  const loaded = await readSpec(spec, specs, (written) => {
+    if (isObject(written)) version = written.version
+    return continuedSpec(written, from.manifest)
+  })
+  const next = await nextVersion(models, loaded.spec.name)
+  if (version === undefined) loaded.spec.version = next
+  else if (!force && (await versionsOnDisk(models, loaded.spec.name)).includes(String(version))) {
+    const message = `${join(models, loaded.spec.name, String(version))} exists already: leave /version out to write the next, ${next}, or replace it by --force`
+    throw new SpecError(loaded.file, [{ path: '/version', message }])
+  }
+  return { loaded, from }
+}
 
 /** The version after the highest on disk. */
 async function nextVersion(models: string, name: string): Promise<number> {
@@ -75,9 +99,7 @@ export interface RunTrainOptions {
  */
 export async function runTrain(options: RunTrainOptions): Promise<number> {
   const { models, force, cache, command, version, now, signal, out, err } = options
-  const loaded = await readSpec(options.spec, options.specs)
-  const from = options.from === undefined ? undefined : await findVersion(options.from, models)
-  if (from) loaded.spec.version = await nextVersion(models, loaded.spec.name)
+  const { loaded, from } = await readContinued(options)
   const { spec } = loaded
   const folder = options.run ?? (cache && join(cache, 'runs', runName(spec, models)))
   if (folder === undefined && options.resume)

@@ -111,7 +111,8 @@ export async function train(
     kept: fitted.kept,
     history: fitted.history,
     rows,
-    ...fieldOptionsOf(spec, from),
+    field_options: fieldOptionsOf(spec, from),
+    tasks: taskOptionsOf(spec),
     ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
     threads,
     engine: 'onnxruntime',
@@ -167,20 +168,27 @@ function shapeOf(
   }
 }
 
-/** Options of single fields in the network: a version that training goes on from keeps its own. */
-function fieldOptionsOf(
-  { fields, embeddings = {} }: TrainSpec,
-  from: Bundle | undefined,
-): Pick<NonNullable<Manifest['provenance']>, 'field_options'> {
-  const kept = from?.manifest.provenance?.field_options
-  if (from) return kept ? { field_options: kept } : {}
-  const options = fields.flatMap((field) =>
-    field.kind === 'numeric' && field.bins !== undefined ? [[field.name, { bins: field.bins }] as const] : [],
-  )
-  const own = Object.entries(embeddings).map(([name, { dim, l2 }]) => {
-    return [name, { ...(dim !== undefined && { dim }), ...(l2 !== undefined && { l2 }) }] as const
+type FieldOptions = NonNullable<NonNullable<Manifest['provenance']>['field_options']>
+
+/** By field, its options in the network, which are those of the version that training goes on from, and its column. */
+function fieldOptionsOf({ fields, crossed, embeddings = {} }: TrainSpec, from: Bundle | undefined): FieldOptions {
+  const kept = from?.manifest.provenance?.field_options ?? {}
+  const options = [...fields, ...crossed].map((field) => {
+    const { column, expression, bins } = field as { column?: string; expression?: string; bins?: number }
+    const network = from ? kept[field.name] : { ...embeddings[field.name], bins }
+    const given = Object.entries({ ...network, column, expression }).filter(([, value]) => value !== undefined)
+    return [field.name, Object.fromEntries(given)] as const
   })
-  return options.length + own.length > 0 ? { field_options: Object.fromEntries([...options, ...own]) } : {}
+  return Object.fromEntries(options.filter(([, given]) => Object.keys(given).length > 0))
+}
+
+/** Options of each task, which a spec that goes on from this version may leave out. */
+function taskOptionsOf({ tasks, derived }: TrainSpec): Record<string, Record<string, unknown>> {
+  const options = tasks.map(({ name, description: _, ...rest }) => [name, rest] as const)
+  const calibrations = derived.flatMap(({ name, calibration }) =>
+    calibration === undefined ? [] : [[name, { calibration }] as const],
+  )
+  return Object.fromEntries([...options, ...calibrations])
 }
 
 /** A table per column of ids, as wide and penalised as its field asks for. */

@@ -53,6 +53,23 @@ t.test('a version of ours goes on with fresh rows, as the next version', async (
   t.ok(await readBundle(join(folder, 'models'), 'tiny', '3'), 'the same architecture may be named')
 })
 
+t.test('a spec may leave out what the version knows, and name the version to write', async (t) => {
+  const { folder, spec } = await tinyVersion(t)
+  const { data, split, training } = spec
+  const weights = (version: string) => readFile(join(folder, 'models/tiny', version, 'group1-shard1of1.bin'))
+  await trainIn(folder, spec, 'tiny')
+  await trainIn(folder, { data, split, training, version: 7 }, 'tiny/1')
+  t.ok((await weights('7')).equals(await weights('2')), 'the same fields, expressions, labels and calibrations')
+  const [whole, short] = await Promise.all(['2', '7'].map((it) => readBundle(join(folder, 'models'), 'tiny', it)))
+  t.same(short!.manifest.tasks, whole!.manifest.tasks)
+  t.same(short!.manifest.derived, whole!.manifest.derived)
+  const renamed = freshCsv().replace('hour,size', 'hour,width')
+  await writeFile(join(folder, 'tiny.csv'), renamed)
+  const fields = [{ name: 'size', column: 'width' }]
+  await trainIn(folder, { data, split, training, tasks: [{ name: 'cvr', where: 'click == "1"' }], fields }, 'tiny/1')
+  t.ok((await weights('8')).equals(await weights('2')), 'a field and a task have the rest of the version')
+})
+
 t.test('frozen weights stay, bit for bit', async (t) => {
   const { folder, spec } = await tinyVersion(t)
   const freeze = ['embedding/*', 'expert_0/*']
@@ -225,7 +242,6 @@ t.test('a spec that contradicts the version is refused by place', async (t) => {
     { architecture: { name: 'shared_bottom' } },
     /\/architecture is another one than that of tiny\/1, which --from continues/,
   )
-  await refuses({ fields: fields.slice(1) }, /\/fields lacks colour, a field of tiny\/1, which --from continues/)
   const more = { name: 'click', kind: 'vocabulary' }
   await refuses({ fields: [...fields, more] }, /\/fields\/5 click is no field of tiny\/1, which --from continues/)
   const kind = { name: 'colour', kind: 'hash', buckets: 4, missing: { default: '' } }
@@ -239,7 +255,7 @@ t.test('a spec that contradicts the version is refused by place', async (t) => {
     /\/fields\/2\/size must be 24, as in tiny\/1/,
   )
   await refuses(
-    { tasks: tasks.toReversed(), derived: [] },
+    { tasks: [...tasks, { ...tasks[0], name: 'buy' }] },
     /\/tasks must be those of tiny\/1, which --from continues, in their order: ctr, cvr/,
   )
   await refuses(
@@ -253,5 +269,11 @@ t.test('a spec that contradicts the version is refused by place', async (t) => {
   await t.rejects(trainIn(folder, { ...spec, version: 8 }), {
     message: /\/architecture is needed to train without --from/,
   })
-  await t.rejects(trainIn(folder, spec, 'tiny/9'), { message: /tiny\/9|no version 9/ })
+  await refuses(
+    { version: 1 },
+    /\/version .*models\/tiny\/1 exists already: leave \/version out to write the next, 2, or replace it by --force/,
+  )
+  await t.rejects(trainIn(folder, spec, 'tiny/9'), {
+    message: /^tiny\/9 is neither .* nor a model in .*\/models or models; .*models\/tiny has the versions 1$/,
+  })
 })

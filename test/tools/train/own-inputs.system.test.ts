@@ -52,9 +52,10 @@ t.test('every field has a table of its own, as wide and penalised as it asks for
   t.equal(manifest.graph.inputs.ids, 'per_field')
   t.notOk(JSON.stringify([manifest.features, manifest.crossed]).includes('"dim"'), 'the graph alone needs them')
   t.same(manifest.provenance!.field_options, {
-    size: { bins: 8 },
     colour: { dim: 2 },
     shop: { l2: 0.5 },
+    size: { bins: 8 },
+    is_red: { expression: 'colour == "red"' },
     colour_hour: { dim: 3, l2: 0 },
   })
 })

@@ -108,7 +108,7 @@ export function provenanceRows(given: Given): [string, string][] {
     ],
     ['Epochs', epochs?.toString()],
     ['Kept', kept && `epoch ${kept.epoch}, best by ${kept.metric}: ${number(kept.value, 5)}`],
-    ['Options of fields', options && Object.entries(options).map(describeOptions).join('; ')],
+    ['Options of fields', options && describeOptions(options)],
     ['Started from', from],
     [
       'Recalibrated',
@@ -122,11 +122,13 @@ export function provenanceRows(given: Given): [string, string][] {
   return found.filter((row): row is [string, string] => row[1] !== undefined)
 }
 
-/** `colour: dim 2, l2 0.5`. */
-function describeOptions([field, options]: [string, object]): string {
-  return `${field}: ${Object.entries(options)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ')}`
+/** `colour: dim 2, l2 0.5; shop: l2 0`; undefined where no field has any. */
+function describeOptions(options: Readonly<Record<string, object>>): string | undefined {
+  const described = Object.entries(options).map(([field, own]) => {
+    const pairs = Object.entries(own).map(([name, value]) => `${name} ${value}`)
+    return `${field}: ${pairs.join(', ')}`
+  })
+  return described.length > 0 ? described.join('; ') : undefined
 }
 
 /** A manifest may say anything. */

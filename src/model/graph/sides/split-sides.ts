@@ -40,7 +40,7 @@ export function withoutProducts(graph: Graph): string {
   const first = graph.nodes.find((node) => isGemm(graph, node))
   const mixing = first && mixingNode(graph, first.input[0]!)
   if (mixing === undefined) return reason
-  return `${reason}: ${mixing.opType} ${mixing.name || mixing.output[0]} mixes columns before the first product`
+  return `${reason}: ${mixing.opType} ${mixing.name || mixing.output[0]} mixes columns before the first product; export the graph so that a product of matrices reads the fields side by side (docs/compiler.md#export-for-speed)`
 }
 
 /** All products of features. */

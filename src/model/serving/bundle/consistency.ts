@@ -126,8 +126,12 @@ function golden({ golden, tasks, derived }: Manifest): string[] {
   if (served !== undefined && served.length !== golden.rows.length)
     problems.push(`/golden has ${golden.rows.length} rows and ${served.length} served answers`)
   served?.forEach((row, i) => {
+    // Derived tasks that a person has added since have no value yet.
     const all = tasks.length + derived.length
-    if (row.length !== all) problems.push(`/golden/served/${i} has ${row.length} values for ${all} tasks`)
+    if (row.length < tasks.length || row.length > all)
+      problems.push(
+        `/golden/served/${i} has ${row.length} values for ${all} tasks: correct it, or remove /golden/served`,
+      )
   })
   return problems
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { ModelError, type ModelErrorCode, reasonOf } from '../../../base/errors.ts'
+import { listProblems, ModelError, type ModelErrorCode, reasonOf, type Violation } from '../../../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
 import { runThread, ThreadFailure } from '../../../base/one-shot-thread.ts'
 import { withCanonicalArchitecture } from '../../../schemas/architecture.ts'
@@ -25,23 +25,29 @@ export function parseManifest(text: string, where: string): Manifest {
     return invalid(`${where} is not JSON: ${reasonOf(cause)}`)
   }
   const { manifest, problems } = checkManifest(json, where)
-  if (problems.length > 0) invalid(`${where}: ${problems.slice(0, 10).join('; ')}`)
+  if (problems.length > 0) invalid(`${where}: ${listProblems(problems).join('; ')}`)
   return manifest
 }
 
-function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: string[] } {
+function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: Violation[] } {
   try {
     const malformed: ProblemItem[] = []
     const manifest = check(Manifest, withCanonicalArchitecture(json), '', malformed) as Manifest
     const problems =
       malformed.length > 0
-        ? malformed.map(({ path, message }) => `${path || '/'} ${message}`)
-        : contradictions(manifest)
+        ? malformed.map(({ path, message }) => ({ path: path || '/', message }))
+        : contradictions(manifest).map(apart)
     return { manifest, problems }
   } catch (cause) {
     // Stack overflow.
     return invalid(`${where} can't be checked: ${reasonOf(cause)}`, cause)
   }
+}
+
+/** A text that begins with a JSON pointer. */
+function apart(text: string): Violation {
+  const [, path = '', message = text] = /^(\/\S*) (.*)$/s.exec(text) ?? []
+  return { path, message }
 }
 
 /** Reads and checks a manifest; `where` names it in errors. Rejects with INVALID_BUNDLE. */

@@ -75,7 +75,7 @@ export function createPlanner(manifest: Manifest): Planner {
       if (by === ecpm && !click)
         problems.add(
           '/options/rank/by',
-          `ecpm needs a task called ctr, which this model doesn't have; it has ${listNames(all)}`,
+          `ecpm needs a task named ctr, and multiplies it by cvr where there is one: this model has ${listNames(all)}; name the probability of a click ctr, and of a conversion after it cvr, in its manifest`,
         )
       else if (by !== ecpm && !all.includes(by))
         problems.add('/options/rank/by', unknownTask(by, click ? [...all, ecpm] : all))

@@ -71,28 +71,40 @@ function invalid(message: string): never {
 }
 
 /**
- * Says that `path` is neither a path to a model nor a model in `models`, and suggests the model with the closest name.
+ * Says that `path` is neither a path to a model nor a model in one of `folders`, and suggests the model with the
+ * closest name, or the versions that there are.
  */
 export async function missingModel(
   path: string,
-  models: string,
+  folders: readonly string[],
   kinds = 'the folder of a model or version',
 ): Promise<string> {
-  const meant = closestName(path, await readdir(models).catch(() => []))
-  const suggestion = meant === undefined ? '' : `; did you mean ${meant}?`
-  return `${path} is neither ${kinds} nor a model in ${models}${suggestion}`
+  const [name = ''] = path.split('/')
+  const hints = folders.map(async (folder) => {
+    const versions = await versionsIn(join(folder, name))
+    if (versions.length > 0 && name !== path) return `; ${join(folder, name)} has the versions ${versions.join(', ')}`
+    const meant = closestName(name, await readdir(folder).catch(() => []))
+    return meant === undefined ? undefined : `; did you mean ${meant}?`
+  })
+  const hint = (await Promise.all(hints)).find((found) => found !== undefined)
+  return `${path} is neither ${kinds} nor a model in ${folders.join(' or ')}${hint ?? ''}`
+}
+
+/** The versions in a model's folder, highest first. */
+async function versionsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => [])
+  return names.filter((name) => numbered.test(name)).sort((a, b) => compareVersions(b, a))
 }
 
 /**
- * The version that a path means: a version's folder, a model's (then its highest version), or, where `models` is given,
- * a model's name below it; undefined where it is none of these.
+ * The version that a path means: a version's folder, a model's (then its highest version), or a model's name below one
+ * of `folders`, the first that has it; undefined where it is none of these.
  */
-export async function findBundle(path: string, models?: string): Promise<Bundle | undefined> {
-  for (const folder of [resolve(path), ...(models === undefined ? [] : [resolve(models, path)])]) {
+export async function findBundle(path: string, ...folders: string[]): Promise<Bundle | undefined> {
+  for (const folder of [resolve(path), ...folders.map((models) => resolve(models, path))]) {
     if (await isVersion(folder))
       return readBundle(dirname(dirname(folder)), basename(dirname(folder)), basename(folder))
-    const versions = (await readdir(folder).catch(() => [])).filter((name) => numbered.test(name))
-    const [highest] = versions.sort((a, b) => compareVersions(b, a))
+    const [highest] = await versionsIn(folder)
     if (highest !== undefined) return readBundle(dirname(folder), basename(folder), highest)
   }
   return undefined

@@ -142,7 +142,7 @@ const whole: Record<string, [(g: Graph) => string | string[], Sides, string | Re
   'a product of what mixes columns': [
     (g) => gemm(g, g.node('Softmax', ['x'])),
     { x: halves },
-    /^no product of features was found: Softmax \S+ mixes columns before the first product$/,
+    /^no product of features was found: Softmax \S+ mixes columns before the first product; export the graph so/,
   ],
   'an input whose sides are not known': [
     (g) => gemm(g, g.node('Concat', ['x', 'y'], { attributes: { axis: 1 } }), 12),

@@ -158,6 +158,33 @@ t.test('golden answers with a value too few or too many are told', async (t) => 
   ])
 })
 
+t.test('golden rows may lack the last derived tasks, and no more', async (t) => {
+  const golden = (served: number[][]) => ({
+    golden: {
+      rows: [row, row],
+      probabilities: [
+        [0.1, 0.2],
+        [0.1, 0.2],
+      ],
+      served,
+      tolerance: 1e-5,
+    },
+  })
+  t.same(
+    found(
+      golden([
+        [0.1, 0.2],
+        [0.1, 0.2, 0.02],
+      ]),
+    ),
+    [],
+  )
+  t.same(found(golden([[0.1], [0.1, 0.2, 0.02, 0.3]])), [
+    '/golden/served/0 has 1 values for 3 tasks: correct it, or remove /golden/served',
+    '/golden/served/1 has 4 values for 3 tasks: correct it, or remove /golden/served',
+  ])
+})
+
 t.test('contradictions of all kinds are told at once', async (t) => {
   const manifest = exampleManifest({
     ...withField(1, { missing: { default: -1 } }),

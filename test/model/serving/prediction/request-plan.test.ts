@@ -121,7 +121,9 @@ t.test('ecpm without a click is refused', async (t) => {
   const plan = plannerOf(exampleManifest({ tasks: [{ name: 'cvr' }], derived: [] }))
   t.same(
     problemsOf(() => plan(undefined, { rank: { by: 'ecpm' } })),
-    ["/options/rank/by ecpm needs a task called ctr, which this model doesn't have; it has cvr"],
+    [
+      '/options/rank/by ecpm needs a task named ctr, and multiplies it by cvr where there is one: this model has cvr; name the probability of a click ctr, and of a conversion after it cvr, in its manifest',
+    ],
   )
 })
 

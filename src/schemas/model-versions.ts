@@ -25,6 +25,10 @@ export const DistributionBin = Type.Object({
 
 const distribution = {
   name: Type.String(),
+  reference: Type.Boolean({
+    description:
+      'Whether the version has a distribution to compare with; `multigate init --data`, `calibrate` and `train` add one',
+  }),
   psi: Type.Union([Type.Number(), Type.Null()], {
     description:
       'Population stability index between then and now: 0.1 is a moderate change, 0.25 a major one; null with fewer than 500 values',

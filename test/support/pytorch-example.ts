@@ -2,60 +2,89 @@ import { spawnSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import type { Test } from 'tap'
+import { parse } from 'yaml'
+import type { ImportManifest } from '../../src/schemas/import.ts'
 import { cli } from './entries.ts'
 import { startProcess } from './process.ts'
 
-/*
- * The PyTorch example of docs/import-export.md, and its export by PyTorch's default exporter in
- * test/fixtures/pytorch.
- */
+/* The example of docs/from-pytorch.md, and what its script leaves, kept in test/fixtures/pytorch. */
 
 /** Compiled, it is in build/test/support/. */
 const root = join(import.meta.dirname, '../../..')
 const fixtures = join(root, 'test/fixtures/pytorch')
-const page = await readFile(join(root, 'docs/import-export.md'), 'utf8')
+const page = await readFile(join(root, 'docs/from-pytorch.md'), 'utf8')
 
 /** The code blocks of the example, by name. */
 export const blocks = Object.fromEntries(
   [...page.matchAll(/<!-- run: pytorch-(\S+) -->\n```\w+\n([\s\S]*?)\n```/g)].map(([, name, code]) => [name!, code!]),
 )
 
-/** The facts kept of the export: PyTorch's version, its answers, and SHA-256 of the script. */
-export const exported: { torch: string; script: string; probabilities: number[][] } = JSON.parse(
+/** The output that the page shows of a command. */
+function outputOf(name: string): string {
+  const [, output] = new RegExp(
+    `<!-- run: pytorch-${name} -->\n\`\`\`sh\n[\\s\\S]*?\n\`\`\`\n\n\`\`\`text\n([\\s\\S]*?)\n\`\`\``,
+  ).exec(page)!
+  return output!
+}
+
+/** The fields and tasks of the page. */
+export const stated: ImportManifest = { derived: [], ...parse(blocks.features!) }
+
+/** The facts kept of the export: PyTorch's version, and SHA-256 of the script. */
+export const exported: { torch: string; script: string } = JSON.parse(
   await readFile(join(fixtures, 'shop.json'), 'utf8'),
 )
 
-/** Copies the export into a folder: `shop.onnx`, and its weights beside it. */
+/** Copies what the script leaves into a folder: `shop.onnx`, its weights beside it, the log, and answers of PyTorch. */
 export async function copyShop(folder: string): Promise<void> {
-  for (const file of ['shop.onnx', 'shop.onnx.data']) await copyFile(join(fixtures, file), join(folder, file))
+  for (const file of ['shop.onnx', 'shop.onnx.data', 'log.parquet', 'answers.json'])
+    await copyFile(join(fixtures, file), join(folder, file))
 }
 
-/** From the exported files in `folder` to the answer of the example's request. */
-export async function serveShop(t: Test, folder: string): Promise<any[]> {
-  await writeFile(join(folder, 'features.json'), blocks.features!)
+/** From what the script has left in `folder` to the page's end, each command as it stands there. */
+export async function walkThrough(t: Test, folder: string): Promise<void> {
+  await writeFile(join(folder, 'features.yaml'), blocks.features!)
+  await writeFile(join(folder, 'rows.yaml'), blocks.rows!)
+  await writeFile(join(folder, 'today.yaml'), blocks.refresh!)
   const bin = join(folder, 'bin')
   await mkdir(bin)
-  const command = `#!/bin/sh\nexec "${process.execPath}" "${cli}" "$@"\n`
-  await writeFile(join(bin, 'multigate'), command)
+  await writeFile(join(bin, 'multigate'), `#!/bin/sh\nexec "${process.execPath}" "${cli}" "$@"\n`)
   await chmod(join(bin, 'multigate'), 0o755)
   const env = { ...process.env, PATH: [bin, process.env.PATH].join(delimiter) }
-  const shell = (script: string) => spawnSync('bash', ['-c', script], { cwd: folder, env, encoding: 'utf8' })
-  const made = shell(blocks.init!)
-  t.equal(made.status, 0, made.stderr)
+  const shell = (script: string) => spawnSync('bash', ['-c', `${script} 2>&1`], { cwd: folder, env, encoding: 'utf8' })
+  const walk = (step: string) => {
+    const { status, stdout } = shell(blocks[step]!)
+    t.equal(status, 0, stdout)
+    expectOutput(t, step, stdout)
+  }
+  for (const step of ['init', 'calibrate', 'quantize']) walk(step)
   const { port } = await startProcess(t, { MULTIGATE_MODELS: join(folder, 'models'), MULTIGATE_CACHE: 'off' })
-  const { stdout } = shell(blocks.ask!.replace('127.0.0.1:3000', `127.0.0.1:${port}`))
-  const answer = JSON.parse(stdout)
-  t.equal(answer.model, 'shop', stdout)
-  return answer.predictions
+  const { version, predictions } = JSON.parse(shell(blocks.ask!.replace('127.0.0.1:3000', `127.0.0.1:${port}`)).stdout)
+  const shown = JSON.parse(blocks.answer!)
+  t.same([version, predictions.length], [shown.version, shown.predictions.length])
+  for (const [i, expected] of shown.predictions.entries())
+    for (const [name, value] of Object.entries<any>(expected))
+      t.ok(name === 'id' ? predictions[i].id === value : Math.abs(predictions[i][name] - value) < 0.01, `${i} ${name}`)
+  walk('train')
 }
 
-export function expectAnswers(t: Test, predictions: any[], expected: number[][]): void {
-  t.same(
-    predictions.map(({ id }) => id),
-    ['a', 'b'],
-  )
-  for (const [row, [ctr, cvr]] of expected.entries()) {
-    t.ok(Math.abs(predictions[row].ctr - ctr!) < 1e-5, `row ${row}: ctr`)
-    t.ok(Math.abs(predictions[row].cvr - cvr!) < 1e-5, `row ${row}: cvr`)
+/** Figures, the precision, and the folder that a test runs in, differ; the sentences around them do not. */
+const plain = (line: string) =>
+  line
+    .replace(/\/\S*(?=models\/)/, '')
+    .replaceAll(/[\d.,]*\d/g, '#')
+    .replaceAll(/[−-](?=#)/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+
+/** Expects the lines of the page in their order; `…` stands for any others. */
+function expectOutput(t: Test, step: string, stdout: string): void {
+  const lines = stdout.split('\n').map(plain)
+  let from = 0
+  for (const line of outputOf(step).split('\n')) {
+    if (line === '…' || line === '') continue
+    const found = lines.indexOf(plain(line), from)
+    t.ok(found >= 0, `${step}: ${line}`)
+    from = Math.max(from, found + 1)
   }
 }

@@ -193,7 +193,13 @@ export function describeDistributions(
   return { model, version, fields, tasks }
 }
 
-const unreferenced = (name: string): TaskDistribution => ({ name, psi: null, observations: 0, bins: [] })
+const unreferenced = (name: string): TaskDistribution => ({
+  name,
+  reference: false,
+  psi: null,
+  observations: 0,
+  bins: [],
+})
 
 /** Fewer values are those of single requests, which are nobody else's business; as many as drift needs. */
 const leastShown = 500
@@ -210,6 +216,7 @@ function compare(
   const isShown = !isMarked && total >= leastShown
   return {
     name,
+    reference: true,
     psi: psi ?? null,
     observations: isMarked ? 0 : total,
     bins: bins.map((bin, i) => ({

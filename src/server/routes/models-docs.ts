@@ -116,6 +116,7 @@ export const versionDistributionsExample: VersionDistributions = {
   fields: [
     {
       name: 'country',
+      reference: true,
       psi: 0.03,
       observations: 12_000,
       bins: [
@@ -126,6 +127,7 @@ export const versionDistributionsExample: VersionDistributions = {
     },
     {
       name: 'price',
+      reference: true,
       psi: 0.31,
       observations: 12_000,
       bins: [
@@ -139,6 +141,7 @@ export const versionDistributionsExample: VersionDistributions = {
   tasks: [
     {
       name: 'ctr',
+      reference: true,
       psi: null,
       observations: 120,
       bins: [

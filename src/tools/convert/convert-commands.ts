@@ -1,6 +1,11 @@
-import { dirname, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { Command } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
+import { multigateVersion, projectRoot } from '../../base/project.ts'
+import { cacheFolder } from '../../base/settings.ts'
+import type { Answers, Given } from './ask-choices.ts'
+import { type ChosenDerived, parseDerived } from './derived-option.ts'
+import type { Scaffold } from './init.ts'
 import { parseModelName, parseNames, parseTaskNames, parseVersion } from './name-options.ts'
 
 /* `multigate inspect` and `multigate init`: describe a saved graph, and write a manifest for it. */
@@ -44,28 +49,40 @@ interface InitFlags {
   tasks?: string[]
   output?: string[]
   features?: string
+  derived: ChosenDerived[]
   context: string[]
   cross: string[]
+  data?: string
   golden?: string
   allowUnused: boolean
   force: boolean
+  yes: boolean
 }
 
-export function createInitCommand({ out }: CommandContext): Command {
+const specs = join(projectRoot, 'src/tools/train/specs')
+
+export function createInitCommand(context: CommandContext): Command {
+  const { signal, out, err } = context
   return new Command('init')
-    .description('write a manifest for a saved graph, and list what is left to fill in')
+    .description('write a manifest for a saved graph, judge it on rows with labels, and list what is left to fill in')
     .argument('<path>', pathArgument.replace(' a .keras or .h5 file,', ''))
     .option(...modelsOption)
     .option('--name <model>', "name of the model; default: that of the graph's folder or file", parseModelName)
     .option('--model-version <number>', "the version; default: that of the graph's folder, or 1", parseVersion)
     .option('--tasks <names>', "names of the tasks, in the order of the outputs' columns", parseTaskNames)
     .option('--output <names>', 'the output with the probabilities or logits, or one output per task', parseNames)
-    .option('--features <file>', 'YAML or JSON: the list of fields, as in a manifest')
+    .option(
+      '--features <file>',
+      'YAML or JSON: a list of fields, as in a manifest, or an object {features, tasks, derived, …}',
+    )
+    .option('--derived <tasks>', 'derived tasks, such as buy=click*cart*purchase', addDerived, [])
     .option('--context <fields>', 'without --features: context fields', parseNames, [])
     .option('--cross <fields>', 'without --features: cross fields', parseNames, [])
+    .option('--data <spec>', 'rows with labels: adds quality, drift reference, golden and quantization rows, a report')
     .option('--golden <file>', 'rows with answers from the program that trained the model')
     .option('--allow-unused', 'accept fields whose sizes do not add up to the rows of their embedding table', false)
     .option('--force', 'replace an existing manifest or version', false)
+    .option('-y, --yes', 'ask nothing, also on a terminal', false)
     .addHelpText(
       'after',
       `
@@ -73,29 +90,46 @@ Examples:
   multigate init models/shop/1                       next to the graph in that folder
   multigate init model.onnx --name shop --tasks ctr,cvr
   multigate init saved_model/ --name shop --features features.yaml --golden answers.json
+  multigate init model.onnx --tasks click,cart --derived buy=click*cart --data rows.yaml
   multigate init shop --force                            a new manifest for the highest version in models/shop
 
-A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/.`,
+A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/. On a terminal it asks what the graph does not
+say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, see docs/evaluation.md.`,
     )
     .action(async (path: string, flags: InitFlags) => {
       const { writeInit } = await import('./write-init.ts')
-      const { readFieldList } = await import('./read-options.ts')
-      const { models, name, modelVersion: version, tasks, output: outputs, context, cross, force } = flags
-      const features = flags.features === undefined ? undefined : await readFieldList(flags.features)
-      const sides = { context, cross }
-      const { folder, found, left, manifest } = await writeInit({
-        path,
-        models,
-        name,
-        version,
-        tasks,
-        outputs,
-        features,
-        sides,
-        golden: flags.golden,
-        allowUnused: flags.allowUnused,
-        force,
-      })
+      const { readFeatures } = await import('./read-options.ts')
+      const { createProgress, formatEvaluation } = await import('../evaluate/format.ts')
+      const { models, name, modelVersion: version, tasks, output: outputs, derived, context: ofContext, cross } = flags
+      const stated = flags.features === undefined ? undefined : await readFeatures(flags.features)
+      const progress = createProgress(err)
+      const log = (line: string) => {
+        progress.stop()
+        err.write(`${line}\n`)
+      }
+      const given = {
+        name: name !== undefined,
+        tasks: (tasks ?? stated?.tasks) !== undefined,
+        fields: stated !== undefined || ofContext.length + cross.length > 0,
+        derived: derived.length + (stated?.derived.length ?? 0) > 0,
+        data: flags.data !== undefined,
+      }
+      const isAsked = !flags.yes && process.stdin.isTTY && err.isTTY
+      const { folder, found, left, manifest, report } = await writeInit({
+        ...{ path, models, name, version, tasks, outputs, stated, derived, sides: { context: ofContext, cross } },
+        ...{ data: flags.data, golden: flags.golden, allowUnused: flags.allowUnused, force: flags.force },
+        review: isAsked ? (draft) => askOnTerminal(draft, given, signal) : undefined,
+        measuring: {
+          ...{ specs, cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''), multigateVersion, now: Date.now },
+          ...{ command: ['multigate init', path].join(' '), signal, progress, log },
+        },
+      }).finally(() => progress.stop())
+      if (report !== undefined) out.write(`${formatEvaluation(report)}\n\n`)
+      if (report?.publish?.passed === false) {
+        err.write('nothing was written\n')
+        context.exitCode = notGoodEnough
+        return
+      }
       const list = (title: string, lines: string[]) => `${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`
       out.write(
         [
@@ -107,6 +141,16 @@ A graph outside <name>/<version>/ is copied to <models>/<name>/<version>/.`,
       )
       out.write('\n')
     })
+}
+
+/** Exit code for a version that does not meet the conditions of its rows. */
+const notGoodEnough = 3
+
+const addDerived = (value: string, others: ChosenDerived[]) => [...others, ...parseDerived(value)]
+
+async function askOnTerminal(draft: Scaffold, given: Given, signal: AbortSignal): Promise<Answers> {
+  const { askChoices } = await import('./ask-choices.ts')
+  return askChoices(draft, given, { input: process.stdin, output: process.stderr, signal })
 }
 
 /** A folder relative to the working directory, unless it is outside it. */

@@ -3,7 +3,6 @@ import type { TSchema } from 'typebox'
 import { parseDocument } from 'yaml'
 import { listProblems, ModelError, reasonOf } from '../../base/errors.ts'
 import { check } from '../../schemas/check.ts'
-import { Features } from '../../schemas/features.ts'
 import { ImportManifest } from '../../schemas/import.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 
@@ -23,11 +22,6 @@ export async function readFeatures(path: string): Promise<ImportManifest> {
     path,
     isList ? '/features' : '',
   ) as ImportManifest
-}
-
-/** Reads a list of fields. Rejects like `readFeatures`. */
-export async function readFieldList(path: string): Promise<Features> {
-  return checked(Features, await readText(path), path, '') as Features
 }
 
 /** Reads YAML or JSON. Rejects with INVALID_REQUEST. */

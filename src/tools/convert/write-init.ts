@@ -1,7 +1,5 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { Check } from 'typebox/schema'
 import { ModelError } from '../../base/errors.ts'
 import { makeFolder } from '../../base/files.ts'
@@ -9,27 +7,39 @@ import { compareVersions } from '../../base/names.ts'
 import type { GraphSource } from '../../model/contracts/engine.ts'
 import { externalFiles } from '../../model/graph/ir/external-data.ts'
 import { checksums } from '../../model/serving/bundle/checksum.ts'
+import { contradictions } from '../../model/serving/bundle/consistency.ts'
 import { manifestFile, parseManifest } from '../../model/serving/bundle/manifest.ts'
-import { drawRow } from '../../model/serving/features/field.ts'
-import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import { findGraph } from '../../model/serving/version/manifestless.ts'
 import { readBundle } from '../../model/serving/version/read-version.ts'
 import { survey } from '../../model/serving/version/survey.ts'
+import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import type { ImportManifest } from '../../schemas/import.ts'
 import { type GoldenRows, type Manifest, ModelName, VersionName } from '../../schemas/manifest.ts'
+import type { Answers } from './ask-choices.ts'
 import { askNumbers } from './ask-graph.ts'
-import { differenceOf, placeErrors, readGolden } from './golden.ts'
+import type { ChosenDerived } from './derived-option.ts'
+import { checkGolden, drawGolden } from './graph-golden.ts'
 import { type Scaffold, type ScaffoldChoice, scaffold } from './init.ts'
+import type { Measured, MeasureOptions } from './measure.ts'
 import { openSaved, type SavedGraph } from './open-saved.ts'
-import { readText } from './read-options.ts'
 
-export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version'> {
+export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version' | 'features'> {
   path: string
   /** Folder of models. */
   models: string
   /** Default: those of the graph's folder, `<name>/<version>/`, or the file's name and 1. */
   name: string | undefined
   version: string | undefined
+  /** The fields, and the tasks and derived tasks with their calibrations; default: plain fields and tasks. */
+  stated: ImportManifest | undefined
+  /** Derived tasks beside those of `stated`. */
+  derived: ChosenDerived[]
+  /** Asks a person about a first draft. */
+  review?: ((draft: Scaffold) => Promise<Answers>) | undefined
+  /** Path of a spec of labelled rows, and how to judge the version on them; undefined: it is not judged. */
+  data: string | undefined
+  measuring?: (Omit<MeasureOptions, 'loaded' | 'models'> & { specs: string }) | undefined
   /** File of rows with answers from the program that trained the model; default: random rows, answered by the graph. */
   golden: string | undefined
   /** Replaces an existing manifest, or an existing version that the graph would be copied to. */
@@ -42,10 +52,9 @@ export interface InitResult {
   manifest: Manifest
   found: string[]
   left: string[]
+  /** How good it is on the rows of `data`; where it does not meet the spec's conditions, nothing was written. */
+  report: EvaluationReport | undefined
 }
-
-/** Number of golden rows drawn where no file gives them. */
-const goldenRows = 16
 
 /**
  * Writes a manifest for a saved graph. A graph in `<name>/<version>/` gets its manifest there; any other graph is
@@ -55,45 +64,126 @@ const goldenRows = 16
  * not answer the golden rows; also like `survey` and `scaffold`. Nothing is written then.
  */
 export async function writeInit(options: InitOptions): Promise<InitResult> {
-  const { path, models, force } = options
-  const saved = await openGraphAlone(path, models, force)
-  const place = placeOf(saved, options)
-  checkNames(place)
+  const { models, force } = options
+  const saved = await openGraphAlone(options.path, models, force)
+  const { drafted, place, data } = await draft(saved, options)
   if (place.copied && !force && (await exists(place.folder)))
     throw new ModelError(
       'INVALID_REQUEST',
       `${place.folder} exists already: --force replaces it; --name or --model-version choose another`,
     )
-  const { format, file } = saved.source
-  const choice = { ...options, name: place.name, version: place.version }
-  const drafted = scaffold({ format, file }, await survey(saved.source), choice)
   const { manifest, found, left } = drafted
   const golden =
     options.golden === undefined
       ? await drawGolden(drafted, saved.source)
       : await checkGolden(manifest, saved.source, options.golden, found)
   manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
-  left.push('/tasks/*/calibration: then remove /golden/served, which has the answers before it')
+  left.push(
+    '/tasks/*/calibration: multigate calibrate fits it; by hand, remove /golden/served, which is from before it',
+  )
   const temporary = await mkdtemp(join(await parentOf(place.folder), '.init-'))
   try {
     const version = join(temporary, 'new')
     if (place.copied) await copyGraph(saved.source, version)
     else await mkdir(version)
-    const files = await checksums(place.copied ? version : place.folder)
-    delete files[manifestFile]
-    const text = `${JSON.stringify({ ...manifest, files }, undefined, 2)}\n`
-    parseManifest(text, join(place.folder, manifestFile))
+    const graph = place.copied ? version : place.folder
+    const { [manifestFile]: _, ...files } = await checksums(graph)
+    const written = { manifest, files }
+    let report: EvaluationReport | undefined
+    if (data !== undefined) {
+      const measured = await measureGraph(drafted, graph, files, saved.source, { ...options, data })
+      report = measured.report
+      for (const [file, content] of Object.entries(measured.files)) await writeFile(join(version, file), content)
+      written.manifest = measured.manifest
+      written.files = { ...files, ...(await checksums(version)) }
+    } else if (options.measuring) left.push(unjudged(place.name))
+    const text = `${JSON.stringify({ ...written.manifest, files: written.files }, undefined, 2)}\n`
+    const parsed = parseManifest(text, join(place.folder, manifestFile))
+    if (report?.publish?.passed === false) return { folder: place.folder, manifest: parsed, found, left, report }
     await writeFile(join(version, manifestFile), text, { flag: 'wx' })
     if (place.copied) {
       await rename(place.folder, join(temporary, 'replaced')).catch(ignoreAbsent)
       await rename(version, place.folder)
-    } else await rename(join(version, manifestFile), join(place.folder, manifestFile))
+    } else {
+      // The manifest is last: with it the files belong to the version.
+      const beside = (await readdir(version)).filter((file) => file !== manifestFile)
+      for (const file of [...beside, manifestFile]) await rename(join(version, file), join(place.folder, file))
+    }
+    const root = dirname(dirname(place.folder))
+    const bundle = await readBundle(root, place.name, place.version)
+    return { folder: place.folder, manifest: bundle.manifest, found, left, report }
   } finally {
     await rm(temporary, { recursive: true, force: true })
+    // Without a version, the folder of a new model is empty.
+    await rmdir(dirname(place.folder)).catch(() => undefined)
   }
-  const root = dirname(dirname(place.folder))
-  return { folder: place.folder, manifest: (await readBundle(root, place.name, place.version)).manifest, found, left }
 }
+
+/** The manifest's first draft, after a person was asked where that is wanted. */
+async function draft(saved: SavedGraph, options: InitOptions) {
+  const signature = await survey(saved.source)
+  const scaffoldOf = (options: InitOptions) => {
+    const place = placeOf(saved, options)
+    checkNames(place)
+    const { stated, derived } = options
+    if (stated?.tasks && options.tasks)
+      throw new ModelError('INVALID_REQUEST', 'the features file names the tasks: omit --tasks')
+    const { format, file } = saved.source
+    const choice = { ...options, ...place, features: stated?.features, tasks: stated?.tasks?.map(({ name }) => name) }
+    const drafted = scaffold({ format, file }, signature, { ...choice, tasks: choice.tasks ?? options.tasks })
+    const { manifest } = drafted
+    if (stated?.tasks) manifest.tasks = stated.tasks
+    if (stated?.description !== undefined) manifest.description = stated.description
+    manifest.derived = [...(stated?.derived ?? []), ...derived]
+    const problems = contradictions({ ...manifest, files: { [file]: '' } })
+    if (problems.length > 0) throw new ModelError('INVALID_REQUEST', problems.join('; '))
+    return { drafted, place, data: options.data }
+  }
+  const first = scaffoldOf(options)
+  if (options.review === undefined) return first
+  const answers = await options.review(first.drafted)
+  return scaffoldOf({
+    ...options,
+    // A name of its own would copy a graph that is in its place.
+    ...(answers.name !== first.place.name && { name: answers.name }),
+    ...{ sides: answers.sides, data: answers.data ?? options.data },
+    ...(options.stated?.tasks === undefined && { tasks: answers.tasks }),
+    derived: [...options.derived, ...answers.derived],
+  })
+}
+
+/** The manifest and files that rows with labels add to a graph in `folder`. */
+async function measureGraph(
+  { manifest, found }: Scaffold,
+  folder: string,
+  files: Record<string, string>,
+  source: GraphSource,
+  { data, measuring, models, golden }: InitOptions & { data: string },
+): Promise<Measured> {
+  const { measure } = await import('./measure.ts')
+  const { readRowsSpec } = await import('../data/read-spec.ts')
+  const { specs, ...rest } = measuring!
+  const loaded = await readRowsSpec(data, specs)
+  const copied = Object.entries(files).map(([path, sha256]) => [path, { from: join(folder, path), sha256 }] as const)
+  const answer = async (rows: GoldenRows['rows']) => {
+    const probabilities = await askNumbers(source, manifest, rows)
+    return { rows, probabilities, served: servedOf(manifest, probabilities), tolerance: 1e-5 }
+  }
+  const bundle = { manifest, files: Object.fromEntries(copied) }
+  const own = golden === undefined ? answer : undefined
+  const measured = await measure(bundle, { loaded, models, ...rest }, own)
+  if (own) {
+    const drawn = found.findIndex((line) => line.includes('golden rows, drawn at random'))
+    const { length } = measured.manifest.golden!.rows
+    found.splice(drawn, 1, `${length} golden rows of ${basename(data)}, answered by this graph`)
+  }
+  found.push(`quality, drift reference, rows for quantization and evaluation report: of ${basename(data)}`)
+  return measured
+}
+
+/** The advice on a version that was never judged on rows. */
+const unjudged = (name: string) =>
+  `quality, /drift, /quantization and the evaluation report: rows with labels (--data rows.yaml), or later multigate calibrate ${name} --data rows.yaml and multigate quantize ${name} --data rows.yaml`
 
 /** Opens a saved graph without its manifest. */
 async function openGraphAlone(path: string, models: string, force: boolean): Promise<SavedGraph> {
@@ -171,55 +261,6 @@ async function copyGraph({ folder, format, file }: GraphSource, target: string):
   if (format === 'onnx') {
     for (const name of [file, ...new Set(externalFiles(await readFile(join(folder, file))))]) await copy(name)
   } else for (const name of await readdir(folder)) if (name !== manifestFile) await copy(name)
-}
-
-/** Golden rows drawn at random and answered by the graph. Answers outside 0 … 1 show that its outputs are logits. */
-async function drawGolden({ manifest, found, left, isCertain }: Scaffold, source: GraphSource): Promise<GoldenRows> {
-  const generator = xoroshiro128plus(1)
-  const random = () => uniformFloat64(generator)
-  const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  let probabilities = await askNumbers(source, manifest, rows)
-  let reason = 'the outputs come from no sigmoid or softmax'
-  if (probabilities.flat().some((value) => !(value >= 0 && value <= 1))) {
-    otherActivation(manifest)
-    probabilities = await askNumbers(source, manifest, rows)
-    reason = 'some answers lie outside 0 … 1'
-  }
-  if (manifest.graph.outputs.activation !== undefined)
-    found.push(`${reason}, so the outputs are taken as logits (/graph/outputs/activation)`)
-  if (!isCertain) left.push('/graph/outputs/activation: whether the outputs are logits')
-  found.push(`${goldenRows} golden rows, drawn at random and answered by this graph`)
-  left.push('/golden: rows with answers from the program that trained the model (--golden)')
-  return { rows, probabilities, tolerance: 1e-5 }
-}
-
-/** Golden rows of a file. Its outputs are probabilities or logits, whichever agree with the file's answers. */
-async function checkGolden(
-  manifest: Omit<Manifest, 'files'>,
-  source: GraphSource,
-  file: string,
-  found: string[],
-): Promise<GoldenRows> {
-  const tasks = manifest.tasks.map(({ name }) => name)
-  const firsts = givenColumns(layoutOf(manifest)).map(({ offset }) => offset)
-  const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
-  const ask = () => placeErrors(file, () => askNumbers(source, manifest, golden.rows))
-  const difference = differenceOf(golden, await ask(), tasks, 'the graph answers')
-  if (difference !== undefined) {
-    otherActivation(manifest)
-    if (differenceOf(golden, await ask(), tasks, 'the graph answers') !== undefined)
-      throw new ModelError('INVALID_REQUEST', `${file}: ${difference}`)
-  }
-  const what = manifest.graph.outputs.activation === undefined ? 'probabilities' : 'logits'
-  found.push(`the outputs are ${what}, according to the golden rows (/graph/outputs/activation)`)
-  found.push(`${golden.rows.length} golden rows of ${file}, which the graph answers within ${golden.tolerance}`)
-  return golden
-}
-
-/** Takes the outputs for logits instead of probabilities, or the other way round. */
-function otherActivation(manifest: Omit<Manifest, 'files'>): void {
-  const { activation, ...outputs } = manifest.graph.outputs
-  manifest.graph = { ...manifest.graph, outputs: activation ? outputs : { ...outputs, activation: 'sigmoid' } }
 }
 
 function ignoreAbsent(error: NodeJS.ErrnoException): void {

@@ -53,6 +53,8 @@ export function compileExpression(
     for (const { name, index } of used) {
       const cell = row[index]
       if (cell === null || cell === undefined) return null
+      // Every comparison with it would be false: a missing label would count as a negative one.
+      if (Number.isNaN(cell)) throw new Error(`column ${name} is NaN; write null where there is no value`)
       context[name] = cell
     }
     try {

@@ -14,7 +14,7 @@ import { architectureAliases, architectureNames, withCanonicalArchitecture } fro
 import { check } from '../../schemas/check.ts'
 import { closestName } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
-import { type Publish, RowsSpec } from '../../schemas/rows-spec.ts'
+import { type Publish, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { openSource } from './dataset.ts'
 import { hasParts, partProblems } from './parts.ts'
@@ -42,16 +42,26 @@ export async function readSpec(
 export async function readRowsSpec(pathOrName: string, specsFolder: string): Promise<LoadedRows> {
   const file = locate(pathOrName, specsFolder)
   const written = await readExtended(file, [])
-  if (isObject(written) && ('architecture' in written || 'training' in written)) {
+  const isTraining = isObject(written) && ('architecture' in written || 'training' in written)
+  if (isTraining && 'fields' in written) {
     const { spec } = await checkTrainSpec(file, written)
     return { file, spec, trains: { name: spec.name, version: String(spec.version) } }
   }
   const problems: Violation[] = []
-  const spec = check(RowsSpec, written, '', problems) as RowsSpec
+  const spec = check(RowsSpec, isTraining ? rowsOf(written) : written, '', problems) as RowsSpec
   if (problems.length === 0) problems.push(...contradictionsOfRows(spec))
   if (problems.length > 0) throw new SpecError(file, [...problems, ...(await dataProblems(spec, problems, file))])
   return { file, spec, trains: undefined }
 }
+
+/** The rows of a spec that goes on from a version, without what only training needs. */
+function rowsOf({ tasks, ...written }: Record<string, unknown>): Record<string, unknown> {
+  const own = Array.isArray(tasks) ? tasks.map((task) => (isObject(task) ? only(RowsTask, task) : task)) : tasks
+  return { ...only(RowsSpec, written), ...(own !== undefined && { tasks: own }) }
+}
+
+const only = ({ properties }: { properties: object }, written: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(written).filter(([name]) => Object.hasOwn(properties, name)))
 
 async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> {
   const written = withCanonicalArchitecture(read)

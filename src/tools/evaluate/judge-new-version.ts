@@ -10,7 +10,7 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { LoadedRows } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
-import { type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
+import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
 import type { Progress } from './format.ts'
 import { type JudgedPrecisions, judgePrecisions, precisionsOf } from './judge-precision.ts'
 import { openLocalPredictor } from './local-predictor.ts'
@@ -28,6 +28,8 @@ export interface JudgeNewOptions {
   cache: string | undefined
   /** Names of the fields in the data set's cells, in order. */
   fields: readonly string[]
+  /** The rows that judge; default: test. */
+  part?: PartName
   /** Only metrics and their intervals: no baselines, slices or distributions. */
   brief?: boolean
   signal: AbortSignal
@@ -36,8 +38,9 @@ export interface JudgeNewOptions {
 }
 
 /**
- * Judges a version that is not written yet, on the test rows, as it will be served, and checks the spec's conditions of
- * publishing. `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and `evaluate`.
+ * Judges a version that is not written yet, on the rows of a part, as it will be served, and checks the spec's
+ * conditions of publishing. `options.fields` names the columns in `dataset.cells`. Rejects like `loadModel` and
+ * `evaluate`.
  */
 export async function judgeNewVersion(
   bundle: NewBundle,
@@ -71,13 +74,24 @@ async function judgeVersion(
   bundle: Bundle,
   loaded: Omit<LoadedRows, 'trains'>,
   dataset: Dataset,
-  { brief = false, fields, command, multigateVersion, now, cache, signal, progress, log }: JudgeNewOptions,
+  {
+    brief = false,
+    part = 'test',
+    fields,
+    command,
+    multigateVersion,
+    now,
+    cache,
+    signal,
+    progress,
+    log,
+  }: JudgeNewOptions,
 ): Promise<{
   evaluation: Evaluation
   scored: ScoredPart
   precisions: JudgedPrecisions
 }> {
-  const rows = rowsOfPart(dataset, 'test')
+  const rows = rowsOfPart(dataset, part)
   const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
   progress?.stage(`opening ${bundle.manifest.name}/${bundle.manifest.version}`)
   const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log, rows: rows.length })
@@ -86,7 +100,7 @@ async function judgeVersion(
     const evaluation = await evaluate({
       loaded: { ...loaded, trains: undefined },
       dataset: own,
-      part: 'test',
+      part,
       predictor,
       scored,
       manifest: bundle.manifest,

@@ -91,7 +91,7 @@ t.test('distributions have the shares of then and now', async (t) => {
       { label: 'all other values', then: 0.25, now: 0 },
     ],
   })
-  t.same(before.fields[1], { name: 'hour', psi: null, observations: 0, bins: [], unknown: 0 })
+  t.same(before.fields[1], { name: 'hour', reference: false, psi: null, observations: 0, bins: [], unknown: 0 })
 
   await predict('DE', 4)
   t.match(
@@ -132,7 +132,7 @@ t.test('unknown values belong to their version; a version without a reference ha
   await predict('YY', 1, '2')
   await predict('ZZ', 1, '2')
   const { body } = await get('/models/ads/versions/2/distributions')
-  t.match(body.fields[0], { name: 'country', bins: [], unknown: 2, psi: null })
+  t.match(body.fields[0], { name: 'country', reference: false, bins: [], unknown: 2, psi: null })
   t.same(body.tasks, [])
 })
 

@@ -21,7 +21,9 @@ const defaults = (path: string, models: string): InitOptions => ({
   version: undefined,
   tasks: undefined,
   outputs: undefined,
-  features: undefined,
+  stated: undefined,
+  derived: [],
+  data: undefined,
   sides: { context: [], cross: [] },
   golden: undefined,
   allowUnused: false,
@@ -188,7 +190,7 @@ t.test('fields with the names of inputs belong to them, in any order', async (t)
   })
   const numbers = ['price', 'a', 'b', 'c', 'd'].map(number)
   const init = (name: string, features: Field[]) =>
-    writeInit({ ...defaults(path, join(folder, 'models')), name, features })
+    writeInit({ ...defaults(path, join(folder, 'models')), name, stated: { features, derived: [] } })
   const { manifest } = await init('any', [id('hour', 24), id('country', 5), ...numbers])
   t.same(manifest.graph.inputs, { sparse: ['hour', 'country'], dense: ['price', 'sizes'] })
   const { manifest: renamed } = await init('renamed', [id('land', 5), id('time', 24), ...numbers])
@@ -246,7 +248,10 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   )
   t.match(
     await refusal({
-      features: [{ name: 'x', side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }],
+      stated: {
+        features: [{ name: 'x', side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }],
+        derived: [],
+      },
     }),
     /the features have 0 sparse fields, but the graph takes 2/,
   )
@@ -291,11 +296,15 @@ t.test('fields that are said of a graph with a table a column have ids of their 
     ),
   ]
   const options = { ...defaults(path, models), name: 'shop' }
-  await t.rejects(writeInit({ ...options, name: 'unused', features: sized(19, 19, 18, 19) }), {
+  await t.rejects(writeInit({ ...options, name: 'unused', stated: { features: sized(19, 19, 18, 19), derived: [] } }), {
     code: 'INVALID_REQUEST',
     message: /field_2 has 19 ids, but its table in mmoe-sum-script\.onnx has 20 rows: give the sizes/,
   })
-  const { manifest, left } = await writeInit({ ...options, features: sized(19, 19, 18, 19), allowUnused: true })
+  const { manifest, left } = await writeInit({
+    ...options,
+    stated: { features: sized(19, 19, 18, 19), derived: [] },
+    allowUnused: true,
+  })
   t.match(manifest.graph.inputs, { sparse: 'ids', ids: 'per_field' })
   t.same(
     left.filter((line) => line.startsWith('/features')),
@@ -303,7 +312,7 @@ t.test('fields that are said of a graph with a table a column have ids of their 
       '/features/2: field_2 has 19 ids, but its table in mmoe-sum-script.onnx has 20 rows: is a value missing, or the id of unknown values (out_of_vocabulary)?',
     ],
   )
-  await t.rejects(writeInit({ ...options, name: 'other', features: sized(19, 20, 19, 19) }), {
+  await t.rejects(writeInit({ ...options, name: 'other', stated: { features: sized(19, 20, 19, 19), derived: [] } }), {
     code: 'INVALID_REQUEST',
     message: '/features/1: field_1 has 21 ids, but its table in mmoe-sum-script.onnx has 20 rows',
   })
@@ -394,10 +403,10 @@ t.test('fields whose sizes are not their tables’ are refused', { skip: noRefer
     ...Array.from({ length: 7 }, (_, i) => ({ ...common, ...numeric, name: `d${i}` })),
   ]
   const options = { ...defaults(join(folder, 'model.onnx'), models), name: 'census' }
-  await t.rejects(writeInit({ ...options, features: fields(421) }), {
+  await t.rejects(writeInit({ ...options, stated: { features: fields(421), derived: [] } }), {
     code: 'INVALID_REQUEST',
     message: /the features, s0 to s30, have 481 ids, but the table has 484 rows/,
   })
-  await writeInit({ ...options, features: fields(421), allowUnused: true })
-  await writeInit({ ...options, features: fields(424), version: '2' })
+  await writeInit({ ...options, stated: { features: fields(421), derived: [] }, allowUnused: true })
+  await writeInit({ ...options, stated: { features: fields(424), derived: [] }, version: '2' })
 })

@@ -82,3 +82,12 @@ t.test('a column may have the name of a type', async (t) => {
     message: "type means a type in expressions, so the column of that name can't be used in them",
   })
 })
+
+t.test('a number that is none is refused where it is read, and not compared', async (t) => {
+  const compiled = compileExpression('shown == 1.0 && clicked == 1.0', [
+    { name: 'shown', type: 'double' },
+    { name: 'clicked', type: 'double' },
+  ])
+  t.same([compiled([1, 1]), compiled([1, 0]), compiled([1, null])], [1, 0, null])
+  t.throws(() => compiled([1, Number.NaN]), { message: 'column clicked is NaN; write null where there is no value' })
+})

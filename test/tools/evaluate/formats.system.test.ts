@@ -8,7 +8,7 @@ import { runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { runCli, spawnCli } from '../../support/cli.ts'
 import { evaluateDefaults } from '../../support/evaluate.ts'
-import { blocks, copyShop } from '../../support/pytorch-example.ts'
+import { copyShop, stated } from '../../support/pytorch-example.ts'
 import { noReference, readReference } from '../../support/reference.ts'
 import { startTestServer } from '../../support/server.ts'
 
@@ -92,9 +92,9 @@ t.test('layers model, with a calibration, a derived task and its calibration', a
 t.test('export of PyTorch, a tensor per field', async (t) => {
   const folder = await temporaryFolder(t)
   await copyShop(folder)
-  await writeFile(join(folder, 'features.json'), blocks.features!)
+  await writeFile(join(folder, 'features.json'), JSON.stringify(stated.features))
   const models = join(folder, 'models')
-  const options = ['--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr', '--models', models]
+  const options = ['--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr,buy', '--models', models]
   const { code, stderr } = await spawnCli(['init', join(folder, 'shop.onnx'), '--name', 'shop', ...options])
   t.equal(code, 0, stderr)
   await expectEqual(t, models, 'shop')

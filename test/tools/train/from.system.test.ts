@@ -10,7 +10,7 @@ import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { evaluateToJson } from '../../support/evaluate.ts'
 import { perFeatureGraph } from '../../support/per-feature.ts'
-import { blocks, copyShop } from '../../support/pytorch-example.ts'
+import { copyShop, stated } from '../../support/pytorch-example.ts'
 import { startTestServer } from '../../support/server.ts'
 import { tinyCsv, tinySpec } from '../../support/tiny.ts'
 import { copyTrainedTiny, trainIn } from '../../support/trained.ts'
@@ -89,17 +89,18 @@ t.test('frozen weights stay, bit for bit', async (t) => {
  */
 async function shopVersion(t: Test) {
   const folder = await temporaryFolder(t)
-  await writeFile(join(folder, 'features.json'), blocks.features!)
+  await writeFile(join(folder, 'features.json'), JSON.stringify(stated.features))
   await copyShop(folder)
   const random = createRandom(5)
-  const lines = ['country,hour,item,price,rating,click,sale']
+  const lines = ['country,hour,item,price,rating,click,sale,again']
   const chance = (logit: number) => Number(random.uniform() < 1 / (1 + Math.exp(-logit)))
   for (let i = 0; i < 3000; i++) {
     const country = ['DE', 'FR', 'US', 'XX'][random.integer(4)]!
     const [hour, item, rating] = [random.integer(24), random.integer(500), 1 + random.integer(5)]
     const click = chance((country === 'DE' ? 1 : -1) + (rating - 3) / 2)
     const sale = click * chance(hour > 12 ? 1 : -1)
-    lines.push([country, hour, item, (20 * random.uniform()).toFixed(2), rating, click, sale].join())
+    const again = sale * chance(rating > 3 ? 1 : -1)
+    lines.push([country, hour, item, (20 * random.uniform()).toFixed(2), rating, click, sale, again].join())
   }
   await writeFile(join(folder, 'rows.csv'), lines.join('\n'))
   const spec = {
@@ -108,8 +109,8 @@ async function shopVersion(t: Test) {
     tasks: [
       { name: 'ctr', label: 'click == "1"' },
       { name: 'cvr', label: 'sale == "1"', where: 'click == "1"' },
+      { name: 'again', label: 'again == "1"', where: 'sale == "1"' },
     ],
-    fields: JSON.parse(blocks.features!).map(({ values: _, scaling: __, ...field }: Record<string, unknown>) => field),
     split: { by: 'order', train: 0.6, validation: 0.2, test: 0.2 },
     training: { epochs: 1, batch_size: 64, learning_rate: 0.01, seed: 3 },
   }
@@ -117,7 +118,7 @@ async function shopVersion(t: Test) {
   const models = ['--models', join(folder, 'models')]
   const cli = async (...args: string[]) => runCli([...args, ...models])
   const init = async (file = 'shop.onnx') => {
-    const options = ['--name', 'shop', '--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr']
+    const options = ['--name', 'shop', '--features', join(folder, 'features.json'), '--tasks', 'ctr,cvr,again']
     const { code, stderr } = await cli('init', join(folder, file), ...options)
     t.equal(code, 0, stderr)
   }
@@ -132,7 +133,7 @@ t.test('an export of PyTorch goes on from the command line, and is served', asyn
   t.match(stdout, /kept epoch 1 of 1/)
   const [stale, fresh] = [await logLosses(folder, 'shop', '1'), await logLosses(folder, 'shop', '2')]
   for (const [task, before] of stale.entries())
-    t.ok(fresh[task]! < before - 0.02, `task ${task}: from ${before} to ${fresh[task]}`)
+    t.ok(fresh[task]! < before - 0.01, `task ${task}: from ${before} to ${fresh[task]}`)
 
   const { manifest } = await readBundle(join(folder, 'models'), 'shop', '2')
   t.match(manifest, { graph: { format: 'onnx', file: 'shop.onnx' }, provenance: { from: 'shop/1' } })

@@ -54,7 +54,8 @@ const fewest = 500
 function summaryOf(rows: readonly Row[]): string {
   const comparable = rows.filter(({ bins }) => bins.length > 0)
   const measured = comparable.filter(({ psi }) => psi !== null)
-  if (comparable.length === 0) return 'The version has no reference: drift cannot be measured.'
+  if (comparable.length === 0)
+    return 'The version has no reference: drift cannot be measured. multigate calibrate adds one, from rows with labels.'
   if (measured.length === 0) return `No index yet: each needs ${fewest} recent values.`
   const words = [...measured, ...comparable.filter(({ psi }) => psi === null)].map(({ psi }) => driftWord(psi).word)
   const counts = [...new Set(words)].map((word) => `${words.filter((one) => one === word).length} ${word}`)

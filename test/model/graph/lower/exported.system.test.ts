@@ -63,7 +63,7 @@ async function bySide(t: Test, graph: Graph): Promise<void> {
 }
 
 const io = JSON.parse(await readFile(join(pytorch, 'io.json'), 'utf8'))
-// shop.onnx is that of docs/import-export.md.
+// shop.onnx is that of docs/from-pytorch.md.
 const exported = readdirSync(pytorch).filter((name) => /-(script|dynamo)\.onnx$/.test(name))
 const modelOf = (file: string) => file.replace(/-(script|dynamo)\.onnx$/, '')
 const files = exported.filter((file) => io.towers[modelOf(file)] === undefined)

@@ -17,6 +17,8 @@ interface Schema {
   additionalProperties?: boolean
   items?: Schema
   uniqueItems?: boolean
+  /** The value of another property beside which this one must be left out; it then gets no default. */
+  leftOut?: { beside: [key: string, value: unknown]; because: string }
 }
 
 /**
@@ -79,7 +81,9 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
   const result: Record<string, unknown> = {}
   for (const [key, part] of Object.entries(properties)) {
     const at = `${path}${pointer(key)}`
-    if (value[key] !== undefined) result[key] = checkPart(part, value[key], at, problems)
+    if (part.leftOut && value[part.leftOut.beside[0]] === part.leftOut.beside[1]) {
+      if (value[key] !== undefined) problems.push({ path: at, message: `must be left out: ${part.leftOut.because}` })
+    } else if (value[key] !== undefined) result[key] = checkPart(part, value[key], at, problems)
     else if (part.default !== undefined) result[key] = structuredClone(part.default)
     else if (schema.required?.includes(key)) problems.push({ path: at, message: 'is required' })
   }

@@ -64,21 +64,44 @@ export const VocabularyField = Type.Object(
   { additionalProperties: false, description: 'A string looked up in a list' },
 )
 
+/** The hash of a field that names none. */
+export const defaultHash = 'murmur3'
+
+export type HashName = Static<typeof HashName>
+export const HashName = Type.Union([Type.Literal('murmur3'), Type.Literal('farmhash64'), Type.Literal('xxhash64')], {
+  description:
+    "The hash of a string's UTF-8 bytes, an unsigned integer: `murmur3` is MurmurHash3_x86_32 (default), `farmhash64` FarmHash's Fingerprint64, as in TensorFlow's to_hash_bucket_fast, `xxhash64` XXH64",
+})
+
+/** The properties that say how a string is hashed. */
+export const hashParts = {
+  hash: Type.Optional(HashName),
+  buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
+  seed: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 32 - 1,
+      default: 0,
+      description: 'Seed of the hash; farmhash64 has none',
+      leftOut: { beside: ['hash', 'farmhash64'], because: 'farmhash64 has no seed' },
+    }),
+  ),
+}
+
 export type HashField = Static<typeof HashField>
 export const HashField = Type.Object(
   {
     name: FieldName,
     side: Side,
     kind: Type.Literal('hash'),
-    buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
-    seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
+    ...hashParts,
     missing: missing(Type.String()),
     live: Live,
     log: LoggedAs,
   },
   {
     additionalProperties: false,
-    description: 'A string hashed to an id: MurmurHash3_x86_32 of its UTF-8 bytes, modulo `buckets`',
+    description: 'A string hashed to an id: its hash modulo `buckets`',
   },
 )
 

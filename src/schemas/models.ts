@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { Scaling, Side } from './features.ts'
+import { HashName, Scaling, Side } from './features.ts'
 import { Calibration, TaskQuality } from './manifest.ts'
 import { DeltaStatus } from './models-folder.ts'
 import { Provenance } from './provenance.ts'
@@ -149,8 +149,9 @@ export const FieldDetails = Type.Object(
         ids: Type.Optional(
           Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' }),
         ),
+        hash: Type.Optional(HashName),
         buckets: Type.Optional(Type.Integer({ description: 'Hash fields: number of ids' })),
-        seed: Type.Optional(Type.Integer({ description: 'Hash fields: seed of MurmurHash3' })),
+        seed: Type.Optional(Type.Integer({ description: 'Hash fields: seed of the hash; absent where it has none' })),
         scaling: Type.Optional(Scaling),
       },
       { description: 'How values become the tensors of the graph' },

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { type CrossedField, crossedParts, FieldName, LoggedAs, Side } from './features.ts'
+import { type CrossedField, crossedParts, FieldName, hashParts, LoggedAs, Side } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
@@ -94,8 +94,7 @@ export const TrainField = Type.Union(
       {
         ...fieldCommon,
         kind: Type.Literal('hash'),
-        buckets: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'Number of ids' }),
-        seed: Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0, description: 'Seed of the hash' }),
+        ...hashParts,
         missing: missing(Type.String()),
         ...ownTable,
         log: LoggedAs,

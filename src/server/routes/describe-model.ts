@@ -5,7 +5,7 @@ import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { unscale } from '../../model/serving/features/field.ts'
 import type { FieldColumn, Layout } from '../../model/serving/features/layout.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import type { Field } from '../../schemas/features.ts'
+import { defaultHash, type Field, type HashField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { CrossedDetails, FieldDetails, ModelDetails, ModelStatus } from '../../schemas/models.ts'
 import { residentBytes } from '../metrics/graph-metrics.ts'
@@ -116,11 +116,16 @@ export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, p
       ...ofKind(field, path, referenceOf(drift?.features, field.name)),
       encoding: {
         ...(isSparse ? { ids: [offset, offset + ids - 1] } : {}),
-        ...(field.kind === 'hash' ? { buckets: field.buckets, seed: field.seed } : {}),
+        ...(field.kind === 'hash' ? encodingOf(field) : {}),
         ...(field.kind === 'numeric' ? { scaling: field.scaling } : {}),
       },
     }
   })
+}
+
+/** The hash stands there even where it is the default, so that a client needs to know of none. */
+function encodingOf({ hash = defaultHash, buckets, seed }: HashField): FieldDetails['encoding'] {
+  return { hash, buckets, ...(seed !== undefined && { seed }) }
 }
 
 function describeCrossed({ crossed }: Layout): CrossedDetails[] {

@@ -59,7 +59,7 @@ export const modelDetailsExample: ModelDetails = {
       type: 'string',
       required: true,
       missing: 'error',
-      encoding: { ids: [13, 1012], buckets: 1000, seed: 0 },
+      encoding: { ids: [13, 1012], hash: 'murmur3', buckets: 1000, seed: 0 },
     },
     {
       name: 'price',

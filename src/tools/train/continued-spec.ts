@@ -1,4 +1,4 @@
-import type { CrossedField, Field } from '../../schemas/features.ts'
+import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 
@@ -41,18 +41,21 @@ type Named = Record<string, unknown> & { name: string }
  * The entries that are written, each with what is known of it, and those that are not, in an order that specs allow:
  * crossed fields are last. The check that follows refuses others.
  */
-function completed(written: unknown, known: readonly Named[]): unknown {
+function completed(written: unknown, version: readonly Named[]): unknown {
   if (written !== undefined && !(Array.isArray(written) && written.every(isObject))) return written
   const entries = written ?? []
   const names = entries.map(({ name }) => name)
   const own = entries.map((entry) => {
-    const same = known.find(({ name }) => name === entry.name)
+    const same = version.find(({ name }) => name === entry.name)
     // The options of another kind are others.
     if (same === undefined || (entry.kind !== undefined && entry.kind !== same.kind)) return entry
     const { column: _, expression: __, ...rest } = same
-    return 'column' in entry || 'expression' in entry ? { ...rest, ...entry } : { ...same, ...entry }
+    const known = 'column' in entry || 'expression' in entry ? rest : same
+    // A seed belongs to its hash. Which one it must be, `fieldsOf` says.
+    const { seed: ___, ...seedless } = known
+    return { ...(entry.hash === undefined || entry.hash === hashOf(same) ? known : seedless), ...entry }
   })
-  const all = [...own, ...known.filter(({ name }) => !names.includes(name))]
+  const all = [...own, ...version.filter(({ name }) => !names.includes(name))]
   return [...all.filter((entry) => !isCrossed(entry)), ...all.filter(isCrossed)]
 }
 
@@ -62,6 +65,8 @@ function inOrderOf(known: readonly Named[], tasks: unknown): unknown {
   const ordered = known.map(({ name }) => tasks.find((task) => task.name === name))
   return ordered.includes(undefined) ? tasks : ordered
 }
+
+const hashOf = ({ hash = defaultHash }: Named) => hash
 
 const isCrossed = ({ kind }: Record<string, unknown>) => kind === 'crossed'
 

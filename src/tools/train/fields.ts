@@ -6,7 +6,7 @@ import {
   requiredMessage,
 } from '../../model/serving/features/field.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
-import type { CrossedField, Field, Scaling } from '../../schemas/features.ts'
+import { type CrossedField, defaultHash, type Field, type Scaling } from '../../schemas/features.ts'
 import type { TrainField } from '../../schemas/train-spec.ts'
 import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -92,8 +92,15 @@ function fitKind(field: TrainField, present: Iterable<Cell>): Field {
     return { name, side, kind, values: vocabulary(present, field.min_count), out_of_vocabulary, missing }
   }
   if (field.kind === 'hash') {
-    const { kind, buckets, seed, missing } = field
-    return { name, side, kind, buckets, seed, missing }
+    const { kind, hash, buckets, seed, missing } = field
+    return {
+      ...{ name, side, kind },
+      // Older releases refuse the property.
+      ...(hash !== undefined && hash !== defaultHash && { hash }),
+      buckets,
+      ...(seed !== undefined && { seed }),
+      missing,
+    }
   }
   if (field.kind === 'integer') {
     const { kind, size, out_of_vocabulary, missing } = field
@@ -181,11 +188,8 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
     else if (written.kind !== field.kind)
       problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
     else
-      for (const key of ['side', 'size', 'buckets', 'seed'] as const) {
-        const [before, now] = [field, written].map((one) => (one as Partial<Record<typeof key, unknown>>)[key])
-        if (before !== now)
-          problems.push({ path: `/fields/${index}/${key}`, message: `must be ${before}, as in ${title}` })
-      }
+      for (const [key, before] of changedOptions(field, written))
+        problems.push({ path: `/fields/${index}/${key}`, message: `must be ${before}, as in ${title}` })
     return cells[index]!
   })
   spec.fields.forEach((field, index) => {
@@ -204,6 +208,18 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
   if (problems.length > 0) throw new SpecError(file, problems)
   dataset.cells = columns
   return features
+}
+
+/** Options that give a field's values other ids, with their values before; seeds of two hashes are not compared. */
+function changedOptions(before: Field, now: TrainField): [option: string, before: unknown][] {
+  const [was, is] = [optionsOf(before), optionsOf(now)]
+  const changed = Object.keys(was).filter((key) => was[key] !== is[key])
+  return changed.filter((key) => key !== 'seed' || was.hash === is.hash).map((key) => [key, was[key]])
+}
+
+function optionsOf(field: Field | TrainField): Record<string, unknown> {
+  const { side, size, buckets, seed } = field as Partial<Record<'side' | 'size' | 'buckets' | 'seed', unknown>>
+  return { side, size, hash: field.kind === 'hash' ? (field.hash ?? defaultHash) : undefined, buckets, seed }
 }
 
 function describeCrossed(crossed: readonly CrossedField[]): string {

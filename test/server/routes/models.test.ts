@@ -94,7 +94,7 @@ t.test('a model is described by the version that answers now', async (t) => {
       type: 'string',
       required: true,
       missing: 'error',
-      encoding: { ids: [28, 77], buckets: 50, seed: 7 },
+      encoding: { ids: [28, 77], hash: 'murmur3', buckets: 50, seed: 7 },
     },
     {
       name: 'price',

@@ -59,6 +59,22 @@ t.test('writes rows by ids and by values, one delta after the other, and checks 
   t.match(checked.stdout, /delta-3\.bin: number 3 of ads\/1: hour 1 rows × 4\n/)
 })
 
+t.test('writes rows by values that are hashed as another pipeline hashes them', async (t) => {
+  const root = await temporaryFolder(t)
+  const folder = await writeLiveBundle(root)
+  const manifest = await readManifestOf(folder)
+  const features = manifest.features.map(({ ...field }) => {
+    if (field.kind !== 'hash') return field
+    const { seed: _, ...unseeded } = field
+    return { ...unseeded, hash: 'farmhash64' }
+  })
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, features }))
+  await writeFile(join(root, 'rows.csv'), 'campaign,a,b,c,d\ntest,1,2,3,4\n')
+  const { path } = await writeDelta({ folder, rows: join(root, 'rows.csv'), field: 'campaign' })
+  const ids = Uint32Array.of(Number(8581389452482819506n % 50n))
+  t.match(decodeDelta(await readFile(path)), { tables: [{ field: 'campaign', ids }] })
+})
+
 t.test('refuses wrong rows and names the place', async (t) => {
   const before = await readdir(deltas)
   const cases: [string, string, RegExp][] = [

@@ -23,7 +23,11 @@ const sparse: fc.Arbitrary<Field> = fc.oneof(
     .record({ size: fc.integer({ min: 1, max: 99 }), policy })
     .map(({ size, policy }): Field => ({ ...common, kind: 'integer', size, out_of_vocabulary: policy })),
   fc
-    .record({ buckets: fc.integer({ min: 1, max: 200 }), seed: fc.nat() })
+    .record({
+      hash: fc.constantFrom('murmur3' as const, 'farmhash64' as const, 'xxhash64' as const),
+      buckets: fc.integer({ min: 1, max: 200 }),
+      seed: fc.nat(),
+    })
     .map((hash): Field => ({ ...common, kind: 'hash', ...hash })),
 )
 const scaling = fc.oneof(

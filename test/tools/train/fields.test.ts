@@ -100,6 +100,21 @@ t.test('columns that never vary keep their scale', async (t) => {
   t.match(empty[0], { scaling: { mean: 0, deviation: 1 } })
 })
 
+t.test('hashes are the ones asked for; the default is not written, which older releases would refuse', async (t) => {
+  const hash = { ...common, kind: 'hash', buckets: 4, missing: 'error' } as const
+  const asked: TrainField[] = [
+    { ...hash, name: 'a', seed: 1 },
+    { ...hash, name: 'b', hash: 'murmur3', seed: 1 },
+    { ...hash, name: 'c', hash: 'farmhash64' },
+    { ...hash, name: 'd', hash: 'xxhash64', seed: 42 },
+  ]
+  const { fields } = fitFields(asked, [['x'], ['x'], ['x'], ['x']].map(columnOf), rows(0))
+  const murmur = '{"name":"a","side":"candidate","kind":"hash","buckets":4,"seed":1,"missing":"error"}'
+  t.equal(JSON.stringify(fields[0]), murmur)
+  t.equal(JSON.stringify(fields[1]), murmur.replace('"a"', '"b"'))
+  t.same(fields.slice(2), asked.slice(2))
+})
+
 t.test('cells that a request could not hold either are told with their place', async (t) => {
   const fields: TrainField[] = [
     { ...common, name: 'h', kind: 'hash', buckets: 4, seed: 0, missing: 'error' },

@@ -55,6 +55,7 @@ function fieldRows(before: Details, after: Details): Difference[] {
         const parts = [
           side,
           kind,
+          encoding.hash ?? '',
           size === undefined ? '' : `${number(size, 9)} values`,
           required ? 'required' : `default ${usual}`,
         ]

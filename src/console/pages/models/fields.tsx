@@ -95,7 +95,12 @@ function Values({ field }: { field: Field }) {
     )
   }
   if (maximum !== undefined) return <>{`${number(minimum ?? 0, 9)} to ${number(maximum, 9)}`}</>
-  if (encoding.buckets !== undefined) return <>any text, hashed to {number(encoding.buckets, 9)} buckets</>
+  if (encoding.buckets !== undefined)
+    return (
+      <>
+        any text, hashed to {number(encoding.buckets, 9)} buckets{encoding.hash && ` by ${encoding.hash}`}
+      </>
+    )
   if (usual !== undefined) return <>{`mostly ${number(usual[0]!)} to ${number(usual.at(-1)!)}`}</>
   return <>{above === undefined ? 'any number' : `any number above ${number(above)}`}</>
 }

@@ -106,6 +106,29 @@ t.test('defaults of the format are filled in', async (t) => {
   t.equal(filled.golden?.tolerance, 1e-5)
 })
 
+t.test('a hash is kept, has a seed where there is one, and is refused with one where there is none', async (t) => {
+  const common = { side: 'context', kind: 'hash', buckets: 3 }
+  const number = { name: 'n', side: 'context', kind: 'numeric', scaling: { method: 'none' } }
+  const parse = (...features: object[]) =>
+    parseManifest(
+      JSON.stringify({ ...manifestOf({ features: [] }), features: [...features, number] }),
+      'manifest.json',
+    ).features.slice(0, -1)
+  const farmhash = { ...common, name: 'f', hash: 'farmhash64' }
+  t.same(parse(farmhash, { ...common, name: 'x', hash: 'xxhash64' }), [
+    { ...farmhash, missing: 'error' },
+    { ...common, name: 'x', hash: 'xxhash64', seed: 0, missing: 'error' },
+  ])
+  for (const seed of [0, 7])
+    t.throws(() => parse({ ...common, name: 'm' }, { ...farmhash, seed }), {
+      code: 'INVALID_BUNDLE',
+      message: 'manifest.json: /features/1/seed must be left out: farmhash64 has no seed',
+    })
+  t.throws(() => parse({ ...common, name: 'x', hash: 'xxhash' }), {
+    message: 'manifest.json: /features/0/hash must be "murmur3" or "farmhash64" or "xxhash64"; did you mean xxhash64?',
+  })
+})
+
 t.test('a version without a manifest is refused', async (t) => {
   const root = await models(t)
   await t.rejects(readBundle(root, 'ads', '2'), refused(/^ads\/2\/manifest\.json can't be read: it is missing/))

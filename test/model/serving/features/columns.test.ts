@@ -1,4 +1,6 @@
 import t from 'tap'
+import { murmur3 } from '../../../../src/base/hash.ts'
+import { xxhash64 } from '../../../../src/base/hash64.ts'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
 import type { EncodeOptions } from '../../../../src/model/serving/features/layout.ts'
 import { murmur } from '../../../support/expected.ts'
@@ -25,6 +27,22 @@ t.test('the context holds for every row, and defaults fill the rest', async (t) 
   t.same([...encoded.sparse], [2, 24, 27, murmur(''), 2, 24, 29, murmur('')])
   t.same([...encoded.dense], [2, 30, 0, 30])
   t.same(encoded.problems, [])
+})
+
+t.test('hashed values have the ids that they have as rows', async (t) => {
+  const common = { kind: 'hash', missing: { default: '' } } as const
+  const { columns, rows } = createEncoder([
+    { ...common, name: 'user', side: 'context', hash: 'farmhash64', buckets: 1000 },
+    { ...common, name: 'item', side: 'candidate', hash: 'xxhash64', buckets: 1000, seed: 42 },
+    { ...common, name: 'shop', side: 'candidate', buckets: 1000, seed: 7 },
+  ])
+  const context = { user: 'test' }
+  const item = ['a', 'größe', null]
+  const shop = ['x', '', 'y']
+  const byRow = item.map((value, row) => ({ item: value, shop: shop[row] }))
+  const encoded = columns(context, { item, shop }, options)
+  t.same(encoded.sparse, rows(context, byRow, options).sparse)
+  t.same(encoded.sparse.slice(0, 3), [506, 1000 + xxhash64(1000, 42)('a'), 2000 + (murmur3('x', 7) % 1000)])
 })
 
 t.test('id and bid are kept by row', async (t) => {

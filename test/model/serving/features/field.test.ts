@@ -1,5 +1,6 @@
 import t from 'tap'
 import { murmur3 } from '../../../../src/base/hash.ts'
+import { xxhash64 } from '../../../../src/base/hash64.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -123,6 +124,19 @@ for (const [what, value] of Object.entries({
 t.test('a hash is the Murmur hash with its seed, modulo the buckets, from the offset on', async (t) => {
   const { encode } = createSparseFieldEncoder(hash(), 40)
   t.equal(encode('größe'), 40 + (murmur3('größe', 3) % 10))
+})
+
+t.test('the 64-bit hashes of other pipelines, modulo the buckets, from the offset on', async (t) => {
+  const { seed: _, ...unseeded } = hash({ hash: 'farmhash64', buckets: 1000 })
+  t.equal(createSparseFieldEncoder(unseeded, 40).encode('test'), 40 + 506)
+  const xxhash = createSparseFieldEncoder(hash({ hash: 'xxhash64', buckets: 1000 }), 40)
+  t.equal(xxhash.encode('größe'), 40 + xxhash64(1000, 3)('größe'))
+  t.equal(createSparseFieldEncoder(hash({ hash: 'murmur3' }), 0).encode('x'), murmur3('x', 3) % 10)
+  for (const field of [unseeded, hash({ hash: 'xxhash64', seed: 0, missing: { default: 'a' } })]) {
+    const { encode } = createSparseFieldEncoder(field, 0)
+    t.equal(encode(1), 'must be a string, not a number')
+    t.equal(encode(undefined), field.missing === 'error' ? requiredMessage : encode('a'))
+  }
 })
 
 t.test('known integers follow the bucket', async (t) => {

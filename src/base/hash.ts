@@ -1,7 +1,11 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { mostBytesPerUnit, writeUtf8 } from './utf8.ts'
 
 const utf8 = new TextEncoder()
+/** Bytes of the string that is hashed: one memory for all, as nothing in it outlives a call. */
+const kept = new Uint8Array(4096)
+const mostUnits = Math.floor(kept.length / mostBytesPerUnit)
 
 /**
  * MurmurHash3_x86_32 of a string's UTF-8 bytes, as an unsigned 32-bit integer.
@@ -10,15 +14,17 @@ const utf8 = new TextEncoder()
  * Source: Austin Appleby's public-domain definition (MurmurHash3.cpp).
  */
 export function murmur3(value: string, seed: number): number {
-  const bytes = utf8.encode(value)
-  const blocks = bytes.length & ~3
+  const isShort = value.length <= mostUnits
+  const bytes = isShort ? kept : utf8.encode(value)
+  const length = isShort ? writeUtf8(value, kept) : bytes.length
+  const blocks = length & ~3
   let hash = seed | 0
   for (let i = 0; i < blocks; i += 4)
     hash = addBlock(hash, bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24))
   let tail = 0
-  for (let i = bytes.length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
-  if (blocks !== bytes.length) hash ^= mix(tail)
-  return scatter(hash ^ bytes.length)
+  for (let i = length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
+  if (blocks !== length) hash ^= mix(tail)
+  return scatter(hash ^ length)
 }
 
 /** Adds four bytes, little-endian, to a MurmurHash3_x86_32; `endHash` ends it. Both are exact for int32. */

@@ -1,4 +1,5 @@
 import kernel from './hash64.wat'
+import { mostBytesPerUnit, writeUtf8 } from './utf8.ts'
 import { compileKernel } from './wasm-kernel.ts'
 
 /*
@@ -44,8 +45,7 @@ export function xxhash64(buckets: number, seed: number): BucketOf {
 
 /** Memory for strings, bytes: a page of WebAssembly's. */
 const keptBytes = 2 ** 16
-/** UTF-8 takes at most three bytes for a unit of UTF-16. */
-const mostUnits = Math.floor(keptBytes / 3)
+const mostUnits = Math.floor(keptBytes / mostBytesPerUnit)
 
 /** One for all fields of a thread: nothing in it outlives a call. */
 let kept: Kernel | undefined
@@ -53,7 +53,7 @@ let instantiate: ReturnType<typeof compileKernel> | undefined
 
 /** Longer strings are rare: each gets memory of its own, so that none is kept for them. */
 function kernelFor(value: string): Kernel {
-  if (value.length > mostUnits) return createKernel(3 * value.length)
+  if (value.length > mostUnits) return createKernel(mostBytesPerUnit * value.length)
   kept ??= createKernel(keptBytes)
   return kept
 }
@@ -62,21 +62,4 @@ function createKernel(size: number): Kernel {
   instantiate ??= compileKernel(kernel, 'hash64')
   const { buffer, exports } = instantiate(size)
   return { bytes: new Uint8Array(buffer), ...(exports as unknown as Omit<Kernel, 'bytes'>) }
-}
-
-const utf8 = new TextEncoder()
-
-/** Most units that are written one by one: a call of the encoder takes as long as 24 of them. */
-const mostByHand = 24
-
-/** Writes a string's UTF-8 bytes, halves of surrogate pairs as U+FFFD; returns their number. */
-function writeUtf8(value: string, bytes: Uint8Array): number {
-  const { length } = value
-  if (length > mostByHand) return utf8.encodeInto(value, bytes).written
-  for (let i = 0; i < length; i++) {
-    const unit = value.charCodeAt(i)
-    if (unit > 0x7f) return utf8.encodeInto(value, bytes).written
-    bytes[i] = unit
-  }
-  return length
 }

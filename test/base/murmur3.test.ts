@@ -44,6 +44,15 @@ t.test('every text and seed hash as the definition says, in exact integers', asy
   )
 })
 
+t.test('long texts, beyond the memory that is kept for short ones', async (t) => {
+  for (const units of [23, 24, 25, 1364, 1365, 1366, 100_000])
+    for (const letter of ['a', 'é', '価', '\ud83d']) {
+      const text = letter.repeat(units)
+      t.equal(murmur3(text, 5), reference(Buffer.from(text, 'utf8'), 5), `${units} × ${letter}`)
+      t.equal(murmur3('b', 5), reference(Buffer.from('b'), 5), 'nothing of it is left')
+    }
+})
+
 /** The definition in unbounded integers, cut to 32 bits after every step. */
 function reference(bytes: Buffer, seed: number): number {
   const cut = (value: bigint) => value & 0xffffffffn

@@ -11,7 +11,8 @@ import { parseNames, parseTaskNames } from './name-options.ts'
 export interface Answers {
   name: string
   tasks: string[]
-  sides: { context: string[]; cross: string[] }
+  /** Undefined where the options say the sides. */
+  context: string[] | undefined
   derived: ChosenDerived[]
   /** Path of a spec of labelled rows. */
   data: string | undefined
@@ -70,7 +71,7 @@ export async function askChoices(
         })
     if (!given.fields) terminal.output.write(`Fields: ${fields.join(', ')}\n`)
     const context = given.fields
-      ? []
+      ? undefined
       : await ask(
           'Fields of the context (user, page), alike for all candidates',
           guessed.length < fields.length ? guessed.join(',') : '',
@@ -85,7 +86,7 @@ export async function askChoices(
           return chosen
         })
     const data = given.data ? undefined : await ask('Spec of rows with labels, to judge it', '', (answer) => answer)
-    return { name, tasks, sides: { context, cross: [] }, derived, data: data || undefined }
+    return { name, tasks, context, derived, data: data || undefined }
   } finally {
     lines.close()
   }

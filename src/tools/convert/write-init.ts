@@ -146,7 +146,8 @@ async function draft(saved: SavedGraph, options: InitOptions) {
     ...options,
     // A name of its own would copy a graph that is in its place.
     ...(answers.name !== first.place.name && { name: answers.name }),
-    ...{ sides: answers.sides, data: answers.data ?? options.data },
+    ...(answers.context && { sides: { context: answers.context, cross: [] } }),
+    data: answers.data ?? options.data,
     ...(options.stated?.tasks === undefined && { tasks: answers.tasks }),
     derived: [...options.derived, ...answers.derived],
   })

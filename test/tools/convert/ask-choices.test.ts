@@ -34,7 +34,7 @@ t.test('Enter accepts every guess', async (t) => {
   t.same(answers, {
     name: 'shop',
     tasks: ['task_0', 'task_1'],
-    sides: { context: ['user_id', 'hour'], cross: [] },
+    context: ['user_id', 'hour'],
     derived: [],
     data: undefined,
   })
@@ -50,7 +50,7 @@ t.test('a wrong answer is explained and asked for again', async (t) => {
   t.same(answers, {
     name: 'store',
     tasks: ['ctr', 'cvr'],
-    sides: { context: [], cross: [] },
+    context: [],
     derived: [{ name: 'buy', product: ['ctr', 'cvr'] }],
     data: 'rows.yaml',
   })
@@ -64,7 +64,7 @@ t.test('a wrong answer is explained and asked for again', async (t) => {
 t.test('options are not asked for again', async (t) => {
   const { answers, shown } = await answered([], { name: true, tasks: true, fields: true, derived: true, data: true })
   t.equal(shown, '')
-  t.same(answers.sides, { context: [], cross: [] })
+  t.equal(answers.context, undefined)
 })
 
 t.test('a terminal that is closed ends it', async (t) => {

@@ -93,6 +93,31 @@ t.test('a graph elsewhere becomes a version, whole', { skip: noReference }, asyn
   t.equal(second.manifest.version, '2')
 })
 
+t.test('a person is asked of a first draft, and keeps what options say', async (t) => {
+  const models = await temporaryFolder(t)
+  const folder = join(models, 'shop/3')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
+  const answers = { name: 'shop', tasks: ['ctr', 'cvr'], derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }] }
+  const sides = { context: ['country'], cross: ['price'] }
+  const { manifest } = await writeInit({
+    ...{ ...defaults(folder, models), sides },
+    async review({ manifest }) {
+      t.match(manifest.tasks, [{ name: 'click' }, { name: 'buy' }])
+      return { ...answers, context: undefined, data: undefined }
+    },
+  })
+  t.match(manifest, { name: 'shop', version: '3', tasks: [{ name: 'ctr' }, { name: 'cvr' }], derived: answers.derived })
+  t.same(
+    manifest.features.slice(0, 3).map(({ side }) => side),
+    ['context', 'candidate', 'cross'],
+  )
+  const review = async () => ({ ...answers, name: 'store', context: ['hour'], data: undefined })
+  const copy = await writeInit({ ...defaults(folder, models), review, force: true })
+  t.match(copy.manifest, { name: 'store', version: '1' })
+  t.equal(copy.manifest.features.find(({ name }) => name === 'hour')!.side, 'context')
+})
+
 t.test('logits are known by their values', async (t) => {
   const graph = emptyGraph({ x: floatShape(-1, 2) })
   const weights = graph.constant('weights', Float32Array.of(5, 7), [2, 1])

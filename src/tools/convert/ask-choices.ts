@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises'
+import { createInterface } from 'node:readline'
 import { Check } from 'typebox/schema'
 import { ModelError } from '../../base/errors.ts'
 import { ModelName } from '../../schemas/manifest.ts'
@@ -39,16 +39,16 @@ export async function askChoices(
   given: Given,
   terminal: { input: NodeJS.ReadableStream; output: NodeJS.WritableStream; signal: AbortSignal },
 ): Promise<Answers> {
-  const lines = createInterface({ input: terminal.input, output: terminal.output })
-  const closed = new AbortController()
-  lines.once('close', () => closed.abort())
-  const signal = AbortSignal.any([terminal.signal, closed.signal])
+  const lines = createInterface({ input: terminal.input, output: terminal.output, signal: terminal.signal })
+  // Lines that are typed ahead wait for their question.
+  const typed = lines[Symbol.asyncIterator]()
 
   async function ask<T>(question: string, guess: string, read: (answer: string) => T): Promise<T> {
     for (;;) {
-      const text = await lines.question(`${question} [${guess || 'none'}]: `, { signal }).catch(() => {
-        throw new ModelError('INVALID_REQUEST', 'stopped: nothing was written')
-      })
+      lines.setPrompt(`${question} [${guess || 'none'}]: `)
+      lines.prompt()
+      const { value: text, done } = await typed.next()
+      if (done) throw new ModelError('INVALID_REQUEST', 'stopped: nothing was written')
       try {
         return read(text.trim() || guess)
       } catch (error) {

@@ -67,6 +67,16 @@ t.test('options are not asked for again', async (t) => {
   t.equal(answers.context, undefined)
 })
 
+t.test('lines that are typed ahead are answers, too', async (t) => {
+  const [input, output] = [new PassThrough(), new PassThrough()]
+  output.resume()
+  input.end('store\na,b\nhour\n\nrows.yaml\n')
+  const { signal } = new AbortController()
+  t.same(await askChoices(draft, nothing, { input, output, signal }), {
+    ...{ name: 'store', tasks: ['a', 'b'], context: ['hour'], derived: [], data: 'rows.yaml' },
+  })
+})
+
 t.test('a terminal that is closed ends it', async (t) => {
   await t.rejects(answered(['shop']), { code: 'INVALID_REQUEST', message: 'stopped: nothing was written' })
 })

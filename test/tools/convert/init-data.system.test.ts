@@ -1,4 +1,5 @@
 // A version that was trained elsewhere, whole from its export and labelled rows on.
+import { spawnSync } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -10,6 +11,7 @@ import { readBundle } from '../../../src/model/serving/version/read-version.ts'
 import { askGraph } from '../../../src/tools/convert/ask-graph.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
+import { cli } from '../../support/entries.ts'
 import { copyShop, stated } from '../../support/pytorch-example.ts'
 import { startTestServer } from '../../support/server.ts'
 
@@ -65,7 +67,8 @@ async function writeRows(): Promise<void> {
   await writeFile(join(folder, 'rows.csv'), `user,${names.join(',')},click,sale\n${lines.join('\n')}\n`)
 }
 
-t.test('rows with labels make a whole version, which is served, calibrated and quantized', async (t) => {
+// pytorch.system.test.ts calibrates and quantizes such a version.
+t.test('rows with labels make a whole version, which is served', async (t) => {
   await writeRows()
   const data = await spec('rows.yaml')
   const { code, stdout, stderr } = await init('shop', '--data', data)
@@ -94,12 +97,6 @@ t.test('rows with labels make a whole version, which is served, calibrated and q
   const url = '/models/shop/versions/1/distributions'
   const { fields } = (await server.fastify.inject(url)).json()
   t.ok(fields.every(({ reference, bins }: any) => reference === true && bins.length > 0))
-
-  const more = ['--models', models, '--data', data]
-  const calibrated = await runCli(['calibrate', 'shop', ...more, '--method', 'platt'])
-  t.equal(calibrated.code, 0, calibrated.stderr)
-  const quantized = await runCli(['quantize', 'shop/2', ...more, '--dry-run'])
-  t.match(quantized.stdout, /with 3,000 quantization rows/, quantized.stderr)
 })
 
 t.test('nothing is written where rows do not fit, or the version does not meet their conditions', async (t) => {
@@ -122,4 +119,21 @@ t.test('nothing is written where rows do not fit, or the version does not meet t
   const factor = await init('strict', '--derived', 'buy=ctr*cart')
   t.match(factor, { code: 1, stderr: /\/derived\/1\/product\/1 is not a task: "cart"/ })
   t.notOk((await readdir(models)).includes('strict'))
+})
+
+const script = spawnSync('script', ['--version']).status === 0 ? false : 'needs script, of bsdutils'
+
+t.test('on a terminal it asks, unless it is told not to', { skip: script }, async (t) => {
+  const run = (name: string, more: string, input: string) => {
+    const command = `"${process.execPath}" "${cli}" init "${join(folder, 'shop.onnx')}" --name ${name} ${more}`
+    return spawnSync('script', ['-qec', command, '/dev/null'], { input, cwd: folder, encoding: 'utf8' })
+  }
+  const asked = run('asked', '', 'click,cart,purchase\nids_0,ids_1\nbuy=click*cart\n\n')
+  t.equal(asked.status, 0, asked.stdout)
+  t.match(asked.stdout, /Tasks, .*\[task_0,task_1,task_2\]/)
+  const { manifest } = await readBundle(models, 'asked', '1')
+  t.match(manifest, { tasks: [{ name: 'click' }, {}, {}], derived: [{ name: 'buy' }], features: [{ side: 'context' }] })
+  const told = run('told', '--yes', '')
+  t.equal(told.status, 0, told.stdout)
+  t.notMatch(told.stdout, /\[task_0/)
 })

@@ -104,8 +104,6 @@ const TensorDescription = Type.Object({
   shape: Type.Array(Type.Integer(), { description: 'Without the dimension of rows' }),
 })
 
-const FieldValue = Type.Union([Type.String(), Type.Number()])
-
 /** The values that a client may send for a field. */
 export type FieldDetails = Static<typeof FieldDetails>
 export const FieldDetails = Type.Object(
@@ -120,7 +118,9 @@ export const FieldDetails = Type.Object(
     missing: Type.Union([Type.Literal('error'), Type.Literal('default')], {
       description: 'Whether an absent or null value is rejected (`error`) or counts as `default`',
     }),
-    default: Type.Optional(FieldValue),
+    default: Type.Optional(
+      Type.Union([Type.String(), Type.Number()], { description: 'What an absent or null value counts as' }),
+    ),
     out_of_vocabulary: Type.Optional(
       Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
         description: 'Whether an unknown value shares one id with all others (`bucket`) or is rejected (`error`)',

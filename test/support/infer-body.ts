@@ -6,6 +6,20 @@ export function bytesOf(values: ArrayBufferView): Buffer {
   return Buffer.from(values.buffer, values.byteOffset, values.byteLength)
 }
 
+/** Types that clients name for bodies of `/v1` and `/v2`, where they name one; none is that of JSON in each case. */
+export const anyTypes = [
+  'application/octet-stream',
+  // The default of curl.
+  'application/x-www-form-urlencoded',
+  'application/json',
+  'application/json; charset=utf-16',
+  'application/cloudevents+json',
+  'multipart/form-data; boundary=x',
+  'text/plain',
+  'text/xml',
+  'no type at all',
+]
+
 /** The bytes of a BYTES tensor: each string with its length before it. */
 export function stringBytes(strings: string[]): Buffer {
   const parts = strings.map((text) => {

@@ -33,6 +33,11 @@ const smallInflated = 1 << 18
 
 /** Gives the routes of a context their bodies as bytes, whatever their Content-Type: clients send none, or a form's. */
 export function acceptAnyType(app: FastifyInstance, options: BodyOptions): void {
+  // Fastify refuses a type that is none before it looks for a parser.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.headers['content-type'] !== undefined) request.headers = { 'content-type': 'application/octet-stream' }
+    done()
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', createBytesParser(options))
 }

@@ -17,19 +17,38 @@ const headers = {
   'x-accel-buffering': 'no',
 }
 
+const emptyHistory = { at: 0, clock: 0, events: [], fine: [], coarse: [] } satisfies LiveHistory
+
 const schema = {
   operationId: 'liveStream',
   tags: ['operation'],
-  summary:
-    'What the console shows: server-sent events, `history` (LiveHistory) first, then `sample` (LiveUpdate) each second',
+  summary: 'Stream what the console shows, as server-sent events',
+  description:
+    '`history` first, then `sample` each second, or a comment where nothing is new; `bye` if the server shuts down. ' +
+    'Their data are LiveHistory, LiveUpdate and an empty object, as JSON.',
   response: {
     200: {
       description: 'The stream, until it is closed',
       content: {
         'text/event-stream': {
-          // The data of each event.
-          schema: { anyOf: [component('LiveHistory'), component('LiveUpdate')] },
-          examples: { history: { value: { at: 0, clock: 0, events: [], fine: [], coarse: [] } } },
+          // Before OpenAPI 3.2 it is the schema of each event.
+          schema: {
+            type: 'object',
+            description: 'One event',
+            properties: {
+              event: { type: 'string', enum: ['history', 'sample', 'bye'] },
+              data: {
+                type: 'string',
+                contentMediaType: 'application/json',
+                contentSchema: {
+                  anyOf: [component('LiveHistory'), component('LiveUpdate'), { type: 'object', maxProperties: 0 }],
+                },
+              },
+              retry: { type: 'integer', description: 'With the first event: when to reconnect after a break, ms' },
+            },
+            required: ['event', 'data'],
+          },
+          examples: { history: { value: { event: 'history', data: JSON.stringify(emptyHistory), retry: 1000 } } },
         },
       },
     },

@@ -69,18 +69,31 @@ function withReferences(schema: unknown, names: ReadonlyMap<string, string>, own
   return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, withReferences(value, names)]))
 }
 
+/** Marks the schema of a body that a request may leave out: @fastify/swagger requires every body. */
+export const optionalBody = 'x-optional-body'
+
 /**
  * The finished document, without what was only a detour: `allOf` of one reference, which stood around it so that
- * examples could stand beside it. Operations that refuse nothing of their own get `unreadable`, which any can answer.
+ * examples could stand beside it, and the marks of optional bodies. Operations that refuse nothing of their own get
+ * `unreadable`, which any can answer.
  */
 export function finishDocument<T extends { paths?: object }>(document: T, unreadable: unknown): T {
   for (const operations of Object.values(document.paths ?? {})) {
-    for (const operation of Object.values(operations as Record<string, { responses?: Json }>)) {
-      const { responses } = operation
+    for (const { responses, requestBody } of Object.values(operations as Record<string, Operation>)) {
+      for (const { schema } of Object.values(requestBody?.content ?? {})) {
+        if (schema === undefined || !Object.hasOwn(schema, optionalBody)) continue
+        delete schema[optionalBody]
+        requestBody!.required = false
+      }
       if (responses && !Object.keys(responses).some((status) => status.startsWith('4'))) responses[400] = unreadable
     }
   }
   return unwrapped(document) as T
+}
+
+interface Operation {
+  responses?: Json
+  requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> }
 }
 
 function unwrapped(value: unknown): unknown {

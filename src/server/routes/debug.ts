@@ -44,6 +44,8 @@ export async function debugRoutes(app: FastifyInstance, { context }: { context: 
         operationId: `${kind}Profile`,
         tags: ['operation'],
         summary: what,
+        description:
+          'Of the process that answers, one at a time; only where administration is enabled (`MULTIGATE_ADMIN`).',
         querystring: seconds,
         response: { 200: response('The profile', profileExamples[kind]), ...errors },
       },

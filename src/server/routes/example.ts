@@ -79,6 +79,7 @@ const page = {
     offset: {
       type: 'integer' as const,
       minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
       default: 0,
       description: 'Number of values to skip',
     },
@@ -97,10 +98,13 @@ interface FieldValuesRoute {
   Querystring: { offset: number; limit: number }
 }
 
+const pages = 'In id order; `total` says how many there are. A field of another kind has no list.'
+
 const defaultPath = {
   url: '/models/:model/fields/:field/values',
   operationId: 'getFieldValues',
   summary: 'List the known values of a vocabulary field of the default version, in pages',
+  description: pages,
   params: ofField,
 }
 
@@ -108,6 +112,7 @@ const versionPath = {
   url: '/models/:model/versions/:version/fields/:field/values',
   operationId: 'getVersionFieldValues',
   summary: 'List the known values of a vocabulary field of a version, in pages',
+  description: pages,
   params: ofVersionField,
 }
 

@@ -57,6 +57,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       operationId: 'getVersion',
       tags: ['models'],
       summary: 'Describe a version that is loaded: fields, tasks, architecture, quality, plan',
+      description: 'The same as for a model, whether the version is the default or not.',
       params: ofVersion,
       response: { 200: json('ModelDetails', 'The model and this version', modelDetailsExample), ...errors },
     },
@@ -100,6 +101,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       operationId: 'getEvaluation',
       tags: ['models'],
       summary: 'Get the report of the evaluation that a version was published with',
+      description: '404 if the version was published without one.',
       params: ofVersion,
       response: {
         200: json('EvaluationReport', 'What multigate evaluate found', evaluationExample),
@@ -116,6 +118,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       operationId: 'getRows',
       tags: ['models'],
       summary: 'List example rows of a version: its golden rows, 50 at most',
+      description: 'For trying the model out: without fields that the manifest marks as `log`.',
       params: ofVersion,
       response: { 200: json('VersionRows', 'Rows by side', versionRowsExample), ...errors },
     },

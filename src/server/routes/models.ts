@@ -23,6 +23,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       operationId: 'listModels',
       tags: ['models'],
       summary: 'List models and the state of their versions',
+      description: 'Failed and unloaded models are listed too, with the reason.',
       response: {
         200: json('ModelList', 'Every model in the folder, failed versions with their reason', modelListExample),
         ...problemResponses('INTERNAL'),
@@ -54,6 +55,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       operationId: 'getModel',
       tags: ['models'],
       summary: 'Describe a model: fields, tasks, architecture, quality, plan',
+      description: 'A model that answers nothing has only its status.',
       params: ofModel,
       response: {
         200: json('ModelDetails', 'The model and its default version', modelDetailsExample),

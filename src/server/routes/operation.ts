@@ -18,6 +18,7 @@ export async function probeRoutes(app: FastifyInstance, { context }: { context: 
       operationId: 'live',
       tags: ['operation'],
       summary: 'Is the process alive?',
+      description: 'Says nothing of models: see `/readyz`.',
       response: { 200: probe('The event loop answers', { status: 'ok' }), ...problemResponses('INTERNAL') },
     },
     handler: async (): Promise<Probe> => ({ status: 'ok' }),
@@ -31,6 +32,7 @@ export async function probeRoutes(app: FastifyInstance, { context }: { context: 
       operationId: 'ready',
       tags: ['operation'],
       summary: 'Can requests be sent here?',
+      description: 'For load balancers: 503 from the moment that a shutdown starts.',
       response: {
         200: probe(
           'Every model found at the start has loaded or failed, and one answers, or every required model does; in all processes',
@@ -61,14 +63,20 @@ export async function metricsRoutes(app: FastifyInstance, { context }: { context
     schema: {
       operationId: 'metrics',
       tags: ['operation'],
-      summary: 'Metrics in the Prometheus text format, or as OpenMetrics with exemplars where traces are on',
+      summary: 'Metrics of all processes, for Prometheus',
+      description:
+        'In the Prometheus text format; as OpenMetrics with exemplars where traces are on and `Accept` asks for it.',
       response: {
         200: {
-          description: 'Prometheus text format 0.0.4',
+          description: 'Prometheus text format 0.0.4, or OpenMetrics 1.0',
           content: {
             'text/plain': {
               schema: { type: 'string' },
               examples: { answer: { value: 'multigate_queue_rows{model="ads-funnel",version="1"} 0' } },
+            },
+            'application/openmetrics-text': {
+              schema: { type: 'string' },
+              examples: { answer: { value: 'multigate_queue_rows{model="ads-funnel",version="1"} 0\n# EOF' } },
             },
           },
         },

@@ -41,6 +41,7 @@ export async function requestRoutes(app: FastifyInstance, { context }: { context
       operationId: 'recordedRequests',
       tags: ['operation'],
       summary: 'The slowest, the failed and the last requests, with their stages and without their bodies',
+      description: 'Of all processes, only where administration is enabled (`MULTIGATE_ADMIN`).',
       response: {
         200: json(
           'RecordedRequests',
@@ -70,6 +71,7 @@ export async function requestRoutes(app: FastifyInstance, { context }: { context
       operationId: 'recordedRequest',
       tags: ['operation'],
       summary: 'The newest recorded request with this id; with its body if `MULTIGATE_SLOW_BODIES` is set',
+      description: 'Only where administration is enabled (`MULTIGATE_ADMIN`).',
       params: {
         type: 'object',
         properties: { request_id: { type: 'string', description: 'Its id', examples: [example.request_id] } },
@@ -98,6 +100,7 @@ export async function requestRoutes(app: FastifyInstance, { context }: { context
       tags: ['operation'],
       summary:
         'The slowest requests of this minute and the last, with their stages; with their bodies only if `MULTIGATE_SLOW_BODIES` is set',
+      description: 'Of all processes, only where administration is enabled (`MULTIGATE_ADMIN`).',
       response: {
         200: {
           description: 'Slowest first; none unless `MULTIGATE_SLOW_REQUESTS` is set',

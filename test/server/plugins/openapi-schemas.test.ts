@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import Type from 'typebox'
-import { documentSchemas, finishDocument } from '../../../src/server/plugins/openapi-schemas.ts'
+import { documentSchemas, finishDocument, optionalBody } from '../../../src/server/plugins/openapi-schemas.ts'
 
 const Kind = Type.Union([Type.Literal('a', { description: 'the first' }), Type.Literal('b')], { description: 'A kind' })
 const Item = Type.Object({ kind: Kind, weights: Type.Optional(Type.Record(Type.String(), Type.Number())) })
@@ -55,13 +55,15 @@ t.test('the same values fit as before', async (t) => {
 t.test('a finished document says of every operation what it may refuse', async (t) => {
   const unreadable = { description: 'unreadable' }
   const reference = { $ref: '#/components/schemas/A' }
+  const body = (schema: object) => ({ required: true, content: { 'application/json': { schema } } })
   const document = finishDocument(
     {
       paths: {
         '/a': { get: { responses: { 200: { description: 'fine' } } } },
         '/b': {
-          post: { requestBody: { schema: { allOf: [reference] } }, responses: { 404: { description: 'none' } } },
+          post: { requestBody: body({ allOf: [reference] }), responses: { 404: { description: 'none' } } },
         },
+        '/c': { post: { requestBody: body({ allOf: [reference], [optionalBody]: true }), responses: {} } },
       },
       components: { schemas: { A: { allOf: [reference, { type: 'object' }] } } },
     },
@@ -69,6 +71,7 @@ t.test('a finished document says of every operation what it may refuse', async (
   ) as any
   t.same(document.paths['/a'].get.responses, { 200: { description: 'fine' }, 400: unreadable })
   t.same(document.paths['/b'].post.responses, { 404: { description: 'none' } })
-  t.same(document.paths['/b'].post.requestBody.schema, reference)
+  t.same(document.paths['/b'].post.requestBody, body(reference))
+  t.same(document.paths['/c'].post.requestBody, { ...body(reference), required: false }, 'it may be left out')
   t.equal(document.components.schemas.A.allOf.length, 2)
 })

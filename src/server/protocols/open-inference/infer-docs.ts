@@ -76,7 +76,9 @@ const infer = {
   tags,
   description:
     'The protocol of KServe, Triton and MLServer. Tensors are in the JSON part, or follow it as bytes in the order of ' +
-    '`inputs`; the header `Inference-Header-Content-Length` is then the length of the JSON part. Any Content-Type is accepted.',
+    '`inputs`; the header `Inference-Header-Content-Length` is then the length of the JSON part. `Content-Type` is not ' +
+    'read: without that header every body is taken as JSON in UTF-8, with it as JSON and bytes. 415 is only for an ' +
+    'unknown `Content-Encoding`.',
   headers: {
     type: 'object',
     properties: {
@@ -89,7 +91,9 @@ const infer = {
         description: 'Echoed in the response header and the log; generated if absent',
       },
       'x-deadline-ms': {
-        type: 'string',
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 600_000,
         description: 'Deadline, ms, unless `parameters.timeout` is given',
       },
     },
@@ -140,6 +144,7 @@ export const inferServerSchema = {
   operationId: 'inferServer',
   tags,
   summary: 'Name, version and protocol extensions of this server',
+  description: 'Answered from the start, before any model is loaded.',
   response: {
     200: json('InferServer', 'The server', {
       name: 'multigate',
@@ -154,6 +159,7 @@ export const inferLiveSchema = {
   operationId: 'inferLive',
   tags,
   summary: 'Is the process alive?',
+  description: 'Says nothing of models: see `/v2/health/ready`.',
   response: {
     200: json('InferLive', 'The event loop answers', { live: true }),
     ...inferErrorResponses('INTERNAL'),
@@ -164,6 +170,7 @@ export const inferReadySchema = {
   operationId: 'inferReady',
   tags,
   summary: 'Can requests be sent here?',
+  description: 'The same conditions as `/readyz`, which reports all reasons as a list.',
   response: {
     200: json(
       'InferReady',
@@ -199,6 +206,8 @@ const modelExample: InferModel = {
 }
 const model = {
   tags,
+  description:
+    'Requests send either the tensors of `inputs`, or the features of `parameters.features`, which the server encodes.',
   response: {
     200: json('InferModel', 'Its tensors, and the features that requests may name instead', modelExample),
     ...inferErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING'),
@@ -206,6 +215,7 @@ const model = {
 }
 const modelReady = {
   tags,
+  description: 'Readiness of the one model, whatever `/v2/health/ready` says: 200, or an error with the reason.',
   response: {
     200: json('InferReady', 'It answers requests', { name: 'ads-funnel', ready: true }),
     ...inferErrorResponses('MODEL_NOT_FOUND', 'VERSION_NOT_FOUND', 'INTERNAL', 'NOT_READY', 'DRAINING'),

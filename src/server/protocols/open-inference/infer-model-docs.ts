@@ -2,6 +2,7 @@ import type { InferConfig, InferDuration, InferStatisticsList } from '../../../s
 import type { ProblemCode } from '../../../schemas/problem.ts'
 import { component } from '../../plugins/openapi-components.ts'
 import { inferErrorResponses } from '../../plugins/openapi-errors.ts'
+import { optionalBody } from '../../plugins/openapi-schemas.ts'
 import { json, ofModel, ofVersion } from '../../request/route-docs.ts'
 import { tags } from './infer-docs.ts'
 
@@ -61,6 +62,7 @@ const statisticsExample: InferStatisticsList = {
 
 const config = {
   tags,
+  description: 'For perf_analyzer. `max_batch_size` is the most rows of a request; the server forms its own batches.',
   response: { 200: json('InferConfig', "The model's configuration in Triton's words", configExample), ...errors },
 }
 const statistics = {
@@ -112,7 +114,9 @@ const repositoryErrors: ProblemCode[] = [
 ]
 
 const body = (name: string, examples: Record<string, { value: unknown }>) => ({
-  content: { 'application/json': { schema: { allOf: [component(name)], 'x-examples': examples } } },
+  content: {
+    'application/json': { schema: { allOf: [component(name)], 'x-examples': examples, [optionalBody]: true } },
+  },
 })
 
 export const inferIndexSchema = {

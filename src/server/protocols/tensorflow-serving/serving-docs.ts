@@ -83,7 +83,8 @@ const predict = {
   tags,
   description:
     'Row format (`instances`) or columnar format (`inputs`), with named features or the tensors of the graph, whichever ' +
-    'the names belong to. Any Content-Type is accepted. `:classify` and `:regress` are rejected: no model has such a signature.',
+    'the names belong to. `Content-Type` is not read: every body is taken as JSON in UTF-8, and 415 is only for an ' +
+    'unknown `Content-Encoding`. `:classify` and `:regress` are rejected: no model has such a signature.',
   headers: {
     type: 'object',
     properties: {
@@ -91,7 +92,12 @@ const predict = {
         type: 'string',
         description: 'Echoed in the response header and the log; generated if absent',
       },
-      'x-deadline-ms': { type: 'string', description: 'Deadline, ms' },
+      'x-deadline-ms': {
+        type: 'number',
+        exclusiveMinimum: 0,
+        maximum: 600_000,
+        description: 'Deadline, ms',
+      },
     },
   },
   // @fastify/swagger takes a body's examples from within its schema, and drops keys beside a bare $ref.
@@ -131,6 +137,7 @@ export const servingModelsSchema = {
   operationId: 'servingModels',
   tags,
   summary: 'List the names of all models',
+  description: 'An extension, version 1 of KServe’s protocol: TensorFlow Serving has no such list.',
   response: {
     200: json('ServingModels', 'Every model in the folder', {
       models: ['ads-funnel', 'census-income'],
@@ -141,6 +148,9 @@ export const servingModelsSchema = {
 
 const status = {
   tags,
+  description:
+    'States are those of TensorFlow Serving: LOADING, AVAILABLE, UNLOADING, or END with the reason for a version that ' +
+    'failed to load.',
   response: {
     200: json('ServingStatus', 'States, the highest version first', {
       name: 'ads-funnel',
@@ -171,6 +181,8 @@ const method_name = 'tensorflow/serving/predict' as const
 
 const metadata = {
   tags,
+  description:
+    '`serving_default` has the tensors of the graph, `features` the named features of the manifest, if there is one.',
   response: {
     200: json('ServingMetadata', 'Its signatures', {
       model_spec: { name: 'ads-funnel', signature_name: '', version: '1' },

@@ -2,7 +2,17 @@ import { deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
 import * as body from '../../../support/infer-body.ts'
-import { asBytes, asJson, dense, errorOf, ids, inferBody, numbers, sparse } from '../../../support/infer-body.ts'
+import {
+  anyTypes,
+  asBytes,
+  asJson,
+  dense,
+  errorOf,
+  ids,
+  inferBody,
+  numbers,
+  sparse,
+} from '../../../support/infer-body.ts'
 import { startTestServer } from '../../../support/server.ts'
 
 const models = await temporaryFolder(t)
@@ -85,13 +95,16 @@ t.test('outputs are those asked for, in that order, each as it was asked for', a
 t.test('what the body is called makes no difference, nor its compression', async (t) => {
   const { payload, headers } = inferBody(asBytes, ids, numbers)
   const { bytes } = await infer({ payload, headers })
-  for (const type of [
-    'application/octet-stream',
-    'application/x-www-form-urlencoded',
-    'application/json',
-    'text/plain',
-  ])
+  const asText = inferBody(asJson)
+  const { text } = await infer(asText)
+  for (const type of anyTypes) {
     t.same((await infer({ payload, headers: { ...headers, 'content-type': type } })).bytes, bytes, type)
+    t.equal((await infer({ ...asText, headers: { 'content-type': type } })).text, text, type)
+    const packed = { 'content-type': type, 'content-encoding': 'gzip' }
+    t.same((await infer({ payload: gzipSync(payload), headers: { ...headers, ...packed } })).bytes, bytes, type)
+    const wrong = await infer({ payload: '<inputs/>', headers: { 'content-type': type } })
+    t.match(errorOf(t, wrong, 400), /^The body must be JSON/, 'it is no JSON for that')
+  }
   for (const [encoding, packed] of [
     ['gzip', gzipSync(payload)],
     ['deflate', deflateSync(payload)],

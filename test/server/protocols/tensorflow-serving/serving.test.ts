@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { servingRows } from '../../../../src/server/protocols/tensorflow-serving/serving-rows.ts'
 import { temporaryFolder, writeTestBundle } from '../../../support/bundle.ts'
-import { errorOf, type InferReply } from '../../../support/infer-body.ts'
+import { anyTypes, errorOf, type InferReply } from '../../../support/infer-body.ts'
 import { startTestServer } from '../../../support/server.ts'
 import { candidates, columns, context, instances, serving } from '../../../support/serving-body.ts'
 
@@ -148,13 +148,12 @@ t.test('another method is 405, with those that are taken', async (t) => {
 
 t.test('what the body is called makes no difference, nor its compression', async (t) => {
   const body = JSON.stringify({ instances })
-  for (const type of [
-    'application/x-www-form-urlencoded',
-    'application/json',
-    'application/octet-stream',
-    'text/plain',
-  ])
+  for (const type of anyTypes) {
+    const packed = { 'content-type': type, 'content-encoding': 'gzip' }
     t.same(answerOf(await ask(body, undefined, { 'content-type': type })), { predictions: expected }, type)
+    t.same(answerOf(await ask(gzipSync(body), undefined, packed)), { predictions: expected }, type)
+    t.match(errorOf(t, await ask('<instances/>', undefined, { 'content-type': type }), 400), /^The body must be JSON/)
+  }
   t.same(answerOf(await ask(gzipSync(body), undefined, { 'content-encoding': 'gzip' })), { predictions: expected })
   errorOf(t, await ask(body, undefined, { 'content-encoding': 'zstd' }), 415)
 })

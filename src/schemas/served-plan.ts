@@ -35,6 +35,13 @@ const PlanCosts = Type.Object(
   {
     measured_at: Type.String({ examples: ['2026-12-01T09:00:00.000Z'] }),
     machine: Type.String({ description: 'Processors, threads per call, and version of Node.js' }),
+    full_graph: Type.Union(
+      [
+        Type.Literal('compiled'),
+        Type.Literal('saved', { description: 'the graph as saved, clearly cheaper here than the compiled one' }),
+      ],
+      { description: 'The graph that computes the rows of the variant `full`' },
+    ),
     variants: Type.Array(
       Type.Object({
         variant: Type.String({ examples: ['full', 'shared_context', 'candidate_encoder', 'cached', 'saved'] }),

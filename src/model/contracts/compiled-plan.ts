@@ -113,7 +113,10 @@ export interface Cost {
 export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {
   /** Duration of a cache miss, µs; default: 0. */
   lookUp?: number
-  /** The cost of the graph as saved, which no request pays: people compare it with the others. */
+  /**
+   * The cost of the graph as saved. It computes the rows of the full variant where it is clearly cheaper and may do so
+   * (see `mayServeSaved`).
+   */
   saved?: Cost
 }
 export type Precision = 'float32' | 'bfloat16' | 'int8'

@@ -1,5 +1,5 @@
 import { type CatalogueDescription, catalogueBytes } from '../../model/contracts/catalogue.ts'
-import type { KeptCosts } from '../../model/engines/plan/plan-cost.ts'
+import type { PlanCostsInUse } from '../../model/engines/plan/plan-cost.ts'
 import { hasEvaluation } from '../../model/serving/bundle/evaluation.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { unscale } from '../../model/serving/features/field.ts'
@@ -36,11 +36,12 @@ function describeCatalogue(catalogue: CatalogueDescription): NonNullable<Plan['c
   return { rows, precision, bytes: catalogueBytes(catalogue), made_at: new Date(made).toISOString() }
 }
 
-function describeCosts({ machine, measured, costs }: KeptCosts): NonNullable<Plan['costs']> {
+function describeCosts({ machine, measured, costs, takesSaved }: PlanCostsInUse): NonNullable<Plan['costs']> {
   const { lookUp, ...variants } = costs
   return {
     measured_at: new Date(measured).toISOString(),
     machine,
+    full_graph: takesSaved ? 'saved' : 'compiled',
     variants: Object.entries(variants).map(([variant, { a, b, engine }]) => ({
       variant,
       ...(engine && { engine }),

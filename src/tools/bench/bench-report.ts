@@ -26,7 +26,8 @@ function formatInputs({ inputs, threads }: BenchReport): string {
 const legend =
   '× exported: median over rounds, in which the plans take turns\n' +
   'requests: context per row (differs from row to row), new candidates, cached candidates\n' +
-  'variant: full graph, shared_context (context once per request), cached (candidates skipped): the cheapest on this machine'
+  'variant: full graph, shared_context (context once per request), cached (candidates skipped): the cheapest on this machine\n' +
+  '         exported (of a plan: the saved graph with a precise sigmoid, where it is clearly cheaper than the full graph)'
 
 const measurementHeader = [
   'rows',

@@ -103,9 +103,9 @@ function Costs({ costs, isCompiled }: { costs: Plan['costs']; isCompiled: boolea
         </p>
       ) : (
         <>
-          <Gain variants={costs.variants} />
+          {costs.full_graph === 'saved' ? null : <Gain variants={costs.variants} />}
           <p class="muted">
-            {`Measured on ${date(costs.measured_at)}, with ${costs.machine}. Each request takes the variant that is cheapest for it.`}
+            {`Measured on ${date(costs.measured_at)}, with ${costs.machine}. Each request takes the variant that is cheapest for it.${costs.full_graph === 'saved' ? ' The graph as saved takes the place of the whole graph, compiled: it is cheaper here.' : ''}`}
           </p>
           <CostTable variants={costs.variants} />
         </>

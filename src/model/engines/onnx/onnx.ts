@@ -1,10 +1,10 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
-import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf } from '../../contracts/compiled-plan.ts'
 import type { Engine, GraphSource, LoadedGraph, TakeTurn } from '../../contracts/engine.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
-import { zeros } from '../plan/measure-variants.ts'
-import { openPlan, type SavedGraph } from '../plan/open-plan.ts'
+import { mostSaved } from '../plan/choose-variant.ts'
+import { type OpenSaved, openPlan } from '../plan/open-plan.ts'
 import { idsOf } from './session-outputs.ts'
 
 /** How sessions are opened whose calls are computed by `threads`. */
@@ -51,7 +51,7 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
   async function loadPlanned(source: GraphSource, ready: CompiledPlan, takeTurn: TakeTurn): Promise<LoadedGraph> {
     const { output, width } = ready.description
     const plan = await openPlan(ready, options, source.cacheBytes ?? 0, takeTurn, () =>
-      savedGraph(ready, () => loadExported(source)),
+      openSaved(ready, source, options),
     )
     const catalogueProblem = source.catalogue && (await plan.addCatalogue(source.catalogue))
     const inputs = ready.description.inputs.map(({ ids, ...input }) => input)
@@ -102,7 +102,7 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
       stats() {
         const stats = plan.stats()
         const memory = { weights: exportedBytes, ...plan.memory }
-        return { ...stats, rows: { ...stats.rows, exported: exportedRows }, memory }
+        return { ...stats, rows: { ...stats.rows, exported: stats.rows.exported + exportedRows }, memory }
       },
       async close() {
         if (!open) return
@@ -123,34 +123,21 @@ export async function createOnnxEngine({ threads, mostBytes }: OnnxOptions): Pro
   return { name: 'onnx', load }
 }
 
-/** Most constants, bytes, of a saved graph that is opened only to be timed. */
-const mostTimed = 64 * 2 ** 20
-
 /**
- * The graph that a plan was compiled from, to be timed beside it. Undefined where it is large, or fails: the plan
- * doesn't need it. Never rejects.
+ * The graph that a plan was compiled from, as a variant of it: with written-out sigmoids, so that small probabilities
+ * are those of the others. Undefined where it is large, or fails: the plan doesn't need it. Never rejects.
  */
-export async function savedGraph(
-  { description: { output, passes } }: Pick<CompiledPlan, 'description'>,
-  load: () => Promise<LoadedGraph>,
-): Promise<SavedGraph | undefined> {
-  if ((passes[0]?.bytes ?? 0) > mostTimed) return undefined
-  const graph = await load().catch(() => undefined)
-  if (graph === undefined) return undefined
-  const saved: SavedGraph = {
-    context: [],
-    rows: graph.signature.inputs.map(({ name, width, dtype }) => ({ input: name, width, type: dtype })),
-    byRequest: false,
-    mostRows: Number.POSITIVE_INFINITY,
-    cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
-    run: (batch) => graph.run(batch, [output]),
-    close: () => graph.close(),
-  }
+export async function openSaved(
+  ready: Pick<CompiledPlan, 'description' | 'precision'>,
+  source: GraphSource,
+  options: InferenceSession.SessionOptions,
+): ReturnType<OpenSaved> {
+  const { output, passes } = ready.description
+  if ((passes[0]?.bytes ?? 0) > mostSaved) return undefined
   try {
-    await saved.run(zeros(saved, 1), [])
-    return saved
+    const { openSavedVariant } = await import('./saved-variant.ts')
+    return await openSavedVariant(source, output, filesOf(ready).full, options)
   } catch {
-    await saved.close()
     return undefined
   }
 }

@@ -47,6 +47,12 @@ export class OpenGraphs {
     return variant
   }
 
+  /** Takes over a graph that was opened elsewhere; `bytes`: of its file. */
+  add<V extends OpenVariant>(variant: V, bytes: number): V {
+    this.#opened.set(variant, bytes)
+    return variant
+  }
+
   /** The faster of two that compute the same graph; the other is closed. */
   async faster<V extends OpenVariant | undefined>(
     variant: V,

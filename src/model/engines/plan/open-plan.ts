@@ -12,7 +12,7 @@ import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../../co
 import { type LiveTables, type Overlay, rowOf, slotOf } from '../../contracts/live-tables.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
-import { payingVariants } from './choose-variant.ts'
+import { mayServeSaved, payingVariants, takesSaved } from './choose-variant.ts'
 import { measureVariants } from './measure-variants.ts'
 import { LiveInputs, OpenGraphs } from './open-graphs.ts'
 import { fullCost } from './open-variant.ts'
@@ -44,15 +44,15 @@ export interface OpenPlan {
 /**
  * Opens the variants of a compiled plan that pay on this machine. Variants without recent measurements are measured.
  * `cacheBytes` bounds the memory of cached candidates; 0 caches none. Each file is opened, and each measured call made,
- * in a turn of its own. `openSaved` opens the graph as saved, to be measured beside its variants where they are, and
- * closed. Rejects with MODEL_FAILED where a file can't be opened.
+ * in a turn of its own. `openSaved` opens the graph as saved: it is measured beside its variants where they are, and
+ * stays open where it computes the rows of the full one. Rejects with MODEL_FAILED where a file can't be opened.
  */
 export async function openPlan(
   plan: CompiledPlan,
   options: InferenceSession.SessionOptions,
   cacheBytes: number,
   takeTurn: TakeTurn = (work) => work(),
-  openSaved?: () => Promise<SavedGraph | undefined>,
+  openSaved?: OpenSaved,
 ): Promise<OpenPlan> {
   const { description } = plan
   const files = filesOf(plan)
@@ -64,14 +64,16 @@ export async function openPlan(
   const measured = caches ? [...names, 'lookUp' as const] : names
   const place = placeOf(plan)
   const known = plan.costs ?? (await readCosts(place, threads, measured))
-  const pays = known && payingVariants(known)
+  const savedPays = known !== undefined && takesSaved(plan, known)
+  const pays = known && payingVariants(savedPays ? { ...known, full: known.saved! } : known)
   const wantsShared = pays?.shared_context !== false
   const wantsCached = caches && pays?.cached !== false
 
   const live = description.live && new LiveInputs(description.live)
   const graphs = new OpenGraphs(plan, options, takeTurn, live)
   try {
-    let full = (await graphs.open(files.full, true, known?.full.engine))!
+    let saved = savedPays ? await openSavedIn(graphs, takeTurn, openSaved) : undefined
+    let full = saved ?? (await graphs.open(files.full, true, known?.full.engine))!
     let sharedContext = await graphs.open(files.shared_context, wantsShared, known?.shared_context?.engine)
     // ONNX Runtime is measured beside oneDNN.
     const isNew = (variant: OpenVariant | undefined) => known === undefined && variant?.cost.engine === 'onednn'
@@ -83,45 +85,39 @@ export async function openPlan(
       cached: await graphs.open(files.cached, wantsCached),
     }
     const candidates = createCandidates(parts, files, cacheBytes)
-    const variants: [VariantName, Variant | undefined][] = [
-      ['full', full],
-      ['shared_context', sharedContext],
-      ['candidate_encoder', parts.candidateEncoder],
-      ['cached', candidates?.variant],
-    ]
-    const entries = variants.flatMap(([name, variant]) => (variant === undefined ? [] : [[name, variant] as const]))
+    const entries = namedVariants({ full, sharedContext, ...parts, cached: candidates?.variant })
     let costs: MeasuredCosts | undefined = known
-    if (costs) for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name]!)
-    else {
-      const lookUp = candidates?.measureLookUp() ?? 0
+    if (costs) {
+      for (const [name, variant] of entries) variant.cost = fullCost(variant, costs[name]!)
+      if (saved) full.cost = fullCost(full, costs.saved!)
+    } else {
       // A temporary plan is opened once, mostly: its costs are not kept.
       const keeps = plan.origin !== 'temporary'
-      const saved = keeps && openSaved ? await takeTurn(openSaved) : undefined
-      const timed: TimedVariant[] = entries.map(([, variant]) => variant)
-      for (const more of [otherFull, otherShared, saved]) if (more) timed.push(more)
-      await measureVariants(timed, takeTurn).finally(() => saved?.close())
-      full = await graphs.faster(full, otherFull)
-      sharedContext = await graphs.faster(sharedContext, otherShared)
-      costs = {
-        ...Object.fromEntries(entries.map(([name, { cost }]) => [name, cost])),
-        full: full.cost,
-        ...(sharedContext && { shared_context: sharedContext.cost }),
-        ...(saved && { saved: saved.cost }),
-        lookUp,
-      }
+      saved = keeps || mayServeSaved(plan) ? await openSavedIn(graphs, takeTurn, openSaved) : undefined
+      const others = { full: otherFull, sharedContext: otherShared, saved }
+      const lookUp = candidates?.measureLookUp() ?? 0
+      const found = await measureOpened(graphs, { entries, full, sharedContext }, others, takeTurn)
+      costs = { ...found.costs, lookUp }
       if (keeps) await writeCosts(place, threads, costs)
-      const paying = payingVariants(costs)
+      sharedContext = found.sharedContext
+      const takes = takesSaved(plan, costs)
+      await graphs.release([takes ? found.full : saved])
+      full = takes ? saved! : found.full
+      if (!takes) saved = undefined
+      const paying = payingVariants({ ...costs, full: full.cost })
       if (!paying.shared_context) await graphs.release([sharedContext])
       if (!paying.cached) await graphs.release(Object.values(parts))
     }
-    const runner = new VariantRunner({ full, sharedContext, candidates }, description.output, costs.lookUp ?? 0)
+    const inUse = { ...costs, full: full.cost }
+    const variants = { full, sharedContext, candidates }
+    const runner = new VariantRunner(variants, description.output, costs.lookUp ?? 0, saved !== undefined)
     const { bytes } = graphs
-    const catalogue = cataloguePlace(whoTakes(description, caches, costs, candidates), (ready) =>
+    const catalogue = cataloguePlace(whoTakes(description, caches, inUse, candidates), (ready) =>
       takeTurn(async () => (await import('../catalogue/catalogue.ts')).openCatalogue(ready, options)),
     )
-    const saved = description.live?.saved
+    const outputs = description.live?.saved
     return {
-      ...(live && liveParts(live, description.live!, candidates, saved && once(() => graphs.openNow(saved)))),
+      ...(live && liveParts(live, description.live!, candidates, outputs && once(() => graphs.openNow(outputs)))),
       run: (batch) => runner.run(batch),
       stats: () => ({ ...runner.stats(), ...catalogue.stats() }),
       memory: { variants: bytes, tables: tableBytes(description, files) },
@@ -145,9 +141,50 @@ export async function openPlan(
   }
 }
 
-/** The graph as saved, while it is measured. */
-export interface SavedGraph extends TimedVariant {
-  close(): Promise<void>
+/** The variants that there are, with the names of their costs. */
+function namedVariants(opened: {
+  full: Variant
+  sharedContext: Variant | undefined
+  candidateEncoder: Variant | undefined
+  cached: Variant | undefined
+}): [VariantName, Variant][] {
+  const { full, sharedContext, candidateEncoder, cached } = opened
+  return Object.entries({ full, shared_context: sharedContext, candidate_encoder: candidateEncoder, cached }).flatMap(
+    ([name, variant]) => (variant === undefined ? [] : [[name as VariantName, variant]]),
+  )
+}
+
+/** Measures variants, beside others of the same graphs: the faster of two stays, the other is closed. */
+async function measureOpened(
+  graphs: OpenGraphs,
+  own: { entries: [VariantName, Variant][]; full: OpenVariant; sharedContext: OpenVariant | undefined },
+  others: Record<'full' | 'sharedContext' | 'saved', OpenVariant | undefined>,
+  takeTurn: TakeTurn,
+): Promise<{ full: OpenVariant; sharedContext: OpenVariant | undefined; costs: MeasuredCosts }> {
+  const timed: TimedVariant[] = own.entries.map(([, variant]) => variant)
+  for (const more of Object.values(others)) if (more) timed.push(more)
+  await measureVariants(timed, takeTurn)
+  const full = await graphs.faster(own.full, others.full)
+  const sharedContext = await graphs.faster(own.sharedContext, others.sharedContext)
+  const costs = {
+    ...Object.fromEntries(own.entries.map(([name, { cost }]) => [name, cost])),
+    full: full.cost,
+    ...(sharedContext && { shared_context: sharedContext.cost }),
+    ...(others.saved && { saved: others.saved.cost }),
+  }
+  return { full, sharedContext, costs }
+}
+
+/** Opens the graph as saved; `bytes`: of its file. Undefined where it is large or fails: a plan can do without it. */
+export type OpenSaved = () => Promise<{ variant: OpenVariant; bytes: number } | undefined>
+
+async function openSavedIn(
+  graphs: OpenGraphs,
+  takeTurn: TakeTurn,
+  openSaved: OpenSaved | undefined,
+): Promise<OpenVariant | undefined> {
+  const opened = openSaved && (await takeTurn(openSaved))
+  return opened && graphs.add(opened.variant, opened.bytes)
 }
 
 /** The candidates that can be taken from a catalogue, or why none can. */

@@ -28,6 +28,11 @@ async function openSession(
   const session = await onnxruntime.InferenceSession.create(join(folder, file), options).catch((cause) => {
     throw new ModelError('MODEL_FAILED', `the compiled plan's ${file} can't be opened: ${reasonOf(cause)}`, { cause })
   })
+  return graphSession(session)
+}
+
+/** A session of ONNX Runtime, as a variant calls it. */
+export function graphSession(session: InferenceSession): GraphSession {
   const inputs = inputsOf(session)
   return {
     inputs,
@@ -66,8 +71,12 @@ interface Call {
   sums: readonly Feed[]
 }
 
-/** A graph of a plan that computes rows of batches. */
-function createVariant(session: GraphSession, file: VariantFile, live: Record<string, Feed>): OpenVariant {
+/** A graph of a plan, or the one that it was compiled from, that computes rows of batches. */
+export function createVariant(
+  session: GraphSession,
+  file: Pick<VariantFile, 'context' | 'rows'>,
+  live: Record<string, Feed> = {},
+): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
     inputs.flatMap((input) => {
       // An engine drops inputs that the graph doesn't use.

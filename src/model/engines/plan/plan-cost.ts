@@ -110,6 +110,12 @@ export interface KeptCosts {
   costs: MeasuredCosts
 }
 
+/** Kept costs, and what follows from them for a plan. */
+export interface PlanCostsInUse extends KeptCosts {
+  /** The graph as saved computes the rows of the full variant. */
+  takesSaved: boolean
+}
+
 /**
  * Costs of such plans, measured on this machine recently, of all variants in `names`; undefined if there are none.
  * Never rejects.

@@ -7,7 +7,8 @@ import type { ReadyCatalogue } from '../../contracts/catalogue.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
 import { descriptionFile } from '../../engines/catalogue/key-index.ts'
-import { type KeptCosts, placeOf, readKept } from '../../engines/plan/plan-cost.ts'
+import { takesSaved } from '../../engines/plan/choose-variant.ts'
+import { type PlanCostsInUse, placeOf, readKept } from '../../engines/plan/plan-cost.ts'
 import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import { touchPlan } from '../../graph/compile/plan-files.ts'
 import { removeTemporary } from '../../graph/compile/prepare.ts'
@@ -223,7 +224,8 @@ async function quantizationOf(
 }
 
 /** Costs that workers have measured of a plan's graphs, where they are kept. */
-export async function keptCostsOf({ plan }: CompileOutcome): Promise<KeptCosts | undefined> {
+export async function keptCostsOf({ plan }: CompileOutcome): Promise<PlanCostsInUse | undefined> {
   if (plan === undefined || plan.costs !== undefined) return undefined
-  return readKept(placeOf(plan))
+  const kept = await readKept(placeOf(plan))
+  return kept && { ...kept, takesSaved: takesSaved(plan, kept.costs) }
 }

@@ -8,7 +8,7 @@ import type { CatalogueDescription } from '../../contracts/catalogue.ts'
 import type { CompiledPlan, PassReport, PlanCosts, Precision, Verdict } from '../../contracts/compiled-plan.ts'
 import type { GraphSource, GraphStats, Tenant } from '../../contracts/engine.ts'
 import type { PredictionTable } from '../../contracts/prediction.ts'
-import type { KeptCosts } from '../../engines/plan/plan-cost.ts'
+import type { PlanCostsInUse } from '../../engines/plan/plan-cost.ts'
 import type { EnginePool } from '../../engines/pool/engine-pool.ts'
 import type { FairShare } from '../batching/fair-share.ts'
 import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/submission.ts'
@@ -77,7 +77,7 @@ export interface LoadedModel {
   /** Live values beside those that the model was judged on. */
   observed(): Observed[]
   /** Costs of its plan's variants, if they are kept beside the plan: nothing is measured for it. */
-  keptCosts(): Promise<KeptCosts | undefined>
+  keptCosts(): Promise<PlanCostsInUse | undefined>
   /** The report of its evaluation; undefined if it has none. Rejects with INVALID_BUNDLE where it is malformed. */
   evaluation(): Promise<EvaluationReport | undefined>
   /** Encoded rows of the last requests that workers computed. */

@@ -1,8 +1,13 @@
 import t from 'tap'
+import type { CompiledPlan, PlanDescription } from '../../../../src/model/contracts/compiled-plan.ts'
 import {
   chooseCached,
   divide,
+  isCheaper,
   LookUpPolicy,
+  mayServeSaved,
+  mostSaved,
+  takesSaved,
   usefulVariants,
   type VariantCosts,
 } from '../../../../src/model/engines/plan/choose-variant.ts'
@@ -31,6 +36,49 @@ t.test('a variant that is never cheaper is not used', async (t) => {
     const useful = usefulVariants(costs(given))
     t.same([useful.shared_context !== undefined, useful.cached !== undefined], [shared, cached], title)
   }
+})
+
+/** A plan as far as it decides whether the saved graph may stand in. */
+function planOf(
+  description: Partial<PlanDescription> = {},
+  precision: CompiledPlan['precision'] = 'float32',
+): Pick<CompiledPlan, 'description' | 'precision'> {
+  const float32 = { tables: [] as string[] }
+  return { precision, description: { passes: [{ bytes: 1000 }], float32, ...description } as PlanDescription }
+}
+
+t.test('the graph as saved takes the place of the full one where it is clearly cheaper', async (t) => {
+  const table: [title: string, full: [number, number], saved: [number, number] | undefined, takes: boolean][] = [
+    ['it was not measured', [10, 100], undefined, false],
+    ['it is dearer', [10, 100], [11, 110], false],
+    ['it costs the same', [10, 100], [10, 100], false],
+    ['it is 4 % cheaper: noise', [10, 100], [9.6, 96], false],
+    ['it is 6 % cheaper', [10, 100], [9.4, 94], true],
+    ['cheap calls do not make up for dear rows', [10, 100], [12, 80], false],
+    ['cheap rows make up for a dear call', [10, 100], [5, 110], true],
+  ]
+  for (const [title, full, saved, takes] of table) {
+    const costs = { full: cost(...full), ...(saved && { saved: cost(...saved) }) }
+    t.equal(takesSaved(planOf(), costs), takes, title)
+  }
+  t.ok(isCheaper(cost(9.6, 96), cost(10, 100)), 'without a margin 4 % count')
+})
+
+t.test('the graph as saved stands in only for a plan with the same numbers and no shared tables', async (t) => {
+  const cheap = { full: cost(10, 100), saved: cost(1, 1) }
+  const table: [title: string, plan: ReturnType<typeof planOf>, may: boolean][] = [
+    ['float32', planOf(), true],
+    ['int8', planOf({}, 'int8'), false],
+    ['bfloat16', planOf({}, 'bfloat16'), false],
+    ['live tables', planOf({ live: { tables: [] } }), false],
+    [
+      'tables in files',
+      planOf({ float32: { tables: ['table-0.bin'] } as unknown as PlanDescription['float32'] }),
+      false,
+    ],
+    ['large weights', planOf({ passes: [{ bytes: mostSaved + 1 }] as unknown as PlanDescription['passes'] }), false],
+  ]
+  for (const [title, plan, may] of table) t.same([mayServeSaved(plan), takesSaved(plan, cheap)], [may, may], title)
 })
 
 t.test('requests are divided between the full and the shared-context variant', async (t) => {

@@ -2,11 +2,23 @@ import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
-import { openPlan } from '../../../../src/model/engines/plan/open-plan.ts'
+import { createOnnxEngine } from '../../../../src/model/engines/onnx/onnx.ts'
+import { type OpenSaved, openPlan } from '../../../../src/model/engines/plan/open-plan.ts'
+import { createVariant } from '../../../../src/model/engines/plan/open-variant.ts'
+import type { OpenVariant } from '../../../../src/model/engines/plan/variant.ts'
 import { prepare } from '../../../../src/model/graph/compile/prepare.ts'
 import { costsFile } from '../../../../src/model/graph/compile/stored-files.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
-import { exampleModel, type RandomModel, requestFor } from '../../../support/compile/random-model.ts'
+import {
+  buildModel,
+  distance,
+  exampleModel,
+  output,
+  type RandomModel,
+  requestFor,
+  rowsOf,
+  savedAnswers,
+} from '../../../support/compile/random-model.ts'
 
 const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 } as const
 const [models, cache] = [await temporaryFolder(t), await temporaryFolder(t)]
@@ -111,3 +123,83 @@ t.test('a plan that is temporary, or in a folder that is not writable, is measur
   t.teardown(() => chmod(cache, 0o700))
   t.ok(await opened())
 })
+
+t.test('the graph as saved computes where it is clearly cheaper, and the compiled one is not open then', async (t) => {
+  const graph = buildModel(exampleModel)
+  const batch = rowsOf(exampleModel, 50, 3)
+  const engine = await createOnnxEngine({ threads: 1 })
+  const { source } = await requestFor(exampleModel, models, { cache })
+  const shared = { shared_context: cost(1e6), candidate_encoder: cost(1), cached: cost(1e6), lookUp: 1 }
+  const answer = async (saved: number) => {
+    const costs = { full: cost(100), ...shared, saved: cost(saved) }
+    const loaded = await engine.load({ ...source, plan: { ...plan, costs }, cacheBytes: 0 })
+    const values = (await loaded.run(batch, [output]))[output]!.slice()
+    const { rows, memory } = loaded.stats!()
+    await loaded.close()
+    return { values, rows, memory }
+  }
+  const [bySaved, byCompiled] = [await answer(90), await answer(97)]
+  t.match(bySaved.rows, { exported: 50, full: 0, shared_context: 0, cached: 0 })
+  t.match(byCompiled.rows, { exported: 0, full: 50 })
+  t.equal(byCompiled.memory.variants, sizes(plan).full)
+  t.not(bySaved.memory.variants, sizes(plan).full)
+  t.ok(distance(await savedAnswers(graph, batch), bySaved.values) <= 1e-5)
+  t.ok(distance(byCompiled.values, bySaved.values) <= 1e-6)
+})
+
+t.test(
+  'a saved graph that is found to be cheaper is kept open, and the next one to open the plan takes it',
+  async (t) => {
+    await rm(file, { force: true })
+    const compiled = await openPlan(plan, options, 0)
+    const batch = rowsOf(exampleModel, 20, 4)
+    const expected = await compiled.run(batch)
+    await compiled.close()
+    await rm(file, { force: true })
+    const calls = { opened: 0, run: 0, released: 0 }
+    /** Answers immediately: cheaper than any graph. */
+    const openSaved: OpenSaved = async () => {
+      calls.opened++
+      const answered = (rows: number) => ({
+        [output]: { data: new Float32Array((rows * expected.length) / 20).fill(0.5) },
+      })
+      const session = {
+        inputs: [],
+        run: async () => ({}),
+        release: async () => {
+          calls.released++
+        },
+      }
+      const run: OpenVariant['run'] = async (_, requests) => {
+        calls.run++
+        return answered(requests.reduce((sum, { rows }) => sum + rows.length, 0))
+      }
+      const rows = createVariant(session, plan.description.float32.full).rows
+      const none = { a: 0, b: 0, joined: { a: 0, b: 0 } }
+      const variant = {
+        session,
+        context: [],
+        rows,
+        byRequest: false,
+        mostRows: Number.POSITIVE_INFINITY,
+        cost: none,
+        run,
+      }
+      return { variant, bytes: 7 }
+    }
+    for (const measures of [true, false]) {
+      const before = calls.run
+      const open = await openPlan(plan, options, 0, undefined, openSaved)
+      t.equal(calls.run > before, measures, 'it is measured once')
+      t.ok((await open.run(batch)).every((value) => value === 0.5))
+      t.match(open.stats().rows, { exported: 20, full: 0 })
+      t.equal(open.memory.variants, 7, 'it alone is open')
+      await open.close()
+    }
+    t.same([calls.opened, calls.released], [2, 2])
+    const failing = await openPlan(plan, options, 0, undefined, async () => undefined)
+    t.ok(distance(expected, await failing.run(batch)) < 1e-6, 'where it cannot be opened, the compiled one computes')
+    await failing.close()
+    await rm(file, { force: true })
+  },
+)

@@ -31,11 +31,15 @@ const leastPiece = 64
 /** Any compressed body may inflate to this many bytes, whatever its ratio. */
 const smallInflated = 1 << 18
 
+/** Types that Fastify takes for certain. */
+const ordinaryType = /^[a-z]+\/[a-z0-9.+-]+(?:; ?charset=[\w-]+)?$/i
+
 /** Gives the routes of a context their bodies as bytes, whatever their Content-Type: clients send none, or a form's. */
 export function acceptAnyType(app: FastifyInstance, options: BodyOptions): void {
-  // Fastify refuses a type that is none before it looks for a parser.
+  // Fastify refuses a type that is none before it looks for a parser. Replaced headers are copied whenever they are read.
   app.addHook('onRequest', (request, _reply, done) => {
-    if (request.headers['content-type'] !== undefined) request.headers = { 'content-type': 'application/octet-stream' }
+    const type = request.headers['content-type']
+    if (type !== undefined && !ordinaryType.test(type)) request.headers = { 'content-type': 'application/octet-stream' }
     done()
   })
   app.removeAllContentTypeParsers()

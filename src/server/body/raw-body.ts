@@ -36,7 +36,7 @@ const ordinaryType = /^[a-z]+\/[a-z0-9.+-]+(?:; ?charset=[\w-]+)?$/i
 
 /** Gives the routes of a context their bodies as bytes, whatever their Content-Type: clients send none, or a form's. */
 export function acceptAnyType(app: FastifyInstance, options: BodyOptions): void {
-  // Fastify refuses a type that is none before it looks for a parser. Replaced headers are copied whenever they are read.
+  // Fastify refuses a type that is none before it looks for a parser. It copies replaced headers at each reading.
   app.addHook('onRequest', (request, _reply, done) => {
     const type = request.headers['content-type']
     if (type !== undefined && !ordinaryType.test(type)) request.headers = { 'content-type': 'application/octet-stream' }

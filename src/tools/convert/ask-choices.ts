@@ -1,30 +1,39 @@
 import { createInterface } from 'node:readline'
 import { Check } from 'typebox/schema'
 import { ModelError } from '../../base/errors.ts'
+import type { ImportManifest } from '../../schemas/import.ts'
 import { ModelName } from '../../schemas/manifest.ts'
 import { type ChosenDerived, parseDerived } from './derived-option.ts'
 import { unknownField } from './fields.ts'
 import type { Scaffold } from './init.ts'
 import { parseNames, parseTaskNames } from './name-options.ts'
 
-/** Answers of the person at the terminal; each has been checked. */
+/** Answers of the person at the terminal; each has been checked. Undefined: not asked, or nothing was answered. */
 export interface Answers {
   name: string
-  tasks: string[]
-  /** Undefined where the options say the sides. */
+  stated: ImportManifest | undefined
+  tasks: string[] | undefined
   context: string[] | undefined
   derived: ChosenDerived[]
-  /** Path of a spec of labelled rows. */
+  golden: string | undefined
   data: string | undefined
 }
 
-/** Answers that the options gave already: nothing is asked of those. */
-export interface Given {
-  name: boolean
-  tasks: boolean
-  fields: boolean
-  derived: boolean
-  data: boolean
+/** Whether the options say it already: then it is not asked. */
+export type Given = Record<'name' | 'fields' | 'tasks' | 'derived' | 'golden' | 'data', boolean>
+
+export interface Terminal {
+  input: NodeJS.ReadableStream
+  output: NodeJS.WritableStream
+  signal: AbortSignal
+}
+
+/** Checks of files that are named; they throw what is wrong. */
+export interface Checks {
+  /** Reads a file of fields that fits the graph. */
+  fields(path: string): Promise<ImportManifest>
+  golden(path: string): Promise<unknown>
+  data(path: string): Promise<unknown>
 }
 
 /** Beginnings of names that fields of the context usually have. */
@@ -37,64 +46,89 @@ const contextNames = /^(user|ctx|context|session|page|query|device|os|browser|ho
 export async function askChoices(
   { manifest }: Scaffold,
   given: Given,
-  terminal: { input: NodeJS.ReadableStream; output: NodeJS.WritableStream; signal: AbortSignal },
+  checks: Checks,
+  terminal: Terminal,
 ): Promise<Answers> {
-  const lines = createInterface({ input: terminal.input, output: terminal.output, signal: terminal.signal })
+  const { ask, close } = openQuestions(terminal)
+  const columns = manifest.features.map(({ name }) => name)
+  const known = manifest.tasks.map(({ name }) => name)
+  const askFile = (question: string, check: (path: string) => Promise<unknown>) =>
+    ask(question, '', async (path) => {
+      if (path === '') return undefined
+      await check(path)
+      return path
+    })
+  try {
+    const name = given.name ? manifest.name : await ask('Name of the model', manifest.name, modelName)
+    const stated = given.fields
+      ? undefined
+      : await ask('File of fields, with their values and scaling (docs/bundles.md#features)', '', (path) =>
+          path === '' ? undefined : checks.fields(path),
+        )
+    const tasks =
+      given.tasks || stated?.tasks
+        ? undefined
+        : await ask('Tasks, in the order of the columns of the output', known.join(','), (answer) => {
+            const names = parseTaskNames(answer)
+            if (names.length !== known.length) throw new Error(`the output has ${known.length} columns`)
+            return names
+          })
+    const context =
+      given.fields || stated
+        ? undefined
+        : await ask(
+            `Which of ${columns.join(', ')} are of the context (user, page)`,
+            usualContext(columns).join(','),
+            namesAmong(columns),
+          )
+    const all = stated?.tasks?.map((task) => task.name) ?? tasks ?? known
+    const derived =
+      given.derived || stated?.derived.length
+        ? []
+        : await ask('Derived tasks, such as buy=click*cart', '', (answer) => derivedOf(answer, all))
+    const golden = given.golden
+      ? undefined
+      : await askFile('File of rows with answers of the training program', checks.golden)
+    const data = given.data ? undefined : await askFile('Spec of rows with labels, to judge it', checks.data)
+    return { name, stated, tasks, context, derived, golden, data }
+  } finally {
+    close()
+  }
+}
+
+function openQuestions({ input, output, signal }: Terminal) {
+  const lines = createInterface({ input, output, signal })
+  // Ctrl-C ends the command as it does elsewhere.
+  lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   // Lines that are typed ahead wait for their question.
   const typed = lines[Symbol.asyncIterator]()
 
-  async function ask<T>(question: string, guess: string, read: (answer: string) => T): Promise<T> {
+  async function ask<T>(question: string, guess: string, read: (answer: string) => T | Promise<T>): Promise<T> {
     for (;;) {
       lines.setPrompt(`${question} [${guess || 'none'}]: `)
       lines.prompt()
       const { value: text, done } = await typed.next()
       if (done) throw new ModelError('INVALID_REQUEST', 'stopped: nothing was written')
       try {
-        return read(text.trim() || guess)
+        return await read(text.trim() || guess)
       } catch (error) {
-        terminal.output.write(`  ${error instanceof Error ? error.message : error}\n`)
+        output.write(`  ${error instanceof Error ? error.message : error}\n`)
       }
     }
   }
 
-  const fields = manifest.features.map(({ name }) => name)
-  const known = manifest.tasks.map(({ name }) => name)
-  const guessed = fields.filter((name) => contextNames.test(name))
-  try {
-    const name = given.name ? manifest.name : await ask('Name of the model', manifest.name, modelName)
-    const tasks = given.tasks
-      ? known
-      : await ask('Tasks, in the order of the columns of the output', known.join(','), (answer) => {
-          const names = parseTaskNames(answer)
-          if (names.length !== known.length) throw new Error(`the output has ${known.length} columns`)
-          return names
-        })
-    if (!given.fields) terminal.output.write(`Fields: ${fields.join(', ')}\n`)
-    const context = given.fields
-      ? undefined
-      : await ask(
-          'Fields of the context (user, page), alike for all candidates',
-          guessed.length < fields.length ? guessed.join(',') : '',
-          namesAmong(fields),
-        )
-    const derived = given.derived
-      ? []
-      : await ask('Derived tasks, such as buy=click*cart', '', (answer) => {
-          const chosen = answer === '' || answer === 'none' ? [] : parseDerived(answer)
-          const unknown = chosen.flatMap(({ product }) => product).find((factor) => !tasks.includes(factor))
-          if (unknown !== undefined) throw new Error(`${unknown} is none of the tasks: ${tasks.join(', ')}`)
-          return chosen
-        })
-    const data = given.data ? undefined : await ask('Spec of rows with labels, to judge it', '', (answer) => answer)
-    return { name, tasks, context, derived, data: data || undefined }
-  } finally {
-    lines.close()
-  }
+  return { ask, close: () => lines.close() }
 }
 
 function modelName(answer: string): string {
   if (Check(ModelName, answer)) return answer
   throw new Error(`${JSON.stringify(answer)} can't be the name of a model`)
+}
+
+/** None where all would be: there are candidates. */
+function usualContext(columns: string[]): string[] {
+  const guessed = columns.filter((name) => contextNames.test(name))
+  return guessed.length < columns.length ? guessed : []
 }
 
 function namesAmong(fields: string[]): (answer: string) => string[] {
@@ -104,4 +138,11 @@ function namesAmong(fields: string[]): (answer: string) => string[] {
     if (unknown !== undefined) throw new Error(unknownField(unknown, fields))
     return names
   }
+}
+
+function derivedOf(answer: string, tasks: string[]): ChosenDerived[] {
+  const chosen = answer === '' || answer === 'none' ? [] : parseDerived(answer)
+  const unknown = chosen.flatMap(({ product }) => product).find((factor) => !tasks.includes(factor))
+  if (unknown !== undefined) throw new Error(`${unknown} is none of the tasks: ${tasks.join(', ')}`)
+  return chosen
 }

@@ -1,8 +1,10 @@
 import { dirname, join, relative } from 'node:path'
 import { Command } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
+import { ModelError } from '../../base/errors.ts'
 import { multigateVersion, projectRoot } from '../../base/project.ts'
 import { cacheFolder } from '../../base/settings.ts'
+import type { ImportManifest } from '../../schemas/import.ts'
 import type { Answers, Given } from './ask-choices.ts'
 import { type ChosenDerived, parseDerived } from './derived-option.ts'
 import type { Scaffold } from './init.ts'
@@ -112,13 +114,19 @@ say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, 
         tasks: (tasks ?? stated?.tasks) !== undefined,
         fields: stated !== undefined || ofContext.length + cross.length > 0,
         derived: derived.length + (stated?.derived.length ?? 0) > 0,
+        golden: flags.golden !== undefined,
         data: flags.data !== undefined,
       }
+      if (stated && ofContext.length + cross.length > 0)
+        throw new ModelError(
+          'INVALID_REQUEST',
+          `${flags.features} says the sides of its fields: omit --context and --cross`,
+        )
       const isAsked = !flags.yes && process.stdin.isTTY && err.isTTY
       const { folder, found, left, manifest, report } = await writeInit({
         ...{ path, models, name, version, tasks, outputs, stated, derived, sides: { context: ofContext, cross } },
         ...{ data: flags.data, golden: flags.golden, allowUnused: flags.allowUnused, force: flags.force },
-        review: isAsked ? (draft) => askOnTerminal(draft, given, signal) : undefined,
+        review: isAsked ? (draft, fits) => askOnTerminal(draft, given, fits, signal) : undefined,
         measuring: {
           ...{ specs, cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''), multigateVersion, now: Date.now },
           ...{ command: ['multigate init', path].join(' '), signal, progress, log },
@@ -148,9 +156,25 @@ const notGoodEnough = 3
 
 const addDerived = (value: string, others: ChosenDerived[]) => [...others, ...parseDerived(value)]
 
-async function askOnTerminal(draft: Scaffold, given: Given, signal: AbortSignal): Promise<Answers> {
+async function askOnTerminal(
+  draft: Scaffold,
+  given: Given,
+  fits: (stated: ImportManifest) => void,
+  signal: AbortSignal,
+): Promise<Answers> {
   const { askChoices } = await import('./ask-choices.ts')
-  return askChoices(draft, given, { input: process.stdin, output: process.stderr, signal })
+  const { readFeatures, readText } = await import('./read-options.ts')
+  const { readRowsSpec } = await import('../data/read-spec.ts')
+  const checks = {
+    async fields(path: string) {
+      const stated = await readFeatures(path)
+      fits(stated)
+      return stated
+    },
+    golden: readText,
+    data: (path: string) => readRowsSpec(path, specs),
+  }
+  return askChoices(draft, given, checks, { input: process.stdin, output: process.stderr, signal })
 }
 
 /** A folder relative to the working directory, unless it is outside it. */

@@ -1,6 +1,6 @@
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import { ModelError } from '../../base/errors.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { GraphSource } from '../../model/contracts/engine.ts'
 import { drawRow } from '../../model/serving/features/field.ts'
 import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
@@ -23,7 +23,12 @@ export async function drawGolden(
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  let probabilities = await askNumbers(source, manifest, rows)
+  let probabilities = await askNumbers(source, manifest, rows).catch((cause) => {
+    const unknown = left.find((line) => line.startsWith('/features/*/size'))
+    if (unknown === undefined) throw cause
+    const message = `${source.file} can't be asked with any ids: --features gives ${unknown.split(': ')[1]} (${reasonOf(cause)})`
+    throw new ModelError('INVALID_REQUEST', message, { cause })
+  })
   let reason = 'the outputs come from no sigmoid or softmax'
   if (probabilities.flat().some((value) => !(value >= 0 && value <= 1))) {
     otherActivation(manifest)
@@ -53,7 +58,10 @@ export async function checkGolden(
   if (difference !== undefined) {
     otherActivation(manifest)
     if (differenceOf(golden, await ask(), tasks, 'the graph answers') !== undefined)
-      throw new ModelError('INVALID_REQUEST', `${file}: ${difference}`)
+      throw new ModelError(
+        'INVALID_REQUEST',
+        `${file}: ${difference}: are the features in the order of the graph's columns, and the values of vocabularies in that of training? Are scaling, seeds and out_of_vocabulary those of training?`,
+      )
   }
   const what = manifest.graph.outputs.activation === undefined ? 'probabilities' : 'logits'
   found.push(`the outputs are ${what}, according to the golden rows (/graph/outputs/activation)`)

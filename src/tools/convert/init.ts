@@ -40,8 +40,8 @@ export interface Scaffold {
   isCertain: boolean
 }
 
-/** Ids of a column without a table: the most that a field can have. */
-const anyIds = 2 ** 31 - 2
+/** Ids of all fields together: as many as an int32 can tell apart. */
+const mostIds = 2 ** 31 - 2
 
 /**
  * Derives a manifest from a graph: one plain field per input column, one task per output. It can be served; `left`
@@ -66,6 +66,7 @@ export function scaffold(
     )
   const found: string[] = []
   const left: string[] = []
+  sparse = sparse.map((input) => withRanges(input, found))
   const features = choice.features ?? plainFields([...sparse, ...dense], choice.sides)
   expectFields(features, sparse, dense)
   sparse = inOrderOf(features, sparse, ({ kind }) => kind !== 'numeric')
@@ -110,6 +111,20 @@ export function scaffold(
   return { manifest, found, left, isCertain: outputs.every(({ values }) => values === 'probabilities') }
 }
 
+/**
+ * A tensor of ids to which the graph adds offsets within one table, with the ids of each column: its columns may go so
+ * far as the rest of the table reaches. Any other tensor is unchanged.
+ */
+function withRanges(input: SavedTensor, found: string[]): SavedTensor {
+  const { ids, shared, name } = input
+  const bounds = ids.filter((bound) => bound !== undefined)
+  if (!shared || bounds.length < ids.length || new Set(bounds).size !== bounds.length || bounds.length < 2) return input
+  const ascending = bounds.toSorted((a, b) => a - b)
+  const sizes = bounds.map((bound) => bound - (ascending[ascending.indexOf(bound) - 1] ?? 0))
+  found.push(`the graph adds offsets to the columns of ${name}: the ids of each begin at 0`)
+  return { ...input, ids: sizes, shared: false }
+}
+
 function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
   // A field must not have a tensor's name: requests may use either.
   const names = new Set(['id', 'bid', ...inputs.filter((input) => tensorWidth(input) > 1).map((input) => input.name)])
@@ -119,13 +134,14 @@ function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Fie
     names.add(name)
     return name
   }
+  const any = anyIds(inputs)
   const fields = inputs.flatMap((input): Field[] => {
     const width = tensorWidth(input)
     return Array.from({ length: width }, (_, column): Field => {
       const name = free(width === 1 ? input.name : `${input.name}_${column}`)
       const common = { name, side: sideOf(name, sides), missing: 'error' as const }
       return holdsIds(input)
-        ? { ...common, kind: 'integer', size: input.ids[column] ?? anyIds, out_of_vocabulary: 'error' }
+        ? { ...common, kind: 'integer', size: input.ids[column] ?? any, out_of_vocabulary: 'error' }
         : { ...common, kind: 'numeric', scaling: { method: 'none' } }
     })
   })
@@ -133,6 +149,15 @@ function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Fie
   for (const name of [...sides.context, ...sides.cross])
     if (!known.includes(name)) throw new ModelError('INVALID_REQUEST', unknownField(name, known))
   return fields
+}
+
+/** The size of a field without a table: what the others leave, in equal parts. */
+function anyIds(inputs: SavedTensor[]): number {
+  const sizes = inputs.filter(holdsIds).flatMap(({ ids, ...input }) => {
+    return Array.from({ length: tensorWidth(input) }, (_, column) => ids[column])
+  })
+  const known = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
+  return Math.floor((mostIds - known) / sizes.filter((size) => size === undefined).length)
 }
 
 function sideOf(name: string, { context, cross }: ScaffoldChoice['sides']): Side {
@@ -227,7 +252,10 @@ function describeFields(features: Field[], sparse: SavedTensor[], found: string[
     left.push(
       `/graph/inputs/ids: all columns share one table of ${shared!.ids[0]} rows; remove this property if each field has its own range of rows, with sizes that add up to the table`,
     )
-  const unknown = sizes.filter(({ size }) => size === anyIds)
+  const tables = sparse.flatMap(({ ids, ...input }) =>
+    Array.from({ length: tensorWidth(input) }, (_, column) => ids[column]),
+  )
+  const unknown = sizes.filter((_, column) => tables[column] === undefined)
   if (unknown.length > 0)
     left.push(
       `/features/*/size: the number of ids of ${unknown.map(({ name }) => name).join(', ')}, which the graph does not contain`,

@@ -35,8 +35,8 @@ export interface InitOptions extends Omit<ScaffoldChoice, 'name' | 'version' | '
   stated: ImportManifest | undefined
   /** Derived tasks beside those of `stated`. */
   derived: ChosenDerived[]
-  /** Asks a person about a first draft. */
-  review?: ((draft: Scaffold) => Promise<Answers>) | undefined
+  /** Asks a person about a first draft; `fits` throws where fields don't fit the graph. */
+  review?: ((draft: Scaffold, fits: (stated: ImportManifest) => void) => Promise<Answers>) | undefined
   /** Path of a spec of labelled rows, and how to judge the version on them; undefined: it is not judged. */
   data: string | undefined
   measuring?: (Omit<MeasureOptions, 'loaded' | 'models'> & { specs: string }) | undefined
@@ -66,7 +66,7 @@ export interface InitResult {
 export async function writeInit(options: InitOptions): Promise<InitResult> {
   const { models, force } = options
   const saved = await openGraphAlone(options.path, models, force)
-  const { drafted, place, data } = await draft(saved, options)
+  const { drafted, place, data, golden: goldenFile } = await draft(saved, options)
   if (place.copied && !force && (await exists(place.folder)))
     throw new ModelError(
       'INVALID_REQUEST',
@@ -74,9 +74,9 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
     )
   const { manifest, found, left } = drafted
   const golden =
-    options.golden === undefined
+    goldenFile === undefined
       ? await drawGolden(drafted, saved.source)
-      : await checkGolden(manifest, saved.source, options.golden, found)
+      : await checkGolden(manifest, saved.source, goldenFile, found)
   manifest.golden = { ...golden, served: servedOf(manifest, golden.probabilities) }
   left.push(
     '/tasks/*/calibration: multigate calibrate fits it; by hand, remove /golden/served, which is from before it',
@@ -91,7 +91,7 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
     const written = { manifest, files }
     let report: EvaluationReport | undefined
     if (data !== undefined) {
-      const measured = await measureGraph(drafted, graph, files, saved.source, { ...options, data })
+      const measured = await measureGraph(drafted, graph, files, saved.source, { ...options, golden: goldenFile, data })
       report = measured.report
       for (const [file, content] of Object.entries(measured.files)) await writeFile(join(version, file), content)
       written.manifest = measured.manifest
@@ -137,25 +137,27 @@ async function draft(saved: SavedGraph, options: InitOptions) {
     manifest.derived = [...(stated?.derived ?? []), ...derived]
     const problems = contradictions({ ...manifest, files: { [file]: '' } })
     if (problems.length > 0) throw new ModelError('INVALID_REQUEST', problems.join('; '))
-    return { drafted, place, data: options.data }
+    return { drafted, place, data: options.data, golden: options.golden }
   }
   const first = scaffoldOf(options)
   if (options.review === undefined) return first
-  const answers = await options.review(first.drafted)
+  const answers = await options.review(first.drafted, (stated) => scaffoldOf({ ...options, stated }))
   return scaffoldOf({
     ...options,
     // A name of its own would copy a graph that is in its place.
     ...(answers.name !== first.place.name && { name: answers.name }),
     ...(answers.context && { sides: { context: answers.context, cross: [] } }),
-    data: answers.data ?? options.data,
-    ...(options.stated?.tasks === undefined && { tasks: answers.tasks }),
+    stated: answers.stated ?? options.stated,
+    tasks: answers.tasks ?? options.tasks,
     derived: [...options.derived, ...answers.derived],
+    golden: answers.golden ?? options.golden,
+    data: answers.data ?? options.data,
   })
 }
 
 /** The manifest and files that rows with labels add to a graph in `folder`. */
 async function measureGraph(
-  { manifest, found }: Scaffold,
+  { manifest, found, left }: Scaffold,
   folder: string,
   files: Record<string, string>,
   source: GraphSource,
@@ -178,6 +180,11 @@ async function measureGraph(
     const { length } = measured.manifest.golden!.rows
     found.splice(drawn, 1, `${length} golden rows of ${basename(data)}, answered by this graph`)
   }
+  const judged = measured.report.tasks.map(({ name }) => name)
+  const others = [...manifest.tasks, ...manifest.derived]
+    .map(({ name }) => name)
+    .filter((name) => !judged.includes(name))
+  if (others.length > 0) left.push(`the rows of ${basename(data)} have no labels of ${others.join(', ')}: not judged`)
   found.push(`quality, drift reference, rows for quantization and evaluation report: of ${basename(data)}`)
   return measured
 }

@@ -1,10 +1,11 @@
 import { join, resolve } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
 import { existingFolder, fileReason, makeFolder, replaceFile } from '../../base/files.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
-import type { LoadedRows } from '../data/source.ts'
+import { type LoadedRows, SpecError } from '../data/source.ts'
 import type { Progress } from './format.ts'
 import type { Predictor } from './predictor.ts'
 import { readingsOfModel, type ScoredPart, scoreRows } from './score-rows.ts'
@@ -26,6 +27,7 @@ export async function readRowsFor(
   const readings = new Map<string, FieldReading>()
   for (const { fields } of predictors)
     for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(readingKey(reading), reading)
+  if (!loaded.trains) expectFields(loaded, predictors)
   const all = [...readings.values()]
   const dataset = await readDataset(loaded, all, {
     signal,
@@ -39,6 +41,26 @@ export async function readRowsFor(
       cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(readingKey(reading))!]!),
     }),
   }
+}
+
+/**
+ * Throws a SpecError for a field that no version has and that is one of theirs, misspelt. Others may be those of
+ * further versions.
+ */
+function expectFields({ file, spec }: LoadedRows, predictors: readonly Pick<Predictor, 'fields'>[]): void {
+  const names = new Set(predictors.flatMap(({ fields }) => fields.map(({ name }) => name)))
+  const written = new Set(spec.fields.map(({ name }) => name))
+  const problems = spec.fields.flatMap(({ name }, index) => {
+    const meant = names.has(name) ? undefined : closestName(name, names)
+    if (meant === undefined || written.has(meant)) return []
+    return [
+      {
+        path: `/fields/${index}/name`,
+        message: `${JSON.stringify(name)} is no field of the model; did you mean ${meant}?`,
+      },
+    ]
+  })
+  if (problems.length > 0) throw new SpecError(file, problems)
 }
 
 /** Shows how far the reading of rows is. */

@@ -1,6 +1,9 @@
+import { ModelError } from '../../base/errors.ts'
+import { closestName } from '../../schemas/closest-name.ts'
 import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
 import { isObject } from '../../schemas/json.ts'
-import type { Manifest } from '../../schemas/manifest.ts'
+import type { Calibration, Manifest } from '../../schemas/manifest.ts'
+import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 
 /**
  * A spec, as written, with what it leaves out of a version that training goes on from: name, fields, tasks and derived
@@ -19,34 +22,61 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   ]
   const trained = (name: string) => provenance?.tasks?.[name]
   // Rows often have a column of 0 and 1 with the name of the task.
-  const known = tasks.map(({ name, description }) => ({
+  const known = tasks.map(({ name, description, calibration }) => ({
     name,
+    ...refitted(calibration),
     label: `double(${name}) == 1.0`,
     ...(description !== undefined && { description }),
     ...trained(name),
   }))
-  const products = derived.map(({ name, product }) => ({ name, product, ...trained(name) }))
+  const products = derived.map(({ name, product, calibration }) => ({
+    name,
+    product,
+    ...refitted(calibration),
+    ...trained(name),
+  }))
   return {
     ...written,
     name: written.name ?? manifest.name,
-    fields: completed(written.fields, fields),
-    tasks: inOrderOf(known, completed(written.tasks, known)),
-    derived: written.derived ?? products,
+    description: written.description ?? manifest.description,
+    precision: written.precision ?? manifest.precision,
+    tables: written.tables ?? manifest.tables,
+    split: written.split ?? usualSplit(written),
+    training: written.training ?? {},
+    fields: completed('/fields', written.fields, fields),
+    tasks: inOrderOf(known, completed('/tasks', written.tasks, known)),
+    derived: completed('/derived', written.derived, products),
   }
+}
+
+/** The method of a calibration that was fitted, which is fitted again. */
+function refitted(calibration: Calibration | undefined): { calibration?: CalibrationMethod } {
+  if (calibration === undefined || calibration.method === 'negative_sampling') return {}
+  return { calibration: calibration.method }
+}
+
+/** How rows are split where a spec doesn't say it; undefined where all parts have files of their own. */
+function usualSplit({ data, group }: Record<string, unknown>): object | undefined {
+  const own = isObject(data) ? ['validation', 'test'].filter((part) => part in data).length : 0
+  const by = group === undefined ? 'random' : 'group'
+  if (own === 0) return { by, train: 0.8, validation: 0.1, test: 0.1 }
+  return own === 1 ? { by } : undefined
 }
 
 type Named = Record<string, unknown> & { name: string }
 
 /**
  * The entries that are written, each with what is known of it, and those that are not, in an order that specs allow:
- * crossed fields are last. The check that follows refuses others.
+ * crossed fields are last. The check that follows refuses others. Throws INVALID_REQUEST for a name that is not known,
+ * where nothing else is said of it.
  */
-function completed(written: unknown, version: readonly Named[]): unknown {
+function completed(place: string, written: unknown, version: readonly Named[]): unknown {
   if (written !== undefined && !(Array.isArray(written) && written.every(isObject))) return written
   const entries = written ?? []
   const names = entries.map(({ name }) => name)
   const own = entries.map((entry) => {
     const same = version.find(({ name }) => name === entry.name)
+    if (same === undefined && isBare(entry)) throw unknownEntry(entry, place, version)
     // The options of another kind are others.
     if (same === undefined || (entry.kind !== undefined && entry.kind !== same.kind)) return entry
     const { column: _, expression: __, ...rest } = same
@@ -57,6 +87,17 @@ function completed(written: unknown, version: readonly Named[]): unknown {
   })
   const all = [...own, ...version.filter(({ name }) => !names.includes(name))]
   return [...all.filter((entry) => !isCrossed(entry)), ...all.filter(isCrossed)]
+}
+
+/** An entry that makes sense only as a part of one that is known. */
+const isBare = (entry: Record<string, unknown>) => !['kind', 'label', 'product'].some((key) => key in entry)
+
+function unknownEntry({ name }: Record<string, unknown>, place: string, known: readonly Named[]): ModelError {
+  const names = known.map((entry) => entry.name)
+  const meant = closestName(String(name), names)
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+  const message = `${place}: ${JSON.stringify(name)} is not in the version that training goes on from, which has ${names.join(', ')}${hint}`
+  return new ModelError('INVALID_REQUEST', message)
 }
 
 /** Tasks in the order of the version's, where it is not the spec that says it. */

@@ -128,7 +128,7 @@ t.test('on a terminal it asks, unless it is told not to', { skip: script }, asyn
     const command = `"${process.execPath}" "${cli}" init "${join(folder, 'shop.onnx')}" --name ${name} ${more}`
     return spawnSync('script', ['-qec', command, '/dev/null'], { input, cwd: folder, encoding: 'utf8' })
   }
-  const asked = run('asked', '', 'click,cart,purchase\nids_0,ids_1\nbuy=click*cart\n\n')
+  const asked = run('asked', '', '\nclick,cart,purchase\nids_0,ids_1\nbuy=click*cart\n\n\n')
   t.equal(asked.status, 0, asked.stdout)
   t.match(asked.stdout, /Tasks, .*\[task_0,task_1,task_2\]/)
   const { manifest } = await readBundle(models, 'asked', '1')

@@ -98,13 +98,16 @@ t.test('a person is asked of a first draft, and keeps what options say', async (
   const folder = join(models, 'shop/3')
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
-  const answers = { name: 'shop', tasks: ['ctr', 'cvr'], derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }] }
+  const answers = {
+    ...{ name: 'shop', tasks: ['ctr', 'cvr'], derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }] },
+    ...{ stated: undefined, context: undefined, golden: undefined, data: undefined },
+  }
   const sides = { context: ['country'], cross: ['price'] }
   const { manifest } = await writeInit({
     ...{ ...defaults(folder, models), sides },
     async review({ manifest }) {
       t.match(manifest.tasks, [{ name: 'click' }, { name: 'buy' }])
-      return { ...answers, context: undefined, data: undefined }
+      return answers
     },
   })
   t.match(manifest, { name: 'shop', version: '3', tasks: [{ name: 'ctr' }, { name: 'cvr' }], derived: answers.derived })
@@ -112,10 +115,45 @@ t.test('a person is asked of a first draft, and keeps what options say', async (
     manifest.features.slice(0, 3).map(({ side }) => side),
     ['context', 'candidate', 'cross'],
   )
-  const review = async () => ({ ...answers, name: 'store', context: ['hour'], data: undefined })
+  const review = async () => ({ ...answers, name: 'store', context: ['hour'] })
   const copy = await writeInit({ ...defaults(folder, models), review, force: true })
   t.match(copy.manifest, { name: 'store', version: '1' })
   t.equal(copy.manifest.features.find(({ name }) => name === 'hour')!.side, 'context')
+})
+
+t.test('offsets that the graph adds to ids tell the size of each field', async (t) => {
+  const graph = emptyGraph({ ids: { dtype: DataType.INT64, dims: [-1, 3] } })
+  const offsets = graph.constant('offsets', BigInt64Array.of(0n, 4n, 9n), [1, 3])
+  const table = graph.constant(
+    'table',
+    Float32Array.from({ length: 32 }, (_, i) => (i - 16) / 8),
+    [16, 2],
+  )
+  const at = graph.node('Add', ['ids', offsets])
+  const embedded = graph.node('Reshape', [
+    graph.node('Gather', [table, at]),
+    graph.constant('flat', BigInt64Array.of(-1n, 6n), [2]),
+  ])
+  const weights = graph.constant('weights', Float32Array.of(1, 2, 3, 4, 5, 6), [6, 1])
+  graph.node('MatMul', [embedded, weights], { outputs: ['logit'] })
+  graph.outputs.push(declare('logit', floatShape(-1, 1)))
+  const folder = await temporaryFolder(t)
+  await writeFile(join(folder, 'shared.onnx'), graph.toBytes())
+  const options = defaults(join(folder, 'shared.onnx'), join(folder, 'models'))
+  const { manifest, found } = await writeInit(options)
+  t.same(
+    manifest.features.map((field) => field.kind === 'integer' && field.size),
+    [4, 5, 7],
+  )
+  t.equal(manifest.graph.inputs.ids, 'per_field')
+  t.ok(found.includes('the graph adds offsets to the columns of ids: the ids of each begin at 0'))
+  const stated = { features: manifest.features, derived: [] }
+  const again = await writeInit({ ...options, name: 'stated', stated })
+  t.same(again.manifest.golden!.probabilities, manifest.golden!.probabilities)
+  const wrong = { ...stated, features: stated.features.with(1, { ...stated.features[1]!, size: 6 } as Field) }
+  await t.rejects(writeInit({ ...options, name: 'wrong', stated: wrong }), {
+    message: /\/features\/1: ids_1 has 6 ids, but its table in shared\.onnx has 5 rows/,
+  })
 })
 
 t.test('logits are known by their values', async (t) => {

@@ -141,7 +141,7 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   const problems: string[] = []
   const check = (path: string, distribution: Distribution, known: boolean) => {
     const bins = 'ids' in distribution ? distribution.ids : distribution.edges
-    if (!known) problems.push(`${path} matches no field or task of that name`)
+    if (!known) problems.push(`${path} matches no field or task of that name: rename it, too, or remove it`)
     if (distribution.shares.length !== bins.length + 1)
       problems.push(`${path}/shares must have one more value than there are bins`)
     const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)

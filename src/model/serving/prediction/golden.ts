@@ -61,8 +61,8 @@ function checkServed(
       const problem = `${names[column]} should be ${value} as served, but is ${answer}`
       const reason =
         column < tasks.length
-          ? 'its raw probability is right, so its calibration is wrong, or newer than /golden/served'
-          : 'its factors are right, so its product, its calibration or its place in /derived is wrong'
+          ? 'its raw probability is right, so its calibration is wrong, or newer than /golden/served, which may be removed'
+          : 'its factors are right, so its product, its calibration or its place in /derived is wrong: add derived tasks at the end, or remove /golden/served'
       throw wrong(`golden row ${row} differs: ${problem}; ${reason}`)
     })
   })

@@ -204,12 +204,12 @@ t.test('distributions to compare live traffic with must fit the fields and tasks
     tasks: { ctr: ids, nothing: numbers, cvr: { edges: [1], shares: [1, 0, 0] } },
   }
   t.same(found({ drift: wrong }), [
-    '/drift/features/hour matches no field or task of that name',
-    '/drift/features/price matches no field or task of that name',
-    '/drift/features/nothing matches no field or task of that name',
+    '/drift/features/hour matches no field or task of that name: rename it, too, or remove it',
+    '/drift/features/price matches no field or task of that name: rename it, too, or remove it',
+    '/drift/features/nothing matches no field or task of that name: rename it, too, or remove it',
     '/drift/features/age/edges must ascend',
-    '/drift/tasks/ctr matches no field or task of that name',
-    '/drift/tasks/nothing matches no field or task of that name',
+    '/drift/tasks/ctr matches no field or task of that name: rename it, too, or remove it',
+    '/drift/tasks/nothing matches no field or task of that name: rename it, too, or remove it',
     '/drift/tasks/cvr/shares must have one more value than there are bins',
   ])
 })

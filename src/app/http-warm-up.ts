@@ -25,14 +25,17 @@ import type { Log } from './load-options.ts'
  * address: no metrics and no log tell of them, and it has nothing else to answer with.
  */
 export interface HttpWarmUp {
-  /** Asks a model for half of the time that is left since the first was asked; several side by side. Never rejects. */
+  /**
+   * Asks a model for half of the time that is left since the first was asked, but no less than a fixed share of it;
+   * several side by side. Never rejects.
+   */
   run(model: LoadedModel): Promise<void>
   /** Ends every `run`; another does nothing from then on. Idempotent. */
   close(): Promise<void>
 }
 
 export interface HttpWarmUpOptions {
-  /** Longest time in all, ms; 0: nothing is asked. */
+  /** Longest time of the first models, ms; many take up to `mostInAll` times as long. 0: nothing is asked. */
   ms: number
   maxBodyBytes: number
   log: Log
@@ -43,8 +46,19 @@ export interface HttpWarmUpOptions {
 /** Parallel requests to one model; several models share them. */
 const connections = 16
 
+/**
+ * The least part of the time that a model is asked: by the halves of what is left, the tenth of ten models would have a
+ * thousandth, in which it answers nothing.
+ */
+const leastShare = 1 / 8
+
+/** The parts of all models together: those of about eighty. */
+const mostInAll = 10
+
 export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptions): HttpWarmUp {
   let ends: number | undefined
+  /** Time that models were given, ms. */
+  let given = 0
   let closed = false
   let server: Promise<Target> | undefined
   const running = new Set<Promise<void>>()
@@ -62,13 +76,20 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
       // Time counts once the server answers, however slow the machine is.
       const started = now()
       ends ??= started + ms
-      if (closed || started >= ends) return
-      const until = (started + ends) / 2
+      if (closed) return
+      const own = Math.min(Math.max((ends - started) / 2, ms * leastShare), ms * mostInAll - given)
+      if (own <= 0) {
+        unwarmed('the models before it used up the time')
+        return
+      }
+      given += own
+      // One that has answered nothing by its time, as beside others that are loaded, has as much as the first model.
+      const end = () => started + (answers > 0 ? own : Math.max(own, ms / 2))
       const bodies = sampleRequests(model).map((body) => Buffer.from(JSON.stringify(body)))
       let next = 0
       const askOn = async () => {
         for (;;) {
-          const rest = until - now()
+          const rest = end() - now()
           if (closed || rest <= 0) return
           // However slow the model is, it is over then.
           if ((await ask(bodies[next++ % bodies.length]!, rest)) === 200) answers++
@@ -88,7 +109,7 @@ export function createHttpWarmUp({ ms, maxBodyBytes, log, now }: HttpWarmUpOptio
 
   return {
     async run(model) {
-      if (closed || ms === 0 || (ends !== undefined && now() >= ends)) return
+      if (closed || ms === 0) return
       const warming = warm(model)
       running.add(warming)
       await warming

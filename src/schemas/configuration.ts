@@ -172,7 +172,7 @@ export const Configuration = Type.Object({
     maximum: 60_000,
     default: 2000,
     description:
-      'Longest warm-up over HTTP before the process is ready, in ms; each model gets half of the time left when it has loaded; 0 turns the warm-up off',
+      'Longest warm-up over HTTP of the first models before the process is ready, in ms: each gets half of the time left when it has loaded, and every model at least an eighth of this; 0 turns the warm-up off',
   }),
   MULTIGATE_DRAIN_DELAY_MS: Type.Integer({
     minimum: 0,

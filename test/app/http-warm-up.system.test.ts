@@ -132,6 +132,70 @@ t.test('a model that answers nothing well is served all the same', async (t) => 
   t.match(lines, [{ level: 'warn', msg: /no warm-up/, reason: 'no request was answered in time' }])
 })
 
+t.test('each of ten models is asked for an eighth of the time at least', async (t) => {
+  const folder = await temporaryFolder(t)
+  const names = Array.from({ length: 10 }, (_, i) => `ads-${i}`)
+  for (const name of names) await writeTestBundle(folder, { name })
+  const { warmUp, rehearse, lines } = listen(1_000_000, 500)
+  let turn: Promise<void> = Promise.resolve()
+  await load(t, folder, (model) => (turn = turn.then(() => rehearse(model))))
+  await warmUp.close()
+  t.same(
+    lines.map(({ msg }) => msg),
+    Array(10).fill('warmed up by HTTP'),
+  )
+  t.same(lines.map(({ model }) => model).sort(), names)
+  const seconds = lines.map((line) => line.seconds)
+  t.ok(seconds[0] >= 500 && seconds[0] <= 510, `the first for half of it: ${seconds[0]} s`)
+  for (const time of seconds.slice(1)) t.ok(time >= 125 && time <= 260, `${time} s`)
+  t.ok(
+    seconds.slice(3).every((time) => time <= 135),
+    String(seconds),
+  )
+})
+
+t.test('all models together are asked for ten times as long at most', async (t) => {
+  const { warmUp, rehearse, lines } = listen(4000, 500)
+  const { registry } = await load(t, models, async () => undefined)
+  const { model } = registry.live()[0]!
+  for (let i = 0; i < 90; i++) await rehearse(model)
+  await warmUp.close()
+  const skipped = lines.filter(({ reason }) => reason === 'the models before it used up the time')
+  t.ok(skipped.length > 5 && skipped.length < 30, String(skipped.length))
+  t.same(lines.slice(-skipped.length), skipped)
+})
+
+t.test('a model that has answered nothing by its time has as much as the first', async (t) => {
+  let time = 0
+  const lines: Record<string, any>[] = []
+  const log = (level: string) => (fields: any, msg?: string) => lines.push({ level, msg, ...fields })
+  const warmUp = createHttpWarmUp({
+    ms: 1000,
+    maxBodyBytes: 1_000_000,
+    now: () => time,
+    log: { info: log('info'), warn: log('warn'), error: log('error') } as never,
+  })
+  let asked = 0
+  await load(t, models, async (model) => {
+    const predict =
+      (ms: number): LoadedModel['predict'] =>
+      (query) => {
+        asked++
+        time += ms
+        return model.predict(query)
+      }
+    await warmUp.run({ ...model, predict: predict(10) })
+    time += 5000
+    await warmUp.run({ ...model, manifest: { ...model.manifest, name: 'slow' }, predict: predict(300) })
+  })
+  await warmUp.close()
+  t.match(lines, [
+    { level: 'info', model: 'ads' },
+    { level: 'info', model: 'slow', answers: /^[1-9]/ },
+  ])
+  t.ok(asked > 10)
+})
+
 t.test('one that nothing can be made up for is served all the same, and the log says so', async (t) => {
   const { warmUp, lines } = listen(100_000, 500)
   await load(t, models, (model) => warmUp.run({ ...model, encoder: {} as never }))

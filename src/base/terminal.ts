@@ -1,26 +1,43 @@
 /** Where text goes: a standard stream, or a stand-in. */
 export interface Terminal {
   isTTY?: boolean
+  /** Undefined where it is not known. */
+  columns?: number
   write(text: string): unknown
 }
 
-/** Replaces the line of progress on a terminal; an empty text clears it. */
+/** Replaces the line of progress on a terminal, cut to its width; an empty text clears it. */
 function draw(terminal: Terminal, text: string): void {
-  if (terminal.isTTY) terminal.write(`\r\x1b[K${text === '' ? '' : `${text} …`}`)
+  if (!terminal.isTTY) return
+  // A longer line would be two, of which only the last is replaced.
+  const room = Math.max(1, (terminal.columns || 1000) - 3)
+  terminal.write(`\r\x1b[K${text === '' ? '' : `${text.slice(0, room)} …`}`)
 }
 
 /**
  * Shows one line of progress on a terminal, and for how long it has been the same, once that is more than a second;
- * each text replaces the previous one, an empty text clears it. `every`: ms between two lines.
+ * each text replaces the previous one, an empty text clears it. `how`: how far it is, which may change meanwhile.
+ * `every`: ms between two lines.
  */
-export function showProgress(terminal: Terminal, every = 1000): (text: string) => void {
+export function showProgress(terminal: Terminal, every = 1000): (text: string, how?: string) => void {
   let timer: NodeJS.Timeout | undefined
-  return (text) => {
-    clearInterval(timer)
-    draw(terminal, text)
-    if (!terminal.isTTY || text === '') return
-    let ticks = 0
-    timer = setInterval(() => draw(terminal, `${text}, ${secondsOf(++ticks, every)}`), every).unref()
+  let ticks = 0
+  let current = ''
+  let line = ''
+  const show = () => draw(terminal, ticks === 0 ? line : `${line}, ${secondsOf(ticks, every)}`)
+  return (text, how) => {
+    line = how === undefined ? text : `${text}: ${how}`
+    if (text !== current || how === undefined) {
+      current = text
+      ticks = 0
+      clearInterval(timer)
+      if (terminal.isTTY && text !== '')
+        timer = setInterval(() => {
+          ticks++
+          show()
+        }, every).unref()
+    }
+    show()
   }
 }
 

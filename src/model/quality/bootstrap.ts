@@ -12,7 +12,12 @@ export interface Resampling {
   replicates: number
   /** Uint8 [replicates, buckets]. */
   counts: Uint8Array
+  /** Called now and then with the replicates that `resample` has done. */
+  onReplicates?: ((done: number) => void) | undefined
 }
+
+/** Replicates between two calls of `onReplicates`. */
+const reportedEach = 100
 
 /** The same seed gives the same weights. */
 export function createResampling(buckets: number, replicates: number, seed: number): Resampling {
@@ -39,7 +44,8 @@ function poisson1(u: number): number {
  * Sums of `width` statistics in every replicate. `sums`: [buckets, width], each bucket's sums. Returns [replicates,
  * width]; NaN where fewer than two buckets have rows, because one says nothing of how much they differ.
  */
-export function resample({ buckets, replicates, counts }: Resampling, sums: Float64Array, width: number): Float64Array {
+export function resample(resampling: Resampling, sums: Float64Array, width: number): Float64Array {
+  const { buckets, replicates, counts, onReplicates } = resampling
   const filled = filledBuckets(buckets, sums, width)
   // Padded to a multiple of the statistics that one pass sums.
   const stride = Math.ceil(width / perPass) * perPass
@@ -54,6 +60,7 @@ export function resample({ buckets, replicates, counts }: Resampling, sums: Floa
     for (let k = 0; k < times.length; k++) times[k] = counts[replicate * buckets + filled[k]!]!
     for (let first = 0; first < width; first += perPass) sumProducts(times, packed, stride, first, summed)
     for (let i = 0; i < width; i++) result[replicate * width + i] = summed[i]!
+    if (onReplicates !== undefined && (replicate + 1) % reportedEach === 0) onReplicates(replicate + 1)
   }
   return result
 }

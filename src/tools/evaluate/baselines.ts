@@ -1,4 +1,5 @@
 import { foldOf } from '../../base/hash.ts'
+import { grouped } from '../../base/terminal.ts'
 import { entropyOf } from '../../model/quality/metrics.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -32,18 +33,22 @@ export interface LinearFields {
   crossed: readonly { of: readonly string[] }[]
 }
 
+/** Awaited after each pass over the rows: time for other work, and for people how far it is. */
+export type Watch = (how: string) => Promise<void>
+
 /**
  * Fits logistic regressions on the fields and crossed fields, per task, never to the rows that they predict: to the
- * training part of the split, or, where there is none, to the other folds of the rows' groups.
+ * training part of the split, or, where there is none, to the other folds of the rows' groups. Rejects as `watch`.
  */
-export function logisticBaselines(
+export async function logisticBaselines(
   { file, spec }: { file: string; spec: RowsSpec },
   version: LinearFields,
   tasks: readonly PredictorTask[],
   dataset: Dataset,
   judged: Int32Array,
   judgedTasks: readonly TaskRows[],
-): Map<string, Baseline> {
+  watch: Watch,
+): Promise<Map<string, Baseline>> {
   const { train } = dataset.parts
   const baselines = new Map<string, Baseline>()
   if (train.length > 0 && judged !== train) {
@@ -53,7 +58,7 @@ export function logisticBaselines(
     for (const rows of judgedTasks) {
       const own = trained.find(({ name }) => name === rows.name)
       if (own === undefined || own.positives === 0) continue
-      const { predict, crossed } = regression.fit(own.positions, own.labels, own.weights)
+      const { predict, crossed } = await regression.fit(own, (how) => watch(`${rows.name}, ${how}`))
       const predictions = Float64Array.from(rows.positions, (position) => predict(fitted.length + position))
       baselines.set(rows.name, {
         predictions,
@@ -68,7 +73,7 @@ export function logisticBaselines(
     if (rows.positives === 0) continue
     const by = rows.groups ? 'groups' : 'rows'
     const folds = foldsOf(rows.positions.length)
-    const found = crossFit(regression, rows, folds)
+    const found = await crossFit(regression, rows, folds, watch)
     if (found) baselines.set(rows.name, { ...found, fitted: `the other ${by}, in ${folds} folds` })
   }
   return baselines
@@ -76,39 +81,44 @@ export function logisticBaselines(
 
 interface Regression {
   /** Fits the rows at these positions; `predict` answers any row's probability. */
-  fit(
-    positions: ArrayLike<number>,
-    labels: ArrayLike<number>,
-    weights: ArrayLike<number> | undefined,
-  ): { predict: (position: number) => number; crossed: string[] }
+  fit(rows: FittedRows, watch: Watch): Promise<{ predict: (position: number) => number; crossed: string[] }>
+}
+
+interface FittedRows {
+  positions: ArrayLike<number>
+  labels: ArrayLike<number>
+  weights: ArrayLike<number> | undefined
 }
 
 function createRegression({ fields, crossed }: LinearFields, { cells }: Dataset, rows: Int32Array): Regression {
   const plain = encodeLinear(fields, cells, rows)
   const named = (crosses: readonly (readonly number[])[]) =>
     crosses.map((parts) => parts.map((index) => fields[index]!.name).join(' × '))
+  const fit = (linear: LinearRows, { positions, labels, weights }: FittedRows, watch: Watch) => {
+    const all = `${grouped(positions.length)} rows`
+    return fitLogistic(linear, positions, labels, weights, (passes) => watch(`pass ${passes} over ${all}`))
+  }
   if (crossed.length > 0) {
     const crosses = crossed.map(({ of }) => of.map((name) => fields.findIndex((field) => field.name === name)))
     const linear = withCrosses(plain, crosses)
     return {
-      fit: (positions, labels, weights) => ({
-        predict: fitLogistic(linear, positions, labels, weights),
-        crossed: named(crosses),
-      }),
+      fit: async (own, watch) => ({ predict: await fit(linear, own, watch), crossed: named(crosses) }),
     }
   }
   let known: { key: string; linear: LinearRows } = { key: '[]', linear: plain }
   return {
-    fit(positions, labels, weights) {
+    async fit(own, watch) {
+      const { positions, labels, weights } = own
       const few = thin(
         Int32Array.from(positions, (_, i) => i),
         mostChoosing,
       )
       const pick = (values: ArrayLike<number>) => Float64Array.from(few, (i) => values[i]!)
-      const crosses = chooseCrosses(plain, fields, pick(positions), pick(labels), weights && pick(weights))
+      const sampled = [pick(positions), pick(labels), weights && pick(weights)] as const
+      const crosses = await chooseCrosses(plain, fields, ...sampled, () => watch('choosing crossed fields'))
       const key = JSON.stringify(crosses)
       if (key !== known.key) known = { key, linear: withCrosses(plain, crosses) }
-      return { predict: fitLogistic(known.linear, positions, labels, weights), crossed: named(crosses) }
+      return { predict: await fit(known.linear, own, watch), crossed: named(crosses) }
     },
   }
 }
@@ -119,11 +129,12 @@ export function rowsToFit(train: Int32Array): Int32Array {
 }
 
 /** Predicts each fold by a fit to the others; undefined if all rows are in one fold. */
-function crossFit(
+async function crossFit(
   regression: Regression,
-  { positions, labels, weights, buckets }: TaskRows,
+  { name, positions, labels, weights, buckets }: TaskRows,
   folds: number,
-): Pick<Baseline, 'predictions' | 'crossed'> | undefined {
+  watch: Watch,
+): Promise<Pick<Baseline, 'predictions' | 'crossed'> | undefined> {
   const predictions = new Float64Array(positions.length)
   const all = new Set<string>()
   for (let fold = 0; fold < folds; fold++) {
@@ -133,13 +144,16 @@ function crossFit(
     // One group is all there is.
     if (others.length === 0) return undefined
     const fitted = thin(Int32Array.from(others), mostOfFolds)
-    const { predict, crossed } = regression.fit(
-      fitted.map((i) => positions[i]!),
-      fitted.map((i) => labels[i]!),
-      weights && Float64Array.from(fitted, (i) => weights[i]!),
+    const { predict, crossed } = await regression.fit(
+      {
+        positions: fitted.map((i) => positions[i]!),
+        labels: fitted.map((i) => labels[i]!),
+        weights: weights && Float64Array.from(fitted, (i) => weights[i]!),
+      },
+      (how) => watch(`${name}, fold ${fold + 1} of ${folds}, ${how}`),
     )
     for (const i of inside) predictions[i] = predict(positions[i]!)
-    for (const name of crossed) all.add(name)
+    for (const fields of crossed) all.add(fields)
   }
   return { predictions, crossed: [...all] }
 }

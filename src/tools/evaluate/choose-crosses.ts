@@ -23,18 +23,20 @@ const cells = 2 ** 16
 /**
  * Chooses pairs of fields for a logistic regression that has none: those whose combinations explain most of what a fit
  * without them leaves, on rows that did not say how. `positions`, `labels` and `weights` are those of the rows that it
- * is fitted to. Each pair is judged by a Newton step of its weights from 0.
+ * is fitted to. Each pair is judged by a Newton step of its weights from 0. `pause`: awaited after each pass over the
+ * rows, of the fit and of each pair.
  */
-export function chooseCrosses(
+export async function chooseCrosses(
   linear: LinearRows,
   fields: readonly PredictorField[],
   positions: ArrayLike<number>,
   labels: ArrayLike<number>,
   weights: ArrayLike<number> | undefined,
-): [number, number][] {
+  pause: () => Promise<void> = async () => undefined,
+): Promise<[number, number][]> {
   const pairs = pairsOf(fields).slice(0, mostTried)
   if (pairs.length === 0) return []
-  const predict = fitLogistic(linear, positions, labels, weights)
+  const predict = await fitLogistic(linear, positions, labels, weights, pause)
   const rows = positions.length
   const judging = Uint8Array.from({ length: rows }, (_, i) => Number(foldOf(i, parts) === 0))
   const slopes = new Float64Array(rows)
@@ -62,8 +64,12 @@ export function chooseCrosses(
     }
     return gain
   }
-  return pairs
-    .map((pair) => ({ pair, gain: gainOf(pair) }))
+  const gains: { pair: [number, number]; gain: number }[] = []
+  for (const pair of pairs) {
+    gains.push({ pair, gain: gainOf(pair) })
+    await pause()
+  }
+  return gains
     .filter(({ gain }) => gain > 0)
     .sort((a, b) => b.gain - a.gain)
     .slice(0, mostTaken)

@@ -1,3 +1,4 @@
+import { grouped } from '../../base/terminal.ts'
 import type { Resampling } from '../../model/quality/bootstrap.ts'
 import { assignBins, binsOf, wilson } from '../../model/quality/calibration-bins.ts'
 import { perfectCalibrationError } from '../../model/quality/calibration-error.ts'
@@ -34,21 +35,34 @@ export interface TaskContext {
   coarse: Resampling
   slicings: readonly Slicing[]
   seed: number
+  /** Called with how far it is, for people. */
+  onProgress?(how: string): void
+  /** The same between its parts, and awaited: time for other work. */
+  pause?(how: string): Promise<void>
 }
 
-/** Judges one task: everything that a report says of it. */
-export function evaluateTask(
+/** Judges one task: everything that a report says of it. Rejects as `onProgress` and `pause`. */
+export async function evaluateTask(
   { description, product, calibration }: PredictorTask,
   rows: PredictedTask,
   baseline: Baseline | undefined,
-  { resampling, coarse, slicings, seed }: TaskContext,
-): TaskEvaluation {
+  { resampling, coarse, slicings, seed, onProgress = () => undefined, pause = async () => undefined }: TaskContext,
+): Promise<TaskEvaluation> {
+  /** The bootstrap of a part, which says how many of its replicates are done. */
+  const bootstrapOf = async (part: string): Promise<Resampling> => {
+    await pause(part)
+    const onReplicates = (done: number) =>
+      onProgress(`${part}, ${grouped(done)} of ${grouped(resampling.replicates)} replicates`)
+    return { ...resampling, onReplicates }
+  }
   const { name, labels, predictions, positives, oracle, groups, uncalibrated } = rows
   const order = rank(predictions)
-  const judgement = judge(rows, order, resampling)
+  const judgement = judge(rows, order, await bootstrapOf('metrics'))
   const base = baseLogloss(rows)
+  await pause('perfect calibration')
   const perfect = labels.length > 0 ? perfectCalibrationError(rows, order, seed) : undefined
-  const within = groups && gauc({ ...rows, groups }, order, resampling)
+  const within = groups && gauc({ ...rows, groups }, order, await bootstrapOf('GAUC'))
+  const logistic = baseline && judgeLogistic(baseline, rows, order, judgement, await bootstrapOf('logistic regression'))
   return {
     name,
     ...(description !== undefined && { description }),
@@ -64,7 +78,7 @@ export function evaluateTask(
     ...(oracle && { oracle: judgeOracle(rows, oracle, base.logloss) }),
     baselines: {
       base_rate: { logloss: base.logloss },
-      ...(baseline && { logistic: judgeLogistic(baseline, rows, order, judgement, resampling) }),
+      ...(logistic && { logistic }),
     },
     roc: rocOf(rows, order),
     reliability: {
@@ -72,7 +86,7 @@ export function evaluateTask(
       ...(uncalibrated && { uncalibrated: reliabilityOf(rows, uncalibrated, rank(uncalibrated)) }),
     },
     histogram: histogramOf(rows),
-    slices: judgeSlices(rows, order, slicings, coarse),
+    slices: await judgeSlices(rows, order, slicings, coarse, (field) => pause(`slices by ${field}`)),
   }
 }
 

@@ -11,7 +11,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/distributions.ts'
 import { hasParts, rowsInParts } from '../data/parts.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
-import { logisticBaselines } from './baselines.ts'
+import { type Baseline, logisticBaselines } from './baselines.ts'
 import { compareDistributions } from './drift.ts'
 import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
 import type { Predictor, PredictorTask } from './predictor.ts'
@@ -42,7 +42,8 @@ export interface EvaluateInput {
   command: string
   multigateVersion: string
   now: number
-  onProgress?(what: string): void
+  /** `how`: how far it is, for people. What it throws, `evaluate` rejects with. */
+  onProgress?(what: string, how?: string): void
 }
 
 /** An evaluation, and what comparisons and gates need of it. */
@@ -78,8 +79,8 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   } = input
   const { file, spec } = loaded
   const { rows } = scored
-  const pause = async (what: string) => {
-    onProgress(what)
+  const pause = async (what: string, how?: string) => {
+    onProgress(what, how)
     await new Promise(setImmediate)
   }
   const groups = groupRows(dataset, rows)
@@ -107,16 +108,18 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const slicings = brief ? [] : sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
   const resampling = createResampling(groups.count, replicates, seed)
   const coarse = createResampling(Math.min(sliceBuckets, groups.count), sliceReplicates, seed)
-  if (!brief) await pause('fitting baselines')
-  const baselines = brief
-    ? undefined
-    : logisticBaselines({ file, spec }, predictor, predictor.tasks, dataset, rows, tasks)
+  const baselines = brief ? undefined : await baselinesOf(input, tasks, pause)
   const evaluated: EvaluationReport['tasks'] = []
   for (const task of tasks) {
-    await pause(`judging ${task.name}`)
+    const judging = `judging ${task.name}`
+    await pause(judging)
     const described = predictor.tasks.find(({ name }) => name === task.name)!
-    const context = { resampling, coarse, slicings, seed }
-    evaluated.push(evaluateTask(described, task, baselines?.get(task.name), context))
+    const watched = {
+      onProgress: (how: string) => onProgress(judging, how),
+      pause: (how: string) => pause(judging, how),
+    }
+    const context = { resampling, coarse, slicings, seed, ...watched }
+    evaluated.push(await evaluateTask(described, task, baselines?.get(task.name), context))
   }
   await pause('comparing distributions')
   const drift = manifest && !brief ? compareDistributions(manifest, dataset, scored) : []
@@ -149,6 +152,16 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     ...(history && { history }),
   }
   return { report, tasks, groups, rows }
+}
+
+async function baselinesOf(
+  { loaded: { file, spec }, predictor, dataset, scored: { rows } }: EvaluateInput,
+  tasks: readonly PredictedTask[],
+  pause: (what: string, how?: string) => Promise<void>,
+): Promise<Map<string, Baseline>> {
+  const watch = (how?: string) => pause('fitting baselines', how)
+  await watch()
+  return logisticBaselines({ file, spec }, predictor, predictor.tasks, dataset, rows, tasks, watch)
 }
 
 /** A task's probabilities without its own calibration; undefined if it has none. */

@@ -150,8 +150,8 @@ export function formatPublish({ passed, conditions }: PublishOutcome): string {
 export interface Progress {
   /** A stage whose rows are counted; `total`: undefined where it is not known yet. */
   rows(stage: string, done: number, total: number | undefined): void
-  /** A stage without a count. */
-  stage(name: string): void
+  /** A stage without a total; `how`: how far it is, for people. */
+  stage(name: string, how?: string): void
   stop(): void
 }
 
@@ -182,11 +182,11 @@ export function createProgress(terminal: Terminal): Progress {
         bar.start(total, done, { stage, rows: grouped(done) })
       }
     },
-    stage(name) {
+    stage(name, how) {
       if (!terminal.isTTY) return
-      stop()
+      if (name !== current || how === undefined) stop()
       current = name
-      show(name)
+      show(name, how)
     },
     stop,
   }

@@ -109,9 +109,9 @@ async function judgeVersion(
       command,
       multigateVersion,
       now: now(),
-      onProgress(what) {
+      onProgress(what, how) {
         signal.throwIfAborted()
-        progress?.stage(what)
+        progress?.stage(what, how)
       },
     })
     const wanted = precisionsOf(loaded.spec.publish)

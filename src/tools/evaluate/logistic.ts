@@ -4,71 +4,115 @@ import type { LinearRows } from './linear-rows.ts'
 
 /** Penalty on the squares of the weights, in rows; chosen on census-income and ads-funnel. */
 export const ridge = 2
+
+/** Awaited after each pass over the rows, of which there have been `passes`: time for other work. */
+export type Pause = (passes: number) => Promise<void>
+
 /**
  * Fits a logistic regression to rows, with a ridge, by L-BFGS (Liu and Nocedal 1989) from the second derivatives at the
  * base rate: the order of the rows does not matter, and the mean prediction is the rows' rate. `positions`: which rows
- * of `rows`; `labels` and `sampleWeights`: per position. Returns the probability of any row.
+ * of `rows`; `labels` and `sampleWeights`: per position. Resolves with the probability of any row; rejects as `pause`.
  */
-export function fitLogistic(
+export async function fitLogistic(
   rows: LinearRows,
   positions: ArrayLike<number>,
   labels: ArrayLike<number>,
   sampleWeights: ArrayLike<number> | undefined,
-): (position: number) => number {
-  const { weights: count, places, values, fields, crossed, crosses } = rows
+  pause?: Pause,
+): Promise<(position: number) => number> {
+  const { weights: count } = rows
   const weights = new Float64Array(count + 1)
-  const total = sampleWeights ? sum(sampleWeights) : positions.length
-  const scale = positions.length / total
-  const weightOf = (i: number) => (sampleWeights ? scale * sampleWeights[i]! : 1)
+  const of = rowWeights(positions.length, sampleWeights)
   let positive = 0
-  for (let i = 0; i < positions.length; i++) if (labels[i]) positive += weightOf(i)
+  for (let i = 0; i < positions.length; i++) if (labels[i]) positive += of[i]!
   const base = Math.min(0.999999, Math.max(0.000001, positive / positions.length))
   weights[count] = Math.log(base / (1 - base))
-  const scoreOf = (weights: Float64Array, position: number) => {
-    let score = weights[count]!
-    for (let at = position * fields, end = at + fields; at < end; at++) score += weights[places[at]!]! * values[at]!
-    for (let at = position * crosses, end = at + crosses; at < end; at++) score += weights[crossed[at]!]!
-    return score
+  await minimise(createLoss(rows, positions, labels, of), weights, curvatureOf(rows, positions, of, base), pause)
+  return (position) => sigmoid(scoreOf(rows, weights, position))
+}
+
+/** Weights of rows, of a mean of 1. */
+function rowWeights(rows: number, sampleWeights: ArrayLike<number> | undefined): Float64Array {
+  if (sampleWeights === undefined) return new Float64Array(rows).fill(1)
+  const scale = rows / sum(sampleWeights)
+  return Float64Array.from({ length: rows }, (_, i) => scale * sampleWeights[i]!)
+}
+
+function scoreOf(
+  { places, values, fields, crossed, crosses, weights: count }: LinearRows,
+  weights: Float64Array,
+  position: number,
+): number {
+  let score = weights[count]!
+  for (let at = position * fields, end = at + fields; at < end; at++) score += weights[places[at]!]! * values[at]!
+  for (let at = position * crosses, end = at + crosses; at < end; at++) score += weights[crossed[at]!]!
+  return score
+}
+
+/** The loss of all rows with the ridge. */
+function createLoss(rows: LinearRows, positions: ArrayLike<number>, labels: ArrayLike<number>, of: Float64Array): Loss {
+  const { weights: count, places, values, fields, crossed, crosses } = rows
+  const scores = new Float64Array(positions.length)
+  return {
+    at(weights, limit) {
+      let loss = 0
+      for (let place = 0; place < count; place++) loss += (ridge * weights[place]! ** 2) / 2
+      for (let i = 0; i < positions.length; i++) {
+        const score = scoreOf(rows, weights, positions[i]!)
+        scores[i] = score
+        const signed = labels[i] ? -score : score
+        loss += of[i]! * (Math.max(0, signed) + Math.log1p(Math.exp(-Math.abs(signed))))
+        // No row makes it less.
+        if (loss > limit) break
+      }
+      return loss
+    },
+    gradient(weights) {
+      const gradient = new Float64Array(count + 1)
+      for (let place = 0; place < count; place++) gradient[place] = ridge * weights[place]!
+      let ofBase = 0
+      for (let i = 0; i < positions.length; i++) {
+        const error = of[i]! * (sigmoid(scores[i]!) - (labels[i] ? 1 : 0))
+        ofBase += error
+        const [start, first] = [positions[i]! * fields, positions[i]! * crosses]
+        for (let at = start; at < start + fields; at++) gradient[places[at]!]! += error * values[at]!
+        for (let at = first; at < first + crosses; at++) gradient[crossed[at]!]! += error
+      }
+      gradient[count] = ofBase
+      return gradient
+    },
   }
-  const lossAt = (weights: Float64Array) => {
-    const gradient = new Float64Array(count + 1)
-    let loss = 0
-    for (let place = 0; place < count; place++) {
-      loss += (ridge * weights[place]! ** 2) / 2
-      gradient[place] = ridge * weights[place]!
-    }
-    for (let i = 0; i < positions.length; i++) {
-      const score = scoreOf(weights, positions[i]!)
-      const signed = labels[i] ? -score : score
-      loss += weightOf(i) * (Math.max(0, signed) + Math.log1p(Math.exp(-Math.abs(signed))))
-      const error = weightOf(i) * (sigmoid(score) - (labels[i] ? 1 : 0))
-      gradient[count]! += error
-      const start = positions[i]! * fields
-      for (let at = start; at < start + fields; at++) gradient[places[at]!]! += error * values[at]!
-      const first = positions[i]! * crosses
-      for (let at = first; at < first + crosses; at++) gradient[crossed[at]!]! += error
-    }
-    return { loss, gradient }
-  }
+}
+
+/** About the second derivative by each weight, at the base rate. */
+function curvatureOf(rows: LinearRows, positions: ArrayLike<number>, of: Float64Array, base: number): Float64Array {
+  const { weights: count, places, values, fields, crossed, crosses } = rows
   const curvature = new Float64Array(count + 1).fill(ridge)
   for (let i = 0; i < positions.length; i++) {
-    const ofRow = weightOf(i) * base * (1 - base)
+    const ofRow = of[i]! * base * (1 - base)
     curvature[count]! += ofRow
     const start = positions[i]! * fields
     for (let at = start; at < start + fields; at++) curvature[places[at]!]! += ofRow * values[at]! ** 2
     const first = positions[i]! * crosses
     for (let at = first; at < first + crosses; at++) curvature[crossed[at]!]! += ofRow
   }
-  minimise(lossAt, weights, curvature)
-  return (position) => sigmoid(scoreOf(weights, position))
+  return curvature
 }
 
-/** Steps at most; each evaluates the loss once, seldom more often. */
+/** Steps at most; each evaluates the loss once to five times. */
 const mostSteps = 40
 /** Done when a step lowers the loss by less than this share. */
 const leastGain = 1e-5
 /** Steps that the shape of the loss is learnt from. */
 const remembered = 8
+
+/** A convex function, 0 or more. */
+export interface Loss {
+  /** The loss; where it is more than `limit`, any number that is. */
+  at(place: Float64Array, limit: number): number
+  /** The gradient at the place that was asked for last, in whole. */
+  gradient(place: Float64Array): Float64Array
+}
 
 interface Step {
   move: Float64Array
@@ -80,39 +124,42 @@ interface Step {
 
 /**
  * Minimises a convex function by L-BFGS (Liu and Nocedal, On the Limited Memory BFGS Method, 1989), changing `at` in
- * place. `curvature`: about the second derivative by each number, > 0.
+ * place. `curvature`: about the second derivative by each number, > 0. Rejects as `pause`.
  */
-export function minimise(
-  lossAt: (at: Float64Array) => { loss: number; gradient: Float64Array },
-  at: Float64Array,
-  curvature: Float64Array,
-): void {
-  let now = lossAt(at)
+export async function minimise(loss: Loss, at: Float64Array, curvature: Float64Array, pause?: Pause): Promise<void> {
+  let passes = 1
+  let now = loss.at(at, Number.POSITIVE_INFINITY)
+  let gradient = loss.gradient(at)
+  await pause?.(passes)
   const steps: Step[] = []
+  const next = new Float64Array(at.length)
   for (let step = 0; step < mostSteps; step++) {
-    const direction = newtonStep(now.gradient, steps, curvature)
-    const slope = dot(now.gradient, direction)
+    const direction = newtonStep(gradient, steps, curvature)
+    const slope = dot(gradient, direction)
     if (!(slope > 0)) return
     // Shorten the step until the loss falls enough (Armijo).
     let size = 1
-    let next: Float64Array
-    let found: typeof now
+    let found: number
     for (;;) {
-      next = at.map((value, i) => value - size * direction[i]!)
-      found = lossAt(next)
-      if (found.loss <= now.loss - 1e-4 * size * slope) break
+      for (let i = 0; i < next.length; i++) next[i] = at[i]! - size * direction[i]!
+      const limit = now - 1e-4 * size * slope
+      found = loss.at(next, limit)
+      await pause?.(++passes)
+      if (found <= limit) break
       size /= 2
       if (size < 1e-6) return
     }
-    const move = next.map((value, i) => value - at[i]!)
-    const change = found.gradient.map((value, i) => value - now.gradient[i]!)
+    const after = loss.gradient(next)
+    const move = minus(next, at)
+    const change = minus(after, gradient)
     const curved = dot(move, change)
     if (curved > 0) steps.push({ move, change, inverse: 1 / curved })
     if (steps.length > remembered) steps.shift()
-    const gain = now.loss - found.loss
+    const gain = now - found
     at.set(next)
     now = found
-    if (gain <= leastGain * Math.abs(now.loss)) return
+    gradient = after
+    if (gain <= leastGain * Math.abs(now)) return
   }
 }
 
@@ -138,4 +185,10 @@ function dot(a: Float64Array, b: Float64Array): number {
 
 function add(to: Float64Array, times: number, values: Float64Array): void {
   for (let i = 0; i < to.length; i++) to[i]! += times * values[i]!
+}
+
+function minus(a: Float64Array, b: Float64Array): Float64Array {
+  const difference = new Float64Array(a.length)
+  for (let i = 0; i < a.length; i++) difference[i] = a[i]! - b[i]!
+  return difference
 }

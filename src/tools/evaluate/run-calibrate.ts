@@ -78,7 +78,10 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
         },
         multigateVersion: options.version,
         now: now(),
-        onProgress: (what) => progress.stage(what),
+        onProgress(what, how) {
+          signal.throwIfAborted()
+          progress.stage(what, how)
+        },
       })
     const next = await nextManifest(bundle, version, loaded, fitted.rows.length, options)
     const before = await judge(bundle.manifest, judged.scored, true)

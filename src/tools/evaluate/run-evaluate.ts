@@ -197,9 +197,9 @@ export async function judgePredictor(
     command,
     multigateVersion: version,
     now: now(),
-    onProgress(what) {
+    onProgress(what, how) {
       signal.throwIfAborted()
-      progress.stage(what)
+      progress.stage(what, how)
     },
   })
 }

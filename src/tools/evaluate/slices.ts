@@ -130,15 +130,21 @@ function rangesOf(column: CellColumn, rows: Int32Array): Classes {
 
 /**
  * Judges a task by slices, worst calibrated first: by how far from 1 the interval of the calibration ratio is, then the
- * ratio.
+ * ratio. `pause`: awaited before the slices by each field.
  */
-export function judgeSlices(
+export async function judgeSlices(
   task: TaskRows & { predictions: Float64Array },
   order: Uint32Array,
   slicings: readonly Slicing[],
   resampling: Resampling,
-): Slice[] {
-  return slicings.flatMap((slicing) => judgeSlicing(task, order, slicing, resampling)).sort(byCalibration)
+  pause: (field: string) => Promise<void> = async () => undefined,
+): Promise<Slice[]> {
+  const slices: Slice[] = []
+  for (const slicing of slicings) {
+    await pause(slicing.field)
+    slices.push(...judgeSlicing(task, order, slicing, resampling))
+  }
+  return slices.sort(byCalibration)
 }
 
 function judgeSlicing(

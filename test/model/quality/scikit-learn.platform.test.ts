@@ -152,7 +152,7 @@ cases.forEach((one, i) => {
     for (const name of ['auc', 'logloss', 'normalised_entropy', 'calibration_ratio'] as const)
       near([metrics[name].value], [expected[name]], name)
 
-    const { roc, gauc } = evaluateTask({ name: 'task' }, task, undefined, {
+    const { roc, gauc } = await evaluateTask({ name: 'task' }, task, undefined, {
       ...{ resampling, coarse: resampling, slicings: [], seed: 1 },
     })
     const points = new Set(expected.roc.fpr.map((fpr, point) => `${six(fpr)} ${six(expected.roc.tpr[point]!)}`))

@@ -35,7 +35,7 @@ function createRows(strength: number, seed = 1) {
 
 t.test('finds the pair that labels depend on', async (t) => {
   const { linear, labels, rows } = createRows(1)
-  const [first] = chooseCrosses(linear, fields, rows, labels, undefined)
+  const [first] = await chooseCrosses(linear, fields, rows, labels, undefined)
   t.same(first, [0, 3])
 })
 
@@ -43,7 +43,7 @@ t.test('takes few pairs where none helps', async (t) => {
   let taken = 0
   for (let seed = 1; seed <= 10; seed++) {
     const { linear, labels, rows } = createRows(0, seed)
-    taken += chooseCrosses(linear, fields, rows, labels, undefined).length
+    taken += (await chooseCrosses(linear, fields, rows, labels, undefined)).length
   }
   t.ok(taken <= 4, `${taken} of 40`)
 })
@@ -54,7 +54,7 @@ t.test('a weight for each combination, which the fit finds', async (t) => {
     rows.reduce((sum, row) => sum + Math.abs(predict(row) - truth[row]!), 0) / count
   const crossed = withCrosses(linear, [[0, 3]])
   t.equal(crossed.weights, linear.weights + sizes.user * sizes.shop)
-  const before = off(fitLogistic(linear, rows, labels, undefined))
-  const after = off(fitLogistic(crossed, rows, labels, undefined))
+  const before = off(await fitLogistic(linear, rows, labels, undefined))
+  const after = off(await fitLogistic(crossed, rows, labels, undefined))
   t.ok(after < 0.02 && before > 0.1, `${after}, without it ${before}`)
 })

@@ -282,6 +282,54 @@ t.test('writes no version that it shows to be worse, unless it is forced to', as
   t.same(await readdir(join(own.models, 'shop')), ['1', '2'])
 })
 
+/** A terminal that keeps what is written; `onLine` sees each line of progress. */
+function terminal(onLine: (line: string) => void = () => undefined) {
+  const lines: string[] = []
+  const write = (text: string) => {
+    for (const [, line] of text.matchAll(/\[K(.+) …/g)) {
+      lines.push(line!)
+      onLine(line!)
+    }
+    return true
+  }
+  const bar = { columns: 120, cursorTo() {}, clearLine() {}, moveCursor() {}, once() {}, on() {}, removeListener() {} }
+  return { err: { isTTY: true, write, ...bar }, lines }
+}
+
+t.test('on a terminal, baselines say which task, fold and pass it is, the bootstrap its replicates', async (t) => {
+  const data = await shop.spec('rows.yaml')
+  const { err, lines } = terminal()
+  const options = { ...evaluateDefaults, models: shop.models, data, target: 'shop' }
+  t.equal(await runEvaluate({ ...options, err }), 0)
+  const shown = (pattern: RegExp) =>
+    t.ok(
+      lines.some((line) => pattern.test(line)),
+      String(pattern),
+    )
+  shown(/^fitting baselines: ctr, fold 1 of 5, pass 1 over 3,\d{3} rows$/)
+  shown(/^fitting baselines: ctcvr, fold 5 of 5, pass [2-9] over 3,\d{3} rows$/)
+  for (const part of ['metrics', 'logistic regression', 'GAUC'])
+    for (const done of ['100', '1,000']) shown(new RegExp(`^judging ctr: ${part}, ${done} of 1,000 replicates$`))
+  shown(/^judging cvr: slices by \w+$/)
+  const quiet: string[] = []
+  t.equal(await runEvaluate({ ...options, err: { write: (text) => quiet.push(text) } }), 0)
+  t.notMatch(quiet.join(''), /fitting|judging/, 'in a pipe there are no such lines')
+})
+
+t.test('an interruption ends it between two passes of a baseline', async (t) => {
+  const data = await shop.spec('rows.yaml')
+  for (const run of [runEvaluate, runCalibrate]) {
+    const stop = new AbortController()
+    const { err, lines } = terminal((line) => {
+      if (line.startsWith('fitting baselines: ctr, fold 2')) stop.abort()
+    })
+    const calibrated = { method: 'platt', tasks: undefined, dryRun: true, force: false } as const
+    const options = { ...evaluateDefaults, ...calibrated, models: shop.models, data, target: 'shop' }
+    await t.rejects(run({ ...options, err, signal: stop.signal }), { name: 'AbortError' })
+    t.match(lines.at(-1), /fold 2/)
+  }
+})
+
 t.test('the command line', async (t) => {
   const data = await shop.spec('rows.yaml')
   const options = ['--models', shop.models, '--data', data]

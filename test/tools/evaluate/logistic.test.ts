@@ -28,7 +28,7 @@ const { linear, labels, truth } = createRows(40_000)
 const all = Int32Array.from(labels, (_, row) => row)
 
 t.test('finds the weights that labels were drawn by', async (t) => {
-  const predict = fitLogistic(linear, all, labels, undefined)
+  const predict = await fitLogistic(linear, all, labels, undefined)
   const off = all.reduce((sum, row) => sum + Math.abs(predict(row) - truth[row]!), 0) / all.length
   t.ok(off < 0.01, `mean distance from the true probability ${off}`)
 })
@@ -36,12 +36,14 @@ t.test('finds the weights that labels were drawn by', async (t) => {
 t.test('the mean prediction is the rate, whatever the order of the rows', async (t) => {
   const rarestLast = Int32Array.from(all).sort((a, b) => labels[a]! - labels[b]!)
   const positives = labels.reduce((sum, label) => sum + label, 0)
-  const [one, other] = [all, rarestLast].map((positions) =>
-    fitLogistic(
-      linear,
-      positions,
-      Uint8Array.from(positions, (row) => labels[row]!),
-      undefined,
+  const [one, other] = await Promise.all(
+    [all, rarestLast].map((positions) =>
+      fitLogistic(
+        linear,
+        positions,
+        Uint8Array.from(positions, (row) => labels[row]!),
+        undefined,
+      ),
     ),
   )
   const ratio = all.reduce((sum, row) => sum + other!(row), 0) / positives
@@ -53,8 +55,8 @@ t.test('a row of weight 3 counts about as three rows', async (t) => {
   const few = all.subarray(0, 600)
   const weights = Float64Array.from(few, (row) => (row % 2 ? 3 : 1))
   const thrice = Array.from(few).flatMap((row) => (row % 2 ? [row, row, row] : [row]))
-  const one = fitLogistic(linear, few, labels.subarray(0, 600), weights)
-  const other = fitLogistic(
+  const one = await fitLogistic(linear, few, labels.subarray(0, 600), weights)
+  const other = await fitLogistic(
     linear,
     thrice,
     Uint8Array.from(thrice, (row) => labels[row]!),
@@ -66,19 +68,37 @@ t.test('a row of weight 3 counts about as three rows', async (t) => {
 
 t.test('minimises a convex function of very different curvatures', async (t) => {
   const at = new Float64Array(5)
-  const lossAt = (x: Float64Array) => {
-    let loss = 1
-    const gradient = x.map((value, i) => {
-      const [scale, off] = [10 ** i, value - i]
-      loss += scale * (Math.sqrt(1 + off ** 2) - 1)
-      return (scale * off) / Math.sqrt(1 + off ** 2)
-    })
-    return { loss, gradient }
+  const loss = {
+    at: (x: Float64Array) => x.reduce((sum, value, i) => sum + 10 ** i * (Math.sqrt(1 + (value - i) ** 2) - 1), 1),
+    gradient: (x: Float64Array) => x.map((value, i) => (10 ** i * (value - i)) / Math.sqrt(1 + (value - i) ** 2)),
   }
-  minimise(
-    lossAt,
+  await minimise(
+    loss,
     at,
     Float64Array.from({ length: 5 }, (_, i) => 10 ** i),
   )
   for (const [i, value] of at.entries()) t.ok(Math.abs(value - i) < 0.05, `${value} is ${i}`)
+})
+
+t.test('pauses after each pass, which changes no answer, and ends with what a pause throws', async (t) => {
+  const passes: number[] = []
+  const [plain, paused] = [
+    await fitLogistic(linear, all, labels, undefined),
+    await fitLogistic(linear, all, labels, undefined, async (done) => {
+      passes.push(done)
+    }),
+  ]
+  t.ok(passes.length > 3)
+  t.same(
+    passes,
+    passes.map((_, i) => i + 1),
+  )
+  t.ok(all.every((row) => plain(row) === paused(row)))
+  const stopped = new Error('stopped')
+  await t.rejects(
+    fitLogistic(linear, all, labels, undefined, async (done) => {
+      if (done === 2) throw stopped
+    }),
+    stopped,
+  )
 })

@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
@@ -29,7 +29,10 @@ t.test('a version is pinned and rolled back while it is served, without a furthe
   await writeTestBundle(models, { version: '2', seed: 2 })
   await until(async () => (await version()) === '2')
   const pinned = await spawnCli(['pin', 'ads', '1', '--models', models])
-  t.match(pinned.stdout, /^Version 1 of ads is pinned\./)
+  t.equal(
+    pinned.stdout,
+    'Version 1 of ads is pinned. A running server follows at its next scan of the folder, within 10 s (MULTIGATE_POLL_SECONDS); with --url it follows immediately.\n',
+  )
   await until(async () => (await version()) === '1')
   t.match(await listed(port), { pin: '1', default_version: '1' })
   t.equal(JSON.parse((await send(port, '/models/ads')).text).version, '1')
@@ -57,6 +60,41 @@ t.test('a version is pinned and rolled back while it is served, without a furthe
     code: 1,
     stderr: /There is no model "shop" in /,
   })
+})
+
+t.test('with --url the server is asked, and follows before the command ends', async (t) => {
+  const folder = await temporaryFolder(t)
+  const models = join(folder, 'models')
+  await writeTestBundle(models)
+  await writeTestBundle(models, { version: '2', seed: 2 })
+  const { port } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_ADMIN: 'true',
+    MULTIGATE_POLL_SECONDS: '0',
+  })
+  const url = `http://127.0.0.1:${port}`
+  const version = async () => JSON.parse((await predict(port)).text).version
+  t.match(await multigate('pin', 'ads', '1', '--url', url), {
+    code: 0,
+    stdout: `Version 1 of ads is pinned at ${url}: version 1 answers.\n`,
+  })
+  t.equal(await version(), '1')
+  t.match(await multigate('unpin', 'ads', '--url', url), {
+    code: 0,
+    stdout: `No version of ads is pinned at ${url}: version 2 answers.\n`,
+  })
+  t.equal(await version(), '2')
+  t.match(await multigate('pin', 'ads', '7', '--url', url), {
+    code: 1,
+    stderr: `POST ${url}/models/ads/pin answers 404: ads has no version 7; it has 1, 2\n`,
+  })
+  await mkdir(join(models, 'ads/3'))
+  await writeFile(join(models, 'ads/3/manifest.json'), '{')
+  const failed = await multigate('pin', 'ads', '3', '--url', url)
+  t.match(failed, { code: 1, stderr: /answers 503: Version 3 of ads failed to load and is not pinned/ })
+  t.match(await multigate('pin', 'ads', '1', '--url', 'http://127.0.0.1:1'), { code: 1, stderr: /can't be reached/ })
+  t.match(await multigate('pin', 'ads', '1', '--url', 'elsewhere'), { code: 2, stderr: /http:\/\/ or https:\/\// })
+  t.match(await multigate('unpin', 'ads', '--url', url, '--models', models), { code: 2, stderr: /cannot be used with/ })
 })
 
 t.test('a pin that can not be followed is reported, and what serves goes on', async (t) => {

@@ -26,15 +26,22 @@ export interface ServiceAddress {
  */
 export type AskService = (method: 'GET' | 'POST', path: string, body?: object) => Promise<unknown>
 
-/** Longest time for an answer, ms. */
-const patience = 30_000
-/** Retries after 429 and 503, each after the time that the service asks for, but no longer than `patience`. */
-const mostRetries = 20
+/** How long, and how often, a service is asked. */
+export interface AskOptions {
+  /** Longest time for an answer, ms; default: half a minute. */
+  patienceMs?: number
+  /** Retries after 429 and 503, each after the time that the service asks for, but no longer than `patienceMs`. */
+  mostRetries?: number
+}
+
 /** Limit of an answer, bytes: 500 rows with as many tasks and gates as a model has are less. */
 const longestAnswer = 64 * 1024 * 1024
 
 /** Rejects with INVALID_REQUEST if a file can't be read. */
-export async function connectService(address: ServiceAddress): Promise<AskService> {
+export async function connectService(
+  address: ServiceAddress,
+  { patienceMs = 30_000, mostRetries = 20 }: AskOptions = {},
+): Promise<AskService> {
   const [key, ca, cert, certKey] = await Promise.all(
     [address.keyFile, address.ca, address.clientCert, address.clientKey].map(readOptional),
   )
@@ -46,15 +53,16 @@ export async function connectService(address: ServiceAddress): Promise<AskServic
     const headers = {
       accept: 'application/json',
       // Golden rows are checked, not the time that they take.
-      'x-deadline-ms': String(patience),
+      'x-deadline-ms': String(patienceMs),
       ...(body && { 'content-type': 'application/json' }),
       ...(authorization && { authorization }),
     }
     const text = body && JSON.stringify(body)
-    let { status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text)
+    const request = () => send(url, { method, headers, signal: AbortSignal.timeout(patienceMs), ...tls }, text)
+    let { status, answer, retryAfter } = await request()
     for (let retry = 0; (status === 429 || status === 503) && retry < mostRetries; retry++) {
-      await sleep(Math.min(1000 * (retryAfter || 0.1), patience))
-      ;({ status, answer, retryAfter } = await send(url, { method, headers, ...tls }, text))
+      await sleep(Math.min(1000 * (retryAfter || 0.1), patienceMs))
+      ;({ status, answer, retryAfter } = await request())
     }
     if (status !== 200) {
       const { detail, problems } = answeredProblem(answer)
@@ -80,7 +88,7 @@ function send(url: URL, options: object, body: string | undefined): Promise<Serv
   return new Promise((resolve, reject) => {
     const failed = (cause: Error) =>
       reject(new ModelError('MODEL_FAILED', `${url} can't be reached: ${reasonOf(cause)}`, { cause }))
-    const sent = request(url, { ...options, signal: AbortSignal.timeout(patience), agent: false })
+    const sent = request(url, { ...options, agent: false })
     sent.once('error', failed)
     sent.once('response', (response) => {
       const retryAfter = Number(response.headers['retry-after']) || 0

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { hideCredentialsIn } from '../../base/address-credentials.ts'
 import { type CommandContext, wholeNumber } from '../../base/command.ts'
 import { multigateVersion, projectRoot } from '../../base/project.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import type { Precision, TableFormat } from '../../schemas/precision.ts'
-import type { ServiceAddress } from '../client/service-client.ts'
+import { addServiceOptions, type GivenService, serviceOf } from '../client/service-options.ts'
 import type { PartName } from './evaluate.ts'
 import type { RowsOptions } from './run-evaluate.ts'
 
@@ -22,14 +22,6 @@ interface Given {
   report?: string
   json: boolean
   gate?: string | boolean
-}
-
-interface GivenService {
-  url?: string
-  keyFile?: string
-  ca?: string
-  clientCert?: string
-  clientKey?: string
 }
 
 /** The context's signal stops the evaluation. */
@@ -52,7 +44,7 @@ export function createEvaluateCommand(context: CommandContext): Command {
     )
     .option('--predictions <file>', 'also write the predictions: CSV, .csv.gz is compressed')
   addRowsOptions(command, 'conditions that the version must meet, else the exit code is 3')
-  addServiceOptions(command)
+  addServiceOptions(command, 'ask a running service, through POST /predict')
   return command
     .addHelpText(
       'after',
@@ -93,7 +85,7 @@ export function createCompareCommand(context: CommandContext): Command {
     .argument('<a>', 'model, model/version or folder of a version')
     .argument('<b>', 'the version that may be better or worse than it')
   addRowsOptions(command)
-  addServiceOptions(command)
+  addServiceOptions(command, 'ask a running service, through POST /predict')
   return command
     .addHelpText(
       'after',
@@ -240,15 +232,6 @@ function addRowsOptions(command: Command, gate?: string): void {
   if (gate !== undefined) command.option('--gate [file]', `${gate}: a YAML file, default: \`publish\` in the spec`)
 }
 
-function addServiceOptions(command: Command): void {
-  command
-    .option('--url <address>', 'ask a running service, through POST /predict', parseUrl)
-    .option('--key-file <file>', 'file of an API key, for --url')
-    .option('--ca <file>', 'certificate authorities (PEM) to trust, for --url')
-    .option('--client-cert <file>', 'client certificate (PEM) for mutual TLS, for --url')
-    .option('--client-key <file>', "the client certificate's private key (PEM), for --url")
-}
-
 function rowsOptions(name: string, given: Given & { data: string }, context: CommandContext): RowsOptions {
   const { data, models, part, seed, report, json, gate } = given
   return { ...surroundings(name, context), data, models, part, seed, report, json, gate }
@@ -271,19 +254,10 @@ function surroundings(
   }
 }
 
-function serviceOf({ url, keyFile, ca, clientCert, clientKey }: GivenService): ServiceAddress | undefined {
-  return url === undefined ? undefined : { url, keyFile, ca, clientCert, clientKey }
-}
-
 function withVersion(name: string, version: string | undefined): string {
   return version === undefined ? name : `${name}/${version}`
 }
 
 function required(command: Command, data: string | undefined): string {
   return data ?? command.error("error: required option '--data <spec>' not specified", { exitCode: 2 })
-}
-
-function parseUrl(value: string): string {
-  if (URL.canParse(value) && /^https?:/.test(value)) return value
-  throw new InvalidArgumentError('must be an http:// or https:// address.')
 }

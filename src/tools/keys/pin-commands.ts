@@ -1,55 +1,114 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { hideCredentials } from '../../base/address-credentials.ts'
 import type { CommandContext } from '../../base/command.ts'
+import { showWork } from '../../base/terminal.ts'
+import type { ModelStatus } from '../../schemas/models.ts'
+import type { ServiceAddress } from '../client/service-client.ts'
+import { addServiceOptions, type GivenService, serviceOf } from '../client/service-options.ts'
 
 const modelsOption = ['--models <folder>', 'folder of models', 'models'] as const
+const urlPurpose = 'ask this server, which follows immediately; its administration must be enabled'
+
+/** ms until a server that loads the version has to have answered. */
+const patienceMs = 600_000
+
+interface PinOptions extends GivenService {
+  models: string
+}
 
 /** `multigate pin` */
-export function createPinCommand({ out }: CommandContext): Command {
-  return new Command('pin')
+export function createPinCommand(context: CommandContext): Command {
+  const { out } = context
+  const command = new Command('pin')
     .description('serve a version of a model instead of the highest one: a rollback without touching its folders')
     .argument('<model>', 'name of the model')
     .argument('<version>', 'version in the folder', parseVersion)
     .option(...modelsOption)
+  return addServiceOptions(command, urlPurpose, ['models'])
     .addHelpText(
       'after',
       `
 Examples:
   multigate pin ads-funnel 3                    servers of models/ answer with version 3 after their next scan
   multigate pin ads-funnel 3 --models /models
+  multigate pin ads-funnel 3 --url http://127.0.0.1:3000 --key-file admin.key
   multigate unpin ads-funnel                    serve the highest version again
 
 The pin is stored in <folder>/<model>/labels.json as "$pin"; GET /models shows it.`,
     )
-    .action(async (model: string, version: string, { models }: { models: string }) => {
+    .action(async (model: string, version: string, options: PinOptions) => {
+      const service = serviceOf(options)
+      if (service !== undefined) {
+        await change(service, { model, action: 'pin', body: { version } }, context)
+        return
+      }
       const { pinVersion } = await import('../../model/serving/registry/pin.ts')
-      const former = await pinVersion(models, model, version)
+      const former = await pinVersion(options.models, model, version)
       const note = former === undefined || former === version ? '' : `, instead of version ${former}`
-      out.write(`Version ${version} of ${model} is pinned${note}. Servers follow at their next scan of the folder.\n`)
+      out.write(`Version ${version} of ${model} is pinned${note}. ${await whenFollowed()}\n`)
     })
 }
 
 /** `multigate unpin` */
-export function createUnpinCommand({ out }: CommandContext): Command {
-  return new Command('unpin')
+export function createUnpinCommand(context: CommandContext): Command {
+  const { out } = context
+  const command = new Command('unpin')
     .description('serve the highest version of a model again')
     .argument('<model>', 'name of the model')
     .option(...modelsOption)
+  return addServiceOptions(command, urlPurpose, ['models'])
     .addHelpText(
       'after',
       `
 Examples:
   multigate unpin ads-funnel
-  multigate unpin ads-funnel --models /models`,
+  multigate unpin ads-funnel --models /models
+  multigate unpin ads-funnel --url http://127.0.0.1:3000 --key-file admin.key`,
     )
-    .action(async (model: string, { models }: { models: string }) => {
+    .action(async (model: string, options: PinOptions) => {
+      const service = serviceOf(options)
+      if (service !== undefined) {
+        await change(service, { model, action: 'unpin' }, context)
+        return
+      }
       const { unpinVersion } = await import('../../model/serving/registry/pin.ts')
-      const former = await unpinVersion(models, model)
+      const former = await unpinVersion(options.models, model)
       out.write(
         former === undefined
           ? `No version of ${model} was pinned.\n`
-          : `Version ${former} of ${model} is no longer pinned. Servers follow at their next scan of the folder.\n`,
+          : `Version ${former} of ${model} is no longer pinned. ${await whenFollowed()}\n`,
       )
     })
+}
+
+interface Change {
+  model: string
+  action: 'pin' | 'unpin'
+  body?: { version: string }
+}
+
+/** Has a server change a pin, and prints what it serves then. */
+async function change(
+  service: ServiceAddress,
+  { model, action, body }: Change,
+  { out, err }: CommandContext,
+): Promise<void> {
+  const { connectService } = await import('../client/service-client.ts')
+  // A second try would load a version that failed a second time.
+  const ask = await connectService(service, { patienceMs, mostRetries: 0 })
+  const url = hideCredentials(service.url)
+  const path = `/models/${encodeURIComponent(model)}/${action}`
+  const status = (await showWork(err, `asking ${url}`, () => ask('POST', path, body))) as ModelStatus
+  const { name, pin, default_version: answers } = status
+  const pinned = pin === undefined ? `No version of ${name} is pinned` : `Version ${pin} of ${name} is pinned`
+  out.write(`${pinned} at ${url}: ${answers === undefined ? 'no version' : `version ${answers}`} answers.\n`)
+}
+
+/** The sentence on servers, after a change of a file. */
+async function whenFollowed(): Promise<string> {
+  const { Configuration } = await import('../../schemas/configuration.ts')
+  const { default: seconds } = Configuration.properties.MULTIGATE_POLL_SECONDS as { default?: number }
+  return `A running server follows at its next scan of the folder, within ${seconds} s (MULTIGATE_POLL_SECONDS); with --url it follows immediately.`
 }
 
 function parseVersion(value: string): string {

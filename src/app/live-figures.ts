@@ -67,6 +67,7 @@ function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['st
   })
   return {
     serving: answering,
+    authors: registry.authors(),
     failed: failed.map(incompatibilityOf),
     incompatible: incompatible.map(incompatibilityOf),
     unstored: registry.live().flatMap(({ name, version, model }) => {

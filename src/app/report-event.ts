@@ -13,7 +13,13 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
       const { name, version, model, seconds } = event
       const { engine, plan } = model
       const { precision, products } = plan
-      const details = { engine, precision, ...(products && { products }), seconds: Number(seconds.toFixed(3)) }
+      const details = {
+        engine,
+        precision,
+        ...(products && { products }),
+        seconds: Number(seconds.toFixed(3)),
+        ...authorOf(event),
+      }
       log.info({ model: name, version, ...details }, 'model loaded')
       return
     }
@@ -28,18 +34,29 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
       return
     }
     case 'unloaded':
-      log.info({ model: event.name, version: event.version }, 'model unloaded')
+      log.info({ model: event.name, version: event.version, ...authorOf(event) }, 'model unloaded')
       metrics
         .forget(event.name, event.version)
         .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
       return
     case 'switched':
-      log.info({ model: event.name, version: event.version, previous: event.from }, 'another version answers')
+      log.info(
+        { model: event.name, version: event.version, previous: event.from, ...authorOf(event) },
+        'another version answers',
+      )
       return
+    case 'pin': {
+      const { name, version, from, by } = event
+      const details = { model: name, ...(version && { version }), ...(from && { previous: from }), by }
+      log.info(details, version === undefined ? 'version unpinned' : 'version pinned')
+      return
+    }
     case 'problem':
       log.warn(event.message)
   }
 }
+
+const authorOf = ({ by }: { by?: string }) => (by === undefined ? {} : { by })
 
 /** Logs what became of a version's deltas. */
 export function reportDelta(event: DeltaEvent, version: { model: string; version: string }, log: Log): void {

@@ -123,6 +123,8 @@ export const LiveEvent = Type.Object(
       [
         Type.Literal('version_serves'),
         Type.Literal('model_unserved'),
+        Type.Literal('version_pinned'),
+        Type.Literal('version_unpinned'),
         Type.Literal('version_failed'),
         Type.Literal('version_incompatible'),
         Type.Literal('plan_unstored'),
@@ -146,8 +148,15 @@ export const LiveEvent = Type.Object(
       { description: 'A closed set' },
     ),
     severity: Type.Union([Type.Literal('info'), Type.Literal('warning'), Type.Literal('error')]),
-    text: Type.String({ examples: ['Version 2 of ads-funnel answers, after version 1'] }),
+    text: Type.String({ examples: ['Version 2 of ads-funnel answers, after version 1 (by the key ci)'] }),
     model: Type.Optional(Type.String({ description: 'The model that it is about' })),
+    by: Type.Optional(
+      Type.String({
+        description:
+          'Who caused it: the id of an API key, or `administrator` (without a key), `command`, `file` or `schedule`',
+        examples: ['ci'],
+      }),
+    ),
     times: Type.Optional(
       Type.Integer({ description: 'How often it happened between the two moments, if more than once' }),
     ),

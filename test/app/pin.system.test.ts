@@ -1,4 +1,5 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
@@ -16,6 +17,30 @@ const polled = { MULTIGATE_POLL_SECONDS: '0.05' }
 const multigate = (...args: string[]) => runCli(args)
 const listed = async (port: number) =>
   JSON.parse((await send(port, '/models')).text).models.find((model: any) => model.name === 'ads')
+
+/** Events that the console's live page has, once the last change is among them. */
+async function liveEvents(port: number, authorization: string): Promise<any[]> {
+  const read = async () => {
+    const stop = new AbortController()
+    const answer = await fetch(`http://127.0.0.1:${port}/console/live`, {
+      headers: { authorization },
+      signal: stop.signal,
+    })
+    let text = ''
+    for await (const piece of answer.body as any) {
+      text += Buffer.from(piece)
+      if (/^event: history\ndata: .*\n\n/m.test(text)) break
+    }
+    stop.abort()
+    return [...text.matchAll(/^data: (.*)$/gm)].flatMap(([, data]) => JSON.parse(data!).events ?? [])
+  }
+  let events: any[] = []
+  await until(async () => {
+    events = await read()
+    return events.some(({ kind }) => kind === 'version_unpinned')
+  })
+  return events
+}
 
 t.test('a version is pinned and rolled back while it is served, without a further load', async (t) => {
   const models = await temporaryFolder(t)
@@ -67,13 +92,21 @@ t.test('with --url the server is asked, and follows before the command ends', as
   const models = join(folder, 'models')
   await writeTestBundle(models)
   await writeTestBundle(models, { version: '2', seed: 2 })
-  const { port } = await startProcess(t, {
+  const keys = join(folder, 'keys.json')
+  const keyFile = join(folder, 'ci.key')
+  const sha256 = createHash('sha256').update('secret-of-ci').digest('hex')
+  await writeFile(keys, JSON.stringify({ keys: [{ id: 'ci', sha256, scopes: ['predict', 'metrics', 'admin'] }] }))
+  await writeFile(keyFile, 'secret-of-ci\n')
+  const { port, lines } = await startProcess(t, {
     MULTIGATE_MODELS: models,
     MULTIGATE_ADMIN: 'true',
-    MULTIGATE_POLL_SECONDS: '0',
+    MULTIGATE_KEYS: keys,
+    MULTIGATE_OPEN: 'predict',
+    ...polled,
   })
   const url = `http://127.0.0.1:${port}`
   const version = async () => JSON.parse((await predict(port)).text).version
+  const multigate = (...args: string[]) => runCli([...args, '--key-file', keyFile])
   t.match(await multigate('pin', 'ads', '1', '--url', url), {
     code: 0,
     stdout: `Version 1 of ads is pinned at ${url}: version 1 answers.\n`,
@@ -95,6 +128,53 @@ t.test('with --url the server is asked, and follows before the command ends', as
   t.match(await multigate('pin', 'ads', '1', '--url', 'http://127.0.0.1:1'), { code: 1, stderr: /can't be reached/ })
   t.match(await multigate('pin', 'ads', '1', '--url', 'elsewhere'), { code: 2, stderr: /http:\/\/ or https:\/\// })
   t.match(await multigate('unpin', 'ads', '--url', url, '--models', models), { code: 2, stderr: /cannot be used with/ })
+
+  // Others change the folder: the command, and an editor.
+  await rm(join(models, 'ads/3'), { recursive: true })
+  await runCli(['pin', 'ads', '1', '--models', models])
+  await until(async () => (await version()) === '1')
+  await writeFile(join(models, 'ads/labels.json'), '{}')
+  await until(async () => (await version()) === '2')
+  const authorization = 'Bearer secret-of-ci'
+  for (const action of ['unload', 'load']) {
+    const options = { method: 'POST', headers: { authorization } }
+    t.equal((await fetch(`${url}/v2/repository/models/ads/${action}`, options)).status, 200)
+  }
+  t.same(
+    lines().flatMap(({ audit, version, by, outcome }) => (audit ? [[audit, version, by, outcome]] : [])),
+    [
+      ['pin', '1', 'ci', 'done'],
+      ['unpin', undefined, 'ci', 'done'],
+      ['pin', '7', 'ci', 'VERSION_NOT_FOUND'],
+      ['pin', '3', 'ci', 'NOT_READY'],
+      ['unload', undefined, 'ci', 'done'],
+      ['load', undefined, 'ci', 'done'],
+    ],
+  )
+  const changes = ['version pinned', 'version unpinned', 'another version answers', 'model unloaded', 'model loaded']
+  const last = lines().filter(({ msg, by }) => changes.includes(msg) && by !== undefined)
+  const told = last.map(({ msg, version, by }) => [msg, version, by])
+  for (const expected of [
+    ['version pinned', '1', 'ci'],
+    ['another version answers', '1', 'ci'],
+    ['version unpinned', undefined, 'ci'],
+    ['another version answers', '2', 'ci'],
+    ['version pinned', '1', 'command'],
+    ['another version answers', '1', 'command'],
+    ['version unpinned', undefined, 'file'],
+    ['another version answers', '2', 'file'],
+    ['model unloaded', '2', 'ci'],
+    ['model loaded', '2', 'ci'],
+  ])
+    t.ok(
+      told.some((one) => JSON.stringify(one) === JSON.stringify(expected)),
+      expected.join(' '),
+    )
+  const events = await liveEvents(port, authorization)
+  t.ok(
+    events.some(({ kind, by }) => kind === 'version_unpinned' && by === 'file'),
+    JSON.stringify(events),
+  )
 })
 
 t.test('a pin that can not be followed is reported, and what serves goes on', async (t) => {

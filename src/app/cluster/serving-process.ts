@@ -123,10 +123,10 @@ function reportUsage({ guard }: RunningServer): void {
 }
 
 /** Here alone; one that is still starting does it when it serves. */
-async function change({ action, model }: ModelChange): Promise<Refusal | undefined> {
+async function change({ action, model, by }: ModelChange): Promise<Refusal | undefined> {
   const { registry } = await serving
   try {
-    await (action === 'reconcile' ? registry.reconcile() : registry[action](model))
+    await (action === 'reconcile' ? registry.reconcile() : registry[action](model, by))
     return undefined
   } catch (error) {
     // Unforeseen errors have no code, here and on the wire.

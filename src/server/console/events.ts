@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path'
 import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
 import type { LiveEvent } from '../../schemas/live-figures.ts'
 import { losses, lossFelt } from '../../schemas/outcomes.ts'
+import { changesOfModels, problemsOf } from './model-changes.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
 import { type Change, createTrafficChanges, error, info, warning } from './traffic-changes.ts'
@@ -23,7 +24,13 @@ const kept = 200
 const goesOn = 30_000
 
 /** Events of a moment: the same one again is another. */
-const moments = new Set<Change['kind']>(['requests_arrive', 'process_answers', 'folder_readable'])
+const moments = new Set<Change['kind']>([
+  'requests_arrive',
+  'process_answers',
+  'folder_readable',
+  'version_pinned',
+  'version_unpinned',
+])
 
 /** Each of them is a moment: those that go on are several. */
 const counted = new Set<Change['kind']>(['worker_replaced', 'process_stalled', 'clock_jumped'])
@@ -169,79 +176,6 @@ function changesOfProcess(before: Reading, now: Reading): Change[] {
   if (Math.abs(jumped) > jump)
     changes.push(warning('clock_jumped', `The server’s clock jumped by ${jumped > 0 ? '+' : '−'}${spanOf(jumped)}`))
   return changes
-}
-
-/** Changes of the models of all processes together: each looks at the folder by itself, at slightly different times. */
-function changesOfModels(before: Readings, now: Readings): Change[] {
-  const changes: Change[] = []
-  const [earlier, later] = [servingOf(before), servingOf(now)]
-  for (const [model, versions] of later)
-    for (const version of versions) {
-      const known = earlier.get(model)
-      if (known?.has(version)) continue
-      const after = known === undefined ? '' : `, after version ${[...known].join(' and ')}`
-      changes.push({ ...info('version_serves', `Version ${version} of ${model} answers${after}`), model })
-    }
-  for (const model of earlier.keys())
-    if (!later.has(model) && now.answered.length > 0)
-      changes.push({
-        ...error(
-          'model_unserved',
-          `No version of ${model} answers any more: it was unloaded, or its folder was removed`,
-        ),
-        model,
-      })
-  const conditions = ({ answered }: Readings) => answered.map(({ condition }) => condition)
-  const known = new Set(problemsOf(before).map(({ text }) => text))
-  changes.push(...problemsOf(now).filter(({ text }) => !known.has(text)))
-  const unreadable = (readings: Readings) => conditions(readings).find((condition) => condition.unreadable)?.unreadable
-  const reason = unreadable(now)
-  if (reason !== undefined)
-    // For as long as it lasts.
-    changes.push(
-      error(
-        'folder_unreadable',
-        `The models folder can’t be read (${reason}): loaded models go on serving, new versions are not found`,
-      ),
-    )
-  else if (unreadable(before) !== undefined && now.answered.length > 0)
-    changes.push(info('folder_readable', 'The models folder can be read again'))
-  const missing = (readings: Readings) => Math.max(0, ...conditions(readings).map((condition) => condition.missing))
-  if (missing(now) > missing(before))
-    changes.push(
-      error(
-        'models_missing',
-        `${missing(now)} models vanished from the folder together; they go on serving for a while`,
-      ),
-    )
-  return changes
-}
-
-/** Versions that failed, are incompatible, or whose plans could not be stored, once for all processes. */
-function problemsOf({ answered }: Readings): Change[] {
-  const all = answered.flatMap(({ condition: { failed, incompatible, unstored } }) => [
-    ...failed.map(({ model, version, reason }) => ({
-      ...error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
-      model,
-    })),
-    ...incompatible.map(({ model, version, reason }) => ({
-      ...warning('version_incompatible', `Version ${version} of ${model} answers, and is ${reason}`),
-      model,
-    })),
-    ...unstored.map(({ model, version, reason }) =>
-      warning('plan_unstored', `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
-    ),
-  ])
-  return [...new Map(all.map((change) => [change.text, change])).values()]
-}
-
-/** Versions that answer in any process, by model. */
-function servingOf({ answered }: Readings): Map<string, Set<string>> {
-  const serving = new Map<string, Set<string>>()
-  for (const { condition } of answered)
-    for (const [model, version] of Object.entries(condition.serving))
-      serving.set(model, (serving.get(model) ?? new Set()).add(version))
-  return serving
 }
 
 const secondsOf = (ms: number) => `${(ms / 1000).toFixed(1)} s`

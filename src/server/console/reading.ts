@@ -1,5 +1,6 @@
 import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { ModelAuthors } from '../../model/serving/registry/authors.ts'
 import type { KeyCounts } from '../metrics/key-counts.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { type VersionCounts, versionKey } from '../metrics/version-counts.ts'
@@ -41,6 +42,8 @@ export interface VersionProblem {
 export interface Condition {
   /** The version that answers, by model. */
   serving: Record<string, string>
+  /** Who changed models, by name; see `registry/authors.ts`. */
+  authors?: Record<string, ModelAuthors>
   failed: VersionProblem[]
   /** Versions that answer and break what the version before them answered. */
   incompatible: VersionProblem[]

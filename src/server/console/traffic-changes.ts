@@ -61,7 +61,7 @@ function mostlyOf(models: readonly LiveModel[], read: (model: LiveModel) => numb
 }
 
 /** An event without its times. */
-export type Change = Pick<LiveEvent, 'kind' | 'severity' | 'text' | 'model'>
+export type Change = Pick<LiveEvent, 'kind' | 'severity' | 'text' | 'model' | 'by'>
 
 export const info = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'info', text })
 export const warning = (kind: Change['kind'], text: string): Change => ({ kind, severity: 'warning', text })

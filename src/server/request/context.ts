@@ -64,6 +64,8 @@ export interface LiveSource {
 export interface ModelChange {
   action: 'load' | 'unload' | 'reconcile'
   model: string
+  /** Who asked; see `registry/authors.ts`. */
+  by: string
 }
 
 /** Answers for all processes of the service, where this is one of several. */

@@ -13,6 +13,7 @@ import { component } from '../plugins/openapi-components.ts'
 import { problemResponses } from '../plugins/openapi-errors.ts'
 import { createChecker, helpfulProblems } from '../plugins/validation.ts'
 import { adminOnly } from '../request/admin-only.ts'
+import { audited } from '../request/audit.ts'
 import type { ServerContext } from '../request/context.ts'
 import { modelsOf } from '../request/own-models.ts'
 import { bodyOptions } from '../request/prediction-route.ts'
@@ -64,43 +65,39 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
     return done
   }
 
-  const follow = (model: string) =>
-    peers === undefined ? registry.reconcile() : peers.change({ action: 'reconcile', model })
+  const follow = (model: string, by: string) =>
+    peers === undefined ? registry.reconcile() : peers.change({ action: 'reconcile', model, by })
   const statusFor = (request: FastifyRequest<PinRoute>) => statusOf(modelsOf(request, registry), request.params.model)
 
-  async function pin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {
-    const { version } = read(bodyBytes(request))
+  async function pin(request: FastifyRequest<PinRoute>, by: string, version: string): Promise<ModelStatus> {
     const { name } = statusFor(request)
     refuseFailed(statusFor(request), version, 'was not pinned')
-    const former = await pinVersion(folder, name, version)
-    await follow(name)
+    const former = await pinVersion(folder, name, version, { by })
+    await follow(name, by)
     const status = statusFor(request)
     if (status.pin === version && failureOf(status, version) === undefined) return status
-    await (former === undefined ? unpinVersion(folder, name) : pinVersion(folder, name, former))
-    await follow(name)
+    await (former === undefined ? unpinVersion(folder, name, { by }) : pinVersion(folder, name, former, { by }))
+    await follow(name, by)
     refuseFailed(status, version, former === undefined ? 'is not pinned' : `is not pinned; version ${former} is again`)
     throw new ModelError('NOT_READY', `The pin has no effect: ${status.problem ?? `${name} does not follow it`}`)
   }
 
-  async function unpin(request: FastifyRequest<PinRoute>): Promise<ModelStatus> {
+  async function unpin(request: FastifyRequest<PinRoute>, by: string): Promise<ModelStatus> {
     const { name } = statusFor(request)
-    await unpinVersion(folder, name)
-    await follow(name)
+    await unpinVersion(folder, name, { by })
+    await follow(name, by)
     return statusFor(request)
   }
 
-  const answer =
-    (change: typeof pin) =>
-    async (request: FastifyRequest<PinRoute>, reply: FastifyReply): Promise<ModelStatus | FastifyReply> => {
-      try {
-        return await inTurn(() => change(request))
-      } catch (error) {
-        // Its message has no path; as an internal error it would be hidden.
-        if (!(error instanceof ModelError && error.code === 'INVALID_BUNDLE')) throw error
-        const body = problemDetails('FORBIDDEN', `The pin can't be changed: ${error.message}`, request.id)
-        return sendProblem(reply, { body })
-      }
-    }
+  const change = (action: 'pin' | 'unpin', request: FastifyRequest<PinRoute>) => {
+    const { model } = request.params
+    if (action === 'unpin') return audited(request, { action, model }, (by) => unpin(request, by))
+    const { version } = read(bodyBytes(request))
+    return audited(request, { action, model, version }, (by) => pin(request, by, version))
+  }
+
+  const answer = (action: 'pin' | 'unpin') => (request: FastifyRequest<PinRoute>, reply: FastifyReply) =>
+    inTurn(async () => change(action, request)).catch((error: unknown) => answerProblem(error, request, reply))
 
   app.route<PinRoute>({
     ...post,
@@ -118,7 +115,7 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
         ...problemResponses(...errors, 'VERSION_NOT_FOUND'),
       },
     },
-    handler: answer(pin),
+    handler: answer('pin'),
   })
   app.route<PinRoute>({
     ...post,
@@ -134,8 +131,16 @@ export async function pinRoutes(app: FastifyInstance, { context }: { context: Se
         ...problemResponses(...errors),
       },
     },
-    handler: answer(unpin),
+    handler: answer('unpin'),
   })
+}
+
+/** Throws what is not about the file of labels. */
+function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (!(error instanceof ModelError && error.code === 'INVALID_BUNDLE')) throw error
+  // Its message has no path; as an internal error it would be hidden.
+  const body = problemDetails('FORBIDDEN', `The pin can't be changed: ${error.message}`, request.id)
+  return sendProblem(reply, { body })
 }
 
 const pinBody = {

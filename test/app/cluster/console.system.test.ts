@@ -34,7 +34,8 @@ t.test('the stream of several processes: sums of all, and what happens to them',
   }
 
   await writeTestBundle(folder, { version: '2' })
-  await until(() => happened().some(({ text }) => text === 'Version 2 of ads answers, after version 1'))
+  const swapped = 'Version 2 of ads answers, after version 1 (by a change of the files)'
+  await until(() => happened().some(({ text, by }) => text === swapped && by === 'file'))
 
   // While its own process stands still, the stream says nothing; it must live.
   let other: number | undefined

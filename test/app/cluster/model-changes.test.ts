@@ -20,7 +20,7 @@ t.test('all are told, the first one alone', async (t) => {
   let open = (_: undefined) => {}
   const first = createMember('a', told, new Promise((resolve) => (open = resolve)))
   const changes = new ModelChanges()
-  const done = changes.change({ action: 'load', model: 'ads' }, () => [first, createMember('b', told)])
+  const done = changes.change({ action: 'load', model: 'ads', by: 'ci' }, () => [first, createMember('b', told)])
   await settled()
   t.same(told, ['a: load ads'])
   open(undefined)
@@ -35,8 +35,8 @@ t.test('one change comes after the other, in all', async (t) => {
   const changes = new ModelChanges()
   const members = () => [slow, createMember('b', told)]
   const both = [
-    changes.change({ action: 'unload', model: 'ads' }, members),
-    changes.change({ action: 'load', model: 'ads' }, members),
+    changes.change({ action: 'unload', model: 'ads', by: 'ci' }, members),
+    changes.change({ action: 'load', model: 'ads', by: 'ci' }, members),
   ]
   await settled()
   open(undefined)
@@ -49,13 +49,13 @@ t.test('what is unloaded is known to those that start later, as soon as it is as
   const changes = new ModelChanges()
   let open = (_: undefined) => {}
   const slow = createMember('a', [], new Promise((resolve) => (open = resolve)))
-  const done = changes.change({ action: 'unload', model: 'ads' }, () => [slow])
+  const done = changes.change({ action: 'unload', model: 'ads', by: 'ci' }, () => [slow])
   await settled()
   t.same(changes.unloaded, ['ads'])
   open(undefined)
   await done
   t.same(changes.unloaded, ['ads'])
-  await changes.change({ action: 'load', model: 'ads' }, () => [])
+  await changes.change({ action: 'load', model: 'ads', by: 'ci' }, () => [])
   t.same(changes.unloaded, [])
 })
 
@@ -67,7 +67,7 @@ t.test('the first refusal is the answer, and all are told nevertheless', async (
     createMember('b', told, Promise.resolve(refusal)),
     createMember('c', told),
   ]
-  t.same(await changes.change({ action: 'load', model: 'ads' }, members), refusal)
+  t.same(await changes.change({ action: 'load', model: 'ads', by: 'ci' }, members), refusal)
   t.equal(told.length, 3)
 })
 
@@ -75,7 +75,7 @@ t.test('a model that nobody knows is not kept as unloaded', async (t) => {
   const changes = new ModelChanges()
   const unknown: Refusal = { code: 'MODEL_NOT_FOUND', message: 'no such model' }
   const members = () => [createMember('a', [], Promise.resolve(unknown))]
-  t.same(await changes.change({ action: 'unload', model: 'nothing' }, members), unknown)
+  t.same(await changes.change({ action: 'unload', model: 'nothing', by: 'ci' }, members), unknown)
   t.same(changes.unloaded, [])
 })
 
@@ -83,8 +83,8 @@ t.test('all look at the folder again, whatever is out of service', async (t) => 
   const told: string[] = []
   const changes = new ModelChanges()
   const members = () => [createMember('a', told), createMember('b', told)]
-  await changes.change({ action: 'unload', model: 'ads' }, members)
-  await changes.change({ action: 'reconcile', model: 'ads' }, members)
+  await changes.change({ action: 'unload', model: 'ads', by: 'ci' }, members)
+  await changes.change({ action: 'reconcile', model: 'ads', by: 'ci' }, members)
   t.same(told.slice(2), ['a: reconcile ads', 'b: reconcile ads'])
   t.same(changes.unloaded, ['ads'])
 })
@@ -93,8 +93,8 @@ t.test('a change that goes wrong holds up none of those behind it', async (t) =>
   const told: string[] = []
   const changes = new ModelChanges()
   const broken: Changeable = { change: () => Promise.reject(new Error('unforeseen')) }
-  const bad = changes.change({ action: 'load', model: 'ads' }, () => [broken])
-  const good = changes.change({ action: 'load', model: 'ads' }, () => [createMember('a', told)])
+  const bad = changes.change({ action: 'load', model: 'ads', by: 'ci' }, () => [broken])
+  const good = changes.change({ action: 'load', model: 'ads', by: 'ci' }, () => [createMember('a', told)])
   await t.rejects(bad, { message: 'unforeseen' })
   t.equal(await good, undefined)
   t.same(told, ['a: load ads'])

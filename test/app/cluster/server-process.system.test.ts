@@ -37,13 +37,13 @@ t.test('what a process is asked ends with it, though a connection was on its way
   // Node reports no disconnection from here on, and keeps back what is sent after it.
   member.give({ socket, port: 'main' })
   const answers = Promise.all([
-    member.change({ action: 'load', model: 'ads' }),
+    member.change({ action: 'load', model: 'ads', by: 'ci' }),
     member.unreadyReasons(),
-    member.change({ action: 'unload', model: 'ads' }),
+    member.change({ action: 'unload', model: 'ads', by: 'ci' }),
   ])
   member.kill()
   t.equal(await member.ended, 'SIGKILL')
   const settled = new Promise((resolve) => setImmediate(resolve, 'nothing'))
   t.same(await Promise.race([answers, settled]), [undefined, [`process ${member.pid} is being started`], undefined])
-  t.equal(await member.change({ action: 'load', model: 'ads' }), undefined)
+  t.equal(await member.change({ action: 'load', model: 'ads', by: 'ci' }), undefined)
 })

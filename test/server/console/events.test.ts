@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createEventLog } from '../../../src/server/console/events.ts'
-import type { Readings } from '../../../src/server/console/reading.ts'
+import type { Condition, Readings } from '../../../src/server/console/reading.ts'
 import { summarise } from '../../../src/server/console/summarise.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
@@ -18,6 +18,43 @@ function eventsOf(...all: Readings[]) {
 
 t.test('the first reading is no event', async (t) => {
   t.same(eventsOf(answered({ workersReplaced: 3, condition: { serving: { ads: '1' }, logLinesDropped: 7 } })), [])
+})
+
+t.test('who pinned, unpinned, loaded and unloaded, once for all processes', async (t) => {
+  const condition = (version: string | undefined, authors: NonNullable<Condition['authors']>[string]) => ({
+    serving: version === undefined ? {} : { ads: version },
+    authors: { ads: authors },
+  })
+  const of = (pid: number, ...given: Parameters<typeof condition>) => ({ pid, condition: condition(...given) })
+  const pinned = { pin: { version: '1', by: 'ci' }, serving: 'ci' }
+  const unpinned = { pin: { version: undefined, by: 'command' }, serving: 'command' }
+  const log = createEventLog()
+  const all = [
+    answered({ pid: 1, condition: { serving: { ads: '2' } } }, { pid: 2, condition: { serving: { ads: '2' } } }),
+    answered(of(1, '1', pinned), { pid: 2, condition: { serving: { ads: '2' } } }),
+    answered(of(1, '1', pinned), of(2, '1', pinned)),
+    answered(of(1, '2', unpinned), of(2, '2', unpinned)),
+    answered(of(1, undefined, { ...unpinned, unloaded: 'ops' }), of(2, undefined, { ...unpinned, unloaded: 'ops' })),
+    answered(of(1, '2', { ...unpinned, serving: 'administrator' }), of(2, '2', { ...unpinned, serving: 'ops' })),
+    answered(of(1, '3', { ...unpinned, serving: 'file' }), of(2, '3', { ...unpinned, serving: 'file' })),
+    answered(of(1, '4', { ...unpinned, serving: 'schedule' }), of(2, '4', { ...unpinned, serving: 'schedule' })),
+    // The same again within seconds is another event.
+    answered(of(1, '1', pinned), of(2, '1', pinned)),
+  ]
+  for (const [i, readings] of all.entries()) log.add(readings, 1000 * (i + 1))
+  const events = log.since(0).map(({ kind, text, by, model }) => [kind, text, by, model])
+  t.same(events, [
+    ['version_pinned', 'Version 1 of ads is pinned (by the key ci)', 'ci', 'ads'],
+    ['version_serves', 'Version 1 of ads answers, after version 2 (by the key ci)', 'ci', 'ads'],
+    ['version_unpinned', 'No version of ads is pinned any more (by the command pin or unpin)', 'command', 'ads'],
+    ['version_serves', 'Version 2 of ads answers, after version 1 (by the command pin or unpin)', 'command', 'ads'],
+    ['model_unserved', 'No version of ads answers any more: it was unloaded (by the key ops)', 'ops', 'ads'],
+    ['version_serves', 'Version 2 of ads answers (by an administrator without a key)', 'administrator', 'ads'],
+    ['version_serves', 'Version 3 of ads answers, after version 2 (by a change of the files)', 'file', 'ads'],
+    ['version_serves', 'Version 4 of ads answers, after version 3 (by its schedule)', 'schedule', 'ads'],
+    ['version_pinned', 'Version 1 of ads is pinned (by the key ci)', 'ci', 'ads'],
+    ['version_serves', 'Version 1 of ads answers, after version 4 (by the key ci)', 'ci', 'ads'],
+  ])
 })
 
 t.test('versions that answer, fail or can’t be stored: once for all processes', async (t) => {

@@ -7,6 +7,8 @@ export interface FolderViewOptions {
   /** How long models that vanish together go on serving, ms. */
   unloadAfterMs: number
   onProblem(message: string): void
+  /** Called with the models of a scan and those before it; undefined: it is the first. */
+  onScan?(before: readonly SourceModel[] | undefined, models: readonly SourceModel[]): void
 }
 
 /** The models that should exist, from the latest valid scan of the folder. A failed scan changes nothing. */
@@ -55,9 +57,11 @@ export class FolderView {
   async look(): Promise<boolean> {
     try {
       const found = (await this.#options.source()).map((model) => keepUnknown(model, this.of(model.name)))
+      const before = this.#scanned ? this.#models : undefined
       this.#models = this.#holdVanished(found)
       this.#unreadable = undefined
       this.#scanned = true
+      this.#options.onScan?.(before, this.#models)
       this.#report()
       return true
     } catch (error) {

@@ -2,6 +2,7 @@ import { reasonOf } from '../../../base/errors.ts'
 import type { LoadedModel } from '../prediction/loaded-model.ts'
 import type { Incompatibility } from './compatibility.ts'
 import type { Entry } from './entry.ts'
+import type { PinChange } from './source.ts'
 
 /** One version, held for one request: it is not closed before it is released. */
 export interface Lease {
@@ -54,14 +55,16 @@ export async function closeReleased(name: string, entry: Entry, onEvent: Listene
   entry.model = undefined
 }
 
-/** Reported by the registry. */
+/** Reported by the registry. `by`: who caused it, where somebody did; see `authors.ts`. */
 export type RegistryEvent =
-  | { type: 'loaded'; name: string; version: string; model: LoadedModel; seconds: number }
+  | { type: 'loaded'; name: string; version: string; model: LoadedModel; seconds: number; by?: string }
   | { type: 'failed'; name: string; version: string; error: unknown }
-  | { type: 'unloaded'; name: string; version: string }
+  | { type: 'unloaded'; name: string; version: string; by?: string }
   | { type: 'problem'; message: string }
-  /** Another version answers requests that name none. */
-  | { type: 'switched'; name: string; version: string; from: string }
+  /** Another version answers requests that name none; `scheduled`: its time came. */
+  | { type: 'switched'; name: string; version: string; from: string; scheduled: boolean; by?: string }
+  /** Another version is pinned, or none any more. */
+  | ({ type: 'pin' } & PinChange)
   /** The version that answers from now on refuses requests that the one before it answered. */
   | { type: 'incompatible'; name: string; version: string; incompatibility: Incompatibility }
   /** Requests can be answered, for the first time. */

@@ -2,11 +2,12 @@ import { wallClock } from '../../../base/clock.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { ModelStatus } from '../../../schemas/models.ts'
 import type { LoadedModel } from '../prediction/loaded-model.ts'
+import { Authors, byAdministrator, type ModelAuthors } from './authors.ts'
 import { DefaultModel } from './default-model.ts'
 import type { KnownModel } from './entry.ts'
 import { contentsOf, type FolderVersion, findVersion, notReady, notScanned } from './find.ts'
 import { FolderView } from './folder-view.ts'
-import { type Lease, leaseOf } from './lease.ts'
+import { type Lease, leaseOf, type RegistryEvent } from './lease.ts'
 import type { RegistryOptions, ServedModelOptions } from './options.ts'
 import { whyUnready } from './readiness.ts'
 import { ActivationTimer } from './schedule.ts'
@@ -39,11 +40,13 @@ export class Registry {
   #closing = false
   readonly #default: DefaultModel
   readonly #timer: ActivationTimer
+  readonly #authors = new Authors()
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#unloaded = new Set(options.unloaded)
-    const { source, load, mode, now, onEvent, maxLoads = 1, describe = reasonOf } = options
+    const { source, load, mode, now, maxLoads = 1, describe = reasonOf } = options
+    const onEvent = (event: RegistryEvent) => this.#report(event)
     this.#served = {
       load,
       mode,
@@ -62,7 +65,10 @@ export class Registry {
       source,
       now,
       unloadAfterMs: options.unloadAfterMs ?? 0,
-      onProblem: (message) => onEvent?.({ type: 'problem', message }),
+      onProblem: (message) => onEvent({ type: 'problem', message }),
+      onScan: (before, models) => {
+        for (const change of this.#authors.scanned(before, models)) onEvent({ type: 'pin', ...change })
+      },
     })
     this.#timer = new ActivationTimer({
       clock: options.wallClock ?? wallClock,
@@ -78,7 +84,7 @@ export class Registry {
       inFolder: () => this.#folder.models,
       names: () => this.#names(),
       answers: (name) => this.#models.get(name)?.answering() !== undefined,
-      onMissing: (message) => onEvent?.({ type: 'problem', message }),
+      onMissing: (message) => onEvent({ type: 'problem', message }),
     })
   }
 
@@ -93,15 +99,16 @@ export class Registry {
 
   /**
    * Looks at the folder now, and serves the model again where it was unloaded; versions that had failed are tried
-   * again. Rejects with MODEL_NOT_FOUND, NOT_READY where a version doesn't load, with the reason, or DRAINING.
+   * again. Rejects with MODEL_NOT_FOUND, NOT_READY where a version doesn't load, with the reason, or DRAINING. `by`:
+   * who asked, see `authors.ts`.
    */
-  load(name: string): Promise<void> {
+  load(name: string, by = byAdministrator): Promise<void> {
     return this.#inTurn(async () => {
       this.#refuseClosing()
       if (!(await this.#look())) throw new ModelError('NOT_READY', `${name} can't be loaded: ${this.#folder.problem}`)
       this.#unloaded.delete(name)
       await this.#models.get(name)?.retry()
-      await this.#reconcileModel(name)
+      await this.#authors.loading(name, by, () => this.#reconcileModel(name))
       const known = this.#known(name)
       const failed = known.entries.some(({ state }) => state === 'failed')
       if (known.answering === undefined) throw notReady(known, whyNotReady)
@@ -113,18 +120,22 @@ export class Registry {
    * Takes the model out of service immediately, until it is loaded on demand; accepted requests are answered. Rejects
    * with MODEL_NOT_FOUND, NOT_READY where the folder has never been read, or DRAINING.
    */
-  async unload(name: string): Promise<void> {
+  async unload(name: string, by = byAdministrator): Promise<void> {
     this.#refuseClosing()
     // It may be new, or the folder yet to be read.
     if (this.#folder.of(name) === undefined) await this.#inTurn(() => this.#look().then(() => undefined))
     this.requireScan()
     const known = this.#known(name)
     if (known.source === undefined) throw notReady(known)
-    this.#unloaded.add(name)
-    await this.#inTurn(async () => {
-      // It may have been loaded meanwhile, by who asked before.
+    const takeOut = () => {
       this.#unloaded.add(name)
-      await this.#reconcileModel(name)
+      this.#authors.unloaded(name, by)
+    }
+    takeOut()
+    await this.#inTurn(() => {
+      // It may have been loaded meanwhile, by who asked before.
+      takeOut()
+      return this.#reconcileModel(name)
     })
   }
 
@@ -169,6 +180,11 @@ export class Registry {
     const { held, unreadable } = this.#folder
     const models = this.#names().map((name) => this.#known(name))
     return { ...summaryOf(models), missing: held.size, unreadable }
+  }
+
+  /** Who changed models since the start, by name. */
+  authors(): Record<string, ModelAuthors> {
+    return this.#authors.list(this.#names().map((name) => this.#known(name)))
   }
 
   /** Why requests can't be answered yet; empty when ready. */
@@ -224,6 +240,7 @@ export class Registry {
       await this.#reconcileModels()
     }
     this.#noteReady()
+    if (found) this.#authors.start()
   }
 
   async #reconcileModels(): Promise<void> {
@@ -261,7 +278,12 @@ export class Registry {
   #noteReady(): void {
     if (this.#ready || this.unreadyReasons().length > 0) return
     this.#ready = true
-    this.#options.onEvent?.({ type: 'ready' })
+    this.#report({ type: 'ready' })
+  }
+
+  #report(event: RegistryEvent): void {
+    const signed = this.#authors.sign(event, (name) => this.#folder.of(name))
+    this.#options.onEvent?.(signed)
   }
 
   #refuseClosing(): void {

@@ -260,7 +260,8 @@ export class ServedModel {
     if (incompatibility !== undefined) onEvent?.({ type: 'incompatible', name: this.name, version, incompatibility })
     if (former === undefined || former === version) return true
     this.#previous = keepPreviousMs > 0 ? { version: former, until: now() + keepPreviousMs } : undefined
-    onEvent?.({ type: 'switched', name: this.name, version, from: former })
+    const scheduled = entry.activated !== undefined && version !== this.#pin
+    onEvent?.({ type: 'switched', name: this.name, version, from: former, scheduled })
     return true
   }
 

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import Type from 'typebox'
 import { Check } from 'typebox/schema'
 import { reasonOf } from '../../../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
@@ -25,16 +26,41 @@ export interface SourceModel {
   labels: Record<string, string>
   /** The version that is pinned, from the same file. */
   pin?: string
+  /** The note that the author of the last change of the pin left beside it. */
+  pinnedBy?: PinnedBy
   /** The problem of the model's folder as a whole. */
   problem?: string
   /** The part that can't be read now and keeps its former value: all of the model, or its labels. */
   unknown?: 'all' | 'labels'
 }
 
+/** Who changed a pin. */
+export interface PinnedBy {
+  /** The version that they pinned; undefined: they removed the pin. */
+  pin?: string | undefined
+  by: string
+  /** ISO 8601. */
+  at: string
+}
+
+/** Another version is pinned, or none any more. */
+export type PinChange = { name: string; by: string } & (
+  | { version: string; from: string | undefined }
+  | { version: undefined; from: string }
+)
+
 /** Lists the models and versions that should exist. Rejects if they can't be read: then nothing changes. */
 export type Source = () => Promise<SourceModel[]>
 
 export const labelsFile = 'labels.json'
+
+/** Says who changed the pin. It is a file of its own: older releases refuse labels with more entries than they know. */
+export const pinnedByFile = 'pinned-by.json'
+const PinnedByShape = Type.Object({
+  pin: Type.Optional(Type.String({ maxLength: 18 })),
+  by: Type.String({ pattern: '^[A-Za-z0-9_.-]{1,64}$' }),
+  at: Type.String({ maxLength: 40 }),
+})
 
 /** Names the pinned version among the labels. No label begins so. */
 export const pinKey = '$pin'
@@ -96,7 +122,19 @@ async function readModel(root: string, name: string, now: number): Promise<Sourc
     model.problem = `${name}/${labelsFile} ${reason(error)}`
     model.unknown = 'labels'
   }
-  return model
+  // After the labels: it is written before them.
+  const pinnedBy = entries.includes(pinnedByFile) ? await readPinnedBy(join(folder, pinnedByFile)) : undefined
+  return pinnedBy === undefined ? model : { ...model, pinnedBy }
+}
+
+/** Undefined where it says nothing that can be read: a pin counts all the same. */
+async function readPinnedBy(path: string): Promise<PinnedBy | undefined> {
+  try {
+    const found: unknown = parseJson(await readLabels(path))
+    return Check(PinnedByShape, found) ? found : undefined
+  } catch {
+    return undefined
+  }
 }
 
 async function readVersion(root: string, name: string, version: string, now: number): Promise<SourceVersion> {

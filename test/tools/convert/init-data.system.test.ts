@@ -67,7 +67,7 @@ async function writeRows(): Promise<void> {
   await writeFile(join(folder, 'rows.csv'), `user,${names.join(',')},click,sale\n${lines.join('\n')}\n`)
 }
 
-// pytorch.system.test.ts calibrates and quantizes such a version.
+// pytorch.platform.test.ts calibrates and quantizes such a version.
 t.test('rows with labels make a whole version, which is served', async (t) => {
   await writeRows()
   const data = await spec('rows.yaml')

@@ -229,17 +229,14 @@ t.test('when stopped it writes nothing', async (t) => {
   t.notOk((await readdir(folder)).includes('models'))
 })
 
-t.test('dense fields alone, sparse fields alone, every architecture', async (t) => {
+// architectures.full.test.ts trains every architecture.
+t.test('dense fields alone, sparse fields alone', async (t) => {
   const { fields } = tinySpec()
   const one = { epochs: 1, batch_size: 239, learning_rate: 0.01, shuffle: false }
   const sparse = await trainIn(t.testdir({}), { fields: fields.slice(0, 3), training: one })
   const dense = await trainIn(t.testdir({}), { fields: fields.slice(3), training: one, version: 7 })
   t.match(dense.folder, /tiny\/7$/)
   t.ok(sparse.report.tasks[0]!.metrics.auc.value !== null && dense.report.tasks[0]!.metrics.auc.value !== null)
-  for (const name of ['shared_bottom', 'mixture_of_experts', 'aitm', 'ple', 'esmm', 'single_task']) {
-    const { report } = await trainIn(t.testdir({}), { architecture: { name, dim_emb: 2 }, training: one })
-    t.ok(Number.isFinite(report.tasks[0]!.metrics.logloss.value), name)
-  }
 })
 
 t.test(

@@ -12,7 +12,7 @@ import type { Batch, GraphMemory, GraphStats, Outputs, TakeTurn } from '../../co
 import { type LiveTables, type Overlay, rowOf, slotOf } from '../../contracts/live-tables.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import { type Candidates, createCandidates } from './candidates.ts'
-import { mayServeSaved, payingVariants, takesSaved } from './choose-variant.ts'
+import { payingVariants, takesSaved } from './choose-variant.ts'
 import { measureVariants } from './measure-variants.ts'
 import { LiveInputs, OpenGraphs } from './open-graphs.ts'
 import { fullCost } from './open-variant.ts'
@@ -93,7 +93,8 @@ export async function openPlan(
     } else {
       // A temporary plan is opened once, mostly: its costs are not kept.
       const keeps = plan.origin !== 'temporary'
-      saved = keeps || mayServeSaved(plan) ? await openSavedIn(graphs, takeTurn, openSaved) : undefined
+      // Where costs are kept nowhere, each start would pay for it.
+      saved = keeps ? await openSavedIn(graphs, takeTurn, openSaved) : undefined
       const others = { full: otherFull, sharedContext: otherShared, saved }
       const lookUp = candidates?.measureLookUp() ?? 0
       const found = await measureOpened(graphs, { entries, full, sharedContext }, others, takeTurn)

@@ -3,7 +3,6 @@ import { Command } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { multigateVersion, projectRoot } from '../../base/project.ts'
-import { cacheFolder } from '../../base/settings.ts'
 import type { ImportManifest } from '../../schemas/import.ts'
 import type { Answers, Given } from './ask-choices.ts'
 import { type ChosenDerived, parseDerived } from './derived-option.ts'
@@ -128,7 +127,7 @@ say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, 
         ...{ data: flags.data, golden: flags.golden, allowUnused: flags.allowUnused, force: flags.force },
         review: isAsked ? (draft, fits) => askOnTerminal(draft, given, fits, signal) : undefined,
         measuring: {
-          ...{ specs, cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''), multigateVersion, now: Date.now },
+          ...{ specs, multigateVersion, now: Date.now },
           ...{ command: ['multigate init', path].join(' '), signal, progress, log },
         },
       }).finally(() => progress.stop())

@@ -6,6 +6,7 @@ import type { GoldenRows, Manifest } from '../../schemas/manifest.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { describeData, measureDistributions } from '../data/distributions.ts'
 import { chooseRows, quantizationFile, toQuantizationRows, usualQuantizationRows } from '../data/quantization-rows.ts'
+import { rowsProvenance } from '../data/rows-provenance.ts'
 import type { LoadedRows } from '../data/source.ts'
 import { rowsOfPart } from '../evaluate/evaluate.ts'
 import type { Progress } from '../evaluate/format.ts'
@@ -20,8 +21,6 @@ export interface MeasureOptions {
   loaded: LoadedRows
   /** Folder of models, in which the version before is looked for. */
   models: string
-  /** Folder of compiled plans. */
-  cache: string | undefined
   /** For provenance. */
   command: string
   multigateVersion: string
@@ -73,6 +72,7 @@ export async function measure(
     quantization: { file: quantizationFile, rows: quantized.rows, labels: true },
     provenance: {
       ...manifest.provenance,
+      ...rowsProvenance(manifest, loaded.spec),
       created: new Date(now()).toISOString(),
       command: options.command,
       data: describeData(loaded.spec.data),
@@ -82,7 +82,9 @@ export async function measure(
   const own = { [quantizationFile]: encodeQuantizationRows(quantized) }
   const bundle = { manifest: described, files: { ...files, ...own } }
   const names = features.map(({ name }) => name)
-  const { report, scored } = await judgeNewVersion(bundle, loaded, dataset, { ...options, fields: names, part })
+  // A plan in the cache would name weights in files of the folder that it is judged in.
+  const judging = { ...options, cache: undefined, fields: names, part }
+  const { report, scored } = await judgeNewVersion(bundle, loaded, dataset, judging)
   const drift = measureDistributions(features, encoded, scored.predictions)
   return {
     manifest: { ...described, quality: qualityOf(report), drift },

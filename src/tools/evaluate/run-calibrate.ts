@@ -14,6 +14,7 @@ import { describeData, measureDistributions } from '../data/distributions.ts'
 import { encodeRows } from '../data/encode-rows.ts'
 import { hasParts } from '../data/parts.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
+import { rowsProvenance } from '../data/rows-provenance.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
 import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
@@ -225,6 +226,7 @@ async function nextManifest(
     ...(golden && { golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) } }),
     provenance: {
       ...manifest.provenance,
+      ...rowsProvenance(manifest, spec),
       created: new Date(now()).toISOString(),
       command,
       multigate: version,

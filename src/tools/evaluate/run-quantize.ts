@@ -13,9 +13,11 @@ import { hasLiveFields, roundingNotes } from '../../model/serving/prediction/des
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Precision, TableFormat } from '../../schemas/precision.ts'
+import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import { describeData } from '../data/distributions.ts'
 import { chooseRows, quantizationFile, toQuantizationRows } from '../data/quantization-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
+import { rowsProvenance } from '../data/rows-provenance.ts'
 import { SpecError } from '../data/source.ts'
 import { rowsOfPart } from './evaluate.ts'
 import { createProgress } from './format.ts'
@@ -76,7 +78,7 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
     const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)
     const rows = toQuantizationRows(encodePart(bundle.manifest, loaded, dataset, chosen))
     const content = encodeQuantizationRows(rows)
-    const manifest = await nextManifest(bundle, rows, describeData(loaded.spec.data), content, options)
+    const manifest = await nextManifest(bundle, rows, loaded.spec, content, options)
     const described = describeGraph(manifest, rows)
     const few = tooFew(described.quantization!.judged)
     if (few !== undefined)
@@ -174,7 +176,7 @@ function hasFailed(plan: CompiledPlan, manifest: Manifest): boolean {
 async function nextManifest(
   bundle: Bundle,
   { rows }: QuantizationRows,
-  data: string,
+  spec: RowsSpec,
   content: Uint8Array,
   { command, version, now, precision, tables = bundle.manifest.tables }: RunQuantizeOptions,
 ): Promise<Manifest> {
@@ -190,10 +192,11 @@ async function nextManifest(
     quantization: { file, rows, labels: true },
     provenance: {
       ...manifest.provenance,
+      ...rowsProvenance(manifest, spec),
       created: new Date(now()).toISOString(),
       command,
       multigate: version,
-      quantization: { from: `${manifest.name}/${manifest.version}`, data, rows },
+      quantization: { from: `${manifest.name}/${manifest.version}`, data: describeData(spec.data), rows },
     },
     // In the order in which they are written: servers find the plan that is compiled here.
     files: { ...files, [file]: createHash('sha256').update(content).digest('hex') },

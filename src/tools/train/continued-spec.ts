@@ -25,7 +25,7 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   const known = tasks.map(({ name, description, calibration }) => ({
     name,
     ...refitted(calibration),
-    label: `double(${name}) == 1.0`,
+    label: `double(${name})`,
     ...(description !== undefined && { description }),
     ...trained(name),
   }))

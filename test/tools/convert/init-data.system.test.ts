@@ -83,7 +83,10 @@ t.test('rows with labels make a whole version, which is served', async (t) => {
     derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }],
     quality: { ctr: { rows: 3000 }, ctcvr: {} },
     quantization: { rows: 3000, labels: true },
-    provenance: { data: 'rows.csv', command: /^multigate init / },
+    provenance: {
+      ...{ data: 'rows.csv', command: /^multigate init / },
+      tasks: { ctr: { label: 'click == "1"' }, cvr: { label: 'sale == "1"', where: 'click == "1"' } },
+    },
   })
   t.same(Object.keys(manifest.drift!.features), names)
   t.same(Object.keys(manifest.drift!.tasks), ['ctr', 'cvr', 'again', 'ctcvr'])

@@ -39,7 +39,7 @@ t.test('rows alone are a spec: the rest is the version’s', async (t) => {
     { name: 'both', of: ['colour', 'hour'], buckets: 9, seed: 0, kind: 'crossed' },
   ])
   t.same(spec.tasks, [
-    { name: 'click', calibration: 'platt', label: 'double(click) == 1.0' },
+    { name: 'click', calibration: 'platt', label: 'double(click)' },
     { name: 'sale', label: 'sold == "1"', weight: 0.5 },
   ])
   t.same(spec.derived, [{ name: 'buy', product: ['click', 'sale'], calibration: 'isotonic' }])

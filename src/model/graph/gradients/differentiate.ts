@@ -94,12 +94,17 @@ function addTo(append: Appender, other: string, gradient: string): string {
   return gradient
 }
 
+/** Operators that exporters write out in others for earlier operator sets. */
+function hintFor({ opType }: NodeProto): string {
+  return opType === 'Gelu' ? '; export with operator set 18 (opset_version=18), which writes it out' : ''
+}
+
 function backward(application: Application, moments: Moments | undefined): (string | undefined)[] {
   const { node } = application
   try {
     if (moments) return trainedNormalisation(application, moments)
     const rule = ruleOf(node)
-    if (rule === undefined) throw new Error('there is no rule for the gradient of this operator')
+    if (rule === undefined) throw new Error(`there is no rule for the gradient of this operator${hintFor(node)}`)
     return rule(application)
   } catch (cause) {
     const place = `${node.opType} ${node.name || node.output[0]}`

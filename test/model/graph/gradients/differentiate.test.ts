@@ -23,6 +23,8 @@ t.test('an operator without a rule is refused by name and place', async (t) => {
     code: 'UNSUPPORTED_GRAPH',
     message: 'Tan wave: there is no rule for the gradient of this operator',
   })
+  graph.nodes.find(({ opType }) => opType === 'Tan')!.opType = 'Gelu'
+  t.throws(() => differentiate(graph, loss, ['w']), { message: /^Gelu wave: .*; export with operator set 18/ })
 })
 
 t.test('an operator without a rule does no harm where nothing is trained', async (t) => {

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import type { TSchema } from 'typebox'
 import { Errors } from 'typebox/schema'
 import { plainMessage } from '../schemas/check.ts'
-import { closestName } from '../schemas/closest-name.ts'
+import { didYouMean } from '../schemas/closest-name.ts'
 import { Configuration } from '../schemas/configuration.ts'
 import { reasonOf } from './errors.ts'
 
@@ -170,8 +170,7 @@ function wrongArguments(args: readonly string[]): string[] {
   return args.flatMap((argument, i) => {
     if (argument.startsWith('-')) {
       const name = argument.split('=')[0]!
-      const meant = closestName(name, flags)
-      return [`unknown option ${name}${meant === undefined ? '' : `; did you mean ${meant}?`}`]
+      return [`unknown option ${name}${didYouMean(name, flags)}`]
     }
     const before = args[i - 1]
     return before?.startsWith('-') && !before.includes('=') ? [] : [`unexpected argument ${JSON.stringify(argument)}`]

@@ -1,5 +1,5 @@
-;; 64-bit hashes of the bytes at address 0, modulo a number of buckets: hash64.ts runs it. Sums and products are modulo 2^64, numbers in
-;; memory little-endian.
+;; 64-bit hashes of the bytes at address 0, modulo a number of buckets: hash64.ts runs it. Sums and products are modulo
+;; 2^64, numbers in memory little-endian.
 (module
   (import "hash64" "memory" (memory 0))
 

@@ -6,6 +6,9 @@ const { folder, version } = findPackage(import.meta.dirname)
 /** The folder of package.json, from sources and compiled files alike. */
 export const projectRoot = folder
 
+/** Folder of the training specs that come with the project. */
+export const bundledSpecs = join(folder, 'src/tools/train/specs')
+
 /** Version of multigate in package.json. */
 export const multigateVersion = version
 

@@ -1,6 +1,6 @@
 import type Type from 'typebox'
 import { Check, Errors } from 'typebox/schema'
-import { closestName } from './closest-name.ts'
+import { didYouMean } from './closest-name.ts'
 import { isObject, pointer } from './json.ts'
 import type { ProblemItem } from './problem.ts'
 
@@ -95,7 +95,7 @@ function checkObject(schema: Schema, value: Record<string, unknown>, path: strin
     }
     problems.push({
       path: `${path}${pointer(key)}`,
-      message: `is unknown; known are ${Object.keys(properties).join(', ')}${meant(key, Object.keys(properties))}`,
+      message: `is unknown; known are ${Object.keys(properties).join(', ')}${didYouMean(key, Object.keys(properties))}`,
     })
   }
   return result
@@ -130,13 +130,7 @@ function checkUnion(union: Schema, members: Schema[], value: unknown, path: stri
 /** A guess at the constant that a wrong string was to be. */
 function meantChoice(value: unknown, members: readonly Schema[]): string {
   const names = members.flatMap(({ const: constant }) => (typeof constant === 'string' ? [constant] : []))
-  return typeof value === 'string' ? meant(value, names) : ''
-}
-
-/** A guess at what a wrong name was to be. */
-function meant(wrong: string, known: readonly string[]): string {
-  const name = closestName(wrong, known)
-  return name === undefined ? '' : `; did you mean ${name}?`
+  return typeof value === 'string' ? didYouMean(value, names) : ''
 }
 
 /** The member whose constants `value` has; without constants, the one that shares most keys with it. */

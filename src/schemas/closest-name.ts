@@ -27,6 +27,12 @@ export function closestName(wrong: string, known: Iterable<string>): string | un
   return closest
 }
 
+/** `; did you mean b?`, to end a message about a wrong name; empty where no known name is close. */
+export function didYouMean(wrong: string, known: Iterable<string>): string {
+  const meant = closestName(wrong, known)
+  return meant === undefined ? '' : `; did you mean ${meant}?`
+}
+
 function normalise(name: string): string {
   return name.toLowerCase().replace(/[\s_-]+/g, '')
 }

@@ -11,7 +11,7 @@ export interface Administration {
   version?: string
 }
 
-/** Who asks: the id of the key, or that there is none. */
+/** The id of the key that a request has, or the word for a client without a key. */
 export const authorOf = (request: FastifyRequest): string => keyOfRequest(request)?.id ?? byAdministrator
 
 /** Does what was asked for, and logs who asked and what became of it. Rejects as `work`. */

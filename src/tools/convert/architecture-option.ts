@@ -7,7 +7,7 @@ import {
   canonicalArchitecture,
 } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import { ImportArchitecture } from '../../schemas/import.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { classNames } from './keras/class-weights.ts'
@@ -53,7 +53,7 @@ function nameOf(written: string, place: string): ClassHints['name'] {
   const known = [...Object.keys(classNames), ...architectureNames, ...Object.keys(architectureAliases)]
   throw new ModelError(
     'INVALID_REQUEST',
-    `${place}: ${JSON.stringify(written)} is neither a .yaml or .json file nor one of ${known.join(', ')}${meant(written, known)}`,
+    `${place}: ${JSON.stringify(written)} is neither a .yaml or .json file nor one of ${known.join(', ')}${didYouMean(written, known)}`,
   )
 }
 
@@ -66,15 +66,10 @@ function problemsOf(name: ClassHints['name'], options: Record<string, unknown>):
     const schema = known.get(option)
     if (schema === undefined)
       return [
-        `${option} is not an option of ${name ?? 'any class'}${meant(option, known.keys()) || `; the options are ${[...known.keys()].join(', ')}`}`,
+        `${option} is not an option of ${name ?? 'any class'}${didYouMean(option, known.keys()) || `; the options are ${[...known.keys()].join(', ')}`}`,
       ]
     const problems: ProblemItem[] = []
     check(schema, value, '', problems)
     return problems.map(({ message }) => `${option} ${message}, not ${JSON.stringify(value)}`)
   })
-}
-
-function meant(written: string, known: Iterable<string>): string {
-  const name = closestName(written, known)
-  return name === undefined ? '' : `; did you mean ${name}?`
 }

@@ -1,8 +1,8 @@
-import { dirname, join, relative } from 'node:path'
+import { dirname, relative } from 'node:path'
 import { Command } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
-import { multigateVersion, projectRoot } from '../../base/project.ts'
+import { bundledSpecs, multigateVersion } from '../../base/project.ts'
 import type { ImportManifest } from '../../schemas/import.ts'
 import type { Answers, Given } from './ask-choices.ts'
 import { type ChosenDerived, parseDerived } from './derived-option.ts'
@@ -59,8 +59,6 @@ interface InitFlags {
   force: boolean
   yes: boolean
 }
-
-const specs = join(projectRoot, 'src/tools/train/specs')
 
 export function createInitCommand(context: CommandContext): Command {
   const { signal, out, err } = context
@@ -127,13 +125,14 @@ say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, 
         ...{ data: flags.data, golden: flags.golden, allowUnused: flags.allowUnused, force: flags.force },
         review: isAsked ? (draft, fits) => askOnTerminal(draft, given, fits, signal) : undefined,
         measuring: {
-          ...{ specs, multigateVersion, now: Date.now },
+          ...{ specs: bundledSpecs, multigateVersion, now: Date.now },
           ...{ command: ['multigate init', path].join(' '), signal, progress, log },
         },
       }).finally(() => progress.stop())
       if (report !== undefined) out.write(`${formatEvaluation(report)}\n\n`)
       if (report?.publish?.passed === false) {
         err.write('nothing was written\n')
+        const { notGoodEnough } = await import('../evaluate/run-evaluate.ts')
         context.exitCode = notGoodEnough
         return
       }
@@ -149,9 +148,6 @@ say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, 
       out.write('\n')
     })
 }
-
-/** Exit code for a version that does not meet the conditions of its rows. */
-const notGoodEnough = 3
 
 const addDerived = (value: string, others: ChosenDerived[]) => [...others, ...parseDerived(value)]
 
@@ -171,7 +167,7 @@ async function askOnTerminal(
       return stated
     },
     golden: readText,
-    data: (path: string) => readRowsSpec(path, specs),
+    data: (path: string) => readRowsSpec(path, bundledSpecs),
   }
   return askChoices(draft, given, checks, { input: process.stdin, output: process.stderr, signal })
 }

@@ -1,6 +1,6 @@
 import { ModelError } from '../../base/errors.ts'
 import { idsOf } from '../../model/serving/features/field.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import type { Field, Side, SparseField } from '../../schemas/features.ts'
 import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 
@@ -138,8 +138,7 @@ function plainFields({ sparse, dense }: ImportedModel, { sizes, sides }: FieldCh
 
 /** For `--context` and `--cross`. */
 export function unknownField(name: string, known: string[]): string {
-  const meant = closestName(name, known)
-  return `there is no field ${JSON.stringify(name)}; the fields are ${known.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `there is no field ${JSON.stringify(name)}; the fields are ${known.join(', ')}${didYouMean(name, known)}`
 }
 
 /** Makes names unique and avoids reserved ones. */

@@ -8,7 +8,7 @@ import {
   nameOfId,
   unscale,
 } from '../../model/serving/features/field.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import type { Field, HashField } from '../../schemas/features.ts'
 import { isObject, pointer } from '../../schemas/json.ts'
 import type { GoldenRows } from '../../schemas/manifest.ts'
@@ -151,9 +151,7 @@ function namedRows(written: unknown, features: Field[], wrong: (message: string)
 }
 
 function notField(name: string, row: number, names: ReadonlySet<string>): Violation {
-  const meant = closestName(name, names)
-  const hint = meant === undefined ? '' : `; did you mean ${meant}?`
-  return { path: `/rows/${row}${pointer(name)}`, message: `is no field${hint}` }
+  return { path: `/rows/${row}${pointer(name)}`, message: `is no field${didYouMean(name, names)}` }
 }
 
 function tensorRows(

@@ -17,16 +17,15 @@ const goldenRows = 16
 
 /** Golden rows drawn at random and answered by the graph. Answers outside 0 … 1 show that its outputs are logits. */
 export async function drawGolden(
-  { manifest, found, left, isCertain }: Scaffold,
+  { manifest, found, left, unsized, isCertain }: Scaffold,
   source: GraphSource,
 ): Promise<GoldenRows> {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
   const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
   let probabilities = await askNumbers(source, manifest, rows).catch((cause) => {
-    const unknown = left.find((line) => line.startsWith('/features/*/size'))
-    if (unknown === undefined) throw cause
-    const message = `${source.file} can't be asked with any ids: --features gives ${unknown.split(': ')[1]} (${reasonOf(cause)})`
+    if (unsized === undefined) throw cause
+    const message = `${source.file} can't be asked with any ids: --features gives ${unsized} (${reasonOf(cause)})`
     throw new ModelError('INVALID_REQUEST', message, { cause })
   })
   let reason = 'the outputs come from no sigmoid or softmax'
@@ -38,7 +37,6 @@ export async function drawGolden(
   if (manifest.graph.outputs.activation !== undefined)
     found.push(`${reason}, so the outputs are taken as logits (/graph/outputs/activation)`)
   if (!isCertain) left.push('/graph/outputs/activation: whether the outputs are logits')
-  found.push(`${goldenRows} golden rows, drawn at random and answered by this graph`)
   left.push('/golden: rows with answers from the program that trained the model (--golden)')
   return { rows, probabilities, tolerance: 1e-5 }
 }

@@ -36,6 +36,8 @@ export interface Scaffold {
   found: string[]
   /** Left to fill in, with its place in the manifest. */
   left: string[]
+  /** The sizes that the graph does not contain, in words; undefined where it contains all. */
+  unsized: string | undefined
   /** Whether the graph shows that its outputs are probabilities. */
   isCertain: boolean
 }
@@ -72,7 +74,7 @@ export function scaffold(
   sparse = inOrderOf(features, sparse, ({ kind }) => kind !== 'numeric')
   dense = inOrderOf(features, dense, ({ kind }) => kind === 'numeric')
   if (choice.features !== undefined && !choice.allowUnused) expectSizes(features, sparse)
-  if (choice.features === undefined) describeFields(features, sparse, found, left)
+  const unsized = choice.features === undefined ? describeFields(features, sparse, found, left) : undefined
   const outputs = chooseOutputs(saved.outputs, choice.outputs, graph.file)
   const tasks = nameTasks(outputs, choice.tasks)
   const one = <T>(list: T[]) => (list.length === 1 ? list[0]! : list)
@@ -108,7 +110,7 @@ export function scaffold(
     },
     precision: 'float32',
   }
-  return { manifest, found, left, isCertain: outputs.every(({ values }) => values === 'probabilities') }
+  return { manifest, found, left, unsized, isCertain: outputs.every(({ values }) => values === 'probabilities') }
 }
 
 /**
@@ -151,11 +153,14 @@ function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Fie
   return fields
 }
 
+/** Rows of the table of each column of ids; undefined for no table. */
+function tablesOf(inputs: SavedTensor[]): (number | undefined)[] {
+  return inputs.flatMap(({ ids, ...input }) => Array.from({ length: tensorWidth(input) }, (_, column) => ids[column]))
+}
+
 /** The size of a field without a table: what the others leave, in equal parts. */
 function anyIds(inputs: SavedTensor[]): number {
-  const sizes = inputs.filter(holdsIds).flatMap(({ ids, ...input }) => {
-    return Array.from({ length: tensorWidth(input) }, (_, column) => ids[column])
-  })
+  const sizes = tablesOf(inputs.filter(holdsIds))
   const known = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
   return Math.floor((mostIds - known) / sizes.filter((size) => size === undefined).length)
 }
@@ -236,7 +241,8 @@ function expectTables(
   }
 }
 
-function describeFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): void {
+/** Describes plain fields; returns the sizes that the graph does not contain, in words. */
+function describeFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): string | undefined {
   const sizes = features.flatMap((field) => (field.kind === 'integer' ? [field] : []))
   const numbers = features.length - sizes.length
   if (sizes.length > 0) found.push(`${count(sizes.length, 'sparse field')}, with the ids that the graph takes`)
@@ -252,15 +258,15 @@ function describeFields(features: Field[], sparse: SavedTensor[], found: string[
     left.push(
       `/graph/inputs/ids: all columns share one table of ${shared!.ids[0]} rows; remove this property if each field has its own range of rows, with sizes that add up to the table`,
     )
-  const tables = sparse.flatMap(({ ids, ...input }) =>
-    Array.from({ length: tensorWidth(input) }, (_, column) => ids[column]),
-  )
+  const tables = tablesOf(sparse)
   const unknown = sizes.filter((_, column) => tables[column] === undefined)
-  if (unknown.length > 0)
-    left.push(
-      `/features/*/size: the number of ids of ${unknown.map(({ name }) => name).join(', ')}, which the graph does not contain`,
-    )
+  const unsized =
+    unknown.length === 0
+      ? undefined
+      : `the number of ids of ${unknown.map(({ name }) => name).join(', ')}, which the graph does not contain`
+  if (unsized !== undefined) left.push(`/features/*/size: ${unsized}`)
   if (numbers > 0) left.push('/features/*/scaling: the scaling used in training (standard, min_max, log1p)')
+  return unsized
 }
 
 function chooseOutputs(outputs: SavedOutput[], chosen: string[] | undefined, file: string): SavedOutput[] {

@@ -96,7 +96,11 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
       for (const [file, content] of Object.entries(measured.files)) await writeFile(join(version, file), content)
       written.manifest = measured.manifest
       written.files = { ...files, ...(await checksums(version)) }
-    } else if (options.measuring) left.push(unjudged(place.name))
+    } else {
+      if (goldenFile === undefined)
+        found.push(`${golden.rows.length} golden rows, drawn at random and answered by this graph`)
+      if (options.measuring) left.push(unjudged(place.name))
+    }
     const text = `${JSON.stringify({ ...written.manifest, files: written.files }, undefined, 2)}\n`
     const parsed = parseManifest(text, join(place.folder, manifestFile))
     if (report?.publish?.passed === false) return { folder: place.folder, manifest: parsed, found, left, report }
@@ -175,11 +179,8 @@ async function measureGraph(
   const bundle = { manifest, files: Object.fromEntries(copied) }
   const own = golden === undefined ? answer : undefined
   const measured = await measure(bundle, { loaded, models, ...rest }, own)
-  if (own) {
-    const drawn = found.findIndex((line) => line.includes('golden rows, drawn at random'))
-    const { length } = measured.manifest.golden!.rows
-    found.splice(drawn, 1, `${length} golden rows of ${basename(data)}, answered by this graph`)
-  }
+  if (own)
+    found.push(`${measured.manifest.golden!.rows.length} golden rows of ${basename(data)}, answered by this graph`)
   const judged = measured.report.tasks.map(({ name }) => name)
   const others = [...manifest.tasks, ...manifest.derived]
     .map(({ name }) => name)

@@ -1,6 +1,6 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
 import { reasonOf } from '../../base/errors.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import type { Cell, Column, UnusableColumn } from './source.ts'
 
 /** Yields a number (true is 1), a string, or null if a column in the expression is missing. */
@@ -129,8 +129,7 @@ function knownColumns(unknown: string, names: readonly string[]): string {
     ...names.slice(0, mostShown),
     ...(names.length > mostShown ? [`… ${names.length - mostShown} more`] : []),
   ]
-  const meant = closestName(unknown, names)
-  return `; the columns are ${shown.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `; the columns are ${shown.join(', ')}${didYouMean(unknown, names)}`
 }
 
 /** The library's messages continue with a drawing of the place. */

@@ -12,7 +12,7 @@ import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
 import { crossedProblems, crossedSides } from '../../model/serving/features/crossed.ts'
 import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
 import { type Publish, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
@@ -141,8 +141,7 @@ function locate(pathOrName: string, specsFolder: string): string {
   if (existsSync(named)) return named
   const files = existsSync(specsFolder) ? readdirSync(specsFolder).filter((name) => name.endsWith('.yaml')) : []
   const names = files.map((name) => basename(name, '.yaml'))
-  const meant = closestName(pathOrName, names)
-  const suggestion = meant === undefined ? '' : `; did you mean ${meant}?`
+  const suggestion = didYouMean(pathOrName, names)
   const message = `no such spec: neither a .yaml or .json file nor one of ${names.join(', ') || '(none)'}${suggestion}`
   throw new SpecError(pathOrName, [{ path: '', message }])
 }
@@ -262,8 +261,7 @@ function checkSelection(select: string, tasks: TrainSpec['tasks']): string | und
 
 /** `: a, b; did you mean b?` */
 function known(wrong: string, names: string[]): string {
-  const meant = closestName(wrong, names)
-  return `: ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `: ${names.join(', ')}${didYouMean(wrong, names)}`
 }
 
 /** Default metric that decides which epoch is kept. */

@@ -1,7 +1,6 @@
 import type { Manifest } from '../../schemas/manifest.ts'
+import type { Provenance } from '../../schemas/provenance.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
-
-type Provenance = NonNullable<Manifest['provenance']>
 
 /**
  * A version's provenance with what the spec of its rows says of labels and columns, for `train --from`. What training

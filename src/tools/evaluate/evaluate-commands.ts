@@ -1,8 +1,7 @@
-import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { hideCredentialsIn } from '../../base/address-credentials.ts'
 import { type CommandContext, wholeNumber } from '../../base/command.ts'
-import { multigateVersion, projectRoot } from '../../base/project.ts'
+import { bundledSpecs, multigateVersion } from '../../base/project.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import type { Precision, TableFormat } from '../../schemas/precision.ts'
 import { addServiceOptions, type GivenService, serviceOf } from '../client/service-options.ts'
@@ -10,8 +9,6 @@ import type { PartName } from './evaluate.ts'
 import type { RowsOptions } from './run-evaluate.ts'
 
 /* `multigate evaluate`, `compare`, `calibrate` and `quantize`. Libraries are imported when a command runs. */
-
-const specs = join(projectRoot, 'src/tools/train/specs')
 
 /** The options that all of these commands but `quantize` get from the command line. */
 interface Given {
@@ -243,7 +240,7 @@ function surroundings(
   { args, signal, out, err }: CommandContext,
 ): Pick<RowsOptions, 'specs' | 'command' | 'version' | 'cache' | 'now' | 'signal' | 'out' | 'err'> {
   return {
-    specs,
+    specs: bundledSpecs,
     command: hideCredentialsIn(['multigate', name, ...args.slice(1)].join(' ')),
     version: multigateVersion,
     cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),

@@ -1,5 +1,5 @@
 import { ModelError } from '../../base/errors.ts'
-import { closestName } from '../../schemas/closest-name.ts'
+import { didYouMean } from '../../schemas/closest-name.ts'
 import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
@@ -94,8 +94,7 @@ const isBare = (entry: Record<string, unknown>) => !['kind', 'label', 'product']
 
 function unknownEntry({ name }: Record<string, unknown>, place: string, known: readonly Named[]): ModelError {
   const names = known.map((entry) => entry.name)
-  const meant = closestName(String(name), names)
-  const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+  const hint = didYouMean(String(name), names)
   const message = `${place}: ${JSON.stringify(name)} is not in the version that training goes on from, which has ${names.join(', ')}${hint}`
   return new ModelError('INVALID_REQUEST', message)
 }

@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { type CommandContext, wholeNumber } from '../../base/command.ts'
-import { multigateVersion, projectRoot } from '../../base/project.ts'
+import { bundledSpecs, multigateVersion } from '../../base/project.ts'
 import { cacheFolder } from '../../base/settings.ts'
 
 /* `multigate train`. Libraries are imported when it runs. */
@@ -16,7 +15,6 @@ interface TrainCommandOptions {
   resume: boolean
 }
 
-const specs = join(projectRoot, 'src/tools/train/specs')
 const specArgument = 'path of a spec (.yaml or .json), or name of a spec in src/tools/train/specs'
 const threadsOption = new Option('--threads <count>', 'threads; the weights depend on their number')
   .argParser(wholeNumber(1, 256))
@@ -53,7 +51,7 @@ The version is written when training is complete; Ctrl-C leaves the models uncha
       const command = ['multigate train', spec, ...more].join(' ')
       context.exitCode = await runTrain({
         spec,
-        specs,
+        specs: bundledSpecs,
         models,
         force,
         report,

@@ -17,6 +17,7 @@ import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../../schemas/manifest.ts'
+import type { Provenance } from '../../schemas/provenance.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { columnProblems, type Dataset, judgingBytes, readDataset } from '../data/dataset.ts'
 import { describeData, measureDistributions } from '../data/distributions.ts'
@@ -168,7 +169,7 @@ function shapeOf(
   }
 }
 
-type FieldOptions = NonNullable<NonNullable<Manifest['provenance']>['field_options']>
+type FieldOptions = NonNullable<Provenance['field_options']>
 
 /** By field, its options in the network, which are those of the version that training goes on from, and its column. */
 function fieldOptionsOf({ fields, crossed, embeddings = {} }: TrainSpec, from: Bundle | undefined): FieldOptions {
@@ -211,7 +212,7 @@ function describeBundle(
   { tasks, derived }: { tasks: Task[]; derived: DerivedTask[] },
   quantization: Quantization,
   golden: GoldenRows,
-  provenance: NonNullable<Manifest['provenance']>,
+  provenance: Provenance,
 ): Omit<Manifest, 'files'> {
   return {
     manifest: 1,

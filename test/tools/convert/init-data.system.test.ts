@@ -126,7 +126,7 @@ t.test('nothing is written where rows do not fit, or the version does not meet t
 
 const script = spawnSync('script', ['--version']).status === 0 ? false : 'needs script, of bsdutils'
 
-t.test('on a terminal it asks, unless it is told not to', { skip: script }, async (t) => {
+t.test('init asks questions on a terminal, but not with --yes', { skip: script }, async (t) => {
   const run = (name: string, more: string, input: string) => {
     const command = `"${process.execPath}" "${cli}" init "${join(folder, 'shop.onnx')}" --name ${name} ${more}`
     return spawnSync('script', ['-qec', command, '/dev/null'], { input, cwd: folder, encoding: 'utf8' })

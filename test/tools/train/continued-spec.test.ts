@@ -67,7 +67,7 @@ t.test('what the spec says is added to what the version knows', async (t) => {
   t.equal(continued({ data: files }).split, undefined)
 })
 
-t.test('a name that the version does not have is told, unless it is defined', async (t) => {
+t.test('a name that the version does not have is refused, unless the spec defines it', async (t) => {
   t.throws(() => continued({ data, fields: [{ name: 'colur', column: 'c' }] }), {
     code: 'INVALID_REQUEST',
     message:

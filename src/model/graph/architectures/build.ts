@@ -1,6 +1,6 @@
 import { ModelError, type Violation } from '../../../base/errors.ts'
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
-import { closestName } from '../../../schemas/closest-name.ts'
+import { didYouMean } from '../../../schemas/closest-name.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import { answer, inputsOf, type ModelShape } from './layers.ts'
 import { LayersBuilder } from './layers-builder.ts'
@@ -84,9 +84,8 @@ export function optionProblems(
         problems.push({ path: '/dims_tasks', message: `lacks the task ${JSON.stringify(task)}` })
     for (const name of Object.keys(dims_tasks)) {
       if (tasks.includes(name)) continue
-      const meant = closestName(name, tasks)
-      const hint = `: ${tasks.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`
-      problems.push({ path: `/dims_tasks/${name}`, message: `is not one of the tasks${hint}` })
+      const message = `is not one of the tasks: ${tasks.join(', ')}${didYouMean(name, tasks)}`
+      problems.push({ path: `/dims_tasks/${name}`, message })
     }
   }
   return problems

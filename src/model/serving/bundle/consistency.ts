@@ -1,5 +1,5 @@
 import { repeatedIndexes } from '../../../base/arrays.ts'
-import { closestName } from '../../../schemas/closest-name.ts'
+import { didYouMean } from '../../../schemas/closest-name.ts'
 import type { Calibration, Distribution, Manifest } from '../../../schemas/manifest.ts'
 import { crossedProblems } from '../features/crossed.ts'
 import { boundsOf, requiredMessage } from '../features/field.ts'
@@ -52,9 +52,8 @@ function tasks(manifest: Manifest): string[] {
   manifest.derived.forEach(({ product }, i) => {
     product.forEach((name, j) => {
       if (names.includes(name)) return
-      const meant = closestName(name, names)
       problems.push(
-        `/derived/${i}/product/${j} is not a task: ${JSON.stringify(name)}; known are ${names.join(', ')}${meant === undefined ? '' : `; did you mean ${meant}?`}`,
+        `/derived/${i}/product/${j} is not a task: ${JSON.stringify(name)}; known are ${names.join(', ')}${didYouMean(name, names)}`,
       )
     })
   })

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
 import { compareVersions } from '../../../base/names.ts'
-import { closestName } from '../../../schemas/closest-name.ts'
+import { didYouMean } from '../../../schemas/closest-name.ts'
 import { manifestFile, readManifest } from '../bundle/manifest.ts'
 import { type Bundle, readManifestBundle } from '../bundle/read.ts'
 import { describeManifestless, findGraph, type ManifestlessGraph } from './manifestless.ts'
@@ -83,11 +83,10 @@ export async function missingModel(
   const hints = folders.map(async (folder) => {
     const versions = await versionsIn(join(folder, name))
     if (versions.length > 0 && name !== path) return `; ${join(folder, name)} has the versions ${versions.join(', ')}`
-    const meant = closestName(name, await readdir(folder).catch(() => []))
-    return meant === undefined ? undefined : `; did you mean ${meant}?`
+    return didYouMean(name, await readdir(folder).catch(() => []))
   })
-  const hint = (await Promise.all(hints)).find((found) => found !== undefined)
-  return `${path} is neither ${kinds} nor a model in ${folders.join(' or ')}${hint ?? ''}`
+  const hint = (await Promise.all(hints)).find((found) => found !== '') ?? ''
+  return `${path} is neither ${kinds} nor a model in ${folders.join(' or ')}${hint}`
 }
 
 /** The versions in a model's folder, highest first. */

@@ -233,7 +233,7 @@ t.test('all that is wrong is told at once', async (t) => {
   t.throws(() => parseManifest(text, 'm'), refused(/^m: (?=.*\/name )(?=.*\/tasks )(?=.*\/derived )/))
 })
 
-t.test('a problem of many tasks is told once, and at most ten problems', async (t) => {
+t.test('a message names a problem of many tasks once, and at most ten problems', async (t) => {
   const tasks = Array.from({ length: 30 }, () => ({ name: 'ctr' }))
   t.throws(() => parseManifest(JSON.stringify(manifestOf({ tasks, derived: [] })), 'm'), {
     message: 'm: /tasks/1/name is used twice (and 28 more places)',

@@ -92,6 +92,8 @@ function createValues(field: Field, random: Random): () => Value {
       const draw = createNumbers(field.scaling, random)
       return () => Number(draw().toFixed(3))
     }
+    default:
+      throw new Error(`the load test draws no values of ${field.kind} fields`)
   }
 }
 

@@ -26,7 +26,6 @@ export type {
   ColumnsRequest,
   Context,
   DenseRequest,
-  FeatureValue,
   InputsRequest,
   Prediction,
   PredictionColumns,
@@ -136,3 +135,5 @@ export async function multigate(fastify: FastifyInstance, options: PluginOptions
 }
 
 export default multigate
+
+export type { FeatureValue } from './schemas/feature-value.ts'

@@ -48,5 +48,6 @@ export function loadOptions(
     maxDelayMs: configuration.MULTIGATE_MAX_DELAY_MS,
     maxQueueRows: configuration.MULTIGATE_MAX_QUEUE_ROWS,
     maxRequestRows: configuration.MULTIGATE_MAX_REQUEST_ROWS,
+    maxListValues: configuration.MULTIGATE_MAX_LIST_VALUES,
   }
 }

@@ -211,6 +211,7 @@ function createRegistry(
         refuseDeltas:
           modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
         onUnknown: (feature) => metrics().unknownValue(name, version, feature),
+        onCut: (feature, values) => metrics().cutValues(name, version, feature, values),
       }
       const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)
       model.plan.notes = model.plan.notes.map(hidePaths)

@@ -23,6 +23,7 @@ export const modelSettings = [
   'MULTIGATE_MAX_DELAY_MS',
   'MULTIGATE_MAX_QUEUE_ROWS',
   'MULTIGATE_MAX_REQUEST_ROWS',
+  'MULTIGATE_MAX_LIST_VALUES',
   'MULTIGATE_DEADLINE_MS',
 ] as const satisfies Key[]
 

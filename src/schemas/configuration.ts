@@ -141,6 +141,12 @@ export const Configuration = Type.Object({
     default: 10_000,
     description: 'Maximum rows in one request',
   }),
+  MULTIGATE_MAX_LIST_VALUES: Type.Integer({
+    minimum: 1,
+    maximum: 100_000_000,
+    default: 1_000_000,
+    description: 'Maximum values of all lists and vectors in one request',
+  }),
   MULTIGATE_MAX_BODY_BYTES: Type.Integer({
     minimum: 1024,
     maximum: 1_073_741_824,

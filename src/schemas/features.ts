@@ -1,9 +1,11 @@
 import Type, { type Static } from 'typebox'
+import { longestList, several } from './list-options.ts'
 
 /*
  * A model's input fields. Sparse fields (vocabulary, hash, integer) become rows of one embedding table: each takes the
- * next `rows` ids in manifest order. Dense fields (numeric) become columns of one float32 matrix, in manifest order.
- * Crossed fields, made of sparse ones, are sparse columns after all others.
+ * next `rows` ids in manifest order. Dense fields (numeric, vector) become columns of one float32 matrix, in manifest
+ * order. A list of at most n values takes n columns, filled up with padding. Crossed fields, made of sparse ones, are
+ * sparse columns after all others.
  */
 
 /** A field's name: a key of requests, in which `__proto__` is refused. */
@@ -20,18 +22,26 @@ export const Side = Type.Union([Type.Literal('context'), Type.Literal('candidate
     'What the value depends on: `context` the user and the page, `candidate` the ad alone (the same in every request), `cross` both',
 })
 
-const OutOfVocabulary = Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
-  default: 'bucket',
-  description:
-    "What an unknown value does: takes the field's first id, kept for this (`bucket`), or is refused (`error`)",
-})
+const unknownValues =
+  'What an unknown value does: takes an id kept for this (`bucket`), is refused (`error`), or is left out of its list (`drop`)'
 
-/** A value to take where a request has none. */
+const policies = Type.Union([Type.Literal('bucket'), Type.Literal('error'), Type.Literal('drop')])
+
+const OutOfVocabulary = { ...policies, default: 'bucket', description: unknownValues }
+
+/** A value to take where a request has none; for a list, its values. */
 const missing = <T extends Type.TSchema>(value: T) =>
-  Type.Union([Type.Literal('error'), Type.Object({ default: value }, { additionalProperties: false })], {
-    default: 'error',
-    description: 'What an absent or null value does: is refused (`error`), or counts as `default`',
-  })
+  Type.Union(
+    [
+      Type.Literal('error'),
+      Type.Object({ default: Type.Union([value, Type.Array(value)]) }, { additionalProperties: false }),
+    ],
+    {
+      default: 'error',
+      description:
+        'What an absent or null value does: is refused (`error`), or counts as `default` (of a list, an array)',
+    },
+  )
 
 /** Where values of requests are kept. */
 export const LoggedAs = Type.Optional(
@@ -58,6 +68,7 @@ export const VocabularyField = Type.Object(
     values: Type.Array(Type.String(), { minItems: 1, uniqueItems: true, description: 'The known values, in id order' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.String()),
+    ...several,
     live: Live,
     log: LoggedAs,
   },
@@ -96,6 +107,7 @@ export const HashField = Type.Object(
     kind: Type.Literal('hash'),
     ...hashParts,
     missing: missing(Type.String()),
+    ...several,
     live: Live,
     log: LoggedAs,
   },
@@ -114,6 +126,7 @@ export const IntegerField = Type.Object(
     size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
     out_of_vocabulary: OutOfVocabulary,
     missing: missing(Type.Integer()),
+    ...several,
     live: Live,
     log: LoggedAs,
   },
@@ -159,17 +172,57 @@ export const NumericField = Type.Object(
     kind: Type.Literal('numeric'),
     scaling: Scaling,
     missing: missing(Type.Number()),
+    ...several,
     log: LoggedAs,
   },
   { additionalProperties: false, description: 'A number' },
 )
 
+export type VectorField = Static<typeof VectorField>
+export const VectorField = Type.Object(
+  {
+    name: FieldName,
+    side: Side,
+    kind: Type.Literal('vector'),
+    length: Type.Integer({ minimum: 1, maximum: longestList, description: 'Its numbers' }),
+    missing: Type.Union(
+      [Type.Literal('error'), Type.Object({ default: Type.Array(Type.Number()) }, { additionalProperties: false })],
+      { default: 'error', description: 'What an absent or null vector does: is refused, or counts as `default`' },
+    ),
+    log: LoggedAs,
+  },
+  { additionalProperties: false, description: 'A fixed number of numbers, such as an embedding; not scaled' },
+)
+
+export type SharedField = Static<typeof SharedField>
+export const SharedField = Type.Object(
+  {
+    name: FieldName,
+    side: Side,
+    kind: Type.Literal('shared'),
+    table: Type.String({ description: 'The field whose table it reads, with its values, hash or size' }),
+    out_of_vocabulary: Type.Optional({
+      ...policies,
+      description: `${unknownValues}; default: as the field that owns the table`,
+    }),
+    missing: missing(Type.Union([Type.String(), Type.Integer()])),
+    ...several,
+    log: LoggedAs,
+  },
+  { additionalProperties: false, description: 'A value, or a list of values, of the same kind as another field' },
+)
+
 export type SparseField = VocabularyField | HashField | IntegerField
 
 export type Field = Static<typeof Field>
-export const Field = Type.Union([VocabularyField, HashField, IntegerField, NumericField], {
+export const Field = Type.Union([VocabularyField, HashField, IntegerField, NumericField, VectorField, SharedField], {
   description: 'One input field',
 })
+
+/** Whether a field's columns hold numbers, not ids. */
+export function isDense({ kind }: Pick<Field, 'kind'>): boolean {
+  return kind === 'numeric' || kind === 'vector'
+}
 
 export type Features = Static<typeof Features>
 export const Features = Type.Array(Field, {

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { CrossedFields, Features } from './features.ts'
+import { FeatureValue } from './feature-value.ts'
+import { CrossedFields, Features, FieldName } from './features.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { Provenance } from './provenance.ts'
 
@@ -83,6 +84,21 @@ const Tensors = (description: string) =>
     description,
   })
 
+/** The graph's input names for one field. */
+export type FieldTensors = Static<typeof FieldTensors>
+export const FieldTensors = Type.Object(
+  {
+    ids: Type.Optional(
+      Type.String({ description: 'Integers [batch] or [batch, max]: ids, padding where a list ends' }),
+    ),
+    values: Type.Optional(Type.String({ description: 'float32 [batch], [batch, max] or [batch, length]' })),
+    mask: Type.Optional(Type.String({ description: 'Booleans or numbers [batch, max]: 1 where a list has a value' })),
+    lengths: Type.Optional(Type.String({ description: 'Numbers [batch] or [batch, 1]: how many values a list has' })),
+    weights: Type.Optional(Type.String({ description: 'float32 [batch, max]: the weights of a list' })),
+  },
+  { additionalProperties: false, description: 'The inputs of the graph that are one field' },
+)
+
 export type GraphFormat = Static<typeof GraphFormat>
 export const GraphFormat = Type.Union(
   [Type.Literal('layers'), Type.Literal('graph_model'), Type.Literal('saved_model'), Type.Literal('onnx')],
@@ -115,6 +131,11 @@ export const Graph = Type.Object(
         ),
         dense: Type.Optional(
           Tensors('Of the numeric fields, in order: float32 [batch, features], or one tensor a field'),
+        ),
+        fields: Type.Optional(
+          Type.Record(FieldName, FieldTensors, {
+            description: 'Fields that have tensors of their own; `sparse` and `dense` take the columns of all others',
+          }),
         ),
       },
       { additionalProperties: false, description: "The graph's input names" },
@@ -183,7 +204,7 @@ export const TaskQuality = Type.Object(
 export type GoldenRows = Static<typeof GoldenRows>
 export const GoldenRows = Type.Object(
   {
-    rows: Type.Array(Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Null()])), {
+    rows: Type.Array(Type.Record(Type.String(), FeatureValue), {
       minItems: 1,
       maxItems: 1000,
       description: 'Named features, as a request gives them',

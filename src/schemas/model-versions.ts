@@ -1,12 +1,11 @@
 import Type, { type Static } from 'typebox'
+import { FeatureValue } from './feature-value.ts'
 import { VersionName } from './manifest.ts'
 
 /*
  * Below GET /models/{model}/versions/{version}: its distributions and its golden rows; and the body that pins a
  * version.
  */
-
-const FieldValue = Type.Union([Type.String(), Type.Number()])
 
 export type DistributionBin = Static<typeof DistributionBin>
 export const DistributionBin = Type.Object({
@@ -62,8 +61,8 @@ export const VersionRows = Type.Object({
   version: Type.String(),
   rows: Type.Array(
     Type.Object({
-      context: Type.Record(Type.String(), Type.Union([FieldValue, Type.Null()])),
-      candidate: Type.Record(Type.String(), Type.Union([FieldValue, Type.Null()])),
+      context: Type.Record(Type.String(), FeatureValue),
+      candidate: Type.Record(Type.String(), FeatureValue),
     }),
     { maxItems: 50, description: 'The first golden rows; without fields that are marked `log`' },
   ),

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { HashName, Scaling, Side } from './features.ts'
+import { ListOptions } from './list-options.ts'
 import { Calibration, TaskQuality } from './manifest.ts'
 import { DeltaStatus } from './models-folder.ts'
 import { Provenance } from './provenance.ts'
@@ -110,20 +111,27 @@ export const FieldDetails = Type.Object(
   {
     name: Type.String(),
     side: Side,
-    kind: Type.String({ examples: ['vocabulary', 'hash', 'integer', 'numeric'] }),
+    kind: Type.String({ examples: ['vocabulary', 'hash', 'integer', 'numeric', 'vector'] }),
     type: Type.Union([Type.Literal('string'), Type.Literal('integer'), Type.Literal('number')], {
       description: 'JSON type of its values',
     }),
+    list: Type.Optional(ListOptions),
+    sequence: Type.Optional(Type.String({ description: 'Lists of the same sequence have equal lengths' })),
+    table: Type.Optional(Type.String({ description: 'The field whose values and table it shares' })),
+    length: Type.Optional(Type.Integer({ description: 'Vector fields: how many numbers' })),
     required: Type.Boolean({ description: 'A request must contain it' }),
     missing: Type.Union([Type.Literal('error'), Type.Literal('default')], {
       description: 'Whether an absent or null value is rejected (`error`) or counts as `default`',
     }),
     default: Type.Optional(
-      Type.Union([Type.String(), Type.Number()], { description: 'What an absent or null value counts as' }),
+      Type.Union([Type.String(), Type.Number(), Type.Array(Type.Union([Type.String(), Type.Number()]))], {
+        description: 'What an absent or null value counts as; an array for lists and vectors',
+      }),
     ),
     out_of_vocabulary: Type.Optional(
-      Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
-        description: 'Whether an unknown value shares one id with all others (`bucket`) or is rejected (`error`)',
+      Type.Union([Type.Literal('bucket'), Type.Literal('error'), Type.Literal('drop')], {
+        description:
+          'Whether an unknown value shares one id with all others (`bucket`), is rejected (`error`), or is left out of its list (`drop`)',
       }),
     ),
     values: Type.Optional(
@@ -148,6 +156,9 @@ export const FieldDetails = Type.Object(
       {
         ids: Type.Optional(
           Type.Array(Type.Integer(), { description: 'Sparse fields: [first id, last id] in the shared id space' }),
+        ),
+        padding: Type.Optional(
+          Type.Integer({ description: 'Lists: the id of places without a value, in the shared id space' }),
         ),
         hash: Type.Optional(HashName),
         buckets: Type.Optional(Type.Integer({ description: 'Hash fields: number of ids' })),

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { FeatureLists, FeatureValue } from './feature-value.ts'
 import { ModelName, TaskName, VersionName } from './manifest.ts'
 import { ProblemItem } from './problem.ts'
 
@@ -6,12 +7,6 @@ import { ProblemItem } from './problem.ts'
  * POST /predict. The envelope (model, tasks, options, …) is checked against these schemas; the values of features,
  * candidates and tensors are checked by the feature encoder, which knows the model and can name every cell.
  */
-
-/** The value of one feature: a string (categorical), a number (integer ids and numbers), or null for "missing". */
-export type FeatureValue = Static<typeof FeatureValue>
-export const FeatureValue = Type.Union([Type.String(), Type.Number(), Type.Null()], {
-  description: 'A string for categorical fields, a number for integer ids and numeric fields, null if missing',
-})
 
 export type Context = Static<typeof Context>
 export const Context = Type.Record(Type.String(), FeatureValue, {
@@ -39,12 +34,12 @@ export const Candidate = Type.Unsafe<{ id?: string | number; bid?: number } & Re
 
 export type CandidateColumns = Static<typeof CandidateColumns>
 export const CandidateColumns = Type.Unsafe<
-  { id?: (string | number)[]; bid?: number[] } & Record<string, FeatureValue[]>
+  { id?: (string | number)[]; bid?: number[] } & Record<string, FeatureValue[] | FeatureLists>
 >(
   Type.Object(
     { id: Type.Optional(Type.Array(id)), bid: Type.Optional(Type.Array(bid)) },
     {
-      additionalProperties: Type.Array(FeatureValue),
+      additionalProperties: Type.Union([Type.Array(FeatureValue), FeatureLists]),
       description: 'All candidates as columns: one array per feature, all of the same length',
     },
   ),
@@ -84,7 +79,8 @@ export const PredictOptions = Type.Object(
     ),
     unknown: Type.Optional(
       Type.Boolean({
-        description: 'Also return the fields of each candidate whose value the model does not know',
+        description:
+          'Also return the fields of each candidate whose value the model does not know, and the lists that were cut',
       }),
     ),
     rank: Type.Optional(RankOptions),
@@ -203,8 +199,12 @@ const ofOne = Type.Object(
     ),
     unknown: Type.Optional(
       Type.Array(Type.String(), {
-        description: 'With `unknown`: fields whose value is outside their vocabulary or range',
+        description:
+          'With `unknown`: fields whose value is outside their vocabulary or range; of a list with the place, `tags[2]`',
       }),
+    ),
+    cut: Type.Optional(
+      Type.Array(Type.String(), { description: 'With `unknown`: lists that are longer than the model takes' }),
     ),
   },
   { additionalProperties: probability, description: 'A probability per task, by name' },

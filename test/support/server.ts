@@ -92,6 +92,7 @@ export async function startTestServer(
         maxRequestRows: 500,
         observer: metrics.batchObserver(name, version),
         onUnknown: (feature) => metrics.unknownValue(name, version, feature),
+        onCut: (feature, values) => metrics.cutValues(name, version, feature, values),
         ...options.limits,
       }),
     mode: 'latest',

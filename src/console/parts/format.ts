@@ -112,7 +112,7 @@ export function nameOfDefault({
   maximum,
 }: {
   kind: string
-  default?: string | number | undefined
+  default?: string | number | (string | number)[] | undefined
   maximum?: number | undefined
 }): string {
   if (value === '') return 'an empty text'

@@ -43,9 +43,30 @@ export interface Signature {
  * no tensor of the graph has.
  */
 export interface JoinedTensors {
-  inputs: Record<string, { dtype: 'int32' | 'float32'; tensors: string[] }>
+  inputs: Record<string, JoinedInput>
   /** `sigmoid` applies to the concatenated tensors. */
   outputs: Record<string, { sigmoid: boolean; tensors: string[] }>
+}
+
+/** An input [rows, columns] that is several tensors of the graph. */
+export interface JoinedInput {
+  dtype: 'int32' | 'float32'
+  /** Tensors that take these columns in order, each as many as it is wide. Default: all columns. */
+  tensors: string[]
+  columns?: number[]
+  /** Tensors of fields; the width is that of all columns. */
+  fields?: { width: number; tensors: FieldTensor[] }
+}
+
+/** A tensor that is made of columns `first` to `first + width − 1`. */
+export interface FieldTensor {
+  tensor: string
+  first: number
+  width: number
+  /** Their values; whether each is no padding; or how many are none. */
+  is: 'values' | 'mask' | 'lengths'
+  /** The value of a place that holds none, where they are a list's. */
+  padding?: number
 }
 
 /** A saved graph on disk. */

@@ -18,6 +18,8 @@ export interface PredictionTable {
   ids: (CandidateId | undefined)[] | undefined
   /** Per row of the request, if requested: fields with a value that the model does not know. */
   unknown?: (string[] | undefined)[] | undefined
+  /** Likewise, of a model with lists: the lists that were cut. */
+  cut?: (string[] | undefined)[] | undefined
   /** Problems of rows that were left out. */
   problems: Violation[]
 }

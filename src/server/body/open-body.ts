@@ -34,10 +34,10 @@ async function openLater<Asked>(
     async rowsFor(model, question) {
       const { options = {} } = question
       const { partial = false, unknown = false, rank } = options
-      const maxRows = model.limits.maxRequestRows
+      const { maxRequestRows: maxRows, maxListValues: maxValues } = model.limits
       // Reported together with what the thread finds wrong with the rows.
       const found = model.check(question)
-      return { rows: await encode(model, { maxRows, partial, bids: rank?.by === ecpm, found, unknown }) }
+      return { rows: await encode(model, { maxRows, maxValues, partial, bids: rank?.by === ecpm, found, unknown }) }
     },
   }
 }

@@ -25,7 +25,7 @@ export type ReaderRequest =
   | { type: 'forget'; model: number }
   | { type: 'encode'; model: number; options: ReadOptions }
 
-export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems'> {
+export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems' | 'notes'> {
   /** Problems found before, reported together with those of the rows. */
   found?: readonly Violation[] | undefined
   /** Say per row which fields have a value that the model doesn't know. */
@@ -39,6 +39,7 @@ export type ReaderAnswer =
       encoded: Omit<EncodedRequest, 'placeOf'>
       places: RowPlaces
       unknown: Map<string, number>
+      cut: Map<string, number>
     }
   | { type: 'failed'; failure: Failure }
 

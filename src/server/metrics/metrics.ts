@@ -34,6 +34,8 @@ export interface Metrics {
   connectionsRefused(): number
   batchObserver(model: string, version: string): BatchObserver
   unknownValue(model: string, version: string, feature: string): void
+  /** Counts values that a list of a version lost as it was cut. */
+  cutValues(model: string, version: string, feature: string, values: number): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
   unknownValues(model: string, version: string): Promise<Map<string, number>>
   /** Counts by key. */
@@ -63,6 +65,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const unknown = new Counter({
     name: 'multigate_unknown_values_total',
     help: 'Values outside a vocabulary or a range of ids, and numbers beyond the range of training',
+    labelNames: ['model', 'version', 'feature'],
+    registers: [registry],
+  })
+  const cut = new Counter({
+    name: 'multigate_cut_values_total',
+    help: 'Values of lists that were longer than the model takes',
     labelNames: ['model', 'version', 'feature'],
     registers: [registry],
   })
@@ -119,6 +127,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       return counts.used()
     },
     unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
+    cutValues: (name, version, feature, values) => cut.inc({ model: name, version, feature }, values),
     async unknownValues(name, version) {
       const { values } = await unknown.get()
       const own = values.filter(({ labels }) => labels.model === name && labels.version === version)
@@ -132,6 +141,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
         requests.forget(name, version),
         batches.forget(name, version),
         removeSeries(unknown, name, version),
+        removeSeries(cut, name, version),
       ])
     },
   }

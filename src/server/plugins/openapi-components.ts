@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox'
 import { EvaluationReport } from '../../schemas/evaluation.ts'
+import { FeatureLists, FeatureValue } from '../../schemas/feature-value.ts'
 import {
   InferAnswer,
   InferError,
@@ -55,7 +56,6 @@ import {
   ColumnsRequest,
   Context,
   DenseRequest,
-  FeatureValue,
   InputsRequest,
   PredictAnswer,
   Prediction,
@@ -97,6 +97,7 @@ export const components: Record<string, TSchema> = {
   InputsRequest,
   Context,
   FeatureValue,
+  FeatureLists,
   Candidate,
   CandidateColumns,
   PredictOptions,

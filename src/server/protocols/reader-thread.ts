@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/serving/features/encoder.ts'
 import { inTerms, Violations } from '../../model/serving/features/problems.ts'
-import { encodeQuery, unknownOf } from '../../model/serving/prediction/query-rows.ts'
+import { encodeExplained, encodeQuery } from '../../model/serving/prediction/query-rows.ts'
 import type { BodyFormat, OpenBody, RequestModel } from '../body/body-format.ts'
 import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from '../body/reader-messages.ts'
 import { inferFormat } from './open-inference/infer-format.ts'
@@ -25,6 +25,7 @@ interface KnownModel extends Omit<RequestModel, 'encoder'> {
 
 const models = new Map<number, KnownModel>()
 let unknown = new Map<string, number>()
+let cut = new Map<string, number>()
 let opened: OpenBody<unknown> | undefined
 
 function open({ format, bytes, headerLength, bounds }: Extract<ReaderRequest, { type: 'open' }>): ReaderAnswer {
@@ -38,16 +39,20 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   const body = opened!
   opened = undefined
   unknown = new Map()
-  model.encoder ??= encoderFrom(model.source, (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1))
+  cut = new Map()
+  model.encoder ??= encoderFrom(model.source, {
+    onUnknown: (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1),
+    onCut: (field, values) => cut.set(field, (cut.get(field) ?? 0) + values),
+  })
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
   const { found, unknown: sayUnknown, ...rest } = options
-  const work = () => encodeQuery(rows, encoder, model.tensors.inputs, { ...rest, problems: new Violations(found) })
+  const encode = sayUnknown ? encodeExplained : encodeQuery
+  const work = () => encode(rows, encoder, model.tensors.inputs, { ...rest, problems: new Violations(found) })
   const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
-  if (sayUnknown) whole.unknown = unknownOf(rows, encoder.layout, whole)
   const { placeOf, ...encoded } = whole
-  const numeric = encoder.layout.dense.map(({ field }) => field.name)
-  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown }
+  const numeric = [...new Set(encoder.layout.dense.map(({ field }) => field.name))]
+  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown, cut }
 }
 
 function failureOf(error: unknown): Failure {

@@ -3,9 +3,11 @@ import type { PlanCostsInUse } from '../../model/engines/plan/plan-cost.ts'
 import { hasEvaluation } from '../../model/serving/bundle/evaluation.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { unscale } from '../../model/serving/features/field.ts'
-import type { FieldColumn, Layout } from '../../model/serving/features/layout.ts'
+import type { FieldColumn } from '../../model/serving/features/field-column.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
+import type { InputField } from '../../model/serving/features/table.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import { defaultHash, type Field, type HashField } from '../../schemas/features.ts'
+import { defaultHash, type HashField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { CrossedDetails, FieldDetails, ModelDetails, ModelStatus } from '../../schemas/models.ts'
 import { residentBytes } from '../metrics/graph-metrics.ts'
@@ -104,19 +106,24 @@ const shownValues = 10
 
 /** The values that a client may send for each field of a model, in manifest order. `path`: that of the description. */
 export function describeFields({ drift }: Manifest, { slots, sparse }: Layout, path: string): FieldDetails[] {
-  return slots.map(({ sparse: isSparse, column, encoder: { field } }: FieldColumn) => {
+  return slots.map(({ sparse: isSparse, column, padding, encoder: { field } }: FieldColumn) => {
+    const list = 'list' in field ? field.list : undefined
     const { offset, ids } = (isSparse ? sparse[column] : undefined) ?? { offset: 0, ids: 0 }
     return {
       name: field.name,
       side: field.side,
       kind: field.kind,
       type: types[field.kind],
+      ...(list && { list }),
+      ...('sequence' in field && field.sequence !== undefined && { sequence: field.sequence }),
+      ...('owner' in field && field.owner && { table: field.owner.name }),
       required: field.missing === 'error',
       missing: field.missing === 'error' ? 'error' : 'default',
       ...(field.missing === 'error' ? {} : { default: field.missing.default }),
       ...ofKind(field, path, referenceOf(drift?.features, field.name)),
       encoding: {
         ...(isSparse ? { ids: [offset, offset + ids - 1] } : {}),
+        ...(isSparse && list ? { padding } : {}),
         ...(field.kind === 'hash' ? encodingOf(field) : {}),
         ...(field.kind === 'numeric' ? { scaling: field.scaling } : {}),
       },
@@ -136,9 +143,15 @@ function describeCrossed({ crossed }: Layout): CrossedDetails[] {
   }))
 }
 
-const types = { vocabulary: 'string', hash: 'string', integer: 'integer', numeric: 'number' } as const
+const types = {
+  vocabulary: 'string',
+  hash: 'string',
+  integer: 'integer',
+  numeric: 'number',
+  vector: 'number',
+} as const
 
-function ofKind(field: Field, path: string, reference: Reference): Partial<FieldDetails> {
+function ofKind(field: InputField, path: string, reference: Reference): Partial<FieldDetails> {
   switch (field.kind) {
     case 'vocabulary':
       return {
@@ -153,6 +166,8 @@ function ofKind(field: Field, path: string, reference: Reference): Partial<Field
       return { out_of_vocabulary: field.out_of_vocabulary, minimum: 0, maximum: field.size - 1 }
     case 'hash':
       return {}
+    case 'vector':
+      return { length: field.length }
     case 'numeric': {
       const edges = reference && 'edges' in reference ? reference.edges : undefined
       return {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { listNames, suggestNames } from '../../base/names.ts'
+import { type InputField, inputFields } from '../../model/serving/features/table.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { VersionRows } from '../../schemas/model-versions.ts'
@@ -28,7 +29,7 @@ export function exampleOf({ name, features, golden }: Manifest): Pick<ModelDetai
     Object.entries(first).map(([name, value]) => [
       name,
       shownValue(
-        features.find((field) => field.name === name),
+        inputFields(features).find((field) => field.name === name),
         value,
       ),
     ]),
@@ -40,10 +41,11 @@ export function exampleOf({ name, features, golden }: Manifest): Pick<ModelDetai
 }
 
 /** A value of the row, or any other that the field takes where its values are kept from logs. */
-function shownValue(field: Field | undefined, value: GoldenRow[string]): GoldenRow[string] {
+function shownValue(field: InputField | undefined, value: GoldenRow[string]): GoldenRow[string] {
   if (field?.log === undefined) return value
-  if (field.kind === 'vocabulary') return field.values[0]!
-  return field.kind === 'hash' ? 'example' : 0
+  if (field.kind === 'vector') return new Array<number>(field.length).fill(0)
+  const single = field.kind === 'vocabulary' ? field.values[0]! : field.kind === 'hash' ? 'example' : 0
+  return field.list === undefined ? single : [single]
 }
 
 /**
@@ -69,6 +71,8 @@ function bySide(features: readonly Field[], row: GoldenRow): Row {
  * meant.
  */
 function plausible(field: Field, value: GoldenRow[string]): GoldenRow[string] {
+  if (field.kind === 'numeric' && Array.isArray(value))
+    return value.map((item) => plausible(field, item) as string | number)
   if (field.kind !== 'numeric' || typeof value !== 'number') return value
   return Number((field.scaling.method === 'log1p' ? Math.abs(value) : value).toPrecision(4))
 }

@@ -15,6 +15,7 @@ import {
 } from '../../model/serving/deltas/delta-file.ts'
 import { checkDelta, type Expectation, expectationOf, type LiveField } from '../../model/serving/deltas/expectation.ts'
 import { createSparseFieldEncoder } from '../../model/serving/features/field.ts'
+import { inputFields } from '../../model/serving/features/table.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { SparseField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
@@ -41,8 +42,8 @@ export async function writeDelta(options: WriteOptions): Promise<{ path: string;
   const { folder, field, rows: file } = options
   const { manifest, expected } = await versionOf(folder)
   const live = expected.fields.find(({ name }) => name === field)
-  const feature = manifest.features.find(({ name }) => name === field)
-  if (live === undefined || feature === undefined || feature.kind === 'numeric') {
+  const feature = inputFields(manifest.features).find(({ name }) => name === field)
+  if (live === undefined || feature === undefined || feature.kind === 'numeric' || feature.kind === 'vector') {
     const known = expected.fields.map(({ name }) => name).join(', ')
     throw new ModelError(
       'INVALID_REQUEST',

@@ -1,7 +1,7 @@
 import { ModelError } from '../../base/errors.ts'
-import { idsOf } from '../../model/serving/features/field.ts'
+import { idsOf, inputFields, type OwnedField } from '../../model/serving/features/table.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
-import type { Field, Side, SparseField } from '../../schemas/features.ts'
+import { type Field, isDense, type Side } from '../../schemas/features.ts'
 import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 
 export interface FieldChoice {
@@ -38,7 +38,7 @@ const largestRepeated = 256 * 1024 * 1024
  */
 export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
   const { features = plainFields(model, choice) } = choice
-  const sparse = features.filter((field) => field.kind !== 'numeric')
+  const sparse = inputFields(features).flatMap((field) => (isDense(field) ? [] : [field as OwnedField]))
   const dense = features.length - sparse.length
   expectCount('sparse', model.sparse.length, sparse.length)
   expectCount('numeric', model.dense.length, dense)
@@ -69,7 +69,7 @@ export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenF
 const everyRow = 'each may use every row'
 
 function rangesOf(
-  fields: [SparseColumn, SparseField][],
+  fields: [SparseColumn, OwnedField][],
   { known, allowUnused }: { known: boolean; allowUnused: boolean },
   notes: string[],
 ): IdRange[] {
@@ -114,7 +114,7 @@ function rangesOf(
 }
 
 /** `country 9, device 52, … 29 more` */
-function listed(fields: [SparseColumn, SparseField][], sizes: number[]): string {
+function listed(fields: [SparseColumn, OwnedField][], sizes: number[]): string {
   const most = 40
   const shown = fields.slice(0, most).map(([, { name }], i) => `${name} ${sizes[i]}`)
   return [...shown, ...(fields.length > most ? [`… ${fields.length - most} more`] : [])].join(', ')

@@ -1,13 +1,14 @@
 import { listProblems, ModelError, type Violation } from '../../base/errors.ts'
+import { drawRow } from '../../model/serving/features/draw.ts'
 import { createEncoder } from '../../model/serving/features/encoder.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
-  drawRow,
-  idsOf,
   nameOfId,
   unscale,
 } from '../../model/serving/features/field.ts'
+import { createLayout } from '../../model/serving/features/layout.ts'
+import { type InputField, idsOf } from '../../model/serving/features/table.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import type { Field, HashField } from '../../schemas/features.ts'
 import { isObject, pointer } from '../../schemas/json.ts'
@@ -160,15 +161,26 @@ function tensorRows(
   { features, firsts }: GoldenColumns,
   wrong: (message: string) => ModelError,
 ): Row[] {
+  const layout = createLayout(features)
+  const { slots } = layout
   const sparse = matrix(written, 'sparse', firsts.length, wrong, count)
-  const dense = matrix(written, 'dense', features.length - firsts.length, wrong, count)
+  const dense = matrix(written, 'dense', layout.dense.length, wrong, count)
   return Array.from({ length: count }, (_, row) => {
-    let [s, d] = [0, 0]
-    const entries = features.map((field) => {
-      const column = field.kind === 'numeric' ? d++ : s++
-      const value = field.kind === 'numeric' ? dense[row]![column]! : sparse[row]![column]! - firsts[column]!
-      const place = `/${field.kind === 'numeric' ? 'dense' : 'sparse'}/${row}/${column}`
-      return [field.name, nameValue(field, value, (message) => wrong(`${place} is ${message}`))]
+    const entries = slots.map((slot) => {
+      const { name, sparse: isSparse, column, width, group, padding, encoder } = slot
+      const { field } = encoder
+      const valueAt = (i: number) => (isSparse ? sparse[row]![i]! - firsts[i]! : dense[row]![i]!)
+      const nameAt = (i: number) => {
+        const place = `/${isSparse ? 'sparse' : 'dense'}/${row}/${i}`
+        if (field.kind === 'vector') return valueAt(i)
+        return nameValue(field, valueAt(i), (message) => wrong(`${place} is ${message}`))
+      }
+      if (group === undefined) return [name, nameAt(column)]
+      const columns = Array.from({ length: width }, (_, i) => column + i)
+      // A list ends where nothing but padding follows.
+      const empty = isSparse ? padding - (layout.sparse[column]!.offset ?? 0) : 0
+      const last = field.kind === 'vector' ? width - 1 : columns.findLastIndex((i) => valueAt(i) !== empty)
+      return [name, columns.slice(0, last + 1).map(nameAt)]
     })
     return Object.fromEntries(entries)
   })
@@ -201,7 +213,11 @@ const mostBuckets = 100_000
  * Decodes a model's input, an id of the field (from 0) or a scaled number, into the value that a request gives. `wrong`
  * creates the error from a message that continues after "is".
  */
-export function nameValue(field: Field, encoded: number, wrong: (message: string) => ModelError): string | number {
+export function nameValue(
+  field: Exclude<InputField, { kind: 'vector' }>,
+  encoded: number,
+  wrong: (message: string) => ModelError,
+): string | number {
   if (field.kind === 'numeric') {
     const value = unscale(field, encoded)
     const again = createNumericFieldEncoder(field).encode(value)

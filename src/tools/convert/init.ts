@@ -7,11 +7,11 @@ import {
   tensorWidth,
   unusableInput,
 } from '../../model/contracts/saved-signature.ts'
-import { idsOf } from '../../model/serving/features/field.ts'
 import { createLayout } from '../../model/serving/features/layout.ts'
+import { idsOf, inputFields, type OwnedField } from '../../model/serving/features/table.ts'
 import { taskNames } from '../../model/serving/version/manifestless.ts'
 import { count } from '../../schemas/check.ts'
-import type { Field, Side } from '../../schemas/features.ts'
+import { type Field, isDense, type Side } from '../../schemas/features.ts'
 import type { Graph, Manifest } from '../../schemas/manifest.ts'
 import { unknownField } from './fields.ts'
 
@@ -210,7 +210,7 @@ function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: F
 function expectSizes(features: Field[], sparse: SavedTensor[]): void {
   const [only] = sparse
   if (only === undefined || sparse.length > 1 || tensorWidth(only) === 1 || !only.shared) return
-  const fields = features.filter((field) => field.kind !== 'numeric')
+  const fields = inputFields(features).flatMap((field) => (isDense(field) ? [] : [field as OwnedField]))
   const ids = fields.reduce((sum, field) => sum + idsOf(field), 0)
   const [rows] = only.ids
   if (rows === undefined || ids === rows) return

@@ -1,9 +1,9 @@
 import { createBinOf, populationStability } from '../../model/serving/drift/bins.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
-import { idsOf, nameOfId, unscale } from '../../model/serving/features/field.ts'
-import { layoutOptions } from '../../model/serving/features/layout.ts'
+import { nameOfId, unscale } from '../../model/serving/features/field.ts'
+import { createLayout, layoutOptions } from '../../model/serving/features/layout.ts'
+import { type InputField, tableOf } from '../../model/serving/features/table.ts'
 import type { DriftRow } from '../../schemas/evaluation.ts'
-import type { Field } from '../../schemas/features.ts'
 import type { Distribution, Manifest } from '../../schemas/manifest.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { encodeRows } from '../data/encode-rows.ts'
@@ -16,19 +16,15 @@ export function compareDistributions(manifest: Manifest, dataset: Dataset, score
   const options = layoutOptions(manifest)
   const { encoded } = encodeRows(features, dataset.cells, scored.rows, dataset.place, options)
   const rows: DriftRow[] = []
-  let sparse = 0
-  let dense = 0
-  let offset = 0
-  for (const field of features) {
-    const numeric = field.kind === 'numeric'
-    const column = numeric ? dense++ : sparse++
-    const [data, width] = numeric ? [encoded.dense, encoded.denseFields] : [encoded.sparse, encoded.sparseFields]
-    const distribution = referenceOf(drift.features, field.name)
+  const layout = createLayout(features, options)
+  for (const { name, sparse, column, encoder } of layout.slots) {
+    const [data, width] = sparse ? [encoded.sparse, encoded.sparseFields] : [encoded.dense, encoded.denseFields]
+    const distribution = referenceOf(drift.features, name)
     if (distribution) {
       const counts = countBins(distribution, encoded.rows, (row) => data[row * width + column]!)
-      rows.push(driftRow('feature', field.name, distribution, counts, namesOf(distribution, field, offset)))
+      const offset = sparse ? layout.sparse[column]!.offset : 0
+      rows.push(driftRow('feature', name, distribution, counts, namesOf(distribution, encoder.field, offset)))
     }
-    if (!numeric && !options.ownIds) offset += idsOf(field)
   }
   for (const [task, distribution] of Object.entries(drift.tasks)) {
     const predictions = scored.predictions[task]
@@ -59,12 +55,12 @@ function driftRow(
 }
 
 /** Names of bins, for people: values where the field has names for them, numbers as requests give them. */
-function namesOf(distribution: Distribution, field: Field | undefined, offset: number): string[] {
+function namesOf(distribution: Distribution, field: InputField | undefined, offset: number): string[] {
   if ('ids' in distribution) {
     const nameOf = (id: number) => {
-      if (field === undefined || field.kind === 'numeric' || field.kind === 'hash') return `id ${id}`
-      const unknown = id === offset && field.out_of_vocabulary === 'bucket'
-      return unknown ? '(unknown)' : String(nameOfId(field, id - offset))
+      if (field === undefined || field.kind === 'numeric' || field.kind === 'vector' || field.kind === 'hash')
+        return `id ${id}`
+      return id - offset === tableOf(field).bucket ? '(unknown)' : String(nameOfId(field, id - offset))
     }
     return [...distribution.ids.map(nameOf), '(others)']
   }

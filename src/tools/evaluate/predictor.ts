@@ -1,5 +1,6 @@
 import { hideCredentials } from '../../base/address-credentials.ts'
 import { ModelError } from '../../base/errors.ts'
+import type { Field } from '../../schemas/features.ts'
 import type { Calibration } from '../../schemas/manifest.ts'
 import type { ModelDetails } from '../../schemas/models.ts'
 import type { PredictionColumns } from '../../schemas/predict.ts'
@@ -10,7 +11,7 @@ import type { Cell } from '../data/source.ts'
 export interface PredictorField {
   name: string
   side: string
-  kind: 'vocabulary' | 'hash' | 'integer' | 'numeric'
+  kind: Field['kind']
   /** Number of ids; undefined for numbers. */
   ids: number | undefined
 }

@@ -1,5 +1,5 @@
 import { createUniform } from '../../base/hash.ts'
-import { drawRow } from '../../model/serving/features/field.ts'
+import { drawRow } from '../../model/serving/features/draw.ts'
 import type { Features, Field } from '../../schemas/features.ts'
 
 export interface PredictRequestsOptions {

@@ -10,7 +10,7 @@ import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
-import { createLayout, hasOwnIds, type Layout } from '../../model/serving/features/layout.ts'
+import { createLayout, type Layout, ownIdsOf } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import type { ArchitectureOptions } from '../../schemas/architecture.ts'
@@ -71,7 +71,7 @@ export async function train(
     onProgress: readingProgress(options.progress),
   })
   const fields = fieldsOf(loaded, dataset, from)
-  const ownIds = from ? hasOwnIds(from.manifest) : spec.embeddings !== undefined
+  const ownIds = from ? ownIdsOf(from.manifest) : spec.embeddings !== undefined
   const columns = { crossed: spec.crossed, ownIds }
   const layout = createLayout(fields, columns)
   if (from === undefined) expectTableMemory(loaded, layout)
@@ -102,7 +102,7 @@ export async function train(
   const files = { ...saved.files, [quantizationFile]: encodeQuantizationRows(chosen) }
   signal.throwIfAborted()
   const names = fields.map(({ name }) => name)
-  const golden = await goldenRows(saved, names, dataset, examples.test.encoded)
+  const golden = await goldenRows(saved, fields, dataset, examples.test.encoded)
   const described = describeBundle(spec, fields, network, saved.graph, calibrated, quantization, golden, {
     created: new Date(now()).toISOString(),
     command: options.command,
@@ -239,7 +239,7 @@ const goldenRowCount = 8
  */
 export async function goldenRows(
   { graph, files }: Saved,
-  names: readonly string[],
+  features: readonly Field[],
   { cells, parts }: Dataset,
   test: EncodedRows,
 ): Promise<GoldenRows> {
@@ -250,17 +250,15 @@ export async function goldenRows(
   const folder = await mkdtemp(join(tmpdir(), 'multigate-golden-'))
   try {
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
-    const { probabilities: output, joined } = bindingsOf({ graph })
+    const takes = { graph, features: [...features] }
+    const names = features.map(({ name }) => name)
+    const { probabilities: output, joined } = bindingsOf(takes)
     const { file, format } = graph
     const engine = await createOnnxEngine({ threads: 1 })
     const loaded = await engine.load({ folder, file, format, outputs: [output], ...(joined && { joined }) })
     const probabilities: number[][] = []
     for (const i of picked) {
-      const inputs = namedInputs(
-        { graph },
-        row(test.sparse, test.sparseFields, i),
-        row(test.dense, test.denseFields, i),
-      )
+      const inputs = namedInputs(takes, row(test.sparse, test.sparseFields, i), row(test.dense, test.denseFields, i))
       probabilities.push(Array.from((await loaded.run({ rows: 1, inputs }, [output]))[output]!))
     }
     await loaded.close()

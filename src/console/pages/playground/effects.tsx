@@ -174,5 +174,6 @@ const mostListed = 10
 function textOf(value: Value | undefined): string {
   if (value === undefined) return 'not sent'
   if (value === '') return '(empty)'
+  if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`
   return typeof value === 'number' ? number(value, 6) : value
 }

@@ -7,7 +7,7 @@ import type {
   Signature,
   TensorData,
 } from '../../contracts/engine.ts'
-import { partsOf } from '../../graph/lower/concatenate.ts'
+import { type InputPart, partsOf, partsOfInput } from '../../graph/lower/concatenate.ts'
 import { valuesOf } from '../memory.ts'
 
 /**
@@ -35,17 +35,15 @@ export async function loadJoined(
 }
 
 function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors): Signature {
-  const parts = new Set(Object.values(joined.inputs).flatMap(({ tensors }) => tensors))
+  const ofSaved = widthIn(inputs)
+  const all = Object.entries(joined.inputs).map(([name, input]) => ({ name, input, ...partsOfInput(input, ofSaved) }))
+  const replaced = new Set(all.flatMap(({ parts }) => parts.map(({ tensor }) => tensor)))
   const totalWidth = (tensors: { name: string; width: number }[], names: string[]) =>
-    names.reduce((sum, name) => sum + (tensors.find((tensor) => tensor.name === name)?.width ?? 0), 0)
+    names.reduce((sum, name) => sum + widthIn(tensors)(name), 0)
   return {
     inputs: [
-      ...inputs.filter(({ name }) => !parts.has(name)),
-      ...Object.entries(joined.inputs).map(([name, { dtype, tensors }]) => ({
-        name,
-        dtype,
-        width: totalWidth(inputs, tensors),
-      })),
+      ...inputs.filter(({ name }) => !replaced.has(name)),
+      ...all.map(({ name, input: { dtype }, width }) => ({ name, dtype, width })),
     ],
     outputs: [
       ...outputs,
@@ -57,27 +55,37 @@ function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors):
   }
 }
 
+/** The widths of tensors by name; 0 where there is none. */
+const widthIn = (tensors: readonly { name: string; width: number }[]) => (name: string) =>
+  tensors.find((tensor) => tensor.name === name)?.width ?? 0
+
 function cut(batch: Batch, saved: Signature, seen: Signature, joined: JoinedTensors): Record<string, TensorData> {
   const inputs: Record<string, TensorData> = { ...batch.inputs }
-  for (const [name, { tensors: parts }] of Object.entries(joined.inputs)) {
+  for (const [name, input] of Object.entries(joined.inputs)) {
     const whole = seen.inputs.find((input) => input.name === name)!
     const values = valuesOf(batch, whole)
     delete inputs[name]
-    let column = 0
-    for (const part of parts) {
-      const width = saved.inputs.find((input) => input.name === part)?.width ?? 0
-      inputs[part] = pickColumns(values, batch.rows, whole.width, column, width)
-      column += width
-    }
+    for (const part of partsOfInput(input, widthIn(saved.inputs)).parts)
+      inputs[part.tensor] = takePart(values, batch.rows, whole.width, part)
   }
   return inputs
 }
 
-function pickColumns(values: TensorData, rows: number, total: number, column: number, width: number): TensorData {
-  const picked = values instanceof Int32Array ? new Int32Array(rows * width) : new Float32Array(rows * width)
+/** A tensor that is made of columns of `values`, [rows, total]. */
+function takePart(values: TensorData, rows: number, total: number, part: InputPart): TensorData {
+  const { columns, width, is, padding = 0 } = part
+  const places = Array.from({ length: width }, (_, i) => (typeof columns === 'number' ? columns + i : columns[i]!))
+  const taken = values instanceof Int32Array ? new Int32Array(rows * width) : new Float32Array(rows * width)
   for (let row = 0; row < rows; row++)
-    picked.set(values.subarray(row * total + column, row * total + column + width), row * width)
-  return picked
+    for (let i = 0; i < width; i++) taken[row * width + i] = values[row * total + places[i]!]!
+  if (is === 'values') return taken
+  const mask = taken.map((value) => Number(value !== padding))
+  if (is === 'mask') return mask
+  const lengths = new Int32Array(rows)
+  mask.forEach((one, place) => {
+    lengths[Math.floor(place / width)]! += one
+  })
+  return lengths
 }
 
 function answerOf(name: string, answers: Outputs, rows: number, joined: JoinedTensors): Float32Array {

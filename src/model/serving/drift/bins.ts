@@ -1,6 +1,6 @@
-import type { Field } from '../../../schemas/features.ts'
 import type { Distribution } from '../../../schemas/manifest.ts'
-import { type FieldEncoder, idsOf, nameOfId, unscale } from '../features/field.ts'
+import { type FieldEncoder, nameOfId, unscale } from '../features/field.ts'
+import { type InputField, idsOf, tableOf } from '../features/table.ts'
 
 /** Live counts over a distribution's bins, with decay. */
 export interface Bins {
@@ -147,10 +147,10 @@ function labelOf({ low, high }: Range): string {
   return high === undefined ? `above ${low}` : `${low} to ${high}`
 }
 
-function describeId(field: Field, id: number): BinDescription {
+function describeId(field: InputField, id: number): BinDescription {
   if (field.kind === 'hash') return { label: `bucket ${id}` }
-  if (field.kind === 'numeric' || id < 0 || id >= idsOf(field)) return { label: `id ${id}` }
-  if (id === 0 && field.out_of_vocabulary === 'bucket') return { label: 'unknown values' }
+  if (field.kind === 'numeric' || field.kind === 'vector' || id < 0 || id >= idsOf(field)) return { label: `id ${id}` }
+  if (id === tableOf(field).bucket) return { label: 'unknown values' }
   const value = nameOfId(field, id)
   return { label: String(value), value }
 }

@@ -5,6 +5,7 @@ import {
   checkRowCount,
   type EncodedContext,
   encodeContext,
+  givenApart,
   givenTwice,
   idProblem,
   keepGoodRows,
@@ -12,7 +13,9 @@ import {
   unknownField,
 } from './context.ts'
 import { describeValue, requiredMessage } from './field.ts'
-import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
+import type { ColumnGroup, FieldColumn } from './field-column.ts'
+import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
+import { type ListColumn, readListColumn } from './list-columns.ts'
 import { Violations } from './problems.ts'
 
 /** The second form of a request: named features as columns. */
@@ -23,9 +26,9 @@ export function encodeColumns(
   options: EncodeOptions,
 ): EncodedRequest {
   const problems = options.problems ?? new Violations()
-  const shared = encodeContext(layout, context, problems)
+  const shared = encodeContext(layout, context, problems, options)
   const before = problems.list.length
-  const columns = columnsOf(candidates, problems)
+  const columns = columnsOf(layout, candidates, problems)
   const rows = rowCount(columns, problems)
   // Rows can be checked only in columns of equal length.
   problems.throwIfMore(before)
@@ -35,8 +38,8 @@ export function encodeColumns(
     requested: rows,
     problems: problems.list,
     placeOf: (row, field) => {
-      const named = columns.some(([name]) => name === field)
-      return `/candidates${pointer(named ? field! : columns[0]![0])}/${row}`
+      const named = columns.some(({ name }) => name === field)
+      return `/candidates${pointer(named ? field! : columns[0]!.name)}/${row}`
     },
     ...repeatContext(layout, shared, rows, options),
   }
@@ -44,24 +47,33 @@ export function encodeColumns(
   // A problem of a whole column, not of single rows, rejects the request even if bad rows are left out.
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
-  for (const [name, values] of columns) {
+  for (const { name, values } of columns) {
     const slot = layout.byName.get(name)
     const wrong = (row: number, message: string) => {
       bad[row] = 1
       if (!problems.full) problems.add(`/candidates${pointer(name)}/${row}`, message)
     }
     if (slot !== undefined) {
-      if (seen.has(slot)) encodeColumn(layout, slot, values, encoded, wrong)
+      if (slot.group === undefined && seen.has(slot)) encodeColumn(layout, slot, values, encoded, wrong)
     } else if (name === 'id') encoded.ids = takeReserved(values, idProblem, wrong)
     else if (name === 'bid') encoded.bids = takeReserved(values, bidProblem, wrong)
   }
+  for (const group of layout.groups) encodeGroup(group, columns, shared, encoded, bad, problems)
   if (problems.list.length === 0) return encoded
   if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
 }
 
-function columnsOf(candidates: unknown, problems: Violations): [string, unknown[]][] {
-  const columns: [string, unknown[]][] = []
+/** A column of candidates: a value per row, or lists as values and offsets. */
+interface GivenColumn {
+  name: string
+  rows: number
+  values: unknown[]
+  lists: ListColumn | undefined
+}
+
+function columnsOf(layout: Layout, candidates: unknown, problems: Violations): GivenColumn[] {
+  const columns: GivenColumn[] = []
   if (!isObject(candidates)) {
     problems.add('/candidates', `must be an object of arrays, not ${describeValue(candidates)}`)
     return columns
@@ -70,23 +82,62 @@ function columnsOf(candidates: unknown, problems: Violations): [string, unknown[
   for (const name in candidates) {
     empty = false
     const values = candidates[name]
-    if (Array.isArray(values)) columns.push([name, values])
-    else problems.add(`/candidates${pointer(name)}`, `must be an array, not ${describeValue(values)}`)
+    const slot = layout.byName.get(name)
+    const path = `/candidates${pointer(name)}`
+    if (Array.isArray(values)) columns.push({ name, rows: values.length, values, lists: undefined })
+    else if (slot?.group !== undefined && isObject(values)) {
+      const lists = readListColumn(slot, values, (place, message) => problems.add(path + place, message))
+      if (lists !== undefined) columns.push({ name, rows: lists.offsets.length - 1, values: [], lists })
+    } else problems.add(path, `must be an array, not ${describeValue(values)}`)
   }
   if (empty) problems.add('/candidates', 'must have at least one column')
   return columns
+}
+
+/** Encodes the columns of a sequence, row by row. */
+function encodeGroup(
+  group: ColumnGroup,
+  columns: readonly GivenColumn[],
+  { given, lists }: EncodedContext,
+  encoded: EncodedRequest,
+  bad: Uint8Array,
+  problems: Violations,
+): void {
+  const own = columns.flatMap((column) => {
+    const slot = group.members.find(({ name }) => name === column.name)
+    return slot === undefined || given.has(slot) ? [] : [{ ...column, slot }]
+  })
+  if (own.length === 0) return
+  const apart = group.members.find((slot) => given.has(slot))
+  if (apart !== undefined) {
+    problems.add(`/candidates${pointer(own[0]!.name)}`, givenApart(apart))
+    problems.throwIfAny()
+  }
+  lists!.pathOf = ({ name }, row) => `/candidates${pointer(name)}/${row}`
+  for (let row = 0; row < encoded.rows; row++) {
+    for (const { slot, values, lists: column } of own) {
+      if (column === undefined) {
+        if (!lists!.take(slot, values[row], row)) bad[row] = 1
+        continue
+      }
+      const first = column.offsets[row]!
+      const length = column.offsets[row + 1]! - first
+      lists!.takeValues(slot, { values: column.values, first, length, weights: column.weights }, row)
+    }
+    if (!lists!.encode(group, encoded, row)) bad[row] = 1
+  }
 }
 
 /** The fields that columns may give, and give. Missing fields are reported on their own side. */
 function checkNames(
   layout: Layout,
   shared: EncodedContext,
-  columns: readonly [string, unknown[]][],
+  columns: readonly GivenColumn[],
   options: EncodeOptions,
   problems: Violations,
 ): Set<FieldColumn> {
   const seen = new Set<FieldColumn>()
-  for (const [name] of columns) {
+  for (const { name } of columns) {
     const slot = layout.byName.get(name)
     if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
     else if (slot !== undefined) seen.add(slot)
@@ -97,25 +148,21 @@ function checkNames(
     const side = slot.encoder.field.side === 'context' ? '/context' : '/candidates'
     if (!seen.has(slot)) problems.add(`${side}${pointer(slot.name)}`, requiredMessage)
   }
-  if (options.bids && !columns.some(([name]) => name === 'bid')) problems.add('/candidates/bid', bidRequired)
+  if (options.bids && !columns.some(({ name }) => name === 'bid')) problems.add('/candidates/bid', bidRequired)
   return seen
 }
 
 /** The common length of all columns; adds a problem for each that differs from the first. */
-function rowCount(columns: [string, unknown[]][], problems: Violations): number {
+function rowCount(columns: readonly GivenColumn[], problems: Violations): number {
   const [first] = columns
   if (first === undefined) return 0
-  const [firstName, { length: rows }] = first
-  if (rows === 0) problems.add(`/candidates${pointer(firstName)}`, 'must have at least one value')
-  for (const [name, values] of columns) {
-    if (values.length !== rows) {
-      problems.add(
-        `/candidates${pointer(name)}`,
-        `has ${values.length} values where ${JSON.stringify(firstName.slice(0, 64))} has ${rows}`,
-      )
-    }
+  if (first.rows === 0) problems.add(`/candidates${pointer(first.name)}`, 'must have at least one value')
+  for (const { name, rows } of columns) {
+    if (rows === first.rows) continue
+    const other = `${JSON.stringify(first.name.slice(0, 64))} has ${first.rows}`
+    problems.add(`/candidates${pointer(name)}`, `has ${rows} values where ${other}`)
   }
-  return rows
+  return first.rows
 }
 
 function encodeColumn(

@@ -2,27 +2,41 @@ import { ModelError } from '../../../base/errors.ts'
 import { suggestNames } from '../../../base/names.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
 import { describeValue } from './field.ts'
-import { allocateRows, type EncodedRequest, type EncodeOptions, type FieldColumn, type Layout } from './layout.ts'
+import type { FieldColumn } from './field-column.ts'
+import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
+import { ListEncoder } from './lists.ts'
 import type { Violations } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's fields are to be filled in. */
 export interface EncodedContext {
-  /** int32 [sparse fields] and float32 [numeric fields]: the context's values, and the defaults of all other fields. */
+  /** int32 [sparse columns] and float32 [dense columns]: the context's values, and the defaults of all other fields. */
   sparse: Int32Array
   dense: Float32Array
   /** Fields that the context gives. */
   given: Set<FieldColumn>
   /** Fields without a default that each candidate must give. */
   required: FieldColumn[]
+  /** Encodes lists and vectors; undefined for a model that has none. */
+  lists: ListEncoder | undefined
 }
 
 /** Encodes what holds for all candidates. Problems are collected, not thrown. */
-export function encodeContext(layout: Layout, context: unknown, problems: Violations): EncodedContext {
+export function encodeContext(
+  layout: Layout,
+  context: unknown,
+  problems: Violations,
+  options: Pick<EncodeOptions, 'maxValues' | 'notes'> = {},
+): EncodedContext {
+  const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
   const encoded: EncodedContext = {
-    sparse: new Int32Array(layout.sparse.length),
-    dense: new Float32Array(layout.dense.length),
+    sparse: new Int32Array(widths.sparse),
+    dense: new Float32Array(widths.dense),
     given: new Set(),
     required: [],
+    lists:
+      layout.groups.length === 0
+        ? undefined
+        : new ListEncoder(layout.groups, widths, problems, placeInContext, options),
   }
   const isContext = context === undefined || isObject(context)
   if (!isContext) problems.add('/context', `must be an object, not ${describeValue(context)}`)
@@ -36,6 +50,10 @@ export function encodeContext(layout: Layout, context: unknown, problems: Violat
         continue
       }
       encoded.given.add(slot)
+      if (slot.group !== undefined) {
+        encoded.lists!.take(slot, value, undefined)
+        continue
+      }
       const code = slot.encoder.encode(value)
       if (typeof code === 'string') problems.add(`/context${pointer(name)}`, code)
       else if (slot.sparse) encoded.sparse[slot.column] = code
@@ -48,11 +66,16 @@ export function encodeContext(layout: Layout, context: unknown, problems: Violat
     if (typeof missing === 'string') {
       // A context that is no object is one problem, not one for each of its fields.
       if (isContext || slot.encoder.field.side !== 'context') encoded.required.push(slot)
-    } else if (slot.sparse) encoded.sparse[slot.column] = missing
+    } else if (slot.group !== undefined) continue
+    else if (slot.sparse) encoded.sparse[slot.column] = missing
     else encoded.dense[slot.column] = missing
   }
+  // Lists that the context doesn't give have their defaults, or wait for those of candidates.
+  for (const group of layout.groups) encoded.lists!.encode(group, encoded, undefined)
   return encoded
 }
+
+const placeInContext = ({ name }: FieldColumn) => `/context${pointer(name)}`
 
 /** Tensors for `rows` rows, each a copy of the context's. */
 export function repeatContext(
@@ -131,6 +154,11 @@ export function unknownField(name: string, parent: '/context' | '/candidates', {
 }
 
 export const givenTwice = 'is already given in the context'
+
+/** The problem of a sequence that the context gives in part. */
+export function givenApart({ name }: FieldColumn): string {
+  return `is of the same sequence as ${JSON.stringify(name)}, which the context gives: give both in one place`
+}
 
 export const bidRequired = 'is required to rank by ecpm'
 export const noBids = 'ecpm needs bids, which only candidates have'

@@ -8,6 +8,7 @@ interface Part {
   name: string
   side: Side
   kind: string
+  list?: object | undefined
 }
 
 /** A crossed field depends on everything that its parts depend on. */
@@ -46,11 +47,16 @@ function problemOf(
   if (part === name) return 'is the field itself'
   if (crossed.has(part)) return `${JSON.stringify(part)} is crossed: name the fields that it is made of instead`
   const field = known.get(part)
-  const sparse = [...known.values()].flatMap(({ name, kind }) => (kind === 'numeric' ? [] : [name]))
+  const sparse = [...known.values()].flatMap((field) => (hasOneId(field) ? [field.name] : []))
   if (field === undefined) return `${JSON.stringify(part)} is not a field${suggestNames(part, sparse)}`
-  return field.kind === 'numeric'
-    ? `${JSON.stringify(part)} is numeric: only fields with ids can be crossed`
-    : undefined
+  if (hasOneId(field)) return undefined
+  const what = field.list === undefined ? field.kind : 'a list'
+  return `${JSON.stringify(part)} is ${what === 'vector' ? 'a vector' : what}: only fields with one id can be crossed`
+}
+
+/** Whether each row has exactly one id of a field. */
+function hasOneId({ kind, list }: Part): boolean {
+  return kind !== 'numeric' && kind !== 'vector' && list === undefined
 }
 
 /** A column of ids that a crossed field is made of. */

@@ -3,6 +3,7 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import { encodeColumns } from './columns.ts'
 import { fillCrossed, widenRows } from './crossed.ts'
 import { createBareIntegerEncoder, createBareNumberEncoder } from './field.ts'
+import type { RowArrays } from './field-column.ts'
 import {
   allocateRows,
   createLayout,
@@ -12,7 +13,6 @@ import {
   type Layout,
   type LayoutOptions,
   layoutOptions,
-  type RowArrays,
 } from './layout.ts'
 import { invalidRequest } from './problems.ts'
 import { encodeRows } from './rows.ts'
@@ -38,18 +38,21 @@ export interface Encoder {
 
 /** The source of an encoder: a manifest's fields, or the columns of a manifestless graph. */
 export type EncoderSource =
-  | { features: Features; options: Omit<LayoutOptions, 'onUnknown'> }
+  | { features: Features; options: Omit<LayoutOptions, keyof ValueListeners> }
   | { columns: readonly TensorColumn[] }
 
-export function encoderFrom(source: EncoderSource, onUnknown?: (field: string) => void): Encoder {
+/** Receive values that the model doesn't know, and values of lists that are cut. */
+export type ValueListeners = Pick<LayoutOptions, 'onUnknown' | 'onCut'>
+
+export function encoderFrom(source: EncoderSource, listeners: ValueListeners = {}): Encoder {
   return 'columns' in source
     ? createTensorEncoder(source.columns)
-    : createEncoder(source.features, { ...source.options, onUnknown })
+    : createEncoder(source.features, { ...source.options, ...listeners })
 }
 
 export function createEncoder(features: Features, options: LayoutOptions = {}): Encoder {
   const layout = createLayout(features, options)
-  const { onUnknown: _, ...rest } = options
+  const { onUnknown: _, onCut: __, ...rest } = options
   const encoder: Encoder = {
     layout,
     source: { features, options: rest },
@@ -87,9 +90,9 @@ function crossing(encoder: Encoder): Encoder {
 /** An encoder of a manifest's features. */
 export function encoderOf(
   manifest: Pick<Manifest, 'features' | 'crossed' | 'graph'>,
-  onUnknown?: (field: string) => void,
+  listeners: ValueListeners = {},
 ): Encoder {
-  return createEncoder(manifest.features, { ...layoutOptions(manifest), onUnknown })
+  return createEncoder(manifest.features, { ...layoutOptions(manifest), ...listeners })
 }
 
 /** A column of an input of a manifestless graph. */
@@ -110,6 +113,7 @@ export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
     byName: new Map(),
     sparse: sparse.map(({ name, ids }) => createBareIntegerEncoder(name, ids)),
     crossed: [],
+    groups: [],
     dense: dense.map(({ name }) => createBareNumberEncoder(name)),
     ids: 0,
   }

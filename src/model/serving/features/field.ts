@@ -1,13 +1,13 @@
-import { murmur3, standardNormal } from '../../../base/hash.ts'
+import { murmur3 } from '../../../base/hash.ts'
 import { farmhash64, xxhash64 } from '../../../base/hash64.ts'
 import {
   defaultHash,
-  type Field,
   type HashField,
   type IntegerField,
   type NumericField,
-  type SparseField,
+  type VectorField,
 } from '../../../schemas/features.ts'
+import { type InputField, type OwnedField, tableOf } from './table.ts'
 import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /**
@@ -17,18 +17,25 @@ import { createVocabulary, type Vocabulary } from './vocabulary.ts'
  * `undefined` and `null` are missing values.
  */
 export interface FieldEncoder {
-  field: Field
-  /** Result of `encode` for a missing value: the encoded default, or the message that a value is required. */
+  field: InputField
+  /**
+   * Result of `encode` for a missing value: the encoded default, or the message that a value is required. For a list or
+   * a vector that has a default, 0.
+   */
   missing: number | string
   encode(value: unknown): number | string
+  /** The same for one value of a list, where nothing counts as missing; undefined for a value that is left out. */
+  item(value: unknown): number | string | undefined
 }
 
 export interface SparseFieldEncoder extends FieldEncoder {
-  field: SparseField
-  /** First id of the field in the shared id space. */
+  field: OwnedField
+  /** First id of the field's table in the shared id space. */
   offset: number
-  /** Number of ids, the out-of-vocabulary bucket included. */
+  /** Number of ids of its table. */
   ids: number
+  /** The id that unknown values take, if they do. */
+  bucket: number | undefined
   /** For a field with a vocabulary. */
   vocabulary?: Vocabulary | undefined
   /** Ids to try the graph with: an ordinary one and the largest. */
@@ -39,32 +46,40 @@ export interface SparseFieldEncoder extends FieldEncoder {
 export const requiredMessage = 'is required: the field has no default'
 const nullMessage = `${requiredMessage}, and null counts as missing`
 
-/** Number of ids a sparse field takes in the shared id space, its out-of-vocabulary bucket included. */
-export function idsOf(field: SparseField): number {
-  if (field.kind === 'hash') return field.buckets
-  const known = field.kind === 'vocabulary' ? field.values.length : field.size
-  return known + (field.out_of_vocabulary === 'bucket' ? 1 : 0)
-}
-
 /**
  * Unknown values take the field's first id where its policy is `bucket`, so that known ones follow in order.
  * `onUnknown` receives the field of each.
  */
 export function createSparseFieldEncoder(
-  field: SparseField,
+  field: OwnedField,
   offset: number,
-  onUnknown?: (field: string) => void,
+  onUnknown?: (field: string) => unknown,
+  vocabulary: Vocabulary | undefined = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined,
 ): SparseFieldEncoder {
-  const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
-  const encodeKnown = known(field, offset, vocabulary, onUnknown)
+  const item = known(field, offset, vocabulary, onUnknown)
   // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling
   // the table: many encoders of a large vocabulary look up no other value.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
-  const missing = field.missing === 'error' ? requiredMessage : known(field, offset, search)(field.missing.default)
-  const encode = (value: unknown) =>
-    value === undefined || value === null ? missingValue(value, missing) : encodeKnown(value)
-  const ids = idsOf(field)
-  return { field, offset, ids, vocabulary, plain: offset, largest: offset + ids - 1, missing, encode }
+  const missing = missingCode(field, known(field, offset, search))
+  const { ids, bucket } = tableOf(field)
+  return {
+    field,
+    offset,
+    ids,
+    bucket: bucket === undefined ? undefined : offset + bucket,
+    vocabulary,
+    plain: offset,
+    largest: offset + ids - 1,
+    missing,
+    encode: (value) => (value === undefined || value === null ? missingValue(value, missing) : (item(value) as number)),
+    item,
+  }
+}
+
+/** The code of a default, or the message that a value is required; 0 for the default of a list. */
+function missingCode({ missing, list }: Exclude<InputField, { kind: 'vector' }>, item: FieldEncoder['item']) {
+  if (missing === 'error') return requiredMessage
+  return list === undefined ? item(missing.default)! : 0
 }
 
 /**
@@ -73,7 +88,7 @@ export function createSparseFieldEncoder(
  */
 export function createBareIntegerEncoder(name: string, ids: number | undefined): SparseFieldEncoder {
   const size = ids ?? 2 ** 31 - 2
-  const field: SparseField = {
+  const field: OwnedField = {
     name,
     side: 'candidate',
     kind: 'integer',
@@ -81,7 +96,8 @@ export function createBareIntegerEncoder(name: string, ids: number | undefined):
     out_of_vocabulary: 'error',
     missing: 'error',
   }
-  const nothing = { field, missing: requiredMessage, encode: () => requiredMessage }
+  const refuse = () => requiredMessage
+  const nothing = { field, missing: requiredMessage, encode: refuse, item: refuse, bucket: undefined }
   // The largest id is tried with the graph, which is pointless for values that are not ids.
   if (ids === undefined) return { ...nothing, offset: -(2 ** 31), ids: 2 ** 32, plain: 0, largest: 0 }
   return { ...nothing, offset: 0, ids, plain: 0, largest: ids - 1 }
@@ -104,7 +120,7 @@ export function createBareNumberEncoder(name: string): FieldEncoder {
  */
 export function createNumericFieldEncoder(
   field: NumericField,
-  onUnknown?: (field: string) => void,
+  onUnknown?: (field: string) => unknown,
 ): FieldEncoder & { field: NumericField } {
   const scale = scaler(field)
   const bounds = boundsOf(field)
@@ -119,10 +135,25 @@ export function createNumericFieldEncoder(
     return Number.isFinite(rounded) ? rounded : 'is too large for float32'
   }
   const encodeNumber = bounds && onUnknown ? counted(encodeScaled, bounds, () => onUnknown(field.name)) : encodeScaled
-  const missing = field.missing === 'error' ? requiredMessage : encodeScaled(field.missing.default)
+  const missing = missingCode(field, encodeScaled)
   const encode = (value: unknown) =>
     value === undefined || value === null ? missingValue(value, missing) : encodeNumber(value)
-  return { field, missing, encode }
+  return { field, missing, encode, item: encodeNumber }
+}
+
+/** Encodes one number of a vector. */
+export function createVectorEncoder(field: VectorField): FieldEncoder & { field: VectorField } {
+  const { item } = createBareNumberEncoder(field.name)
+  const missing = field.missing === 'error' ? requiredMessage : 0
+  return { field, missing, encode: item as FieldEncoder['encode'], item }
+}
+
+/** Encodes one weight of a list. */
+export function createWeightEncoder(field: InputField): FieldEncoder {
+  const { item: number } = createBareNumberEncoder(field.name)
+  const item = (value: unknown) =>
+    typeof value === 'number' && value < 0 ? 'must be at least 0: it is a weight' : number(value)
+  return { field, missing: 0, encode: item as FieldEncoder['encode'], item }
 }
 
 /** The encoded forms of values below and above the range of training; undefined where numbers are not clipped. */
@@ -157,8 +188,11 @@ function counted(
 
 /** The encoded default of a missing value, or the message that a value is required. */
 function missingValue(value: null | undefined, missing: number | string): number | string {
-  return value === null && missing === requiredMessage ? nullMessage : missing
+  return missing === requiredMessage ? missingMessage(value) : missing
 }
+
+/** The message for a missing value that has no default. */
+export const missingMessage = (value: null | undefined): string => (value === null ? nullMessage : requiredMessage)
 
 /** A linear search. */
 function searchOf(values: readonly string[]): Pick<Vocabulary, 'indexOf'> {
@@ -171,18 +205,20 @@ function searchOf(values: readonly string[]): Pick<Vocabulary, 'indexOf'> {
 }
 
 function known(
-  field: SparseField,
+  field: OwnedField,
   offset: number,
   vocabulary?: Pick<Vocabulary, 'indexOf'>,
-  onUnknown?: (field: string) => void,
-): (value: unknown) => number | string {
-  if (field.kind === 'hash') return hashed(field, offset)
-  const bucket = field.out_of_vocabulary === 'bucket'
-  const first = offset + (bucket ? 1 : 0)
+  onUnknown?: (field: string) => unknown,
+): FieldEncoder['item'] {
+  const table = tableOf(field)
+  const first = offset + table.first
+  if (field.kind === 'hash') return hashed(field, first)
+  const { out_of_vocabulary } = field
+  const bucket = offset + (table.bucket ?? 0)
   const unknown = (message: string) => {
-    if (!bucket) return message
+    if (out_of_vocabulary === 'error') return message
     onUnknown?.(field.name)
-    return offset
+    return out_of_vocabulary === 'drop' ? undefined : bucket
   }
   if (vocabulary !== undefined) {
     return (value) => {
@@ -234,24 +270,11 @@ export function describeValue(value: unknown): string {
   return typeof value === 'undefined' ? 'absent' : `a ${typeof value}`
 }
 
-/** A random row of valid values for these fields. `random` is uniform over [0, 1). */
-export function drawRow(fields: readonly Field[], random: () => number): Record<string, string | number> {
-  return Object.fromEntries(fields.map((field) => [field.name, drawValue(field, random)]))
-}
-
-/** A random valid value of a field. `random` is uniform over [0, 1). */
-export function drawValue(field: Field, random: () => number): string | number {
-  if (field.kind === 'numeric') return unscale(field, Math.fround(standardNormal(random)))
-  if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
-  return nameOfId(field, Math.floor(random() * idsOf(field)))
-}
-
-/** The value of a field's id, from 0; for the out-of-vocabulary bucket, an unknown value. */
-export function nameOfId(field: Exclude<SparseField, HashField>, id: number): string | number {
-  const bucket = field.out_of_vocabulary === 'bucket'
-  if (field.kind === 'integer') return bucket ? (id === 0 ? field.size : id - 1) : id
-  if (!bucket) return field.values[id]!
-  if (id > 0) return field.values[id - 1]!
+/** The value of a field's id, from 0; for the out-of-vocabulary bucket and for padding, an unknown value. */
+export function nameOfId(field: Exclude<OwnedField, HashField>, id: number): string | number {
+  const index = id - tableOf(field).first
+  if (field.kind === 'integer') return index < 0 ? field.size : index
+  if (index >= 0) return field.values[index]!
   const known = new Set(field.values)
   let unknown = 'unknown'
   while (known.has(unknown)) unknown += '?'

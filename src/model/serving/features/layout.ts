@@ -1,15 +1,20 @@
 import type { Violation } from '../../../base/errors.ts'
-import type { CrossedField, Field, NumericField, Side, SparseField } from '../../../schemas/features.ts'
+import type { CrossedField, Field, Side } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
 import { type CrossedColumn, crossedIds, sideOf } from './crossed.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
+  createVectorEncoder,
+  createWeightEncoder,
   type FieldEncoder,
   type SparseFieldEncoder,
 } from './field.ts'
+import { type ColumnGroup, type FieldColumn, groupColumns, type ListNotes, type RowArrays } from './field-column.ts'
 import type { Violations } from './problems.ts'
+import { type InputField, idsOf, inputFields, type OwnedField, paddingOf } from './table.ts'
+import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 export interface EncodeOptions {
   /** Maximum rows of a request; more is TOO_MANY_ROWS. */
@@ -18,16 +23,14 @@ export interface EncodeOptions {
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
+  /** Most values of all lists and vectors of a request; more is TOO_MANY_VALUES. Default: any number. */
+  maxValues?: number | undefined
   /** Problems found earlier; reported together with those of the rows. */
   problems?: Violations
+  /** Receives what is unknown, and what is cut, in lists. */
+  notes?: ListNotes | undefined
   /** Arrays to encode into; default: new arrays. */
   allocate?(rows: number): RowArrays | undefined
-}
-
-/** int32 [rows, sparse fields] and float32 [rows, numeric fields], to be overwritten. */
-export interface RowArrays {
-  sparse: Int32Array
-  dense: Float32Array
 }
 
 /** Arrays for the rows of a request. */
@@ -40,15 +43,15 @@ export function allocateRows({ sparse, dense }: Layout, rows: number, options: E
   )
 }
 
-/** A request as tensors. Row-major; sparse fields and numeric fields each in manifest order. */
+/** A request as tensors. Row-major; columns of sparse and of dense fields each in manifest order. */
 export interface EncodedRequest {
   /** Rows of the request, bad ones included. */
   requested: number
   /** Rows encoded: fewer than `requested` if bad rows were left out (`partial`). */
   rows: number
-  /** int32 [rows, sparse fields], ids of the shared id space. */
+  /** int32 [rows, sparse columns], ids of the shared id space. */
   sparse: Int32Array
-  /** float32 [rows, numeric fields], scaled. */
+  /** float32 [rows, dense columns], scaled. */
   dense: Float32Array
   /** Requested row of each encoded row, if bad rows were left out. */
   index?: Int32Array
@@ -57,22 +60,16 @@ export interface EncodedRequest {
   bids?: (number | undefined)[]
   /** Per requested row, the fields with a value that the model does not know, if requested. */
   unknown?: (string[] | undefined)[]
+  /** Per requested row, the lists that were cut, if requested. */
+  cut?: (string[] | undefined)[]
   /** Problems of the rows that are left out. */
   problems: Violation[]
   /** JSON pointer to a row in the request, or to its numeric field `field`. */
   placeOf(row: number, field: string | undefined): string
 }
 
-/** The column of `sparse` or `dense` that holds a field. */
-export interface FieldColumn {
-  name: string
-  sparse: boolean
-  column: number
-  encoder: FieldEncoder
-}
-
 /** A column of ids. */
-export type SparseColumn = Omit<SparseFieldEncoder, keyof FieldEncoder> & { field: SparseField | CrossedSide }
+export type SparseColumn = Omit<SparseFieldEncoder, keyof FieldEncoder> & { field: OwnedField | CrossedSide }
 
 /** A crossed field, and the side that follows from its parts. */
 export type CrossedSide = CrossedField & { kind: 'crossed'; side: Side }
@@ -87,6 +84,8 @@ export interface Layout {
   /** The last ones of `sparse`, which are computed from others. */
   crossed: (SparseColumn & CrossedColumn & { field: CrossedSide })[]
   dense: FieldEncoder[]
+  /** Sequences, lists and vectors. */
+  groups: ColumnGroup[]
   /** Rows of the embedding table. */
   ids: number
 }
@@ -96,39 +95,68 @@ export function givenColumns({ sparse, crossed }: Layout): SparseColumn[] {
   return crossed.length === 0 ? sparse : sparse.slice(0, -crossed.length)
 }
 
-/**
- * Whether each sparse field's ids begin at 0: if each has its own tensor, or the manifest says so. Otherwise fields
- * share one id space.
- */
-export function hasOwnIds({ graph: { inputs } }: Pick<Manifest, 'graph'>): boolean {
-  return inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)
+/** Whether the ids of sparse fields begin at 0: of all, or of those with these names. Others share one id space. */
+export type OwnIds = boolean | readonly string[]
+
+/** The fields whose ids begin at 0: those that have a tensor of their own, or all where the manifest says so. */
+export function ownIdsOf({ graph: { inputs } }: Pick<Manifest, 'graph'>): OwnIds {
+  if (inputs.ids === 'per_field' || (Array.isArray(inputs.sparse) && inputs.sparse.length > 1)) return true
+  return Object.keys(inputs.fields ?? {}).filter((name) => inputs.fields![name]!.ids !== undefined)
 }
 
 export interface LayoutOptions {
-  /** Each sparse field's ids begin at 0: those of a graph that has a tensor, and so a table, for each. */
-  ownIds?: boolean | undefined
+  /** Default: false. */
+  ownIds?: OwnIds | undefined
   crossed?: readonly CrossedField[] | undefined
-  /** Receives the field of every value that fell into an out-of-vocabulary bucket. */
-  onUnknown?: ((field: string) => void) | undefined
+  /** Receives the field of every value that the model doesn't know. */
+  onUnknown?: ((field: string) => unknown) | undefined
+  /** Receives the field of every list that is cut, and the number of values that it loses. */
+  onCut?: ((field: string, values: number) => unknown) | undefined
 }
 
-/** Crossed fields must have passed `crossedProblems`. */
+/** Fields must have passed `tableProblems`, and crossed fields `crossedProblems`. */
 export function createLayout(features: readonly Field[], options: LayoutOptions = {}): Layout {
-  const { ownIds = false, crossed = [], onUnknown } = options
-  const layout: Layout = { slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], ids: 0 }
-  for (const field of features) {
+  const { ownIds = false, crossed = [], onUnknown, onCut } = options
+  const layout: Layout = { slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], groups: [], ids: 0 }
+  const fields = inputFields(features)
+  const tables = placeTables(layout, fields, ownIds)
+  for (const field of fields) {
     const slot =
-      field.kind === 'numeric' ? addDense(layout, field, onUnknown) : addSparse(layout, field, ownIds, onUnknown)
+      field.kind === 'numeric' || field.kind === 'vector'
+        ? addDense(layout, field, onUnknown)
+        : addSparse(layout, field, tables.get((field.owner ?? field).name)!, onUnknown)
     layout.slots.push(slot)
     layout.byName.set(field.name, slot)
   }
+  layout.groups = groupColumns(layout.slots, onCut)
   for (const field of crossed) addCrossed(layout, field, ownIds)
   return layout
 }
 
+const hasOwnIds = ({ name }: { name: string }, own: OwnIds) => (typeof own === 'boolean' ? own : own.includes(name))
+
+/** A field's table: the first of its ids, and its vocabulary, which the fields that share it have in common. */
+interface Table {
+  offset: number
+  vocabulary: Vocabulary | undefined
+}
+
+/** The tables of fields by the name of their owner, in manifest order. */
+function placeTables(layout: Layout, fields: readonly InputField[], ownIds: OwnIds): Map<string, Table> {
+  const tables = new Map<string, Table>()
+  for (const field of fields) {
+    if (field.kind === 'numeric' || field.kind === 'vector' || field.owner !== undefined) continue
+    const vocabulary = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined
+    const isOwn = hasOwnIds(field, ownIds)
+    tables.set(field.name, { offset: isOwn ? 0 : layout.ids, vocabulary })
+    if (!isOwn || ownIds === true) layout.ids += idsOf(field)
+  }
+  return tables
+}
+
 /** The options of a manifest's layout. */
 export function layoutOptions(manifest: Pick<Manifest, 'crossed' | 'graph'>): LayoutOptions {
-  return { crossed: manifest.crossed, ownIds: hasOwnIds(manifest) }
+  return { crossed: manifest.crossed, ownIds: ownIdsOf(manifest) }
 }
 
 /** The layout of a manifest's fields. */
@@ -136,25 +164,60 @@ export function layoutOf(manifest: Pick<Manifest, 'features' | 'crossed' | 'grap
   return createLayout(manifest.features, layoutOptions(manifest))
 }
 
-function addDense(layout: Layout, field: NumericField, onUnknown?: (field: string) => void): FieldColumn {
-  const encoder = createNumericFieldEncoder(field, onUnknown)
-  layout.dense.push(encoder)
-  return { name: field.name, sparse: false, column: layout.dense.length - 1, encoder }
+function addDense(
+  layout: Layout,
+  field: Extract<InputField, { kind: 'numeric' | 'vector' }>,
+  onUnknown?: (field: string) => unknown,
+): FieldColumn {
+  const encoder = field.kind === 'vector' ? createVectorEncoder(field) : createNumericFieldEncoder(field, onUnknown)
+  const width = field.kind === 'vector' ? field.length : (field.list?.max ?? 1)
+  const slot: FieldColumn = {
+    name: field.name,
+    sparse: false,
+    column: layout.dense.length,
+    width,
+    encoder,
+    group: undefined,
+    padding: 0,
+    weights: undefined,
+  }
+  for (let i = 0; i < width; i++) layout.dense.push(encoder)
+  return addWeights(layout, slot)
 }
 
 function addSparse(
   layout: Layout,
-  field: SparseField,
-  ownIds: boolean,
-  onUnknown?: (field: string) => void,
+  field: OwnedField,
+  { offset, vocabulary }: Table,
+  onUnknown?: (field: string) => unknown,
 ): FieldColumn {
-  const encoder = createSparseFieldEncoder(field, ownIds ? 0 : layout.ids, onUnknown)
-  layout.ids += encoder.ids
-  layout.sparse.push(encoder)
-  return { name: field.name, sparse: true, column: layout.sparse.length - 1, encoder }
+  const encoder = createSparseFieldEncoder(field, offset, onUnknown, vocabulary)
+  const width = field.list?.max ?? 1
+  const slot: FieldColumn = {
+    name: field.name,
+    sparse: true,
+    column: layout.sparse.length,
+    width,
+    encoder,
+    group: undefined,
+    padding: offset + paddingOf(field),
+    weights: undefined,
+  }
+  for (let i = 0; i < width; i++) layout.sparse.push(encoder)
+  return addWeights(layout, slot)
 }
 
-function addCrossed(layout: Layout, crossed: CrossedField, ownIds: boolean): void {
+/** Adds the columns of a list's weights, if it has any. */
+function addWeights(layout: Layout, slot: FieldColumn): FieldColumn {
+  const { field } = slot.encoder
+  if (field.kind === 'vector' || field.list?.weighted !== true) return slot
+  const encoder = createWeightEncoder(field)
+  slot.weights = layout.dense.length
+  for (let i = 0; i < slot.width; i++) layout.dense.push(encoder)
+  return slot
+}
+
+function addCrossed(layout: Layout, crossed: CrossedField, ownIds: OwnIds): void {
   const columns = crossed.of.map((name) => layout.byName.get(name)!)
   const parts = columns.map(({ column }) => {
     const { offset, ids } = layout.sparse[column]!
@@ -165,9 +228,10 @@ function addCrossed(layout: Layout, crossed: CrossedField, ownIds: boolean): voi
     kind: 'crossed',
     side: sideOf(columns.map(({ encoder }) => encoder.field)),
   }
-  const offset = ownIds ? 0 : layout.ids
+  const isOwn = hasOwnIds(crossed, ownIds)
+  const offset = isOwn ? 0 : layout.ids
   const { ids, hashed } = crossedIds(crossed.buckets, parts)
-  const column = { field, offset, ids, hashed, plain: offset, largest: offset + ids - 1, parts }
+  const column = { field, offset, ids, hashed, bucket: undefined, plain: offset, largest: offset + ids - 1, parts }
   layout.ids += ids
   layout.sparse.push(column)
   layout.crossed.push(column)

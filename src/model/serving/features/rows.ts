@@ -6,6 +6,7 @@ import {
   checkRowCount,
   type EncodedContext,
   encodeContext,
+  givenApart,
   givenTwice,
   idProblem,
   keepGoodRows,
@@ -14,7 +15,9 @@ import {
   unknownField,
 } from './context.ts'
 import { describeValue, requiredMessage } from './field.ts'
-import type { EncodedRequest, EncodeOptions, FieldColumn, Layout } from './layout.ts'
+import type { FieldColumn } from './field-column.ts'
+import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
+import type { ListEncoder, ListPath } from './lists.ts'
 import { maxViolations, Violations } from './problems.ts'
 
 /** The first form of a request: named features, one object per candidate. */
@@ -25,7 +28,7 @@ export function encodeRows(
   options: EncodeOptions,
 ): EncodedRequest {
   const problems = options.problems ?? new Violations()
-  const shared = encodeContext(layout, context, problems)
+  const shared = encodeContext(layout, context, problems, options)
   if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
   if (!Array.isArray(candidates) || candidates.length === 0) {
     problems.add(
@@ -47,7 +50,9 @@ export function encodeRows(
     placeOf: (row) => `/candidates/${row}`,
     ...repeatContext(layout, shared, rows, options),
   }
-  const wanted: Wanted = { given: shared.given, required: shared.required, bid: options.bids === true, searched: false }
+  const { given, required, lists } = shared
+  const wanted: Wanted = { given, required, lists, bid: options.bids === true, searched: false }
+  if (lists !== undefined) lists.pathOf = pathOfList
   const bad = new Uint8Array(rows)
   for (let row = 0; row < rows; row++) {
     if (!encodeRow(layout, wanted, candidates, row, encoded, problems, partial)) bad[row] = 1
@@ -61,6 +66,7 @@ export function encodeRows(
 interface Wanted {
   given: ReadonlySet<FieldColumn>
   required: readonly FieldColumn[]
+  lists: ListEncoder | undefined
   bid: boolean
   /** Whether `reportAbsent` has removed fields that no candidate has. */
   searched: boolean
@@ -121,12 +127,17 @@ function encodeRow(
       wrong(name, givenTwice)
       continue
     }
-    const code = slot.encoder.encode(value)
     if (typeof slot.encoder.missing === 'string') requiredSeen++
+    if (slot.group !== undefined) {
+      if (!wanted.lists!.take(slot, value, row)) good = false
+      continue
+    }
+    const code = slot.encoder.encode(value)
     if (typeof code === 'string') wrong(name, code)
     else if (slot.sparse) encoded.sparse[row * layout.sparse.length + slot.column] = code
     else encoded.dense[row * layout.dense.length + slot.column] = code
   }
+  if (wanted.lists !== undefined && !encodeLists(layout, wanted, encoded, row, problems)) good = false
   const lacks = requiredSeen < wanted.required.length
   const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
   if (!lacks && !lacksBid) return good
@@ -137,6 +148,30 @@ function encodeRow(
     if (problems.full) break
   }
   if (lacksBid && wanted.bid) wrong('bid', bidRequired)
+  return good
+}
+
+const pathOfList: ListPath = ({ name }, row) => `/candidates/${row}${pointer(name)}`
+
+/** Encodes the lists that a candidate has given; those that it has not stay as in the context. */
+function encodeLists(
+  layout: Layout,
+  { given, lists }: Wanted,
+  encoded: EncodedRequest,
+  row: number,
+  problems: Violations,
+): boolean {
+  let good = true
+  for (const group of layout.groups) {
+    const taken = lists!.taken(group)
+    if (taken === undefined) continue
+    const apart = group.members.find((slot) => given.has(slot))
+    if (apart !== undefined) {
+      if (!problems.full) problems.add(pathOfList(taken, row), givenApart(apart))
+      lists!.leave(group)
+      good = false
+    } else if (!lists!.encode(group, encoded, row)) good = false
+  }
   return good
 }
 

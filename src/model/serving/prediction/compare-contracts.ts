@@ -1,11 +1,11 @@
 import { listNames } from '../../../base/names.ts'
-import type { Field } from '../../../schemas/features.ts'
 import type { PredictOptions } from '../../../schemas/predict.ts'
 import type { Bundle } from '../bundle/read.ts'
 import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { FieldEncoder } from '../features/field.ts'
-import type { FieldColumn } from '../features/layout.ts'
+import type { FieldColumn } from '../features/field-column.ts'
 import { Violations } from '../features/problems.ts'
+import type { InputField } from '../features/table.ts'
 import type { LoadedModel } from './loaded-model.ts'
 import { createPlanner, ecpm } from './request-plan.ts'
 import { type InputTensor, type OutputTensor, tensorColumns, tensorsOf } from './tensors.ts'
@@ -119,32 +119,42 @@ function comparedFields(before: Contract, after: Contract): string[] {
 const isRequired = ({ encoder }: FieldColumn): boolean => typeof encoder.missing === 'string'
 
 /** JSON types of the values of each kind. */
-const types = { vocabulary: 'a string', hash: 'a string', integer: 'an integer', numeric: 'a number' } as const
+const types = {
+  vocabulary: 'a string',
+  hash: 'a string',
+  integer: 'an integer',
+  numeric: 'a number',
+  vector: 'a vector',
+} as const
 
 /** How the values of a field have narrowed, to follow its name; at most one finding. */
 function refusedValues(before: FieldEncoder, after: FieldEncoder): string[] {
   const [was, is] = [before.field, after.field]
+  const [wasList, isList] = [was, is].map((field) => 'list' in field && field.list !== undefined)
+  if (wasList !== isList) return [isList ? 'must now be an array' : 'must now be a single value, and was an array']
+  if (is.kind === 'vector' && was.kind === 'vector')
+    return is.length === was.length ? [] : [`must now have ${is.length} numbers, and had ${was.length}`]
   const isWidened = was.kind === 'integer' && is.kind === 'numeric'
   if (types[was.kind] !== types[is.kind] && !isWidened)
     return [`must now be ${types[is.kind]}, and was ${types[was.kind]}`]
   if (is.kind === 'numeric')
     return is.scaling.method === 'log1p' && acceptsBelowZero(was) ? ['must now be greater than −1'] : []
-  if (is.kind === 'hash' || is.out_of_vocabulary === 'bucket') return []
+  if (is.kind === 'hash' || is.kind === 'vector' || is.out_of_vocabulary !== 'error') return []
   if (is.kind === 'integer')
     return was.kind === 'integer' && was.out_of_vocabulary === 'error' && was.size <= is.size
       ? []
       : [`must now be from 0 to ${is.size - 1}`]
-  if (was.kind !== 'vocabulary' || was.out_of_vocabulary === 'bucket')
+  if (was.kind !== 'vocabulary' || was.out_of_vocabulary !== 'error')
     return ['no longer accepts values outside its vocabulary']
   const removed = firstRemoved(was.values, after, is.values)
   return removed === undefined ? [] : [`no longer accepts ${JSON.stringify(removed.slice(0, 64))}`]
 }
 
 /** Integers of an unknown value may be negative. */
-const acceptsBelowZero = (field: Field): boolean =>
+const acceptsBelowZero = (field: InputField): boolean =>
   field.kind === 'numeric' ? field.scaling.method !== 'log1p' : field.kind === 'integer' && isBucket(field)
 
-const isBucket = (field: Extract<Field, { kind: 'integer' | 'vocabulary' }>) => field.out_of_vocabulary === 'bucket'
+const isBucket = (field: Extract<InputField, { kind: 'integer' }>) => field.out_of_vocabulary !== 'error'
 
 /** Most vocabularies only grow: values at the same place need no look-up. */
 function firstRemoved(was: readonly string[], { encode }: FieldEncoder, is: readonly string[]): string | undefined {

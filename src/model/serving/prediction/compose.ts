@@ -95,6 +95,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
           : undefined,
       ids: request.ids,
       unknown: request.unknown,
+      cut: request.cut,
       problems: request.problems,
     }
     const ranking = plan.rank && multiply(plan.rank.tasks.map(probabilityOf), rows)

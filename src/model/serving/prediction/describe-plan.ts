@@ -122,7 +122,7 @@ function describeCompiled(
 
 /** Whether rows of a table of the version may change while it is served. */
 export function hasLiveFields({ features }: Pick<Manifest, 'features'>): boolean {
-  return features.some((field) => field.kind !== 'numeric' && field.live === true)
+  return features.some((field) => 'live' in field && field.live === true)
 }
 
 /** Why a version with live fields can't have its rows replaced; undefined where it can, and where it has none. */

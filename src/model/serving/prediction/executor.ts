@@ -13,7 +13,7 @@ import type {
 import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import type { SmallGraph } from '../../engines/small/small-graph.ts'
 import type { Encoder } from '../features/encoder.ts'
-import type { RowArrays } from '../features/layout.ts'
+import type { RowArrays } from '../features/field-column.ts'
 import { bindingsOf, plainBatch } from './bindings.ts'
 import type { LoadOptions } from './loaded-model.ts'
 import { answersAlike } from './warm-up.ts'

@@ -141,11 +141,12 @@ function keepInCache({ folder }: CompiledPlan, clock: Clock): () => void {
 }
 
 /** Outputs that may be asked for. */
-export function outputsOf({ graph }: Manifest): string[] {
+export function outputsOf(manifest: Manifest): string[] {
+  const { graph } = manifest
   const { logits, gates } = graph.outputs
   return [
     ...new Set([
-      bindingsOf({ graph }).probabilities,
+      bindingsOf(manifest).probabilities,
       ...(logits === undefined ? [] : [logits]),
       ...Object.values(gates ?? {}),
     ]),
@@ -153,9 +154,9 @@ export function outputsOf({ graph }: Manifest): string[] {
 }
 
 /** A version's graph as it was saved. */
-export function savedGraph({ folder, manifest: { graph } }: Bundle, outputs: string[]): GraphSource {
-  const { format, file, signature } = graph
-  const { joined } = bindingsOf({ graph })
+export function savedGraph({ folder, manifest }: Bundle, outputs: string[]): GraphSource {
+  const { format, file, signature } = manifest.graph
+  const { joined } = bindingsOf(manifest)
   return { folder, format, file, outputs, ...(signature !== undefined && { signature }), ...(joined && { joined }) }
 }
 

@@ -64,7 +64,7 @@ export interface LoadedModel {
   /** Its deltas; undefined where no field is live. */
   live?: Pick<LiveVersion, 'refresh' | 'status' | 'counts'> | undefined
   /** Most rows of a request; and how long an idle worker waits for more, ms. */
-  limits: Pick<LoadOptions, 'maxRequestRows' | 'maxDelayMs'>
+  limits: Pick<LoadOptions, 'maxRequestRows' | 'maxListValues' | 'maxDelayMs'>
   /** Rows that the workers have computed, by plan, and what they keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** Problems of a query's tasks and options, and its `problems`. Throws INVALID_REQUEST for the hundredth. */
@@ -100,6 +100,8 @@ export interface LoadOptions {
   maxDelayMs: number
   maxQueueRows: number
   maxRequestRows: number
+  /** Most values of a request's lists and vectors; default: any number. */
+  maxListValues?: number | undefined
   observer?: BatchObserver
   /** Asks a version, as its clients will, before it is served; what it is asked then is no traffic. */
   rehearse?(model: LoadedModel): Promise<void>
@@ -107,8 +109,10 @@ export interface LoadOptions {
   onDelta?(event: DeltaEvent): void
   /** Why deltas are refused, whatever the version. */
   refuseDeltas?: string | undefined
-  /** Called for every value that falls into an out-of-vocabulary bucket. */
+  /** Called for every value that the model doesn't know. */
   onUnknown?(field: string): void
+  /** Called for every list that is cut, with the number of values that it loses. */
+  onCut?(field: string, values: number): void
 }
 
 export interface CompilerOptions {

@@ -21,7 +21,7 @@ import { createExecutor, type Executor, type RequestMemory } from './executor.ts
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
-import { encodeQuery, type QueryRows, unknownOf } from './query-rows.ts'
+import { encodeExplained, encodeQuery, type QueryRows } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorColumns, tensorsOf } from './tensors.ts'
@@ -55,7 +55,10 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
   const traffic: Traffic = { serving: false, observed: true }
   const encoder = bundle.manifestless
     ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
-    : encoderOf(manifest, (field) => isCounted(traffic) && options.onUnknown?.(field))
+    : encoderOf(manifest, {
+        onUnknown: (field) => isCounted(traffic) && options.onUnknown?.(field),
+        onCut: (field, values) => isCounted(traffic) && options.onCut?.(field, values),
+      })
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
   const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
@@ -166,7 +169,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     engine,
     live,
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
-    limits: { maxRequestRows: options.maxRequestRows, maxDelayMs: options.maxDelayMs },
+    limits: limitsOf(options),
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
     predict({ rows, tasks, options: asked = {}, problems: found, deadline, tenant, begun }) {
@@ -176,14 +179,12 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
       const memory = executor.allocateFor(manifest)
-      const encoded = encode(parts, rows, memory, asked.unknown === true, {
-        maxRows: options.maxRequestRows,
-        partial: asked.partial === true,
-        bids: planned.rank?.bids === true,
-        problems,
-        allocate: memory.allocate,
-      })
-      if (observed && rows.form === 'encoded') countUnknown(rows.unknown, options.onUnknown)
+      const { unknown = false, partial = false } = asked
+      const bids = planned.rank?.bids === true
+      const { maxRequestRows: maxRows, maxListValues: maxValues } = options
+      const wanted = { maxRows, maxValues, partial, bids, problems, allocate: memory.allocate }
+      const encoded = encode(parts, rows, memory, unknown, wanted)
+      if (observed && rows.form === 'encoded') countValues(rows, options)
       const encodedAt = options.clock.now()
       const encodeSeconds = (encodedAt - started) / 1000
       if (encoded.rows === 0) {
@@ -244,6 +245,11 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
   }
 }
 
+/** What other threads need to know of the options. */
+function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): LoadedModel['limits'] {
+  return { maxRequestRows, maxListValues, maxDelayMs }
+}
+
 /**
  * Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't
  * know.
@@ -256,18 +262,22 @@ function encode(
   options: EncodeOptions,
 ): EncodedRequest {
   try {
-    const encoded = encodeQuery(rows, encoder, tensors.inputs, options)
-    if (unknown) encoded.unknown = unknownOf(rows, encoder.layout, encoded)
-    return encoded
+    return unknown
+      ? encodeExplained(rows, encoder, tensors.inputs, options)
+      : encodeQuery(rows, encoder, tensors.inputs, options)
   } catch (error) {
     memory.release()
     throw error
   }
 }
 
-/** Reports the unknown values of rows that were encoded elsewhere. */
-function countUnknown(counts: Iterable<readonly [field: string, count: number]>, onUnknown?: (field: string) => void) {
-  for (const [field, count] of counts) for (let i = 0; i < count; i++) onUnknown?.(field)
+/** Reports the unknown and the cut values of rows that were encoded elsewhere. */
+function countValues(
+  { unknown, cut }: Extract<QueryRows, { form: 'encoded' }>,
+  { onUnknown, onCut }: Pick<LoadOptions, 'onUnknown' | 'onCut'>,
+): void {
+  for (const [field, count] of unknown) for (let i = 0; i < count; i++) onUnknown?.(field)
+  for (const [field, count] of cut) onCut?.(field, count)
 }
 
 /** One after the other. */

@@ -1,8 +1,9 @@
-import type { Field } from '../../../schemas/features.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { boundsOf } from '../features/field.ts'
+import type { ListNotes } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
+import type { InputField } from '../features/table.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
@@ -12,8 +13,13 @@ export type QueryRows =
   | { form: 'tensors'; sparse: unknown; dense: unknown }
   /** By the names of `LoadedModel.tensors`: each nested arrays [rows, …dims] or a NumberMatrix. */
   | { form: 'inputs'; inputs: Record<string, unknown> }
-  /** Encoded elsewhere. `unknown`: how often a value of which field was not in its vocabulary. */
-  | { form: 'encoded'; encoded: EncodedRequest; unknown: ReadonlyMap<string, number> }
+  /** Encoded elsewhere. How many values of which field the model doesn't know, and how many were cut from lists. */
+  | {
+      form: 'encoded'
+      encoded: EncodedRequest
+      unknown: ReadonlyMap<string, number>
+      cut: ReadonlyMap<string, number>
+    }
 
 /** As tensors, in whichever form they are. Throws like the encoder. */
 export function encodeQuery(
@@ -46,9 +52,59 @@ function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOpti
   return { ...encoded, sparse, dense }
 }
 
+/** The same, with what the model doesn't know of each row, and the lists that are cut. Throws like the encoder. */
+export function encodeExplained(
+  rows: QueryRows,
+  encoder: Encoder,
+  inputs: readonly InputTensor[],
+  options: EncodeOptions,
+): EncodedRequest {
+  if (rows.form === 'encoded') return encodeQuery(rows, encoder, inputs, options)
+  const { layout } = encoder
+  if (layout.groups.length === 0) {
+    const encoded = encodeQuery(rows, encoder, inputs, options)
+    return { ...encoded, unknown: unknownOf(rows, layout, encoded) }
+  }
+  const notes = new RowNotes()
+  const encoded = encodeQuery(rows, encoder, inputs, { ...options, notes })
+  const unknown = unknownOf(rows, layout, encoded)
+  return {
+    ...encoded,
+    unknown: unknown.map((names, row) => names && [...names, ...notes.of(notes.unknownValues, row)]),
+    cut: unknown.map((names, row) => names && notes.of(notes.cutLists, row)),
+  }
+}
+
+/** What becomes of the values of lists, by row of the request; those of the context belong to all rows. */
+class RowNotes implements ListNotes {
+  readonly unknownValues = new Map<number | undefined, string[]>()
+  readonly cutLists = new Map<number | undefined, string[]>()
+
+  unknown(row: number | undefined, field: string, position: number): void {
+    add(this.unknownValues, row, `${field}[${position}]`)
+  }
+
+  cut(row: number | undefined, field: string): void {
+    add(this.cutLists, row, field)
+  }
+
+  of(notes: ReadonlyMap<number | undefined, string[]>, row: number): string[] {
+    return [...(notes.get(undefined) ?? []), ...(notes.get(row) ?? [])]
+  }
+}
+
+function add(notes: Map<number | undefined, string[]>, row: number | undefined, note: string): void {
+  const before = notes.get(row)
+  if (before === undefined) notes.set(row, [note])
+  else before.push(note)
+}
+
 /** Per row of the request, the fields with a value that the model doesn't know. */
-export function unknownOf(rows: QueryRows, layout: Layout, encoded: EncodedRequest): (string[] | undefined)[] {
-  if (rows.form === 'encoded') return rows.encoded.unknown ?? []
+function unknownOf(
+  rows: Exclude<QueryRows, { form: 'encoded' }>,
+  layout: Layout,
+  encoded: EncodedRequest,
+): (string[] | undefined)[] {
   if (rows.form === 'tensors' || rows.form === 'inputs') return unknownFields(layout, encoded, () => true)
   const { form, context } = rows
   const candidates = rows.candidates as Record<string | number, unknown> | undefined
@@ -73,10 +129,11 @@ export function unknownFields(
   encoded: Pick<EncodedRequest, 'requested' | 'rows' | 'sparse' | 'dense' | 'index'>,
   given: (row: number, name: string) => boolean,
 ): (string[] | undefined)[] {
-  const fields = slots.flatMap(({ name, column, encoder: { field, missing } }) => {
-    const isUnknown = unknownTest(field, sparse[column]?.offset)
-    if (isUnknown === undefined) return []
-    const [values, width] = field.kind === 'numeric' ? [encoded.dense, dense.length] : [encoded.sparse, sparse.length]
+  const fields = slots.flatMap(({ name, column, sparse: isSparse, group, encoder }) => {
+    const { field, missing } = encoder
+    const isUnknown = unknownTest(field, 'bucket' in encoder ? (encoder.bucket as number | undefined) : undefined)
+    if (isUnknown === undefined || group !== undefined) return []
+    const [values, width] = isSparse ? [encoded.sparse, sparse.length] : [encoded.dense, dense.length]
     const byDefault = typeof missing === 'number' && isUnknown(missing)
     return [{ name, byDefault, isUnknownIn: (entry: number) => isUnknown(values[entry * width + column]!) }]
   })
@@ -91,12 +148,11 @@ export function unknownFields(
   return unknown
 }
 
-/** Whether an encoded value is unknown; undefined where none is. `offset`: a sparse field's first id. */
-function unknownTest(field: Field, offset: number | undefined): ((code: number) => boolean) | undefined {
+/** Whether an encoded value is unknown; undefined where none is. `bucket`: the id of a sparse field's unknown values. */
+function unknownTest(field: InputField, bucket: number | undefined): ((code: number) => boolean) | undefined {
   if (field.kind === 'numeric') {
     const bounds = boundsOf(field)
     return bounds && ((code) => code <= bounds.low || code >= bounds.high)
   }
-  // The bucket is the field's first id.
-  return field.kind !== 'hash' && field.out_of_vocabulary === 'bucket' ? (code) => code === offset : undefined
+  return bucket === undefined ? undefined : (code) => code === bucket
 }

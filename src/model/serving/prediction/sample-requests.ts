@@ -1,5 +1,5 @@
 import type { PredictRequest } from '../../../schemas/predict.ts'
-import { drawRow } from '../features/field.ts'
+import { drawRow } from '../features/draw.ts'
 import type { LoadedModel } from './loaded-model.ts'
 
 /** Rows of the requests. */
@@ -25,11 +25,10 @@ export function sampleRequests(model: LoadedModel): PredictRequest[] {
 
 function draw({ manifest: { features }, encoder }: LoadedModel, rows: number): PredictRequest[] {
   const own = features.filter(({ side }) => side !== 'context')
-  const context = drawRow(
-    features.filter(({ side }) => side === 'context'),
-    Math.random,
+  const context = drawRow(features, Math.random, ({ side }) => side === 'context')
+  const candidates = Array.from({ length: rows }, () =>
+    drawRow(features, Math.random, ({ side }) => side !== 'context'),
   )
-  const candidates = Array.from({ length: rows }, () => drawRow(own, Math.random))
   const columns = Object.fromEntries(own.map(({ name }) => [name, candidates.map((candidate) => candidate[name]!)]))
   const { sparse, dense } = encoder.rows(context, candidates, { maxRows: rows, partial: false })
   const [ids, numbers] = [matrix(rows, sparse), matrix(rows, dense)]

@@ -4,6 +4,7 @@ import { pointer } from '../../../schemas/json.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Signature } from '../../contracts/engine.ts'
 import { holdsIds, type SavedSignature, type SavedTensor, tensorWidth } from '../../contracts/saved-signature.ts'
+import { type InputPart, partsOfInput } from '../../graph/lower/concatenate.ts'
 import type { Encoder, TensorColumn } from '../features/encoder.ts'
 import { type EncodedRequest, type EncodeOptions, givenColumns, type Layout } from '../features/layout.ts'
 import { inTerms, Violations } from '../features/problems.ts'
@@ -23,6 +24,12 @@ export interface InputTensor {
   role: 'sparse' | 'dense'
   /** Its first column there. */
   column: number
+  /** Its columns there, where they don't follow each other. */
+  columns?: readonly number[]
+  /** One row of it holds for all rows: all of its columns belong to the context. */
+  context?: boolean
+  /** It follows from the columns, in which padding stands for no value: requests may leave it out. */
+  derived?: { is: 'mask' | 'lengths'; padding: number; first: number; width: number }
 }
 
 /** A tensor of probabilities, float32 [rows, …dims], its columns these tasks. */
@@ -60,19 +67,44 @@ export function tensorsOf(
     const dtype = role === 'sparse' ? (taken ?? 'int32') : 'float32'
     const columns = role === 'sparse' ? givenColumns(layout).length : layout.dense.length
     const whole: SavedTensor = { name, dtype, dims: [columns], ids: [], shared: true }
-    let column = 0
-    for (const part of ports.joined?.inputs[name]?.tensors ?? [name]) {
+    const tensorOf = (part: string) => saved?.inputs.find((input) => input.name === part) ?? whole
+    const join = ports.joined?.inputs[name] ?? { tensors: [name] }
+    for (const part of partsOfInput({ dtype: 'float32', ...join }, (part) => tensorWidth(tensorOf(part))).parts) {
+      const input = inputOf(part, tensorOf(part.tensor), role, dtype)
       // Tensors of crossed fields come last, and are computed.
-      if (role === 'sparse' && layout.crossed.length > 0 && column === columns) break
-      const tensor = saved?.inputs.find((input) => input.name === part) ?? whole
-      const width = tensorWidth(tensor)
-      inputs.push({ ...inputTensorOf(tensor, dtype), width, role, column })
-      column += width
+      if (role === 'sparse' && layout.crossed.length > 0 && input.column >= columns) continue
+      inputs.push(isOfContext(input, layout) ? { ...input, context: true } : input)
     }
   }
   if (manifestless && saved !== undefined) return { inputs, outputs: savedOutputs(manifest, saved) }
   const perTask = [...manifest.tasks, ...manifest.derived].map(({ name }) => ({ name, dims: [1], tasks: [name] }))
   return { inputs, outputs: perTask }
+}
+
+/** A tensor of the graph as a part of an encoded one. */
+function inputOf(
+  { columns, width, is, padding = 0 }: InputPart,
+  saved: SavedTensor,
+  role: InputTensor['role'],
+  dtype: InputTensor['dtype'],
+): InputTensor {
+  const first = typeof columns === 'number' ? columns : columns[0]!
+  if (is !== 'values')
+    return {
+      ...inputTensorOf(saved, 'float32'),
+      width: is === 'mask' ? width : 1,
+      role,
+      column: first,
+      derived: { is, padding, first, width },
+    }
+  const tensor = { ...inputTensorOf(saved, dtype), width, role, column: first }
+  const follow = typeof columns === 'number' || columns.every((column, i) => column === first + i)
+  return follow ? tensor : { ...tensor, columns: columns as readonly number[] }
+}
+
+function isOfContext({ role, column, columns, derived, width }: InputTensor, layout: Layout): boolean {
+  const all = columns ?? Array.from({ length: derived?.width ?? width }, (_, i) => column + i)
+  return all.every((i) => layout[role][i]?.field.side === 'context')
 }
 
 /** The columns that a graph without a manifest takes, in the order of its inputs. */
@@ -126,20 +158,24 @@ export function gatherTensors(
   for (const input of inputs) {
     const value = Object.hasOwn(given, input.name) ? given[input.name] : undefined
     const path = placeOf(input.name)
-    if (value === undefined) problems.add(path, `is required: [${['rows', ...input.dims].join(', ')}]`)
-    else {
-      const matrix = value instanceof NumberMatrix ? value : flattenRows(value, input.dims, path, problems)
-      if (matrix !== undefined) matrices.set(input, matrix)
+    if (value === undefined) {
+      if (input.derived === undefined) problems.add(path, `is required: [${['rows', ...input.dims].join(', ')}]`)
+      continue
     }
+    const matrix = value instanceof NumberMatrix ? value : flattenRows(value, input.dims, path, problems)
+    if (matrix !== undefined) matrices.set(input, matrix)
   }
   problems.throwIfMore(before)
-  const [first] = matrices.values()
-  const rows = first?.rows ?? 0
-  for (const [{ name }, matrix] of matrices)
-    if (matrix.rows !== rows)
-      problems.add(placeOf(name), `has ${matrix.rows} rows where ${inputs[0]!.name} has ${rows}`)
+  const [first] = [...matrices.keys()].toSorted((a, b) => Number(a.context ?? false) - Number(b.context ?? false))
+  const rows = first === undefined ? 0 : matrices.get(first)!.rows
+  for (const [{ name, context }, matrix] of matrices)
+    if (matrix.rows !== rows && !(context && matrix.rows === 1))
+      problems.add(placeOf(name), `has ${matrix.rows} rows where ${first!.name} has ${rows}`)
   problems.throwIfMore(before)
-  return { sparse: join(inputs, 'sparse', matrices, rows), dense: join(inputs, 'dense', matrices, rows) }
+  const sparse = join(inputs, 'sparse', matrices, rows)
+  checkDerived(matrices, sparse, problems)
+  problems.throwIfMore(before)
+  return { sparse, dense: join(inputs, 'dense', matrices, rows) }
 }
 
 function join(
@@ -148,31 +184,61 @@ function join(
   matrices: Map<InputTensor, NumberMatrix>,
   rows: number,
 ): NumberMatrix | undefined {
-  const parts = inputs.filter((input) => input.role === role)
-  if (parts.length <= 1) return parts[0] && matrices.get(parts[0])
+  const parts = inputs.filter((input) => input.role === role && input.derived === undefined)
+  const [only] = parts
+  if (only === undefined) return undefined
+  if (parts.length === 1 && matrices.get(only)!.rows === rows) return matrices.get(only)
   const total = parts.reduce((sum, { width }) => sum + width, 0)
   const values = new Float64Array(rows * total)
   for (const part of parts) {
-    const { width } = part
-    const from = matrices.get(part)!.values
-    for (let row = 0, read = 0; row < rows; row++)
-      for (let i = 0, write = row * total + part.column; i < width; i++) values[write++] = from[read++]!
+    const { width, column, columns } = part
+    const { values: from, rows: given } = matrices.get(part)!
+    for (let row = 0; row < rows; row++)
+      for (let i = 0, read = given === rows ? row * width : 0; i < width; i++)
+        values[row * total + (columns === undefined ? column + i : columns[i]!)] = from[read++]!
   }
   return new NumberMatrix(rows, total, values)
+}
+
+/** Adds a problem for each mask and number of values that contradicts the ids. */
+function checkDerived(
+  matrices: ReadonlyMap<InputTensor, NumberMatrix>,
+  ids: NumberMatrix | undefined,
+  problems: Violations,
+): void {
+  for (const [{ name, derived }, { rows, width, values }] of matrices) {
+    if (derived === undefined || ids === undefined) continue
+    const isValue = (row: number, i: number) =>
+      Number(ids.values[row * ids.width + derived.first + i] !== derived.padding)
+    for (let row = 0; row < rows; row++) {
+      let length = 0
+      for (let i = 0; i < derived.width; i++) {
+        const expected = isValue(row, i)
+        length += expected
+        if (derived.is === 'lengths' || values[row * width + i] === expected) continue
+        const there = expected ? 'a value' : `padding (${derived.padding})`
+        problems.add(`${placeOf(name)}/${row}/${i}`, `is ${values[row * width + i]}, but the ids have ${there} there`)
+      }
+      if (derived.is === 'lengths' && values[row] !== length)
+        problems.add(`${placeOf(name)}/${row}`, `is ${values[row]}, but the ids have ${length} values`)
+    }
+  }
 }
 
 /** Problems of encoded tensors, `/sparse/3/7`, in terms of the tensors that the request has: `/inputs/country/3`. */
 function inTensors(inputs: readonly InputTensor[]): (problem: Violation) => Violation {
   return ({ path, message }) => {
     const [, role, row, column] = path.split('/')
-    const parts = inputs.filter((input) => input.role === role)
+    const parts = inputs.filter((input) => input.role === role && input.derived === undefined)
     if (parts.length === 0) return { path, message }
     if (column === undefined) {
       const whole = parts.length === 1 ? placeOf(parts[0]!.name) : '/inputs'
       return { path: row === undefined ? whole : `${whole}/${row}`, message }
     }
-    const part = parts.findLast((input) => input.column <= Number(column))!
-    const inside = part.dims.length === 0 ? '' : `/${placeInside(Number(column) - part.column, part.dims).join('/')}`
+    const place = (input: InputTensor) =>
+      input.columns === undefined ? Number(column) - input.column : input.columns.indexOf(Number(column))
+    const part = parts.find((input) => place(input) >= 0 && place(input) < input.width)!
+    const inside = part.dims.length === 0 ? '' : `/${placeInside(place(part), part.dims).join('/')}`
     return { path: `${placeOf(part.name)}/${row}${inside}`, message }
   }
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { FieldColumn } from '../../../model/serving/features/layout.ts'
+import type { FieldColumn } from '../../../model/serving/features/field-column.ts'
 import type { LoadedModel } from '../../../model/serving/prediction/loaded-model.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
 import type { ServerContext } from '../../request/context.ts'

@@ -29,7 +29,7 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
 
 /** One object per candidate; null in place of an omitted row. */
 function writeRows(json: JsonWriter, table: PredictionTable): void {
-  const { scores, ids, unknown } = table
+  const { scores, ids, unknown, cut } = table
   const entries = entriesOf(table)
   const tasks = table.tasks.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
   const raw = table.raw?.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
@@ -73,6 +73,10 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
     if (unknown) {
       json.raw(unknownKey)
       json.text(JSON.stringify(unknown[place] ?? []))
+    }
+    if (cut) {
+      json.raw(cutKey)
+      json.text(JSON.stringify(cut[place] ?? []))
     }
     if (scores) {
       json.raw(scoreKey)
@@ -133,8 +137,9 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
       }
     })
   }
-  const { unknown } = table
+  const { unknown, cut } = table
   if (unknown) column('unknown', (_, place) => json.text(JSON.stringify(unknown[place] ?? null)))
+  if (cut) column('cut', (_, place) => json.text(JSON.stringify(cut[place] ?? null)))
   if (scores) {
     column('score', numbers(scores))
     column('index', (_, place) => json.integer(place))
@@ -194,6 +199,7 @@ const idKey = Buffer.from('"id":')
 const rawKey = Buffer.from(',"raw":')
 const gatesKey = Buffer.from(',"gates":')
 const unknownKey = Buffer.from(',"unknown":')
+const cutKey = Buffer.from(',"cut":')
 const scoreKey = Buffer.from(',"score":')
 const indexKey = Buffer.from(',"index":')
 
@@ -219,7 +225,7 @@ export function jsonKey(name: string, first: boolean): Buffer {
 
 /** One object per candidate; null in place of an omitted row. */
 export function toRows(table: PredictionTable): (Prediction | null)[] {
-  const { tasks, raw, gates, scores, ids, unknown } = table
+  const { tasks, raw, gates, scores, ids, unknown, cut } = table
   const entries = tasks[0]?.[1].length ?? 0
   const rows: (Prediction | null)[] = []
   eachPlace(table, (entry, place) => {
@@ -234,6 +240,7 @@ export function toRows(table: PredictionTable): (Prediction | null)[] {
     if (raw) row.raw = Object.fromEntries(raw.map(([name, values]) => [name, values[entry]]))
     if (gates) row.gates = Object.fromEntries(gates.map(([name, weights]) => [name, gateOf(weights, entry, entries)]))
     if (unknown) row.unknown = unknown[place] ?? []
+    if (cut) row.cut = cut[place] ?? []
     if (scores) {
       row.score = scores[entry]
       row.index = place
@@ -265,11 +272,14 @@ export function toColumns(table: PredictionTable): PredictionColumns {
       gates.map(([name, weights]) => [name, column((entry) => gateOf(weights, entry, entries))]),
     )
   }
-  const { unknown } = table
-  if (unknown) {
-    const fields: (string[] | null)[] = []
-    eachPlace(table, (_, place) => fields.push(unknown[place] ?? null))
-    columns.unknown = fields
+  for (const [name, fields] of [
+    ['unknown', table.unknown],
+    ['cut', table.cut],
+  ] as const) {
+    if (fields === undefined) continue
+    const column: (string[] | null)[] = []
+    eachPlace(table, (_, place) => column.push(fields[place] ?? null))
+    columns[name] = column
   }
   if (scores) {
     const places: number[] = []

@@ -38,7 +38,10 @@ export function describeSignatures(model: LoadedModel): ServingMetadata {
   const outputs = byName(servingOutputs(model).map(({ name, dims }) => info(name, 'DT_FLOAT', dims)))
   const tensors = byName(model.tensors.inputs.map(({ name, dtype, dims }) => info(name, dtypes[dtype], dims)))
   const features = byName(
-    model.encoder.layout.slots.map(({ name, encoder }) => info(name, kinds[encoder.field.kind], [])),
+    model.encoder.layout.slots.map(({ name, group, encoder: { field } }) => {
+      const dims = group === undefined ? [] : [field.kind === 'vector' ? field.length : -1]
+      return info(name, kinds[field.kind], dims)
+    }),
   )
   const signatures = signatureNames(model).map((signature) => {
     const inputs = signature === featuresSignature && !model.manifestless ? features : tensors
@@ -53,7 +56,13 @@ export function describeSignatures(model: LoadedModel): ServingMetadata {
 type TensorInfo = ServingSignatureDef['inputs'][string]
 
 const dtypes = { int32: 'DT_INT32', int64: 'DT_INT64', float32: 'DT_FLOAT' } as const
-const kinds = { vocabulary: 'DT_STRING', hash: 'DT_STRING', integer: 'DT_INT64', numeric: 'DT_FLOAT' } as const
+const kinds = {
+  vocabulary: 'DT_STRING',
+  hash: 'DT_STRING',
+  integer: 'DT_INT64',
+  numeric: 'DT_FLOAT',
+  vector: 'DT_FLOAT',
+} as const
 
 function info(name: string, dtype: TensorInfo['dtype'], dims: readonly number[]): TensorInfo {
   const dim = [-1, ...dims].map((size) => ({ size: String(size), name: '' }))

@@ -166,7 +166,7 @@ t.test('manifests with crossed fields that make no sense', async (t) => {
     '/crossed/0/of/1 "campain" is not a field; did you mean "campaign"? It has country, hour, campaign, creative',
   ])
   t.same(problems({ of: ['country', 'price'] }), [
-    '/crossed/0/of/1 "price" is numeric: only fields with ids can be crossed',
+    '/crossed/0/of/1 "price" is numeric: only fields with one id can be crossed',
   ])
   const far = exampleManifest().features.map((field) =>
     field.name === 'price'

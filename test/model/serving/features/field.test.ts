@@ -5,9 +5,9 @@ import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
   describeValue,
-  idsOf,
   requiredMessage,
 } from '../../../../src/model/serving/features/field.ts'
+import { idsOf } from '../../../../src/model/serving/features/table.ts'
 import type {
   HashField,
   IntegerField,

@@ -4,7 +4,7 @@ import { own } from '../../../parts/format.ts'
 type TaskDetails = NonNullable<ModelDetails['tasks']>[number]
 
 /** A value that a client may send. A field without one is not sent. */
-export type Value = string | number
+export type Value = string | number | (string | number)[]
 
 /** Values by field. Names are the model's: read them by `valueAt`, since one may be called `constructor`. */
 export type Values = Readonly<Record<string, Value>>

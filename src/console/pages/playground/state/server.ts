@@ -1,4 +1,5 @@
 import { type Signal, signal } from '@preact/signals'
+import type { FeatureValue } from '../../../../schemas/feature-value.ts'
 import { ask, client, lowestPriority, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
@@ -44,9 +45,13 @@ export async function loadKnown(model: string, version: string): Promise<Known> 
   return { rows, reference }
 }
 
-function withoutNull(values: Record<string, Value | null>): Values {
+/** Without weights of lists, which the page doesn't edit. */
+function withoutNull(values: Record<string, FeatureValue>): Values {
   return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const])),
+    Object.entries(values).flatMap(([name, value]) => {
+      if (value === null) return []
+      return [[name, typeof value === 'object' && 'values' in value ? value.values : value] as const]
+    }),
   )
 }
 

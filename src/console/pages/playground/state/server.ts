@@ -3,7 +3,7 @@ import type { FeatureValue } from '../../../../schemas/feature-value.ts'
 import { ask, client, lowestPriority, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
-import type { Reference, Value, Values } from './model.ts'
+import type { Reference, Values } from './model.ts'
 import type { Prediction } from './ranking.ts'
 
 export type Details = Schemas['ModelDetails']
@@ -50,7 +50,7 @@ function withoutNull(values: Record<string, FeatureValue>): Values {
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]) => {
       if (value === null) return []
-      return [[name, typeof value === 'object' && 'values' in value ? value.values : value] as const]
+      return [[name, typeof value === 'object' && !Array.isArray(value) ? value.values : value] as const]
     }),
   )
 }

@@ -32,7 +32,7 @@ export const ListOptions = Type.Object(
   { additionalProperties: false, description: 'The field has any number of values, in an order: an array' },
 )
 
-/** What a field of several values has. */
+/** The properties of a field of several values. */
 export const several = {
   list: Type.Optional(ListOptions),
   sequence: Type.Optional(

@@ -51,7 +51,7 @@ export interface JoinedTensors {
 /** An input [rows, columns] that is several tensors of the graph. */
 export interface JoinedInput {
   dtype: 'int32' | 'float32'
-  /** Tensors that take these columns in order, each as many as it is wide. Default: all columns. */
+  /** Tensors that take these columns in order, as many each as its width. Default: all columns. */
   tensors: string[]
   columns?: number[]
   /** Tensors of fields; the width is that of all columns. */

@@ -94,7 +94,7 @@ function columnsOf(layout: Layout, candidates: unknown, problems: Violations): G
   return columns
 }
 
-/** Encodes the columns of a sequence, row by row. */
+/** Encodes the columns of a sequence, one row after the other. */
 function encodeGroup(
   group: ColumnGroup,
   columns: readonly GivenColumn[],

@@ -5,8 +5,8 @@ import { nameOfId, unscale } from './field.ts'
 import { type InputField, idsOf, inputFields, paddingOf, tableOf } from './table.ts'
 
 /**
- * A random row of valid values for a model's fields, or those of them that are `wanted`. Lists of a sequence are equally
- * long. `random` is uniform over [0, 1).
+ * A random row of valid values for a model's fields, or those of them that are `wanted`. Lists of a sequence have equal
+ * lengths. `random` is uniform over [0, 1).
  */
 export function drawRow(
   features: readonly Field[],

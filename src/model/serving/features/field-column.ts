@@ -8,7 +8,7 @@ export interface FieldColumn {
   column: number
   width: number
   encoder: FieldEncoder
-  /** Of a list or a vector: what encodes it, with the other lists of its sequence. */
+  /** What encodes a list or a vector, with the other lists of its sequence. */
   group: ColumnGroup | undefined
   /** The code of a place without a value. */
   padding: number

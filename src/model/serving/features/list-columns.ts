@@ -11,8 +11,8 @@ export interface ListColumn {
 }
 
 /**
- * The lists of a column that has values and offsets; undefined, and a problem, where they contradict each other. `wrong`
- * gets a JSON pointer below the column.
+ * The lists of a column that has values and offsets; undefined, and a problem, where they contradict each other.
+ * `wrong` gets a JSON pointer below the column.
  */
 export function readListColumn(
   { weights: weighted }: FieldColumn,

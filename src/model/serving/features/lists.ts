@@ -22,8 +22,8 @@ export type ListPath = (slot: FieldColumn, row: number | undefined) => string
 type WrongList = (place: string, message: string) => void
 
 /**
- * Encodes the lists and vectors of one request, row by row. Its methods answer false for a row that has a problem, which
- * they report.
+ * Encodes the lists and vectors of one request, one row after the other. Its methods answer false for a row that has a
+ * problem, which they report.
  */
 export class ListEncoder {
   pathOf: ListPath
@@ -91,8 +91,8 @@ export class ListEncoder {
   }
 
   /**
-   * Encodes the values that were taken into row `row` of `target`, of the context into row 0; members that were not given
-   * have their default. False, without a problem, also where a member without a default was not given.
+   * Encodes the values that were taken into row `row` of `target`, of the context into row 0; members that were not
+   * given have their default. False, without a problem, also where a member without a default was not given.
    */
   encode(group: ColumnGroup, target: RowArrays, row: number | undefined): boolean {
     const { members } = group

@@ -2,7 +2,7 @@ import { repeatedIndexes } from '../../../base/arrays.ts'
 import { didYouMean } from '../../../schemas/closest-name.ts'
 import type { Field, NumericField, SharedField, SparseField, VectorField } from '../../../schemas/features.ts'
 
-/** A field as it is encoded: one that shares a table has the kind and the values of the table's owner. */
+/** A field for its encoder: one that shares a table has the kind and the values of the table's owner. */
 export type InputField = OwnedField | NumericField | VectorField
 
 /** A field of ids; `owner`: the field whose table it reads, if that isn't its own. */
@@ -45,12 +45,12 @@ export function paddingOf(field: OwnedField): number {
   return field.list?.padding ?? tableOf(field).padding ?? (field.owner?.list?.padding || 0)
 }
 
-/** The fields as they are encoded. Their tables must have passed `tableProblems`. */
+/** The fields for their encoders. Their tables must have passed `tableProblems`. */
 export function inputFields(features: readonly Field[]): InputField[] {
   return features.map((field) => inputField(field, features))
 }
 
-/** A field as it is encoded, of these. */
+/** One of these fields for its encoder. */
 export function inputField(field: Field, features: readonly Field[]): InputField {
   if (field.kind !== 'shared') return field
   const owner = ownerOf(field, features)!

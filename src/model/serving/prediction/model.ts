@@ -245,7 +245,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
   }
 }
 
-/** What other threads need to know of the options. */
+/** The options that other threads need to know. */
 function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): LoadedModel['limits'] {
   return { maxRequestRows, maxListValues, maxDelayMs }
 }

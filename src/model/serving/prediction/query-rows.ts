@@ -75,7 +75,7 @@ export function encodeExplained(
   }
 }
 
-/** What becomes of the values of lists, by row of the request; those of the context belong to all rows. */
+/** Notes on the values of lists, for each row of the request; those of the context belong to all rows. */
 class RowNotes implements ListNotes {
   readonly unknownValues = new Map<number | undefined, string[]>()
   readonly cutLists = new Map<number | undefined, string[]>()
@@ -148,7 +148,7 @@ export function unknownFields(
   return unknown
 }
 
-/** Whether an encoded value is unknown; undefined where none is. `bucket`: the id of a sparse field's unknown values. */
+/** Whether an encoded value is unknown; undefined where none is. `bucket`: the id of unknown values. */
 function unknownTest(field: InputField, bucket: number | undefined): ((code: number) => boolean) | undefined {
   if (field.kind === 'numeric') {
     const bounds = boundsOf(field)

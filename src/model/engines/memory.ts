@@ -117,7 +117,7 @@ export class RowGatherer {
     this.#slabs.delete(id)
   }
 
-  gather(parts: readonly SharedPart[], tenants?: Batch['tenants']): Batch {
+  gather(parts: readonly SharedPart[], about: Pick<Batch, 'tenants' | 'alike'> = {}): Batch {
     const rows = parts.reduce((sum, { count }) => sum + count, 0)
     const inputs: Record<string, TensorData> = {}
     for (const { name, dtype, width } of this.#inputs) {
@@ -135,7 +135,7 @@ export class RowGatherer {
       }
       inputs[name] = array.subarray(0, to)
     }
-    return { rows, inputs, requests: parts.map(({ count }) => count), tenants }
+    return { rows, inputs, requests: parts.map(({ count }) => count), ...about }
   }
 }
 

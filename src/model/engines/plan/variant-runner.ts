@@ -126,7 +126,7 @@ export class VariantRunner {
     const lookedUp: CandidateRows[] = []
     let start = 0
     for (const [i, rows] of requests.entries()) {
-      if (!sameContext(batch, this.#context, start, rows)) loose.push(...this.#range(start, rows))
+      if (!batch.alike?.[i] && !sameContext(batch, this.#context, start, rows)) loose.push(...this.#range(start, rows))
       else if (looksUp) lookedUp.push(this.#candidates!.lookUp(start, rows, batch.tenants?.[i]))
       else uncached.push(this.#range(start, rows))
       start += rows

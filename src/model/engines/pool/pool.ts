@@ -90,9 +90,9 @@ async function loadPooled(
 type RunTask = Extract<WorkerTask, { type: 'run' | 'run-shared' }>
 
 function taskOf(graph: number, batch: Batch, wanted: string[]): RunTask {
-  const { shared: parts, tenants } = batch
+  const { shared: parts, tenants, alike } = batch
   if (parts === undefined) return { type: 'run', graph, batch, wanted }
-  return { type: 'run-shared', graph, parts, tenants, wanted }
+  return { type: 'run-shared', graph, parts, about: { tenants, alike }, wanted }
 }
 
 async function run(supervisor: WorkerSupervisor, task: RunTask, listener?: CallListener): Promise<Outputs> {

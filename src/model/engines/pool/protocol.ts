@@ -10,11 +10,14 @@ export interface WorkerSettings {
   threads: number
 }
 
+/** Properties of the requests of a batch. */
+export type AboutRequests = Pick<Batch, 'tenants' | 'alike'>
+
 export type WorkerTask =
   | { type: 'start' }
   | { type: 'load'; graph: number; source: GraphSource }
   | { type: 'run'; graph: number; batch: Batch; wanted: string[] }
-  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; tenants: Batch['tenants']; wanted: string[] }
+  | { type: 'run-shared'; graph: number; parts: readonly SharedPart[]; about: AboutRequests; wanted: string[] }
   | { type: 'measure'; graph: number; batch: Batch; wanted: string[] }
   | { type: 'overlay'; graph: number; overlay: Overlay }
   | { type: 'stats'; graph: number }

@@ -82,7 +82,7 @@ async function perform(request: WorkerRequest): Promise<unknown> {
     case 'run-shared':
       return timed(() => {
         const graph = loaded(request.graph)
-        return graph.run(graph.gatherer.gather(request.parts, request.tenants), request.wanted)
+        return graph.run(graph.gatherer.gather(request.parts, request.about), request.wanted)
       })
     case 'measure':
       return measure(loaded(request.graph), request.batch, request.wanted)

@@ -18,12 +18,11 @@ export function concatenate(slices: readonly BatchSlice[]): Batch {
   const rows = slices.reduce((sum, slice) => sum + slice.count, 0)
   const requests = slices.map(({ count }) => count)
   const shared = sharedRows(slices)
-  const tenants = tenantsOf(slices)
-  if (shared === undefined) return { rows, inputs: concatenateInputs(slices, first, rows), requests, tenants }
+  const about = { requests, tenants: ofEach(slices, ({ tenants }) => tenants), alike: ofEach(slices, alikeIn) }
+  if (shared === undefined) return { rows, inputs: concatenateInputs(slices, first, rows), ...about }
   return {
     rows,
-    requests,
-    tenants,
+    ...about,
     shared,
     get inputs() {
       return concatenateInputs(slices, first, rows)
@@ -31,9 +30,16 @@ export function concatenate(slices: readonly BatchSlice[]): Batch {
   }
 }
 
-function tenantsOf(slices: readonly BatchSlice[]): Batch['tenants'] {
-  if (slices.every(({ batch }) => batch.tenants === undefined)) return undefined
-  return slices.map(({ batch }) => batch.tenants?.[0])
+const alikeIn = ({ alike }: Batch) => alike
+
+/** A property of the request that each slice is of; undefined where none has it. */
+function ofEach<T>(
+  slices: readonly BatchSlice[],
+  read: (batch: Batch) => readonly T[] | undefined,
+): (T | undefined)[] | undefined {
+  return slices.every(({ batch }) => read(batch) === undefined)
+    ? undefined
+    : slices.map(({ batch }) => read(batch)?.[0])
 }
 
 /** The location of the rows, if all of them are in shared memory. */

@@ -59,6 +59,7 @@ export function encodeColumns(
     else if (name === 'bid') encoded.bids = takeReserved(values, bidProblem, wrong)
   }
   for (const group of layout.groups) encodeGroup(group, columns, shared, encoded, bad, problems)
+  encoded.oneContext = [...seen].every(({ ofContext }) => !ofContext)
   if (problems.list.length === 0) return encoded
   if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })

@@ -8,7 +8,9 @@ export interface FieldColumn {
   column: number
   width: number
   encoder: FieldEncoder
-  /** What encodes a list or a vector, with the other lists of its sequence. */
+  /** Whether its side is the context. */
+  ofContext: boolean
+  /** The encoder of a list or a vector, and of the other lists of its sequence. */
   group: ColumnGroup | undefined
   /** The code of a place without a value. */
   padding: number

@@ -53,6 +53,8 @@ export interface EncodedRequest {
   sparse: Int32Array
   /** float32 [rows, dense columns], scaled. */
   dense: Float32Array
+  /** Whether no row has a field of the context of its own. */
+  oneContext?: boolean
   /** Requested row of each encoded row, if bad rows were left out. */
   index?: Int32Array
   /** Per requested row, if the request gives them. */
@@ -177,6 +179,7 @@ function addDense(
     column: layout.dense.length,
     width,
     encoder,
+    ofContext: field.side === 'context',
     group: undefined,
     padding: 0,
     weights: undefined,
@@ -199,6 +202,7 @@ function addSparse(
     column: layout.sparse.length,
     width,
     encoder,
+    ofContext: field.side === 'context',
     group: undefined,
     padding: offset + paddingOf(field),
     weights: undefined,

@@ -51,12 +51,20 @@ export function encodeRows(
     ...repeatContext(layout, shared, rows, options),
   }
   const { given, required, lists } = shared
-  const wanted: Wanted = { given, required, lists, bid: options.bids === true, searched: false }
+  const wanted: Wanted = {
+    given,
+    required,
+    lists,
+    bid: options.bids === true,
+    searched: false,
+    oneContext: true,
+  }
   if (lists !== undefined) lists.pathOf = pathOfList
   const bad = new Uint8Array(rows)
   for (let row = 0; row < rows; row++) {
     if (!encodeRow(layout, wanted, candidates, row, encoded, problems, partial)) bad[row] = 1
   }
+  encoded.oneContext = wanted.oneContext
   if (problems.list.length === 0) return encoded
   if (!partial) problems.throwIfAny()
   return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
@@ -70,6 +78,8 @@ interface Wanted {
   bid: boolean
   /** Whether `reportAbsent` has removed fields that no candidate has. */
   searched: boolean
+  /** Whether no candidate has given a field of the context. */
+  oneContext: boolean
 }
 
 function contextAlone(
@@ -127,6 +137,7 @@ function encodeRow(
       wrong(name, givenTwice)
       continue
     }
+    if (slot.ofContext) wanted.oneContext = false
     if (typeof slot.encoder.missing === 'string') requiredSeen++
     if (slot.group !== undefined) {
       if (!wanted.lists!.take(slot, value, row)) good = false

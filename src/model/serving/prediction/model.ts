@@ -218,6 +218,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
           ...toBatch(manifest, encoded),
           ...memory.shared(encoded.rows),
           ...(limitsCache(tenant) && { tenants: [tenant] }),
+          ...(encoded.oneContext && { alike: [true] }),
         },
         wanted: planned.outputs,
         deadline,

@@ -343,3 +343,13 @@ t.test('in part, bad rows beyond the hundredth problem are left out too', async 
   t.equal(encoded.problems.length, 100)
   t.same([...(encoded.index ?? [])], [250])
 })
+
+t.test('it is known whether the rows of a request have one context', async () => {
+  const { rows, columns } = createEncoder(exampleManifest().features)
+  const own = { campaign: 'c1', price: 1 }
+  const asked: EncodeOptions = { maxRows: 10, partial: false }
+  t.equal(rows({ country: 'AT', hour: 1 }, [own, own], asked).oneContext, true)
+  t.equal(rows({ country: 'AT' }, [{ ...own, hour: 2 }, { ...own, hour: 3 }], asked).oneContext, false)
+  t.equal(columns({ country: 'AT', hour: 1 }, { campaign: ['c1'], price: [1] }, asked).oneContext, true)
+  t.equal(columns({ country: 'AT' }, { campaign: ['c1'], price: [1], hour: [3] }, asked).oneContext, false)
+})

@@ -87,7 +87,7 @@ async function casesOf(models: string): Promise<Case[]> {
 async function compare(wanted: Checked, placement: Placement, seconds: number, log: Log) {
   const { signal } = new AbortController()
   const progress = (text: string) => log(`${wanted.model}: ${text}`)
-  const measured = await measureCost({ ...wanted, cached, seconds, placement, seed: 1, signal, progress })
+  const measured = await measureCost({ ...wanted, cached, seconds, placement, signal, progress })
   const host = { cores: placement.serverCores, processes: measured.cost.processes }
   const highest = highestRate(measured.cost, host, wanted.p99Ms)
   if (highest === 0)
@@ -128,17 +128,17 @@ async function measureLoad(
   const settings = { MULTIGATE_DEADLINE_MS: '60000' }
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
-    const load = await LoadRuns.open(server, requests, 2, new AbortController().signal)
     // As long as the prediction's server has run before its measurements.
-    await load.warmUp(3 * seconds)
-    const run = await load.open(rate, seconds)
-    const measured = await load.steps(
-      steps.map((factor) => factor * highest),
-      stepSeconds,
-      p99Ms,
-    )
-    load.close()
-    return { run, highest: fastest(measured) }
+    const options = { seconds: 3 * seconds, seed: 2, signal: new AbortController().signal }
+    return await LoadRuns.within(server, requests, options, async (load) => {
+      const run = await load.open(rate, seconds)
+      const measured = await load.steps(
+        steps.map((factor) => factor * highest),
+        stepSeconds,
+        p99Ms,
+      )
+      return { run, highest: fastest(measured) }
+    })
   } finally {
     await server.stop()
   }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import type { Terminal } from './terminal.ts'
 
 /** A standard stream, or a stand-in. */
 export interface Output extends NodeJS.WritableStream {
@@ -17,6 +18,14 @@ export interface CommandContext {
   err: Output
   /** Exit code of a command that ends without an error; one that reports failed checks sets another than 0. */
   exitCode: number
+}
+
+/** The part of the context that what a command runs needs. */
+export interface RunContext {
+  /** Stops it. */
+  signal: AbortSignal
+  out: Terminal
+  err: Terminal
 }
 
 /** A parser of the numbers from `least` to `most`, for options of commands. */

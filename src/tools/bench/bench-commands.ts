@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import { parseColumns } from './columns.ts'
-import type { CommonOptions } from './run-bench.ts'
+import type { BenchFlags, CompileFlags } from './run-bench.ts'
 
 /* `multigate compile` and `multigate bench`. Libraries are imported when a command runs. */
 
@@ -20,10 +20,9 @@ Examples:
   multigate compile models/ads-funnel/1 --cache /var/cache/multigate
   multigate compile model.onnx --context sparse=0-12,dense=0-5 --report --json`,
     )
-    .action(async (target: string, options: GraphOptions & { report: boolean; rows: number }) => {
+    .action(async (target: string, flags: CompileFlags) => {
       const { runCompile } = await import('./run-bench.ts')
-      const { report, rows } = options
-      await runCompile({ ...graphOptions(target, options, context), report, rows })
+      await runCompile({ ...context, ...flags, target, cache: cacheOf(flags) })
     })
 }
 
@@ -46,16 +45,10 @@ Examples:
   multigate bench model.onnx --context sparse=0-12,dense=0-5 --rows 1,100
   multigate bench model.onnx --requests 4 --rows 64 --json`,
     )
-    .action(
-      async (
-        target: string,
-        options: GraphOptions & { rows: number[]; requests: number; seconds: number; threads: number },
-      ) => {
-        const { runBench } = await import('./run-bench.ts')
-        const { rows, requests, seconds, threads } = options
-        await runBench({ ...graphOptions(target, options, context), rows, requests, seconds, threads })
-      },
-    )
+    .action(async (target: string, flags: BenchFlags) => {
+      const { runBench } = await import('./run-bench.ts')
+      await runBench({ ...context, ...flags, target, cache: cacheOf(flags) })
+    })
 }
 
 /** Adds the argument and the options of both commands. */
@@ -66,40 +59,17 @@ function graphCommand(command: Command): Command {
     .option(
       '--context <columns>',
       'for an ONNX file: context columns, such as sparse=0-12,dense=0-5+9; the others belong to the candidate',
+      parseColumns,
     )
-    .option('--cross <columns>', 'for an ONNX file: cross columns')
+    .option('--cross <columns>', 'for an ONNX file: cross columns', parseColumns)
     .option('--output <name>', 'for an ONNX file with several outputs: the output to compute')
     .option('--cache <folder>', 'folder of compiled plans, or off (MULTIGATE_CACHE)')
     .option('--seed <number>', 'seed of random rows', parseCount, 1)
     .option('--json', 'print JSON', false)
 }
 
-/** Options of both commands. */
-interface GraphOptions {
-  models: string
-  context?: string
-  cross?: string
-  output?: string
-  cache?: string
-  seed: number
-  json: boolean
-}
-
-function graphOptions(target: string, options: GraphOptions, { signal, out, err }: CommandContext): CommonOptions {
-  const { models, context, cross, output, cache, seed, json } = options
-  return {
-    target,
-    models,
-    context: context === undefined ? undefined : parseColumns(context),
-    cross: cross === undefined ? undefined : parseColumns(cross),
-    output,
-    cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
-    seed,
-    json,
-    signal,
-    out,
-    err,
-  }
+function cacheOf({ cache }: { cache?: string | undefined }): string | undefined {
+  return cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? '')
 }
 
 function parseCount(value: string): number {

@@ -85,7 +85,6 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     const shape = { rows: count, requests }
     measurements.push(...(await measure({ target, plans, engine, shape, seconds, random, now, signal })))
   }
-  const unsplit = prepared.plan?.description.float32.unsplit
   return {
     target: target.name,
     inputs: target.inputs.map(({ name, dtype, sides }) => {
@@ -97,12 +96,18 @@ async function benchPrepared(target: Target, prepared: Prepared, options: BenchO
     int8: describeInt8(target, prepared, products),
     ...(prepared.plan && { bfloat16: products.bfloat16 }),
     ...tablesOf(target, prepared),
-    notes: [
-      ...prepared.warnings,
-      ...(prepared.problem === undefined ? [] : [`the graph runs uncompiled: ${prepared.problem}`]),
-      ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
-    ],
+    notes: notesOf(prepared),
   }
+}
+
+/** Why the graph runs uncompiled, or is not split by side. */
+export function notesOf({ plan, warnings, problem }: Prepared): string[] {
+  const unsplit = plan?.description.float32.unsplit
+  return [
+    ...warnings,
+    ...(problem === undefined ? [] : [`the graph runs uncompiled: ${problem}`]),
+    ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
+  ]
 }
 
 /** Compiles both precisions, regardless of the manifest, into a temporary folder. */

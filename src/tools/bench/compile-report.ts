@@ -21,6 +21,7 @@ import {
   describeInt8,
   dispose,
   type Int8Report,
+  notesOf,
   plansOf,
   prepareBoth,
   productsOf,
@@ -66,7 +67,7 @@ export interface CompileReport {
 
 export interface CompileReportOptions extends Pick<BenchOptions, 'random' | 'now' | 'signal' | 'progress'> {
   /** Folder of compiled plans. */
-  cache: string | undefined
+  cache?: string | undefined
   report: boolean
   /** Rows of the request that measures passes. */
   rows: number
@@ -86,9 +87,8 @@ export async function reportCompile(target: Target, options: CompileReportOption
   const started = now()
   const prepared = await prepareInThread({ ...target.request, cache, now: Date.now() })
   await dispose(prepared)
-  const { plan, problem, warnings } = prepared
+  const { plan } = prepared
   const seconds = (now() - started) / 1000
-  const unsplit = plan?.description.float32.unsplit
   const both = options.report ? await prepareBoth(target) : prepared
   try {
     return {
@@ -97,12 +97,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
       compiled: plan !== undefined,
       seconds,
       precision: plan?.precision ?? 'float32',
-      notes: [
-        ...warnings,
-        ...(problem === undefined ? [] : [`the graph runs uncompiled: ${problem}`]),
-        ...(unsplit === undefined ? [] : [`it is not split by side: ${unsplit}`]),
-        ...(plan === undefined ? [] : precisionNotes(plan, target)),
-      ],
+      notes: [...notesOf(prepared), ...(plan === undefined ? [] : precisionNotes(plan, target))],
       ...(options.report || target.request.precision === 'int8' ? { int8: describeInt8(target, both) } : {}),
       ...tablesOf(target, prepared),
       ...(options.report && both.plan !== undefined

@@ -36,10 +36,10 @@ export interface TargetOptions {
   /** Folder of models, for models given by name. */
   models: string
   /** Context and cross columns of a graph without a manifest. */
-  context: ColumnChoice | undefined
-  cross: ColumnChoice | undefined
+  context?: ColumnChoice | undefined
+  cross?: ColumnChoice | undefined
   /** Output of a graph without a manifest; default: its only output. */
-  output: string | undefined
+  output?: string | undefined
   /** Uniform over [0, 1). */
   random: () => number
 }

@@ -1,11 +1,13 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { type CommandContext, numberFrom, wholeNumber } from '../../base/command.ts'
+import type { CapacityFlags } from './run-capacity.ts'
+import type { TuneFlags } from './run-tune.ts'
 import { type Group, groups } from './tuned-settings.ts'
 
 /* `multigate capacity` and `multigate tune`. Libraries are imported when a command runs. */
 
 /** The context's signal stops the command. */
-export function createCapacityCommand({ signal, out, err }: CommandContext): Command {
+export function createCapacityCommand(context: CommandContext): Command {
   return loadCommand(new Command('capacity'))
     .description(
       'measure a model on this machine, and compute the cores, pods, memory, network and cost that a rate needs',
@@ -30,13 +32,13 @@ Examples:
   multigate capacity --models models --model ads-funnel --rate 20000 --p99 20
   multigate capacity --models models --model ads-funnel --rate 1000000 --p99 20 --pod-cores 16 --zones 3 --json`,
     )
-    .action(async ({ p99, ...options }: CapacityFlags) => {
+    .action(async ({ p99, ...flags }: Given<CapacityFlags>) => {
       const { runCapacity } = await import('./run-capacity.ts')
-      await runCapacity({ ...options, p99Ms: p99, seed: 1, signal, out, err })
+      await runCapacity({ ...flags, p99Ms: p99 }, context)
     })
 }
 
-export function createTuneCommand({ signal, out, err }: CommandContext): Command {
+export function createTuneCommand(context: CommandContext): Command {
   return loadCommand(new Command('tune'))
     .description(
       'try processes, workers, batch rows and batch delay under rising load; recommend those with the most goodput',
@@ -53,44 +55,14 @@ Examples:
   multigate tune --models models --model ads-funnel --p99 20
   multigate tune --models models --model ads-funnel --p99 20 --settings processes --plot tune.svg`,
     )
-    .action(async ({ p99, settings, ...options }: TuneFlags) => {
+    .action(async ({ p99, settings, ...flags }: Given<TuneFlags> & { settings: Group[] }) => {
       const { runTune } = await import('./run-tune.ts')
-      const { plot, ...rest } = options
-      await runTune({
-        ...rest,
-        plot,
-        groups: settings,
-        p99Ms: p99,
-        seed: 1,
-        signal,
-        out,
-        err,
-      })
+      await runTune({ ...flags, groups: settings, p99Ms: p99 }, context)
     })
 }
 
-interface TuneFlags extends LoadFlags {
-  settings: Group[]
-  plot?: string
-}
-
-interface LoadFlags {
-  models: string
-  model: string
-  candidates: number
-  p99: number
-  cached: number
-  seconds: number
-  json: boolean
-}
-
-interface CapacityFlags extends LoadFlags {
-  rate: number
-  catalogue: number
-  podCores: number
-  coreHourPrice: number
-  zones: number
-}
+/** As the command line gives them. */
+type Given<Flags> = Omit<Flags, 'p99Ms' | 'groups'> & { p99: number }
 
 /** Adds the options of both commands. */
 function loadCommand(command: Command): Command {

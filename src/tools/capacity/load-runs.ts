@@ -14,6 +14,21 @@ import {
 import type { PredictRequests } from '../load/predict-requests.ts'
 import type { MeasuredServer, Usage } from './measured-server.ts'
 
+/** A model, and the requests that load it. */
+export interface Load {
+  /** Folder of models, and the name of the model. */
+  models: string
+  model: string
+  candidates: number
+  /** Share of the candidates that are cached. */
+  cached: number
+  /** Length of a measurement, s. */
+  seconds: number
+}
+
+/** Seed of the requests and of their arrivals. */
+export const seed = 1
+
 /** A run's load and what it cost the server. */
 export interface Run {
   /** Answers with status 200 per second. */
@@ -99,27 +114,29 @@ export class LoadRuns {
     })
   }
 
-  static async open(
+  /** Warms a server up and runs `work`, with connections that close at its end. `seconds`: length of a measurement. */
+  static async within<T>(
     server: MeasuredServer,
     requests: PredictRequests,
-    seed: number,
-    signal: AbortSignal,
-  ): Promise<LoadRuns> {
-    const runs = new LoadRuns(server, requests, seed, signal)
-    await runs.#connections.openAll()
-    await sleep(pauseMs)
-    return runs
-  }
-
-  close(): void {
-    this.#connections.destroy()
+    { seconds, signal, seed: own = seed }: { seconds: number; signal: AbortSignal; seed?: number },
+    work: (runs: LoadRuns) => Promise<T>,
+  ): Promise<T> {
+    const runs = new LoadRuns(server, requests, own, signal)
+    try {
+      await runs.#connections.openAll()
+      await sleep(pauseMs)
+      await runs.#warmUp(seconds)
+      return await work(runs)
+    } finally {
+      runs.#connections.destroy()
+    }
   }
 
   /**
    * As many requests as the server can answer, until they no longer become cheaper: V8 has compiled what is called
-   * often. `seconds` is the length of the measurements that follow.
+   * often.
    */
-  async warmUp(seconds: number): Promise<void> {
+  async #warmUp(seconds: number): Promise<void> {
     const length = Math.min(longestWarmUp, seconds / 4)
     let least = Number.POSITIVE_INFINITY
     for (let runs = 0, steady = 0; steady < steadyRuns && runs < mostWarmUps; runs++) {

@@ -10,26 +10,17 @@ import { prepareInThread } from '../../model/graph/compile/prepare-in-thread.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { findBundle } from '../../model/serving/version/read-version.ts'
 import { closestName } from '../../schemas/closest-name.ts'
-import type { Features } from '../../schemas/features.ts'
 import { dispose } from '../bench/bench.ts'
 import { type Measurement, measure } from '../bench/measure.ts'
 import { openTarget, type Target } from '../bench/target.ts'
 import { createPredictRequests, type PredictRequests } from '../load/predict-requests.ts'
 import type { Placement } from './cores.ts'
 import type { CostPoint, RequestCost } from './cost.ts'
-import { fewestAnswers, LoadRuns, type OpenRun, type Run } from './load-runs.ts'
+import { fewestAnswers, type Load, LoadRuns, type OpenRun, type Run, seed } from './load-runs.ts'
 import { type MeasuredServer, startMeasuredServer } from './measured-server.ts'
 
-export interface MeasureCostOptions {
-  models: string
-  model: string
-  candidates: number
-  /** Share of the candidates that are cached. */
-  cached: number
-  /** Length of each measurement, s. */
-  seconds: number
+export interface MeasureCostOptions extends Load {
   placement: Placement
-  seed: number
   signal: AbortSignal
   /** Called with the current step. */
   progress(text: string): void
@@ -69,13 +60,7 @@ const brief = 0.25
 export async function measureCost(options: MeasureCostOptions): Promise<MeasuredCost> {
   const { models, model, candidates, placement, progress, signal, seconds } = options
   const { manifest } = await openModelToLoad(models, model)
-  const target = await openTarget(model, {
-    models,
-    context: undefined,
-    cross: undefined,
-    output: undefined,
-    random: createUniform(options.seed),
-  })
+  const target = await openTarget(model, { models, random: createUniform(seed) })
   const { configuration } = readConfiguration(process.env, {})
   progress(`measuring the engine: ${target.name}`)
   const engine = await measureEngine({
@@ -83,7 +68,7 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
     candidates,
     cache: cacheFolder(configuration.MULTIGATE_CACHE),
     seconds: seconds * brief,
-    random: createUniform(options.seed),
+    random: createUniform(seed),
     signal,
   })
   progress('starting the server')
@@ -91,11 +76,15 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
   const settings = { MULTIGATE_DEADLINE_MS: '60000' }
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
-    const requests = (rows: number) => requestsFor({ ...options, candidates: rows }, manifest.features)
-    const many = requests(candidates)
-    const measured = await loadServer(server, many, options)
-    const single = await loadSingleRows(server, requests(1), options)
-    const { runs, full, entryBytes } = measured
+    const requests = (rows: number) =>
+      createPredictRequests({ ...options, features: manifest.features, candidates: rows, distinct, seed })
+    const [many, one] = [requests(candidates), requests(1)]
+    progress('warming up')
+    const { runs, full, entryBytes } = await LoadRuns.within(server, many, options, (load) =>
+      measureLoads(load, server, options),
+    )
+    progress('measuring requests with one candidate')
+    const single = await LoadRuns.within(server, one, options, (load) => load.closed(seconds * brief * 2))
     const points = [...runs, full].map((run) => pointOf(run, placement.serverCores))
     return {
       target: target.name,
@@ -107,7 +96,7 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
         bytesIn: many.meanBytes,
         bytesOut: full.answerBytes,
       },
-      eventLoop: splitEventLoop(full, many, single.run, single.requests),
+      eventLoop: splitEventLoop(full, many, single, one),
       engine,
       callRequests: runs[1]!.callRequests,
       cached: Number.isNaN(runs[1]!.cached) ? undefined : runs[1]!.cached,
@@ -120,42 +109,18 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
   }
 }
 
-function requestsFor({ model, candidates, cached, seed }: MeasureCostOptions, features: Features): PredictRequests {
-  return createPredictRequests({ model, features, candidates, cached, distinct, seed })
-}
-
-async function loadServer(server: MeasuredServer, requests: PredictRequests, options: MeasureCostOptions) {
-  const { seconds, seed, signal, progress } = options
-  const load = await LoadRuns.open(server, requests, seed, signal)
-  try {
-    progress('warming up')
-    await load.warmUp(seconds)
-    progress('measuring the highest rate')
-    const full = await load.closed(seconds)
-    const runs: OpenRun[] = []
-    for (const share of loads) {
-      const rate = share * full.rate
-      progress(`measuring ${Math.round(rate).toLocaleString('en')} requests/s`)
-      const wanted = Math.min(longest * seconds, Math.max(seconds, fewestRequests / rate))
-      runs.push(await load.open(rate, Math.max(wanted, fewestAnswers / rate)))
-    }
-    const { cacheBytes, cacheEntries } = await server.usage()
-    return { full, runs, entryBytes: cacheEntries > 0 ? cacheBytes / cacheEntries : undefined }
-  } finally {
-    load.close()
+async function measureLoads(load: LoadRuns, server: MeasuredServer, { seconds, progress }: MeasureCostOptions) {
+  progress('measuring the highest rate')
+  const full = await load.closed(seconds)
+  const runs: OpenRun[] = []
+  for (const share of loads) {
+    const rate = share * full.rate
+    progress(`measuring ${Math.round(rate).toLocaleString('en')} requests/s`)
+    const wanted = Math.min(longest * seconds, Math.max(seconds, fewestRequests / rate))
+    runs.push(await load.open(rate, Math.max(wanted, fewestAnswers / rate)))
   }
-}
-
-async function loadSingleRows(server: MeasuredServer, requests: PredictRequests, options: MeasureCostOptions) {
-  const { seconds, seed, signal, progress } = options
-  progress('measuring requests with one candidate')
-  const load = await LoadRuns.open(server, requests, seed, signal)
-  try {
-    await load.warmUp(seconds)
-    return { requests, run: await load.closed(seconds * brief * 2) }
-  } finally {
-    load.close()
-  }
+  const { cacheBytes, cacheEntries } = await server.usage()
+  return { full, runs, entryBytes: cacheEntries > 0 ? cacheBytes / cacheEntries : undefined }
 }
 
 function pointOf(run: Run & Partial<OpenRun>, cores: number): CostPoint {

@@ -1,9 +1,9 @@
 import { ModelError } from '../../base/errors.ts'
 import type { Features } from '../../schemas/features.ts'
-import { createPredictRequests, type PredictRequests } from '../load/predict-requests.ts'
+import { createPredictRequests } from '../load/predict-requests.ts'
 import type { Placement } from './cores.ts'
-import { LoadRuns, noneIfRejected, type Step } from './load-runs.ts'
-import { type MeasuredServer, startMeasuredServer } from './measured-server.ts'
+import { type Load, LoadRuns, noneIfRejected, type Step, seed } from './load-runs.ts'
+import { startMeasuredServer } from './measured-server.ts'
 import { type Trial, type TunedSettings, toVariables } from './tuned-settings.ts'
 
 export interface MeasuredTrial extends Trial {
@@ -17,18 +17,11 @@ export interface MeasuredTrial extends Trial {
   steps: Step[]
 }
 
-export interface TrialOptions {
-  models: string
-  model: string
+/** `seconds`: length of a trial's rising load. */
+export interface TrialOptions extends Load {
   features: Features
-  candidates: number
-  /** Share of the candidates that are cached. */
-  cached: number
   p99Ms: number
-  /** Length of a trial's rising load, s. */
-  seconds: number
   placement: Placement
-  seed: number
   signal: AbortSignal
 }
 
@@ -64,35 +57,29 @@ export class TrialRunner {
    * The trial of the settings at the start, which sets the rates of all others. Throws INVALID_REQUEST where no rate
    * keeps the bound.
    */
-  async #first(settings: TunedSettings): Promise<MeasuredTrial> {
-    const opened = await this.open(settings)
-    try {
+  #first(settings: TunedSettings): Promise<MeasuredTrial> {
+    return this.#within(settings, async (load) => {
       for (let changes = 0; ; changes++) {
-        const measured = await this.#steps(opened.load)
+        const measured = await this.#steps(load)
         const goodput = fastest(measured)
         const factor = goodput === 0 ? lower : goodput === measured.at(-1)!.rate ? higher : 1
         if (factor === 1 || (goodput > 0 && changes === mostChanges))
-          return { settings, goodput, stopped: false, ...(await this.#compare(opened.load)), steps: measured }
+          return { settings, goodput, stopped: false, ...(await this.#compare(load)), steps: measured }
         if (changes === mostChanges) throw infeasible(this.#options.p99Ms, measured)
         this.#maximum = this.#maximum! * factor
       }
-    } finally {
-      await opened.close()
-    }
+    })
   }
 
   /** In a new server: a short look, and unless that is hopeless a whole trial. */
   async measure(settings: TunedSettings, needed: number): Promise<MeasuredTrial> {
     if (this.#maximum === undefined) return this.#first(settings)
-    const opened = await this.open(settings)
-    try {
-      const glance = needed > 0 ? await this.#steps(opened.load, look) : undefined
+    return this.#within(settings, async (load) => {
+      const glance = needed > 0 ? await this.#steps(load, look) : undefined
       const stopped = glance !== undefined && fastest(glance) < needed && !rising(glance)
-      const measured = stopped ? glance : await this.#steps(opened.load)
-      return { settings, goodput: fastest(measured), stopped, ...(await this.#compare(opened.load)), steps: measured }
-    } finally {
-      await opened.close()
-    }
+      const measured = stopped ? glance : await this.#steps(load)
+      return { settings, goodput: fastest(measured), stopped, ...(await this.#compare(load)), steps: measured }
+    })
   }
 
   /** Goodput of both settings in turns, in one server each. */
@@ -102,29 +89,23 @@ export class TrialRunner {
     rounds: number,
     progress: (round: number) => void,
   ): Promise<{ before: number[]; after: number[] }> {
-    const first = await this.open(before)
     const goodputs = { before: [] as number[], after: [] as number[] }
-    try {
-      const second = await this.open(after)
-      try {
+    await this.#within(before, (first) =>
+      this.#within(after, async (second) => {
         for (let round = 1; round <= rounds; round++) {
           progress(round)
-          goodputs.before.push(fastest(await this.#steps(first.load)))
-          goodputs.after.push(fastest(await this.#steps(second.load)))
+          goodputs.before.push(fastest(await this.#steps(first)))
+          goodputs.after.push(fastest(await this.#steps(second)))
         }
-      } finally {
-        await second.close()
-      }
-    } finally {
-      await first.close()
-    }
+      }),
+    )
     return goodputs
   }
 
-  /** A warm server with these settings; the first one sets the rates. */
-  async open(settings: TunedSettings): Promise<{ load: LoadRuns; close(): Promise<void> }> {
-    const { models, model, placement, seed, signal, p99Ms } = this.#options
-    const server: MeasuredServer = await startMeasuredServer({
+  /** Runs `work` with a warm server with these settings; the first one sets the rates. */
+  async #within<T>(settings: TunedSettings, work: (load: LoadRuns) => Promise<T>): Promise<T> {
+    const { models, model, placement, p99Ms, seconds } = this.#options
+    const server = await startMeasuredServer({
       models,
       model,
       // Requests that would be late are shed, as they should be in service.
@@ -132,26 +113,15 @@ export class TrialRunner {
       wrapper: placement.wrapper,
     })
     try {
-      const load = await LoadRuns.open(server, this.#requests(), seed, signal)
-      await load.warmUp(this.#options.seconds)
-      this.#maximum ??= (await load.closed(Math.min(1, this.#options.seconds)).catch(noneIfRejected))?.rate ?? 0
-      if (this.#maximum === 0) throw infeasible(p99Ms, [])
-      return {
-        load,
-        close: async () => {
-          load.close()
-          await server.stop()
-        },
-      }
-    } catch (error) {
+      const requests = createPredictRequests({ ...this.#options, distinct, seed })
+      return await LoadRuns.within(server, requests, this.#options, async (load) => {
+        this.#maximum ??= (await load.closed(Math.min(1, seconds)).catch(noneIfRejected))?.rate ?? 0
+        if (this.#maximum === 0) throw infeasible(p99Ms, [])
+        return work(load)
+      })
+    } finally {
       await server.stop()
-      throw error
     }
-  }
-
-  #requests(): PredictRequests {
-    const { model, features, candidates, cached, seed } = this.#options
-    return createPredictRequests({ model, features, candidates, cached, distinct, seed })
   }
 
   /** Load at some of the steps; each takes its part of a trial's time, or longer for the fewest requests. */

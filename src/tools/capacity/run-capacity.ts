@@ -1,27 +1,20 @@
-import { showProgress, type Terminal } from '../../base/terminal.ts'
+import type { RunContext } from '../../base/command.ts'
+import { showProgress } from '../../base/terminal.ts'
 import { type CapacityReport, formatCapacity } from './capacity-report.ts'
 import { placeOnCores } from './cores.ts'
 import { type Demand, planCapacity } from './estimate.ts'
+import type { Load } from './load-runs.ts'
 import { measureCost } from './measure-cost.ts'
 
-export interface CapacityOptions extends Demand {
-  models: string
-  model: string
-  seconds: number
+export interface CapacityFlags extends Demand, Load {
   json: boolean
-  seed: number
-  signal: AbortSignal
-  out: Terminal
-  err: Terminal
 }
 
 /** `multigate capacity` */
-export async function runCapacity(options: CapacityOptions): Promise<void> {
-  const { models, model, seconds, json, seed, signal, out, err, ...demand } = options
+export async function runCapacity(flags: CapacityFlags, { signal, out, err }: RunContext): Promise<void> {
+  const { models, model, seconds, json, ...demand } = flags
   const progress = showProgress(err)
-  const { candidates, cached } = demand
-  const placement = placeOnCores(2)
-  const measured = await measureCost({ models, model, candidates, cached, seconds, placement, seed, signal, progress })
+  const measured = await measureCost({ ...flags, placement: placeOnCores(2), signal, progress })
   progress('')
   const report: CapacityReport = { demand, measured, plan: planCapacity(demand, measured.cost, measured.entryBytes) }
   out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatCapacity(report)}\n`)

@@ -1,10 +1,12 @@
 import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import type { RunContext } from '../../base/command.ts'
 import { readConfiguration } from '../../base/configuration.ts'
 import { ModelError } from '../../base/errors.ts'
 import { fileReason } from '../../base/files.ts'
-import { grouped, showProgress, type Terminal } from '../../base/terminal.ts'
+import { grouped, showProgress } from '../../base/terminal.ts'
 import { placeOnCores } from './cores.ts'
+import type { Load } from './load-runs.ts'
 import { openModelToLoad } from './measure-cost.ts'
 import { type MeasuredTrial, TrialRunner } from './measure-trial.ts'
 import { loadPlot } from './tune-plot.ts'
@@ -18,21 +20,12 @@ import {
   tunedSettings,
 } from './tuned-settings.ts'
 
-export interface TuneOptions {
-  models: string
-  model: string
-  candidates: number
-  cached: number
+export interface TuneFlags extends Load {
   p99Ms: number
-  seconds: number
   groups: readonly Group[]
   /** File of the plot. */
-  plot: string | undefined
+  plot?: string
   json: boolean
-  seed: number
-  signal: AbortSignal
-  out: Terminal
-  err: Terminal
 }
 
 /** Fewest cores of which the load generator gets one: on fewer, settings for the remaining ones would mean little. */
@@ -41,8 +34,8 @@ const fewestToDivide = 4
 const rounds = 3
 
 /** `multigate tune` */
-export async function runTune(options: TuneOptions): Promise<void> {
-  const { models, model, groups, p99Ms, plot, out, err } = options
+export async function runTune(flags: TuneFlags, { signal, out, err }: RunContext): Promise<void> {
+  const { models, model, groups, p99Ms, plot } = flags
   const progress = showProgress(err)
   const { manifest } = await openModelToLoad(models, model)
   // Before minutes of measurements.
@@ -50,7 +43,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
   if (plot !== undefined) await writePlot(plot, '')
   const placement = placeOnCores(fewestToDivide)
   const current = tunedSettings(readConfiguration(process.env, {}).configuration)
-  const runner = new TrialRunner({ ...options, features: manifest.features, placement })
+  const runner = new TrialRunner({ ...flags, features: manifest.features, placement, signal })
   const { trials, best } = await searchSettings<MeasuredTrial>(
     current,
     groups,
@@ -76,7 +69,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
   const report: TuneReport = {
     target: `${model}/${manifest.version}`,
     processorName: cpus()[0]?.model.trim() ?? 'unknown processor',
-    candidates: options.candidates,
+    candidates: flags.candidates,
     p99_ms: p99Ms,
     cores: placement.serverCores,
     shared: placement.wrapper.length === 0,
@@ -85,7 +78,7 @@ export async function runTune(options: TuneOptions): Promise<void> {
     confirmation,
     recommended: confirmation?.confirmed ? best.settings : current,
   }
-  out.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatTune(report)}\n`)
+  out.write(flags.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatTune(report)}\n`)
   if (plot !== undefined) await writePlot(plot, await draw!(report))
 }
 

@@ -1,5 +1,6 @@
+import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { formatBytes, grouped, type Terminal } from '../../base/terminal.ts'
+import { formatBytes, grouped } from '../../base/terminal.ts'
 import { catalogueBytes, type ReadyCatalogue } from '../../model/contracts/catalogue.ts'
 import { type CompiledPlan, filesOf } from '../../model/contracts/compiled-plan.ts'
 import { catalogueFiles } from '../../model/engines/catalogue/key-index.ts'
@@ -17,7 +18,7 @@ import { openCandidates } from './candidate-rows.ts'
 import type { WantedPrecision } from './judge-precision.ts'
 import { type Warmed, warm } from './warm.ts'
 
-export interface RunWarmOptions {
+export interface RunWarmOptions extends RunContext {
   /** Folder of a version or a model, or a model's name. */
   target: string
   /** Folder of models, for models given by name. */
@@ -30,9 +31,6 @@ export interface RunWarmOptions {
   /** Folder of compiled plans. */
   cache: string | undefined
   json: boolean
-  signal: AbortSignal
-  out: Terminal
-  err: Terminal
 }
 
 /** Memory for cached candidates when the catalogue is tried, bytes: the default of a server with one worker. */

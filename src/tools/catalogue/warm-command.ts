@@ -2,20 +2,19 @@ import { Command, Option } from 'commander'
 import type { CommandContext } from '../../base/command.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import type { WantedPrecision } from './judge-precision.ts'
+import type { RunWarmOptions } from './run-warm.ts'
 
 /* `multigate warm`. Libraries are imported when the command runs. */
 
-interface Given {
-  models: string
+interface Given extends Pick<RunWarmOptions, 'models' | 'json'> {
   catalogue?: string
   update?: string
   precision?: WantedPrecision
   cache?: string
-  json: boolean
 }
 
 /** The context's signal stops the command. */
-export function createWarmCommand({ signal, out, err }: CommandContext): Command {
+export function createWarmCommand(context: CommandContext): Command {
   return new Command('warm')
     .description('compute what servers keep of candidates before they ask for them; see docs/catalogue.md')
     .argument('<version>', "the folder of a version or a model, or a model's name")
@@ -43,27 +42,12 @@ Examples:
   multigate warm ads-funnel --catalogue ads.csv --precision float32 --cache /var/cache/multigate
   multigate warm ads-funnel --update new-ads.csv`,
     )
-    .action(
-      async (
-        target: string,
-        { models, catalogue, update, precision = 'auto', cache, json }: Given,
-        command: Command,
-      ) => {
-        const file = catalogue ?? update
-        if (file === undefined) return command.error('error: --catalogue or --update must name a file of candidates')
-        const { runWarm } = await import('./run-warm.ts')
-        await runWarm({
-          target,
-          models,
-          file,
-          update: update !== undefined,
-          precision,
-          cache: cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? ''),
-          json,
-          signal,
-          out,
-          err,
-        })
-      },
-    )
+    .action(async (target: string, flags: Given, command: Command) => {
+      const { catalogue, update, precision = 'auto', cache = process.env.MULTIGATE_CACHE ?? '' } = flags
+      const file = catalogue ?? update
+      if (file === undefined) return command.error('error: --catalogue or --update must name a file of candidates')
+      const { runWarm } = await import('./run-warm.ts')
+      const chosen = { target, file, update: update !== undefined, precision, cache: cacheFolder(cache) }
+      await runWarm({ ...context, ...flags, ...chosen })
+    })
 }

@@ -19,7 +19,7 @@ export async function loadPlot(): Promise<PlotTune> {
     const view = new vega.View(vega.parse(compile(plotOf(report)).spec), { renderer: 'none' })
     const svg = await view.toSVG()
     view.finalize()
-    return svg
+    return `${svg}\n`
   }
 }
 

@@ -64,7 +64,7 @@ async function judge(folder: string, models: string, log: Log): Promise<Stage[]>
     json: false,
     gate: undefined,
     command: 'multigate evaluate',
-    version: multigateVersion,
+    multigateVersion,
     cache: undefined,
     now: Date.now,
     signal: new AbortController().signal,

@@ -17,7 +17,7 @@ export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
   json: false,
   gate: undefined,
   command: 'multigate evaluate',
-  version: '0.0.0',
+  multigateVersion: '0.0.0',
   // Many evaluations open the same version.
   cache: process.env.MULTIGATE_CACHE,
   now: () => 0,

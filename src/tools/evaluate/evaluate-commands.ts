@@ -3,23 +3,15 @@ import { hideCredentialsIn } from '../../base/address-credentials.ts'
 import { type CommandContext, wholeNumber } from '../../base/command.ts'
 import { bundledSpecs, multigateVersion } from '../../base/project.ts'
 import { cacheFolder } from '../../base/settings.ts'
-import type { Precision, TableFormat } from '../../schemas/precision.ts'
 import { addServiceOptions, type GivenService, serviceOf } from '../client/service-options.ts'
-import type { PartName } from './evaluate.ts'
-import type { RowsOptions } from './run-evaluate.ts'
+import type { CalibrateFlags } from './run-calibrate.ts'
+import type { QuantizeFlags } from './run-quantize.ts'
+import type { JudgeFlags, RowsFlags, RowsOptions } from './session.ts'
 
 /* `multigate evaluate`, `compare`, `calibrate` and `quantize`. Libraries are imported when a command runs. */
 
-/** The options that all of these commands but `quantize` get from the command line. */
-interface Given {
-  data?: string
-  models: string
-  part?: PartName
-  seed: number
-  report?: string
-  json: boolean
-  gate?: string | boolean
-}
+/** Flags with which some commands need `--data`, and others take the spec as their argument. */
+type Given<Flags extends RowsFlags> = Omit<Flags, 'data'> & { data?: string }
 
 /** The context's signal stops the evaluation. */
 export function createEvaluateCommand(context: CommandContext): Command {
@@ -52,23 +44,22 @@ Examples:
   multigate evaluate shop --data last-week.yaml --url http://127.0.0.1:3000   a running service
   multigate evaluate census-income                             the version that a training spec writes, on its test rows`,
     )
-    .action(async (given: string, options: Given & GivenService & EvaluateGiven) => {
+    .action(async (given: string, flags: Given<JudgeFlags> & GivenService & EvaluateFlags) => {
       const { runEvaluate } = await import('./run-evaluate.ts')
-      const { data, model, modelVersion, int8, bfloat16, predictions } = options
+      const { data, model, modelVersion, int8, bfloat16 } = flags
       const name = data === undefined ? model : given
-      const target = name === undefined ? undefined : withVersion(name, modelVersion)
       context.exitCode = await runEvaluate({
-        ...rowsOptions('evaluate', { ...options, data: data ?? given }, context),
-        target,
-        modelVersion,
-        service: serviceOf(options),
+        ...surroundings('evaluate', context),
+        ...flags,
+        data: data ?? given,
+        target: name === undefined || modelVersion === undefined ? name : `${name}/${modelVersion}`,
+        service: serviceOf(flags),
         precisions: [...(int8 ? (['int8'] as const) : []), ...(bfloat16 ? (['bfloat16'] as const) : [])],
-        predictions,
       })
     })
 }
 
-interface EvaluateGiven {
+interface EvaluateFlags {
   model?: string
   modelVersion?: string
   int8: boolean
@@ -93,15 +84,11 @@ Examples:
   multigate compare shop/6 shop/7 --data last-week.yaml
   multigate compare ads-funnel ads-funnel-moe --data ads-funnel --report out`,
     )
-    .action(async (a: string, b: string, options: Given & GivenService) => {
+    .action(async (a: string, b: string, flags: Given<JudgeFlags> & GivenService) => {
       const { runCompare } = await import('./run-compare.ts')
-      const data = required(command, options.data)
-      context.exitCode = await runCompare({
-        ...rowsOptions('compare', { ...options, data }, context),
-        a,
-        b,
-        service: serviceOf(options),
-      })
+      const data = required(command, flags.data)
+      const service = serviceOf(flags)
+      context.exitCode = await runCompare({ ...surroundings('compare', context), ...flags, data, a, b, service })
     })
 }
 
@@ -110,7 +97,11 @@ export function createCalibrateCommand(context: CommandContext): Command {
     .description('fit the calibration of a version to labelled rows and write the next version; see docs/evaluation.md')
     .argument('<model>', 'model, model/version or folder of a version')
     .addOption(new Option('--method <name>', 'how').choices(['auto', 'platt', 'isotonic']).default('auto'))
-    .option('--tasks <names>', 'tasks and derived tasks to calibrate, separated by commas; default: all with labels')
+    .option(
+      '--tasks <names>',
+      'tasks and derived tasks to calibrate, separated by commas; default: all with labels',
+      (names) => names.split(',').map((name) => name.trim()),
+    )
     .option('--force', 'write a version that is shown to be worse, or isotonic regression of few positives', false)
     .option('--dry-run', 'print the report and write nothing', false)
   addRowsOptions(command, 'conditions that the new version must meet, else nothing is written and the exit code is 3')
@@ -126,25 +117,11 @@ Examples:
   multigate calibrate shop --data last-week.yaml --report out          writes models/shop/<next version>
   multigate calibrate shop --data last-week.yaml --tasks ctcvr --method platt`,
     )
-    .action(async (target: string, options: Given & CalibrateGiven) => {
+    .action(async (target: string, flags: Given<CalibrateFlags>) => {
       const { runCalibrate } = await import('./run-calibrate.ts')
-      const { method, tasks, force, dryRun } = options
-      context.exitCode = await runCalibrate({
-        ...rowsOptions('calibrate', { ...options, data: required(command, options.data) }, context),
-        target,
-        method,
-        tasks: tasks?.split(',').map((name) => name.trim()),
-        force,
-        dryRun,
-      })
+      const data = required(command, flags.data)
+      context.exitCode = await runCalibrate({ ...surroundings('calibrate', context), ...flags, data, target })
     })
-}
-
-interface CalibrateGiven {
-  method: 'auto' | 'platt' | 'isotonic'
-  tasks?: string
-  force: boolean
-  dryRun: boolean
 }
 
 export function createQuantizeCommand(context: CommandContext): Command {
@@ -169,10 +146,7 @@ export function createQuantizeCommand(context: CommandContext): Command {
     .option('--rows <number>', 'most rows to store, spread evenly over the data', wholeNumber(200, 100_000), 4096)
     .option('--models <folder>', 'folder of models', 'models')
     .addOption(
-      new Option(
-        '--part <name>',
-        'rows to choose from, not trained on; default: validation if the spec splits its rows, else all',
-      ).choices(['all', 'train', 'validation', 'test']),
+      partOption('rows to choose from, not trained on; default: validation if the spec splits its rows, else all'),
     )
     .option('--dry-run', 'print the report and write nothing', false)
     .option('--json', 'print JSON', false)
@@ -190,69 +164,39 @@ Examples:
   multigate quantize shop --data last-week.yaml                       writes models/shop/<next version>, precision auto
   multigate quantize shop/7 --data last-week.yaml --precision int8 --tables int8 --dry-run`,
     )
-    .action(async (target: string, options: QuantizeGiven) => {
+    .action(async (target: string, flags: QuantizeFlags) => {
       const { runQuantize } = await import('./run-quantize.ts')
-      const { data, models, part, json, precision, tables, rows, dryRun } = options
-      context.exitCode = await runQuantize({
-        ...surroundings('quantize', context),
-        ...{ target, data, models, part, precision, tables, rows, json, dryRun },
-      })
+      context.exitCode = await runQuantize({ ...surroundings('quantize', context), ...flags, target })
     })
-}
-
-interface QuantizeGiven {
-  data: string
-  models: string
-  part?: PartName
-  json: boolean
-  precision: Precision
-  tables?: TableFormat
-  rows: number
-  dryRun: boolean
 }
 
 function addRowsOptions(command: Command, gate?: string): void {
   command
     .option('--data <spec>', 'spec of the rows (.yaml or .json), or a training spec or its name')
     .option('--models <folder>', 'folder of models', 'models')
-    .addOption(
-      new Option('--part <name>', 'rows to judge; default: test if the spec splits its rows, else all').choices([
-        'all',
-        'train',
-        'validation',
-        'test',
-      ]),
-    )
+    .addOption(partOption('rows to judge; default: test if the spec splits its rows, else all'))
     .option('--seed <number>', 'seed of the bootstrap', wholeNumber(0, 2 ** 31 - 1), 1)
     .option('--report <folder>', 'write report.html and report.json into this folder')
     .option('--json', 'print JSON', false)
   if (gate !== undefined) command.option('--gate [file]', `${gate}: a YAML file, default: \`publish\` in the spec`)
 }
 
-function rowsOptions(name: string, given: Given & { data: string }, context: CommandContext): RowsOptions {
-  const { data, models, part, seed, report, json, gate } = given
-  return { ...surroundings(name, context), data, models, part, seed, report, json, gate }
+function partOption(purpose: string): Option {
+  return new Option('--part <name>', purpose).choices(['all', 'train', 'validation', 'test'])
 }
 
 /** The part that no option changes. */
-function surroundings(
-  name: string,
-  { args, signal, out, err }: CommandContext,
-): Pick<RowsOptions, 'specs' | 'command' | 'version' | 'cache' | 'now' | 'signal' | 'out' | 'err'> {
+function surroundings(name: string, { args, signal, out, err }: CommandContext): Omit<RowsOptions, keyof RowsFlags> {
   return {
     specs: bundledSpecs,
     command: hideCredentialsIn(['multigate', name, ...args.slice(1)].join(' ')),
-    version: multigateVersion,
+    multigateVersion,
     cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),
     now: Date.now,
     signal,
     out,
     err,
   }
-}
-
-function withVersion(name: string, version: string | undefined): string {
-  return version === undefined ? name : `${name}/${version}`
 }
 
 function required(command: Command, data: string | undefined): string {

@@ -14,6 +14,7 @@ import { type LoadedRows, SpecError } from '../data/source.ts'
 import { type Baseline, logisticBaselines } from './baselines.ts'
 import { compareDistributions } from './drift.ts'
 import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
+import type { Progress } from './format.ts'
 import type { Predictor, PredictorTask } from './predictor.ts'
 import type { ScoredPart } from './score-rows.ts'
 import { sliceRows } from './slices.ts'
@@ -28,22 +29,30 @@ const sliceBuckets = 1024
 /** Which rows are judged. */
 export type PartName = 'all' | 'train' | 'validation' | 'test'
 
-export interface EvaluateInput {
-  loaded: LoadedRows
-  dataset: Dataset
+/** Input that all versions of a command share. */
+export interface JudgeContext {
+  loaded: Pick<LoadedRows, 'file' | 'spec'>
+  part: PartName
+  /** Seed of the bootstrap. */
+  seed: number
+  /** For the report: how it was made. */
+  command: string
+  multigateVersion: string
+  /** Milliseconds since 1970. */
+  now(): number
+  signal: AbortSignal
+  progress?: Progress | undefined
+}
+
+export interface EvaluateInput extends Omit<JudgeContext, 'part'> {
   part: PartName | 'half'
+  dataset: Dataset
   predictor: Pick<Predictor, 'model' | 'fields' | 'crossed' | 'tasks'>
   scored: ScoredPart
   /** The manifest of a version on disk, for drift. */
   manifest?: Manifest | undefined
-  seed: number
   /** Only what a comparison needs: no baselines, slices or distributions. */
   brief?: boolean
-  command: string
-  multigateVersion: string
-  now: number
-  /** `how`: how far it is, for people. What it throws, `evaluate` rejects with. */
-  onProgress?(what: string, how?: string): void
 }
 
 /** An evaluation, and what comparisons and gates need of it. */
@@ -51,8 +60,7 @@ export interface Evaluation {
   report: EvaluationReport
   tasks: PredictedTask[]
   groups: RowGroups
-  /** The judged rows, as indexes in the data set. */
-  rows: Int32Array
+  scored: ScoredPart
 }
 
 /** Rows of a part; those of all parts for `all`, which without parts are all rows. */
@@ -66,19 +74,13 @@ export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, par
  * judged rows of every task have one class alone.
  */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const {
-    loaded,
-    dataset,
-    part,
-    predictor,
-    scored,
-    manifest,
-    seed,
-    brief = false,
-    onProgress = () => undefined,
-  } = input
+  const { loaded, dataset, part, predictor, scored, manifest, seed, brief = false, signal, progress } = input
   const { file, spec } = loaded
   const { rows } = scored
+  const onProgress = (what: string, how?: string) => {
+    signal.throwIfAborted()
+    progress?.stage(what, how)
+  }
   const pause = async (what: string, how?: string) => {
     onProgress(what, how)
     await new Promise(setImmediate)
@@ -126,7 +128,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const history = historyOf(predictor.model.provenance)
   const report: EvaluationReport = {
     report: 1,
-    created: new Date(input.now).toISOString(),
+    created: new Date(input.now()).toISOString(),
     command: input.command,
     multigate: input.multigateVersion,
     seed,
@@ -151,7 +153,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     ...(scored.gates && { gates: describeGates(scored.gates, slicings) }),
     ...(history && { history }),
   }
-  return { report, tasks, groups, rows }
+  return { report, tasks, groups, scored }
 }
 
 async function baselinesOf(

@@ -10,21 +10,18 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { LoadedRows } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
-import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
-import type { Progress } from './format.ts'
+import { type Evaluation, type JudgeContext, type PartName, rowsOfPart } from './evaluate.ts'
 import { type JudgedPrecisions, judgePrecisions, precisionsOf } from './judge-precision.ts'
 import { openLocalPredictor } from './local-predictor.ts'
 import { previousVersion } from './next-version.ts'
 import { checkPublish } from './publish.ts'
 import type { ScoredPart } from './score-rows.ts'
-import { scoreWithProgress } from './session.ts'
+import { judgePredictor } from './session.ts'
 
-export interface JudgeNewOptions {
+export interface JudgeNewOptions
+  extends Pick<JudgeContext, 'command' | 'multigateVersion' | 'now' | 'signal' | 'progress'> {
   /** Folder of models, in which the version before is looked for. */
   models: string
-  command: string
-  multigateVersion: string
-  now: () => number
   cache: string | undefined
   /** Names of the fields in the data set's cells, in order. */
   fields: readonly string[]
@@ -32,8 +29,6 @@ export interface JudgeNewOptions {
   part?: PartName
   /** Only metrics and their intervals: no baselines, slices or distributions. */
   brief?: boolean
-  signal: AbortSignal
-  progress?: Progress | undefined
   log(line: string): void
 }
 
@@ -52,19 +47,24 @@ export async function judgeNewVersion(
   const root = await mkdtemp(join(tmpdir(), 'multigate-judge-'))
   try {
     await writeBundle(join(root, name, version), bundle)
-    const judged = await judgeVersion(await readBundle(root, name, version), loaded, dataset, options)
-    const { report } = judged.evaluation
+    const { evaluation, precisions } = await judgeVersion(
+      await readBundle(root, name, version),
+      loaded,
+      dataset,
+      options,
+    )
+    const { report, scored } = evaluation
     const { publish } = loaded.spec
     if (publish?.not_worse) {
       const before = await previousVersion(options.models, name)
       if (before)
         report.comparison = comparisonOf(
           (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation,
-          judged.evaluation,
+          evaluation,
         )
     }
-    if (publish) report.publish = checkPublish(publish, { report, precisions: judged.precisions })
-    return { report, scored: judged.scored }
+    if (publish) report.publish = checkPublish(publish, { report, precisions })
+    return { report, scored }
   } finally {
     await rm(root, { recursive: true, force: true })
   }
@@ -74,49 +74,19 @@ async function judgeVersion(
   bundle: Bundle,
   loaded: Omit<LoadedRows, 'trains'>,
   dataset: Dataset,
-  {
-    brief = false,
-    part = 'test',
-    fields,
-    command,
-    multigateVersion,
-    now,
-    cache,
-    signal,
-    progress,
-    log,
-  }: JudgeNewOptions,
-): Promise<{
-  evaluation: Evaluation
-  scored: ScoredPart
-  precisions: JudgedPrecisions
-}> {
+  { brief = false, part = 'test', fields, log, ...options }: JudgeNewOptions,
+): Promise<{ evaluation: Evaluation; precisions: JudgedPrecisions }> {
+  const { progress, cache, now } = options
+  const { manifest } = bundle
   const rows = rowsOfPart(dataset, part)
   const own = { ...dataset, cells: cellsOf(bundle, fields, dataset) }
-  progress?.stage(`opening ${bundle.manifest.name}/${bundle.manifest.version}`)
+  progress?.stage(`opening ${manifest.name}/${manifest.version}`)
   const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log, rows: rows.length })
   try {
-    const scored = await scoreWithProgress(predictor, own, rows, { file: loaded.file, signal, progress })
-    const evaluation = await evaluate({
-      loaded: { ...loaded, trains: undefined },
-      dataset: own,
-      part,
-      predictor,
-      scored,
-      manifest: bundle.manifest,
-      brief,
-      seed: 1,
-      command,
-      multigateVersion,
-      now: now(),
-      onProgress(what, how) {
-        signal.throwIfAborted()
-        progress?.stage(what, how)
-      },
-    })
+    const evaluation = await judgePredictor({ ...options, loaded, part, seed: 1 }, predictor, own, { manifest, brief })
     const wanted = precisionsOf(loaded.spec.publish)
-    const precisions = await judgePrecisions(wanted, { bundle, loaded, dataset: own, rows, cache, now: now() })
-    return { evaluation, scored, precisions }
+    const precisions = await judgePrecisions(wanted, { bundle, loaded, dataset: own, rows, cache, now })
+    return { evaluation, precisions }
   } finally {
     await predictor.close()
   }

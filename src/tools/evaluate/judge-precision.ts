@@ -23,7 +23,8 @@ export const roundedPrecisions = ['int8', 'bfloat16'] as const satisfies Rounded
 
 /** A version, and the rows that judge it. */
 export interface PrecisionRows {
-  bundle: Bundle
+  /** Undefined for one that is not on disk. */
+  bundle: Bundle | undefined
   loaded: Parameters<typeof encodePart>[1]
   /** Its cells are those of the version's fields. */
   dataset: Dataset
@@ -32,7 +33,7 @@ export interface PrecisionRows {
   /** Folder of compiled plans. */
   cache: string | undefined
   /** Milliseconds since 1970. */
-  now: number
+  now(): number
 }
 
 /**
@@ -46,6 +47,7 @@ export async function judgePrecision(
   precision: RoundedPrecision,
   { bundle, loaded, dataset, rows, cache, now }: PrecisionRows,
 ): Promise<Verdict> {
+  if (bundle === undefined) throw new ModelError('INVALID_REQUEST', 'it is judged for versions on disk alone')
   const { manifest, folder } = bundle
   const { tasks } = manifest
   const quantization = await readQuantizationRows(bundle)
@@ -64,7 +66,7 @@ export async function judgePrecision(
     precision: precision === 'int8' ? 'int8' : 'float32',
     source: savedGraph(bundle, [bindingsOf(manifest).probabilities]),
     cache,
-    now,
+    now: now(),
   })
   if (plan === undefined || (precision === 'int8' && plan.description.int8 === undefined))
     throw new ModelError(

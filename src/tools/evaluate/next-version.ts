@@ -12,14 +12,40 @@ import { readBundle } from '../../model/serving/version/read-version.ts'
 import { signatureFile } from '../../model/serving/version/signature.ts'
 import type { DerivedTask, Manifest, Task } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
+import { describeData } from '../data/distributions.ts'
+import { rowsProvenance } from '../data/rows-provenance.ts'
+import type { LoadedRows } from '../data/source.ts'
+import type { JudgeContext } from './evaluate.ts'
 import type { TaskRows } from './task-rows.ts'
 
 /* A version that is made of another: the same graph, with something else around it. */
 
 /** The number after the highest version on disk. */
-export async function nextVersion({ folder, manifest }: Bundle): Promise<string> {
+async function nextVersion({ folder, manifest }: Bundle): Promise<string> {
   const [highest = manifest.version] = await versionsOnDisk(dirname(dirname(folder)), manifest.name)
   return String(BigInt(highest) + 1n)
+}
+
+/** The number of a version that is made of another, and how it was made. */
+export async function madeOf(
+  bundle: Bundle,
+  made: 'calibration' | 'quantization',
+  rows: number,
+  { spec }: Pick<LoadedRows, 'spec'>,
+  { command, multigateVersion, now }: Pick<JudgeContext, 'command' | 'multigateVersion' | 'now'>,
+): Promise<Pick<Manifest, 'version' | 'provenance'>> {
+  const { manifest } = bundle
+  return {
+    version: await nextVersion(bundle),
+    provenance: {
+      ...manifest.provenance,
+      ...rowsProvenance(manifest, spec),
+      created: new Date(now()).toISOString(),
+      command,
+      multigate: multigateVersion,
+      [made]: { from: `${manifest.name}/${manifest.version}`, data: describeData(spec.data), rows },
+    },
+  }
 }
 
 /** Files of a version, to be copied. */

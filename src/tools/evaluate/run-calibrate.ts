@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
 import { foldOf } from '../../base/hash.ts'
+import type { Terminal } from '../../base/terminal.ts'
 import { evaluationFile, evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
@@ -10,33 +11,33 @@ import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { describeData, measureDistributions } from '../data/distributions.ts'
+import { measureDistributions } from '../data/distributions.ts'
 import { encodeRows } from '../data/encode-rows.ts'
 import { hasParts } from '../data/parts.ts'
-import { readRowsSpec } from '../data/read-spec.ts'
-import { rowsProvenance } from '../data/rows-provenance.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
 import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
-import { createProgress } from './format.ts'
 import { judgePrecisions, precisionsOf } from './judge-precision.ts'
 import { findVersion } from './local-predictor.ts'
-import { type CalibratedTasks, copiedFiles, fitVersion, nextVersion, serve, warnUnsigned } from './next-version.ts'
+import { type CalibratedTasks, copiedFiles, fitVersion, madeOf, serve, warnUnsigned } from './next-version.ts'
 import type { Predictor } from './predictor.ts'
 import { checkPublish, qualityOf, readConditions } from './publish.ts'
-import { notGoodEnough, openOnDisk, partOf, printReport, type RowsOptions, tasksOf } from './run-evaluate.ts'
-import { type ScoredPart, selectRows } from './score-rows.ts'
-import { checkReportFolder, readRowsFor, scoreWithProgress } from './session.ts'
+import { notGoodEnough, openOnDisk, partOf, printReport, tasksOf } from './run-evaluate.ts'
+import { type ScoredPart, scoreRows, selectRows } from './score-rows.ts'
+import { type JudgeFlags, type JudgeOptions, readRowsFor, withSession } from './session.ts'
 import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
 
-export interface RunCalibrateOptions extends RowsOptions {
-  target: string
+export interface CalibrateFlags extends JudgeFlags {
   method: CalibrationMethod
   /** Default: all tasks and derived tasks that the rows have labels for. */
-  tasks: string[] | undefined
+  tasks?: string[] | undefined
   /** Writes a version though it is shown to be worse, and isotonic regression of few positives. */
   force: boolean
   dryRun: boolean
+}
+
+export interface RunCalibrateOptions extends CalibrateFlags, JudgeOptions {
+  target: string
 }
 
 /**
@@ -44,25 +45,21 @@ export interface RunCalibrateOptions extends RowsOptions {
  * graph. Resolves with the exit code: 3 if the new version is worse or does not meet its conditions, and was not
  * written.
  */
-export async function runCalibrate(options: RunCalibrateOptions): Promise<number> {
-  const { models, err, signal, now } = options
-  const loaded = await readRowsSpec(options.data, options.specs)
-  if (options.report !== undefined) await checkReportFolder(options.report)
-  const progress = createProgress(err)
-  progress.stage(`opening ${options.target}`)
-  const bundle = await findVersion(options.target, models)
-  const gate = options.gate ?? loaded.spec.publish !== undefined
-  const conditions = await readConditions(gate, loaded, tasksOf(bundle))
-  const predictor = await openOnDisk(bundle, options)
-  try {
-    const shared = await readRowsFor(loaded, [predictor], { signal, progress })
+export function runCalibrate(options: RunCalibrateOptions): Promise<number> {
+  const { models, err, signal } = options
+  return withSession(options, async (session) => {
+    const { loaded, progress } = session
+    progress.stage(`opening ${options.target}`)
+    const bundle = await findVersion(options.target, models)
+    const gate = options.gate ?? loaded.spec.publish !== undefined
+    const conditions = await readConditions(gate, loaded, tasksOf(bundle))
+    const predictor = await session.keep(openOnDisk(bundle, options))
+    const shared = await readRowsFor(loaded, [predictor], session)
     const dataset = shared.datasetOf(predictor)
     const part = partOf(loaded, options.part)
-    const context = { file: loaded.file, signal, progress }
-    const rows = rowsOfPart(dataset, part)
-    const scored = await scoreWithProgress(predictor, dataset, rows, context)
+    const scored = await scoreRows(predictor, dataset, rowsOfPart(dataset, part), session)
     const split = hasParts(loaded.spec)
-    const fitted = split ? await scoreWithProgress(predictor, dataset, dataset.parts.validation, context) : scored
+    const fitted = split ? await scoreRows(predictor, dataset, dataset.parts.validation, session) : scored
     progress.stage('calibrating')
     const fit = createFit(loaded, bundle.manifest, dataset, fitted, options)
     const version = fit()
@@ -70,29 +67,20 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     const predictions = serve(judged.version, judged.scored.raw)
     const judge = (manifest: Manifest, served: ScoredPart, brief = false): Promise<Evaluation> =>
       evaluate({
-        ...{ loaded, dataset, part: judged.part, manifest, scored: served, brief, seed: options.seed },
-        command: options.command,
+        ...{ ...session, dataset, part: judged.part, manifest, scored: served, brief },
         predictor: {
           ...predictor,
           tasks: [...manifest.tasks, ...manifest.derived],
           model: modelOf(predictor, manifest),
         },
-        multigateVersion: options.version,
-        now: now(),
-        onProgress(what, how) {
-          signal.throwIfAborted()
-          progress.stage(what, how)
-        },
       })
-    const next = await nextManifest(bundle, version, loaded, fitted.rows.length, options)
+    const next = nextManifest(bundle, version, await madeOf(bundle, 'calibration', fitted.rows.length, loaded, options))
     const before = await judge(bundle.manifest, judged.scored, true)
     const after = await judge(next, { ...judged.scored, predictions })
     const { report } = after
     report.comparison = comparisonOf(before, after)
-    const precisions = await judgePrecisions(precisionsOf(conditions), {
-      ...{ bundle, loaded, dataset, rows: judged.scored.rows },
-      ...{ cache: options.cache, now: now() },
-    })
+    const { rows } = judged.scored
+    const precisions = await judgePrecisions(precisionsOf(conditions), { ...session, bundle, dataset, rows })
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     await printReport(report, options)
@@ -107,9 +95,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
       return notGoodEnough
     }
     if (options.dryRun) return 0
-    const { encoded } = encodeRows(next.features, dataset.cells, judged.scored.rows, dataset.place, {
-      ...layoutOptions(next),
-    })
+    const { encoded } = encodeRows(next.features, dataset.cells, rows, dataset.place, layoutOptions(next))
     const drift = measureDistributions(next.features, encoded, predictions)
     signal.throwIfAborted()
     const folder = join(dirname(bundle.folder), next.version)
@@ -117,10 +103,7 @@ export async function runCalibrate(options: RunCalibrateOptions): Promise<number
     err.write(`written to ${folder}\n`)
     warnUnsigned(bundle, folder, err)
     return 0
-  } finally {
-    progress.stop()
-    await predictor.close()
-  }
+  })
 }
 
 type Fit = (half?: 0 | 1) => CalibratedTasks
@@ -209,30 +192,10 @@ function judgedRows(
 }
 
 /** The manifest of the next version, without what is measured. */
-async function nextManifest(
-  bundle: Bundle,
-  { tasks, derived }: CalibratedTasks,
-  { spec }: LoadedRows,
-  rows: number,
-  { command, version, now }: RunCalibrateOptions,
-): Promise<Manifest> {
-  const { manifest } = bundle
+function nextManifest({ manifest }: Bundle, { tasks, derived }: CalibratedTasks, made: Partial<Manifest>): Manifest {
   const { golden } = manifest
-  return {
-    ...manifest,
-    version: await nextVersion(bundle),
-    tasks,
-    derived,
-    ...(golden && { golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) } }),
-    provenance: {
-      ...manifest.provenance,
-      ...rowsProvenance(manifest, spec),
-      created: new Date(now()).toISOString(),
-      command,
-      multigate: version,
-      calibration: { from: `${manifest.name}/${manifest.version}`, data: describeData(spec.data), rows },
-    },
-  }
+  const served = golden && servedOf({ tasks, derived }, golden.probabilities)
+  return { ...manifest, tasks, derived, ...(golden && served && { golden: { ...golden, served } }), ...made }
 }
 
 /** The files of the version before, with another manifest and report. */
@@ -245,7 +208,7 @@ function modelOf({ model }: Predictor, { version, provenance }: Manifest): Predi
   return { ...model, version, provenance }
 }
 
-function describeCalibrations(before: CalibratedTasks, after: CalibratedTasks, err: RowsOptions['err']): void {
+function describeCalibrations(before: CalibratedTasks, after: CalibratedTasks, err: Terminal): void {
   const old = new Map([...before.tasks, ...before.derived].map(({ name, calibration }) => [name, calibration]))
   for (const { name, calibration } of [...after.tasks, ...after.derived])
     if (calibration && calibration !== old.get(name)) err.write(`${name}: ${describeCalibration(calibration)}\n`)

@@ -5,106 +5,74 @@ import { finished } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { ModelError } from '../../base/errors.ts'
 import { fileReason } from '../../base/files.ts'
-import { grouped, type Terminal } from '../../base/terminal.ts'
+import { grouped } from '../../base/terminal.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { hasParts } from '../data/parts.ts'
-import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
-import { type Evaluation, evaluate, type PartName, rowsOfPart } from './evaluate.ts'
-import { createProgress, formatEvaluation, type Progress } from './format.ts'
-import {
-  formatVerdict,
-  type JudgedPrecisions,
-  judgePrecisions,
-  precisionsOf,
-  type RoundedPrecision,
-} from './judge-precision.ts'
+import { type Evaluation, type PartName, rowsOfPart } from './evaluate.ts'
+import { formatEvaluation } from './format.ts'
+import { formatVerdict, judgePrecisions, precisionsOf, type RoundedPrecision } from './judge-precision.ts'
 import { findVersion, openLocalPredictor } from './local-predictor.ts'
 import { previousVersion } from './next-version.ts'
 import { openServicePredictor, type Predictor, type PredictorField, type PredictorTask } from './predictor.ts'
 import { checkPublish, readConditions } from './publish.ts'
-import { checkReportFolder, readRowsFor, type SharedRows, scoreWithProgress, writeReport } from './session.ts'
+import {
+  type JudgeOptions,
+  judgePredictor,
+  type RowsOptions,
+  readRowsFor,
+  withSession,
+  writeReport,
+} from './session.ts'
 
-/** The options that all commands about labelled rows take. */
-export interface RowsOptions {
-  /** Path or name of the spec of the rows. */
-  data: string
-  /** Folder of named specs. */
-  specs: string
-  /** Folder of models. */
-  models: string
-  /** Which rows; default: those of the test part. */
-  part: PartName | undefined
-  /** Seed of the bootstrap. */
-  seed: number
-  /** Folder for report.html and report.json. */
-  report: string | undefined
-  /** Print JSON instead of text. */
-  json: boolean
-  /** A file of conditions, true for those of the spec. */
-  gate: string | boolean | undefined
-  /** For provenance. */
-  command: string
-  version: string
-  /** Folder of compiled plans. */
-  cache: string | undefined
-  now: () => number
-  signal: AbortSignal
-  out: Terminal
-  err: Terminal
-}
-
-export interface RunEvaluateOptions extends RowsOptions {
+export interface RunEvaluateOptions extends JudgeOptions {
   /** `<model>`, `<model>/<version>` or a folder; default: the version that the spec trains. */
   target: string | undefined
   /** Default: the one that the spec trains. */
-  modelVersion: string | undefined
+  modelVersion?: string | undefined
   /** A service to ask instead of a version on disk. */
   service: ServiceAddress | undefined
   /** Also compare these with float32. */
   precisions: readonly RoundedPrecision[]
   /** File for the predictions, one line per row and task. */
-  predictions: string | undefined
-  /** Default: on the terminal. */
-  progress?: Progress | undefined
+  predictions?: string | undefined
 }
 
 /** Exit code for a version that is worse, or that does not meet its conditions. */
 export const notGoodEnough = 3
 
 /** `multigate evaluate`: judges a version on labelled rows and prints a report. Resolves with the exit code. */
-export async function runEvaluate(options: RunEvaluateOptions): Promise<number> {
-  const { models, service, out, err, signal } = options
-  const loaded = await readRowsSpec(options.data, options.specs)
-  const target = options.target ?? targetOf(loaded, options.modelVersion)
-  if (options.report !== undefined) await checkReportFolder(options.report)
-  const { progress = createProgress(err) } = options
-  const opened: Predictor[] = []
-  try {
+export function runEvaluate(options: RunEvaluateOptions): Promise<number> {
+  const { models, service, out, err } = options
+  return withSession(options, async (session) => {
+    const { loaded, progress } = session
+    const target = options.target ?? targetOf(loaded, options.modelVersion)
     progress.stage(`opening ${target}`)
     const bundle = service ? undefined : await findVersion(target, models)
-    const served = service && (await openServed(service, target))
+    const served = service && (await session.keep(openServed(service, target)))
     const conditions = await readConditions(options.gate, loaded, served?.tasks ?? tasksOf(bundle!))
-    const predictor = served ?? (await openOnDisk(bundle!, options))
-    opened.push(predictor)
-    const before = conditions?.not_worse ? await openPrevious(predictor, bundle, options) : undefined
-    if (before) opened.push(before.predictor)
-    const shared = await readRowsFor(loaded, opened, { signal, progress })
-    const part = partOf(loaded, options.part)
-    const judged = { ...options, loaded, shared, part, progress }
-    const evaluation = await judgePredictor(judged, predictor, bundle)
+    const predictor = served ?? (await session.keep(openOnDisk(bundle!, options)))
+    const former = conditions?.not_worse
+      ? await previousVersion(models, predictor.model.name, bundle?.manifest.version)
+      : undefined
+    const before = former && (await session.keep(openOnDisk(former, options)))
+    const shared = await readRowsFor(loaded, before ? [predictor, before] : [predictor], session)
+    const context = { ...session, part: partOf(loaded, options.part) }
+    const dataset = shared.datasetOf(predictor)
+    const evaluation = await judgePredictor(context, predictor, dataset, { manifest: bundle?.manifest })
     const { report } = evaluation
     if (before)
       report.comparison = comparisonOf(
-        await judgePredictor(judged, before.predictor, before.bundle, { brief: true }),
+        await judgePredictor(context, before, shared.datasetOf(before), { brief: true }),
         evaluation,
       )
     const wanted = new Set([...options.precisions, ...precisionsOf(conditions)])
-    const precisions = await judgedPrecisions(bundle, [...wanted], judged)
+    const rows = rowsOfPart(dataset, context.part)
+    const precisions = await judgePrecisions([...wanted], { ...session, bundle, dataset, rows })
     if (precisions.int8?.verdict) report.int8_check = precisions.int8.verdict
     if (precisions.bfloat16?.verdict) report.bfloat16_check = precisions.bfloat16.verdict
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
@@ -116,10 +84,7 @@ export async function runEvaluate(options: RunEvaluateOptions): Promise<number> 
       if (verdict === undefined) err.write(`${precision} was not judged: ${problem}\n`)
       else if (!options.json) out.write(`\n${formatVerdict(precision, verdict)}\n`)
     return report.publish?.passed === false ? notGoodEnough : 0
-  } finally {
-    progress.stop()
-    for (const predictor of opened) await predictor.close()
-  }
+  })
 }
 
 /** The judged version, its engine and the rows, for people: `shop/7 by onnx, 20,000 test rows of rows.yaml`. */
@@ -158,67 +123,6 @@ export function openServed(service: ServiceAddress, target: string): Promise<Pre
   return openServicePredictor(service, name!, version)
 }
 
-/** The version on disk that a new one must not be worse than. */
-async function openPrevious(
-  { model }: Predictor,
-  bundle: Bundle | undefined,
-  options: RowsOptions,
-): Promise<{ predictor: Predictor; bundle: Bundle } | undefined> {
-  const before = await previousVersion(options.models, model.name, bundle?.manifest.version)
-  return before && { predictor: await openOnDisk(before, options), bundle: before }
-}
-
-export interface JudgeContext extends RowsOptions {
-  loaded: LoadedRows
-  shared: SharedRows
-  part: PartName
-  progress: Progress
-}
-
-/** Judges one version on the shared rows. */
-export async function judgePredictor(
-  { loaded, shared, part, progress, signal, seed, command, version, now }: JudgeContext,
-  predictor: Predictor,
-  bundle: Bundle | undefined,
-  { brief = false } = {},
-): Promise<Evaluation> {
-  const dataset = shared.datasetOf(predictor)
-  const rows = rowsOfPart(dataset, part)
-  const scored = await scoreWithProgress(predictor, dataset, rows, { file: loaded.file, signal, progress })
-  return evaluate({
-    loaded,
-    dataset,
-    part,
-    predictor,
-    scored,
-    manifest: bundle?.manifest,
-    brief,
-    seed,
-    command,
-    multigateVersion: version,
-    now: now(),
-    onProgress(what, how) {
-      signal.throwIfAborted()
-      progress.stage(what, how)
-    },
-  })
-}
-
-async function judgedPrecisions(
-  bundle: Bundle | undefined,
-  wanted: readonly RoundedPrecision[],
-  context: JudgeContext,
-): Promise<JudgedPrecisions> {
-  if (wanted.length === 0) return {}
-  if (bundle === undefined) {
-    const unjudged = { verdict: undefined, problem: 'it is judged for versions on disk alone' }
-    return Object.fromEntries(wanted.map((precision) => [precision, unjudged]))
-  }
-  const { loaded, shared, part, cache, now } = context
-  const dataset = shared.datasetOf({ fields: fieldsOf(bundle) })
-  return judgePrecisions(wanted, { bundle, loaded, dataset, rows: rowsOfPart(dataset, part), cache, now: now() })
-}
-
 /** Tasks, then derived tasks, of a version that is not open. */
 export function tasksOf({ manifest }: Bundle): PredictorTask[] {
   return [...manifest.tasks, ...manifest.derived]
@@ -230,12 +134,12 @@ export function fieldsOf({ manifest }: Bundle): PredictorField[] {
 }
 
 /** Prints a report, and writes it to its folder. */
-export async function printReport(report: EvaluationReport, options: RowsOptions): Promise<void> {
+export async function printReport(report: EvaluationReport, options: JudgeOptions): Promise<void> {
   options.out.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatEvaluation(report)}\n`)
   await writeReportTo(report, options)
 }
 
-export async function writeReportTo(report: EvaluationReport, { report: folder, err }: RowsOptions): Promise<void> {
+export async function writeReportTo(report: EvaluationReport, { report: folder, err }: JudgeOptions): Promise<void> {
   if (folder !== undefined) err.write(`report written to ${await writeReport(folder, report)}\n`)
 }
 
@@ -244,7 +148,7 @@ export async function writeReportTo(report: EvaluationReport, { report: folder, 
  * name that ends with `.gz` is compressed. The file appears whole or not at all. Rejects with INVALID_REQUEST if it
  * can't be written.
  */
-export async function writePredictions(path: string, { tasks, rows }: Evaluation, dataset: Dataset): Promise<void> {
+async function writePredictions(path: string, { tasks, scored }: Evaluation, dataset: Dataset): Promise<void> {
   const target = await realpath(path).catch(() => path)
   const there = await stat(target).catch(() => undefined)
   // A device or a pipe is written to; a file is replaced.
@@ -261,7 +165,7 @@ export async function writePredictions(path: string, { tasks, rows }: Evaluation
     await write('task,row,group,label,weight,prediction\n')
     for (const { name, positions, labels, weights, predictions } of tasks)
       for (let i = 0; i < positions.length; i++) {
-        const row = rows[positions[i]!]!
+        const row = scored.rows[positions[i]!]!
         const group = dataset.groups?.at(row) ?? ''
         await write(`${name},${row + 1},${quoted(group)},${labels[i]},${weights?.[i] ?? 1},${predictions[i]}\n`)
       }

@@ -13,29 +13,29 @@ import { hasLiveFields, roundingNotes } from '../../model/serving/prediction/des
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { Precision, TableFormat } from '../../schemas/precision.ts'
-import type { RowsSpec } from '../../schemas/rows-spec.ts'
-import { describeData } from '../data/distributions.ts'
 import { chooseRows, quantizationFile, toQuantizationRows } from '../data/quantization-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
-import { rowsProvenance } from '../data/rows-provenance.ts'
-import { SpecError } from '../data/source.ts'
+import { type LoadedRows, SpecError } from '../data/source.ts'
 import { rowsOfPart } from './evaluate.ts'
 import { createProgress } from './format.ts'
 import { encodePart, formatVerdict } from './judge-precision.ts'
 import { findVersion } from './local-predictor.ts'
-import { copiedFiles, nextVersion, warnUnsigned } from './next-version.ts'
-import { fieldsOf, notGoodEnough, partOf, type RowsOptions } from './run-evaluate.ts'
-import { readRowsFor } from './session.ts'
+import { copiedFiles, madeOf, warnUnsigned } from './next-version.ts'
+import { fieldsOf, notGoodEnough, partOf } from './run-evaluate.ts'
+import { type RowsFlags, type RowsOptions, readRowsFor } from './session.ts'
 import { checkTasks } from './task-rows.ts'
 
-export interface RunQuantizeOptions extends Omit<RowsOptions, 'seed' | 'report' | 'gate'> {
-  target: string
+export interface QuantizeFlags extends RowsFlags {
   precision: Precision
   /** Default: as the version has them. */
-  tables: TableFormat | undefined
+  tables?: TableFormat | undefined
   /** Most rows that are stored. */
   rows: number
   dryRun: boolean
+}
+
+export interface RunQuantizeOptions extends QuantizeFlags, RowsOptions {
+  target: string
 }
 
 /** The report that `--json` prints. */
@@ -78,7 +78,7 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
     const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)
     const rows = toQuantizationRows(encodePart(bundle.manifest, loaded, dataset, chosen))
     const content = encodeQuantizationRows(rows)
-    const manifest = await nextManifest(bundle, rows, loaded.spec, content, options)
+    const manifest = await nextManifest(bundle, rows, loaded, content, options)
     const described = describeGraph(manifest, rows)
     const few = tooFew(described.quantization!.judged)
     if (few !== undefined)
@@ -176,28 +176,21 @@ function hasFailed(plan: CompiledPlan, manifest: Manifest): boolean {
 async function nextManifest(
   bundle: Bundle,
   { rows }: QuantizationRows,
-  spec: RowsSpec,
+  loaded: LoadedRows,
   content: Uint8Array,
-  { command, version, now, precision, tables = bundle.manifest.tables }: RunQuantizeOptions,
+  options: RunQuantizeOptions,
 ): Promise<Manifest> {
   const { manifest } = bundle
+  const { precision, tables = manifest.tables } = options
   const files = { ...manifest.files }
   if (manifest.quantization !== undefined) delete files[manifest.quantization.file]
   const file = freeName(files)
   return {
     ...manifest,
-    version: await nextVersion(bundle),
+    ...(await madeOf(bundle, 'quantization', rows, loaded, options)),
     precision,
     ...(tables && { tables }),
     quantization: { file, rows, labels: true },
-    provenance: {
-      ...manifest.provenance,
-      ...rowsProvenance(manifest, spec),
-      created: new Date(now()).toISOString(),
-      command,
-      multigate: version,
-      quantization: { from: `${manifest.name}/${manifest.version}`, data: describeData(spec.data), rows },
-    },
     // In the order in which they are written: servers find the plan that is compiled here.
     files: { ...files, [file]: createHash('sha256').update(content).digest('hex') },
   }

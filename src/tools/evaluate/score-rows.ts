@@ -3,6 +3,7 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type Cell, SpecError } from '../data/source.ts'
+import type { JudgeContext } from './evaluate.ts'
 import { type PredictedRows, type Predictor, type PredictorField, RowError } from './predictor.ts'
 
 /** Rows, evenly spread, whose gates are read. */
@@ -52,8 +53,9 @@ export async function scoreRows(
   predictor: Predictor,
   dataset: Pick<Dataset, 'cells' | 'place'>,
   rows: Int32Array,
-  { file, signal, onProgress }: { file: string; signal?: AbortSignal; onProgress?(rows: number): void },
+  { loaded, signal, progress }: Pick<JudgeContext, 'loaded' | 'signal' | 'progress'>,
 ): Promise<ScoredPart> {
+  const { name, version } = predictor.model
   const columns = () => new Float64Array(rows.length)
   const names = predictor.tasks.map(({ name }) => name)
   const plain = predictor.tasks.filter(({ product }) => product === undefined).map(({ name }) => name)
@@ -70,7 +72,7 @@ export async function scoreRows(
   let done = 0
   const work = async () => {
     while (next < rows.length) {
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
       const start = next
       next += predictor.mostRows
       const part = rows.subarray(start, start + predictor.mostRows)
@@ -82,7 +84,7 @@ export async function scoreRows(
         next = rows.length
         if (!(error instanceof RowError)) throw error
         const message = `${dataset.place(part[error.row]!)}: ${error.message}`
-        throw new SpecError(file, [{ path: '/data', message }])
+        throw new SpecError(loaded.file, [{ path: '/data', message }])
       })
       keepAnswers(scored, answer, start, part.length)
       for (let i = (step - (start % step)) % step; answer.gates && i < part.length; i += step) {
@@ -90,7 +92,7 @@ export async function scoreRows(
         sampled.push({ position: start + i, weights: Object.fromEntries(weights) })
       }
       done += part.length
-      onProgress?.(done)
+      progress?.rows(`predicting by ${name}/${version}`, done, rows.length)
     }
   }
   await Promise.all(Array.from({ length: predictor.concurrency }, work))

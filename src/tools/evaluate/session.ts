@@ -1,14 +1,86 @@
 import { join, resolve } from 'node:path'
+import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { existingFolder, fileReason, makeFolder, replaceFile } from '../../base/files.ts'
 import { closestName } from '../../schemas/closest-name.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
+import { readRowsSpec } from '../data/read-spec.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
-import type { Progress } from './format.ts'
+import {
+  type EvaluateInput,
+  type Evaluation,
+  evaluate,
+  type JudgeContext,
+  type PartName,
+  rowsOfPart,
+} from './evaluate.ts'
+import { createProgress, type Progress } from './format.ts'
 import type { Predictor } from './predictor.ts'
-import { readingsOfModel, type ScoredPart, scoreRows } from './score-rows.ts'
+import { readingsOfModel, scoreRows } from './score-rows.ts'
+
+/** The options of all commands about labelled rows, as the command line gives them. */
+export interface RowsFlags {
+  /** Path or name of the spec of the rows. */
+  data: string
+  /** Folder of models. */
+  models: string
+  /** Which rows; default: those of the test part. */
+  part?: PartName | undefined
+  /** Print JSON instead of text. */
+  json: boolean
+}
+
+/** The flags with the surroundings of the command. */
+export interface RowsOptions extends RowsFlags, RunContext, Pick<JudgeContext, 'command' | 'multigateVersion' | 'now'> {
+  /** Folder of named specs. */
+  specs: string
+  /** Folder of compiled plans. */
+  cache: string | undefined
+}
+
+/** The options of commands that judge. */
+export interface JudgeFlags extends RowsFlags {
+  /** Seed of the bootstrap. */
+  seed: number
+  /** Folder for report.html and report.json. */
+  report?: string | undefined
+  /** A file of conditions, true for those of the spec. */
+  gate?: string | boolean | undefined
+}
+
+export interface JudgeOptions extends JudgeFlags, RowsOptions {
+  /** Default: on the terminal. */
+  progress?: Progress | undefined
+}
+
+/** A command's options, its spec, and the versions that it opens. */
+export interface Session extends JudgeOptions {
+  loaded: LoadedRows
+  progress: Progress
+  /** Has a version closed at the end of the command. */
+  keep(opening: Promise<Predictor>): Promise<Predictor>
+}
+
+/** Runs a command that judges, and closes what it opened. */
+export async function withSession(options: JudgeOptions, work: (session: Session) => Promise<number>): Promise<number> {
+  const loaded = await readRowsSpec(options.data, options.specs)
+  if (options.report !== undefined) await checkReportFolder(options.report)
+  const { progress = createProgress(options.err) } = options
+  const opened: Predictor[] = []
+  const keep = async (opening: Promise<Predictor>) => {
+    const predictor = await opening
+    opened.push(predictor)
+    return predictor
+  }
+  try {
+    return await work({ ...options, loaded, progress, keep })
+  } finally {
+    progress.stop()
+    for (const predictor of opened) await predictor.close()
+  }
+}
 
 /** Rows for one or several versions, each with its own fields. */
 export interface SharedRows {
@@ -68,16 +140,15 @@ export function readingProgress(progress: Progress | undefined): ReadOptions['on
   return (rows, share) => progress?.rows('reading', rows, share ? Math.round(rows / share) : undefined)
 }
 
-/** Asks a version for rows, with progress. Rejects like `scoreRows`. */
-export function scoreWithProgress(
+/** Judges a version on the rows of a part; `dataset.cells` are those of its fields. Rejects like `evaluate`. */
+export async function judgePredictor(
+  context: JudgeContext,
   predictor: Predictor,
   dataset: Dataset,
-  rows: Int32Array,
-  { file, signal, progress }: { file: string; signal: AbortSignal; progress: Progress | undefined },
-): Promise<ScoredPart> {
-  const { name, version } = predictor.model
-  const onProgress = (done: number) => progress?.rows(`predicting by ${name}/${version}`, done, rows.length)
-  return scoreRows(predictor, dataset, rows, { file, signal, onProgress })
+  more: Pick<EvaluateInput, 'manifest' | 'brief'>,
+): Promise<Evaluation> {
+  const scored = await scoreRows(predictor, dataset, rowsOfPart(dataset, context.part), context)
+  return evaluate({ ...context, ...more, dataset, predictor, scored })
 }
 
 /**
@@ -102,7 +173,7 @@ export async function writeReport(folder: string, report: EvaluationReport): Pro
  * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in
  * vain. Rejects with INVALID_REQUEST if it can't.
  */
-export async function checkReportFolder(folder: string): Promise<void> {
+async function checkReportFolder(folder: string): Promise<void> {
   await existingFolder(folder).catch((cause) => {
     throw unwritable(folder, cause)
   })

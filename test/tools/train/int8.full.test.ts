@@ -36,7 +36,7 @@ async function judgeOn(t: Test, specName: string, names: string[], refused = fal
     const verdict = await judgePrecision('int8', {
       ...{ bundle, loaded: { file, spec }, dataset, rows: dataset.parts.test },
       cache,
-      now: Date.now(),
+      now: Date.now,
     })
     const outcome = `${name}: ${verdict.reasons.join('; ') || 'within the limits'}`
     const reason = await refusal(bundle, cache)
@@ -75,7 +75,7 @@ t.test('refuses a version without quantization rows', async (t) => {
     judgePrecision('int8', {
       ...{ bundle: { ...bundle, manifest }, loaded: { file, spec }, dataset, rows: dataset.parts.test },
       cache: undefined,
-      now: 0,
+      now: () => 0,
     }),
     {
       code: 'INVALID_BUNDLE',

@@ -5,17 +5,19 @@ interface Shape {
   /** Its words after `multigate`: `keys create`; '' for multigate itself. */
   path: string
   description: string
-  /** Names of its commands. */
-  commands: { name: string; description: string }[]
+  commands: Named[]
   options: OptionShape[]
   /** Values of its first argument, if they are few. */
   choices: readonly string[]
 }
 
-interface OptionShape {
-  /** `--models`. */
+interface Named {
+  /** `keys`, `--models`. */
   name: string
   description: string
+}
+
+interface OptionShape extends Named {
   takes: 'nothing' | 'choice' | 'file' | 'other'
   choices: readonly string[]
 }
@@ -48,7 +50,7 @@ function shapesOf(commands: readonly Command[]): Shape[] {
   return [root, ...commands.flatMap((command) => below(command, ''))]
 }
 
-const named = (command: Command) => ({ name: command.name(), description: command.description() })
+const named = (command: Command): Named => ({ name: command.name(), description: command.description() })
 const help: OptionShape = { name: '--help', description: 'show help', takes: 'nothing', choices: [] }
 
 /** Placeholders of values that are paths: `<file.svg>`, `<folder>`. */
@@ -72,24 +74,36 @@ function deeper(shapes: readonly Shape[]): string {
   return patterns.join('|')
 }
 
-/** Without results bash completes files (`-o default`), which is also right for values of options. */
-function bash(shapes: readonly Shape[]): string {
+/**
+ * Lines of `case` statements: on the command with an option that takes a value, and on the command. `actionOf`: the
+ * action for a value; `listOf`: the offer of some of these.
+ */
+function cases(
+  shapes: readonly Shape[],
+  actionOf: (option: OptionShape) => string,
+  listOf: (items: readonly Named[]) => string,
+) {
   const values = shapes.flatMap(({ path, options }) =>
     options
       .filter(({ takes }) => takes !== 'nothing')
-      .map(({ name, choices }) =>
-        choices.length > 0
-          ? `    "${path} ${name}") COMPREPLY=($(compgen -W "${words(choices)}" -- "$cur")); return ;;`
-          : `    "${path} ${name}") return ;;`,
-      ),
+      .map((option) => `    "${path} ${option.name}") ${actionOf(option)} ;;`),
   )
-  const options = shapes.map(
-    ({ path, options }) => `      "${path}") names="${words(options.map(({ name }) => name))}" ;;`,
-  )
+  const options = shapes.map(({ path, options }) => `      "${path}") ${listOf(options)} ;;`)
   const commands = shapes.flatMap(({ path, commands, choices }) => {
-    const names = [...commands.map(({ name }) => name), ...choices]
-    return names.length === 0 ? [] : [`      "${path}") names="${words(names)}" ;;`]
+    const items = [...commands, ...choices.map((name) => ({ name, description: '' }))]
+    return items.length === 0 ? [] : [`      "${path}") ${listOf(items)} ;;`]
   })
+  return { values, options, commands }
+}
+
+/** Without results bash completes files (`-o default`), which is also right for values of options. */
+function bash(shapes: readonly Shape[]): string {
+  const { values, options, commands } = cases(
+    shapes,
+    ({ choices }) =>
+      choices.length > 0 ? `COMPREPLY=($(compgen -W "${words(choices)}" -- "$cur")); return` : 'return',
+    (items) => `names="${words(items.map(({ name }) => name))}"`,
+  )
   return `# bash completion of multigate: multigate completion bash
 _multigate() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" command="" names="" i
@@ -126,27 +140,14 @@ complete -o default -F _multigate multigate
 const plain = (text: string) => text.replaceAll(/\s+/g, ' ').replaceAll("'", '’').replaceAll('\\', '')
 
 function zsh(shapes: readonly Shape[]): string {
-  const item = (name: string, description: string) =>
+  const item = ({ name, description }: Named) =>
     `'${name.replaceAll(':', '\\:')}:${plain(description).replaceAll(':', '\\:')}'`
-  const values = shapes.flatMap(({ path, options }) =>
-    options
-      .filter(({ takes }) => takes !== 'nothing')
-      .map(({ name, takes, choices }) => {
-        const action = takes === 'choice' ? `compadd -- ${words(choices)}` : takes === 'file' ? '_files' : 'return 1'
-        return `    "${path} ${name}") ${action}; return ;;`
-      }),
+  const { values, options, commands } = cases(
+    shapes,
+    ({ takes, choices }) =>
+      `${takes === 'choice' ? `compadd -- ${words(choices)}` : takes === 'file' ? '_files' : 'return 1'}; return`,
+    (items) => `items=(${words(items.map(item))})`,
   )
-  const options = shapes.map(
-    ({ path, options }) =>
-      `      "${path}") items=(${words(options.map(({ name, description }) => item(name, description)))}) ;;`,
-  )
-  const commands = shapes.flatMap(({ path, commands, choices }) => {
-    const items = [
-      ...commands.map(({ name, description }) => item(name, description)),
-      ...choices.map((choice) => item(choice, '')),
-    ]
-    return items.length === 0 ? [] : [`      "${path}") items=(${words(items)}) ;;`]
-  })
   return `#compdef multigate
 # zsh completion of multigate: multigate completion zsh
 _multigate() {

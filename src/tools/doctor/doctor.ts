@@ -14,6 +14,7 @@ import { cacheFolder } from '../../base/settings.ts'
 import { formatBytes } from '../../base/terminal.ts'
 import { createEngine } from '../../model/engines/create.ts'
 import { availableCores } from '../../model/engines/pool/cores.ts'
+import { count } from '../../schemas/check.ts'
 import type { Configuration } from '../../schemas/configuration.ts'
 
 /** A check: what it looked at, and the problem if there is one. */
@@ -39,15 +40,18 @@ export async function examine(
     `${cpus()[0]?.model.trim() ?? 'unknown processor'}; ${availableCores()} of ${cpus().length} cores available; ${featuresOf(processor)}`,
     `memory: ${formatBytes(memoryLimit())}`,
   ]
-  const findings: Finding[] = []
-  const configuration = settings(env, findings)
-  findings.push(...changedSettings(configuration))
-  findings.push(await engine(configuration))
-  findings.push(await onednn(configuration, processor))
-  findings.push(await models(configuration))
-  findings.push(await cache(configuration))
-  findings.push(...(await security(configuration)))
-  findings.push(openFiles(configuration))
+  const { configuration, unknown, problems } = readSettings(env, {})
+  const findings = [
+    ...problems.map((problem): Finding => ({ name: 'settings', detail: '', problem })),
+    ...unknown.map((name): Finding => ({ name, detail: '', problem: 'is not a setting' })),
+    ...changedSettings(configuration),
+    await check('engine', async () => (await createEngine(configuration.MULTIGATE_ENGINE, 1)).name),
+    await onednn(configuration, processor),
+    await check('models', () => models(configuration)),
+    await check('plan cache', () => cache(configuration)),
+    ...(await security(configuration)),
+    await check('open files', async () => openFiles(configuration)),
+  ]
   const failed = findings.filter(({ problem }) => problem !== undefined).length
   const lines = findings.map(
     ({ name, detail, problem }) => `${problem === undefined ? 'ok    ' : 'FAILED'} ${name}: ${problem ?? detail}`,
@@ -56,26 +60,19 @@ export async function examine(
   return { text: [...facts, '', ...lines, '', summary].join('\n'), failed }
 }
 
-function settings(env: NodeJS.ProcessEnv, findings: Finding[]): Configuration {
-  const { configuration, unknown, problems } = readSettings(env, {})
-  for (const problem of problems) findings.push({ name: 'settings', detail: '', problem })
-  for (const name of unknown) findings.push({ name, detail: '', problem: 'is not a setting' })
-  return configuration
+/** The answer of a check, or the problem that it throws. */
+async function check(name: string, work: () => Promise<string>): Promise<Finding> {
+  try {
+    return { name, detail: await work() }
+  } catch (error) {
+    return { name, detail: '', problem: reasonOf(error) }
+  }
 }
 
 function changedSettings(configuration: Configuration): Finding[] {
   const defaults = checkConfiguration({})
   const changed = allSettings.filter((key) => configuration[key] !== defaults[key])
   return changed.map((key) => ({ name: key, detail: hideCredentialsIn(String(configuration[key])) }))
-}
-
-async function engine({ MULTIGATE_ENGINE }: Configuration): Promise<Finding> {
-  try {
-    const engine = await createEngine(MULTIGATE_ENGINE, 1)
-    return { name: 'engine', detail: engine.name }
-  } catch (error) {
-    return { name: 'engine', detail: '', problem: reasonOf(error) }
-  }
 }
 
 /** Optional: that it can't be used is a problem only where the settings name a library. */
@@ -94,75 +91,71 @@ async function onednn({ MULTIGATE_ONEDNN }: Configuration, processor: Processor)
   }
 }
 
-async function models({ MULTIGATE_MODELS }: Configuration): Promise<Finding> {
+async function models({ MULTIGATE_MODELS }: Configuration): Promise<string> {
   const folder = resolve(MULTIGATE_MODELS)
-  try {
-    const names = (await readdir(folder, { withFileTypes: true })).filter(
-      (entry) => !entry.isFile() && !entry.name.startsWith('.'),
-    )
-    const detail = `${folder}, ${names.length} ${names.length === 1 ? 'model' : 'models'}`
-    return { name: 'models', detail, ...(names.length === 0 && { problem: `${folder} holds no model` }) }
-  } catch (cause) {
-    return { name: 'models', detail: '', problem: `${folder} ${fileProblem(cause)}` }
-  }
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause) => {
+    throw new Error(`${folder} ${fileProblem(cause)}`)
+  })
+  const names = entries.filter((entry) => !entry.isFile() && !entry.name.startsWith('.'))
+  if (names.length === 0) throw new Error(`${folder} holds no model`)
+  return `${folder}, ${count(names.length, 'model')}`
 }
 
-async function cache({ MULTIGATE_CACHE }: Configuration): Promise<Finding> {
+async function cache({ MULTIGATE_CACHE }: Configuration): Promise<string> {
   const folder = cacheFolder(MULTIGATE_CACHE)
-  if (folder === undefined) return { name: 'plan cache', detail: 'off' }
-  try {
-    // The server makes the folder: whether it can says the one above.
-    const existing = await existingFolder(folder)
-    // In some folders, as of `/proc`, nothing can be made although permissions allow it.
-    await rmdir(await mkdtemp(join(existing, '.multigate-')))
-    const { bavail, bsize } = await statfs(existing)
-    const free = bavail * bsize
-    const detail = `${folder}, ${formatBytes(free)} free`
-    return { name: 'plan cache', detail, ...(free < leastFree && { problem: `${detail}: nearly full` }) }
-  } catch (cause) {
-    return { name: 'plan cache', detail: '', problem: `${folder} can't be written: ${reasonOf(cause)}` }
-  }
+  if (folder === undefined) return 'off'
+  const free = await freeBytes(folder).catch((cause) => {
+    throw new Error(`${folder} can't be written: ${reasonOf(cause)}`)
+  })
+  const detail = `${folder}, ${formatBytes(free)} free`
+  if (free < leastFree) throw new Error(`${detail}: nearly full`)
+  return detail
+}
+
+/** Free bytes of the disk of a folder, which need not be there. Rejects where nothing can be written into it. */
+async function freeBytes(folder: string): Promise<number> {
+  // The server makes the folder: whether it can says the one above.
+  const existing = await existingFolder(folder)
+  // In some folders, as of `/proc`, nothing can be made although permissions allow it.
+  await rmdir(await mkdtemp(join(existing, '.multigate-')))
+  const { bavail, bsize } = await statfs(existing)
+  return bavail * bsize
 }
 
 async function security(configuration: Configuration): Promise<Finding[]> {
   const { MULTIGATE_KEYS, MULTIGATE_TLS_CERT } = configuration
-  const findings: Finding[] = []
-  const check = async (name: string, work: () => Promise<string>) => {
-    try {
-      findings.push({ name, detail: await work() })
-    } catch (error) {
-      findings.push({ name, detail: '', problem: reasonOf(error) })
-    }
-  }
-  await check('access', async () => {
-    checkAccess(configuration)
-    return MULTIGATE_KEYS === '' ? 'clients need no key' : 'clients need a key'
-  })
+  const findings = [
+    await check('access', async () => {
+      checkAccess(configuration)
+      return MULTIGATE_KEYS === '' ? 'clients need no key' : 'clients need a key'
+    }),
+  ]
   if (MULTIGATE_KEYS !== '')
-    await check('keys', async () => {
-      const { readKeys } = await import('../../app/key-file.ts')
-      const { keyring, warning } = await readKeys(MULTIGATE_KEYS)
-      const expired = keyring.keys.filter(({ expires }) => expires <= Date.now()).length
-      return `${keyring.keys.length} keys, ${expired} expired${warning === undefined ? '' : `; the file ${warning}`}`
-    })
+    findings.push(
+      await check('keys', async () => {
+        const { readKeys } = await import('../../app/key-file.ts')
+        const { keyring, warning } = await readKeys(MULTIGATE_KEYS)
+        const expired = keyring.keys.filter(({ expires }) => expires <= Date.now()).length
+        return `${keyring.keys.length} keys, ${expired} expired${warning === undefined ? '' : `; the file ${warning}`}`
+      }),
+    )
   if (MULTIGATE_TLS_CERT !== '')
-    await check('certificate', async () => {
-      const { readCredentials } = await import('../../app/tls.ts')
-      const { expires, problem } = await readCredentials(configuration)
-      if (problem !== undefined) throw new Error(`it ${problem}`)
-      return `valid until ${new Date(expires).toISOString()}`
-    })
+    findings.push(
+      await check('certificate', async () => {
+        const { readCredentials } = await import('../../app/tls.ts')
+        const { expires, problem } = await readCredentials(configuration)
+        if (problem !== undefined) throw new Error(`it ${problem}`)
+        return `valid until ${new Date(expires).toISOString()}`
+      }),
+    )
   return findings
 }
 
-function openFiles(configuration: Configuration): Finding {
+function openFiles(configuration: Configuration): string {
   const limit = openFilesLimit()
   const problem = openFilesProblem(configuration, limit)
-  return {
-    name: 'open files',
-    detail: Number.isFinite(limit) ? String(limit) : 'no limit known',
-    ...(problem !== undefined && { problem }),
-  }
+  if (problem !== undefined) throw new Error(problem)
+  return Number.isFinite(limit) ? String(limit) : 'no limit known'
 }
 
 /** The features that decide how fast matrices are multiplied. */

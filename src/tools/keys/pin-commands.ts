@@ -6,9 +6,6 @@ import type { ModelStatus } from '../../schemas/models.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { addServiceOptions, type GivenService, serviceOf } from '../client/service-options.ts'
 
-const modelsOption = ['--models <folder>', 'folder of models', 'models'] as const
-const urlPurpose = 'ask this server, which follows immediately; its administration must be enabled'
-
 /** ms until a server that loads the version has to have answered. */
 const patienceMs = 600_000
 
@@ -18,13 +15,9 @@ interface PinOptions extends GivenService {
 
 /** `multigate pin` */
 export function createPinCommand(context: CommandContext): Command {
-  const { out } = context
-  const command = new Command('pin')
+  return pinCommand('pin')
     .description('serve a version of a model instead of the highest one: a rollback without touching its folders')
-    .argument('<model>', 'name of the model')
     .argument('<version>', 'version in the folder', parseVersion)
-    .option(...modelsOption)
-  return addServiceOptions(command, urlPurpose, ['models'])
     .addHelpText(
       'after',
       `
@@ -38,25 +31,18 @@ The pin is stored in <folder>/<model>/labels.json as "$pin"; GET /models shows i
     )
     .action(async (model: string, version: string, options: PinOptions) => {
       const service = serviceOf(options)
-      if (service !== undefined) {
-        await change(service, { model, action: 'pin', body: { version } }, context)
-        return
-      }
+      if (service !== undefined) return change(service, { model, action: 'pin', body: { version } }, context)
       const { pinVersion } = await import('../../model/serving/registry/pin.ts')
       const former = await pinVersion(options.models, model, version)
       const note = former === undefined || former === version ? '' : `, instead of version ${former}`
-      out.write(`Version ${version} of ${model} is pinned${note}. ${await whenFollowed()}\n`)
+      context.out.write(`Version ${version} of ${model} is pinned${note}. ${await whenFollowed()}\n`)
     })
 }
 
 /** `multigate unpin` */
 export function createUnpinCommand(context: CommandContext): Command {
-  const { out } = context
-  const command = new Command('unpin')
+  return pinCommand('unpin')
     .description('serve the highest version of a model again')
-    .argument('<model>', 'name of the model')
-    .option(...modelsOption)
-  return addServiceOptions(command, urlPurpose, ['models'])
     .addHelpText(
       'after',
       `
@@ -67,18 +53,24 @@ Examples:
     )
     .action(async (model: string, options: PinOptions) => {
       const service = serviceOf(options)
-      if (service !== undefined) {
-        await change(service, { model, action: 'unpin' }, context)
-        return
-      }
+      if (service !== undefined) return change(service, { model, action: 'unpin' }, context)
       const { unpinVersion } = await import('../../model/serving/registry/pin.ts')
       const former = await unpinVersion(options.models, model)
-      out.write(
+      context.out.write(
         former === undefined
           ? `No version of ${model} was pinned.\n`
           : `Version ${former} of ${model} is no longer pinned. ${await whenFollowed()}\n`,
       )
     })
+}
+
+/** A command with the argument and the options of both. */
+function pinCommand(name: string): Command {
+  const command = new Command(name)
+    .argument('<model>', 'name of the model')
+    .option('--models <folder>', 'folder of models', 'models')
+  const purpose = 'ask this server, which follows immediately; its administration must be enabled'
+  return addServiceOptions(command, purpose, ['models'])
 }
 
 interface Change {

@@ -7,13 +7,15 @@ export interface Found extends Tensor {
   path: string
 }
 
-/** The building blocks of the reference's classes, in order. */
-export type Block =
-  | { kind: 'embedding'; sparse: Found | undefined; dense: Found | undefined }
-  | { kind: 'mlp'; layers: MlpLayer[] }
-  | { kind: 'gate'; kernel: Found }
-  | { kind: 'transfer'; kernel: Found; bias: Found }
-  | { kind: 'attention'; query: Found | undefined; key: Found | undefined; value: Found | undefined }
+/** The building blocks of the reference's classes, those of each kind in order. */
+export interface Blocks {
+  embedding: { sparse?: Found | undefined; dense?: Found | undefined }
+  mlps: MlpLayer[][]
+  /** Kernels. */
+  gates: Found[]
+  transfers: { kernel: Found; bias: Found }[]
+  attention: { query?: Found; key?: Found; value?: Found }
+}
 
 /** One layer of an MLP: its weights by name (`kernel`, `bias`), and those of its normalisation (`gamma`, …). */
 export type MlpLayer = Record<string, Found>
@@ -31,23 +33,24 @@ const normalisation = ['gamma', 'beta', 'moving_mean', 'moving_variance']
  * order: Keras numbers names per process, so they do not identify a weight. Throws INVALID_BUNDLE, naming file and
  * path, for a weight that belongs to no block.
  */
-export function blocksOf(weights: Hdf5File): Block[] {
+export function blocksOf(weights: Hdf5File): Blocks {
   const layers = weights.attributes.get('')?.layer_names
   return Array.isArray(layers) ? legacyBlocks(weights, layers) : positionalBlocks(weights)
 }
 
-function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
-  const embedding: { sparse: Found | undefined; dense: Found | undefined } = { sparse: undefined, dense: undefined }
+const noBlocks = (): Blocks => ({ embedding: {}, mlps: [], gates: [], transfers: [], attention: {} })
+
+function positionalBlocks({ file, tensors }: Hdf5File): Blocks {
+  const blocks = noBlocks()
   const mlps = new Map<string, Map<number, MlpLayer>>()
   const denses = new Map<string, Found[]>()
-  const attention: Partial<Record<'query' | 'key' | 'value', Found>> = {}
   for (const [path, tensor] of tensors) {
     const found = { ...tensor, path }
     const embedded = /(?:^|\/)(sparse|dense)_embedding\/vars\/0$/.exec(path)
     const inMlp = /^(.+)\/layers\/(dense|batch_normalization)(?:_(\d+))?\/vars\/(\d+)$/.exec(path)
     const attended = /(?:^|\/)(query|key|value)\/vars\/0$/.exec(path)
     const dense = /^((?:layers|gates)\/dense(?:_\d+)?|gate)\/vars\/([01])$/.exec(path)
-    if (embedded) embedding[embedded[1] as 'sparse' | 'dense'] = found
+    if (embedded) blocks.embedding[embedded[1] as 'sparse' | 'dense'] = found
     else if (inMlp && rankOf(inMlp[1]!) !== undefined) {
       const [, mlp, kind, index = '0', place] = inMlp
       const name = (kind === 'dense' ? ['kernel', 'bias'] : normalisation)[Number(place)]
@@ -55,7 +58,7 @@ function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
       const layers = mlps.get(mlp!) ?? new Map<number, MlpLayer>()
       mlps.set(mlp!, layers)
       layers.set(Number(index), { ...layers.get(Number(index)), [name]: found })
-    } else if (attended) attention[attended[1] as 'query' | 'key' | 'value'] = found
+    } else if (attended) blocks.attention[attended[1] as 'query' | 'key' | 'value'] = found
     else if (dense) {
       const parts = denses.get(dense[1]!) ?? []
       denses.set(dense[1]!, parts)
@@ -63,20 +66,18 @@ function positionalBlocks({ file, tensors }: Hdf5File): Block[] {
     } else throw unexpected(file, path)
   }
   const inOrder = [...mlps].sort(([a], [b]) => rankOf(a)! - rankOf(b)! || indexOf(a) - indexOf(b))
-  const lines = [...denses].sort(([a], [b]) => indexOf(a) - indexOf(b))
-  return [
-    ...(embedding.sparse || embedding.dense ? [{ kind: 'embedding' as const, ...embedding }] : []),
-    ...inOrder.map(([path, layers]) => ({ kind: 'mlp' as const, layers: consecutive(layers, file, path) })),
-    ...lines.map(([path, [kernel, bias]]) => denseBlock(file, path, kernel, bias)),
-    ...(Object.keys(attention).length > 0
-      ? [{ kind: 'attention' as const, query: undefined, key: undefined, value: undefined, ...attention }]
-      : []),
-  ]
+  blocks.mlps = inOrder.map(([path, layers]) => consecutive(layers, file, path))
+  for (const [path, [kernel, bias]] of [...denses].sort(([a], [b]) => indexOf(a) - indexOf(b))) {
+    if (kernel === undefined) throw new ModelError('INVALID_BUNDLE', `${file} lacks the weight /${path}/vars/0`)
+    if (bias === undefined) blocks.gates.push(kernel)
+    else blocks.transfers.push({ kernel, bias })
+  }
+  return blocks
 }
 
 /** A legacy file lists its layers and their weights in the model's order, trainable weights before the others. */
-function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[]): Block[] {
-  const blocks: Block[] = []
+function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[]): Blocks {
+  const blocks = noBlocks()
   const listed = new Set<string>()
   for (const layer of layers) {
     const names = [attributes.get(layer)?.weight_names ?? []].flat()
@@ -91,33 +92,27 @@ function legacyBlocks({ file, tensors, attributes }: Hdf5File, layers: string[])
       const part = path.slice(at + 1).replace(/:\d+$/, '')
       byOwner.set(path.slice(0, at), { ...byOwner.get(path.slice(0, at)), [part]: { ...tensor, path } })
     }
-    const block = legacyBlock([...byOwner.values()])
-    if (block) blocks.push(block)
+    addLegacyBlock(blocks, [...byOwner.values()])
   }
   for (const path of tensors.keys()) if (!listed.has(path)) throw unexpected(file, path)
   return blocks
 }
 
-function legacyBlock(owners: MlpLayer[]): Block | undefined {
+function addLegacyBlock(blocks: Blocks, owners: MlpLayer[]): void {
   const [first, second] = owners
-  if (first === undefined) return undefined
-  if (owners.some(({ embeddings }) => embeddings)) {
-    const dense = owners.find(({ kernel }) => kernel)?.kernel
-    return { kind: 'embedding', sparse: owners.find(({ embeddings }) => embeddings)?.embeddings, dense }
+  const table = owners.find(({ embeddings }) => embeddings)
+  if (first === undefined) return
+  if (table) blocks.embedding = { sparse: table.embeddings, dense: owners.find(({ kernel }) => kernel)?.kernel }
+  else if (second === undefined && first.kernel && !first.bias) blocks.gates.push(first.kernel)
+  else {
+    const layers: MlpLayer[] = []
+    for (const owner of owners) {
+      // A normalisation belongs to the preceding layer.
+      if (owner.kernel || layers.length === 0) layers.push(owner)
+      else Object.assign(layers.at(-1)!, owner)
+    }
+    blocks.mlps.push(layers)
   }
-  if (second === undefined && first.kernel && !first.bias) return { kind: 'gate', kernel: first.kernel }
-  const layers: MlpLayer[] = []
-  for (const owner of owners) {
-    // A normalisation belongs to the preceding layer.
-    if (owner.kernel || layers.length === 0) layers.push(owner)
-    else Object.assign(layers.at(-1)!, owner)
-  }
-  return { kind: 'mlp', layers }
-}
-
-function denseBlock(file: string, path: string, kernel: Found | undefined, bias: Found | undefined): Block {
-  if (kernel === undefined) throw new ModelError('INVALID_BUNDLE', `${file} lacks the weight /${path}/vars/0`)
-  return bias === undefined ? { kind: 'gate', kernel } : { kind: 'transfer', kernel, bias }
 }
 
 function consecutive(layers: Map<number, MlpLayer>, file: string, path: string): MlpLayer[] {

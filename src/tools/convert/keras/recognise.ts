@@ -3,7 +3,7 @@ import type { ClassWeight, PartCounts } from '../../../model/graph/architectures
 import { architectureOf } from '../../../model/graph/architectures/table.ts'
 import { type ArchitectureName, type ArchitectureOptions, architectureNames } from '../../../schemas/architecture.ts'
 import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
-import type { Block, Found, MlpLayer } from './blocks.ts'
+import type { Blocks, Found, MlpLayer } from './blocks.ts'
 import { type ClassShape, classNames, classOf, classWeights } from './class-weights.ts'
 
 /** Facts about a model that its weights do not contain, from its configuration or from the user. */
@@ -40,26 +40,31 @@ export const plainTasks = (count: number) => Array.from({ length: count }, (_, t
  * unexpected or of the wrong shape, and INVALID_REQUEST if hints are missing or contradict the file. If the hints name
  * the wrong class, the message names the classes that fit.
  */
-export function recognise(blocks: Block[], hints: ClassHints, file: string): RecognisedClass {
-  const parts = partsOf(blocks, file)
-  const name = hints.name ?? guessName(countsOf(parts), file)
+export function recognise(blocks: Blocks, hints: ClassHints, file: string): RecognisedClass {
+  const { mlps, embedding } = blocks
+  if (mlps.length === 0 || (embedding.sparse === undefined && embedding.dense === undefined))
+    throw new ModelError(
+      'INVALID_BUNDLE',
+      `${file} contains only weights, which fit none of the classes SharedBottom, MixtureOfExperts, MultiGateMixtureOfExperts and AITM; save the complete model as .keras`,
+    )
+  const name = hints.name ?? guessName(countsOf(blocks), file)
   try {
-    return recogniseAs(name, parts, hints, file)
+    return recogniseAs(name, blocks, hints, file)
   } catch (error) {
-    const fits = (other: ArchitectureName) => succeeds(() => recogniseAs(other, parts, { options: {} }, file))
+    const fits = (other: ArchitectureName) => succeeds(() => recogniseAs(other, blocks, { options: {} }, file))
     const fitting = fits(name) ? [] : architectureNames.filter(fits)
     if (!(error instanceof ModelError) || fitting.length === 0) throw error
-    throw new ModelError(error.code, `${noSuchClass(name, parts, file)}; they fit ${fitting.join(' or ')}`)
+    throw new ModelError(error.code, `${noSuchClass(name, blocks, file)}; they fit ${fitting.join(' or ')}`)
   }
 }
 
-function recogniseAs(name: ArchitectureName, parts: Parts, hints: ClassHints, file: string): RecognisedClass {
-  const encoders = classOf(name).encoders(countsOf(parts))
-  const tasks = parts.mlps.length - encoders
-  if (!Number.isInteger(tasks) || tasks < 1) throw new ModelError('INVALID_BUNDLE', noSuchClass(name, parts, file))
+function recogniseAs(name: ArchitectureName, blocks: Blocks, hints: ClassHints, file: string): RecognisedClass {
+  const encoders = classOf(name).encoders(countsOf(blocks))
+  const tasks = blocks.mlps.length - encoders
+  if (!Number.isInteger(tasks) || tasks < 1) throw new ModelError('INVALID_BUNDLE', noSuchClass(name, blocks, file))
   contradict(hints.num_tasks, tasks, 'tasks', file)
   contradict(hints.options.num_experts, architectureOf(name).gate && encoders, 'experts', file)
-  const normalisation = inferNormalisation(parts)
+  const normalisation = inferNormalisation(blocks)
   const stated = hints.options.normalisation ?? normalisation ?? assumedOptions.normalisation
   if (normalisation !== undefined && stated !== normalisation)
     throw new ModelError(
@@ -67,18 +72,18 @@ function recogniseAs(name: ArchitectureName, parts: Parts, hints: ClassHints, fi
       `${file}: its hidden layers have ${normalisation === 'none' ? 'no normalisation' : 'batch normalisation'}, not normalisation=${stated}`,
     )
   const options = {
-    ...inferOptions(name, parts, tasks, file),
+    ...inferOptions(name, blocks, tasks, file),
     ...(normalisation === 'none' && { normalisation }),
     ...hints.options,
   } as ArchitectureOptions
-  const shape = { ...inferShape(parts, hints, options.dim_emb, file), tasks: plainTasks(tasks) }
+  const shape = { ...inferShape(blocks, hints, options.dim_emb, file), tasks: plainTasks(tasks) }
   const expected = classWeights(options, shape)
-  const weights = assign(parts, expected, shape.tasks)
+  const weights = assign(blocks, expected, shape.tasks)
   checkWeights(weights, expected, options.name, file)
   return { options, ...shape, tasks, weights, assumed: assumptionsOf(options, hints.options) }
 }
 
-function noSuchClass(name: ArchitectureName, { mlps, gates }: Parts, file: string): string {
+function noSuchClass(name: ArchitectureName, { mlps, gates }: Blocks, file: string): string {
   return `${file}: ${mlps.length} MLPs and ${gates.length} gates make no ${name}`
 }
 
@@ -91,38 +96,12 @@ function succeeds(attempt: () => unknown): boolean {
   }
 }
 
-interface Parts {
-  sparse: Found | undefined
-  dense: Found | undefined
-  mlps: MlpLayer[][]
-  gates: Found[]
-  transfers: Extract<Block, { kind: 'transfer' }>[]
-  attention: Extract<Block, { kind: 'attention' }> | undefined
-}
-
-function partsOf(blocks: Block[], file: string): Parts {
-  const parts: Parts = { sparse: undefined, dense: undefined, mlps: [], gates: [], transfers: [], attention: undefined }
-  for (const block of blocks) {
-    if (block.kind === 'embedding') Object.assign(parts, { sparse: block.sparse, dense: block.dense })
-    else if (block.kind === 'mlp') parts.mlps.push(block.layers)
-    else if (block.kind === 'gate') parts.gates.push(block.kernel)
-    else if (block.kind === 'transfer') parts.transfers.push(block)
-    else parts.attention = block
-  }
-  if (parts.mlps.length === 0 || (parts.sparse === undefined && parts.dense === undefined))
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file} contains only weights, which fit none of the classes SharedBottom, MixtureOfExperts, MultiGateMixtureOfExperts and AITM; save the complete model as .keras`,
-    )
-  return parts
-}
-
-function countsOf({ mlps, gates, transfers, attention }: Parts): PartCounts {
+function countsOf({ mlps, gates, transfers, attention }: Blocks): PartCounts {
   return {
     mlps: mlps.length,
     gates: gates.length,
     gateWidth: gates[0]?.shape[1] ?? 0,
-    transfers: attention !== undefined || transfers.length > 0,
+    transfers: Object.keys(attention).length > 0 || transfers.length > 0,
   }
 }
 
@@ -136,9 +115,9 @@ function guessName(counts: PartCounts, file: string): ArchitectureName {
   return name
 }
 
-function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file: string): ArchitectureOptions {
-  const { mlps } = parts
-  const dim_emb = parts.sparse?.shape[1] ?? parts.dense!.shape[1]! / parts.dense!.shape[0]!
+function inferOptions(name: ArchitectureName, blocks: Blocks, tasks: number, file: string): ArchitectureOptions {
+  const { mlps, embedding } = blocks
+  const dim_emb = embedding.sparse?.shape[1] ?? embedding.dense!.shape[1]! / embedding.dense!.shape[0]!
   const sizes = (layers: MlpLayer[] | undefined) => {
     const kernel = layers?.[0]?.kernel
     const last = layers?.at(-1)?.kernel
@@ -160,7 +139,7 @@ function inferOptions(name: ArchitectureName, parts: Parts, tasks: number, file:
 }
 
 /** Undefined without hidden layers. */
-function inferNormalisation({ mlps }: Parts): 'batch' | 'none' | undefined {
+function inferNormalisation({ mlps }: Blocks): 'batch' | 'none' | undefined {
   const hidden = mlps.flatMap((layers) => layers.slice(0, -1))
   if (hidden.length === 0) return undefined
   return hidden.some((layer) => Object.keys(layer).some((weight) => weight !== 'kernel' && weight !== 'bias'))
@@ -172,7 +151,7 @@ function inferNormalisation({ mlps }: Parts): 'batch' | 'none' | undefined {
 const hiddenOf = ({ depth, hidden }: { depth: number; hidden: number }) => (depth > 1 ? hidden : 64)
 
 function inferShape(
-  { sparse, dense, mlps }: Parts,
+  { embedding: { sparse, dense }, mlps }: Blocks,
   hints: ClassHints,
   dim_emb: number,
   file: string,
@@ -190,24 +169,24 @@ function inferShape(
 }
 
 /** Each weight under our name, by class and order. */
-function assign(parts: Parts, expected: ClassWeight[], tasks: string[]): Map<string, Found> {
+function assign(blocks: Blocks, expected: ClassWeight[], tasks: string[]): Map<string, Found> {
   const weights = new Map<string, Found>()
   const set = (name: string, found: Found | undefined) => {
     if (found) weights.set(name, found)
   }
-  set('embedding/embeddings', parts.sparse)
-  set('dense_embedding/kernel', parts.dense)
+  set('embedding/embeddings', blocks.embedding.sparse)
+  set('dense_embedding/kernel', blocks.embedding.dense)
   const gates = expected.map(({ name }) => name).filter((name) => /^gate(?:_.*)?\/kernel$/.test(name))
-  parts.gates.forEach((kernel, i) => {
+  blocks.gates.forEach((kernel, i) => {
     set(gates[i] ?? nthGate(i), kernel)
   })
-  parts.transfers.forEach(({ kernel, bias }, t) => {
+  blocks.transfers.forEach(({ kernel, bias }, t) => {
     set(`transfer_${tasks[t + 1]}/kernel`, kernel)
     set(`transfer_${tasks[t + 1]}/bias`, bias)
   })
-  for (const part of ['query', 'key', 'value'] as const) set(`attention/${part}/kernel`, parts.attention?.[part])
+  for (const part of ['query', 'key', 'value'] as const) set(`attention/${part}/kernel`, blocks.attention[part])
   const owners = [...mlpDepths(expected)]
-  parts.mlps.forEach((layers, i) => {
+  blocks.mlps.forEach((layers, i) => {
     const [owner, depth] = owners[i] ?? [`mlp:${i}`, layers.length]
     layers.forEach((layer, place) => {
       const dense = place === depth - 1 ? 'output' : `dense_${place}`

@@ -14,13 +14,8 @@ export type PlotTune = (report: TuneReport) => Promise<string>
 
 /** Loads the optional packages that draw; fails where they are not installed. */
 export async function loadPlot(): Promise<PlotTune> {
-  const { vega, compile } = await loadVega()
-  return async (report) => {
-    const view = new vega.View(vega.parse(compile(plotOf(report)).spec), { renderer: 'none' })
-    const svg = await view.toSVG()
-    view.finalize()
-    return `${svg}\n`
-  }
+  const render = await loadVega()
+  return async (report) => `${await render(plotOf(report))}\n`
 }
 
 /** p99 by rate of all settings that were measured completely, with the bound. */

@@ -1,5 +1,4 @@
 import { hideCredentials } from '../../base/address-credentials.ts'
-import { missingPackage } from '../../base/optional-packages.ts'
 import type { SyncSource } from './source.ts'
 
 /**
@@ -25,11 +24,9 @@ export async function openSource(address: string, env: NodeJS.ProcessEnv = proce
     case 's3':
     case 'gs': {
       const [bucket, prefix] = splitBucket(address, rest)
-      return optional(async () =>
-        scheme?.toLowerCase() === 's3'
-          ? (await import('./sources/s3.ts')).openS3(bucket, prefix)
-          : (await import('./sources/gcs.ts')).openGcs(bucket, prefix),
-      )
+      return scheme?.toLowerCase() === 's3'
+        ? (await import('./sources/s3.ts')).openS3(bucket, prefix)
+        : (await import('./sources/gcs.ts')).openGcs(bucket, prefix)
     }
     case 'oci': {
       const { openOci, parseOciReference } = await import('./sources/oci.ts')
@@ -52,13 +49,4 @@ function splitBucket(address: string, rest: string): [bucket: string, prefix: st
   if (bucket.includes('@') || (rest.includes('@') && !URL.canParse(address)))
     throw new Error(`${hideCredentials(address)} names a user; credentials of buckets come from their own tools`)
   return [bucket, names.filter((name) => name !== '').join('/')]
-}
-
-async function optional<T>(load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (error) {
-    const missing = missingPackage(error)
-    throw missing === undefined ? error : new Error(missing, { cause: error })
-  }
 }

@@ -51,18 +51,13 @@ export function join(contents: readonly Content[], separator: Content): Content[
   return contents.flatMap((content, i) => (i === 0 ? [content] : [separator, content]))
 }
 
-export interface Column {
-  title: Content
-  /** Numbers stand at the end, so that their digits align; default: start. */
-  end?: boolean
-}
+/** A title; `end`: that of numbers, which stand at the end, so that their digits align. */
+export type Column = Content | { end: Content }
 
-export interface Row {
-  /** The first is the row's header. */
-  cells: readonly Content[]
-  /** Class of the row. */
-  kind?: string
-}
+export const numeric = (...titles: string[]): Column[] => titles.map((end) => ({ end }))
+
+/** Cells, of which the first is the row's header; `kind`: class of the row. */
+export type Row = readonly Content[] | { cells: readonly Content[]; kind: string }
 
 export interface Table {
   /** Says the subject; unique in the document. */
@@ -75,15 +70,20 @@ export interface Table {
 
 /** A table that scrolls by itself where the screen is narrow. */
 export function table({ caption, columns, groups, kind = '' }: Table): Markup {
-  const align = (i: number) => (columns[i]?.end ? 'end' : 'start')
-  const row = ({ cells, kind }: Row) => html`<tr${kind !== undefined && html` class="${kind}"`}>${cells.map(
-    (cell, i) =>
-      i === 0 ? html`<th scope="row" class="${align(i)}">${cell}</th>` : html`<td class="${align(i)}">${cell}</td>`,
-  )}</tr>
-`
+  const heads = columns.map((column) =>
+    typeof column === 'object' && 'end' in column
+      ? { title: column.end, align: 'end' }
+      : { title: column, align: 'start' },
+  )
+  const cellOf = (cell: Content, i: number) =>
+    i === 0
+      ? html`<th scope="row" class="${heads[i]!.align}">${cell}</th>`
+      : html`<td class="${heads[i]!.align}">${cell}</td>`
+  const row = (row: Row) =>
+    'cells' in row ? html`<tr class="${row.kind}">${row.cells.map(cellOf)}</tr>\n` : html`<tr>${row.map(cellOf)}</tr>\n`
   return html`<div class="scroll" role="group" tabindex="0" aria-label="${caption}">
 <table class="${kind || 'plain'}"><caption>${caption}</caption>
-<thead><tr>${columns.map(({ title }, i) => html`<th scope="col" class="${align(i)}">${title}</th>`)}</tr></thead>
+<thead><tr>${heads.map(({ title, align }) => html`<th scope="col" class="${align}">${title}</th>`)}</tr></thead>
 ${groups.map((rows) => html`<tbody>${rows.map(row)}</tbody>\n`)}</table>
 </div>
 `
@@ -121,22 +121,15 @@ function stacked(value: Content, below: string | undefined): Markup {
   return html`${value}${below !== undefined && html` <span class="ci">${below}</span>`}`
 }
 
-export const metricColumns: Column[] = metricNames.map((metric) => ({ title: titles[metric], end: true }))
+export const metricColumns = numeric(...metricNames.map((metric) => titles[metric]))
 
 /** All metrics in the order of `metricColumns`. */
 export const metricCells = (metrics: Metrics): Markup[] =>
   metricNames.map((metric: MetricName) => estimateCell(metrics[metric], digits[metric]))
 
-/** A chart with its title, and how to read it. */
-export function figure(title: Content, reading: Content, ...drawings: Content[]): Markup {
-  return html`<figure><figcaption><strong>${title}</strong>${reading !== undefined && html` <span>${reading}</span>`}</figcaption>
-${drawings}</figure>
-`
-}
-
-/** A small chart beside its text, or below it where the screen is narrow. */
-export const strip = (title: Content, reading: Content, drawing: Content) =>
-  html`<figure class="side"><figcaption><strong>${title}</strong> <span>${reading}</span></figcaption>
+/** A chart with its title, and how to read it; `kind`: class of the figure. */
+export const figure = (title: Content, reading: Content, drawing: Content, kind?: string) =>
+  html`<figure${kind !== undefined && html` class="${kind}"`}><figcaption><strong>${title}</strong> <span>${reading}</span></figcaption>
 ${drawing}</figure>
 `
 

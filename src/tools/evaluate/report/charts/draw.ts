@@ -1,5 +1,4 @@
 import type { TopLevelSpec } from 'vega-lite'
-import { missingPackage } from '../../../../base/optional-packages.ts'
 import { clean, html, Markup } from '../base/html.ts'
 
 /** A chart and its content in words, for people who do not see it. */
@@ -11,27 +10,22 @@ export interface Chart {
 /** A chart as an SVG element. */
 export type Draw = (chart: Chart) => Promise<Markup>
 
-/** Loads what draws charts; fails as `loadVega` does. */
+/** Loads what draws charts; fails where the optional packages are not installed. */
 export async function loadDraw(): Promise<Draw> {
-  const { vega, compile } = await loadVega()
+  const render = await loadVega()
+  return async ({ spec, words }) => inline(await render(spec), words)
+}
+
+/** Loads what draws SVG; fails where the optional packages are not installed. */
+export async function loadVega(): Promise<(spec: TopLevelSpec) => Promise<string>> {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
   // Warnings are about uses of a screen, such as pointers.
   const logger = vega.logger(vega.Error)
-  return async ({ spec, words }) => {
+  return async (spec) => {
     const view = new vega.View(vega.parse(compile(spec, { logger }).spec), { renderer: 'none', logger })
     const svg = await view.toSVG()
     view.finalize()
-    return inline(svg, words)
-  }
-}
-
-/** Loads the optional packages; fails where they are not installed. */
-export async function loadVega() {
-  try {
-    const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
-    return { vega, compile }
-  } catch (error) {
-    const missing = missingPackage(error)
-    throw missing === undefined ? error : new Error(missing, { cause: error })
+    return svg
   }
 }
 

@@ -29,26 +29,24 @@ ${entries.map(([term, description]) => html`<dt>${term}</dt><dd>${description}</
 
 /** Entries whose value is known. */
 const known = (entries: readonly [string, Content][]): Entry[] =>
-  entries.filter(([, value]) => value !== undefined && value !== '')
+  entries.filter(([, value]) => value !== undefined && value !== false && value !== '')
 
 const nameOf = (text: string | undefined) => (text === undefined ? undefined : name(text))
 const code = (text: string | undefined) => (text === undefined ? undefined : html`<code>${text}</code>`)
 
 function modelOf({ model }: EvaluationReport): Entry[] {
-  return known(
-    [
-      ['Name', name(model.name)],
-      ['Version', name(model.version)],
-      ['Description', nameOf(model.description)],
-      ['Architecture', described(model.architecture)],
-      ['Precision', nameOf(model.precision)],
-      ['Engine', model.engine !== undefined && html`${name(model.engine)}${model.compiled === true && ', compiled'}`],
-      ['Service', nameOf(model.url)],
-      ['Format of the graph', nameOf(model.graph)],
-      ['SHA-256 of the graph', code(model.digest)],
-      ['Size', model.bytes === undefined ? undefined : formatBytes(model.bytes)],
-    ].filter(([, value]) => value !== false) as [string, Content][],
-  )
+  return known([
+    ['Name', name(model.name)],
+    ['Version', name(model.version)],
+    ['Description', nameOf(model.description)],
+    ['Architecture', described(model.architecture)],
+    ['Precision', nameOf(model.precision)],
+    ['Engine', model.engine !== undefined && html`${name(model.engine)}${model.compiled === true && ', compiled'}`],
+    ['Service', nameOf(model.url)],
+    ['Format of the graph', nameOf(model.graph)],
+    ['SHA-256 of the graph', code(model.digest)],
+    ['Size', model.bytes === undefined ? undefined : formatBytes(model.bytes)],
+  ])
 }
 
 /** Readers of text that is not just a name. */
@@ -104,53 +102,30 @@ function described(value: unknown): Content {
   return pairs.map((pair, i) => html`${i > 0 && ', '}${pair}`)
 }
 
+const meanings = {
+  AUC: 'The chance that a random positive row is predicted higher than a random negative row: 1 is perfect order, .5 none. It says nothing about the size of the predictions.',
+  'Log-loss':
+    'Mean surprise at the outcomes, in nats. Lower is better; it judges order and size together, but depends on the base rate.',
+  NE: 'Normalised entropy: log-loss divided by that of the best constant. Below 1 the model knows more than the base rate; tasks of different base rates can be compared.',
+  'Calibration ratio':
+    'Mean prediction divided by the observed rate. 1.02 means that the model predicts 2 % too high overall.',
+  ECE: 'Expected calibration error: the mean distance between prediction and observed rate over ten bins of equal weight, minus what chance alone would add.',
+  GAUC: 'Mean AUC within groups, such as the candidates of one request.',
+  Oracle: 'The true probability, which only synthetic data knows: no model can do better.',
+  PSI: 'Population stability index: the sum over bins of (now − then) · ln(now ÷ then).',
+  'Rank correlation':
+    'Spearman’s: 1 where both versions order the rows of a group alike, 0 where their orders are unrelated.',
+  '95 % interval':
+    'If the evaluation were repeated on new rows of the same kind, 95 of 100 such intervals would contain the true value.',
+}
+
 /** The metrics that a report has, each in a sentence or two. */
-export function glossary(report: EvaluationReport): [term: string, meaning: string][] {
-  const meanings: [string, string, boolean?][] = [
-    [
-      'AUC',
-      'The chance that a random positive row is predicted higher than a random negative row: 1 is perfect order, .5 none. It says nothing about the size of the predictions.',
-    ],
-    [
-      'Log-loss',
-      'Mean surprise at the outcomes, in nats. Lower is better; it judges order and size together, but depends on the base rate.',
-    ],
-    [
-      'NE',
-      'Normalised entropy: log-loss divided by that of the best constant. Below 1 the model knows more than the base rate; tasks of different base rates can be compared.',
-    ],
-    [
-      'Calibration ratio',
-      'Mean prediction divided by the observed rate. 1.02 means that the model predicts 2 % too high overall.',
-    ],
-    [
-      'ECE',
-      'Expected calibration error: the mean distance between prediction and observed rate over ten bins of equal weight, minus what chance alone would add.',
-    ],
-    [
-      'GAUC',
-      'Mean AUC within groups, such as the candidates of one request.',
-      report.tasks.some(({ gauc }) => gauc !== undefined),
-    ],
-    [
-      'Oracle',
-      'The true probability, which only synthetic data knows: no model can do better.',
-      report.tasks.some(({ oracle }) => oracle !== undefined),
-    ],
-    [
-      'PSI',
-      'Population stability index: the sum over bins of (now − then) · ln(now ÷ then).',
-      (report.drift ?? []).length > 0,
-    ],
-    [
-      'Rank correlation',
-      'Spearman’s: 1 where both versions order the rows of a group alike, 0 where their orders are unrelated.',
-      report.comparison?.tasks.some(({ ranking }) => ranking !== undefined) ?? false,
-    ],
-    [
-      '95 % interval',
-      'If the evaluation were repeated on new rows of the same kind, 95 of 100 such intervals would contain the true value.',
-    ],
-  ]
-  return meanings.filter(([, , applies = true]) => applies).map(([term, meaning]) => [term, meaning])
+function glossary({ tasks, drift = [], comparison }: EvaluationReport): Entry[] {
+  const isThere: Partial<Record<string, boolean>> = {
+    GAUC: tasks.some(({ gauc }) => gauc !== undefined),
+    Oracle: tasks.some(({ oracle }) => oracle !== undefined),
+    PSI: drift.length > 0,
+    'Rank correlation': comparison?.tasks.some(({ ranking }) => ranking !== undefined) ?? false,
+  }
+  return Object.entries(meanings).filter(([term]) => isThere[term] ?? true)
 }

@@ -1,5 +1,16 @@
 import { type Comparison, type Difference, type MetricName, metricNames } from '../../../../schemas/comparison.ts'
-import { type Content, differenceCell, estimateCell, figure, grid, html, name, type Row, table } from '../base/html.ts'
+import {
+  type Content,
+  differenceCell,
+  estimateCell,
+  figure,
+  grid,
+  html,
+  name,
+  numeric,
+  type Row,
+  table,
+} from '../base/html.ts'
 import { count, decimal, digits, titles } from '../base/numbers.ts'
 import type { Draw } from '../charts/draw.ts'
 import { forestChart, higherIsBetter, shows } from '../charts/forest.ts'
@@ -37,11 +48,7 @@ function differenceTable({ tasks }: Comparison) {
   return table({
     caption: 'Differences per task and metric',
     kind: 'inline signs',
-    columns: [
-      { title: 'Task, metric' },
-      ...['a', 'b', 'Difference'].map((title) => ({ title, end: true })),
-      { title: 'It shows' },
-    ],
+    columns: ['Task, metric', ...numeric('a', 'b', 'Difference'), 'It shows'],
     groups,
   })
 }
@@ -49,15 +56,13 @@ function differenceTable({ tasks }: Comparison) {
 function differenceRow(task: string, metric: MetricName | 'gauc', difference: Difference): Row {
   const { a, b } = difference
   const shown = difference.verdict ?? shows(difference, metric)
-  return {
-    cells: [
-      html`${task}: <span class="nowrap">${titles[metric]}</span>`,
-      decimal(a, digits[metric]),
-      decimal(b, digits[metric]),
-      differenceCell(difference.difference, digits[metric]),
-      verdicts[shown],
-    ],
-  }
+  return [
+    html`${task}: <span class="nowrap">${titles[metric]}</span>`,
+    decimal(a, digits[metric]),
+    decimal(b, digits[metric]),
+    differenceCell(difference.difference, digits[metric]),
+    verdicts[shown],
+  ]
 }
 
 const verdicts: Record<Comparison['verdict'] | 'neither', Content> = {
@@ -68,30 +73,17 @@ const verdicts: Record<Comparison['verdict'] | 'neither', Content> = {
 }
 
 function rankingTable({ tasks }: Comparison) {
-  const rows = tasks.flatMap(({ name, ranking }) =>
-    ranking
-      ? [
-          {
-            cells: [
-              name,
-              count(ranking.groups),
-              count(ranking.k),
-              estimateCell(ranking.overlap, 3),
-              estimateCell(ranking.correlation, 3),
-            ],
-          },
-        ]
-      : [],
-  )
+  const rows = tasks.flatMap(({ name, ranking }) => {
+    if (ranking === undefined) return []
+    const { groups, k, overlap, correlation } = ranking
+    return [[name, count(groups), count(k), estimateCell(overlap, 3), estimateCell(correlation, 3)]]
+  })
   if (rows.length === 0) return undefined
   return html`<h3>How alike both versions rank</h3>
 <p>Low values mean that users see other results, whatever the metrics say: expect the effect online to differ from these rows.</p>
 ${table({
   caption: 'Ranking within groups',
-  columns: [
-    { title: 'Task' },
-    ...['Groups', 'k', 'Shared of the top k', 'Rank correlation'].map((title) => ({ title, end: true })),
-  ],
+  columns: ['Task', ...numeric('Groups', 'k', 'Shared of the top k', 'Rank correlation')],
   groups: [rows],
 })}`
 }

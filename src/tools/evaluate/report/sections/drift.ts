@@ -1,5 +1,5 @@
 import type { DriftRow } from '../../../../schemas/evaluation.ts'
-import { type Content, figure, grid, html, longTable, name } from '../base/html.ts'
+import { type Content, figure, grid, html, longTable, name, numeric } from '../base/html.ts'
 import { count, fixed, percent } from '../base/numbers.ts'
 import type { Draw } from '../charts/draw.ts'
 import { driftChart, mostBins } from '../charts/drift.ts'
@@ -16,10 +16,13 @@ export const driftSection: SectionOf = async ({ drift = [] }, draw) => {
 ${grid(await charts(sorted.slice(0, drawn), draw))}${longTable(
   {
     caption: 'Population stability index',
-    columns: [{ title: 'Name' }, { title: 'Kind' }, { title: 'PSI', end: true }, { title: 'Change' }],
-    rows: sorted.map(({ kind, name: field, psi }) => ({
-      cells: [name(field), kind === 'task' ? 'predictions of a task' : 'field', fixed(psi, 3), change(psi)],
-    })),
+    columns: ['Name', 'Kind', ...numeric('PSI'), 'Change'],
+    rows: sorted.map(({ kind, name: field, psi }) => [
+      name(field),
+      kind === 'task' ? 'predictions of a task' : 'field',
+      fixed(psi, 3),
+      change(psi),
+    ]),
   },
   10,
   'Population stability index, smaller changes',
@@ -61,22 +64,14 @@ export const fieldsSection: SectionOf = ({ model: { fields } }) => {
 ${longTable(
   {
     caption: 'Fields of the model',
-    columns: [
-      { title: 'Field' },
-      { title: 'Unknown values', end: true },
-      { title: 'Side' },
-      { title: 'Kind' },
-      { title: 'Ids', end: true },
-    ],
-    rows: sorted.map((field) => ({
-      cells: [
-        name(field.name),
-        html`${percent(field.unknown)}<span class="${field.unknown > 0 ? 'bar' : 'bar none'}" style="--w:${field.unknown.toFixed(3)}"></span>`,
-        name(field.side),
-        name(field.kind),
-        field.ids === undefined ? '' : count(field.ids),
-      ],
-    })),
+    columns: ['Field', ...numeric('Unknown values'), 'Side', 'Kind', ...numeric('Ids')],
+    rows: sorted.map((field) => [
+      name(field.name),
+      html`${percent(field.unknown)}<span class="${field.unknown > 0 ? 'bar' : 'bar none'}" style="--w:${field.unknown.toFixed(3)}"></span>`,
+      name(field.side),
+      name(field.kind),
+      field.ids === undefined ? '' : count(field.ids),
+    ]),
   },
   40,
   'Fields with fewer unknown values',

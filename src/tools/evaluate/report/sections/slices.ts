@@ -1,5 +1,5 @@
 import type { Slice, TaskEvaluation } from '../../../../schemas/evaluation.ts'
-import { estimateCell, html, longTable, name } from '../base/html.ts'
+import { estimateCell, html, longTable, name, numeric } from '../base/html.ts'
 import { count, digits } from '../base/numbers.ts'
 import { type RatioScale, ratioAxis, ratioScale, ratioStrip } from '../charts/forest.ts'
 import type { SectionOf } from './section.ts'
@@ -24,15 +24,8 @@ function sliceTable({ name: task, slices }: TaskEvaluation) {
     {
       caption: `${task}: worst calibrated slices`,
       kind: 'inline',
-      columns: [
-        { title: 'Slice' },
-        { title: 'Calibration ratio', end: true },
-        { title: ratioAxis(scale) },
-        { title: 'AUC', end: true },
-        { title: 'Rows', end: true },
-        { title: 'Positives', end: true },
-      ],
-      rows: slices.map((slice) => ({ cells: cellsOf(slice, scale) })),
+      columns: ['Slice', ...numeric('Calibration ratio'), ratioAxis(scale), ...numeric('AUC', 'Rows', 'Positives')],
+      rows: slices.map((slice) => cellsOf(slice, scale)),
     },
     shown,
     `${task}: more slices`,

@@ -1,5 +1,5 @@
 import type { TaskEvaluation } from '../../../../schemas/evaluation.ts'
-import { estimateCell, html, join, metricCells, metricColumns, name, type Row, table } from '../base/html.ts'
+import { estimateCell, html, join, metricCells, metricColumns, name, numeric, type Row, table } from '../base/html.ts'
 import { count, decimal, digits, percent } from '../base/numbers.ts'
 import type { SectionOf } from './section.ts'
 
@@ -15,11 +15,7 @@ export const summarySection: SectionOf = ({ tasks, replicates, data }) => {
 ${table({
   caption: 'Metrics per task',
   kind: 'wide',
-  columns: [
-    { title: 'Task' },
-    ...['Rows', 'Positives', 'Base rate'].map((title) => ({ title, end: true })),
-    ...metricColumns,
-  ],
+  columns: ['Task', ...numeric('Rows', 'Positives', 'Base rate'), ...metricColumns],
   groups: tasks.map(rowsOf),
 })}${gaucTable(tasks)}`
   return { id: 'summary', title: 'Summary', body }
@@ -67,23 +63,14 @@ function gaucTable(tasks: readonly TaskEvaluation[]) {
   const rows = tasks.flatMap(({ name, gauc }) => {
     if (gauc === undefined) return []
     const estimates = [gauc.by_rows, gauc.by_positives, gauc.equally]
-    return [
-      {
-        cells: [
-          name,
-          ...estimates.map((estimate) => estimateCell(estimate, digits.gauc)),
-          count(gauc.groups),
-          count(gauc.one_class_groups),
-        ],
-      },
-    ]
+    const cells = estimates.map((estimate) => estimateCell(estimate, digits.gauc))
+    return [[name, ...cells, count(gauc.groups), count(gauc.one_class_groups)]]
   })
   if (rows.length === 0) return undefined
-  const titles = ['Weight: rows', 'Weight: positives', 'Equal weight', 'Groups', 'Groups of one class']
   return html`<p>GAUC is the mean AUC within groups: how well the model ranks what competes in one request. Groups of one class have no AUC and do not count.</p>
 ${table({
   caption: 'AUC within groups (GAUC)',
-  columns: [{ title: 'Task' }, ...titles.map((title) => ({ title, end: true }))],
+  columns: ['Task', ...numeric('Weight: rows', 'Weight: positives', 'Equal weight', 'Groups', 'Groups of one class')],
   groups: [rows],
 })}`
 }

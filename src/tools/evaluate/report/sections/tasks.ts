@@ -1,5 +1,5 @@
 import type { GateUse, TaskEvaluation } from '../../../../schemas/evaluation.ts'
-import { type Content, figure, grid, html, type Markup, name, strip, table } from '../base/html.ts'
+import { type Content, figure, grid, html, type Markup, name, numeric, table } from '../base/html.ts'
 import { count, decimal, digits, fixed, interval } from '../base/numbers.ts'
 import type { Draw } from '../charts/draw.ts'
 import { histogramChart } from '../charts/histogram.ts'
@@ -52,7 +52,8 @@ async function ece(task: TaskEvaluation, draw: Draw) {
       ? 'That is more than chance explains: the miscalibration is real.'
       : 'Chance alone explains that.'
   const reading = `Even perfect calibration does not measure 0. Of perfectly calibrated predictions of this many rows, 95 % measure ${low} … ${high}; this task measures ${decimal(measured, digits.ece)}. ${conclusion}`
-  return strip(`Calibration error of ${task.name}`, reading, await draw(chart))
+  // Beside its text, or below it where the screen is narrow.
+  return figure(`Calibration error of ${task.name}`, reading, await draw(chart), 'side')
 }
 
 async function histogram(task: TaskEvaluation, draw: Draw) {
@@ -71,8 +72,8 @@ export const gatesSection: SectionOf = ({ gates }) => {
 ${table({
   caption: 'Weights of the experts per task',
   kind: 'heat',
-  columns: [{ title: 'Task' }, ...expertColumns(gates)],
-  groups: [gates.tasks.map(({ task, weights }) => ({ cells: [task, ...cells(weights)] }))],
+  columns: ['Task', ...expertColumns(gates)],
+  groups: [gates.tasks.map(({ task, weights }) => [task, ...cells(weights)])],
 })}${sliceTable(gates)}`
   return { id: 'gates', title: 'Gates', body }
 }
@@ -83,19 +84,21 @@ function sliceTable(gates: GateUse) {
   return table({
     caption: 'Weights of the experts in the largest slices',
     kind: 'heat',
-    columns: [{ title: 'Slice' }, { title: 'Task' }, { title: 'Rows', end: true }, ...expertColumns(gates)],
+    columns: ['Slice', 'Task', ...numeric('Rows'), ...expertColumns(gates)],
     groups: tasks.map((task) =>
       gates.slices
         .filter((slice) => slice.task === task)
-        .map(({ field, value, rows, weights }) => ({
-          cells: [html`${name(field)}: ${name(value)}`, task, count(rows), ...cells(weights)],
-        })),
+        .map(({ field, value, rows, weights }) => [
+          html`${name(field)}: ${name(value)}`,
+          task,
+          count(rows),
+          ...cells(weights),
+        ]),
     ),
   })
 }
 
-const expertColumns = ({ experts }: GateUse) =>
-  Array.from({ length: experts }, (_, i) => ({ title: `Expert ${i + 1}`, end: true }))
+const expertColumns = ({ experts }: GateUse) => numeric(...Array.from({ length: experts }, (_, i) => `Expert ${i + 1}`))
 
 /** Numbers over a shade of their size. */
 const cells = (weights: readonly number[]): Content[] =>

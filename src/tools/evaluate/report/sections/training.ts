@@ -1,6 +1,6 @@
 import { limits } from '../../../../model/graph/int8/judge.ts'
 import type { EvaluationReport } from '../../../../schemas/evaluation.ts'
-import { type Content, figure, grid, html, name, table } from '../base/html.ts'
+import { type Content, figure, grid, html, name, numeric, table } from '../base/html.ts'
 import { count, decimal, fixed, percent } from '../base/numbers.ts'
 import { aucChart, lossChart } from '../charts/history.ts'
 import type { SectionOf } from './section.ts'
@@ -43,22 +43,14 @@ const checkOf = (precision: string, { passed, rows, tasks, reasons }: Check) => 
 } on ${count(rows)} rows.</p>
 ${reasons.length > 0 && html`<ul>${reasons.map((reason) => html`<li>${name(reason)}</li>\n`)}</ul>\n`}${table({
   caption: `${precision} and float32`,
-  columns: [
-    { title: 'Task' },
-    { title: 'Loss of AUC', end: true },
-    { title: 'Change of the mean', end: true },
-    { title: 'Logits apart, 99th percentile', end: true },
-    { title: 'At most', end: true },
-  ],
+  columns: ['Task', ...numeric('Loss of AUC', 'Change of the mean', 'Logits apart, 99th percentile', 'At most')],
   groups: [
-    tasks.map(({ task, auc_loss, mean_change, logit_p99, logit_max }) => ({
-      cells: [
-        name(task),
-        auc_loss === null ? '–' : fixed(auc_loss, 6),
-        percent(mean_change),
-        fixed(logit_p99, 4),
-        fixed(logit_max, 4),
-      ],
-    })),
+    tasks.map(({ task, auc_loss, mean_change, logit_p99, logit_max }) => [
+      name(task),
+      auc_loss === null ? '–' : fixed(auc_loss, 6),
+      percent(mean_change),
+      fixed(logit_p99, 4),
+      fixed(logit_max, 4),
+    ]),
   ],
 })}`

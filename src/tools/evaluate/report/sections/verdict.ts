@@ -18,12 +18,7 @@ const marks: Record<Tone, string> = { good: '✓ ', bad: '✗ ', caution: '! ', 
 export function verdictBox(report: EvaluationReport): Markup {
   const { tone, title, reasons } = judge(report)
   return html`<section class="verdict ${tone}" aria-labelledby="verdict"><h2 id="verdict">${marks[tone]}${title}</h2>
-${reasons}${
-  reasons.length > 0 &&
-  report.tasks.length > 0 &&
-  html`<p>Per task:</p>
-`
-}${bullets(report.tasks.map(sentence))}</section>
+${reasons}${reasons.length > 0 && report.tasks.length > 0 && html`<p>Per task:</p>\n`}${bullets(report.tasks.map(sentence))}</section>
 `
 }
 
@@ -52,31 +47,20 @@ function judge({ publish, comparison, tasks }: EvaluationReport): Judgement {
 
 function outcome({ conditions }: PublishOutcome): Content[] {
   const failed = conditions.filter(({ passed }) => !passed)
-  if (failed.length === 0)
-    return [
-      html`<p>${counted(conditions.length, 'condition')} checked, all met.</p>
-`,
-    ]
+  if (failed.length === 0) return [html`<p>${counted(conditions.length, 'condition')} checked, all met.</p>\n`]
   return [
-    html`<p>${failed.length} of ${counted(conditions.length, 'condition')} failed:</p>
-`,
+    html`<p>${failed.length} of ${counted(conditions.length, 'condition')} failed:</p>\n`,
     bullets(failed.map(({ condition, found }) => html`${name(condition)}: found ${name(found)}`)),
   ]
 }
 
 const bullets = (lines: readonly Content[]) =>
-  lines.length > 0 &&
-  html`<ul>${lines.map((line) => html`<li>${line}</li>\n`)}</ul>
-`
+  lines.length > 0 && html`<ul>${lines.map((line) => html`<li>${line}</li>\n`)}</ul>\n`
 
 const words = { better: 'Better than', worse: 'Worse than', 'no difference shown': 'No difference shown from' } as const
 
 function compared({ verdict, a, reasons }: Comparison): Content[] {
-  return [
-    html`<p>${words[verdict]} ${name(a)}${reasons.length > 0 ? ':' : '.'}</p>
-`,
-    bullets(reasons.map(name)),
-  ]
+  return [html`<p>${words[verdict]} ${name(a)}${reasons.length > 0 ? ':' : '.'}</p>\n`, bullets(reasons.map(name))]
 }
 
 /** `ctr: AUC .7902 (.7841 … .7963), predicts 2.1 % too low (…)`. */
@@ -103,15 +87,13 @@ export const publishSection: SectionOf = ({ publish }) => {
   const body = html`<p>A version is published only if it meets every condition.</p>
 ${table({
   caption: 'Conditions for publication',
-  columns: [{ title: 'Condition' }, { title: 'Found' }, { title: 'Outcome' }],
+  columns: ['Condition', 'Found', 'Outcome'],
   groups: [
-    sorted.map(({ condition, found, passed }) => ({
-      cells: [
-        name(condition),
-        name(found),
-        passed ? html`<span class="good">✓ met</span>` : html`<span class="bad">✗ failed</span>`,
-      ],
-    })),
+    sorted.map(({ condition, found, passed }) => [
+      name(condition),
+      name(found),
+      passed ? html`<span class="good">✓ met</span>` : html`<span class="bad">✗ failed</span>`,
+    ]),
   ],
 })}`
   return { id: 'publish', title: 'Conditions', body }

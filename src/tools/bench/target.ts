@@ -78,26 +78,25 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
   const { manifest } = bundle
   const rows = await readQuantizationRows(bundle)
   const described = describeGraph(manifest, rows)
-  const { sparse, dense } = bindingsOf(manifest)
+  const bindings = bindingsOf(manifest)
   const layout = layoutOf(manifest)
-  const width = { sparse: layout.sparse.length, dense: layout.dense.length }
   const inputs: TargetInput[] = []
-  const add = (name: string, dtype: TargetInput['dtype'], draws: Draw[]) =>
+  const add = (part: 'sparse' | 'dense', dtype: TargetInput['dtype'], drawn: Draw[]) => {
+    const name = bindings[part]
+    if (name === undefined) return
+    const draws = drawn.map((draw, column) => columnOf(rows, part, column, drawn.length) ?? draw)
     inputs.push({ name, dtype, sides: [...described.sides![name]!], draws })
-  if (sparse !== undefined)
-    add(
-      sparse,
-      'int32',
-      layout.sparse.map(
-        ({ offset, ids }, column) => columnOf(rows, 'sparse', column, width.sparse) ?? idDraw(offset, ids),
-      ),
-    )
-  if (dense !== undefined)
-    add(
-      dense,
-      'float32',
-      layout.dense.map((_, column) => columnOf(rows, 'dense', column, width.dense) ?? standardNormal),
-    )
+  }
+  add(
+    'sparse',
+    'int32',
+    layout.sparse.map(({ offset, ids }) => idDraw(offset, ids)),
+  )
+  add(
+    'dense',
+    'float32',
+    layout.dense.map(() => standardNormal),
+  )
   const source = savedGraph(bundle, outputsOf(manifest))
   return {
     name: `${manifest.name}/${manifest.version}`,

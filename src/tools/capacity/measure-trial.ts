@@ -76,7 +76,8 @@ export class TrialRunner {
     if (this.#maximum === undefined) return this.#first(settings)
     return this.#within(settings, async (load) => {
       const glance = needed > 0 ? await this.#steps(load, look) : undefined
-      const stopped = glance !== undefined && fastest(glance) < needed && !rising(glance)
+      // Where the last step holds, more load would too.
+      const stopped = glance !== undefined && fastest(glance) < needed && !holds(glance.at(-1)!)
       const measured = stopped ? glance : await this.#steps(load)
       return { settings, goodput: fastest(measured), stopped, ...(await this.#compare(load)), steps: measured }
     })
@@ -153,11 +154,6 @@ function infeasible(p99Ms: number, measured: readonly Step[]): ModelError {
 export function fastest(measured: readonly Step[]): number {
   const held = measured.filter(holds).map(({ rate }) => rate)
   return Math.max(0, ...held)
-}
-
-/** Whether the last step held, so that more load would too. */
-function rising(measured: readonly Step[]): boolean {
-  return holds(measured.at(-1)!)
 }
 
 function holds({ good, scheduled }: Step): boolean {

@@ -15,13 +15,10 @@ type Change = Partial<TunedSettings>
 
 /** Alternatives of a group, the most promising first; those that are `now` in force are left out. */
 export function alternatives(group: Group, now: TunedSettings, cores: number): TunedSettings[] {
-  const known = new Set([settingsKey(effective(now, cores))])
+  const known = new Set([effectiveKey(now, cores)])
   return changes[group](cores)
     .map((change) => ({ ...now, ...change }))
-    .filter((settings) => {
-      const key = settingsKey(effective(settings, cores))
-      return !known.has(key) && known.add(key)
-    })
+    .filter((settings) => known.size < known.add(effectiveKey(settings, cores)).size)
 }
 
 const changes: Record<Group, (cores: number) => Change[]> = {
@@ -45,14 +42,10 @@ function powersOfTwo(most: number): number[] {
   return Array.from({ length: Math.max(0, Math.floor(Math.log2(most))) }, (_, i) => 2 ** (i + 1))
 }
 
-/** The settings with the number of workers that 0 stands for. */
-function effective(settings: TunedSettings, cores: number): TunedSettings {
+/** A key of settings, with the number of workers that 0 stands for. */
+function effectiveKey(settings: TunedSettings, cores: number): string {
   const { MULTIGATE_PROCESSES: processes, MULTIGATE_WORKERS: workers } = settings
-  return { ...settings, MULTIGATE_WORKERS: workers || Math.max(1, Math.floor(cores / processes)) }
-}
-
-function settingsKey(settings: TunedSettings): string {
-  return JSON.stringify(settings)
+  return JSON.stringify({ ...settings, MULTIGATE_WORKERS: workers || Math.max(1, Math.floor(cores / processes)) })
 }
 
 /** `MULTIGATE_WORKERS=1`: the settings that differ from these; empty if none does. */

@@ -36,15 +36,16 @@ export interface Warmed extends Omit<PrecisionChoice, 'precision'> {
  * SpecError for the file's rows, and with ModelError where the disk refuses; the former catalogue then stays.
  */
 export async function warm(options: WarmOptions): Promise<Warmed> {
-  const { candidates, base } = options
-  const parts = await openCandidateParts(options.plan)
+  const { candidates, base, precision, plan, manifest, quantization } = options
+  const parts = await openCandidateParts(plan)
   try {
     const batches = candidates.batches()[Symbol.asyncIterator]()
     const first = await batches.next()
     if (first.done) throw new ModelError('INVALID_REQUEST', 'the catalogue has no rows')
+    // Judged by the first batch of candidates where the version has no rows that do so.
     const choice: PrecisionChoice = base
       ? { precision: base.description.precision, verdicts: {}, problem: undefined }
-      : await choose(options, parts, first.value)
+      : await choosePrecision(precision, plan, manifest, quantization, distinct(first.value, parts))
     const { verdicts, problem } = choice
     const writer = await CatalogueWriter.create({ ...options, keyWords: parts.keyWords, precision: choice.precision })
     try {
@@ -89,17 +90,7 @@ async function add(
   await writer.append(values)
 }
 
-/**
- * The precision, judged by the first batch of candidates where the version has no rows that do so; each candidate once.
- */
-async function choose(
-  { precision, plan, manifest, quantization }: WarmOptions,
-  parts: CandidateParts,
-  batch: Batch,
-): Promise<PrecisionChoice> {
-  return choosePrecision(precision, plan, manifest, quantization, distinct(batch, parts))
-}
-
+/** Each candidate of a batch once. */
 function distinct(batch: Batch, parts: CandidateParts): Batch {
   const keys = parts.keys(batch)
   const seen = new Set<string>()

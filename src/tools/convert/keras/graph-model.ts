@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { ModelError } from '../../../base/errors.ts'
 import { layersFiles, layersModelFile, type WeightSpec } from '../../../model/graph/lower/layers/write-layers-model.ts'
-import type { KerasModel } from './graph.ts'
+import { applicationKey, type KerasModel } from './graph.ts'
 import { type ImportedModel, joinTables } from './imported-model.ts'
 import { denseNames, type InputColumns, type ModelInputs, sparseColumns } from './inputs.ts'
 import type { LayerWeights } from './layer-weights.ts'
@@ -96,14 +96,14 @@ function forward(
   for (const input of dense) given.set(input.name, part(numbers, input))
   const known = new Map<string, RowTensor>()
   for (const { layer, node, inputs, dims } of model.steps) {
-    const read = inputs.map(({ layer, node }) => known.get(`${node} ${layer}`)!)
+    const read = inputs.map((input) => known.get(applicationKey(input))!)
     const own = Object.fromEntries(
       Object.entries(weights.get(layer.name) ?? {}).map(([name, { values }]) => [name, values]),
     )
     const values = layer.operation?.run(read, layer.config, own, dims) ?? given.get(layer.name)!
     known.set(`${node} ${layer.name}`, { dims, values })
   }
-  const answers = model.outputs.map(({ layer, node }) => known.get(`${node} ${layer}`)!)
+  const answers = model.outputs.map((output) => known.get(applicationKey(output))!)
   const joined = new Float64Array(answers.reduce((sum, { dims }) => sum + product(dims), 0))
   let offset = 0
   for (const { values } of answers) {

@@ -8,6 +8,9 @@ import { isObject } from '../../../schemas/json.ts'
 import { layerOptions } from './layer-options.ts'
 import { type Operation, operations } from './operations.ts'
 
+/** A key of an application of a layer. */
+export const applicationKey = ({ layer, node }: Pick<TensorReference, 'layer' | 'node'>) => `${node} ${layer}`
+
 /** One application of a layer. */
 export interface Step {
   layer: GraphLayer
@@ -57,11 +60,8 @@ export function readGraph(model: KerasObject, file: string): KerasModel {
   const sequential = model.class_name === 'Sequential'
   const layers = sequential ? chain(written, file) : written.map((layer) => layerOf(layer, file))
   const byName = new Map(layers.map((layer) => [layer.name, layer]))
-  if (byName.size < layers.length)
-    throw invalid(
-      file,
-      `two layers are named ${layers.find((layer, i) => layers.indexOf(byName.get(layer.name)!) !== i)!.name}`,
-    )
+  const twice = layers.find((layer) => byName.get(layer.name) !== layer)
+  if (twice) throw invalid(file, `two layers are named ${twice.name}`)
   const inputs = inOrder(
     layers.filter(({ operation }) => operation === undefined),
     sequential || ends.input_layers === undefined
@@ -81,7 +81,7 @@ export function readGraph(model: KerasObject, file: string): KerasModel {
     inputs: inputs.filter((input) => read.has(input)),
     outputs,
     steps,
-    dimsOf: ({ node, layer }) => dims.get(`${node} ${layer}`)!,
+    dimsOf: (reference) => dims.get(applicationKey(reference))!,
   }
 }
 
@@ -136,30 +136,29 @@ function order(layers: Map<string, GraphLayer>, outputs: TensorReference[], file
   const done = new Map<string, Step & { depth: number }>()
   const open = new Set<string>()
   let numbers = 0
-  const referenceKey = ({ node, layer }: TensorReference) => `${node} ${layer}`
   // Iterative, because a chain may be as long as the file.
   const stack = [...outputs].reverse()
   while (stack.length > 0) {
     const reference = stack.at(-1)!
-    const key = referenceKey(reference)
+    const key = applicationKey(reference)
     if (done.has(key)) {
       stack.pop()
       continue
     }
     const { layer, inputs } = find(layers, reference, file)
-    const waiting = inputs.filter((input) => !done.has(referenceKey(input)))
+    const waiting = inputs.filter((input) => !done.has(applicationKey(input)))
     if (waiting.length > 0) {
-      const cyclic = open.has(key) || waiting.some((input) => open.has(referenceKey(input)))
+      const cyclic = open.has(key) || waiting.some((input) => open.has(applicationKey(input)))
       if (cyclic) throw invalid(file, `the layer ${layer.name} depends on itself`)
       open.add(key)
       for (const input of waiting) stack.push(input)
       continue
     }
-    const depth = Math.max(0, ...inputs.map((input) => done.get(referenceKey(input))!.depth)) + 1
+    const depth = Math.max(0, ...inputs.map((input) => done.get(applicationKey(input))!.depth)) + 1
     if (depth > mostDeep) throw unsupported(layer, file, `ends a chain of more than ${mostDeep} layers`)
     const dims = dimsOf(
       layer,
-      inputs.map((input) => done.get(referenceKey(input))!.dims),
+      inputs.map((input) => done.get(applicationKey(input))!.dims),
       file,
     )
     numbers += product(dims)

@@ -1,5 +1,5 @@
 import { product } from '../../../base/arrays.ts'
-import { type KerasModel, type Step, unsupported } from './graph.ts'
+import { applicationKey, type KerasModel, type Step, unsupported } from './graph.ts'
 import type { SparseColumn } from './imported-model.ts'
 
 /** An input of ids, or of numbers. */
@@ -54,7 +54,7 @@ export function inputsOf(model: KerasModel): ModelInputs {
       lookups: sideBySide(lookups),
     })
   }
-  const known = new Set(sparse.flatMap(({ lookups }) => lookups.map(({ layer, node }) => `${node} ${layer}`)))
+  const known = new Set(sparse.flatMap(({ lookups }) => lookups.map(applicationKey)))
   const computed = embeddings.find(({ layer, node }) => !known.has(`${node} ${layer.name}`))
   if (computed) throw unsupported(computed.layer, model.file, 'looks up computed ids, not an input')
   return { sparse, dense, tableWidth: Math.max(0, ...sparse.map(({ lookups }) => lookupWidth(lookups))) }

@@ -7,7 +7,7 @@ import type { ProblemItem } from '../../../schemas/problem.ts'
 import { readKerasArchive } from './archive.ts'
 import { blocksOf } from './blocks.ts'
 import { classNames } from './class-weights.ts'
-import { check as checkObject, readGraph } from './graph.ts'
+import { check as checkObject, invalid, readGraph } from './graph.ts'
 import { graphModel } from './graph-model.ts'
 import { type Hdf5File, largestHdf5, readHdf5, readStart, readWhole } from './hdf5.ts'
 import type { ImportedModel } from './imported-model.ts'
@@ -120,11 +120,7 @@ function refuseHints(stated: ClassHints | undefined, path: string): void {
 function checkOptions(options: unknown, file: string): ArchitectureOptions {
   const problems: ProblemItem[] = []
   const checked = check(ArchitectureOptions, options, '', problems) as ArchitectureOptions
-  if (problems.length > 0)
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: ${problems.map(({ path, message }) => `${path} ${message}`).join('; ')}`,
-    )
+  if (problems.length > 0) throw invalid(file, problems.map(({ path, message }) => `${path} ${message}`).join('; '))
   return checked
 }
 

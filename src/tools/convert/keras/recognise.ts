@@ -5,6 +5,7 @@ import { type ArchitectureName, type ArchitectureOptions, architectureNames } fr
 import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
 import type { Blocks, Found, MlpLayer } from './blocks.ts'
 import { type ClassShape, classNames, classOf, classWeights } from './class-weights.ts'
+import { invalid } from './graph.ts'
 
 /** Facts about a model that its weights do not contain, from its configuration or from the user. */
 export interface ClassHints {
@@ -108,9 +109,9 @@ function countsOf({ mlps, gates, transfers, attention }: Blocks): PartCounts {
 function guessName(counts: PartCounts, file: string): ArchitectureName {
   const name = architectureNames.find((name) => architectureOf(name).keras?.matches(counts))
   if (name === undefined)
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: ${counts.mlps} MLPs and ${counts.gates} gates make none of ${Object.keys(classNames).join(', ')}`,
+    throw invalid(
+      file,
+      `${counts.mlps} MLPs and ${counts.gates} gates make none of ${Object.keys(classNames).join(', ')}`,
     )
   return name
 }
@@ -160,9 +161,9 @@ function inferShape(
   const kernel = mlps[0]![0]!.kernel!
   const fields = kernel.shape[0]! / dim_emb - denseFields
   if (!Number.isInteger(fields) || fields < 0 || fields > 0 !== (sparse !== undefined))
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: /${kernel.path} has the shape [${kernel.shape}], which fits no number of sparse fields beside ${denseFields} dense features, each ${dim_emb} wide`,
+    throw invalid(
+      file,
+      `/${kernel.path} has the shape [${kernel.shape}], which fits no number of sparse fields beside ${denseFields} dense features, each ${dim_emb} wide`,
     )
   contradict(hints.sparseFields, fields, 'sparse fields', file)
   return { sparseFields: fields, denseFields, ids: hints.num_emb ?? sparse?.shape[0] ?? 0 }
@@ -228,16 +229,12 @@ function checkWeights(
       throw new ModelError('INVALID_BUNDLE', `${file} lacks ${name} [${wanted}], which Keras 2 stores at ${places}`)
     }
     if (found.shape.join() !== wanted.join())
-      throw new ModelError(
-        'INVALID_BUNDLE',
-        `${file}: /${found.path} has the shape [${found.shape}], but ${name} of this ${architecture} must be [${wanted}]`,
+      throw invalid(
+        file,
+        `/${found.path} has the shape [${found.shape}], but ${name} of this ${architecture} must be [${wanted}]`,
       )
   }
   const known = new Set(expected.map(({ name }) => name))
   for (const [name, { path, shape }] of weights)
-    if (!known.has(name))
-      throw new ModelError(
-        'INVALID_BUNDLE',
-        `${file}: /${path} [${shape}] is unexpected: ${architecture} has no ${name}`,
-      )
+    if (!known.has(name)) throw invalid(file, `/${path} [${shape}] is unexpected: ${architecture} has no ${name}`)
 }

@@ -1,6 +1,6 @@
 import { product } from '../../../base/arrays.ts'
 import type { TensorReference } from '../../../model/graph/lower/layers/layers-model.ts'
-import type { KerasModel } from './graph.ts'
+import { applicationKey, type KerasModel } from './graph.ts'
 import type { InputColumns, ModelInputs } from './inputs.ts'
 
 /** A layer of a TensorFlow.js layers model. */
@@ -178,8 +178,6 @@ class TopologyWriter {
     return this.#replacements.get(applicationKey(original))!
   }
 }
-
-const applicationKey = ({ layer, node }: Application) => `${node} ${layer}`
 
 const toInbound = ({ layer, node }: Application): WrittenLayer['inbound_nodes'][number][number] => [layer, node, 0, {}]
 

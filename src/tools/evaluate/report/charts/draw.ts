@@ -117,6 +117,25 @@ const config = {
   text: { fontSize: font, fill: colours.ink },
 } as const
 
+/** The place of numbers on an axis between fixed ends; without an axis where there is none. */
+export const quantity = (domain: readonly number[], axis: object | null, type = 'linear') => ({
+  type: 'quantitative',
+  scale: { type, domain, nice: false, zero: false },
+  axis,
+})
+
+/** A line that only guides the eye. */
+export const guide = { type: 'line', color: colours.muted, strokeDash: [4, 4], strokeWidth: 1 }
+
+export const dot = (size: number) => ({ ...round, filled: true, color: colours.first, size })
+const round = { type: 'point', shape: 'circle', opacity: 1 }
+
+/** A point of the legend that stands for a rectangle. */
+export const square = (mark: object, size = 120) => ({
+  ...mark,
+  ...{ type: 'point', shape: 'square', filled: true, opacity: 1, size },
+})
+
 /** The y axis's title stands above it, where it can be read without turning the head. */
 export const titleAbove = (left: number) =>
   ({

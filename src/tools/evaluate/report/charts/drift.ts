@@ -1,6 +1,17 @@
 import type { DriftRow } from '../../../../schemas/evaluation.ts'
 import { fixed, percent } from '../base/numbers.ts'
-import { type Chart, colours, fit, frame, labelMargin, legend, linearTicks, percentLabels } from './draw.ts'
+import {
+  type Chart,
+  colours,
+  fit,
+  frame,
+  labelMargin,
+  legend,
+  linearTicks,
+  percentLabels,
+  quantity,
+  square,
+} from './draw.ts'
 
 const binHeight = 20
 
@@ -36,12 +47,8 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
   }))
   const height = drawn.length * binHeight
   const most = Math.max(...drawn.flatMap(({ was, now }) => [was, now])) * 1.05 || 1
-  const x = {
-    type: 'quantitative',
-    scale: { domain: [0, most], nice: false },
-    axis: { title: 'Share of the rows', values: linearTicks(most, 4), labelExpr: percentLabels },
-  }
-  const y = { type: 'quantitative', axis: null, scale: { domain: [height, 0], nice: false } }
+  const axis = { title: 'Share of the rows', values: linearTicks(most, 4), labelExpr: percentLabels }
+  const [x, y] = [quantity([0, most], axis), quantity([height, 0], null)]
   const bar = (field: string, from: string, to: string, mark: object) => ({
     mark: { type: 'rect', ...mark },
     encoding: { x: { ...x, field }, x2: { field: 'zero' }, y: { ...y, field: from }, y2: { field: to } },
@@ -63,8 +70,8 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
         ],
       },
       ...legend([
-        { text: 'then', mark: { ...wasMark, ...key, size: 130 } },
-        { text: 'now', mark: { ...nowMark, ...key, size: 50 } },
+        { text: 'then', mark: square(wasMark, 130) },
+        { text: 'now', mark: square(nowMark, 50) },
       ]),
     ],
   })
@@ -74,4 +81,3 @@ export function driftChart({ name, bins, reference, rows, psi }: DriftRow): Char
 
 const wasMark = { fill: colours.pale, stroke: colours.paleLine, strokeWidth: 1 }
 const nowMark = { fill: colours.first }
-const key = { type: 'point', shape: 'square', filled: true, opacity: 1 }

@@ -1,7 +1,7 @@
 import type { Comparison, Difference, Estimate, MetricName } from '../../../../schemas/comparison.ts'
 import { html, type Markup } from '../base/html.ts'
 import { digits, interval, signedInterval, titles } from '../base/numbers.ts'
-import { type Chart, colours, decimalLabels, fit, frame, type Layer, labelMargin } from './draw.ts'
+import { type Chart, colours, decimalLabels, fit, frame, type Layer, labelMargin, quantity } from './draw.ts'
 
 const rowHeight = 28
 
@@ -29,17 +29,8 @@ export function forestChart({ tasks }: Comparison, metric: MetricName | 'gauc'):
     shown: shows(difference, metric),
   }))
   const most = Math.max(...values.flatMap(({ low, high, value }) => [low, high, value].map(Math.abs))) * 1.1 || 1
-  const x = {
-    type: 'quantitative',
-    scale: { domain: [-most, most], nice: false },
-    axis: { title: axisTitle(metric), tickCount: 4, labelExpr: decimalLabels('+') },
-  }
-  const y = {
-    field: 'y',
-    type: 'quantitative',
-    axis: null,
-    scale: { domain: [rows.length * rowHeight, 0], nice: false },
-  }
+  const x = quantity([-most, most], { title: axisTitle(metric), tickCount: 4, labelExpr: decimalLabels('+') })
+  const y = { field: 'y', ...quantity([rows.length * rowHeight, 0], null) }
   const layer: Layer[] = [
     {
       data: { values: [{ zero: 0 }] },

@@ -8,6 +8,8 @@ import {
   linearTicks,
   percentLabels,
   plotWidth,
+  quantity,
+  square,
   titleAbove,
 } from './draw.ts'
 import { logit, logitTicks } from './reliability.ts'
@@ -23,32 +25,17 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
   const pixels = plotWidth(left)
   const ticks = logitTicks(domain, pixels, 52)
   const label = `1 / (1 + exp(-datum.value))`
+  const labelExpr = percentLabels.replace('datum.value', `(${label})`)
   const x = {
     field: 'from',
-    type: 'quantitative',
-    scale: { domain, nice: false, zero: false },
-    axis: {
-      title: 'Prediction',
-      values: ticks.map(logit),
-      grid: false,
-      labelExpr: percentLabels.replace('datum.value', `(${label})`),
-    },
+    ...quantity(domain, { title: 'Prediction', values: ticks.map(logit), grid: false, labelExpr }),
   }
   const most = Math.max(...negatives, ...positives) * 1.05 || 1
-  const y = {
-    field: 'share',
-    type: 'quantitative',
-    scale: { domain: [0, most], nice: false },
-    axis: {
-      title: 'Share of the rows of each kind',
-      values: linearTicks(most, 5),
-      labelExpr: percentLabels,
-      ...titleAbove(left),
-    },
-  }
+  const shares = { title: 'Share of the rows of each kind', values: linearTicks(most, 5), labelExpr: percentLabels }
+  const y = { field: 'share', ...quantity([0, most], { ...shares, ...titleAbove(left) }) }
   const bars = negatives.map((share, i) => ({ from: edges[i], to: edges[i + 1], share }))
   const kinds = [
-    { text: 'negative rows', mark: negativeKey, shares: negatives },
+    { text: 'negative rows', mark: square({ ...negativeMark, strokeWidth: 1 }), shares: negatives },
     { text: 'positive rows', mark: positiveKey, shares: positives },
   ].filter(({ shares }) => shares.some((share) => share > 0))
   const hasPositives = kinds.some(({ shares }) => shares === positives)
@@ -71,22 +58,7 @@ export function histogramChart({ name, histogram }: TaskEvaluation): Chart | und
   return { spec, words: `Predictions of ${name}: the most frequent are ${words.join(', ')}` }
 }
 
-const negativeMark = {
-  type: 'rect',
-  fill: colours.pale,
-  stroke: colours.paleLine,
-  strokeWidth: 0.5,
-}
-const negativeKey = {
-  type: 'point',
-  shape: 'square',
-  filled: true,
-  fill: colours.pale,
-  stroke: colours.paleLine,
-  strokeWidth: 1,
-  opacity: 1,
-  size: 120,
-}
+const negativeMark = { type: 'rect', fill: colours.pale, stroke: colours.paleLine, strokeWidth: 0.5 }
 const positiveMark = { type: 'line', interpolate: 'step-after', color: colours.second, strokeWidth: 2 }
 const positiveKey = { type: 'point', shape: 'stroke', color: colours.second, strokeWidth: 2, opacity: 1, size: 160 }
 

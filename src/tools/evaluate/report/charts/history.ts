@@ -1,6 +1,6 @@
 import type { Epoch } from '../../../../schemas/evaluation.ts'
 import { decimal, digits } from '../base/numbers.ts'
-import { type Chart, colours, frame, type Layer, legend, titleAbove, valueLabels } from './draw.ts'
+import { type Chart, colours, dot, frame, type Layer, legend, quantity, titleAbove, valueLabels } from './draw.ts'
 
 const left = 56
 const height = 180
@@ -56,18 +56,12 @@ function lineChart(title: string, lines: readonly Line[], keys: Layer[] = []) {
   const lowest = Math.min(...all.map(({ value }) => value))
   const margin = (highest - lowest) * 0.08 || Math.abs(highest) * 0.05 || 1
   const epochs = all.map(({ epoch }) => epoch)
-  const x = {
-    field: 'epoch',
-    type: 'quantitative',
-    scale: { domain: [Math.min(...epochs), Math.max(...epochs)], nice: false, zero: false },
-    axis: { title: 'Epoch', tickMinStep: 1, tickCount: 6, format: 'd', grid: false },
-  }
-  const y = {
-    field: 'value',
-    type: 'quantitative',
-    scale: { domain: [lowest - margin, highest + margin], nice: false, zero: false },
-    axis: { title, tickCount: 4, labelExpr: valueLabels, ...titleAbove(left) },
-  }
+  const [xAxis, yAxis] = [
+    { title: 'Epoch', tickMinStep: 1, tickCount: 6, format: 'd', grid: false },
+    { title, tickCount: 4, labelExpr: valueLabels, ...titleAbove(left) },
+  ]
+  const x = { field: 'epoch', ...quantity([Math.min(...epochs), Math.max(...epochs)], xAxis) }
+  const y = { field: 'value', ...quantity([lowest - margin, highest + margin], yAxis) }
   const layer = lines.flatMap(({ values, marks }) => [
     { data: { values }, mark: marks.line, encoding: { x, y } },
     { data: { values }, mark: marks.point, encoding: { x, y } },
@@ -77,7 +71,7 @@ function lineChart(title: string, lines: readonly Line[], keys: Layer[] = []) {
 
 const first = {
   line: { type: 'line', color: colours.first, strokeWidth: 2 },
-  point: { type: 'point', shape: 'circle', filled: true, color: colours.first, opacity: 1, size: 40 },
+  point: dot(40),
 }
 const second = {
   line: { type: 'line', color: colours.second, strokeWidth: 2, strokeDash: [5, 3] },

@@ -4,13 +4,17 @@ import {
   type Chart,
   colours,
   decimalLabels,
+  dot,
   frame,
+  guide,
   type Key,
   type Layer,
   legend,
   linearTicks,
   percentLabels,
   plotWidth,
+  quantity,
+  square,
   titleAbove,
 } from './draw.ts'
 
@@ -27,18 +31,14 @@ export function reliabilityChart({ name, reliability }: TaskEvaluation): Chart |
   const pixels = plotWidth(left)
   const keys: Key[] = [{ text: uncalibrated.length > 0 ? 'served' : 'prediction', mark: servedMark }]
   if (uncalibrated.length > 0) keys.push({ text: 'before calibration', mark: uncalibratedMark })
-  const channel = (title: string, gap: number) => ({
-    type: 'quantitative',
-    scale: { type: logarithmic ? 'log' : 'linear', domain, nice: false, zero: false },
-    axis: {
-      title,
-      labelExpr: percentLabels,
-      ...(logarithmic ? { values: logarithmicTicks(domain, pixels, gap) } : { values: linearTicks(domain[1], 5) }),
-    },
-  })
-  const x = channel('Mean prediction of the bin', 50)
-  const y = channel('Observed share of positives', 34)
-  const axes = { x, y: { ...y, axis: { ...y.axis, ...titleAbove(left) } } }
+  const channel = (gap: number, axis: object) => {
+    const values = logarithmic ? logarithmicTicks(domain, pixels, gap) : linearTicks(domain[1], 5)
+    return quantity(domain, { ...axis, labelExpr: percentLabels, values }, logarithmic ? 'log' : 'linear')
+  }
+  const axes = {
+    x: channel(50, { title: 'Mean prediction of the bin' }),
+    y: channel(34, { title: 'Observed share of positives', ...titleAbove(left) }),
+  }
   const spec = frame({
     height: pixels,
     left,
@@ -46,7 +46,7 @@ export function reliabilityChart({ name, reliability }: TaskEvaluation): Chart |
     layer: [
       {
         data: { values: domain.map((at) => ({ x: at, y: at })) },
-        mark: { type: 'line', color: colours.muted, strokeDash: [4, 4], strokeWidth: 1 },
+        mark: guide,
         encoding: { x: { field: 'x', ...axes.x }, y: { field: 'y', ...axes.y } },
       },
       ...series(uncalibrated, domain, axes, uncalibratedMark, { color: colours.second, strokeDash: [2, 2] }),
@@ -57,7 +57,7 @@ export function reliabilityChart({ name, reliability }: TaskEvaluation): Chart |
   return { spec, words: words(name, served) }
 }
 
-const servedMark = { type: 'point', shape: 'circle', filled: true, color: colours.first, opacity: 1, size: 46 }
+const servedMark = dot(46)
 const uncalibratedMark = {
   type: 'point',
   shape: 'diamond',
@@ -165,11 +165,8 @@ export function logitTicks([low, high]: readonly [number, number], pixels: numbe
 export function eceChart({ name, ece_measured: measured, ece_perfect: perfect }: TaskEvaluation): Chart | undefined {
   if (measured === null || perfect === undefined) return undefined
   const most = Math.max(measured, perfect.high) * 1.1 || 1
-  const x = {
-    type: 'quantitative',
-    scale: { domain: [0, most], nice: false },
-    axis: { title: 'Expected calibration error, measured', tickCount: 4, labelExpr: decimalLabels(), grid: false },
-  }
+  const axis = { title: 'Expected calibration error, measured', tickCount: 4, labelExpr: decimalLabels(), grid: false }
+  const x = quantity([0, most], axis)
   const spec = frame({
     height: 26,
     left: 16,
@@ -183,7 +180,7 @@ export function eceChart({ name, ece_measured: measured, ece_perfect: perfect }:
       { data: { values: [{ measured }] }, mark: point, encoding: { x: { ...x, field: 'measured' }, y: { value: 13 } } },
       ...legend([
         { text: 'measured', mark: point },
-        { text: 'if calibration were perfect', mark: rangeKey },
+        { text: 'if calibration were perfect', mark: square({ ...rangeMark, strokeWidth: 1 }) },
       ]),
     ],
   })
@@ -191,6 +188,5 @@ export function eceChart({ name, ece_measured: measured, ece_perfect: perfect }:
   return { spec, words: `Calibration error of ${name}: measured ${at}; perfect calibration gives ${low} to ${high}` }
 }
 
-const point = { type: 'point', shape: 'circle', filled: true, color: colours.first, opacity: 1, size: 90 }
+const point = dot(90)
 const rangeMark = { type: 'rect', fill: colours.pale, stroke: colours.paleLine }
-const rangeKey = { ...rangeMark, type: 'point', shape: 'square', filled: true, strokeWidth: 1, opacity: 1, size: 120 }

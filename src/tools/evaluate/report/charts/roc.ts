@@ -1,6 +1,6 @@
 import type { TaskEvaluation } from '../../../../schemas/evaluation.ts'
 import { decimal, digits } from '../base/numbers.ts'
-import { type Chart, colours, frame, percentLabels, plotWidth, titleAbove } from './draw.ts'
+import { type Chart, colours, frame, guide, percentLabels, plotWidth, titleAbove } from './draw.ts'
 
 const left = 56
 
@@ -32,7 +32,7 @@ export function rocChart({ name, roc, metrics }: TaskEvaluation): Chart {
     layer: [
       {
         data: { values: [0, 1].map((rate) => ({ fpr: rate, tpr: rate })) },
-        mark: { type: 'line', color: colours.muted, strokeDash: [4, 4], strokeWidth: 1 },
+        mark: guide,
         encoding,
       },
       {

@@ -49,3 +49,8 @@ export const rounded = (value: number, digits: number): number =>
 export function roundedTo(digits: number): (key: string, value: unknown) => unknown {
   return (_key, value) => (typeof value === 'number' ? rounded(value, digits) : value)
 }
+
+/** An object without the properties that are undefined. */
+export function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { CommandContext } from '../../base/command.ts'
+import { type CommandContext, wholeNumber } from '../../base/command.ts'
 import { cacheFolder } from '../../base/settings.ts'
 import { parseColumns } from './columns.ts'
 import type { BenchFlags, CompileFlags } from './run-bench.ts'
@@ -72,10 +72,7 @@ function cacheOf({ cache }: { cache?: string | undefined }): string | undefined 
   return cacheFolder(cache ?? process.env.MULTIGATE_CACHE ?? '')
 }
 
-function parseCount(value: string): number {
-  if (/^\d{1,7}$/.test(value) && Number(value) > 0) return Number(value)
-  throw new InvalidArgumentError('must be a whole number from 1 to 9999999.')
-}
+const parseCount = wholeNumber(1, 9_999_999)
 
 function parseThreads(value: string): number {
   if (parseCount(value) <= 64) return Number(value)

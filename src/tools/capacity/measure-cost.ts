@@ -49,8 +49,6 @@ export interface MeasuredCost {
 
 /** Loads of the open loop, as shares of the server's maximum. */
 const loads = [0.2, 0.5, 0.8]
-/** Different requests; their new candidates change in each round. */
-const distinct = 500
 /** Fewest requests of an open loop, since its p99 is of these, unless it then takes this many times as long. */
 const fewestRequests = 300
 const longest = 5
@@ -77,7 +75,7 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
     const requests = (rows: number) =>
-      createPredictRequests({ ...options, features: manifest.features, candidates: rows, distinct, seed })
+      createPredictRequests({ ...options, features: manifest.features, candidates: rows, seed })
     const [many, one] = [requests(candidates), requests(1)]
     progress('warming up')
     const { runs, full, entryBytes } = await LoadRuns.within(server, many, options, (load) =>

@@ -41,7 +41,6 @@ const [lower, higher, mostChanges] = [0.5, 1.5, 4]
  */
 const comparedAt = 0.5
 const comparedShare = 0.4
-const distinct = 500
 
 /** Starts servers with settings and measures their goodput. */
 export class TrialRunner {
@@ -114,7 +113,7 @@ export class TrialRunner {
       wrapper: placement.wrapper,
     })
     try {
-      const requests = createPredictRequests({ ...this.#options, distinct, seed })
+      const requests = createPredictRequests({ ...this.#options, seed })
       return await LoadRuns.within(server, requests, this.#options, async (load) => {
         this.#maximum ??= (await load.closed(Math.min(1, seconds)).catch(noneIfRejected))?.rate ?? 0
         if (this.#maximum === 0) throw infeasible(p99Ms, [])

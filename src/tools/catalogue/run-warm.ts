@@ -67,7 +67,16 @@ export async function runWarm(options: RunWarmOptions): Promise<void> {
       ...(await tryCatalogue(plan)),
     ]
     progress.stop()
-    const report = reportOf(name, plan, warmed, notes, (performance.now() - started) / 1000)
+    const { read, repeated, verdicts, description } = warmed
+    const report: WarmReport = {
+      ...{ target: name, rows: description.rows, read, repeated, precision: description.precision },
+      plan_precision: plan.precision,
+      bytes: catalogueBytes(description),
+      index_bytes: description.files[catalogueFiles.index]!.bytes,
+      folder: plan.folder,
+      seconds: (performance.now() - started) / 1000,
+      ...{ verdicts, notes },
+    }
     out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatReport(report)}\n`)
   } finally {
     progress.stop()
@@ -159,30 +168,6 @@ interface WarmReport {
   seconds: number
   verdicts: Warmed['verdicts']
   notes: string[]
-}
-
-function reportOf(
-  target: string,
-  plan: CompiledPlan,
-  { description, read, repeated, verdicts }: Warmed,
-  notes: string[],
-  seconds: number,
-): WarmReport {
-  const { rows, precision, files } = description
-  return {
-    target,
-    rows,
-    read,
-    repeated,
-    precision,
-    plan_precision: plan.precision,
-    bytes: catalogueBytes(description),
-    index_bytes: files[catalogueFiles.index]!.bytes,
-    folder: plan.folder,
-    seconds,
-    verdicts,
-    notes,
-  }
 }
 
 function formatReport(report: WarmReport): string {

@@ -6,7 +6,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { chooseCrosses } from './choose-crosses.ts'
 import { encodeLinear, type LinearRows, withCrosses } from './linear-rows.ts'
 import { fitLogistic } from './logistic.ts'
-import type { PredictorField, PredictorTask } from './predictor.ts'
+import type { Predictor, PredictorField } from './predictor.ts'
 import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
 
 /** Most training rows that a logistic regression is fitted to, and most of the other folds' rows. */
@@ -26,13 +26,6 @@ export interface Baseline {
   crossed: string[]
 }
 
-/** The fields of a version, as a logistic regression takes them. */
-export interface LinearFields {
-  fields: readonly PredictorField[]
-  /** The version's crossed fields; without any, the regression chooses pairs. */
-  crossed: readonly { of: readonly string[] }[]
-}
-
 /** Awaited after each pass over the rows: time for other work, and for people how far it is. */
 export type Watch = (how: string) => Promise<void>
 
@@ -42,8 +35,7 @@ export type Watch = (how: string) => Promise<void>
  */
 export async function logisticBaselines(
   { file, spec }: { file: string; spec: RowsSpec },
-  version: LinearFields,
-  tasks: readonly PredictorTask[],
+  version: Pick<Predictor, 'fields' | 'crossed' | 'tasks'>,
   dataset: Dataset,
   judged: Int32Array,
   judgedTasks: readonly TaskRows[],
@@ -54,11 +46,11 @@ export async function logisticBaselines(
   if (train.length > 0 && judged !== train) {
     const fitted = rowsToFit(train)
     const regression = createRegression(version, dataset, Int32Array.from([...fitted, ...judged]))
-    const trained = taskRows({ file, spec }, tasks, dataset, fitted, groupRows({ groups: undefined }, fitted))
+    const trained = taskRows({ file, spec }, version.tasks, dataset, fitted, groupRows({ groups: undefined }, fitted))
     for (const rows of judgedTasks) {
       const own = trained.find(({ name }) => name === rows.name)
       if (own === undefined || own.positives === 0) continue
-      const { predict, crossed } = await regression.fit(own, (how) => watch(`${rows.name}, ${how}`))
+      const { predict, crossed } = await regression(own, (how) => watch(`${rows.name}, ${how}`))
       const predictions = Float64Array.from(rows.positions, (position) => predict(fitted.length + position))
       baselines.set(rows.name, {
         predictions,
@@ -79,10 +71,11 @@ export async function logisticBaselines(
   return baselines
 }
 
-interface Regression {
-  /** Fits the rows at these positions; `predict` answers any row's probability. */
-  fit(rows: FittedRows, watch: Watch): Promise<{ predict: (position: number) => number; crossed: string[] }>
-}
+/** Fits the rows at these positions; `predict` answers any row's probability. */
+type Regression = (
+  rows: FittedRows,
+  watch: Watch,
+) => Promise<{ predict: (position: number) => number; crossed: string[] }>
 
 interface FittedRows {
   positions: ArrayLike<number>
@@ -90,37 +83,40 @@ interface FittedRows {
   weights: ArrayLike<number> | undefined
 }
 
-function createRegression({ fields, crossed }: LinearFields, { cells }: Dataset, rows: Int32Array): Regression {
+/** Without crossed fields of the version, the regression chooses pairs. */
+function createRegression(
+  { fields, crossed }: Pick<Predictor, 'fields' | 'crossed'>,
+  { cells }: Dataset,
+  rows: Int32Array,
+): Regression {
   const plain = encodeLinear(fields, cells, rows)
-  const named = (crosses: readonly (readonly number[])[]) =>
-    crosses.map((parts) => parts.map((index) => fields[index]!.name).join(' × '))
-  const fit = (linear: LinearRows, { positions, labels, weights }: FittedRows, watch: Watch) => {
-    const all = `${grouped(positions.length)} rows`
-    return fitLogistic(linear, positions, labels, weights, (passes) => watch(`pass ${passes} over ${all}`))
-  }
-  if (crossed.length > 0) {
-    const crosses = crossed.map(({ of }) => of.map((name) => fields.findIndex((field) => field.name === name)))
-    const linear = withCrosses(plain, crosses)
-    return {
-      fit: async (own, watch) => ({ predict: await fit(linear, own, watch), crossed: named(crosses) }),
-    }
-  }
+  const given = crossed.map(({ of }) => of.map((name) => fields.findIndex((field) => field.name === name)))
   let known: { key: string; linear: LinearRows } = { key: '[]', linear: plain }
-  return {
-    async fit(own, watch) {
-      const { positions, labels, weights } = own
-      const few = thin(
-        Int32Array.from(positions, (_, i) => i),
-        mostChoosing,
-      )
-      const pick = (values: ArrayLike<number>) => Float64Array.from(few, (i) => values[i]!)
-      const sampled = [pick(positions), pick(labels), weights && pick(weights)] as const
-      const crosses = await chooseCrosses(plain, fields, ...sampled, () => watch('choosing crossed fields'))
-      const key = JSON.stringify(crosses)
-      if (key !== known.key) known = { key, linear: withCrosses(plain, crosses) }
-      return { predict: await fit(known.linear, own, watch), crossed: named(crosses) }
-    },
+  return async (own, watch) => {
+    const { positions, labels, weights } = own
+    const crosses = given.length > 0 ? given : await choosePairs(plain, fields, own, watch)
+    const key = JSON.stringify(crosses)
+    if (key !== known.key) known = { key, linear: withCrosses(plain, crosses) }
+    const all = `${grouped(positions.length)} rows`
+    const predict = await fitLogistic(known.linear, positions, labels, weights, (passes) =>
+      watch(`pass ${passes} over ${all}`),
+    )
+    return { predict, crossed: crosses.map((parts) => parts.map((index) => fields[index]!.name).join(' × ')) }
   }
+}
+
+/** Chooses pairs of fields on some of the rows. */
+function choosePairs(
+  linear: LinearRows,
+  fields: readonly PredictorField[],
+  { positions, labels, weights }: FittedRows,
+  watch: Watch,
+): Promise<[number, number][]> {
+  const all = Int32Array.from(positions, (_, i) => i)
+  const few = thin(all, mostChoosing)
+  const pick = (values: ArrayLike<number>) => Float64Array.from(few, (i) => values[i]!)
+  const sampled = [pick(positions), pick(labels), weights && pick(weights)] as const
+  return chooseCrosses(linear, fields, ...sampled, () => watch('choosing crossed fields'))
 }
 
 /** The training rows that a logistic regression is fitted to. */
@@ -144,7 +140,7 @@ async function crossFit(
     // One group is all there is.
     if (others.length === 0) return undefined
     const fitted = thin(Int32Array.from(others), mostOfFolds)
-    const { predict, crossed } = await regression.fit(
+    const { predict, crossed } = await regression(
       {
         positions: fitted.map((i) => positions[i]!),
         labels: fitted.map((i) => labels[i]!),

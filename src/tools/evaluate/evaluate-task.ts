@@ -11,7 +11,7 @@ import type { GateUse, ReliabilityBin, TaskEvaluation } from '../../schemas/eval
 import { type Baseline, baseLogloss } from './baselines.ts'
 import { aucDifference, deciding, difference, zOf } from './paired-differences.ts'
 import type { PredictorTask } from './predictor.ts'
-import type { SampledGates } from './score-rows.ts'
+import type { GatedRow } from './score-rows.ts'
 import { judgeSlices, type Slicing } from './slices.ts'
 import type { TaskRows } from './task-rows.ts'
 
@@ -197,34 +197,30 @@ const mostSlices = 24
 const leastRows = 50
 
 /** Mean weights of the experts per task, over all sampled rows and by slice. */
-export function describeGates({ positions, weights }: SampledGates, slicings: readonly Slicing[]): GateUse {
-  const tasks = Object.keys(weights)
-  const all = Array.from(positions, (_, i) => i)
+export function describeGates(gates: readonly GatedRow[], slicings: readonly Slicing[]): GateUse {
+  const tasks = Object.keys(gates[0]!.weights)
   const parts = slicings
     .flatMap(({ field, of, slices }) => {
-      const members = slices.map((): number[] => [])
-      positions.forEach((position, i) => {
-        members[of[position]!]!.push(i)
-      })
+      const members = slices.map((): GatedRow[] => [])
+      for (const row of gates) members[of[row.position]!]!.push(row)
       return slices.map(({ value }, slice) => ({ field, value, rows: members[slice]! }))
     })
     .filter(({ rows }) => rows.length >= leastRows)
     .sort((a, b) => b.rows.length - a.rows.length)
     .slice(0, mostSlices)
   return {
-    experts: weights[tasks[0]!]![0]!.length,
-    rows: positions.length,
-    tasks: tasks.map((task) => ({ task, weights: meanOf(weights[task]!, all) })),
+    experts: gates[0]!.weights[tasks[0]!]!.length,
+    rows: gates.length,
+    tasks: tasks.map((task) => ({ task, weights: meanOf(gates, task) })),
     slices: parts.flatMap(({ field, value, rows }) =>
-      tasks.map((task) => ({ field, value, task, rows: rows.length, weights: meanOf(weights[task]!, rows) })),
+      tasks.map((task) => ({ field, value, task, rows: rows.length, weights: meanOf(rows, task) })),
     ),
   }
 }
 
-function meanOf(weights: readonly ArrayLike<number>[], rows: readonly number[]): number[] {
-  const experts = weights[0]!.length
-  return Array.from({ length: experts }, (_, expert) => {
-    const sum = rows.reduce((total, row) => total + weights[row]![expert]!, 0)
+function meanOf(rows: readonly GatedRow[], task: string): number[] {
+  return rows[0]!.weights[task]!.map((_, expert) => {
+    const sum = rows.reduce((total, { weights }) => total + weights[task]![expert]!, 0)
     return Number((sum / rows.length).toPrecision(6))
   })
 }

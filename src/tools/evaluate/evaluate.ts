@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { withoutUndefined } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
 import { createResampling } from '../../model/quality/bootstrap.ts'
 import { multiply } from '../../model/serving/calibration/calibrator.ts'
@@ -11,7 +12,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { describeData } from '../data/distributions.ts'
 import { hasParts, rowsInParts } from '../data/parts.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
-import { type Baseline, logisticBaselines } from './baselines.ts'
+import { logisticBaselines } from './baselines.ts'
 import { compareDistributions } from './drift.ts'
 import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
 import type { Progress } from './format.ts'
@@ -110,7 +111,9 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   const slicings = brief ? [] : sliceRows(spec.slices, predictor.fields, dataset, rows, scored.unknown)
   const resampling = createResampling(groups.count, replicates, seed)
   const coarse = createResampling(Math.min(sliceBuckets, groups.count), sliceReplicates, seed)
-  const baselines = brief ? undefined : await baselinesOf(input, tasks, pause)
+  const watch = (how?: string) => pause('fitting baselines', how)
+  if (!brief) await watch()
+  const baselines = brief ? undefined : await logisticBaselines(loaded, predictor, dataset, rows, tasks, watch)
   const evaluated: EvaluationReport['tasks'] = []
   for (const task of tasks) {
     const judging = `judging ${task.name}`
@@ -150,20 +153,10 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     ],
     tasks: evaluated,
     ...(drift.length > 0 && { drift }),
-    ...(scored.gates && { gates: describeGates(scored.gates, slicings) }),
+    ...(scored.gates.length > 0 && { gates: describeGates(scored.gates, slicings) }),
     ...(history && { history }),
   }
   return { report, tasks, groups, scored }
-}
-
-async function baselinesOf(
-  { loaded: { file, spec }, predictor, dataset, scored: { rows } }: EvaluateInput,
-  tasks: readonly PredictedTask[],
-  pause: (what: string, how?: string) => Promise<void>,
-): Promise<Map<string, Baseline>> {
-  const watch = (how?: string) => pause('fitting baselines', how)
-  await watch()
-  return logisticBaselines({ file, spec }, predictor, predictor.tasks, dataset, rows, tasks, watch)
 }
 
 /** A task's probabilities without its own calibration; undefined if it has none. */
@@ -230,10 +223,6 @@ function effectiveGroups({ of, count }: NonNullable<RowGroups['groups']>): numbe
   const sizes = new Float64Array(count)
   for (const group of of) sizes[group]!++
   return effectiveRows(count, (group) => sizes[group]!)
-}
-
-function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
 }
 
 /** The training history in a version's provenance; undefined if it has none. */

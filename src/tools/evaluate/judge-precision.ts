@@ -81,10 +81,7 @@ export async function judgePrecision(
 }
 
 /** A verdict, or why there is none. */
-export interface JudgedPrecision {
-  verdict: Verdict | undefined
-  problem: string | undefined
-}
+type JudgedPrecision = { verdict: Verdict; problem?: undefined } | { verdict?: undefined; problem: string }
 
 export type JudgedPrecisions = Partial<Record<RoundedPrecision, JudgedPrecision>>
 
@@ -96,12 +93,9 @@ export async function judgePrecisions(
   const judged: JudgedPrecisions = {}
   for (const precision of precisions)
     try {
-      judged[precision] = {
-        verdict: await judgePrecision(precision, judgedOn),
-        problem: undefined,
-      }
+      judged[precision] = { verdict: await judgePrecision(precision, judgedOn) }
     } catch (error) {
-      judged[precision] = { verdict: undefined, problem: reasonOf(error) }
+      judged[precision] = { problem: reasonOf(error) }
     }
   return judged
 }

@@ -83,14 +83,13 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
     })),
     crossed: manifest.crossed ?? [],
     tasks: [...manifest.tasks, ...manifest.derived],
-    gates,
     mostRows: callRows,
     concurrency,
-    async predict(candidates, asked): Promise<PredictedRows> {
+    async predict(candidates): Promise<PredictedRows> {
       try {
         const { table } = loaded.predict({
           rows: { form: 'columns', context: undefined, candidates },
-          options: { raw: true, unknown: true, ...(asked.gates && gates && { gates: true }) },
+          options: { raw: true, unknown: true, ...(gates && { gates }) },
           deadline: systemClock.now() + patience,
         })
         const { tasks, raw, gates: weights, unknown } = await table

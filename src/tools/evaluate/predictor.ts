@@ -60,8 +60,6 @@ export interface Predictor {
   crossed: readonly { name: string; of: readonly string[] }[]
   /** Tasks, then derived tasks. */
   tasks: PredictorTask[]
-  /** Whether it has gates whose weights can be asked for. */
-  gates: boolean
   /** Most rows of a call, and calls at a time. */
   mostRows: number
   concurrency: number
@@ -69,7 +67,7 @@ export interface Predictor {
    * Answers rows given as columns of fields. Rejects with a RowError for a row that the model refuses, and with a
    * ModelError for other failures.
    */
-  predict(columns: Record<string, Cell[]>, options: { gates: boolean }): Promise<PredictedRows>
+  predict(columns: Record<string, Cell[]>): Promise<PredictedRows>
   close(): Promise<void>
 }
 
@@ -141,16 +139,15 @@ export async function openServicePredictor(
     }),
     crossed,
     tasks,
-    gates,
     mostRows: requestRows,
     concurrency,
-    async predict(candidates, asked): Promise<PredictedRows> {
+    async predict(candidates): Promise<PredictedRows> {
       const rows = Object.values(candidates)[0]?.length ?? 0
       const answer = (await ask('POST', '/predict', {
         model: name,
         version: answering,
         candidates,
-        options: { raw: true, unknown: true, ...(asked.gates && gates && { gates: true }) },
+        options: { raw: true, unknown: true, ...(gates && { gates }) },
       }).catch((error) => {
         throw (error instanceof ModelError && error.problems && rowErrorOf(error.problems)) || error
       })) as { predictions: PredictionColumns }

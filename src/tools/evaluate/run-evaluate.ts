@@ -78,7 +78,7 @@ export function runEvaluate(options: RunEvaluateOptions): Promise<number> {
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     err.write(`${judgedLine(report)}\n`)
-    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, shared.dataset)
+    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, dataset)
     await printReport(report, options)
     for (const [precision, { verdict, problem }] of Object.entries(precisions))
       if (verdict === undefined) err.write(`${precision} was not judged: ${problem}\n`)

@@ -19,15 +19,16 @@ export interface ScoredPart {
   raw: Record<string, Float64Array>
   /** Per field with such values: 1 where the model does not know the value. */
   unknown: Map<string, Uint8Array>
-  gates: SampledGates | undefined
+  /** Some of the rows, ascending; none without gates. */
+  gates: GatedRow[]
 }
 
-/** Weights of experts for a sample of the rows. */
-export interface SampledGates {
-  /** Positions in `ScoredPart.rows`. */
-  positions: Int32Array
-  /** Per task, per sampled row, one weight per expert. */
-  weights: Record<string, ArrayLike<number>[]>
+/** The weights of the experts for a row. */
+export interface GatedRow {
+  /** In `ScoredPart.rows`. */
+  position: number
+  /** Per task, one weight per expert. */
+  weights: Record<string, number[]>
 }
 
 /** How a version's fields are read: as the spec says, else from the column of the field's name. */
@@ -64,10 +65,9 @@ export async function scoreRows(
     predictions: Object.fromEntries(names.map((name) => [name, columns()])),
     raw: Object.fromEntries(plain.map((name) => [name, columns()])),
     unknown: new Map(),
-    gates: undefined,
+    gates: [],
   }
   const step = Math.ceil(rows.length / gateRows)
-  const sampled: { position: number; weights: Record<string, ArrayLike<number>> }[] = []
   let next = 0
   let done = 0
   const work = async () => {
@@ -79,7 +79,7 @@ export async function scoreRows(
       const asked = Object.fromEntries(
         predictor.fields.map(({ name }, field) => [name, cellsOf(dataset.cells[field]!, part)]),
       )
-      const answer = await predictor.predict(asked, { gates: true }).catch((error) => {
+      const answer = await predictor.predict(asked).catch((error) => {
         // The other calls need not begin.
         next = rows.length
         if (!(error instanceof RowError)) throw error
@@ -88,15 +88,15 @@ export async function scoreRows(
       })
       keepAnswers(scored, answer, start, part.length)
       for (let i = (step - (start % step)) % step; answer.gates && i < part.length; i += step) {
-        const weights = Object.entries(answer.gates).map(([task, values]) => [task, values[i]!])
-        sampled.push({ position: start + i, weights: Object.fromEntries(weights) })
+        const weights = Object.entries(answer.gates).map(([task, values]) => [task, Array.from(values[i]!)])
+        scored.gates.push({ position: start + i, weights: Object.fromEntries(weights) })
       }
       done += part.length
       progress?.rows(`predicting by ${name}/${version}`, done, rows.length)
     }
   }
   await Promise.all(Array.from({ length: predictor.concurrency }, work))
-  if (sampled.length > 0) scored.gates = gatesOf(sampled.sort((a, b) => a.position - b.position))
+  scored.gates.sort((a, b) => a.position - b.position)
   return scored
 }
 
@@ -120,14 +120,6 @@ function keepAnswers(scored: ScoredPart, answer: PredictedRows, start: number, r
     }
 }
 
-function gatesOf(sampled: { position: number; weights: Record<string, ArrayLike<number>> }[]): SampledGates {
-  const tasks = Object.keys(sampled[0]!.weights)
-  return {
-    positions: Int32Array.from(sampled, ({ position }) => position),
-    weights: Object.fromEntries(tasks.map((task) => [task, sampled.map(({ weights }) => Array.from(weights[task]!))])),
-  }
-}
-
 /** The answers to some of the rows. `positions`: ascending. */
 export function selectRows({ rows, predictions, raw, unknown, gates }: ScoredPart, positions: Int32Array): ScoredPart {
   const pick = (columns: Record<string, Float64Array>) =>
@@ -135,22 +127,14 @@ export function selectRows({ rows, predictions, raw, unknown, gates }: ScoredPar
       Object.entries(columns).map(([name, values]) => [name, Float64Array.from(positions, (i) => values[i]!)]),
     )
   const placeOf = new Map(Array.from(positions, (position, i) => [position, i]))
-  const kept = Array.from(gates?.positions ?? [], (position, i) => ({ place: placeOf.get(position), i })).filter(
-    ({ place }) => place !== undefined,
-  )
   return {
     rows: Int32Array.from(positions, (i) => rows[i]!),
     predictions: pick(predictions),
     raw: pick(raw),
     unknown: new Map([...unknown].map(([field, marks]) => [field, Uint8Array.from(positions, (i) => marks[i]!)])),
-    gates:
-      gates && kept.length > 0
-        ? {
-            positions: Int32Array.from(kept, ({ place }) => place!),
-            weights: Object.fromEntries(
-              Object.entries(gates.weights).map(([task, weights]) => [task, kept.map(({ i }) => weights[i]!)]),
-            ),
-          }
-        : undefined,
+    gates: gates.flatMap(({ position, weights }) => {
+      const place = placeOf.get(position)
+      return place === undefined ? [] : [{ position: place, weights }]
+    }),
   }
 }

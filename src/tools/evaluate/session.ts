@@ -86,7 +86,6 @@ export async function withSession(options: JudgeOptions, work: (session: Session
 export interface SharedRows {
   /** The data set as a version needs it: `cells` are those of its fields. */
   datasetOf(predictor: Pick<Predictor, 'fields'>): Dataset
-  dataset: Dataset
 }
 
 /** Reads the rows once, with the fields of all versions. Rejects like `readDataset`. */
@@ -107,7 +106,6 @@ export async function readRowsFor(
   })
   const places = new Map(all.map((reading, index) => [readingKey(reading), index]))
   return {
-    dataset,
     datasetOf: ({ fields }) => ({
       ...dataset,
       cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(readingKey(reading))!]!),

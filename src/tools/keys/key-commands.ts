@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { CommandContext } from '../../base/command.ts'
+import { withoutUndefined } from '../../base/arrays.ts'
+import { type CommandContext, numberFrom } from '../../base/command.ts'
 import type { KeyEntry, Scope } from '../../schemas/keys.ts'
 
 interface CreateOptions {
@@ -16,7 +17,7 @@ interface CreateOptions {
 
 const scopes = ['predict', 'metrics', 'admin']
 const parseRate = numbers('a number of at least 0.001', (rate) => rate >= 0.001 && rate <= 1e9)
-const parseShare = numbers('a number from 0.001 to 1', (share) => share >= 0.001 && share <= 1)
+const parseShare = numberFrom(0.001, 1)
 const parseCount = numbers(
   'a whole number of at least 1',
   (count) => Number.isInteger(count) && count >= 1 && count <= 1_000_000,
@@ -87,20 +88,19 @@ Servers with MULTIGATE_KEYS=<file> follow within seconds. Clients send Authoriza
 }
 
 function entryOf(id: string, options: Omit<CreateOptions, 'file'>): Omit<KeyEntry, 'sha256'> {
-  const { scope, model, expires, requestsPerSecond, rowsPerSecond } = options
-  const { concurrentRequests, queueShare, cacheShare } = options
-  return {
+  const { scope, model, expires } = options
+  return withoutUndefined({
     id,
     scopes: [...new Set(scope)],
-    ...(model === undefined ? {} : { models: [...new Set(model)] }),
+    models: model && [...new Set(model)],
     created: new Date().toISOString(),
-    ...(expires === undefined ? {} : { expires }),
-    ...(requestsPerSecond === undefined ? {} : { requests_per_second: requestsPerSecond }),
-    ...(rowsPerSecond === undefined ? {} : { rows_per_second: rowsPerSecond }),
-    ...(concurrentRequests === undefined ? {} : { concurrent_requests: concurrentRequests }),
-    ...(queueShare === undefined ? {} : { queue_share: queueShare }),
-    ...(cacheShare === undefined ? {} : { cache_share: cacheShare }),
-  }
+    expires,
+    requests_per_second: options.requestsPerSecond,
+    rows_per_second: options.rowsPerSecond,
+    concurrent_requests: options.concurrentRequests,
+    queue_share: options.queueShare,
+    cache_share: options.cacheShare,
+  })
 }
 
 function parseId(value: string): string {

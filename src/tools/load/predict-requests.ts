@@ -10,9 +10,7 @@ export interface PredictRequestsOptions {
   /** Share of the candidates that come from a small catalogue, and are therefore cached after a while. */
   cached: number
   /** Number of different requests. */
-  distinct: number
-  /** Further headers. */
-  headers?: Record<string, string>
+  distinct?: number
   seed: number
 }
 
@@ -30,12 +28,14 @@ export interface PredictRequests {
 
 /** Candidates that recur: few enough for every cache. */
 const catalogueSize = 1000
+/** Different requests; their new candidates change in each round. */
+const usualDistinct = 500
 /** Digits of a value that change in each round. */
 const changing = 4
 
 /** Draws seeded requests: valid random values, each with its own context. */
 export function createPredictRequests(options: PredictRequestsOptions): PredictRequests {
-  const { features, distinct, seed } = options
+  const { features, distinct = usualDistinct, seed } = options
   const random = createUniform(seed)
   const draw = drawsOf(features, random)
   const catalogue = Array.from({ length: Math.max(catalogueSize, options.candidates) }, draw.candidate)
@@ -95,7 +95,7 @@ function drawsOf(features: Features, random: () => number) {
 }
 
 function createRequest(
-  { model, features, candidates, cached, headers = {} }: PredictRequestsOptions,
+  { model, features, candidates, cached }: PredictRequestsOptions,
   draw: Draws,
   catalogue: Row[],
   random: () => number,
@@ -131,13 +131,13 @@ function createRequest(
     body += '}'
   }
   const bytes = Buffer.from(`${body}}`)
-  const lines = Object.entries({
-    host: 'localhost',
-    'content-type': 'application/json',
-    ...headers,
-    'content-length': String(bytes.length),
-  }).map(([name, value]) => `${name}: ${value}\r\n`)
-  return { head: `POST /predict HTTP/1.1\r\n${lines.join('')}\r\n`, body: bytes, offsets }
+  const lines = [
+    'POST /predict HTTP/1.1',
+    'host: localhost',
+    'content-type: application/json',
+    `content-length: ${bytes.length}`,
+  ]
+  return { head: `${lines.join('\r\n')}\r\n\r\n`, body: bytes, offsets }
 }
 
 /** A field of the candidate whose last digits can change; undefined where every field has a list of values. */

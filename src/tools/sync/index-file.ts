@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Static, TSchema } from 'typebox'
 import { excerptOf } from '../../base/address-credentials.ts'
 import { replaceFile } from '../../base/files.ts'
 import { checksums, isOfDeltas, sha256 } from '../../model/serving/bundle/checksum.ts'
@@ -23,20 +24,28 @@ export const largestIndex = 32 * 1024 * 1024
  * model is wrong, too.
  */
 export function parseIndex(text: string): SyncIndex {
-  const value = parseJson(text)
-  const problems: ProblemItem[] = []
-  const index = check(SyncIndex, value, '', problems) as SyncIndex
-  if (problems.length > 0) throw new Error(`${problems[0]!.path || 'the document'} ${problems[0]!.message}`)
-  leaveDeltas(index)
-  checkNames(index)
-  return index
+  return withoutDeltas(parseDocument(SyncIndex, text))
 }
 
-/** Takes deltas out of an index: they come and go while a version is served, which otherwise never changes. */
-export function leaveDeltas({ models }: SyncIndex): void {
-  for (const { versions } of Object.values(models))
+/** Parses JSON of a form. Throws an Error that names the wrong place, after `problem`. */
+export function parseDocument<T extends TSchema>(schema: T, text: string, problem = ''): Static<T> {
+  const problems: ProblemItem[] = []
+  const value = check(schema, parseJson(text), '', problems)
+  const [first] = problems
+  if (first) throw new Error(`${problem}${first.path || 'the document'} ${first.message}`)
+  return value as Static<T>
+}
+
+/**
+ * An index without deltas, which come and go while a version is served, which otherwise never changes. Throws like
+ * `checkNames`.
+ */
+export function withoutDeltas(index: SyncIndex): SyncIndex {
+  for (const { versions } of Object.values(index.models))
     for (const files of Object.values(versions))
       for (const path of Object.keys(files)) if (isOfDeltas(path)) delete files[path]
+  checkNames(index)
+  return index
 }
 
 /** A text of the source as a message shows it. */
@@ -53,7 +62,7 @@ export function isBesideVersions(name: string): boolean {
 /**
  * Throws an Error where a name would leave the folder, or no model is there: an empty source must not empty its copies.
  */
-export function checkNames({ models }: SyncIndex): void {
+function checkNames({ models }: SyncIndex): void {
   if (Object.keys(models).length === 0) throw new Error('lists no model')
   for (const [model, { versions, files = {} }] of Object.entries(models)) {
     if (!isFileName(model) || model.startsWith('.')) throw new Error(`${quoted(model)} is not the name of a model`)

@@ -40,7 +40,7 @@ t.test('asks by column, for a version, and knows what it asks', async (t) => {
   })
   t.match(predictor.model, { name: 'm', version: '4' })
   t.match(predictor.fields, [{ name: 'colour', ids: 4 }, { name: 'x' }])
-  const answer = await predictor.predict(rows, { gates: true })
+  const answer = await predictor.predict(rows)
   t.same(answer.tasks, { ctr: [0.25, 0.5] })
   t.same(answer.raw, { ctr: [0.2, 0.4] })
   t.same(answer.unknown, [[], ['colour']])
@@ -53,7 +53,7 @@ t.test('asks by column, for a version, and knows what it asks', async (t) => {
     },
     '3',
   )
-  await older.predict(rows, { gates: false })
+  await older.predict(rows)
 })
 
 t.test('waits where the service is busy', async (t) => {
@@ -62,7 +62,7 @@ t.test('waits where the service is busy', async (t) => {
     if (busy-- > 0) response.writeHead(busy ? 429 : 503, busy ? { 'retry-after': '0.01' } : {}).end()
     else response.end(JSON.stringify({ predictions: { ctr: [0, 1] } }))
   })
-  t.same((await predictor.predict(rows, { gates: false })).tasks, { ctr: [0, 1] })
+  t.same((await predictor.predict(rows)).tasks, { ctr: [0, 1] })
 })
 
 t.test("tells the service's own words, and which row it refuses", async (t) => {
@@ -70,24 +70,24 @@ t.test("tells the service's own words, and which row it refuses", async (t) => {
   const refused = await open(t, (response) =>
     response.writeHead(400).end(problem([{ path: '/candidates/x/1', message: 'is required' }])),
   )
-  const error = await refused.predict(rows, { gates: false }).catch((error) => error)
+  const error = await refused.predict(rows).catch((error) => error)
   t.ok(error instanceof RowError)
   t.match(error, { row: 1, message: 'x is required' })
   const wrong = await open(t, (response) =>
     response.writeHead(400).end(problem([{ path: '/model', message: 'is gone' }])),
   )
-  await t.rejects(wrong.predict(rows, { gates: false }), {
+  await t.rejects(wrong.predict(rows), {
     code: 'MODEL_FAILED',
     message: /\/predict answers 400: The request is wrong; \/model is gone$/,
   })
   const broken = await open(t, (response) => response.writeHead(500).end('oh'))
-  await t.rejects(broken.predict(rows, { gates: false }), { message: /answers 500: oh$/ })
+  await t.rejects(broken.predict(rows), { message: /answers 500: oh$/ })
 })
 
 t.test('an answer of another shape is refused', async (t) => {
   for (const predictions of [{ ctr: [1] }, {}, { ctr: [null, 1] }]) {
     const predictor = await open(t, (response) => response.end(JSON.stringify({ predictions })))
-    await t.rejects(predictor.predict(rows, { gates: false }), {
+    await t.rejects(predictor.predict(rows), {
       message: "The service's answer has no column of 2 numbers for ctr",
     })
   }

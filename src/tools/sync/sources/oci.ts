@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import Type, { type Static } from 'typebox'
+import Type from 'typebox'
 import { fileProblem } from '../../../base/files.ts'
 import { homeFolder } from '../../../base/user-folders.ts'
-import { parseJson } from '../../../model/serving/registry/schedule.ts'
 import { isVersion } from '../../../model/serving/registry/source.ts'
-import { check } from '../../../schemas/check.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { IndexedFiles, IndexedModel, SyncIndex } from '../../../schemas/models-folder.ts'
-import type { ProblemItem } from '../../../schemas/problem.ts'
-import { checkNames, indexFile, isBesideVersions, leaveDeltas, quoted } from '../index-file.ts'
+import { indexFile, isBesideVersions, parseDocument, quoted, withoutDeltas } from '../index-file.ts'
 import { readAll, type SyncSource } from '../source.ts'
 import { bodyOf, fetchChecked } from './fetch-checked.ts'
 
@@ -101,10 +98,7 @@ export function openOci({ registry, repository, reference }: OciReference): Sync
 
 /** The index that the layers of an artefact make. Throws an Error whose message goes on after the artefact's name. */
 export function parseOciManifest(text: string): SyncIndex {
-  const problems: ProblemItem[] = []
-  const manifest = check(OciManifest, parseJson(text), '', problems) as Static<typeof OciManifest>
-  if (problems.length > 0)
-    throw new Error(`is no artefact: ${problems[0]!.path || 'the document'} ${problems[0]!.message}`)
+  const manifest = parseDocument(OciManifest, text, 'is no artefact: ')
   // Any name is only a name here, `__proto__` too.
   const models: Record<string, IndexedModel> = Object.create(null)
   const modelOf = (name: string) => (models[name] ??= { versions: {} })
@@ -129,10 +123,7 @@ export function parseOciManifest(text: string): SyncIndex {
       versions[version][rest.join('/')] = file
     } else throw new Error(`/layers/${i} is titled ${quoted(path)}, not as a file such as ads/7/manifest.json`)
   })
-  const index: SyncIndex = { format: 1, models }
-  leaveDeltas(index)
-  checkNames(index)
-  return index
+  return withoutDeltas({ format: 1, models })
 }
 
 /** The header that a registry asks for: basic, or with a token from where it says. */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { themes } from '../../../../src/tools/evaluate/report/base/styles.ts'
 import { fit, linearTicks, textWidth } from '../../../../src/tools/evaluate/report/charts/draw.ts'
-import { forestChart, ratioScale, ratioStrip, shows } from '../../../../src/tools/evaluate/report/charts/forest.ts'
+import { forestChart, ratioEnd, ratioStrip, shows } from '../../../../src/tools/evaluate/report/charts/forest.ts'
 import {
   limits,
   logarithmicTicks,
@@ -84,15 +84,15 @@ t.test('a forest shows each task, and what its interval shows', async (t) => {
 })
 
 t.test('a strip marks ratios beyond its ends, and those that differ from 1', async (t) => {
-  const scale = ratioScale([{ value: 1.2, low: 1.1, high: 1.3 }])
-  t.same(scale, { end: 1.25 })
-  t.same(ratioScale([]), { end: 1.1 })
+  const end = ratioEnd([{ value: 1.2, low: 1.1, high: 1.3 }])
+  t.equal(end, 1.25)
+  t.equal(ratioEnd([]), 1.1)
   t.match(
-    ratioStrip({ value: 1.2, low: 1.1, high: 1.3 }, scale)!.text,
+    ratioStrip({ value: 1.2, low: 1.1, high: 1.3 }, end)!.text,
     /aria-label="1\.200 \(1\.100 … 1\.300\)".*circle class="off"/,
   )
-  t.match(ratioStrip({ value: 1.1, low: 0.9, high: 1.3 }, scale)!.text, /circle class="on"/)
-  t.match(ratioStrip({ value: 7, low: 3, high: 9 }, scale)!.text, /path class="off"/)
-  t.match(ratioStrip({ value: 0, low: 0, high: 0.4 }, scale)!.text, /path class="off"/)
-  t.equal(ratioStrip({ value: null, low: null, high: null }, scale), undefined)
+  t.match(ratioStrip({ value: 1.1, low: 0.9, high: 1.3 }, end)!.text, /circle class="on"/)
+  t.match(ratioStrip({ value: 7, low: 3, high: 9 }, end)!.text, /path class="off"/)
+  t.match(ratioStrip({ value: 0, low: 0, high: 0.4 }, end)!.text, /path class="off"/)
+  t.equal(ratioStrip({ value: null, low: null, high: null }, end), undefined)
 })

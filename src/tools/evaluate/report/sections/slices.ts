@@ -1,7 +1,7 @@
 import type { Slice, TaskEvaluation } from '../../../../schemas/evaluation.ts'
 import { estimateCell, html, longTable, name, numeric } from '../base/html.ts'
 import { count, digits } from '../base/numbers.ts'
-import { type RatioScale, ratioAxis, ratioScale, ratioStrip } from '../charts/forest.ts'
+import { ratioAxis, ratioEnd, ratioStrip } from '../charts/forest.ts'
 import type { SectionOf } from './section.ts'
 
 const shown = 15
@@ -19,25 +19,25 @@ ${sliceTable(task)}`,
 }
 
 function sliceTable({ name: task, slices }: TaskEvaluation) {
-  const scale = ratioScale(slices.map(({ metrics }) => metrics.calibration_ratio))
+  const end = ratioEnd(slices.map(({ metrics }) => metrics.calibration_ratio))
   return longTable(
     {
       caption: `${task}: worst calibrated slices`,
       kind: 'inline',
-      columns: ['Slice', ...numeric('Calibration ratio'), ratioAxis(scale), ...numeric('AUC', 'Rows', 'Positives')],
-      rows: slices.map((slice) => cellsOf(slice, scale)),
+      columns: ['Slice', ...numeric('Calibration ratio'), ratioAxis(end), ...numeric('AUC', 'Rows', 'Positives')],
+      rows: slices.map((slice) => cellsOf(slice, end)),
     },
     shown,
     `${task}: more slices`,
   )
 }
 
-function cellsOf(slice: Slice, scale: RatioScale) {
+function cellsOf(slice: Slice, end: number) {
   const { metrics, rows, positives } = slice
   return [
     html`${name(slice.field)}: ${name(slice.value)}${kindOf(slice)}`,
     estimateCell(metrics.calibration_ratio, digits.calibration_ratio),
-    ratioStrip(metrics.calibration_ratio, scale),
+    ratioStrip(metrics.calibration_ratio, end),
     estimateCell(metrics.auc, digits.auc),
     count(rows),
     count(positives),

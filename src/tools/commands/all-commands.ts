@@ -7,74 +7,45 @@ import type { CommandContext } from '../../base/command.ts'
  * first moments of a server.
  */
 export async function createCommands(context: CommandContext, start?: Start): Promise<Command[]> {
-  const [
-    train,
-    evaluate,
-    bench,
-    graphs,
-    imports,
-    exports,
-    verify,
-    delta,
-    pin,
-    keys,
-    doctor,
-    signing,
-    sync,
-    capacity,
-    warm,
-    top,
-    settings,
-    completion,
-  ] = await Promise.all([
-    import('../train/train-commands.ts'),
-    import('../evaluate/evaluate-commands.ts'),
-    import('../bench/bench-commands.ts'),
-    import('../convert/convert-commands.ts'),
-    import('../convert/import-command.ts'),
-    import('../convert/export-command.ts'),
-    import('../convert/verify-command.ts'),
-    import('../convert/delta-command.ts'),
-    import('../keys/pin-commands.ts'),
-    import('../keys/key-commands.ts'),
-    import('../doctor/doctor-command.ts'),
-    import('../keys/sign-command.ts'),
-    import('../sync/sync-commands.ts'),
-    import('../capacity/capacity-commands.ts'),
-    import('../catalogue/warm-command.ts'),
-    import('../top/top-command.ts'),
-    import('../../base/configuration.ts'),
-    import('./completion-command.ts'),
+  const groups = await Promise.all([
+    import('../train/train-commands.ts').then((all) => [all.createTrainCommand(context)]),
+    import('../evaluate/evaluate-commands.ts').then((all) => [
+      all.createEvaluateCommand(context),
+      all.createCompareCommand(context),
+      all.createCalibrateCommand(context),
+      all.createQuantizeCommand(context),
+    ]),
+    import('../bench/bench-commands.ts').then((all) => [
+      all.createCompileCommand(context),
+      all.createBenchCommand(context),
+    ]),
+    import('../catalogue/warm-command.ts').then((all) => [all.createWarmCommand(context)]),
+    import('../capacity/capacity-commands.ts').then((all) => [
+      all.createCapacityCommand(context),
+      all.createTuneCommand(context),
+    ]),
+    import('../convert/convert-commands.ts').then((all) => [
+      all.createInspectCommand(context),
+      all.createInitCommand(context),
+    ]),
+    import('../convert/import-command.ts').then((all) => [all.createImportCommand(context)]),
+    import('../convert/export-command.ts').then((all) => [all.createExportCommand(context)]),
+    import('../keys/pin-commands.ts').then((all) => [all.createPinCommand(context), all.createUnpinCommand(context)]),
+    import('../convert/verify-command.ts').then((all) => [all.createVerifyCommand(context)]),
+    import('../convert/delta-command.ts').then((all) => [all.createDeltaCommand(context)]),
+    import('../keys/key-commands.ts').then((all) => [all.createKeysCommand(context)]),
+    import('../doctor/doctor-command.ts').then((all) => [all.createDoctorCommand(context)]),
+    import('../keys/sign-command.ts').then((all) => [all.createSignCommand(context)]),
+    import('../sync/sync-commands.ts').then((all) => [all.createIndexCommand(context), all.createSyncCommand(context)]),
+    import('../top/top-command.ts').then((all) => [all.createTopCommand(context)]),
+    import('../../base/configuration.ts').then((all) => [
+      all.createServeCommand(async (flags) => {
+        const { runServer } = await import('../../app/cluster/run-server.ts')
+        await runServer(flags, start)
+      }),
+    ]),
   ])
-  const commands = [
-    train.createTrainCommand(context),
-    evaluate.createEvaluateCommand(context),
-    evaluate.createCompareCommand(context),
-    evaluate.createCalibrateCommand(context),
-    evaluate.createQuantizeCommand(context),
-    bench.createCompileCommand(context),
-    bench.createBenchCommand(context),
-    warm.createWarmCommand(context),
-    capacity.createCapacityCommand(context),
-    capacity.createTuneCommand(context),
-    graphs.createInspectCommand(context),
-    graphs.createInitCommand(context),
-    imports.createImportCommand(context),
-    exports.createExportCommand(context),
-    pin.createPinCommand(context),
-    pin.createUnpinCommand(context),
-    verify.createVerifyCommand(context),
-    delta.createDeltaCommand(context),
-    keys.createKeysCommand(context),
-    doctor.createDoctorCommand(context),
-    signing.createSignCommand(context),
-    sync.createIndexCommand(context),
-    sync.createSyncCommand(context),
-    top.createTopCommand(context),
-    settings.createServeCommand(async (flags) => {
-      const { runServer } = await import('../../app/cluster/run-server.ts')
-      await runServer(flags, start)
-    }),
-  ]
-  return [...commands, completion.createCompletionCommand(commands, context)]
+  const { createCompletionCommand } = await import('./completion-command.ts')
+  const commands = groups.flat()
+  return [...commands, createCompletionCommand(commands, context)]
 }

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Call } from '../../../loadtest/chaos/accounts.ts'
 import { fitMemory } from '../../../loadtest/chaos/memory.ts'
 import { parseTcpTable } from '../../../loadtest/chaos/processes.ts'
-import { countBySecond, drawTimeline, niceAbove } from '../../../loadtest/chaos/timeline.ts'
+import { countBySecond, drawTimeline } from '../../../loadtest/chaos/timeline.ts'
 
 t.test('memory is a line through the samples after the first tenth, without those of missing processes', async (t) => {
   const samples = Array.from({ length: 101 }, (_, i) => ({ at: i * 1000, bytes: 500 + i, whole: true }))
@@ -43,7 +43,7 @@ t.test('the picture counts by the second, and has a bar for each fault', async (
     { sent: 2, right: 1, refused: 1, lost: 0, p99: 20 },
     { sent: 2, right: 1, refused: 0, lost: 1, p99: 20 },
   ])
-  const svg = drawTimeline({
+  const svg = await drawTimeline({
     calls,
     events: [
       { kind: 'swap', at: 100, end: 900, what: 'version 2 < 3 & more' },
@@ -52,12 +52,10 @@ t.test('the picture counts by the second, and has a bar for each fault', async (
     memory: [{ at: 0, bytes: 2 ** 20, whole: true }],
     stop: { at: 1800, end: 1900, how: 0 },
   })
-  t.equal(svg.match(/<title>/g)?.length, 2)
-  t.match(svg, /version 2 &lt; 3 &amp; more/)
+  t.same(svg.match(/(?<=aria-label=")[^"]+(?=" [^>]*roledescription="bar")/g), [
+    'version 2 &lt; 3 &amp; more',
+    'clock jump',
+  ])
   t.notMatch(svg, /NaN|undefined|Infinity/)
   t.match(svg, />SIGTERM</)
-})
-
-t.test('axes end at round numbers', async (t) => {
-  t.same([1, 3, 7, 10, 12, 450, 520].map(niceAbove), [1, 3, 8, 10, 20, 500, 600])
 })

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gateExperts } from '../../src/model/graph/architectures/experts.ts'
-import { answer, embedInputs, inputsOf, type ModelShape, stack } from '../../src/model/graph/architectures/layers.ts'
-import { LayersBuilder, type SymbolicTensor } from '../../src/model/graph/architectures/layers-builder.ts'
+import { buildArchitecture } from '../../src/model/graph/architectures/build.ts'
 import { type LayersModel, readLayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../src/model/graph/lower/layers/write-layers-model.ts'
@@ -13,6 +11,7 @@ import type { Features, Side } from '../../src/schemas/features.ts'
 import type { Precision } from '../../src/schemas/precision.ts'
 import { createRandom } from '../../src/tools/data/random.ts'
 import { drawEncodedRows } from '../bodies.ts'
+import { optionsOf } from '../training/networks.ts'
 
 /** A multi-gate mixture of experts with random weights, of the size of a real one. */
 export interface ReferenceModel {
@@ -65,7 +64,7 @@ const quantizationRows = 2048
 const quantizationFile = 'quantization.bin'
 
 /** Changes with what is made here, so that a cache of an older form isn't taken for it. */
-const format = 3
+const format = 4
 const seed = 11
 
 /** Makes a model in the folder `cache` if it isn't there yet; the same weights on every machine. */
@@ -149,42 +148,12 @@ export async function writeModel(
   })
 }
 
-/**
- * Builds a model of the project's own parts, but without normalisation layers, which ONNX Runtime would not fold for
- * the competitors.
- */
+/** Without normalisation layers, which ONNX Runtime would not fold for the competitors. */
 function build(model: ReferenceModel, seed: number): LayersModel {
-  const { sparse, embedding, experts, expert, tower } = model
-  const shape: ModelShape = {
-    sparseFields: sparse.fields,
-    denseFields: model.dense.fields,
-    ids: sparse.fields * sparse.ids,
-    tasks,
-    seed,
-  }
-  const layers = new LayersBuilder(seed)
-  const inputs = inputsOf(layers, shape)
-  const flat = embedInputs(layers, inputs, { dim_emb: embedding, embedding_l2: 0 }, shape)
-  const stacked = stack(
-    layers,
-    'experts',
-    Array.from({ length: experts }, (_, e) => twoLayers(layers, flat, `expert_${e}`, expert)),
-  )
-  const logits = tasks.map((task) => {
-    const mixed = gateExperts(layers, flat, stacked, { gate: `gate_${task}`, mix: `mix_${task}` })
-    return twoLayers(layers, mixed, `tower_${task}`, [tower, 1])
-  })
-  return answer(layers, 'multi_gate', inputs, logits)
-}
-
-function twoLayers(
-  layers: LayersBuilder,
-  x: SymbolicTensor,
-  name: string,
-  [hidden, output]: [number, number],
-): SymbolicTensor {
-  const active = layers.relu(`${name}/relu`, layers.dense(`${name}/hidden`, x, hidden))
-  return layers.dense(`${name}/output`, active, output)
+  const { sparse, dense, embedding } = model
+  const shape = { sparseFields: sparse.fields, denseFields: dense.fields, ids: sparse.fields * sparse.ids }
+  const options = { ...optionsOf({ ...model, dim: embedding }), normalisation: 'none' as const }
+  return buildArchitecture(options, { ...shape, tasks, seed })
 }
 
 /** Initial biases are 0 and initial embeddings tiny: a wrong id or a dropped bias would not show in the answers. */

@@ -33,8 +33,10 @@ export const networks = {
 
 export type NetworkName = keyof typeof networks
 
+type Sizes = Pick<BenchNetwork, 'dim' | 'experts' | 'expert' | 'tower'>
+
 /** Options of the multi-gate mixture of experts. */
-export function optionsOf({ dim, experts, expert, tower }: BenchNetwork): ArchitectureOptions {
+export function optionsOf({ dim, experts, expert, tower }: Sizes): ArchitectureOptions {
   return {
     ...{ name: 'multi_gate', dim_emb: dim, embedding_l2: 0, num_experts: experts, dims_expert: expert },
     ...{ num_hidden_expert: expert.length, dim_hidden_expert: expert.at(-1)!, dropout_expert: 0 },

@@ -1,6 +1,6 @@
+import { largestDifference } from './competitors/check.ts'
+import { type Answer, probabilitiesOf } from './competitors/forms.ts'
 import type { Target } from './targets.ts'
-
-type Row = Record<string, unknown>
 
 /** Differences caused by float32 and its decimal text. */
 const tolerance = { forms: 1e-6, engines: 1e-5 }
@@ -31,7 +31,7 @@ export async function checkUncalibrated(
   rows: number,
 ): Promise<void> {
   const raw = JSON.stringify({ ...JSON.parse(body), options: { raw: true } })
-  const { predictions } = (await ask(target, raw)) as { predictions: { raw: Row }[] }
+  const { predictions } = (await ask(target, raw)) as { predictions: { raw: Record<string, number> }[] }
   const ours = table({ predictions: predictions.map((prediction) => prediction.raw) }, tasks, rows)
   checkEqual(`${target.name} and ${other.name}`, ours, table(await ask(other, body), tasks, rows), tolerance.engines)
 }
@@ -43,28 +43,18 @@ export async function ask(target: Target, body: string): Promise<unknown> {
   return JSON.parse(text)
 }
 
-/** Probabilities [rows][tasks] of an answer, as a matrix, rows or columns. */
-function table(answer: unknown, tasks: string[], rows: number): number[][] {
-  const { predictions, probabilities } = answer as {
-    predictions: Row[] | Record<string, unknown[]>
-    probabilities?: unknown[][]
-  }
-  const cells =
-    probabilities ??
-    (Array.isArray(predictions)
-      ? predictions.map((row) => tasks.map((task) => row[task]))
-      : Array.from({ length: predictions[tasks[0]!]?.length ?? 0 }, (_, row) =>
-          tasks.map((task) => predictions[task]?.[row]),
-        ))
-  if (cells.length !== rows) throw new Error(`the answer has ${cells.length} rows, not ${rows}`)
-  for (const cell of cells.flat()) {
+/** Probabilities [rows, tasks] of an answer, row-major. */
+function table(answer: unknown, tasks: string[], rows: number): number[] {
+  const cells = probabilitiesOf(answer as Answer, tasks)
+  if (cells.length !== rows * tasks.length)
+    throw new Error(`the answer has ${cells.length / tasks.length} rows, not ${rows}`)
+  for (const cell of cells)
     if (!(typeof cell === 'number' && cell >= 0 && cell <= 1))
       throw new Error(`the answer contains ${cell}, which is not a probability`)
-  }
-  return cells as number[][]
+  return cells
 }
 
-function checkEqual(what: string, a: number[][], b: number[][], allowed: number): void {
-  const difference = a.flat().reduce((most, value, i) => Math.max(most, Math.abs(value - b.flat()[i]!)), 0)
+function checkEqual(what: string, a: number[], b: number[], allowed: number): void {
+  const difference = largestDifference(a, b)
   if (difference > allowed) throw new Error(`${what} differ by ${difference}`)
 }

@@ -6,6 +6,7 @@ import type { Manifest } from '../src/schemas/manifest.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
 import { PacedClient, post } from './clients.ts'
+import { type Answer, probabilitiesOf } from './competitors/forms.ts'
 import { experiment, inTurns, temporaryFolder, withServers } from './experiment.ts'
 import { adFeatures, drawBodies, writeLargeVersion } from './large-version.ts'
 import { mebibytes, tableOf } from './markdown.ts'
@@ -55,7 +56,7 @@ export default experiment({
         return times
       })
       const asked = drawBodies(features, 200, 2)
-      const answers = await Promise.all(all.map((served) => probabilitiesOf(served, asked)))
+      const answers = await Promise.all(all.map((served) => answersOf(served, asked)))
       return Promise.all(all.map((served, i) => describe(served, turns[i]!.slice(1).flat(), answers[i]!, answers[0]!)))
     })
     return `# Large tables in narrow formats
@@ -107,13 +108,11 @@ async function describe(served: Served, times: number[], answers: number[], exac
   }
 }
 
-async function probabilitiesOf({ url }: Multigate, asked: readonly string[]): Promise<number[]> {
+async function answersOf({ url }: Multigate, asked: readonly string[]): Promise<number[]> {
   const all: number[] = []
   for (const body of asked) {
-    const { predictions } = (await (await post(`${url}/predict`, body)).json()) as {
-      predictions: { ctr: number; cvr: number }[]
-    }
-    for (const { ctr, cvr } of predictions) all.push(ctr, cvr)
+    const answer = await post(`${url}/predict`, body)
+    all.push(...probabilitiesOf((await answer.json()) as Answer))
   }
   return all
 }

@@ -1,12 +1,11 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { onnxruntime } from '../../src/base/onnxruntime.ts'
 import { readLayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
 import { lowerLayersModel } from '../../src/model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile } from '../../src/model/graph/lower/layers/write-layers-model.ts'
-import { largestDifference } from '../competitors/check.ts'
-import { forms } from '../competitors/forms.ts'
-import { type ReferenceModel, tasks, writeModel } from '../competitors/models.ts'
+import { createReference, largestDifference } from '../competitors/check.ts'
+import { type Answer, forms, probabilitiesOf } from '../competitors/forms.ts'
+import { type ReferenceModel, writeModel } from '../competitors/models.ts'
 import { createQueries, type Query } from '../competitors/queries.ts'
 
 /** Large enough for workers to compute it, small enough for two processes and their clients to share two cores. */
@@ -78,16 +77,8 @@ async function drawVersion(
   const bundle = join(folder, version)
   await writeModel(chaosModel, bundle, version, seed)
   const graph = lowerLayersModel(await readLayersModel(bundle, layersModelFile), ['probabilities'])
-  const session = await onnxruntime.InferenceSession.create(graph)
-  for (const { query, expected } of requests) {
-    const { rows, sparse, dense } = query
-    const results = await session.run({
-      sparse: new onnxruntime.Tensor('int32', sparse, [rows, chaosModel.sparse.fields]),
-      dense: new onnxruntime.Tensor('float32', Float32Array.from(dense), [rows, chaosModel.dense.fields]),
-    })
-    expected.set(version, Float32Array.from(results.probabilities!.data as Float32Array))
-  }
-  await session.release()
+  const answers = await createReference(graph, chaosModel)
+  for (const { query, expected } of requests) expected.set(version, await answers(query))
 }
 
 /** Whether the version's answer to the request differs from every other version's, so that a mix-up is noticed. */
@@ -98,16 +89,8 @@ function isDistinct({ expected }: KnownRequest, version: string): boolean {
   )
 }
 
-interface Predicted {
-  version: string
-  predictions: Record<string, number>[] | Record<string, number[]>
-}
-
 /** The version that an answer names, and its probabilities [rows, tasks], row-major. */
 export function readPrediction(body: Buffer): { version: string; values: number[] } {
-  const { version, predictions } = JSON.parse(body.toString()) as Predicted
-  const values = Array.isArray(predictions)
-    ? predictions.flatMap((row) => tasks.map((task) => row[task]!))
-    : predictions[tasks[0]!]!.flatMap((_, row) => tasks.map((task) => predictions[task]![row]!))
-  return { version, values }
+  const { version, ...answer } = JSON.parse(body.toString()) as Answer & { version: string }
+  return { version, values: probabilitiesOf(answer) }
 }

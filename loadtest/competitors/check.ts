@@ -20,9 +20,10 @@ type EncodedRows = Pick<Query, 'rows' | 'sparse'> & { dense: ArrayLike<number> }
 /** Sparse and numeric fields of a model. */
 type Widths = Record<'sparse' | 'dense', { fields: number }>
 
-/** The exported graph in ONNX Runtime, in this process. */
-export async function createReference(onnx: string, model: Widths): Promise<Answers> {
-  const session = await ort.InferenceSession.create(onnx, { logSeverityLevel: 3 })
+/** The exported graph, its path or its bytes, in ONNX Runtime, in this process. */
+export async function createReference(onnx: string | Uint8Array, model: Widths): Promise<Answers> {
+  // Its types have an overload for each.
+  const session = await ort.InferenceSession.create(onnx as string, { logSeverityLevel: 3 })
   return async ({ rows, sparse, dense }) => {
     const { probabilities } = await session.run({
       sparse: new ort.Tensor('int32', sparse, [rows, model.sparse.fields]),

@@ -1,4 +1,4 @@
-import type { RequestContent } from '../request-file.ts'
+import { jsonContent, type RequestContent } from '../request-file.ts'
 import { type ReferenceModel, tasks } from './models.ts'
 import type { Query } from './queries.ts'
 
@@ -32,16 +32,13 @@ export const forms = {
         sparse: matrix(query.sparse, model.sparse.fields),
         dense: matrix(query.dense, model.dense.fields),
       }),
-    parse: (body) => rowsOf(JSON.parse(body.toString())),
+    parse: (body) => probabilitiesOf(JSON.parse(body.toString())),
   },
   columns: {
     title: 'columns',
     path: () => '/predict',
     render: (query, model) => json(toColumns(query, model)),
-    parse(body) {
-      const { predictions } = JSON.parse(body.toString()) as { predictions: Record<string, number[]> }
-      return predictions[tasks[0]!]!.flatMap((_, row) => tasks.map((task) => predictions[task]![row]!))
-    },
+    parse: (body) => probabilitiesOf(JSON.parse(body.toString())),
   },
   oip: {
     title: 'JSON tensors',
@@ -82,9 +79,7 @@ export const forms = {
 
 export type FormName = keyof typeof forms
 
-function json(value: unknown): RequestContent {
-  return { headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
-}
+const json = (value: unknown) => jsonContent(JSON.stringify(value))
 
 function matrix(values: Int32Array | Float64Array, width: number): number[][] {
   return Array.from({ length: values.length / width }, (_, row) =>
@@ -114,8 +109,14 @@ function toColumns(query: Query, { sparse, dense }: ReferenceModel) {
   return { context, candidates }
 }
 
-/** multigate answers with objects, the hand-written servers with a matrix. */
-function rowsOf(answer: { predictions: Record<string, number>[] } | { probabilities: number[][] }): number[] {
-  if ('probabilities' in answer) return answer.probabilities.flat()
-  return answer.predictions.flatMap((row) => tasks.map((task) => row[task]!))
+/** The hand-written servers answer with a matrix, multigate with rows or columns, as it was asked. */
+export type Answer =
+  | { probabilities: number[][]; predictions?: undefined }
+  | { probabilities?: undefined; predictions: Record<string, number>[] | Record<string, number[]> }
+
+/** Probabilities [rows, tasks] of an answer, row-major. */
+export function probabilitiesOf({ probabilities, predictions }: Answer, names: readonly string[] = tasks): number[] {
+  if (probabilities) return probabilities.flat()
+  if (Array.isArray(predictions)) return predictions.flatMap((row) => names.map((task) => row[task]!))
+  return predictions[names[0]!]!.flatMap((_, row) => names.map((task) => predictions[task]![row]!))
 }

@@ -1,4 +1,4 @@
-import { type Agent, request } from 'node:http'
+import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /* Clients that ask for one thing at a time, beside the generators of load. */
@@ -35,6 +35,42 @@ export function statusOf(url: URL, { body, headers, ...options }: Sent = {}): Pr
     sent.once('response', (answer) => answer.resume().once('close', () => resolve(answer.statusCode ?? 0)))
     sent.end(body)
   })
+}
+
+export interface Waits {
+  asked: number
+  /** Answers that were no 200, and errors of connections. */
+  failed: number
+  /** The longest wait for an answer, ms. */
+  longest: number
+}
+
+/**
+ * Asks for one thing again and again, `pause` ms after each answer, over one connection that stays open; `stop`
+ * resolves with its waits.
+ */
+export function askRepeatedly(url: URL, sent: Sent = {}, pause = 0): { stop(): Promise<Waits> } {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const waits: Waits = { asked: 0, failed: 0, longest: 0 }
+  let isOver = false
+  const asking = (async () => {
+    while (!isOver) {
+      const began = performance.now()
+      const status = await statusOf(url, { ...sent, agent })
+      waits.asked++
+      if (status !== 200) waits.failed++
+      waits.longest = Math.max(waits.longest, performance.now() - began)
+      if (pause > 0) await sleep(pause)
+    }
+  })()
+  return {
+    async stop() {
+      isOver = true
+      await asking
+      agent.destroy()
+      return waits
+    },
+  }
 }
 
 /**

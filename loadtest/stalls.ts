@@ -1,8 +1,8 @@
 // Measures the longest stall caused by a single request: a second client requests /livez continuously.
-import { Agent } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { median } from '../src/base/arrays.ts'
-import { candidates, context, statusOf } from './clients.ts'
+import { askRepeatedly, candidates, context, statusOf } from './clients.ts'
 import { experiment, inTurns } from './experiment.ts'
 import { table } from './markdown.ts'
 import { withMultigate } from './multigate.ts'
@@ -48,8 +48,6 @@ const cases: [name: string, path: string, body: string, gzip?: boolean][] = [
   ['a gzip body of 16 MB of inputs {}', infer, `{"inputs":[${Array(5_300_000).fill('{}')}]}`, true],
 ]
 
-const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-
 /** Sends each request several times and reports the longest wait of the second client. */
 export default experiment({
   description: 'Measure the longest stall caused by a single request',
@@ -64,7 +62,6 @@ export default experiment({
         return measure(url, path, body, gzip)
       }),
     )
-    agent.destroy()
     return `# Longest stall of a single request
 
 ${date}, ${processor}, Node ${versions.node}. One client sends a request; another asks for /livez all the time, and waits at the longest as long as
@@ -83,27 +80,12 @@ ${table(
   },
 })
 
-async function measure(
-  url: string,
-  path: string,
-  body: string,
-  gzip = false,
-): Promise<{ status: number; stall: number }> {
+async function measure(url: string, path: string, body: string, gzip = false) {
   const bytes = gzip ? gzipSync(body) : Buffer.from(body)
-  let longest = 0
-  let over = false
-  const asking = (async () => {
-    while (!over) {
-      const began = performance.now()
-      await statusOf(new URL('/livez', url), { agent })
-      longest = Math.max(longest, performance.now() - began)
-    }
-  })()
+  const second = askRepeatedly(new URL('/livez', url))
   const headers: Record<string, string> = gzip ? { 'content-encoding': 'gzip' } : {}
   const status = body === '' ? 0 : await statusOf(new URL(path, url), { body: bytes, headers })
   // Garbage from a request also stalls later ones.
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  over = true
-  await asking
-  return { status, stall: longest }
+  await sleep(300)
+  return { status, stall: (await second.stop()).longest }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { reasonOf } from '../../src/base/errors.ts'
+import { askRepeatedly, candidates, context, type Waits } from '../clients.ts'
 import { experiment, type Log } from '../experiment.ts'
 import type { Machine } from '../machine.ts'
 import { table, whole } from '../markdown.ts'
@@ -12,7 +13,6 @@ import type { ValuesOf } from '../options.ts'
 import { behaviours } from './behaviours.ts'
 import { type Container, createContainer } from './container.ts'
 import { drawMemory, type MemoryPoint } from './plot.ts'
-import { politeClient, type Waits } from './polite-client.ts'
 
 const mebibyte = 2 ** 20
 
@@ -27,6 +27,15 @@ const containers = [
  * gone, bytes.
  */
 const promised = { wait: 1000, left: 100 * mebibyte, within: 60_000 }
+
+/** The polite client's request, with the longest wait for its answer, ms. */
+const polite = {
+  body: JSON.stringify({ model: 'ads-funnel', context, candidates: candidates(1) }),
+  headers: { 'x-deadline-ms': 60_000 },
+  timeout: 35_000,
+}
+/** Pause between two of its requests, ms. */
+const politePause = 20
 
 interface Played {
   behaviour: string
@@ -149,7 +158,7 @@ async function playOne(
   connections: number,
   seconds: number,
 ): Promise<Pick<Played, 'waits' | 'most'>> {
-  const client = politeClient(url)
+  const client = askRepeatedly(new URL('/predict', url), polite, politePause)
   const hostile = fork(fileURLToPath(new URL('./hostile-process.js', import.meta.url)), [new URL(url).port])
   await once(hostile, 'message')
   hostile.send({ play: behaviour, connections })

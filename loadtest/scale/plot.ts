@@ -7,30 +7,26 @@ export interface Curve {
   samples: readonly { value: number; sample: Sample }[]
 }
 
-/** The figures that the curves of an axis show. */
-const shown: Record<string, { title: string; of(sample: Sample): number; log?: boolean }[]> = {
-  rows: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
-  fields: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
-  experts: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
-  ids: [
-    { title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros },
-    { title: 'resident, MiB', of: ({ residentMiB }) => residentMiB },
-  ],
-  models: [
-    { title: 'ready after, s', of: ({ readySeconds }) => readySeconds },
-    { title: 'resident, MiB', of: ({ residentMiB }) => residentMiB },
-  ],
-  connections: [{ title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }],
-  popularity: [
-    { title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros },
-    { title: 'found in the cache', of: ({ hitRate }) => hitRate ?? 0, log: false },
-  ],
+interface Figure {
+  title: string
+  of(sample: Sample): number
+  log?: boolean
+}
+
+const cpu: Figure = { title: 'CPU per request, µs', of: ({ cpuMicros }) => cpuMicros }
+const resident: Figure = { title: 'resident, MiB', of: ({ residentMiB }) => residentMiB }
+
+/** The figures that the curves of an axis show, where they are not the CPU alone. */
+const shown: Record<string, Figure[]> = {
+  ids: [cpu, resident],
+  models: [{ title: 'ready after, s', of: ({ readySeconds }) => readySeconds }, resident],
+  popularity: [cpu, { title: 'found in the cache', of: ({ hitRate }) => hitRate ?? 0, log: false }],
 }
 
 /** All curves as one SVG. Logarithmic axes: a curve as steep as the dashed line grows in proportion. */
 export function drawCurves(curves: readonly Curve[]): Promise<string> {
   const charts = curves.flatMap(({ axis, samples }) =>
-    (shown[axis.name] ?? []).map(({ title, of, log = true }) => {
+    (shown[axis.name] ?? [cpu]).map(({ title, of, log = true }) => {
       const points = samples.map(({ value, sample }) => ({ x: value, y: of(sample) }))
       const logX = axis.name !== 'popularity'
       const last = points.at(-1)!

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Longest time until a program ends after SIGTERM, ms. */
@@ -14,6 +15,8 @@ process.on('exit', () => {
 export interface ServingGroup {
   /** Process id of its leader and of the group. */
   leader: number
+  /** Exit code of the leader, or the signal that ended it. */
+  ended: Promise<number | string>
   stop(): Promise<void>
 }
 
@@ -26,51 +29,56 @@ export interface GroupOptions {
   ready: () => Promise<boolean>
   /** Longest time until it is ready, ms. */
   patience: number
+  /** A file that its output is added to. */
+  log?: string
 }
 
 /** Starts a program in its own process group and waits until it is ready; its last lines explain a failure. */
-export async function startGroup({ command, args, env, folder, ready, patience }: GroupOptions): Promise<ServingGroup> {
-  const child = spawn(command, args, { env, cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
-  let output = ''
-  const read = (chunk: string) => {
-    output = `${output}${chunk}`.slice(-4000)
-  }
-  child.stdout.setEncoding('utf8').on('data', read)
-  child.stderr.setEncoding('utf8').on('data', read)
-  let ended: string | undefined
-  const exited = new Promise<void>((resolve) => {
+export async function startGroup(options: GroupOptions): Promise<ServingGroup> {
+  const { command, args, env, folder, ready, patience, log } = options
+  const output = log === undefined ? 'pipe' : openSync(log, 'a')
+  const child = spawn(command, args, { env, cwd: folder, detached: true, stdio: ['ignore', output, output] })
+  if (typeof output === 'number') closeSync(output)
+  let written = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      written = `${written}${chunk}`.slice(-4000)
+    })
+  let why: string | undefined
+  const ended = new Promise<number | string>((resolve) => {
     child.on('error', (error) => {
-      ended = error.message
-      resolve()
+      why = error.message
+      resolve(why)
     })
     child.on('exit', (code, signal) => {
-      ended = `ended with ${code ?? signal}`
-      resolve()
+      why = `ended with ${code ?? signal}`
+      resolve(code ?? signal!)
     })
   })
   const leader = child.pid
   if (leader !== undefined) groups.add(leader)
   const stop = async () => {
     if (leader === undefined) return
-    if (ended === undefined) {
+    if (why === undefined) {
       signalGroup(leader, 'SIGTERM')
-      await Promise.race([exited, sleep(stopPatience, undefined, { ref: false })])
+      await Promise.race([ended, sleep(stopPatience, undefined, { ref: false })])
     }
     // Its children may outlive the leader.
     signalGroup(leader, 'SIGKILL')
-    await exited
+    await ended
     groups.delete(leader)
   }
   const until = Date.now() + patience
   while (!(await ready().catch(() => false))) {
-    if (ended === undefined && Date.now() < until) {
+    if (why === undefined && Date.now() < until) {
       await sleep(100)
       continue
     }
     await stop()
-    throw new Error(`${command} ${ended ?? `is not ready after ${patience / 1000} s`}:\n${output.trim().slice(-2000)}`)
+    const last = (log === undefined ? written : readFileSync(log, 'utf8')).trim().slice(-2000)
+    throw new Error(`${command} ${why ?? `is not ready after ${patience / 1000} s`}:\n${last}`)
   }
-  return { leader: leader!, stop }
+  return { leader: leader!, ended, stop }
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {

@@ -1,7 +1,6 @@
-import { request } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LiveEvent, LiveHistory } from '../../src/schemas/live-figures.ts'
 import type { FaultEvent, Loss } from './accounts.ts'
-import type { Certificates } from './certificates.ts'
 import type { FaultKind } from './plan.ts'
 import type { ChaosServer } from './server.ts'
 
@@ -30,11 +29,11 @@ const patience = 15_000
 const brief = 3000
 
 /** Looks at the console again and again, as a page does that loses its connection; `now` is ms from the start. */
-export function followConsole(server: ChaosServer, certificates: Certificates, now: () => number) {
+export function followConsole(server: ChaosServer, now: () => number) {
   const events = new Map<number, ConsoleEvent>()
   let isOver = false
   const look = async () => {
-    const history = await askHistory(server, certificates).catch(() => undefined)
+    const history = await askHistory(server).catch(() => undefined)
     if (history === undefined) return
     const offset = now() - history.at
     for (const { id, kind, text, at, until } of history.events)
@@ -43,7 +42,7 @@ export function followConsole(server: ChaosServer, certificates: Certificates, n
   const work = (async () => {
     while (!isOver) {
       await look()
-      await new Promise((resolve) => setTimeout(resolve, interval))
+      await sleep(interval)
     }
     await look()
   })()
@@ -58,24 +57,10 @@ export function followConsole(server: ChaosServer, certificates: Certificates, n
 }
 
 /** The first event of the stream. */
-function askHistory({ adminPort }: ChaosServer, { authority }: Certificates): Promise<LiveHistory> {
-  return new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: adminPort, path: '/console/live', ca: authority, agent: false as const }
-    const sent = request({ ...options, timeout: 3000 }, (response) => {
-      let text = ''
-      response.on('error', reject).on('end', () => reject(new Error('no history')))
-      response.setEncoding('utf8').on('data', (part) => {
-        text += part
-        const [, history] = /^data: (.*)\n\n/m.exec(text) ?? []
-        if (history === undefined) return
-        resolve(JSON.parse(history))
-        sent.destroy()
-      })
-    })
-    sent.once('timeout', () => sent.destroy(new Error('no answer')))
-    sent.once('error', reject)
-    sent.end()
-  })
+async function askHistory({ ask }: ChaosServer): Promise<LiveHistory> {
+  const first = /^data: (.*)\n\n/m
+  const { text } = await ask('/console/live', { until: first, timeout: 3000 })
+  return JSON.parse(first.exec(text)![1]!)
 }
 
 /** Faults that the console did not report; `stop`: when the service was stopped, ms. */

@@ -75,17 +75,3 @@ export function stateOf(pid: number): string | undefined {
     return undefined
   }
 }
-
-/** Bytes of these processes in memory; what several share counts once. Processes that have ended count nothing. */
-export function proportionalBytes(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + pssOf(pid), 0)
-}
-
-function pssOf(pid: number): number {
-  try {
-    const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')
-    return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024
-  } catch {
-    return 0
-  }
-}

@@ -1,11 +1,11 @@
 import { quantiles } from '../../src/tools/load/open-loop.ts'
 import type { Machine } from '../machine.ts'
-import { table, whole } from '../markdown.ts'
+import { mebibytes, table, whole } from '../markdown.ts'
 import type { Accounts, FaultEvent, Tally } from './accounts.ts'
 import { burstFactor, type FaultKind, faultKinds } from './plan.ts'
 import { type ChaosRun, deadline } from './run.ts'
 import { processCount } from './server.ts'
-import { type ChaosVerdict, mostGrowth, mostLate, toMebibytes } from './verdict.ts'
+import { type ChaosVerdict, mostGrowth, mostLate } from './verdict.ts'
 import { tolerance } from './versions.ts'
 
 const names: Record<FaultKind | 'none', string> = {
@@ -123,8 +123,8 @@ function notSent({ total }: Accounts): string {
 function memoryText({ memory }: ChaosVerdict): string {
   if (memory === undefined) return 'Not measured: the run was too short.'
   const { level, growth, from, to, samples } = memory
-  return `A line through the proportional set sizes (PSS) of all processes, ${samples} samples from ${(from / 1000).toFixed(0)} s to ${(to / 1000).toFixed(0)} s, begins at ${toMebibytes(level)} MiB and
-changes by ${growth < 0 ? '−' : '+'}${toMebibytes(Math.abs(growth))} MiB; the bound is +${toMebibytes(mostGrowth)} MiB. Samples without all processes, as after a kill, are left out.`
+  return `A line through the proportional set sizes (PSS) of all processes, ${samples} samples from ${(from / 1000).toFixed(0)} s to ${(to / 1000).toFixed(0)} s, begins at ${mebibytes(level)} MiB and
+changes by ${growth < 0 ? '−' : '+'}${mebibytes(Math.abs(growth))} MiB; the bound is +${mebibytes(mostGrowth)} MiB. Samples without all processes, as after a kill, are left out.`
 }
 
 function hostileText({ hostile }: ChaosRun): string {

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { deafViewers } from '../../test/support/hostile-clients.ts'
+import { proportionalMemory } from '../multigate.ts'
 import type { Call, FaultEvent, Loss } from './accounts.ts'
 import { makeCertificates } from './certificates.ts'
-import { changedModel, startChanges } from './changes.ts'
+import { changedModel, postUntilAnswered, startChanges } from './changes.ts'
 import { createSettableClock } from './clock.ts'
 import { type ConsoleEvent, followConsole } from './console.ts'
 import { type Disk, mountDisk } from './disk.ts'
@@ -16,18 +17,9 @@ import { type HostileReport, startHostileClients } from './hostile.ts'
 import { startLoad } from './load.ts'
 import type { MemorySample } from './memory.ts'
 import { type FaultKind, type PlannedFault, planArrivals, planFaults } from './plan.ts'
-import { proportionalBytes } from './processes.ts'
 import { createPublisher, publishedBy } from './publish.ts'
 import { type Scrape, startScraping } from './scrapes.ts'
-import {
-  type AskOptions,
-  askAdmin,
-  type ChaosServer,
-  dialAdmin,
-  keys,
-  processCount,
-  startChaosServer,
-} from './server.ts'
+import { type ChaosServer, keys, processCount, startChaosServer } from './server.ts'
 import { addVersion, chaosModel, createKnownRequests, type KnownRequest } from './versions.ts'
 
 export interface ChaosOptions {
@@ -109,9 +101,10 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
   const logDisk = await mountDisk(paths.log, diskBytes)
   disks.push(cacheDisk, logDisk)
   const clock = createSettableClock(join(folder, 'clock'))
+  const logFile = join(paths.log, 'log')
   log('starting the server')
   const server = await startChaosServer({
-    ...{ models: paths.models, folder, cache: paths.cache, log: join(paths.log, 'log'), certificates },
+    ...{ models: paths.models, folder, cache: paths.cache, log: logFile, certificates },
     env: {
       ...clock?.env,
       MORTAL_THREADS: paths.mortal,
@@ -124,8 +117,8 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
   try {
     const start = performance.now()
     const now = () => performance.now() - start
-    const scraper = startScraping(server, certificates, now)
-    const watched = followConsole(server, certificates, now)
+    const scraper = startScraping(server, now)
+    const watched = followConsole(server, now)
     const load = await startLoad({
       port: (await options.sabotage?.between?.(port)) ?? port,
       ...{ serverPort: port, authority, requests, deadline, now, serving: server.serving },
@@ -133,14 +126,13 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     })
     const memory = startWatchingMemory(server, now, () => scraper.last?.processes === processCount)
     const faults: FaultLog = { events: [], losses: [], wrong: [], skipped: new Map(), hostile: [] }
-    const post = (path: string) => postUntilAnswered(server, certificates, path)
+    const post = (path: string) => postUntilAnswered(server, path)
     const { models, staging, mortal } = paths
     const publisher = createPublisher({ staging, models, versions, now, seen: load.seen, post })
-    const ask = (path: string, options?: AskOptions) => askAdmin(server, certificates, path, options)
     const tools: FaultTools = {
       ...{ now, server, scraper, publisher, hostile, cacheDisk, logDisk, clock, mortal },
-      startChanges: () => startChanges(ask),
-      probe: () => ask('/livez').then(({ status }) => status),
+      startChanges: () => startChanges(server),
+      probe: () => server.ask('/livez').then(({ status }) => status),
     }
     await makeFaults(plan, (fault) => {
       log(`${fault.kind}${fault.way === undefined ? '' : `: a version is ${fault.way}`}`)
@@ -151,11 +143,7 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
     const console = await watched.stop()
     memory.stop()
     // They are there as the service stops. Documents of 68 kB: few connections, whose answers delay others hardly.
-    const deaf = deafViewers(
-      () => dialAdmin(server, certificates),
-      '/models/ads-funnel/versions/1/evaluation',
-      [56, 60, 64],
-    )
+    const deaf = deafViewers(server.dial, '/models/ads-funnel/versions/1/evaluation', [56, 60, 64])
     await Promise.all(deaf.map((socket) => once(socket, 'secureConnect')))
     log('SIGTERM')
     load.serverStops()
@@ -175,11 +163,11 @@ async function runIn(folder: string, disks: (Disk | undefined)[], options: Chaos
       memory: memory.samples,
       stop,
       longestStall,
-      serverLog: server.log(),
+      serverLog: await readFile(logFile, 'utf8'),
     }
   } finally {
     hostile.end()
-    server.kill()
+    await server.stop()
   }
 }
 
@@ -222,33 +210,19 @@ async function makeFaults(plan: readonly PlannedFault[], make: (fault: PlannedFa
 
 function startWatchingMemory(server: ChaosServer, now: () => number, isWhole: () => boolean) {
   const samples: MemorySample[] = []
-  const timer = setInterval(() => {
-    const bytes = proportionalBytes([server.pid, ...server.serving()])
-    samples.push({ at: now(), bytes, whole: isWhole() })
+  const timer = setInterval(async () => {
+    const [at, whole] = [now(), isWhole()]
+    // Processes that have ended count nothing.
+    const read = (pid: number) => proportionalMemory(pid).catch(() => ({ all: 0 }))
+    const parts = await Promise.all([server.leader, ...server.serving()].map(read))
+    samples.push({ at, bytes: parts.reduce((sum, { all }) => sum + all, 0), whole })
   }, 1000)
   return { samples, stop: () => clearInterval(timer) }
 }
 
-/** A process that is asked may die before it answers; loading and unloading again changes nothing. */
-async function postUntilAnswered(
-  server: ChaosServer,
-  certificates: { authority: string },
-  path: string,
-): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const answer = await askAdmin(server, certificates, path, { method: 'POST', timeout: 30_000 }).catch(
-      (error: Error) => error,
-    )
-    if (!(answer instanceof Error) && answer.status === 200) return
-    const reason = answer instanceof Error ? answer.message : `${answer.status} ${answer.text}`
-    if (attempt === 5) throw new Error(`${path} is answered by ${reason}`)
-    await sleep(200)
-  }
-}
-
 async function stopServer(server: ChaosServer, now: () => number): Promise<ChaosRun['stop']> {
   const at = now()
-  process.kill(server.pid, 'SIGTERM')
+  process.kill(server.leader, 'SIGTERM')
   const how = await Promise.race([server.ended, sleep(stopPatience, 'nothing within 15 s', { ref: false })])
   return { at, end: now(), how }
 }

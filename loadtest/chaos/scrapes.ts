@@ -1,5 +1,6 @@
-import type { Certificates } from './certificates.ts'
-import { type AdminAnswer, askAdmin, type ChaosServer } from './server.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sumOf } from '../../src/tools/capacity/measured-server.ts'
+import type { AdminAnswer, ChaosServer } from './server.ts'
 
 /** The service's state, as one scrape of /metrics has it. */
 export interface Scrape {
@@ -28,19 +29,19 @@ export interface Scraper {
 const interval = 200
 
 /** Asks for /metrics five times a second, each over a connection of its own; `now` is ms from the start. */
-export function startScraping(server: ChaosServer, certificates: Certificates, now: () => number): Scraper {
+export function startScraping(server: ChaosServer, now: () => number): Scraper {
   const all: Scrape[] = []
   let last: Scrape | undefined
   let isOver = false
   const work = (async () => {
     while (!isOver) {
       const at = now()
-      const answer = await askAdmin(server, certificates, '/metrics').catch((error: Error) => error)
+      const answer = await server.ask('/metrics').catch((error: Error) => error)
       if (isOver) return
       const scrape = readScrape(answer, at, now())
       all.push(scrape)
       if (scrape.failed === undefined) last = scrape
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, at + interval - now())))
+      await sleep(Math.max(0, at + interval - now()))
     }
   })()
   return {
@@ -59,17 +60,12 @@ function readScrape(answer: AdminAnswer | Error, at: number, end: number): Scrap
   const failed =
     answer instanceof Error ? answer.message : answer.status === 200 ? undefined : `status ${answer.status}`
   const { text, date } = answer instanceof Error ? { text: '', date: Number.NaN } : answer
-  const sum = (name: string) =>
-    text
-      .split('\n')
-      .filter((line) => line.startsWith(name))
-      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
   return {
     ...{ at, end, failed },
-    processes: sum('multigate_processes '),
-    replaced: sum('multigate_processes_replaced_total '),
-    plansUnstored: sum('multigate_plan_unstored{'),
-    linesDropped: sum('multigate_log_lines_dropped_total'),
+    processes: sumOf(text, 'multigate_processes'),
+    replaced: sumOf(text, 'multigate_processes_replaced_total'),
+    plansUnstored: sumOf(text, 'multigate_plan_unstored'),
+    linesDropped: sumOf(text, 'multigate_log_lines_dropped_total'),
     clockAhead: (date - Date.now()) / 1000,
   }
 }

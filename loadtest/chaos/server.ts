@@ -1,13 +1,10 @@
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { connect } from 'node:tls'
+import { connect, type TLSSocket } from 'node:tls'
 import { serverArgv } from '../../src/app/v8-flags.ts'
+import { type ServingGroup, startGroup } from '../children.ts'
 import { main } from '../entries.ts'
 import { freePort } from '../free-port.ts'
 import type { Certificates } from './certificates.ts'
@@ -18,19 +15,21 @@ export const keys = { backend: 'key-of-the-backend', hostile: 'key-of-hostile-cl
 
 export const processCount = 2
 
-export interface ChaosServer {
-  /** Id of the primary process. */
-  pid: number
+/** Its leader is the primary process. */
+export interface ChaosServer extends ServingGroup, AdminPort {
   port: number
-  adminPort: number
   /** Ids of the processes that serve. */
   serving(): number[]
-  /** Exit code, or the signal that ended the primary process. */
-  ended: Promise<number | string>
-  /** All that it has written. */
-  log(): string
-  /** Ends all its processes immediately. */
-  kill(): void
+}
+
+interface AdminPort {
+  /**
+   * Asks the administration port over a connection of its own. Rejects where no answer comes: with a code where the
+   * connection broke, without one after `timeout`.
+   */
+  ask(path: string, options?: AskOptions): Promise<AdminAnswer>
+  /** A connection to the administration port. */
+  dial(): TLSSocket
 }
 
 export interface ChaosServerOptions {
@@ -46,13 +45,8 @@ export interface ChaosServerOptions {
   env: Record<string, string>
 }
 
-/** Longest time until all processes are ready, s. */
-const patience = 60
-
-const groups = new Set<number>()
-process.on('exit', () => {
-  for (const group of groups) killGroup(group)
-})
+/** Longest time until all processes are ready, ms. */
+const patience = 60_000
 
 /**
  * Starts the real server in several processes, over TLS, with keys and an administration port; resolves when all are
@@ -82,43 +76,17 @@ export async function startChaosServer(options: ChaosServerOptions): Promise<Cha
     MULTIGATE_SLOW_REQUESTS: 20,
     MULTIGATE_SLOW_BODIES: true,
   }
-  const output = openSync(log, 'a')
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('MULTIGATE_'))
   const set = Object.entries(settings).map(([name, value]) => [name, String(value)])
-  const child = spawn(process.execPath, [...serverArgv([]), main], {
+  const admin = adminOf(adminPort, certificates)
+  const group = await startGroup({
+    command: process.execPath,
+    args: [...serverArgv([]), main],
     env: { ...Object.fromEntries([...own, ...set]), MALLOC_ARENA_MAX: '2', ...env },
-    detached: true,
-    stdio: ['ignore', output, output],
+    ...{ folder, patience, log },
+    ready: async () => (await admin.ask('/readyz')).status === 200,
   })
-  closeSync(output)
-  await once(child, 'spawn')
-  const pid = child.pid!
-  groups.add(pid)
-  let over: number | string | undefined
-  const ended = once(child, 'exit').then(([code, signal]): number | string => {
-    over = code ?? signal
-    return over!
-  })
-  const server: ChaosServer = {
-    pid,
-    port,
-    adminPort,
-    serving: () => childrenOf(pid),
-    ended,
-    log: () => readFileSync(log, 'utf8'),
-    kill: () => killGroup(pid),
-  }
-  const deadline = Date.now() + patience * 1000
-  for (;;) {
-    const answer = await askAdmin(server, certificates, '/readyz').catch(() => undefined)
-    if (answer?.status === 200) return server
-    if (over !== undefined || Date.now() > deadline) {
-      server.kill()
-      const what = over === undefined ? `was not ready after ${patience} s` : `ended with ${over}`
-      throw new Error(`the server ${what}:\n${server.log().slice(-3000)}`)
-    }
-    await sleep(100)
-  }
+  return { ...group, ...admin, port, serving: () => childrenOf(group.leader) }
 }
 
 export interface AdminAnswer {
@@ -134,53 +102,37 @@ export interface AskOptions {
   timeout?: number
   /** JSON. */
   body?: string
+  /** The part of an endless answer that is enough. */
+  until?: RegExp
 }
 
-/**
- * Asks the administration port over a connection of its own. Rejects where no answer comes: with a code where the
- * connection broke, without one after `timeout`.
- */
-export function askAdmin(
-  { adminPort }: Pick<ChaosServer, 'adminPort'>,
-  { authority }: Pick<Certificates, 'authority'>,
-  path: string,
-  { method = 'GET', timeout = 10_000, body = '' }: AskOptions = {},
-): Promise<AdminAnswer> {
-  return new Promise((resolve, reject) => {
-    const sent = request({
-      ...{ host: '127.0.0.1', port: adminPort, path, method, ca: authority, agent: false, timeout },
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    })
-    sent.once('timeout', () => sent.destroy(new Error(`no answer to ${path} after ${timeout} ms`)))
-    sent.once('error', reject)
-    sent.once('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => (text += part))
-      response.once('error', reject)
-      response.once('end', () =>
-        resolve({ status: response.statusCode ?? 0, date: Date.parse(response.headers.date ?? ''), text }),
-      )
-    })
-    sent.end(body)
-  })
-}
-
-/** A connection to the administration port. */
-export function dialAdmin(
-  { adminPort }: Pick<ChaosServer, 'adminPort'>,
-  { authority }: Pick<Certificates, 'authority'>,
-) {
-  return connect({ host: '127.0.0.1', port: adminPort, ca: authority, servername: 'localhost' })
+function adminOf(port: number, { authority: ca }: Certificates): AdminPort {
+  const address = { host: '127.0.0.1', port, ca }
+  return {
+    ask: (path, { method = 'GET', timeout = 10_000, body = '', until } = {}) =>
+      new Promise((resolve, reject) => {
+        const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+        const sent = request({ ...address, path, method, agent: false, timeout, headers })
+        sent.once('timeout', () => sent.destroy(new Error(`no answer to ${path} after ${timeout} ms`)))
+        sent.on('error', reject)
+        sent.once('response', (response) => {
+          let text = ''
+          const finish = () => {
+            resolve({ status: response.statusCode ?? 0, date: Date.parse(response.headers.date ?? ''), text })
+            sent.destroy()
+          }
+          response.setEncoding('utf8').on('data', (part) => {
+            text += part
+            if (until?.test(text)) finish()
+          })
+          response.on('error', reject).once('end', finish)
+        })
+        sent.end(body)
+      }),
+    dial: () => connect({ ...address, servername: 'localhost' }),
+  }
 }
 
 function entryOf([id, key]: [string, string]) {
   return { id, sha256: createHash('sha256').update(key).digest('hex'), scopes: ['predict'] }
-}
-
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL')
-  } catch {
-    // It has ended.
-  }
 }

@@ -1,3 +1,4 @@
+import { mebibytes } from '../markdown.ts'
 import { type Accounts, account, type Call, type Loss } from './accounts.ts'
 import { unreported } from './console.ts'
 import { fitMemory, type MemoryFit } from './memory.ts'
@@ -101,11 +102,5 @@ function memoryFaults({ options }: ChaosRun, memory: MemoryFit | undefined): str
   if (memory === undefined) return ['memory was not measured: there were never enough processes']
   const { growth, level } = memory
   if (growth <= mostGrowth) return []
-  return [
-    `memory grew from ${toMebibytes(level)} to ${toMebibytes(level + growth)} MiB after the first tenth of the run`,
-  ]
-}
-
-export function toMebibytes(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(0)
+  return [`memory grew from ${mebibytes(level)} to ${mebibytes(level + growth)} MiB after the first tenth of the run`]
 }

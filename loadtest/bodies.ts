@@ -1,5 +1,5 @@
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
-import { createLayout } from '../src/model/serving/features/layout.ts'
+import { createLayout, givenColumns } from '../src/model/serving/features/layout.ts'
 import type { Features, Field, Side } from '../src/schemas/features.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
 import { type Catalogue, createCandidates, usualCatalogue } from './candidates.ts'
@@ -40,8 +40,15 @@ export function createQueries(
   }
 }
 
-/** The query as the body of a request. */
-export function toBody(query: Query, form: Form, encoder: Encoder, envelope: Record<string, unknown>): string {
+/**
+ * The query as the body of a request; `graph`: tensors with the columns of crossed fields, which multigate computes.
+ */
+export function toBody(
+  query: Query,
+  form: Form | 'graph',
+  encoder: Encoder,
+  envelope: Record<string, unknown>,
+): string {
   const { context, candidates } = query
   if (form === 'rows') return JSON.stringify({ ...envelope, context, candidates })
   if (form === 'columns') {
@@ -50,7 +57,10 @@ export function toBody(query: Query, form: Form, encoder: Encoder, envelope: Rec
     return JSON.stringify({ ...envelope, context, candidates: Object.fromEntries(columns) })
   }
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
-  return JSON.stringify({ ...envelope, sparse: matrix(rows, sparse), dense: matrix(rows, dense) })
+  const { layout } = encoder
+  const given = form === 'graph' ? layout.sparse.length : givenColumns(layout).length
+  const ids = matrix(rows, sparse).map((row) => row.slice(0, given))
+  return JSON.stringify({ ...envelope, sparse: ids, dense: matrix(rows, dense) })
 }
 
 /** Encoded rows of random values, seeded: ids uniform over those of each field, numbers normal. */

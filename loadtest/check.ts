@@ -22,18 +22,23 @@ export async function checkForms(
   checkEqual('named rows and tensors', rowTable, tensorTable, tolerance.forms)
 }
 
-/** Sends tensors to both targets; the other one gives uncalibrated answers. */
+/** Sends the same rows as tensors to both targets; the other one gives uncalibrated answers. */
 export async function checkUncalibrated(
   target: Target,
   other: Target,
-  body: string,
+  bodies: { ours: string; other: string },
   tasks: string[],
   rows: number,
 ): Promise<void> {
-  const raw = JSON.stringify({ ...JSON.parse(body), options: { raw: true } })
+  const raw = JSON.stringify({ ...JSON.parse(bodies.ours), options: { raw: true } })
   const { predictions } = (await ask(target, raw)) as { predictions: { raw: Record<string, number> }[] }
   const ours = table({ predictions: predictions.map((prediction) => prediction.raw) }, tasks, rows)
-  checkEqual(`${target.name} and ${other.name}`, ours, table(await ask(other, body), tasks, rows), tolerance.engines)
+  checkEqual(
+    `${target.name} and ${other.name}`,
+    ours,
+    table(await ask(other, bodies.other), tasks, rows),
+    tolerance.engines,
+  )
 }
 
 export async function ask(target: Target, body: string): Promise<unknown> {

@@ -78,13 +78,16 @@ export async function runClosedLoop(
  */
 export async function compareTargets(
   targets: readonly Target[],
-  load: Load,
+  loadOf: (target: Target) => Load,
   repeats: number,
   onRun: (target: Target, repeat: number, result: ClosedLoopResult) => void,
 ): Promise<ClosedLoopResult[]> {
-  for (const target of targets) await runClosedLoop(target, { ...load, seconds: Math.min(1, load.seconds / 2) })
+  for (const target of targets) {
+    const load = loadOf(target)
+    await runClosedLoop(target, { ...load, seconds: Math.min(1, load.seconds / 2) })
+  }
   const runs = await inTurns(targets, repeats, async (target, repeat) => {
-    const result = await runClosedLoop(target, load)
+    const result = await runClosedLoop(target, loadOf(target))
     onRun(target, repeat, result)
     return result
   })

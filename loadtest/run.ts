@@ -88,9 +88,10 @@ async function runLoadTest(options: Arguments, machine: Machine, log: Log): Prom
       const answer = await ask(multigate, bodies[0]!)
       await bareFastify.answerWith(answer)
       const compared = [multigate, bareFastify, ...(form === 'tensors' && fastifyOnnx ? [fastifyOnnx] : [])]
+      const ofGraph = compared.length > 2 ? makeBodies('graph', rows) : []
       const [ours, bare, onnx] = await compareTargets(
         compared,
-        { ...load, bodies },
+        (target) => ({ ...load, bodies: target === fastifyOnnx ? ofGraph : bodies }),
         options.repeats,
         (target, repeat, result) =>
           log(`${name.padEnd(11)}  ${target.name.padEnd(26)}  ${repeat + 1}/${options.repeats}  ${summary(result)}`),
@@ -115,7 +116,7 @@ async function runLoadTest(options: Arguments, machine: Machine, log: Log): Prom
       for (const times of loads)
         report.openLoop.push(await measureOpenLoop(multigate, 'columns-100', columns, ours, times, options, log))
       if (fastifyOnnx) {
-        const tensors = makeBodies('tensors', 100)
+        const tensors = makeBodies('graph', 100)
         const theirs = await maximum(fastifyOnnx, known('tensors-100')?.fastifyOnnx, tensors)
         for (const times of baselineLoads)
           report.openLoop.push(await measureOpenLoop(fastifyOnnx, 'tensors-100', tensors, theirs, times, options, log))
@@ -153,7 +154,7 @@ async function measureOpenLoop(
   return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }
 }
 
-type MakeBodies = (form: Form, rows: number, count?: number) => string[]
+type MakeBodies = (form: Form | 'graph', rows: number, count?: number) => string[]
 
 /** Bodies in one form; the queries are the same for each form. */
 function createBodies({ manifest }: Bundle, model: string): MakeBodies {
@@ -177,6 +178,7 @@ async function check(
       Form,
       string[]
     >
+    const graph = makeBodies('graph', rows, count)
     for (let i = 0; i < count; i++) {
       const same = { rows: bodies.rows[i]!, columns: bodies.columns[i]!, tensors: bodies.tensors[i]! }
       await checkForms(multigate, same, tasks, rows)
@@ -184,7 +186,7 @@ async function check(
         await checkUncalibrated(
           multigate,
           fastifyOnnx,
-          same.tensors,
+          { ours: same.tensors, other: graph[i]! },
           manifest.tasks.map(({ name }) => name),
           rows,
         )

@@ -23,6 +23,20 @@ t.test('the three forms of a query encode to the same tensors', async (t) => {
   }
 })
 
+t.test('multigate computes the columns of crossed fields; a graph alone needs them', async (t) => {
+  const crossed = [{ name: 'country_hour', of: ['country', 'hour'], buckets: 64, seed: 1 }]
+  const crossing = createEncoder(testFeatures, { crossed })
+  const query = createQueries(testFeatures, 1)(3)
+  const expected = crossing.rows(query.context, query.candidates, limits)
+  const sparseOf = (form: 'tensors' | 'graph') =>
+    (JSON.parse(toBody(query, form, crossing, {})) as { sparse: number[][] }).sparse
+  t.same(sparseOf('graph').flat(), [...expected.sparse])
+  t.same(
+    sparseOf('tensors'),
+    sparseOf('graph').map((row) => row.slice(0, -1)),
+  )
+})
+
 t.test('queries are seeded, all different, and an ad is the same wherever it appears', async (t) => {
   const bodies = (seed: number) => {
     const draw = createQueries(testFeatures, seed)

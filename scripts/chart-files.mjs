@@ -4,15 +4,15 @@
 //   node scripts/chart-files.mjs            writes
 //   node scripts/chart-files.mjs --check    writes nothing; ends with 1 where a file is out of date
 // Reads the compiled configuration: run npm run setup -- --modules first.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { filesBelow } from './files.mjs'
+import { writeGenerated } from './generated.mjs'
 import { repositoryOf } from './repository.mjs'
 import { settingsSchema, valuesSchema } from './values-schema.mjs'
 
 const root = join(import.meta.dirname, '..')
 const chart = 'deploy/helm/multigate'
-const check = process.argv.includes('--check')
 
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
 const { words } = await import(join(root, 'build/src/base/configuration.js'))
@@ -34,17 +34,9 @@ for (const [folder, extension] of [
     if (file.endsWith(extension) && !file.endsWith('.test.yaml'))
       wanted.set(`files/${folder}/${file}`, read(`deploy/${folder}/${file}`))
 
-for (const [path, text] of wanted) {
-  const file = join(root, chart, path)
-  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
-  if (check) outdated(path)
-  else write(file, text)
-}
-for (const path of copies()) {
-  if (wanted.has(path)) continue
-  if (check) outdated(path)
-  else rmSync(join(root, chart, path))
-}
+const copies = filesBelow(join(root, chart, 'files')).map((file) => relative(join(root, chart), file))
+for (const path of new Set([...wanted.keys(), ...copies]))
+  writeGenerated(`${chart}/${path}`, wanted.get(path), 'node scripts/chart-files.mjs')
 
 function describeChart(text, { version, ...description }) {
   const { page, homepage } = repositoryOf(description)
@@ -56,18 +48,4 @@ function describeChart(text, { version, ...description }) {
 
 function read(path) {
   return readFileSync(join(root, path), 'utf8')
-}
-
-function write(file, text) {
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, text)
-}
-
-function copies() {
-  return filesBelow(join(root, chart, 'files')).map((file) => relative(join(root, chart), file))
-}
-
-function outdated(path) {
-  console.error(`${chart}/${path} is out of date: run node scripts/chart-files.mjs`)
-  process.exitCode = 1
 }

@@ -1,14 +1,16 @@
 // Writes the Grafana dashboards in deploy/grafana/ from the panels below.
 //   node scripts/dashboards.mjs            writes
 //   node scripts/dashboards.mjs --check    writes nothing; ends with 1 where a dashboard is out of date
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { writeGenerated } from './generated.mjs'
 
 const instance = 'job=~"$job",instance=~"$instance"'
 const model = `${instance},model=~"$model"`
 const rate = (metric, labels = instance) => `rate(${metric}{${labels}}[$__rate_interval])`
 const quantile = (q, metric, by = '') =>
   `histogram_quantile(${q}, sum by (le${by}) (${rate(`${metric}_bucket`, by === '' ? instance : model)}))`
+
+/** The legend of series by version. */
+const version = '{{model}}/{{version}}'
 
 /** title, unit, then pairs of an expression and its legend. */
 const dashboards = {
@@ -44,25 +46,15 @@ const dashboards = {
   models: {
     title: 'multigate: models',
     panels: [
-      [
-        'Requests by version',
-        'reqps',
-        `sum by (model, version) (${rate('multigate_requests_total', model)})`,
-        '{{model}}/{{version}}',
-      ],
+      ['Requests by version', 'reqps', `sum by (model, version) (${rate('multigate_requests_total', model)})`, version],
       [
         'Request duration (p99)',
         's',
         quantile(0.99, 'multigate_request_duration_seconds', ', model, version'),
-        '{{model}}/{{version}}',
+        version,
       ],
       ['Models by state', 'short', `max by (state) (multigate_models{${instance}})`, '{{state}}'],
-      [
-        'Served versions',
-        'short',
-        `count by (model, version) (multigate_model_info{${model}})`,
-        '{{model}}/{{version}}',
-      ],
+      ['Served versions', 'short', `count by (model, version) (multigate_model_info{${model}})`, version],
       ['Rows by plan', 'rowsps', `sum by (plan) (${rate('multigate_plan_rows_total', model)})`, '{{plan}}'],
       [
         'Candidate cache hits',
@@ -70,17 +62,12 @@ const dashboards = {
         `sum by (model) (${rate('multigate_candidate_cache_hits_total', model)}) / (sum by (model) (${rate('multigate_candidate_cache_hits_total', model)}) + sum by (model) (${rate('multigate_candidate_cache_misses_total', model)}))`,
         '{{model}}',
       ],
-      [
-        'Candidate cache',
-        'bytes',
-        `sum by (model, version) (multigate_candidate_cache_bytes{${model}})`,
-        '{{model}}/{{version}}',
-      ],
+      ['Candidate cache', 'bytes', `sum by (model, version) (multigate_candidate_cache_bytes{${model}})`, version],
       [
         'Memory of versions',
         'bytes',
         `sum by (model, version, part) (multigate_resident_bytes{${model}})`,
-        '{{model}}/{{version}} {{part}}',
+        `${version} {{part}}`,
       ],
       [
         'Batch size (mean rows)',
@@ -97,19 +84,19 @@ const dashboards = {
         'Drift of features (PSI)',
         'short',
         `max by (model, version, feature) (multigate_drift_psi{${model},feature!=""})`,
-        '{{model}}/{{version}} {{feature}}',
+        `${version} {{feature}}`,
       ],
       [
         'Drift of tasks (PSI)',
         'short',
         `max by (model, version, task) (multigate_drift_psi{${model},task!=""})`,
-        '{{model}}/{{version}} {{task}}',
+        `${version} {{task}}`,
       ],
       [
         'Mean prediction',
         'percentunit',
         `avg by (model, version, task) (multigate_prediction_mean{${model}})`,
-        '{{model}}/{{version}} {{task}}',
+        `${version} {{task}}`,
       ],
       [
         'Unknown values',
@@ -142,13 +129,8 @@ const dashboards = {
 }
 
 for (const [name, dashboard] of Object.entries(dashboards)) {
-  const path = join(import.meta.dirname, '../deploy/grafana', `${name}.json`)
   const text = `${JSON.stringify(describe(name, dashboard), null, 2)}\n`
-  if (existsSync(path) && readFileSync(path, 'utf8') === text) continue
-  if (process.argv.includes('--check')) {
-    console.error(`deploy/grafana/${name}.json is out of date: run node scripts/dashboards.mjs`)
-    process.exitCode = 1
-  } else writeFileSync(path, text)
+  writeGenerated(`deploy/grafana/${name}.json`, text, 'node scripts/dashboards.mjs')
 }
 
 function describe(name, { title, panels }) {

@@ -3,11 +3,12 @@
 //   node scripts/licenses.mjs --check    writes nothing; ends with 1 where the list is out of date
 // Ends with 1 for a licence that is not allowed, and where NOTICE names another release of ONNX Runtime than is
 // bundled.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { init } from 'license-checker-rseidelsohn'
 import satisfies from 'spdx-satisfies'
+import { writeGenerated } from './generated.mjs'
 
 const root = join(import.meta.dirname, '..')
 
@@ -41,12 +42,7 @@ ${[...licenses.values()]
   .map((cells) => `| ${cells.join(' | ')} |`)
   .join('\n')}
 `
-const file = join(root, 'docs/licenses.md')
-const current = existsSync(file) ? readFileSync(file, 'utf8') : ''
-if (current !== page) {
-  if (process.argv.includes('--check')) problems.push('docs/licenses.md is out of date: run npm run licenses')
-  else writeFileSync(file, page)
-}
+writeGenerated('docs/licenses.md', page, 'npm run licenses')
 
 const runtime = `ONNX Runtime ${own.devDependencies['onnxruntime-node']}`
 if (!readFileSync(join(root, 'NOTICE'), 'utf8').includes(runtime))
@@ -56,7 +52,7 @@ if (!readFileSync(join(root, 'NOTICE'), 'utf8').includes(runtime))
 
 for (const problem of problems) console.error(problem)
 if (problems.length === 0) console.log(`${licenses.size} packages, all under allowed licences`)
-process.exitCode = problems.length === 0 ? 0 : 1
+else process.exitCode = 1
 
 function isAllowed(expression) {
   try {

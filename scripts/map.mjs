@@ -2,10 +2,11 @@
 // docs/architecture.md, from `.dependency-cruiser.mjs`.
 //   node scripts/map.mjs            writes
 //   node scripts/map.mjs --check    writes nothing; exits with 1 where the page or the configuration has to change
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inside, loose, order } from '../.dependency-cruiser.mjs'
+import { withPart, writeGenerated } from './generated.mjs'
 
 const root = join(import.meta.dirname, '..')
 const page = 'docs/architecture.md'
@@ -110,31 +111,20 @@ export function renderOrder(order) {
   return `\`\`\`text\n${lines.join('\n')}\n\`\`\`\n`
 }
 
-/** A page with this text between the markers `<!-- name -->` and `<!-- /name -->`. */
-export function replaced(text, name, part) {
-  const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->\n`]
-  const from = text.indexOf(begin)
-  const to = text.indexOf(end)
-  if (from < 0 || to < from) throw new Error(`${page} has no markers ${begin.trim()} … ${end.trim()}`)
-  return `${text.slice(0, from)}${begin}\n${part}\n${text.slice(to)}`
-}
-
 /** The faults of the page, and the page as it should be. */
 export function checkMap() {
   const rooms = roomsOf({ order, inside })
   const text = readFileSync(join(root, page), 'utf8')
-  const updated = replaced(replaced(text, 'rooms', renderRooms(rooms, loose)), 'order', renderOrder(order))
+  const parts = { rooms: renderRooms(rooms, loose), order: renderOrder(order) }
+  let updated = text
+  for (const [name, part] of Object.entries(parts)) updated = withPart(updated, name, `\n${part}\n`, page)
   const problems = differences(rooms, foldersBelow(join(root, 'src')))
   return { problems, updated, isCurrent: updated === text }
 }
 
 function main() {
-  const { problems, updated, isCurrent } = checkMap()
-  if (!isCurrent && process.argv.includes('--check')) problems.push(`${page} is out of date: run node scripts/map.mjs`)
-  else if (!isCurrent) {
-    writeFileSync(join(root, page), updated)
-    console.log(`${page} written`)
-  }
+  const { problems, updated } = checkMap()
+  if (writeGenerated(page, updated, 'node scripts/map.mjs')) console.log(`${page} written`)
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exitCode = 1
 }

@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { withPart } from './generated.mjs'
 import { drawChart } from './results/chart.mjs'
 import { experiments } from './results/experiments.mjs'
 import { mostSeeds, renderTables } from './results/tables.mjs'
@@ -29,13 +30,16 @@ async function main(args) {
   const { name, seeds, only, render, docs } = readArguments(args)
   const experiment = experiments[name]
   const page = join(docs, 'results.md')
-  withTable(await readFile(page, 'utf8'), name, '')
+  withPart(await readFile(page, 'utf8'), name, '', 'results.md')
   const file = join(docs, 'results', `${name}.json`)
   const raw = existsSync(file) ? await readRaw(file) : { experiment: name, runs: [] }
   const keep = async (raw) => {
     await mkdir(join(docs, 'results'), { recursive: true })
     await writeFile(file, `${JSON.stringify(raw, null, 1)}\n`)
-    await writeFile(page, withTable(await readFile(page, 'utf8'), name, renderTables(name, experiment, raw)))
+    await writeFile(
+      page,
+      withPart(await readFile(page, 'utf8'), name, renderTables(name, experiment, raw), 'results.md'),
+    )
   }
   if (!render) await trainRuns(experiment, raw, { seeds, only, signal: aborted.signal, keep })
   if (raw.runs.length === 0) throw new Error(`${file} holds no runs`)
@@ -75,11 +79,4 @@ function readArguments(args) {
   if (values.only !== undefined && !Object.hasOwn(variants, values.only))
     throw new Error(`--only must be one of ${Object.keys(variants).join(', ')}`)
   return { ...values, name, seeds }
-}
-
-function withTable(text, name, table) {
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`results.md has no markers ${begin} … ${end}`)
-  return `${text.slice(0, from)}${begin}\n${table}${text.slice(to)}`
 }

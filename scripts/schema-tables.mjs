@@ -3,8 +3,9 @@
 //   node scripts/schema-tables.mjs            writes
 //   node scripts/schema-tables.mjs --check    writes nothing; exits with 1 when a page is out of date
 // Reads the compiled schemas: run npm run setup -- --modules first.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { withPart, writeGenerated } from './generated.mjs'
 
 const root = join(import.meta.dirname, '..')
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
@@ -16,21 +17,8 @@ update('spec', sections(TrainSpec))
 /** Writes `content` into docs/<name>.md. */
 function update(name, content) {
   const page = `docs/${name}.md`
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
-  const text = readFileSync(join(root, page), 'utf8')
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  const updated = `${text.slice(0, from)}${begin}\n${content}${text.slice(to)}`
-  const fail = (problem) => {
-    console.error(`${page} ${problem}`)
-    process.exitCode = 1
-  }
-  if (from < 0 || to < from) fail(`has no markers ${begin} … ${end}`)
-  else if (updated === text) return
-  else if (process.argv.includes('--check')) fail('is out of date: run node scripts/schema-tables.mjs')
-  else {
-    writeFileSync(join(root, page), updated)
-    console.log(`${page} written`)
-  }
+  const updated = withPart(readFileSync(join(root, page), 'utf8'), name, content, page)
+  if (writeGenerated(page, updated, 'node scripts/schema-tables.mjs')) console.log(`${page} written`)
 }
 
 function settings({ properties }) {

@@ -13,7 +13,9 @@ const map = (await import(join(root, 'scripts/map.mjs'))) as {
   differences(rooms: Map<string, Text>, folders: string[]): string[]
   renderRooms(rooms: Map<string, Text>, loose: Rooms): string
   renderOrder(order: Rooms[]): string
-  replaced(text: string, name: string, part: string): string
+}
+const { withPart } = (await import(join(root, 'scripts/generated.mjs'))) as {
+  withPart(text: string, name: string, part: string, page: string): string
 }
 
 const rooms = (names: string[]) => new Map(names.map((name): [string, Text] => [name, ['holds `inner/`', 'all']]))
@@ -63,10 +65,10 @@ t.test('rooms are listed in their order, with those within after each, one table
   t.same(written.match(/(?<=^### `).+?(?=`)/gm), ['model/graph/', 'server/'], 'no table without a room')
   t.match(map.renderOrder(order), 'base ← model/graph/ir, server ← app')
   t.equal(
-    map.replaced('a\n<!-- x -->\nold\n<!-- /x -->\nb\n', 'x', 'new\n'),
-    'a\n<!-- x -->\n\nnew\n\n<!-- /x -->\nb\n',
+    withPart('a\n<!-- x -->\nold\n<!-- /x -->\nb\n', 'x', 'new\n', 'page'),
+    'a\n<!-- x -->\nnew\n<!-- /x -->\nb\n',
   )
-  t.throws(() => map.replaced('a', 'x', 'new'), /has no markers/)
+  t.throws(() => withPart('a', 'x', 'new', 'page'), /page has no markers <!-- x --> … <!-- \/x -->/)
 })
 
 t.test('the codes of a request on its path are explained', async (t) => {

@@ -5,16 +5,14 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { startServer } from './server.mjs'
 
 const root = join(import.meta.dirname, '..')
 const mostFiles = 3
 /** The files that scripts write from other files; they do not count. */
 const generated = ['docs/configuration.md', 'deploy/helm/multigate/values.schema.json']
-const startMs = 300_000
 
 const wanted = process.argv.slice(2)
 const recipes = readRecipes(readFileSync(join(root, 'docs/recipes.md'), 'utf8')).filter(
@@ -112,32 +110,11 @@ async function check({ title, blocks, files, tree }) {
 }
 
 async function serve({ models, code }) {
-  const port = await freePort()
-  const server = spawn(process.execPath, ['dist/main.js', '--port', String(port), '--models', models], {
-    cwd: copy,
-    env,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const ended = once(server, 'exit')
-  const url = `http://127.0.0.1:${port}`
+  const { url, stop } = await startServer(['--models', models], { isReady: true, cwd: copy, env })
   try {
-    const until = Date.now() + startMs
-    while (!(await isReady(url))) {
-      if (server.exitCode !== null || Date.now() > until) throw new Error('the server does not become ready')
-      await setTimeout(100)
-    }
     return await runWhileServing(code.replaceAll('http://127.0.0.1:3000', url))
   } finally {
-    server.kill('SIGKILL')
-    await ended
-  }
-}
-
-async function isReady(url) {
-  try {
-    return (await fetch(`${url}/readyz`)).ok
-  } catch {
-    return false
+    await stop()
   }
 }
 
@@ -189,13 +166,4 @@ function timed(title, work) {
 
 function report(title, from, details = '') {
   console.log(`${title}: ${((performance.now() - from) / 1000).toFixed(1)} s${details && `; ${details}`}`)
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,13 +1,11 @@
 // Takes the pictures of the console in docs/images/: of a server with the bundled models and some traffic.
 //   npm run screenshots [folder]    default: docs/images
 // Needs Chromium; CHROMIUM gives its path, by default /usr/bin/chromium.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
+import { startServer } from './server.mjs'
 
 const root = join(import.meta.dirname, '..')
 const to = resolve(process.argv[2] ?? join(root, 'docs/images'))
@@ -25,7 +23,9 @@ const pictures = [
 const settling = 75_000
 
 const folder = mkdtempSync(join(tmpdir(), 'multigate-screenshots-'))
-const { server, url } = await startServer()
+cpSync(join(root, 'models'), join(folder, 'models'), { recursive: true })
+const settings = ['--poll-seconds', '1', '--slow-requests', '20', '--admin', 'true']
+const { url, stop } = await startServer(['--models', join(folder, 'models'), ...settings], { isReady: true, cwd: root })
 const traffic = await startTraffic(url)
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -50,36 +50,8 @@ try {
 } finally {
   clearInterval(traffic)
   await browser.close()
-  server.kill()
-  await once(server, 'exit')
+  await stop()
   rmSync(folder, { recursive: true, force: true })
-}
-
-async function startServer() {
-  cpSync(join(root, 'models'), join(folder, 'models'), { recursive: true })
-  const args = [
-    '--models',
-    join(folder, 'models'),
-    '--poll-seconds',
-    '1',
-    '--port',
-    '0',
-    '--slow-requests',
-    '20',
-    '--admin',
-    'true',
-  ]
-  const server = spawn(process.execPath, [join(root, 'dist/main.js'), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let url
-  for await (const line of createInterface({ input: server.stdout })) {
-    url ??= /listening at (http:\/\/[^\s"]+)/.exec(line)?.[1]
-    if (line.includes('"msg":"ready"')) break
-  }
-  if (url === undefined) throw new Error('the server did not start')
-  server.stdout.resume()
-  return { server, url }
 }
 
 /** Pages of 20 to 120 candidates for every model, some of them wrong, and a version that comes meanwhile. */

@@ -32,7 +32,7 @@ RUN find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.m
 FROM dependencies AS onednn
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 python3 python3-pip && rm -rf /var/lib/apt/lists/*
-COPY scripts/setup-onednn.mjs scripts/onednn-wheel.mjs scripts/
+COPY scripts/setup-onednn.mjs scripts/setup-steps.mjs scripts/onednn-wheel.mjs scripts/
 # The secret is optional, as above: pip's configuration.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false node scripts/setup-onednn.mjs --to /opt/onednn
 

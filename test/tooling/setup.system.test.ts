@@ -52,7 +52,7 @@ function project(t: Test) {
     'package-lock.json': '{"packages":{}}',
     'package.json': '{}',
   })
-  for (const name of ['setup.mjs', 'files.mjs'])
+  for (const name of ['setup.mjs', 'files.mjs', 'lock.mjs'])
     copyFileSync(join(root, 'scripts', name), join(folder, 'scripts', name))
   writeFileSync(join(folder, 'npm.js'), npm)
   const setup = (...args: string[]) => {

@@ -72,6 +72,12 @@ export async function generate(options: GeneratorOptions): Promise<GeneratorResu
   return { ...message, raised }
 }
 
+/** How the requests of a run ended, for its log. */
+export function outcomesOf({ good, late, rejected, failed, noConnection, reasons }: OpenLoopResult): string {
+  const why = reasons.length > 0 ? ` (${reasons.join(', ')})` : ''
+  return `${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${why}`
+}
+
 /** Open loops with the same requests for predictions and the same deadline, from one request of the file on each. */
 export function loadOf(base: string | URL, file: string, load: Pick<GeneratorOptions, 'rate' | 'seed' | 'deadlineMs'>) {
   const url = new URL('/predict', base).href

@@ -32,6 +32,17 @@ export function decimal(value: number | null): string {
   return value === null || Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : 1)
 }
 
+/** One decimal below ten percent. */
+export function percent(share: number): string {
+  if (share === 0) return '0'
+  const value = share * 100
+  return `${value.toFixed(value < 10 ? 1 : 0)} %`
+}
+
+/** Goodput as a share of the closed-loop maximum, of which `rate` is `load` times as much. */
+export const ofMaximum = (good: number, { seconds, rate, load }: Record<'seconds' | 'rate' | 'load', number>) =>
+  good / seconds / (rate / load)
+
 export function kilo(bytes: number): string {
   return `${(bytes / 1000).toFixed(1)} kB`
 }

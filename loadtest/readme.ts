@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { FormName } from './competitors/forms.ts'
-import { bestOf, type ComparisonReport } from './competitors/results.ts'
+import { bestOf, type ComparisonReport, findCell, goodputAtThree } from './competitors/results.ts'
 import type { ServerName } from './competitors/servers.ts'
-import { type Columns, table, whole } from './markdown.ts'
+import { type Columns, ofMaximum, percent, table, whole } from './markdown.ts'
 import type { Report } from './report.ts'
 
 /*
@@ -39,18 +39,14 @@ const notMeasured = '–'
 /** One row per server: throughput of a small and of a wide model, and goodput at three times the maximum. */
 export function benchmarkTable({ competitors, own }: Results): string {
   type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
-  const cellOf = ({ server, form }: Row, { scenario, candidates }: Cell) =>
-    competitors.cells.find(
-      (cell) =>
-        cell.server === server && cell.form === form && cell.scenario === scenario && cell.candidates === candidates,
-    )
+  const cellOf = ({ server, form }: Row, cell: Cell) => findCell(competitors.cells, { server, form, ...cell })
   const throughput = (row: Row, which: Cell) => {
     const cell = cellOf(row, which)
     return cell && whole(bestOf(cell).requestsPerSecond)
   }
   const goodput = (row: Row, which: Cell) => {
-    const run = cellOf(row, which)?.open.find(({ load }) => load === 3)
-    return run && percent(run.good / run.seconds / (run.rate / run.load))
+    const cell = cellOf(row, which)
+    return cell && goodputAtThree(cell)
   }
   /** Only multigate has a cache of candidates. */
   const newAndCached = (figure: typeof throughput, row: Row) =>
@@ -59,7 +55,7 @@ export function benchmarkTable({ competitors, own }: Results): string {
       .join(' / ') || notMeasured
   const cheap = ({ title }: Row) => {
     const run = own.openLoop.find(({ target, load }) => target === title && load === 3)
-    return run && percent(run.result.good / run.seconds / (run.rate / run.load))
+    return run && percent(ofMaximum(run.result.good, run))
   }
 
   const shown: Columns<Row> = {
@@ -83,23 +79,8 @@ export async function writeReadme(results: Partial<Results>): Promise<void> {
 
 /** Replaces the table between the markers of a text. Throws without markers. */
 export function withTable(text: string, table: string): string {
-  const [from, to] = places(text)
-  return `${text.slice(0, from)}\n${table}\n${text.slice(to)}`
-}
-
-/** The table between the markers of a text. Throws without markers. */
-export function tableOf(text: string): string {
-  return text.slice(...places(text)).trim()
-}
-
-function places(text: string): [number, number] {
   const from = text.indexOf(begin) + begin.length
   const to = text.indexOf(end)
   if (from < begin.length || to < from) throw new Error(`there is no ${begin} … ${end}`)
-  return [from, to]
-}
-
-function percent(share: number): string {
-  const value = share * 100
-  return `${value.toFixed(value < 10 ? 1 : 0)} %`
+  return `${text.slice(0, from)}\n${table}\n${text.slice(to)}`
 }

@@ -1,7 +1,7 @@
 import type { OpenLoopResult } from '../src/tools/load/open-loop.ts'
 import type { ClosedLoopResult } from './closed-loop.ts'
 import type { Machine } from './machine.ts'
-import { type Columns, decimal, kilo, table, whole } from './markdown.ts'
+import { type Columns, decimal, kilo, ofMaximum, table, whole } from './markdown.ts'
 
 export interface ClosedLoopReport {
   scenario: string
@@ -80,7 +80,7 @@ const openLoopColumns: Columns<OpenLoopReport> = {
   'offered, req/s': ({ rate }) => whole(rate),
   'goodput, req/s': ({ result, seconds }) => whole(result.good / seconds),
   'of offered': ({ result }) => share(result.good, result),
-  'of maximum': ({ result, seconds, rate, load }) => `${((result.good / seconds / (rate / load)) * 100).toFixed(0)} %`,
+  'of maximum': ({ result, ...run }) => `${(ofMaximum(result.good, run) * 100).toFixed(0)} %`,
   late: ({ result }) => share(result.late, result),
   rejected: ({ result }) => share(result.rejected, result),
   failed: ({ result }) => share(result.failed, result),

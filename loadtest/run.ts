@@ -9,7 +9,7 @@ import { createQueries, type Form, forms, toBody } from './bodies.ts'
 import { ask, checkForms, checkUncalibrated } from './check.ts'
 import { type ClosedLoopResult, compareTargets, runClosedLoop } from './closed-loop.ts'
 import { type Experiment, type Log, temporaryFolder } from './experiment.ts'
-import { generate } from './generator.ts'
+import { generate, outcomesOf } from './generator.ts'
 import type { Machine } from './machine.ts'
 import { writeReadme } from './readme.ts'
 import { type OpenLoopReport, type Report, toMarkdown } from './report.ts'
@@ -145,10 +145,7 @@ async function measureOpenLoop(
     headers: { 'x-deadline-ms': String(deadline) },
     ...{ file, start: 0, rate, seconds, seed, deadlineMs: deadline, ...openLoop },
   })
-  const { good, late, rejected, failed, noConnection, reasons } = result
-  log(
-    `open loop    ${target.name.padEnd(26)}  ${load}×  ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}`,
-  )
+  log(`open loop    ${target.name.padEnd(26)}  ${load}×  ${outcomesOf(result)}`)
   // Lets the server's queues drain before the next run.
   await sleep(300)
   return { target: target.name, scenario, load, rate, seconds, connections: openLoop.connections, result }

@@ -1,13 +1,13 @@
 // Measures what one tenant's flood does to another: p99 of the second while the first keeps to its limit, and while it
 // floods.
-import { spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { median } from '../src/base/arrays.ts'
 import { sum } from '../src/model/quality/metrics.ts'
 import { quantiles } from '../src/tools/load/open-loop.ts'
@@ -106,19 +106,12 @@ async function flood(url: string, { flooder, rate }: Phase, seconds: number): Pr
   const autocannon = fileURLToPath(import.meta.resolve('autocannon'))
   const args = ['-j', '-n', '-c', String(floodConnections), '-d', String(seconds), '-m', 'POST', '-b', body(3)]
   const headers = ['content-type=application/json', `x-api-key=${key(flooder)}`, `x-deadline-ms=${deadlineMs}`]
-  const child = spawn(
-    'nice',
-    [
-      ...['-n', '10', process.execPath, autocannon, ...args],
-      ...headers.flatMap((header) => ['-H', header]),
-      `${url}/predict`,
-    ],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  )
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (part) => (text += part))
-  await once(child, 'close')
-  const { statusCodeStats } = JSON.parse(text) as { statusCodeStats: Record<string, { count: number }> }
+  const { stdout } = await promisify(execFile)('nice', [
+    ...['-n', '10', process.execPath, autocannon, ...args],
+    ...headers.flatMap((header) => ['-H', header]),
+    `${url}/predict`,
+  ])
+  const { statusCodeStats } = JSON.parse(stdout) as { statusCodeStats: Record<string, { count: number }> }
   return Object.fromEntries(Object.entries(statusCodeStats).map(([status, { count }]) => [status, count]))
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Log } from '../experiment.ts'
-import { generate } from '../generator.ts'
+import { generate, outcomesOf } from '../generator.ts'
 import { withHitRate } from '../multigate.ts'
 import type { ComparisonArguments } from './arguments.ts'
 import { type Answers, ask, checkAnswers, checkPrecision, createReference, urlOf } from './check.ts'
@@ -45,8 +45,7 @@ interface BenchParts {
 
 /** Starts, checks and measures servers, and collects the results. */
 export class Bench {
-  largestDifference = 0
-  /** The same of multigate, by precision. */
+  /** Largest difference of an answer from the reference, by precision. */
   readonly differences: Differences = {}
   readonly #options: ComparisonArguments
   readonly #parts: BenchParts
@@ -97,7 +96,6 @@ export class Bench {
           this.#parts.requests.sample(cell),
           answers,
         )
-        this.largestDifference = Math.max(this.largestDifference, difference)
         const precision = kind.precision ?? 'float32'
         this.differences[precision] = Math.max(this.differences[precision] ?? 0, difference)
         await this.#closed(cell, server, 32, warmUpSeconds[this.#options.short ? 'short' : 'full'])
@@ -133,9 +131,8 @@ export class Bench {
       }
       const run = await this.#quietest(() => this.#open(cell, server, rate))
       result.open.push({ load, ...run })
-      const { good, late, rejected, failed, noConnection, reasons } = run
       this.#parts.log(
-        `${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: ${good} good, ${late} late, ${rejected} rejected, ${failed} failed, ${noConnection} without connection${reasons.length > 0 ? ` (${reasons.join(', ')})` : ''}; generator late by ${run.lateness.p99.toFixed(1)} ms (p99), ${run.generatorCores.toFixed(2)} cores`,
+        `${nameOf(cell)}  ${load}×  ${Math.round(rate)} req/s: ${outcomesOf(run)}; generator late by ${run.lateness.p99.toFixed(1)} ms (p99), ${run.generatorCores.toFixed(2)} cores`,
       )
     }
   }

@@ -1,7 +1,15 @@
-import { type Columns, decimal, kilo, table, whole } from '../markdown.ts'
+import { type Columns, decimal, kilo, ofMaximum, percent, table, whole } from '../markdown.ts'
 import { tolerances } from './check.ts'
 import { forms } from './forms.ts'
-import { type Best, bestOf, type CellResult, type ComparisonReport, type Differences } from './results.ts'
+import {
+  type Best,
+  bestOf,
+  type CellResult,
+  type ComparisonReport,
+  type Differences,
+  findCell,
+  goodputAtThree,
+} from './results.ts'
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
 
@@ -57,14 +65,7 @@ export function summaryTable(report: ComparisonReport): string {
     if (!rows.some((row) => row.server === server && row.form === form && row.candidates === candidates))
       rows.push({ server, form, candidates })
   rows.sort((a, b) => serverNames.indexOf(a.server) - serverNames.indexOf(b.server))
-  const cellOf = (row: Row, scenario: Scenario['name']) =>
-    report.cells.find(
-      (cell) =>
-        cell.scenario === scenario &&
-        cell.server === row.server &&
-        cell.form === row.form &&
-        cell.candidates === row.candidates,
-    )
+  const cellOf = (row: Row, scenario: Scenario['name']) => findCell(report.cells, { ...row, scenario })
   const columns: Columns<Row> = { server: nameOf }
   for (const { name, title } of chosen(report))
     columns[`${name}: ${title}`] = (row) => {
@@ -73,8 +74,8 @@ export function summaryTable(report: ComparisonReport): string {
     }
   if (report.cells.some(({ scenario, open }) => scenario === 'S3' && open.some(({ load }) => load === 3)))
     columns[`S3 at 3×: in ${report.method.deadlineMs} ms, of the maximum`] = (row) => {
-      const run = cellOf(row, 'S3')?.open.find(({ load }) => load === 3)
-      return run ? percent(run.good / run.seconds / (run.rate / run.load)) : '–'
+      const cell = cellOf(row, 'S3')
+      return (cell && goodputAtThree(cell)) ?? '–'
     }
   return table(columns, rows)
 }
@@ -108,14 +109,14 @@ function closedSection(scenario: Scenario, cells: readonly CellResult[]): string
 function openSection(scenario: Scenario, cells: readonly CellResult[]): string {
   const rows = cells
     .filter((cell) => cell.scenario === scenario.name)
-    .flatMap((cell) => cell.open.map((run) => ({ cell, run, maximum: run.rate / run.load })))
+    .flatMap((cell) => cell.open.map((run) => ({ cell, run })))
   const columns: Columns<(typeof rows)[number]> = {
     server: ({ cell }) => nameOf(cell),
     load: ({ run }) => `${run.load}×${run.lateness.p99 > tooLateMs ? ' †' : ''}`,
     'offered, req/s': ({ run }) => whole(run.rate),
     'goodput, req/s': ({ run }) => whole(run.good / run.seconds),
     'of offered': ({ run }) => percent(run.good / run.scheduled),
-    'of maximum': ({ run, maximum }) => percent(run.good / run.seconds / maximum),
+    'of maximum': ({ run }) => percent(ofMaximum(run.good, run)),
     'p50, ms': ({ run }) => decimal(run.latency.p50),
     p99: ({ run }) => decimal(run.latency.p99),
     'p99.9': ({ run }) => decimal(run.latency.p999),
@@ -156,12 +157,6 @@ function describe({ name, versions }: ComparisonReport['servers'][number]): stri
 
 function ratio(best: Best, baseline: Best | undefined): string {
   return baseline ? (best.requestsPerSecond / baseline.requestsPerSecond).toFixed(2) : '–'
-}
-
-function percent(share: number): string {
-  if (share === 0) return '0'
-  const value = share * 100
-  return `${value.toFixed(value < 10 ? 1 : 0)} %`
 }
 
 function list(values: readonly number[]): string {

@@ -2,6 +2,7 @@ import { median } from '../../src/base/arrays.ts'
 import { mediansOf } from '../closed-loop.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
+import { ofMaximum, percent } from '../markdown.ts'
 import type { tolerances } from './check.ts'
 import type { ClosedRun } from './closed-loop.ts'
 import type { FormName } from './forms.ts'
@@ -103,9 +104,21 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
   }
 }
 
+type CellKey = Pick<CellResult, 'server' | 'scenario' | 'form' | 'candidates'>
+
 /** Identifies what a cell measures, in any report. */
-export function keyOf({ server, scenario, form, candidates }: CellResult): string {
+export function keyOf({ server, scenario, form, candidates }: CellKey): string {
   return [server, scenario, form, candidates].join()
+}
+
+export function findCell(cells: readonly CellResult[], wanted: CellKey): CellResult | undefined {
+  return cells.find((cell) => keyOf(cell) === keyOf(wanted))
+}
+
+/** Goodput at three times the maximum, as a share of that; undefined where it was not measured. */
+export function goodputAtThree({ open }: Pick<CellResult, 'open'>): string | undefined {
+  const run = open.find(({ load }) => load === 3)
+  return run && percent(ofMaximum(run.good, run))
 }
 
 function largestOf(one: Differences = {}, other: Differences = {}): Differences {

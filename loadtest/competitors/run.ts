@@ -65,7 +65,7 @@ export async function runComparison(
       openConnections,
       deadlineMs: options.deadline,
       mostRequestsPerSecond,
-      largestDifference: bench.largestDifference,
+      largestDifference: Math.max(0, ...Object.values(bench.differences)),
       differences: bench.differences,
     },
     servers: await Promise.all(names.filter((name) => !missing.has(name)).map(describeServer)),

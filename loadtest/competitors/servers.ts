@@ -70,7 +70,7 @@ const patience = 60_000
 const cores = availableParallelism()
 const oneACore: Setup = { workers: cores, batch: 1 }
 
-/** Properties of the servers that setup.sh installs and that take matrices of rows. */
+/** Properties of the servers that setup.sh installs, most of which take matrices of rows. */
 const installedPeer = {
   forms: ['tensors'],
   candidates: ['new'],
@@ -79,37 +79,32 @@ const installedPeer = {
   deadlines: false,
 } satisfies Partial<ServerKind>
 
+/** multigate's. */
+const own = {
+  candidates: ['new', 'seen'],
+  installed: false,
+  setup: () => oneACore,
+  deadlines: true,
+} satisfies Partial<ServerKind>
+
 function ourPrecision(precision: 'bfloat16' | 'int8') {
   return {
     title: `multigate, ${precision}`,
+    ...own,
     forms: ['binary'],
-    candidates: ['new', 'seen'],
-    installed: false,
     precision,
-    setup: () => oneACore,
-    deadlines: true,
     launch: (options) => launchOurs(options, precision),
   } satisfies ServerKind
 }
 
 /** All servers by name. */
 export const servers = {
-  multigate: {
-    title: 'multigate',
-    forms: ['tensors', 'columns', 'binary'],
-    candidates: ['new', 'seen'],
-    installed: false,
-    setup: () => oneACore,
-    deadlines: true,
-    launch: launchOurs,
-  },
+  multigate: { title: 'multigate', ...own, forms: ['tensors', 'columns', 'binary'], launch: launchOurs },
   processes: {
     title: 'multigate, one process per core',
+    ...own,
     forms: ['tensors'],
     candidates: ['new'],
-    installed: false,
-    setup: () => oneACore,
-    deadlines: true,
     launch: (options) => {
       const { env, ...launch } = launchOurs(options)
       return { ...launch, env: { ...env, MULTIGATE_PROCESSES: String(options.setup.workers), MULTIGATE_WORKERS: '1' } }
@@ -147,11 +142,9 @@ export const servers = {
   },
   triton: {
     title: 'Triton, Python backend',
+    ...installedPeer,
     forms: ['oip', 'binary'],
-    candidates: ['new'],
-    installed: true,
     setup: () => ({ workers: cores, batch: 64 }),
-    deadlines: false,
     launch: launchTriton,
   },
   fastapi: {

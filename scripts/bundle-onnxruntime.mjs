@@ -3,16 +3,7 @@
 // fails if their host can't be reached.
 //   node scripts/bundle-onnxruntime.mjs [--to FOLDER] [linux-x64] [linux-arm64] [darwin-arm64] [win32-x64]
 //                                       [win32-arm64]
-import {
-  copyFileSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 
@@ -51,16 +42,11 @@ copyFileSync(join(import.meta.dirname, './onnxruntime-license.txt'), join(to, 'L
 // From the Python wheel of the same release, which ships the notices that the npm package lacks.
 copyFileSync(join(import.meta.dirname, './onnxruntime-notices.txt'), join(to, 'ThirdPartyNotices.txt'))
 
-/** Links the file, or copies it to another file system. */
 function take(file) {
   if (!existsSync(join(from, file))) {
     console.error(`onnxruntime-node has no ${file}: scripts/bundle-onnxruntime.mjs must be adapted to this version`)
     process.exit(1)
   }
   mkdirSync(dirname(join(to, file)), { recursive: true })
-  try {
-    linkSync(join(from, file), join(to, file))
-  } catch {
-    copyFileSync(join(from, file), join(to, file))
-  }
+  copyFileSync(join(from, file), join(to, file))
 }

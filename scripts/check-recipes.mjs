@@ -32,9 +32,9 @@ const env = {
 try {
   copyTree()
   for (const recipe of recipes) apply(recipe)
-  timed('compile', () =>
-    run('node scripts/setup.mjs --modules && node node_modules/typescript/bin/tsc -p tsconfig.json'),
-  )
+  const from = performance.now()
+  run('node scripts/setup.mjs --modules && node node_modules/typescript/bin/tsc -p tsconfig.json')
+  report('compile', from)
   for (const recipe of recipes) await check(recipe)
 } catch (error) {
   console.error(error.message)
@@ -156,12 +156,6 @@ function changes() {
 function commit() {
   git('add', '-A')
   git('commit', '-q', '--allow-empty', '-m', 'recipe')
-}
-
-function timed(title, work) {
-  const from = performance.now()
-  work()
-  report(title, from)
 }
 
 function report(title, from, details = '') {

@@ -2,7 +2,7 @@
 //   npm run data -- census-income
 // A file in ../shared/data beside the checkout is linked; else the places that publish the file are tried in order.
 // The checksum is that of the decompressed text, because each place compresses it in its own way.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises'
@@ -178,18 +178,10 @@ async function download(url, file) {
   await pipeline(Readable.fromWeb(response.body), createWriteStream(file))
 }
 
-/** One member of a .tar.gz as a stream, which fails where tar does. */
+/** One member of a .tar.gz: about 100 MB. */
 function untar(archive, member) {
-  const tar = spawn('tar', ['-xOzf', archive, member], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = new Promise((resolve, reject) => {
-    tar.once('error', reject)
-    tar.once('close', (status) => (status === 0 ? resolve() : reject(new Error(`tar ended with ${status}`))))
-  })
-  ended.catch(() => {})
-  return Readable.from(
-    (async function* () {
-      yield* tar.stdout
-      await ended
-    })(),
-  )
+  const options = { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 30 }
+  const { stdout, status, error } = spawnSync('tar', ['-xOzf', archive, member], options)
+  if (status !== 0) throw error ?? new Error(`tar ended with ${status}`)
+  return Readable.from([stdout])
 }

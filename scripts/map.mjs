@@ -2,10 +2,11 @@
 // docs/architecture.md, from `.dependency-cruiser.mjs`.
 //   node scripts/map.mjs            writes
 //   node scripts/map.mjs --check    writes nothing; exits with 1 where the page or the configuration has to change
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inside, loose, order } from '../.dependency-cruiser.mjs'
+import { filesBelow } from './files.mjs'
 import { withPart, writeGenerated } from './generated.mjs'
 
 const root = join(import.meta.dirname, '..')
@@ -79,8 +80,7 @@ const foldersIn = (text) => [...text.join(' ').matchAll(/`([\w-]+|\*)\/`/g)].map
 
 /** Folders with files of their own, below src/. */
 function foldersBelow(src) {
-  const files = readdirSync(src, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const folders = files.map(({ parentPath }) => parentPath.slice(src.length + 1).replaceAll('\\', '/'))
+  const folders = filesBelow(src).map((file) => relative(src, dirname(file)).replaceAll('\\', '/'))
   return [...new Set(folders)].filter((folder) => folder !== '').sort()
 }
 

@@ -15,7 +15,6 @@ import { withPart } from './generated.mjs'
 import { drawChart } from './results/chart.mjs'
 import { experiments } from './results/experiments.mjs'
 import { mostSeeds, renderTables } from './results/tables.mjs'
-import { trainRuns } from './results/train-runs.mjs'
 
 const aborted = new AbortController()
 process.once('SIGINT', () => aborted.abort(new Error('interrupted; finished runs are kept')))
@@ -41,7 +40,10 @@ async function main(args) {
       withPart(await readFile(page, 'utf8'), name, renderTables(name, experiment, raw), 'results.md'),
     )
   }
-  if (!render) await trainRuns(experiment, raw, { seeds, only, signal: aborted.signal, keep })
+  if (!render) {
+    const { trainRuns } = await import('./results/train-runs.mjs')
+    await trainRuns(experiment, raw, { seeds, only, signal: aborted.signal, keep })
+  }
   if (raw.runs.length === 0) throw new Error(`${file} holds no runs`)
   await keep(raw)
   if (experiment.chart) await drawChart(experiment, raw, join(docs, 'images'))

@@ -2,16 +2,18 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { multigateVersion } from '../../build/src/base/project.js'
+import { readSpec } from '../../build/src/tools/data/read-spec.js'
+import { createProgress } from '../../build/src/tools/train/run-train.js'
+import { train } from '../../build/src/tools/train/train.js'
 
-const root = join(import.meta.dirname, '../..')
-const specs = join(root, 'src/tools/train/specs')
+const specs = join(import.meta.dirname, '../../src/tools/train/specs')
 
 /**
  * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep`
  * is called with the raw figures after each run. Runs whose spec has changed do not count, and are dropped.
  */
 export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) {
-  const { train, createProgress, multigateVersion } = await buildOf()
   const highest = Math.max(seeds, ...raw.runs.map(({ seed }) => seed))
   const runs = await plan(experiment, highest)
   raw.runs = raw.runs.filter((run) => runs.some(({ key, digest }) => key === keyOf(run) && digest === run.spec))
@@ -70,15 +72,6 @@ function baselinesOf({ logistic }) {
   return { auc_gained: auc.difference, entropy_gained: normalised_entropy.difference }
 }
 
-async function buildOf() {
-  const [{ train }, { createProgress }, { multigateVersion }] = await Promise.all(
-    ['tools/train/train.js', 'tools/train/run-train.js', 'base/project.js'].map(
-      (file) => import(join(root, 'build/src', file)),
-    ),
-  )
-  return { train, createProgress, multigateVersion }
-}
-
 /** All runs, seed by seed, so that an interrupted experiment has some of each. */
 async function plan({ parts, variants, spec, training }, seeds) {
   const runs = []
@@ -98,7 +91,6 @@ async function plan({ parts, variants, spec, training }, seeds) {
 
 /** A named spec with changes, checked as if they were written in a file. */
 async function changed(name, change) {
-  const { readSpec } = await import(join(root, 'build/src/tools/data/read-spec.js'))
   const base = await readSpec(name, specs)
   const folder = await mkdtemp(join(tmpdir(), 'multigate-results-'))
   try {

@@ -99,8 +99,7 @@ async function measure(states: State[], bodies: string[], options: Settings, log
   const requests = await inTurns(states, rounds, async (state, round) => {
     const stop = watch(state)
     const load = { bodies: bodies.slice(0, 1), connections, seconds: Math.min(seconds, 5) }
-    const target = { url: new URL('/predict', state.url), cpuSeconds: async () => 0 }
-    const { requestsPerSecond } = await runClosedLoop(target, load)
+    const { requestsPerSecond } = await runClosedLoop(new URL('/predict', state.url), load)
     await stop()
     log(`${round + 1}/${rounds}  ${state.name}: ${whole(requestsPerSecond)} requests/s`)
     return requestsPerSecond

@@ -7,7 +7,7 @@ import { prepareModel, referenceModels } from './competitors/models.ts'
 import { createRequests } from './competitors/requests.ts'
 import { type Scenario, scenarios } from './competitors/scenarios.ts'
 import { servers, startReady } from './competitors/servers.ts'
-import { experiment, inTurns, runMain, temporaryFolder } from './experiment.ts'
+import { experiment, inTurns, runMain, temporaryFolder, withServers } from './experiment.ts'
 import { loadOf } from './generator.ts'
 import { table } from './markdown.ts'
 
@@ -87,22 +87,20 @@ async function measure(
   const cache = defaultCache()
   const model = referenceModels[scenario.model]
   const files = await prepareModel(model, cache)
+  const start = () => startReady(servers.multigate, { model, files, scenario, cache, folder, settings })
   const started = performance.now()
-  const server = await startReady(servers.multigate, { model, files, scenario, cache, folder, settings })
-  const ready = (performance.now() - started) / 1000
-  const load = loadOf(server.base, file, { rate, seed, deadlineMs })
-  const inTime = async (start: number) => {
-    const { good, scheduled, latency } = await load(start, moment)
-    return { good: (100 * good) / scheduled, p50: latency.p50, p99: latency.p99 }
-  }
-  try {
+  return withServers([start], async ([server]) => {
+    const ready = (performance.now() - started) / 1000
+    const load = loadOf(server!.base, file, { rate, seed, deadlineMs })
+    const inTime = async (start: number) => {
+      const { good, scheduled, latency } = await load(start, moment)
+      return { good: (100 * good) / scheduled, p50: latency.p50, p99: latency.p99 }
+    }
     const first = await inTime(0)
     await load(rate, between)
     const later = await inTime(3 * rate)
     return { ready, ...first, goodLater: later.good, p50Later: later.p50, p99Later: later.p99 }
-  } finally {
-    await server.stop()
-  }
+  })
 }
 
 await runMain(firstSecond, 'first-second', process.argv.slice(2))

@@ -109,7 +109,7 @@ async function runLoadTest(options: Arguments, machine: Machine, log: Log): Prom
 
     if (options.scenarios.includes('open-loop')) {
       const maximum = async (target: Target, known: ClosedLoopResult | undefined, bodies: string[]) =>
-        (known ?? (await runClosedLoop(target, { ...load, bodies }))).requestsPerSecond
+        (known ?? (await runClosedLoop(target.url, { ...load, bodies }))).requestsPerSecond
       const known = (name: Scenario) => report.closedLoop.find(({ scenario }) => scenario === name)
       const columns = makeBodies('columns', 100)
       const ours = await maximum(multigate, known('columns-100')?.multigate, columns)

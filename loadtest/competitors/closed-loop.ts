@@ -98,16 +98,8 @@ async function withAutocannon({ url, file, start, connections, seconds }: Closed
   const entries = readContents(await readFile(file))
   const requests = [...entries.slice(start % entries.length), ...entries.slice(0, start % entries.length)]
   const cpu = process.cpuUsage()
-  const { cpuMs: _, ...run } = await runAutocannon(
-    { url, cpuSeconds: async () => Number.NaN },
-    { bodies: requests, connections, seconds },
-  )
+  const run = await runAutocannon(url, { bodies: requests, connections, seconds })
   const { user, system } = process.cpuUsage(cpu)
   const generatorSeconds = (user + system) / 1e6
-  return {
-    ...run,
-    answers: run.requestsPerSecond * seconds,
-    generatorCores: generatorSeconds / seconds,
-    generatorSeconds,
-  }
+  return { ...run, generatorCores: generatorSeconds / seconds, generatorSeconds }
 }

@@ -92,35 +92,22 @@ export async function askEvenly<T>(
   return Promise.all(asked)
 }
 
-/** Sends requests at a steady pace while something else happens. */
-export class PacedClient {
-  readonly #url: string
-  readonly #bodies: readonly string[]
-  /** Requests per second. */
-  readonly #rate: number
-  #next = 0
-
-  constructor({ url }: { url: string }, bodies: readonly string[], rate: number) {
-    this.#url = `${url}/predict`
-    this.#bodies = bodies
-    this.#rate = rate
-  }
-
-  /** The result of `work`, and the times of the requests meanwhile, ms. */
-  async during<T>(work: () => Promise<T>): Promise<{ result: T; times: number[] }> {
-    let isOver = false
-    const asking = askEvenly(
-      this.#rate,
-      () => isOver,
-      async (_, due) => {
-        const body = this.#bodies[this.#next++ % this.#bodies.length]!
-        await (await post(this.#url, body)).arrayBuffer()
+/** Sends requests at a steady pace, `rate` per second, while something else happens. */
+export function createPacedClient({ url }: { url: string }, bodies: readonly string[], rate: number) {
+  let next = 0
+  return {
+    /** The result of `work`, and the times of the requests meanwhile, ms. */
+    async during<T>(work: () => Promise<T>): Promise<{ result: T; times: number[] }> {
+      let isOver = false
+      const ask = async (_: number, due: number) => {
+        await (await post(`${url}/predict`, bodies[next++ % bodies.length]!)).arrayBuffer()
         // From the moment that it was due, so that no stall is hidden.
         return performance.now() - due
-      },
-    )
-    const result = await work()
-    isOver = true
-    return { result, times: await asking }
+      }
+      const asking = askEvenly(rate, () => isOver, ask)
+      const result = await work()
+      isOver = true
+      return { result, times: await asking }
+    },
   }
 }

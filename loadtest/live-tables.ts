@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { baseOf } from '../src/model/serving/deltas/delta-file.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
-import { PacedClient } from './clients.ts'
+import { createPacedClient } from './clients.ts'
 import { experiment, type Log, temporaryFolder } from './experiment.ts'
 import { adFeatures, dim, drawBodies, placeDelta, prepareDelta, writeLargeVersion } from './large-version.ts'
 import { mebibytes, tableOf } from './markdown.ts'
@@ -64,7 +64,7 @@ async function measureVersion(models: string, version: string, live: boolean, op
     MULTIGATE_DEADLINE_MS: '10000',
   }
   return withMultigate({ models, settings }, async (server) => {
-    const client = new PacedClient(server, drawBodies(adFeatures(options.ids), 500), rate)
+    const client = createPacedClient(server, drawBodies(adFeatures(options.ids), 500), rate)
     await client.during(() => sleep(5000))
     const rows: Row[] = []
     const add = async (phase: string, work: () => Promise<string>) => {

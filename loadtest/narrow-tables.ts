@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import type { ModelDetails } from '../src/schemas/models.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
-import { PacedClient, post } from './clients.ts'
+import { createPacedClient, post } from './clients.ts'
 import { type Answer, probabilitiesOf } from './competitors/forms.ts'
 import { experiment, inTurns, temporaryFolder, withServers } from './experiment.ts'
 import { adFeatures, drawBodies, writeLargeVersion } from './large-version.ts'
@@ -48,7 +48,7 @@ export default experiment({
     })
     const rows = await withServers(starts, async (all) => {
       const drawn = drawBodies(features, 500)
-      const clients = new Map(all.map((served) => [served, new PacedClient(served, drawn, rate)]))
+      const clients = new Map(all.map((served) => [served, createPacedClient(served, drawn, rate)]))
       // The first round is not counted.
       const turns = await inTurns(all, rounds + 1, async (served, round) => {
         const { times } = await clients.get(served)!.during(() => sleep(seconds * 1000))

@@ -10,11 +10,6 @@ export interface HttpAnswer {
 export class AnswerStream {
   #bytes: Buffer = Buffer.alloc(0)
 
-  /** Whether an answer has begun that isn't whole yet. */
-  get isPartial(): boolean {
-    return this.#bytes.length > 0
-  }
-
   /** Takes the next bytes; answers what is whole now. Throws where they are no HTTP. */
   take(chunk: Buffer): HttpAnswer[] {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])

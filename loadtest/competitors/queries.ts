@@ -24,15 +24,12 @@ export function createQueries(
   seed: number,
 ): (rows: number) => Query {
   const random = createRandom(seed)
-  const part = (side: 'context' | 'candidate') => ({
-    sparse: side === 'context' ? [0, sparse.context] : [sparse.context, sparse.fields],
-    dense: side === 'context' ? [0, dense.context] : [dense.context, dense.fields],
-  })
-  const draw = (side: 'context' | 'candidate'): Values => {
-    const columns = part(side)
+  const draw = (side: 'context' | 'candidate') => {
+    const columns = ({ context, fields }: { context: number; fields: number }) =>
+      side === 'context' ? range(0, context) : range(context, fields)
     return {
-      ids: range(columns.sparse).map((field) => field * sparse.ids + random.integer(sparse.ids)),
-      numbers: range(columns.dense).map(() => Math.round(random.normal() * 1e5) / 1e5),
+      ids: columns(sparse).map((field) => field * sparse.ids + random.integer(sparse.ids)),
+      numbers: columns(dense).map(() => Math.round(random.normal() * 1e5) / 1e5),
     }
   }
   const catalogue = candidates === 'seen' ? usualCatalogue : candidates
@@ -55,11 +52,4 @@ export function createQueries(
   }
 }
 
-interface Values {
-  ids: number[]
-  numbers: number[]
-}
-
-function range([start = 0, end = 0]: number[]): number[] {
-  return Array.from({ length: end - start }, (_, i) => start + i)
-}
+const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i)

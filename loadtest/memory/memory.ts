@@ -121,11 +121,11 @@ async function play(
     run.points.push({ at: (performance.now() - started) / 1000, mib: bytes / mebibyte, stage })
   }, 200)
   for (const behaviour of chosen) {
-    if (server.process.exitCode !== null || server.process.signalCode !== null) server = await start(container, models)
+    if (hasEnded(server)) server = await start(container, models)
     stage = behaviour
     const first = run.points.length
     const { waits, most } = await playOne(server, behaviour, connections, seconds)
-    const ended = server.process.exitCode !== null || server.process.signalCode !== null
+    const ended = hasEnded(server)
     const peak = Math.max(0, ...run.points.slice(first).map((point) => point.mib)) * mebibyte
     run.played.push({ behaviour, waits, most, peak, ended })
     log(
@@ -148,6 +148,8 @@ async function play(
   container.remove()
   return run
 }
+
+const hasEnded = ({ process }: Multigate) => process.exitCode !== null || process.signalCode !== null
 
 const start = ({ wrapper }: Container, models: string) =>
   startMultigate({ models, settings: { MALLOC_ARENA_MAX: '2' }, wrapper })
@@ -195,15 +197,19 @@ function toMarkdown(
   { date, processor, versions }: Machine,
   picture: string | undefined,
 ): string {
-  const sections = runs.map(
-    ({
-      mib,
-      connections,
-      played,
-      before,
-      after,
-      settledMs,
-    }) => `## A container of ${mib} MiB, ${whole(connections)} connections
+  return `# Clients that do not read
+
+${date}, ${processor}, Node ${versions.node}. One server with the shipped models and default settings, in a memory cgroup. Hostile
+clients, which share its cores, open all their connections at once, send 40 pipelined requests or an endless one on each, read
+nothing for ${seconds} s, and come again where they are closed. Meanwhile a polite client asks for a prediction every 20 ms, and must not
+wait for more than a second. Made by \`npm run loadtest -- memory\`.
+${picture === undefined ? '' : `\n![Memory of the container over time](${picture})\n`}
+${runs.map(section).join('\n\n')}
+`
+}
+
+function section({ mib, connections, played, before, after, settledMs }: Run): string {
+  return `## A container of ${mib} MiB, ${whole(connections)} connections
 
 ${table<Played>(
   {
@@ -218,15 +224,5 @@ ${table<Played>(
   played,
 )}
 
-In use by the server's heap and outside it: ${whole(before / mebibyte)} MiB before, ${whole(after / mebibyte)} MiB ${whole(settledMs / 1000)} s after all had gone.`,
-  )
-  return `# Clients that do not read
-
-${date}, ${processor}, Node ${versions.node}. One server with the shipped models and default settings, in a memory cgroup. Hostile
-clients, which share its cores, open all their connections at once, send 40 pipelined requests or an endless one on each, read
-nothing for ${seconds} s, and come again where they are closed. Meanwhile a polite client asks for a prediction every 20 ms, and must not
-wait for more than a second. Made by \`npm run loadtest -- memory\`.
-${picture === undefined ? '' : `\n![Memory of the container over time](${picture})\n`}
-${sections.join('\n\n')}
-`
+In use by the server's heap and outside it: ${whole(before / mebibyte)} MiB before, ${whole(after / mebibyte)} MiB ${whole(settledMs / 1000)} s after all had gone.`
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { renderRequest } from '../request-file.ts'
 import type { Call } from './accounts.ts'
 import { type Client, createClient } from './client.ts'
 import { type Deadline, judge } from './judge.ts'
@@ -61,21 +62,25 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     },
   })
   await client.open(connections.initial)
-  const heads = requests.map(({ body }) => headOf(body, deadline.deadlineMs))
+  const headers = {
+    'content-type': 'application/json',
+    'x-api-key': keys.backend,
+    'x-deadline-ms': String(deadline.deadlineMs),
+  }
 
   function send(index: number): void {
-    const which = index % requests.length
+    const request = requests[index % requests.length]!
     const id = `chaos-${index}`
     const at = now()
     const call: Call = { at, end: at, outcome: 'not sent', reason: '', port: 0, duplicates: 0 }
     calls.push(call)
-    const bytes = Buffer.concat([Buffer.from(`${heads[which]}x-request-id: ${id}\r\n\r\n`), requests[which]!.body])
-    const wasSent = client.send(id, bytes, (ending) => {
+    const content = { headers: { ...headers, 'x-request-id': id }, body: request.body }
+    const wasSent = client.send(id, renderRequest('/predict', content), (ending) => {
       call.end = now()
       // A deadline counts from the request's arrival. An answer waits to be read while the generator stands still.
       const left = at + ('answer' in ending ? ending.waited : 0)
       const took = call.end - left - stalls.within(left, call.end)
-      Object.assign(call, judge(ending, requests[which]!, took, deadline), { port: ending.port })
+      Object.assign(call, judge(ending, request, took, deadline), { port: ending.port })
       if (call.outcome === 'no listener' && call.at < stopsAt) call.outcome = 'lost'
       if (call.outcome === 'failed' || call.outcome === 'lost') call.pid = holderOf(call.port)
       if (call.version !== undefined) {
@@ -145,17 +150,4 @@ function watchStalls(now: () => number) {
     },
     stop: () => clearInterval(timer),
   }
-}
-
-/** The head of a request, but for its id and the empty line. */
-function headOf(body: Buffer, deadlineMs: number): string {
-  return [
-    'POST /predict HTTP/1.1',
-    'host: localhost',
-    'content-type: application/json',
-    `content-length: ${body.length}`,
-    `x-api-key: ${keys.backend}`,
-    `x-deadline-ms: ${deadlineMs}`,
-    '',
-  ].join('\r\n')
 }

@@ -6,12 +6,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /** Children of a process, as long as they run. */
 export function childrenOf(pid: number): number[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
-    return text.split(' ').filter(Boolean).map(Number)
-  } catch {
-    return []
-  }
+  const text = orElse(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1'), '')
+  return text.split(' ').filter(Boolean).map(Number)
 }
 
 /** Ports of the clients whose connections to `serverPort` a process holds; none where it has ended. */
@@ -68,10 +64,6 @@ function orElse<T>(read: () => T, otherwise: T): T {
 
 /** State of a process, such as `T` for stopped; undefined where it has ended. */
 export function stateOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat[stat.lastIndexOf(')') + 2]
-  } catch {
-    return undefined
-  }
+  const stat = orElse(() => readFileSync(`/proc/${pid}/stat`, 'latin1'), '')
+  return stat[stat.lastIndexOf(')') + 2]
 }

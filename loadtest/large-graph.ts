@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises'
 import { external } from '../src/model/graph/ir/external-data.ts'
 import { Graph } from '../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../src/model/graph/ir/onnx_pb.ts'
 import { declare, floatShape } from '../src/model/graph/ir/tensor-shape.ts'
+import { writePieces } from './write-pieces.ts'
 
 /** A graph with one large table in `table.bin`, for all of its sparse fields. */
 export interface LargeShape {
@@ -17,21 +17,18 @@ export interface LargeShape {
   tasks: number
 }
 
-/** Writes pseudorandom float32 values, [ids, dim], in chunks. */
-export async function writeTable(path: string, { ids, dim }: Pick<LargeShape, 'ids' | 'dim'>): Promise<void> {
-  const file = await open(path, 'w')
-  const chunk = new Float32Array(2 ** 18)
+/** Writes pseudorandom float32 values, [ids, dim]. */
+export const writeTable = (path: string, { ids, dim }: LargeShape) => writePieces(path, valuesOf(ids * dim))
+
+function* valuesOf(count: number): Generator<Buffer> {
   let state = 1
-  try {
-    for (let left = ids * dim; left > 0; left -= chunk.length) {
-      for (let i = 0; i < chunk.length; i++) {
-        state = (Math.imul(state, 1664525) + 1013904223) | 0
-        chunk[i] = state / 2 ** 34
-      }
-      await file.write(new Uint8Array(chunk.buffer, 0, Math.min(left, chunk.length) * 4))
+  for (let left = count; left > 0; left -= 2 ** 18) {
+    const values = new Float32Array(Math.min(left, 2 ** 18))
+    for (let i = 0; i < values.length; i++) {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0
+      values[i] = state / 2 ** 34
     }
-  } finally {
-    await file.close()
+    yield Buffer.from(values.buffer)
   }
 }
 

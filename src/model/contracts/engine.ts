@@ -13,7 +13,7 @@ export interface Batch {
   requests?: readonly number[]
   /** Whose requests they are, in order; undefined for a tenant without limit, or where none has one. */
   tenants?: readonly (Tenant | undefined)[] | undefined
-  /** Of which requests all rows are known to have the same context, in order; the others are compared. */
+  /** Whether all rows of a request are known to have the same context, in order; other contexts are compared. */
   alike?: readonly (boolean | undefined)[] | undefined
   readonly inputs: Record<string, TensorData>
   /** Location of the rows, in order, if they are in shared memory. */

@@ -7,7 +7,7 @@ import {
   type NumericField,
   type VectorField,
 } from '../../../schemas/features.ts'
-import { type InputField, type OwnedField, tableOf } from './table.ts'
+import { type InputField, type OwnedField, paddingOf, tableOf } from './table.ts'
 import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /**
@@ -56,7 +56,7 @@ export function createSparseFieldEncoder(
   onUnknown?: (field: string) => unknown,
   vocabulary: Vocabulary | undefined = field.kind === 'vocabulary' ? createVocabulary(field.values) : undefined,
 ): SparseFieldEncoder {
-  const item = known(field, offset, vocabulary, onUnknown)
+  const item = apartFromPadding(field, offset, known(field, offset, vocabulary, onUnknown), onUnknown)
   // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling
   // the table: many encoders of a large vocabulary look up no other value.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
@@ -73,6 +73,27 @@ export function createSparseFieldEncoder(
     missing,
     encode: (value) => (value === undefined || value === null ? missingValue(value, missing) : (item(value) as number)),
     item,
+  }
+}
+
+/** A list's value that has the id of padding can't be distinguished from none: it counts as unknown. */
+function apartFromPadding(
+  field: OwnedField,
+  offset: number,
+  item: FieldEncoder['item'],
+  onUnknown?: (field: string) => unknown,
+): FieldEncoder['item'] {
+  const table = tableOf(field)
+  const row = paddingOf(field)
+  // Ids before the first known one are no value's.
+  if (field.list === undefined || row < table.first) return item
+  const padding = offset + row
+  return (value) => {
+    const code = item(value)
+    if (code !== padding) return code
+    if (field.kind === 'hash' || field.out_of_vocabulary === 'error') return `has the id of padding, ${row}`
+    onUnknown?.(field.name)
+    return field.out_of_vocabulary === 'drop' ? undefined : offset + table.bucket!
   }
 }
 

@@ -175,7 +175,7 @@ export function describeGraph(
   if (ports.dense !== undefined) sides[ports.dense] = dense
   const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
   const live = layout.sparse.flatMap(({ offset, ids, field }, column) =>
-    field.kind !== 'crossed' && field.live === true ? [{ column, offset, ids }] : [],
+    field.kind !== 'crossed' && (field.owner ?? field).live === true ? [{ column, offset, ids }] : [],
   )
   return {
     output: ports.probabilities,

@@ -191,6 +191,27 @@ t.test('a bad list is named with its place', async () => {
   t.same(problemsOf({}, [{ ...good, history: ['a'], ages: [1] }]), [], 'which may be the candidate')
 })
 
+t.test('a value with the id of padding counts as unknown', async () => {
+  const own = (out_of_vocabulary: 'bucket' | 'drop' | 'error', padding: number) =>
+    createEncoder([
+      {
+        name: 'items',
+        side: 'context',
+        kind: 'integer',
+        size: 5,
+        out_of_vocabulary,
+        missing: 'error',
+        list: { max: 3, padding },
+      },
+    ])
+  const ids = (encoder: ReturnType<typeof own>, items: number[]) => [
+    ...encoder.rows({ items }, undefined, options).sparse,
+  ]
+  t.same(ids(own('drop', 0), [3, 0, 4]), [3, 4, 0], 'ids are those of the client, which keeps 0 free')
+  t.same(ids(own('bucket', 5), [4, 2]), [0, 3, 5])
+  t.throws(() => ids(own('error', 0), [3, 0]), { message: '/context/items/1 has the id of padding, 0' })
+})
+
 t.test('all values of a request are bounded before they are encoded', async () => {
   const many = new Array(1e6).fill('x')
   t.same(

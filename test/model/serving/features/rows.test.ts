@@ -349,7 +349,17 @@ t.test('it is known whether the rows of a request have one context', async () =>
   const own = { campaign: 'c1', price: 1 }
   const asked: EncodeOptions = { maxRows: 10, partial: false }
   t.equal(rows({ country: 'AT', hour: 1 }, [own, own], asked).oneContext, true)
-  t.equal(rows({ country: 'AT' }, [{ ...own, hour: 2 }, { ...own, hour: 3 }], asked).oneContext, false)
+  t.equal(
+    rows(
+      { country: 'AT' },
+      [
+        { ...own, hour: 2 },
+        { ...own, hour: 3 },
+      ],
+      asked,
+    ).oneContext,
+    false,
+  )
   t.equal(columns({ country: 'AT', hour: 1 }, { campaign: ['c1'], price: [1] }, asked).oneContext, true)
   t.equal(columns({ country: 'AT' }, { campaign: ['c1'], price: [1], hour: [3] }, asked).oneContext, false)
 })

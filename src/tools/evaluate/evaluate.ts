@@ -15,7 +15,7 @@ import { type LoadedRows, SpecError } from '../data/source.ts'
 import { logisticBaselines } from './baselines.ts'
 import { compareDistributions } from './drift.ts'
 import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
-import type { Progress } from './format.ts'
+import type { JudgeContext, PartName } from './judge-context.ts'
 import type { Predictor, PredictorTask } from './predictor.ts'
 import type { ScoredPart } from './score-rows.ts'
 import { sliceRows } from './slices.ts'
@@ -26,24 +26,6 @@ import { weaknessesOf } from './weaknesses.ts'
 export const replicates = 1000
 const sliceReplicates = 400
 const sliceBuckets = 1024
-
-/** Which rows are judged. */
-export type PartName = 'all' | 'train' | 'validation' | 'test'
-
-/** Input that all versions of a command share. */
-export interface JudgeContext {
-  loaded: Pick<LoadedRows, 'file' | 'spec'>
-  part: PartName
-  /** Seed of the bootstrap. */
-  seed: number
-  /** For the report: how it was made. */
-  command: string
-  multigateVersion: string
-  /** Milliseconds since 1970. */
-  now(): number
-  signal: AbortSignal
-  progress?: Progress | undefined
-}
 
 export interface EvaluateInput extends Omit<JudgeContext, 'part'> {
   part: PartName | 'half'

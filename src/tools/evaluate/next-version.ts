@@ -15,7 +15,7 @@ import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 import { describeData } from '../data/distributions.ts'
 import { rowsProvenance } from '../data/rows-provenance.ts'
 import type { LoadedRows } from '../data/source.ts'
-import type { JudgeContext } from './evaluate.ts'
+import type { JudgeContext } from './judge-context.ts'
 import type { TaskRows } from './task-rows.ts'
 
 /* A version that is made of another: the same graph, with something else around it. */

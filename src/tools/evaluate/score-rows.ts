@@ -3,7 +3,7 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type Cell, SpecError } from '../data/source.ts'
-import type { JudgeContext } from './evaluate.ts'
+import type { JudgeContext } from './judge-context.ts'
 import { type PredictedRows, type Predictor, type PredictorField, RowError } from './predictor.ts'
 
 /** Rows, evenly spread, whose gates are read. */

@@ -8,15 +8,9 @@ import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
-import {
-  type EvaluateInput,
-  type Evaluation,
-  evaluate,
-  type JudgeContext,
-  type PartName,
-  rowsOfPart,
-} from './evaluate.ts'
+import { type EvaluateInput, type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
 import { createProgress, type Progress } from './format.ts'
+import type { JudgeContext, PartName } from './judge-context.ts'
 import type { Predictor } from './predictor.ts'
 import { readingsOfModel, scoreRows } from './score-rows.ts'
 

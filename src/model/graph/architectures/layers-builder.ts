@@ -91,9 +91,11 @@ export class LayersBuilder {
     return this.#apply(name, { className: 'Dense', config, weights }, [x], x.dims.with(-1, units))
   }
 
-  /** The bias that a dense layer starts with, instead of zeros. */
-  startBias(layer: SymbolicTensor, value: number): void {
-    this.start(layer, 'bias', (values) => values.fill(value))
+  /** The bias that a dense layer starts with, instead of zeros; of a sum, that of its last part. */
+  startBias({ layer }: Pick<SymbolicTensor, 'layer'>, value: number): void {
+    const { class_name, inbound_nodes } = this.#layers.get(layer)!
+    if (class_name === 'Add') this.startBias({ layer: inbound_nodes[0]!.at(-1)![0] }, value)
+    else this.start({ layer }, 'bias', (values) => values.fill(value))
   }
 
   /** Other initial values of a layer's weight, which are zeros before `fill`. */

@@ -6,6 +6,7 @@ import { ModelError } from '../../../../src/base/errors.ts'
 import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { buildArchitecture, graphOutputs } from '../../../../src/model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
+import { LayersBuilder } from '../../../../src/model/graph/architectures/layers-builder.ts'
 import { architectureOf, findArchitecture } from '../../../../src/model/graph/architectures/table.ts'
 import { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import { openBuilt } from '../../../support/layers-model.ts'
@@ -270,6 +271,18 @@ for (const { what, options, parameters, gates: width = 3 } of cases) {
     })
   })
 }
+
+t.test('a logit that is a sum starts around a value by the bias of its last part', async (t) => {
+  const builder = new LayersBuilder(1)
+  const x = builder.input('dense', 2, 'float32')
+  const sum = builder.add('sum', [builder.dense('wide', x, 1), builder.dense('deep', x, 1)])
+  builder.startBias(sum, -2)
+  const { weights } = builder.model('sum', [x], sum)
+  t.same(
+    ['wide/bias', 'deep/bias'].map((name) => new Float32Array(weights.get(name)!.data.slice().buffer)[0]),
+    [0, -2],
+  )
+})
 
 t.test('refuses options that contradict themselves, the tasks or the sides', async (t) => {
   const multiGate = base('multi_gate')

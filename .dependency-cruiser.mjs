@@ -48,8 +48,8 @@ export const order = [
   },
   {
     'model/graph/architectures': [
-      'MMoE, PLE, ESMM, AITM and others',
-      'add [architectures](recipes.md#add-an-architecture) (`table.ts`)',
+      'MMoE, PLE, ESMM, AITM and others: options, layers, Keras classes, drawings',
+      'add [architectures](recipes.md#add-an-architecture) (`table.ts`) and options of them',
     ],
   },
   { 'model/graph/sides': ['splits context from candidates', 'where it splits'] },

@@ -12,7 +12,7 @@ import { startServer } from './server.mjs'
 const root = join(import.meta.dirname, '..')
 const mostFiles = 3
 /** The files that scripts write from other files; they do not count. */
-const generated = ['docs/configuration.md', 'deploy/helm/multigate/values.schema.json']
+const generated = ['docs/configuration.md', 'docs/spec.md', 'deploy/helm/multigate/values.schema.json']
 
 const wanted = process.argv.slice(2)
 const recipes = readRecipes(readFileSync(join(root, 'docs/recipes.md'), 'utf8')).filter(

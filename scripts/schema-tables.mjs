@@ -9,7 +9,8 @@ import { withPart, writeGenerated } from './generated.mjs'
 
 const root = join(import.meta.dirname, '..')
 const { Configuration } = await import(join(root, 'build/src/schemas/configuration.js'))
-const { TrainSpec } = await import(join(root, 'build/src/schemas/train-spec.js'))
+const { withArchitectures } = await import(join(root, 'build/src/model/graph/architectures/table.js'))
+const TrainSpec = withArchitectures((await import(join(root, 'build/src/schemas/train-spec.js'))).TrainSpec)
 
 update('configuration', settings(Configuration))
 update('spec', sections(TrainSpec))

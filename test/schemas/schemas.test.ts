@@ -3,10 +3,11 @@ import t from 'tap'
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { Value } from 'typebox/value'
+import { BuiltInArchitecture } from '../../src/model/graph/architectures/table.ts'
 
-/** Every schema that src/schemas exports, by module and name. */
+/** Every schema that src/schemas exports, by module and name, and that of the architectures. */
 const folder = new URL('../../src/schemas/', import.meta.url)
-const schemas: [name: string, schema: TSchema][] = []
+const schemas: [name: string, schema: TSchema][] = [['table.js BuiltInArchitecture', BuiltInArchitecture]]
 for (const file of (await readdir(folder)).filter((name) => name.endsWith('.js')).sort()) {
   const module = (await import(new URL(file, folder).href)) as Record<string, unknown>
   for (const [name, value] of Object.entries(module)) if (isSchema(value)) schemas.push([`${file} ${name}`, value])

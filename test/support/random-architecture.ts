@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
-import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import { BuiltInArchitecture } from '../../src/model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Side } from '../../src/schemas/features.ts'
 import { fc } from './cases.ts'
 
@@ -34,7 +35,7 @@ export function randomOptions({
   const has = (side: Side) => [...(sides?.sparse ?? []), ...(sides?.dense ?? [])].includes(side)
   return fc
     .oneof(
-      ...ArchitectureOptions.anyOf.map(({ properties, required }) => {
+      ...BuiltInArchitecture.anyOf.map(({ properties, required }) => {
         const options = Object.entries(properties as Record<string, TSchema>).filter(
           ([option]) => !/^num_experts_c/.test(option) || has(option.slice('num_experts_'.length) as Side),
         )

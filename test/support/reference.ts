@@ -5,7 +5,8 @@ import h5wasm from 'h5wasm/node'
 import { Value } from 'typebox/value'
 import type { Batch } from '../../src/model/contracts/engine.ts'
 import type { ModelShape } from '../../src/model/graph/architectures/layers.ts'
-import { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import { BuiltInArchitecture } from '../../src/model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 
 /*
  * Models of the reference implementation, trained and saved by Keras, with what Keras itself answers. They stand beside
@@ -46,7 +47,7 @@ export interface Reference {
   weights: Map<string, { shape: number[]; values: Float32Array }>
 }
 
-const architectures: Record<string, ArchitectureOptions['name']> = {
+const architectures: Record<string, string> = {
   shared_bottom: 'shared_bottom',
   moe: 'mixture_of_experts',
   mmoe: 'multi_gate',
@@ -58,7 +59,7 @@ export async function readReference(model: ReferenceModel): Promise<Reference> {
   const io = JSON.parse(await readFile(join(folder, 'io.json'), 'utf8'))
   const { num_tasks, num_emb, ...given } = io.constructor
   const name = architectures[model.split('/')[1]!]!
-  const variant = ArchitectureOptions.anyOf.find((variant) => variant.properties.name.const === name)!
+  const variant = BuiltInArchitecture.anyOf.find((variant) => variant.properties.name.const === name)!
   const options = Value.Default(variant, { name, ...given }) as ArchitectureOptions
   const tasks: string[] = io.tasks
   return {
@@ -76,7 +77,7 @@ export async function readReference(model: ReferenceModel): Promise<Reference> {
   }
 }
 
-async function readWeights(folder: string, name: ArchitectureOptions['name'], tasks: string[]) {
+async function readWeights(folder: string, name: string, tasks: string[]) {
   const { weights } = JSON.parse(await readFile(join(folder, 'weight-paths.json'), 'utf8'))
   await h5wasm.ready
   const file = new h5wasm.File(join(folder, 'model.weights.h5'), 'r')
@@ -96,7 +97,7 @@ async function readWeights(folder: string, name: ArchitectureOptions['name'], ta
 }
 
 /** `experts[1].layers[3].kernel`, an attribute of the reference's classes, as `expert_1/output/kernel`. */
-function ourName(attribute: string, all: string[], name: ArchitectureOptions['name'], tasks: string[]): string {
+function ourName(attribute: string, all: string[], name: string, tasks: string[]): string {
   const parts = attribute.split('.')
   const [owner, index] = parts[0]!.split(/[[\]]/)
   const weight = parts.at(-1)!

@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { architectureNames } from '../../src/schemas/architecture.ts'
+import { architectureNames } from '../../src/model/graph/architectures/table.ts'
 import { Configuration } from '../../src/schemas/configuration.ts'
 import { TrainSpec } from '../../src/schemas/train-spec.ts'
 
@@ -39,6 +39,11 @@ t.test('a table that is out of date is noticed, and written', async (t) => {
   await writeFile(
     join(folder, 'build/src/schemas/train-spec.js'),
     `export const TrainSpec = ${JSON.stringify({ properties: { name: { type: 'string' } }, required: ['name'] })}`,
+  )
+  await mkdir(join(folder, 'build/src/model/graph/architectures'), { recursive: true })
+  await writeFile(
+    join(folder, 'build/src/model/graph/architectures/table.js'),
+    'export const withArchitectures = (schema) => schema',
   )
   await writeFile(join(folder, 'docs/spec.md'), '<!-- spec -->\n<!-- /spec -->\n')
   await writeFile(page, 'before\n<!-- configuration -->\nold\n<!-- /configuration -->\nafter\n')

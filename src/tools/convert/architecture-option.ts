@@ -1,11 +1,11 @@
 import type { TSchema } from 'typebox'
 import { ModelError } from '../../base/errors.ts'
 import {
-  ArchitectureOptions,
-  architectureAliases,
   architectureNames,
+  BuiltInArchitecture,
   canonicalArchitecture,
-} from '../../schemas/architecture.ts'
+  knownNames,
+} from '../../model/graph/architectures/table.ts'
 import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { ImportArchitecture } from '../../schemas/import.ts'
@@ -50,7 +50,7 @@ function nameOf(written: string, place: string): ClassHints['name'] {
   const canonical = Object.hasOwn(classNames, written) ? classNames[written] : canonicalArchitecture(written)
   const name = architectureNames.find((known) => known === canonical)
   if (name !== undefined) return name
-  const known = [...Object.keys(classNames), ...architectureNames, ...Object.keys(architectureAliases)]
+  const known = [...Object.keys(classNames), ...knownNames]
   throw new ModelError(
     'INVALID_REQUEST',
     `${place}: ${JSON.stringify(written)} is neither a .yaml or .json file nor one of ${known.join(', ')}${didYouMean(written, known)}`,
@@ -59,7 +59,7 @@ function nameOf(written: string, place: string): ClassHints['name'] {
 
 /** Checks options against the named architecture, or against all of them. */
 function problemsOf(name: ClassHints['name'], options: Record<string, unknown>): string[] {
-  const variants = ArchitectureOptions.anyOf.filter(({ properties }) => !name || properties.name.const === name)
+  const variants = BuiltInArchitecture.anyOf.filter(({ properties }) => !name || properties.name.const === name)
   const known = new Map(variants.flatMap(({ properties }) => Object.entries(properties as Record<string, TSchema>)))
   known.delete('name')
   return Object.entries(options).flatMap(([option, value]) => {

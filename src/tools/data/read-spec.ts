@@ -9,8 +9,8 @@ import { sizeOfOrdinary } from '../../base/files.ts'
 import { suggestNames } from '../../base/names.ts'
 import { optionProblems } from '../../model/graph/architectures/build.ts'
 import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
+import { knownNames, withArchitectures, withCanonicalArchitecture } from '../../model/graph/architectures/table.ts'
 import { crossedProblems, crossedSides } from '../../model/serving/features/crossed.ts'
-import { architectureAliases, architectureNames, withCanonicalArchitecture } from '../../schemas/architecture.ts'
 import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
@@ -21,6 +21,8 @@ import { hasParts, partProblems } from './parts.ts'
 import type { FieldReading } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
+
+const CompleteSpec = withArchitectures(TrainSpec)
 
 /**
  * Reads a spec: the path of a YAML or JSON file, or the name of a spec in `specsFolder`. `extends: other.yaml`, a path
@@ -66,13 +68,13 @@ const only = ({ properties }: { properties: object }, written: Record<string, un
 async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> {
   const written = withCanonicalArchitecture(read)
   const problems: Violation[] = []
-  const checked = check(TrainSpec, written, '', problems) as Static<typeof TrainSpec>
+  const checked = check(CompleteSpec, written, '', problems) as Static<typeof TrainSpec>
   if (problems.length === 0) {
     const spec = withCrossedApart(checked, problems)
     problems.push(...contradictions(spec))
     if (problems.length === 0) return { file, spec }
   }
-  const named = problems.map((problem) => withArchitectures(problem, written))
+  const named = problems.map((problem) => withNames(problem, written))
   throw new SpecError(file, [...named, ...(await dataProblems(checked as Partial<RowsSpec>, named, file))])
 }
 
@@ -127,11 +129,10 @@ function uncheckedFields(fields: unknown): FieldReading[] {
 }
 
 /** An unknown architecture: lists aliases too. */
-function withArchitectures(problem: Violation, spec: unknown): Violation {
+function withNames(problem: Violation, spec: unknown): Violation {
   if (problem.path !== '/architecture/name') return problem
-  const names = [...architectureNames, ...Object.keys(architectureAliases)]
   const name = isObject(spec) && isObject(spec.architecture) ? spec.architecture.name : undefined
-  const message = `must name an architecture${known(typeof name === 'string' ? name : '', names)}`
+  const message = `must name an architecture${known(typeof name === 'string' ? name : '', knownNames)}`
   return { ...problem, message }
 }
 

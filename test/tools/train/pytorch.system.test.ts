@@ -126,7 +126,7 @@ function open(t: Test, one: KeptCase) {
 }
 
 t.test('every architecture is compared', async (t) => {
-  const { architectureNames } = await import('../../../src/schemas/architecture.ts')
+  const { architectureNames } = await import('../../../src/model/graph/architectures/table.ts')
   const compared = new Set(Object.values(kept.cases).map(({ architecture }) => architecture.name))
   t.same([...compared].sort(), [...architectureNames].sort())
 })

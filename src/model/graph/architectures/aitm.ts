@@ -1,9 +1,37 @@
-import type { AitmOptions } from '../../../schemas/architecture.ts'
-import type { Architecture } from './architecture.ts'
+import * as Type from 'typebox'
+import { depth, dropout, embeddingOptions, hiddenOptions, width, widths } from '../../../schemas/architecture.ts'
+import type { Architecture, Values } from './architecture.ts'
 import { layersNote, taskColumn, towerId } from './diagram.ts'
 import { type ClassWeight, mlpWeights, nth, type RowNetwork } from './keras-class.ts'
 import { embedInputs, evenWidths, mlp, stack } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+
+const options = {
+  ...embeddingOptions,
+  num_hidden_tower: depth('Layers of each task tower, the linear output layer included'),
+  dim_hidden_tower: width(64, "Width of a tower's layers, of its output and of the attention"),
+  dropout_tower: dropout('the towers'),
+  num_hidden_head: depth('Layers of each head, the output layer included'),
+  dim_hidden_head: width(64, "Width of a head's hidden layers"),
+  dropout_proj_head: dropout('the heads'),
+  dims_tower: Type.Optional(
+    widths(1, "Widths of a tower's layers, the output's last, in place of num_hidden_tower and dim_hidden_tower"),
+  ),
+  dims_head: Type.Optional(
+    widths(
+      0,
+      "Widths of a head's hidden layers, in place of num_hidden_head and dim_hidden_head; the output layer of width 1 follows",
+    ),
+  ),
+  form: Type.Optional(
+    Type.Union([Type.Literal('reference'), Type.Literal('published')], {
+      description:
+        "The attention: the reference implementation's, or that of the paper, scaled and of its own per transfer; default: reference",
+    }),
+  ),
+  ...hiddenOptions,
+}
+type Options = Values<typeof options>
 
 /**
  * AITM: each task receives the previous task's representation through attention.
@@ -12,7 +40,10 @@ import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
  * by default in the form of the reference implementation: one attention block for all transfers, in which each position
  * attends to both, scores not divided by √H, and the two positions summed.
  */
-export const aitm: Architecture<AitmOptions> = {
+export const aitm: Architecture<typeof options> = {
+  name: 'aitm',
+  options,
+  description: 'AITM: each task receives, by attention, what the task before it learnt',
   title: 'Adaptive information transfer (AITM)',
   about:
     'Tasks are steps of a sequence, such as click and purchase. By attention each takes over what the step before it has learnt.',
@@ -80,6 +111,7 @@ export const aitm: Architecture<AitmOptions> = {
   keras: {
     className: 'AITM',
     keras3: false,
+    lacks: { dims_tower: undefined, dims_head: undefined, form: 'reference' },
     assumption: 'attention scores that are not scaled',
     matches: ({ transfers }) => transfers,
     encoders: ({ mlps }) => mlps / 2,
@@ -149,7 +181,7 @@ function attendRow({ dense, softmax }: RowNetwork, transferred: Float64Array, ow
   return out
 }
 
-function aitmWeights(options: AitmOptions, flat: number, tasks: string[]): ClassWeight[] {
+function aitmWeights(options: Options, flat: number, tasks: string[]): ClassWeight[] {
   const width = options.dim_hidden_tower
   const tower = { depth: options.num_hidden_tower, hidden: width, output: width }
   const head = { depth: options.num_hidden_head, hidden: options.dim_hidden_head, output: 1 }

@@ -1,7 +1,9 @@
-import type { EsmmOptions } from '../../../schemas/architecture.ts'
-import { type Architecture, tower } from './architecture.ts'
+import { embeddingOptions, hiddenOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower, towerOptions } from './architecture.ts'
 import { towerColumns } from './diagram.ts'
 import { embedInputs } from './layers.ts'
+
+const options = { ...embeddingOptions, ...towerOptions, ...hiddenOptions }
 
 /**
  * ESMM: the tasks share the embedding, and each has a tower of its own on it. Which products of probabilities are
@@ -10,7 +12,10 @@ import { embedInputs } from './layers.ts'
  * X. Ma et al., Entire Space Multi-Task Model: An Effective Approach for Estimating Post-Click Conversion Rate, SIGIR
  * 2018.
  */
-export const esmm: Architecture<EsmmOptions> = {
+export const esmm: Architecture<typeof options> = {
+  name: 'esmm',
+  options,
+  description: 'ESMM: a tower per task; the tasks share the embedding alone',
   title: 'Entire space model (ESMM)',
   about:
     'Tasks share the embeddings alone. The derived task is trained over all rows, so that the second step is not judged on clicked rows only.',

@@ -1,29 +1,54 @@
-import type { ActivationName, GateFunction, Normalisation } from '../../../schemas/architecture.ts'
+import * as Type from 'typebox'
+import {
+  depth,
+  dropout,
+  type embeddingOptions,
+  GateFunction,
+  type hiddenOptions,
+  outputForm,
+  width,
+  widths,
+} from '../../../schemas/architecture.ts'
+import type { Values } from './architecture.ts'
 import { evenWidths, type ModelInputs, type ModelShape, mlp, stack } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 import { embedSide } from './side-inputs.ts'
 
-export interface ExpertOptions {
-  num_hidden_expert: number
-  dim_hidden_expert: number
-  dropout_expert: number
-  dims_expert?: number[]
-  output_expert?: 'linear' | 'hidden'
-  activation?: ActivationName
-  normalisation?: Normalisation
+const optionalCount = (description: string) => Type.Optional(Type.Integer({ minimum: 0, maximum: 65536, description }))
+
+/** Options of experts, of their gates and of those of one side. */
+export const expertOptions = {
+  num_hidden_expert: depth('Layers of each expert, the linear output layer included'),
+  dim_hidden_expert: width(64, "Width of an expert's layers and of its output"),
+  dropout_expert: dropout('the experts'),
+  dims_expert: Type.Optional(
+    widths(1, "Widths of an expert's layers, the output's last, in place of num_hidden_expert and dim_hidden_expert"),
+  ),
+  output_expert: outputForm('an expert'),
+  gate_function: Type.Optional(
+    Type.Union(GateFunction.anyOf, {
+      description: "What a gate's scores become before they weigh the experts; default: softmax",
+    }),
+  ),
+  gate_temperature: Type.Optional(
+    Type.Number({ exclusiveMinimum: 0, description: "Divides a gate's scores before its function; default: 1" }),
+  ),
+  num_experts_context: optionalCount('Further experts that read only the fields of the context'),
+  num_experts_candidate: optionalCount('Further experts that read only the fields of the candidate'),
 }
 
-export interface SideExpertsOptions extends ExpertOptions {
-  dim_emb: number
-  embedding_l2: number
-  num_experts_context?: number
-  num_experts_candidate?: number
+export const expertStackOptions = {
+  num_experts: Type.Integer({
+    minimum: 0,
+    maximum: 65536,
+    default: 4,
+    description: 'Number of experts E that read every field; 0 only beside experts of one side',
+  }),
+  ...expertOptions,
 }
 
-export interface GateOptions {
-  gate_function?: GateFunction
-  gate_temperature?: number
-}
+type ExpertOptions = Values<typeof expertOptions & typeof hiddenOptions>
+type SideExpertsOptions = Values<typeof expertOptions & typeof hiddenOptions & typeof embeddingOptions>
 
 /** One expert: an MLP [B, any] → [B, H]. */
 export function expert(layers: LayersBuilder, x: SymbolicTensor, name: string, options: ExpertOptions): SymbolicTensor {
@@ -73,7 +98,10 @@ export function gateExperts(
   x: SymbolicTensor,
   experts: SymbolicTensor,
   names: { gate: string; mix: string },
-  { gate_function: activation = 'softmax', gate_temperature: temperature = 1 }: GateOptions = {},
+  {
+    gate_function: activation = 'softmax',
+    gate_temperature: temperature = 1,
+  }: Pick<ExpertOptions, 'gate_function' | 'gate_temperature'> = {},
 ): SymbolicTensor {
   const weights = () => {
     const count = experts.dims[0]!

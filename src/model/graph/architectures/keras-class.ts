@@ -1,13 +1,15 @@
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 
 /** The class of an architecture in the reference implementation for Keras: what import and export know of it. */
-export interface KerasClass<Options extends ArchitectureOptions = ArchitectureOptions> {
+export interface KerasClass<Options = ArchitectureOptions> {
   /** Its name in Python. */
   className: string
   /** Whether the class builds on Keras 3; Keras 2 builds all of them. */
   keras3: boolean
   /** The assumption about a file of weights, beside those that are common to all classes. */
   assumption?: string
+  /** Options of this architecture that the class lacks, each with the value that stands for its absence. */
+  lacks?: Record<string, unknown>
   /** Whether a file with these parts holds weights of this class. At most one of all classes answers true. */
   matches(parts: PartCounts): boolean
   /** How many of the MLPs read the embedding; the others are one per task. */
@@ -23,25 +25,21 @@ export interface KerasClass<Options extends ArchitectureOptions = ArchitectureOp
   forward(row: RowNetwork, options: Options, tasks: string[]): Float64Array[]
 }
 
-/** Options that the reference's classes lack, with the value that stands for their absence. */
+/** Options of experts and towers that the reference's classes lack. */
 const beyondReference: Record<string, unknown> = {
   dims_expert: undefined,
-  dims_shared: undefined,
-  dims_tower: undefined,
-  dims_head: undefined,
   dims_tasks: undefined,
   output_expert: 'linear',
-  output_shared: 'linear',
   gate_temperature: 1,
   num_experts_context: 0,
   num_experts_candidate: 0,
-  form: 'reference',
 }
 
-/** The options of a model that no class of the reference has. */
-export function optionsBeyondReference(options: ArchitectureOptions): string[] {
+/** The options of a model that its class lacks. */
+export function optionsBeyond({ lacks }: Pick<KerasClass, 'lacks'>, options: ArchitectureOptions): string[] {
+  const beyond = { ...beyondReference, ...lacks }
   return Object.entries(options).flatMap(([name, value]) =>
-    Object.hasOwn(beyondReference, name) && value !== undefined && value !== beyondReference[name] ? [name] : [],
+    Object.hasOwn(beyond, name) && value !== undefined && value !== beyond[name] ? [name] : [],
   )
 }
 
@@ -151,13 +149,13 @@ export function expertWeights(
   ).flat()
 }
 
-export const towerOptions = ({ last }: ClassSizes) => ({
+export const towerSizes = ({ last }: ClassSizes) => ({
   num_hidden_tasks: last.depth,
   dim_hidden_tasks: last.hidden,
   dropout_tasks: 0,
 })
 
-export const expertOptions = ({ encoders, first }: ClassSizes) => ({
+export const expertSizes = ({ encoders, first }: ClassSizes) => ({
   num_experts: encoders,
   num_hidden_expert: first.depth,
   dim_hidden_expert: first.output,

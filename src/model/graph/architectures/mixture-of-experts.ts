@@ -1,9 +1,11 @@
-import type { MixtureOfExpertsOptions } from '../../../schemas/architecture.ts'
-import { type Architecture, tower } from './architecture.ts'
+import { embeddingOptions, hiddenOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower, towerOptions } from './architecture.ts'
 import { expertBoxes, gateBox, idsOf, towerColumns, weighs } from './diagram.ts'
-import { expertStack, gateExperts } from './experts.ts'
-import { expertOptions, expertsOf, expertWeights, gatePerTask, towerOptions, towerWeights } from './keras-class.ts'
+import { expertStack, expertStackOptions, gateExperts } from './experts.ts'
+import { expertSizes, expertsOf, expertWeights, gatePerTask, towerSizes, towerWeights } from './keras-class.ts'
 import { embedInputs } from './layers.ts'
+
+const options = { ...embeddingOptions, ...expertStackOptions, ...towerOptions, ...hiddenOptions }
 
 /**
  * Mixture of experts: one gate mixes the experts, and every task's tower reads the same mixture.
@@ -11,7 +13,11 @@ import { embedInputs } from './layers.ts'
  * R. Jacobs et al., Adaptive Mixtures of Local Experts, Neural Computation 3, 1991; as "OMoE" in J. Ma et al., KDD
  * 2018.
  */
-export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
+export const mixtureOfExperts: Architecture<typeof options> = {
+  name: 'mixture_of_experts',
+  aliases: ['moe', 'omoe'],
+  options,
+  description: 'Mixture of experts: one gate mixes the experts for every task',
   title: 'Mixture of experts',
   about:
     'Experts are networks that look at the same fields. One gate says, for each row, how much each expert counts; all tasks read the same mixture.',
@@ -38,7 +44,7 @@ export const mixtureOfExperts: Architecture<MixtureOfExpertsOptions> = {
     keras3: true,
     matches: (parts) => parts.gates > 0 && !parts.transfers && !gatePerTask(parts),
     encoders: ({ gateWidth }) => gateWidth,
-    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    options: (sizes) => ({ ...expertSizes(sizes), ...towerSizes(sizes) }),
     weights: (options, flat, tasks) => [
       ...expertWeights(options, flat),
       {

@@ -1,16 +1,22 @@
-import type { MultiGateOptions } from '../../../schemas/architecture.ts'
-import { type Architecture, tower } from './architecture.ts'
+import { embeddingOptions, hiddenOptions } from '../../../schemas/architecture.ts'
+import { type Architecture, tower, towerOptions } from './architecture.ts'
 import { expertBoxes, gateBox, idsOf, towerColumns, weighs } from './diagram.ts'
-import { expertStack, gateExperts } from './experts.ts'
-import { expertOptions, expertsOf, expertWeights, gatePerTask, nth, towerOptions, towerWeights } from './keras-class.ts'
+import { expertStack, expertStackOptions, gateExperts } from './experts.ts'
+import { expertSizes, expertsOf, expertWeights, gatePerTask, nth, towerSizes, towerWeights } from './keras-class.ts'
 import { embedInputs } from './layers.ts'
+
+const options = { ...embeddingOptions, ...expertStackOptions, ...towerOptions, ...hiddenOptions }
 
 /**
  * Multi-gate mixture of experts (MMoE): each task mixes the shared experts with a gate of its own.
  *
  * J. Ma et al., Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts, KDD 2018.
  */
-export const multiGate: Architecture<MultiGateOptions> = {
+export const multiGate: Architecture<typeof options> = {
+  name: 'multi_gate',
+  aliases: ['mmoe'],
+  options,
+  description: 'Multi-gate mixture of experts (MMoE): each task mixes the experts with a gate of its own',
   title: 'Multi-gate mixture of experts (MMoE)',
   about:
     'Experts are networks that look at the same fields. Each task has a gate, which says for each row how much each expert counts for this task: the mixture goes to the task’s tower.',
@@ -42,7 +48,7 @@ export const multiGate: Architecture<MultiGateOptions> = {
     keras3: true,
     matches: (parts) => !parts.transfers && gatePerTask(parts),
     encoders: ({ gateWidth }) => gateWidth,
-    options: (sizes) => ({ ...expertOptions(sizes), ...towerOptions(sizes) }),
+    options: (sizes) => ({ ...expertSizes(sizes), ...towerSizes(sizes) }),
     weights: (options, flat, tasks) => [
       ...expertWeights(options, flat),
       ...tasks.map((task, t) => ({

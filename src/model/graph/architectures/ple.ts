@@ -1,8 +1,19 @@
-import type { PleOptions } from '../../../schemas/architecture.ts'
-import { type Architecture, tower } from './architecture.ts'
+import * as Type from 'typebox'
+import { embeddingOptions, hiddenOptions, width } from '../../../schemas/architecture.ts'
+import { type Architecture, tower, towerOptions } from './architecture.ts'
 import { type Box, type Column, count, gateBox, idsOf, layersNote, towerColumns } from './diagram.ts'
-import { expert, gateExperts, sideExperts } from './experts.ts'
+import { expert, expertOptions, gateExperts, sideExperts } from './experts.ts'
 import { embedInputs, stack } from './layers.ts'
+
+const options = {
+  ...embeddingOptions,
+  num_levels: Type.Integer({ minimum: 1, maximum: 16, default: 2, description: 'Levels of experts; 1 is CGC' }),
+  num_experts_task: width(1, "Number of each task's own experts, in every level"),
+  num_experts_shared: width(1, 'Number of experts that all tasks share, in every level'),
+  ...expertOptions,
+  ...towerOptions,
+  ...hiddenOptions,
+}
 
 /**
  * Progressive layered extraction: in every level, each task mixes experts of its own and shared ones, in that order,
@@ -12,7 +23,10 @@ import { embedInputs, stack } from './layers.ts'
  * H. Tang et al., Progressive Layered Extraction (PLE): A Novel Multi-Task Learning Model for Personalized
  * Recommendations, RecSys 2020. Experts of one side, which the paper does not have, are shared ones of the first level.
  */
-export const ple: Architecture<PleOptions> = {
+export const ple: Architecture<typeof options> = {
+  name: 'ple',
+  options,
+  description: 'PLE: in every level, each task mixes experts of its own with shared ones',
   title: 'Progressive layered extraction (PLE)',
   about:
     'Each task has experts of its own beside shared ones. In every level, gates mix them, so that tasks share only what helps both.',

@@ -1,15 +1,43 @@
-import type { SharedBottomOptions } from '../../../schemas/architecture.ts'
-import { type Architecture, tower } from './architecture.ts'
+import * as Type from 'typebox'
+import {
+  depth,
+  dropout,
+  embeddingOptions,
+  hiddenOptions,
+  outputForm,
+  width,
+  widths,
+} from '../../../schemas/architecture.ts'
+import { type Architecture, tower, towerOptions } from './architecture.ts'
 import { layersNote, towerColumns } from './diagram.ts'
-import { mlpWeights, towerOptions, towerWeights } from './keras-class.ts'
+import { mlpWeights, towerSizes, towerWeights } from './keras-class.ts'
 import { embedInputs, evenWidths, mlp } from './layers.ts'
+
+const options = {
+  ...embeddingOptions,
+  num_hidden_shared: depth('Layers of the shared encoder, the linear output layer included'),
+  dim_hidden_shared: width(64, "Width of the shared encoder's layers and of its output"),
+  dropout_shared: dropout('the shared encoder'),
+  dims_shared: Type.Optional(
+    widths(
+      1,
+      "Widths of the shared encoder's layers, the output's last, in place of num_hidden_shared and dim_hidden_shared",
+    ),
+  ),
+  output_shared: outputForm('the shared encoder'),
+  ...towerOptions,
+  ...hiddenOptions,
+}
 
 /**
  * Shared bottom: one encoder for all tasks, a tower per task on top.
  *
  * R. Caruana, Multitask Learning, Machine Learning 28, 1997.
  */
-export const sharedBottom: Architecture<SharedBottomOptions> = {
+export const sharedBottom: Architecture<typeof options> = {
+  name: 'shared_bottom',
+  options,
+  description: 'Shared bottom: one encoder, a tower per task',
   title: 'Shared bottom',
   about: 'All tasks share one encoder; each has a tower of its own on it.',
   logits(layers, options, inputs, shape) {
@@ -33,13 +61,14 @@ export const sharedBottom: Architecture<SharedBottomOptions> = {
   keras: {
     className: 'SharedBottom',
     keras3: true,
+    lacks: { dims_shared: undefined, output_shared: 'linear' },
     matches: ({ gates, transfers }) => gates === 0 && !transfers,
     encoders: () => 1,
     options: (sizes) => ({
       num_hidden_shared: sizes.first.depth,
       dim_hidden_shared: sizes.first.output,
       dropout_shared: 0,
-      ...towerOptions(sizes),
+      ...towerSizes(sizes),
     }),
     weights(options, flat, tasks) {
       const width = options.dim_hidden_shared

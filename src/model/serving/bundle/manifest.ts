@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { listProblems, ModelError, type ModelErrorCode, reasonOf, type Violation } from '../../../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
 import { runThread, ThreadFailure } from '../../../base/one-shot-thread.ts'
-import { withCanonicalArchitecture } from '../../../schemas/architecture.ts'
 import { check } from '../../../schemas/check.ts'
 import { Manifest } from '../../../schemas/manifest.ts'
 import type { ProblemItem } from '../../../schemas/problem.ts'
+import { withArchitectures, withCanonicalArchitecture } from '../../graph/architectures/table.ts'
 import { contradictions } from './consistency.ts'
 
 export const manifestFile = 'manifest.json'
@@ -15,6 +15,8 @@ const largestManifest = 256 * 1024 * 1024
 
 /** Manifests up to this size, bytes, are parsed in the calling thread, which takes a few milliseconds. */
 const smallManifest = 1 << 18
+
+const CompleteManifest = withArchitectures(Manifest)
 
 /** Parses and checks a manifest's text; `where` names it in errors. */
 export function parseManifest(text: string, where: string): Manifest {
@@ -32,7 +34,7 @@ export function parseManifest(text: string, where: string): Manifest {
 function checkManifest(json: unknown, where: string): { manifest: Manifest; problems: Violation[] } {
   try {
     const malformed: ProblemItem[] = []
-    const manifest = check(Manifest, withCanonicalArchitecture(json), '', malformed) as Manifest
+    const manifest = check(CompleteManifest, withCanonicalArchitecture(json), '', malformed) as Manifest
     const problems =
       malformed.length > 0
         ? malformed.map(({ path, message }) => ({ path: path || '/', message }))

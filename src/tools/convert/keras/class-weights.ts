@@ -1,25 +1,18 @@
 import { ModelError } from '../../../base/errors.ts'
-import {
-  type ClassWeight,
-  type KerasClass,
-  optionsBeyondReference,
-} from '../../../model/graph/architectures/keras-class.ts'
+import { type ClassWeight, type KerasClass, optionsBeyond } from '../../../model/graph/architectures/keras-class.ts'
 import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
-import { architectureOf } from '../../../model/graph/architectures/table.ts'
-import { type ArchitectureName, type ArchitectureOptions, architectureNames } from '../../../schemas/architecture.ts'
+import { architectureOf, architectures } from '../../../model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 
 export type ClassShape = Pick<ModelShape, 'sparseFields' | 'denseFields' | 'ids' | 'tasks'>
 
 /** The architectures that are classes of the reference, by their names in Python. */
-export const classNames: Readonly<Record<string, ArchitectureName>> = Object.fromEntries(
-  architectureNames.flatMap((name) => {
-    const { keras } = architectureOf(name)
-    return keras === undefined ? [] : [[keras.className, name]]
-  }),
+export const classNames: Readonly<Record<string, string>> = Object.fromEntries(
+  architectures.flatMap(({ name, keras }) => (keras === undefined ? [] : [[keras.className, name]])),
 )
 
 /** An architecture's class. Throws UNSUPPORTED_GRAPH where it has none. */
-export function classOf(name: ArchitectureName): KerasClass {
+export function classOf(name: string): KerasClass {
   const { keras } = architectureOf(name)
   if (keras === undefined)
     throw new ModelError(
@@ -35,7 +28,7 @@ export function classOf(name: ArchitectureName): KerasClass {
 export function classWeights(options: ArchitectureOptions, shape: ClassShape): ClassWeight[] {
   const { sparseFields: F, denseFields: D, ids, tasks } = shape
   const keras = classOf(options.name)
-  const beyond = optionsBeyondReference(options)
+  const beyond = optionsBeyond(keras, options)
   if (beyond.length > 0)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',

@@ -17,8 +17,7 @@ const vectors = ['gamma', 'beta', 'moving_mean', 'moving_variance']
  */
 export function forwardClass(model: RecognisedClass, sparse: ArrayLike<number>, dense: Float64Array): Float64Array {
   const { options, weights } = model
-  const { activation, normalisation } = { ...assumedOptions, ...options }
-  const gateFunction = ('gate_function' in options ? options.gate_function : undefined) ?? assumedOptions.gate_function
+  const { activation, normalisation, gate_function: gateFunction } = { ...assumedOptions, ...options }
   const of = (name: string) => weights.get(name)!.values
   const line = (x: Float64Array, layer: string) => {
     const kernel = weights.get(`${layer}/kernel`)!

@@ -1,5 +1,6 @@
 import { ModelError, reasonOf } from '../../../base/errors.ts'
-import { ArchitectureOptions } from '../../../schemas/architecture.ts'
+import { BuiltInArchitecture } from '../../../model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 import { check } from '../../../schemas/check.ts'
 import { KerasObject } from '../../../schemas/import.ts'
 import { isObject } from '../../../schemas/json.ts'
@@ -85,7 +86,7 @@ async function openClass(weights: Hdf5File, hints: ClassHints): Promise<Imported
 /** The arguments of the class. */
 function hintsOf({ class_name, config }: KerasObject, where: string): ClassHints {
   const name = classNames[class_name]!
-  const { properties } = ArchitectureOptions.anyOf.find(({ properties }) => properties.name.const === name)!
+  const { properties } = BuiltInArchitecture.anyOf.find(({ properties }) => properties.name.const === name)!
   const options: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(config)) {
     if (ofEveryModel.includes(key)) continue
@@ -119,7 +120,7 @@ function refuseHints(stated: ClassHints | undefined, path: string): void {
 
 function checkOptions(options: unknown, file: string): ArchitectureOptions {
   const problems: ProblemItem[] = []
-  const checked = check(ArchitectureOptions, options, '', problems) as ArchitectureOptions
+  const checked = check(BuiltInArchitecture, options, '', problems) as ArchitectureOptions
   if (problems.length > 0) throw invalid(file, problems.map(({ path, message }) => `${path} ${message}`).join('; '))
   return checked
 }

@@ -1,7 +1,7 @@
 import { ModelError } from '../../../base/errors.ts'
 import type { ClassWeight, PartCounts } from '../../../model/graph/architectures/keras-class.ts'
-import { architectureOf } from '../../../model/graph/architectures/table.ts'
-import { type ArchitectureName, type ArchitectureOptions, architectureNames } from '../../../schemas/architecture.ts'
+import { architectureNames, architectureOf } from '../../../model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 import { type Assumption, assumedOptions, assumptionsOf } from './assumptions.ts'
 import type { Blocks, Found, MlpLayer } from './blocks.ts'
 import { type ClassShape, classNames, classOf, classWeights } from './class-weights.ts'
@@ -9,7 +9,7 @@ import { invalid } from './graph.ts'
 
 /** Facts about a model that its weights do not contain, from its configuration or from the user. */
 export interface ClassHints {
-  name?: ArchitectureName | undefined
+  name?: string | undefined
   /** Stated options; the others follow from the weights. */
   options: Record<string, unknown>
   num_tasks?: number | undefined
@@ -52,14 +52,14 @@ export function recognise(blocks: Blocks, hints: ClassHints, file: string): Reco
   try {
     return recogniseAs(name, blocks, hints, file)
   } catch (error) {
-    const fits = (other: ArchitectureName) => succeeds(() => recogniseAs(other, blocks, { options: {} }, file))
+    const fits = (other: string) => succeeds(() => recogniseAs(other, blocks, { options: {} }, file))
     const fitting = fits(name) ? [] : architectureNames.filter(fits)
     if (!(error instanceof ModelError) || fitting.length === 0) throw error
     throw new ModelError(error.code, `${noSuchClass(name, blocks, file)}; they fit ${fitting.join(' or ')}`)
   }
 }
 
-function recogniseAs(name: ArchitectureName, blocks: Blocks, hints: ClassHints, file: string): RecognisedClass {
+function recogniseAs(name: string, blocks: Blocks, hints: ClassHints, file: string): RecognisedClass {
   const encoders = classOf(name).encoders(countsOf(blocks))
   const tasks = blocks.mlps.length - encoders
   if (!Number.isInteger(tasks) || tasks < 1) throw new ModelError('INVALID_BUNDLE', noSuchClass(name, blocks, file))
@@ -84,7 +84,7 @@ function recogniseAs(name: ArchitectureName, blocks: Blocks, hints: ClassHints, 
   return { options, ...shape, tasks, weights, assumed: assumptionsOf(options, hints.options) }
 }
 
-function noSuchClass(name: ArchitectureName, { mlps, gates }: Blocks, file: string): string {
+function noSuchClass(name: string, { mlps, gates }: Blocks, file: string): string {
   return `${file}: ${mlps.length} MLPs and ${gates.length} gates make no ${name}`
 }
 
@@ -106,7 +106,7 @@ function countsOf({ mlps, gates, transfers, attention }: Blocks): PartCounts {
   }
 }
 
-function guessName(counts: PartCounts, file: string): ArchitectureName {
+function guessName(counts: PartCounts, file: string): string {
   const name = architectureNames.find((name) => architectureOf(name).keras?.matches(counts))
   if (name === undefined)
     throw invalid(
@@ -116,7 +116,7 @@ function guessName(counts: PartCounts, file: string): ArchitectureName {
   return name
 }
 
-function inferOptions(name: ArchitectureName, blocks: Blocks, tasks: number, file: string): ArchitectureOptions {
+function inferOptions(name: string, blocks: Blocks, tasks: number, file: string): ArchitectureOptions {
   const { mlps, embedding } = blocks
   const dim_emb = embedding.sparse?.shape[1] ?? embedding.dense!.shape[1]! / embedding.dense!.shape[0]!
   const sizes = (layers: MlpLayer[] | undefined) => {
@@ -216,12 +216,7 @@ function contradict(stated: unknown, found: number | undefined, what: string, fi
 
 const nthGate = (index: number) => (index === 0 ? 'gate/kernel' : `gate:${index}/kernel`)
 
-function checkWeights(
-  weights: Map<string, Found>,
-  expected: ClassWeight[],
-  architecture: ArchitectureName,
-  file: string,
-): void {
+function checkWeights(weights: Map<string, Found>, expected: ClassWeight[], architecture: string, file: string): void {
   for (const { name, shape: wanted, keras2, keras3 } of expected) {
     const found = weights.get(name)
     if (found === undefined) {

@@ -7,8 +7,12 @@ import { prepareTensorFlow } from '../../../../src/model/engines/tensorflow/tens
 import { buildArchitecture, graphOutputs } from '../../../../src/model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
 import { LayersBuilder } from '../../../../src/model/graph/architectures/layers-builder.ts'
-import { architectureOf, findArchitecture } from '../../../../src/model/graph/architectures/table.ts'
-import { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
+import {
+  architectureOf,
+  BuiltInArchitecture,
+  findArchitecture,
+} from '../../../../src/model/graph/architectures/table.ts'
+import type { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import { openBuilt } from '../../../support/layers-model.ts'
 
 const tensorflow = await prepareTensorFlow()
@@ -29,10 +33,10 @@ const chosen: Record<string, number> = {
   dim_hidden_tasks: 6,
   dim_hidden_head: 6,
 }
-const architectures = ArchitectureOptions.anyOf.map(({ properties, required }) => {
+const architectures = BuiltInArchitecture.anyOf.map(({ properties, required }) => {
   const { name, ...options } = properties as Record<string, TSchema>
   const values = Object.entries(options)
-    .filter(([option]) => required.includes(option as 'name'))
+    .filter(([option]) => (required as string[]).includes(option))
     .map(([option, schema]) => [option, chosen[option] ?? (schema as { default?: unknown }).default])
   return { name: (name as { const?: unknown }).const, ...Object.fromEntries(values) } as ArchitectureOptions
 })
@@ -65,8 +69,8 @@ interface Case {
   /** Weights of a gate. */
   gates?: number
 }
-const base = (name: ArchitectureOptions['name']) => architectures.find((options) => options.name === name)!
-const variant = (what: string, name: ArchitectureOptions['name'], changes: object, parameters: number, gates = 3) => ({
+const base = (name: string) => architectures.find((options) => options.name === name)!
+const variant = (what: string, name: string, changes: object, parameters: number, gates = 3) => ({
   ...{ what, parameters, gates },
   options: { ...base(name), ...changes } as ArchitectureOptions,
 })

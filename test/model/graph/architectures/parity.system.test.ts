@@ -107,7 +107,7 @@ t.test('random architectures answer alike on every engine', async (t) => {
 
         const source = { folder: join(folder, path), format: 'layers' as const, file: 'model.json', outputs }
         // A gate divides its logits by its temperature, and so multiplies their rounding.
-        const tolerance = 1e-5 / Math.min(1, 'gate_temperature' in options ? (options.gate_temperature ?? 1) : 1)
+        const tolerance = 1e-5 / Math.min(1, Number(options.gate_temperature ?? 1))
         const all = []
         for (const engine of engines) all.push(await answers(engine, source, batch))
         const [first, ...others] = all

@@ -18,7 +18,7 @@ import { zip } from '../../../support/zip.ts'
 
 const towers = { num_hidden_tasks: 2, dim_hidden_tasks: 4, dropout_tasks: 0 }
 const embedding = { dim_emb: 3, embedding_l2: 0 }
-const { name: _, ...experts } = multiGateOptions as Extract<ArchitectureOptions, { name: 'multi_gate' }>
+const { name: _, ...experts } = multiGateOptions
 const architectures: ArchitectureOptions[] = [
   { name: 'shared_bottom', ...embedding, num_hidden_shared: 3, dim_hidden_shared: 5, dropout_shared: 0, ...towers },
   { name: 'mixture_of_experts', ...experts },

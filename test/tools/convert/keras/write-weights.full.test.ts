@@ -1,5 +1,5 @@
 import t from 'tap'
-import { optionsBeyondReference } from '../../../../src/model/graph/architectures/keras-class.ts'
+import { optionsBeyond } from '../../../../src/model/graph/architectures/keras-class.ts'
 import { architectureOf } from '../../../../src/model/graph/architectures/table.ts'
 import type { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import { blocksOf } from '../../../../src/tools/convert/keras/blocks.ts'
@@ -43,7 +43,7 @@ async function written(version: 2 | 3, change?: (file: Hdf5File) => void): Promi
 
 /** Without what the reference's classes lack. */
 const referenceOptions = randomOptions({ tasks: ['ctr'] }).map((options) => {
-  const beyond = optionsBeyondReference(options)
+  const beyond = optionsBeyond(architectureOf(options.name).keras ?? {}, options)
   const kept = Object.entries(options).filter(([name]) => !beyond.includes(name))
   return Object.fromEntries(kept) as ArchitectureOptions
 })

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { copyFile, type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toBinary } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import { makeFolder, replaceFile } from '../../../base/files.ts'
 import type { CatalogueDescription, ReadyCatalogue, RowPrecision } from '../../contracts/catalogue.ts'
@@ -10,8 +9,9 @@ import { filesOf } from '../../contracts/compiled-plan.ts'
 import { planDigest, unfinished } from '../../graph/compile/plan-files.ts'
 import { describeStored, readSealed, seal, unseal } from '../../graph/compile/stored-files.ts'
 import { external } from '../../graph/ir/external-data.ts'
-import { GraphBuilder } from '../../graph/ir/graph-builder.ts'
-import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../graph/ir/onnx_pb.ts'
+import { Graph } from '../../graph/ir/graph.ts'
+import { TensorProto_DataType as DataType } from '../../graph/ir/onnx_pb.ts'
+import { declare } from '../../graph/ir/tensor-shape.ts'
 import { CandidateKeys } from './candidate-keys.ts'
 import { catalogueFiles, catalogueTensors, descriptionFile } from './key-index.ts'
 import { type CataloguePlan, catalogueFormat, keptWidths, shapeOf } from './read-catalogue.ts'
@@ -201,14 +201,11 @@ async function removeOthers(
  */
 export function catalogueGraph(rows: number, words: number): Uint8Array {
   const { slots, stored } = catalogueTensors
-  const builder = new GraphBuilder([slots, stored])
+  const graph = Graph.create([declare(slots, { dtype: DataType.INT32, dims: [-1] })])
   const name = catalogueFiles.rows
-  const shape = { name, dataType: DataType.INT32, dims: [BigInt(rows), BigInt(words)] }
-  builder.tensor(external(shape, name, 0, rows * words * 4))
-  builder.node('Gather', [name, slots], stored, { axis: { int: 0 } })
-  const model = builder.finish(
-    [{ name: slots, dtype: 'int32', dims: [] }],
-    [{ name: stored, dtype: 'int32', dims: [words] }],
-  )
-  return toBinary(ModelProtoSchema, model)
+  const table = { name, dataType: DataType.INT32, dims: [BigInt(rows), BigInt(words)] }
+  graph.constants.set(name, external(table, name, 0, rows * words * 4))
+  graph.node('Gather', [name, slots], { attributes: { axis: 0 }, outputs: [stored] })
+  graph.outputs.push(declare(stored, { dtype: DataType.INT32, dims: [-1, words] }))
+  return graph.toBytes()
 }

@@ -79,6 +79,11 @@ export class Graph {
     for (const { output } of this.nodes) for (const name of output) this.#taken.add(name)
   }
 
+  /** A graph to be written, of the operator set that ONNX Runtime has read since 1.13. */
+  static create(inputs: ValueInfoProto[], folder = '.'): Graph {
+    return new Graph({ inputs, outputs: [], nodes: [], constants: [], folder, opsets: new Map([['', 17n]]) })
+  }
+
   /**
    * The graph of an ONNX model. Throws UNSUPPORTED_GRAPH for functions, sparse constants, and nodes with subgraphs (If,
    * Loop, Scan), which read tensors that are not inputs of the node; INVALID_BUNDLE where a tensor is defined twice.

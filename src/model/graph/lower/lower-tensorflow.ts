@@ -19,9 +19,6 @@ import type { Argument, Program } from './tensorflow/program.ts'
 import { type ElementType, elementTypeOf, nameOfType, newBudget, onnxTypeOf } from './tensorflow/tensor-data.ts'
 import { isKnown, type Side, type Value } from './tensorflow/value.ts'
 
-/** ONNX operator set, supported by ONNX Runtime since 1.13. */
-const opset = 17n
-
 /** Protobuf's limit for one message, which applies to ONNX graphs. */
 const mostBytes = 2 ** 31 - 1
 
@@ -36,14 +33,8 @@ const mostBytes = 2 ** 31 - 1
 export async function lowerProgram(program: Program, folder: string): Promise<Graph> {
   const flat = flatten(program)
   const inputs = new Map(program.inputs.map((argument) => [nodeOf(argument), inputOf(argument, program)]))
-  const graph = new Graph({
-    inputs: [...inputs.values()].map((value) => declare(value.name!, value.type, value.dims)),
-    outputs: [],
-    nodes: [],
-    constants: [],
-    folder,
-    opsets: new Map([['', opset]]),
-  })
+  const declared = [...inputs.values()].map((value) => declare(value.name!, value.type, value.dims))
+  const graph = Graph.create(declared, folder)
   for (const { name, type, dims } of inputs.values())
     if (isKnown(dims)) graph.shapes.set(name!, { dtype: onnxTypeOf(type), dims: [...dims] })
   markIds(graph, idInputs(program, flat))

@@ -89,7 +89,7 @@ async function openSaved(source: GraphSource): Promise<Graph> {
     const { lowerToGraph } = await import('./layers/lower-layers.ts')
     const model = await readLayersModel(folder, file)
     const own = outputs.length > 0 ? outputs : model.outputs.map(({ layer }) => layer)
-    return Graph.from(lowerToGraph(model, partsOf(own, joined)), folder)
+    return lowerToGraph(model, partsOf(own, joined), { folder })
   }
   if (format !== 'onnx') return (await import('./read-tensorflow-graph.ts')).readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)

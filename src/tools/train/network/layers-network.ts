@@ -5,7 +5,7 @@ import type { ModelShape } from '../../../model/graph/architectures/layers.ts'
 import { hasOwnTables } from '../../../model/graph/architectures/own-tables.ts'
 import { isWideTable } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
-import { Graph } from '../../../model/graph/ir/graph.ts'
+import type { Graph } from '../../../model/graph/ir/graph.ts'
 import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
 import { lowerToGraph } from '../../../model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../../model/graph/lower/layers/write-layers-model.ts'
@@ -45,7 +45,7 @@ export function layersNetwork(
     names,
     size: [...trained].reduce((sum, name) => sum + product(weightOf(name).shape), 0),
     async open() {
-      const lower = (training: boolean) => Graph.from(lowerToGraph(model, [outputs.logits], { training }), '.')
+      const lower = (training: boolean) => lowerToGraph(model, [outputs.logits], { training })
       const training = lower(true)
       keepStatistics(training, frozen)
       return {

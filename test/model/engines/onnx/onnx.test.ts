@@ -51,7 +51,7 @@ async function saved(t: { testdir(): string }): Promise<GraphSource> {
 /** The same model as an ONNX file, changed. */
 async function savedOnnx(t: { testdir(): string }, change: (model: ModelProto) => void): Promise<GraphSource> {
   const source = await saved(t)
-  const model = lowerToGraph(await readLayersModel(source.folder, source.file), outputs)
+  const model = lowerToGraph(await readLayersModel(source.folder, source.file), outputs).toModel()
   change(model)
   await writeFile(join(source.folder, 'model.onnx'), toBinary(ModelProtoSchema, model))
   return { ...source, format: 'onnx', file: 'model.onnx' }

@@ -2,7 +2,6 @@ import ort from 'onnxruntime-node'
 import t from 'tap'
 import { buildArchitecture } from '../../../../src/model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
-import { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { lowerToGraph } from '../../../../src/model/graph/lower/layers/lower-layers.ts'
 import type { ArchitectureOptions } from '../../../../src/schemas/architecture.ts'
 import { createArchitecture } from '../../../../src/tools/train/network/layers-network.ts'
@@ -16,7 +15,7 @@ const shape: ModelShape = {
 
 t.test('each bin tells how far a value has come through it', async (t) => {
   const model = buildArchitecture(options, shape)
-  const graph = Graph.from(lowerToGraph(model, ['bins/bins_0', 'bins/bins_2'], { training: false }), '.')
+  const graph = lowerToGraph(model, ['bins/bins_0', 'bins/bins_2'], { training: false })
   const session = await ort.InferenceSession.create(graph.toBytes())
   const values = [-5, 9, 0, -1, 9, 1, -0.25, 9, 2, 0, 9, 3, 1, 9, 4, 2, 9, 1.5, 7, 9, 2.5]
   const { 'bins/bins_0': first, 'bins/bins_2': last } = await session.run({

@@ -1,7 +1,16 @@
 import { ModelError } from '../../../../base/errors.ts'
-import type { GraphBuilder, Value } from '../../ir/graph-builder.ts'
+import type { AttributeValue } from '../../ir/attributes.ts'
+import type { Graph } from '../../ir/graph.ts'
 import { operators } from '../../operators/table.ts'
 import type { Layer } from './layers-model.ts'
+
+/** A tensor of the graph under construction; its first dimension is the batch, of any size, and not listed. */
+export interface Value {
+  name: string
+  dtype: 'float32' | 'int32'
+  /** The dimensions after the batch. */
+  dims: number[]
+}
 
 /** One application of a layer, to be lowered to ONNX nodes. */
 export interface Application {
@@ -9,7 +18,11 @@ export interface Application {
   inputs: Value[]
   /** Required name of the output. */
   output: string
-  graph: GraphBuilder
+  graph: Graph
+  /** Appends a node with one output, named `output` exactly; returns `output`. */
+  node(opType: string, input: string[], output: string, attributes?: Record<string, AttributeValue>): string
+  /** A list of integers as operators take for shapes and axes, one constant for equal lists. Returns its name. */
+  integers(values: number[]): string
   /** Whether the layer is lowered as it computes in training. */
   training: boolean
   /** The layer's weight of that name as a constant of the graph, shared by all its applications; checks its shape. */
@@ -49,11 +62,11 @@ const activations = new Map(
 )
 
 /** Applies the activation of this name to `input`; softmax runs over the last dimension. */
-export function activate({ layer, graph }: Application, activation: unknown, input: string, output: string): string {
-  if (activation === 'softmax') return graph.node('Softmax', [input], output, { axis: { int: -1 } })
+export function activate({ layer, node }: Application, activation: unknown, input: string, output: string): string {
+  if (activation === 'softmax') return node('Softmax', [input], output, { axis: -1 })
   const operator = typeof activation === 'string' && activations.get(activation)
   if (!operator) throw unsupported(layer, `the activation ${JSON.stringify(activation)} is not supported`)
-  return graph.node(operator, [input], output)
+  return node(operator, [input], output)
 }
 
 export const lowerActivation: Lowering = (application) => {
@@ -64,37 +77,36 @@ export const lowerActivation: Lowering = (application) => {
 
 /** max_value as Keras has it: null for none. */
 export const lowerReLU: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, graph, output, node } = application
   const input = only(application)
   const { max_value: most, negative_slope: slope, threshold } = layer.config
   if (slope || threshold) throw unsupported(layer, 'a negative slope or a threshold is not supported')
   if (most === null || most === undefined) {
-    graph.node('Relu', [input.name], output)
+    node('Relu', [input.name], output)
   } else if (typeof most === 'number') {
-    const bound = (name: string, value: number) =>
-      graph.constant(`${output}:${name}`, 'float32', [], new Uint8Array(Float32Array.of(value).buffer))
-    graph.node('Clip', [input.name, bound('min', 0), bound('max', most)], output)
+    const bound = (name: string, value: number) => graph.constant(`${output}:${name}`, Float32Array.of(value), [])
+    node('Clip', [input.name, bound('min', 0), bound('max', most)], output)
   } else throw unsupported(layer, 'max_value is no number')
   return same(input, application)
 }
 
 export const lowerSoftmax: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, output, node } = application
   const input = only(application)
   const axis = axisOf(layer, layer.config.axis ?? -1, input.dims.length + 1)
-  graph.node('Softmax', [input.name], output, { axis: { int: axis } })
+  node('Softmax', [input.name], output, { axis })
   return same(input, application)
 }
 
 /** Identity at inference; in training, a product with a mask that the caller draws. */
 export const lowerDropout: Lowering = (application) => {
-  const { layer, graph, output, training, mask } = application
+  const { layer, output, training, mask, node } = application
   const input = only(application)
-  if (!training) graph.node('Identity', [input.name], output)
+  if (!training) node('Identity', [input.name], output)
   else {
     const { noise_shape: noise } = layer.config
     if (noise !== null && noise !== undefined) throw unsupported(layer, 'noise_shape is not supported in training')
-    graph.node('Mul', [input.name, mask(input.dims)], output)
+    node('Mul', [input.name, mask(input.dims)], output)
   }
   return same(input, application)
 }
@@ -105,7 +117,7 @@ function same(input: Value, { output }: Application): Value {
 
 /** [B, …, in] → [B, …, units]: MatMul, Add where there is a bias, and the activation where there is one. */
 export const lowerDense: Lowering = (application) => {
-  const { layer, graph, output, weight } = application
+  const { layer, graph, output, weight, node } = application
   const { units, use_bias: biased = true, activation = 'linear' } = layer.config
   const input = only(application)
   if (typeof units !== 'number') throw unsupported(layer, 'has no units')
@@ -117,15 +129,15 @@ export const lowerDense: Lowering = (application) => {
     steps.at(-1) === step || steps.length === 0 ? output : graph.fresh(`${output}:${step}`)
 
   const kernel = weight('kernel', [input.dims.at(-1)!, units]) // [in, units]
-  let result = graph.node('MatMul', [input.name, kernel], name('MatMul')) // [B, …, units]
-  if (biased) result = graph.node('Add', [result, weight('bias', [units])], name('Add')) // [B, …, units]
+  let result = node('MatMul', [input.name, kernel], name('MatMul')) // [B, …, units]
+  if (biased) result = node('Add', [result, weight('bias', [units])], name('Add')) // [B, …, units]
   if (active) activate(application, activation, result, output) // [B, …, units]
   return { name: output, dtype: 'float32', dims: [...input.dims.slice(0, -1), units] }
 }
 
 /** Ids [B, …] → rows of the table [B, …, d]. */
 export const lowerEmbedding: Lowering = (application) => {
-  const { layer, graph, output, weight } = application
+  const { layer, graph, output, weight, node } = application
   const { input_dim: ids, output_dim: width, mask_zero: masked } = layer.config
   const input = only(application)
   if (masked) throw unsupported(layer, 'mask_zero is not supported')
@@ -133,11 +145,9 @@ export const lowerEmbedding: Lowering = (application) => {
 
   // Float ids are cut to integers, as TensorFlow.js does. 6 is ONNX' number for int32.
   const indices =
-    input.dtype === 'int32'
-      ? input.name
-      : graph.node('Cast', [input.name], graph.fresh(`${output}:ids`), { to: { int: 6 } }) // [B, …]
+    input.dtype === 'int32' ? input.name : node('Cast', [input.name], graph.fresh(`${output}:ids`), { to: 6 }) // [B, …]
   const table = weight('embeddings', [ids, width]) // [ids, d]
-  graph.node('Gather', [table, indices], output, { axis: { int: 0 } }) // [B, …, d]
+  node('Gather', [table, indices], output, { axis: 0 }) // [B, …, d]
   return { name: output, dtype: 'float32', dims: [...input.dims, width] }
 }
 
@@ -146,7 +156,7 @@ export const lowerEmbedding: Lowering = (application) => {
  * the batch, and `momentum` says how much of the moving ones a step keeps.
  */
 export const lowerBatchNormalization: Lowering = (application) => {
-  const { layer, graph, output, weight, training } = application
+  const { layer, graph, output, weight, training, node } = application
   const { axis = -1, epsilon = 1e-3, scale = true, center = true, momentum = 0.99 } = layer.config
   const input = only(application, 1)
   axisOf(layer, axis, 2)
@@ -155,28 +165,28 @@ export const lowerBatchNormalization: Lowering = (application) => {
 
   const width = input.dims[0]!
   const filled = (name: string, value: number) =>
-    graph.constant(`${output}:${name}`, 'float32', [width], new Uint8Array(new Float32Array(width).fill(value).buffer))
+    graph.constant(`${output}:${name}`, new Float32Array(width).fill(value), [width])
   const gamma = scale ? weight('gamma', [width]) : filled('gamma', 1)
   const beta = center ? weight('beta', [width]) : filled('beta', 0)
   const mean = weight('moving_mean', [width])
   const variance = weight('moving_variance', [width])
-  const trained = { training_mode: { int: 1 }, momentum: { float: momentum } }
+  const trained = { training_mode: 1, momentum: { float: momentum } }
   const parameters = { epsilon: { float: epsilon }, ...(training && trained) }
-  graph.node('BatchNormalization', [input.name, gamma, beta, mean, variance], output, parameters) // [B, C]
+  node('BatchNormalization', [input.name, gamma, beta, mean, variance], output, parameters) // [B, C]
   return { name: output, dtype: 'float32', dims: input.dims }
 }
 
 /** x · scale + offset, element by element. */
-export const lowerRescaling: Lowering = ({ layer, graph, output, ...application }) => {
+export const lowerRescaling: Lowering = (application) => {
+  const { layer, graph, output, node } = application
   const { scale, offset = 0 } = layer.config
-  const input = only({ layer, graph, output, ...application })
+  const input = only(application)
   if (typeof scale !== 'number' || typeof offset !== 'number')
     throw unsupported(layer, 'scale and offset are supported as numbers alone')
   if (input.dtype !== 'float32') throw unsupported(layer, `is supported on float32, not ${input.dtype}`)
-  const constant = (name: string, value: number) =>
-    graph.constant(`${output}:${name}`, 'float32', [], new Uint8Array(Float32Array.of(value).buffer))
+  const constant = (name: string, value: number) => graph.constant(`${output}:${name}`, Float32Array.of(value), [])
   const product = offset === 0 ? output : graph.fresh(`${output}:Mul`)
-  graph.node('Mul', [input.name, constant('scale', scale)], product)
-  if (offset !== 0) graph.node('Add', [product, constant('offset', offset)], output)
+  node('Mul', [input.name, constant('scale', scale)], product)
+  if (offset !== 0) node('Add', [product, constant('offset', offset)], output)
   return { ...input, name: output }
 }

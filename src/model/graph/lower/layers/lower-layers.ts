@@ -1,7 +1,7 @@
-import { toBinary } from '@bufbuild/protobuf'
 import { ModelError } from '../../../../base/errors.ts'
-import { GraphBuilder, type Value } from '../../ir/graph-builder.ts'
-import { type ModelProto, ModelProtoSchema } from '../../ir/onnx_pb.ts'
+import { Graph } from '../../ir/graph.ts'
+import { TensorProto_DataType as DataType } from '../../ir/onnx_pb.ts'
+import { declare } from '../../ir/tensor-shape.ts'
 import {
   type Lowering,
   lowerActivation,
@@ -13,6 +13,7 @@ import {
   lowerRescaling,
   lowerSoftmax,
   unsupported,
+  type Value,
 } from './layer-rules.ts'
 import type { Layer, LayersModel, TensorReference } from './layers-model.ts'
 import { lowerAdd, lowerAverage, lowerDot, lowerMaximum, lowerMultiply } from './merge.ts'
@@ -51,11 +52,13 @@ const MOST_BYTES = 2 ** 31 - 1
 export interface LowerOptions {
   /** Lower layers as they compute in training, not as they answer. */
   training?: boolean
+  /** Folder of the graph's external data, of which it has none. */
+  folder?: string
 }
 
 /** `lowerToGraph` as the bytes of an ONNX file. */
 export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Array<ArrayBuffer> {
-  return toBinary(ModelProtoSchema, lowerToGraph(model, outputs))
+  return lowerToGraph(model, outputs).toBytes()
 }
 
 /**
@@ -68,15 +71,19 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
  * an input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops. Throws UNSUPPORTED_GRAPH
  * naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
  */
-export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): ModelProto {
+export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): Graph {
   if (model.weightData.byteLength > MOST_BYTES)
     throw new ModelError('UNSUPPORTED_GRAPH', `${model.file}: its weights exceed the 2 GiB that an ONNX graph holds`)
-  const graph = new GraphBuilder(model.layers.keys())
+  const graph = Graph.create(
+    model.inputs.map(({ layer }) => declared(inputOf(layerOf(model, layer)))),
+    options.folder,
+  )
+  // Names of layers are kept for their outputs.
+  for (const name of model.layers.keys()) graph.fresh(name)
   const constants = new Map<string, string>()
+  const integers = new Map<string, string>()
   const values = new Map<string, Value>()
   const underWay = new Set<string>()
-  const masks: Value[] = []
-  const inputs = model.inputs.map(({ layer }) => inputOf(layerOf(model, layer)))
 
   function lower({ layer: name, node, tensor }: TensorReference): Value {
     const key = `${node} ${name}`
@@ -99,11 +106,13 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
       inputs: (layer.applications[node] ?? []).map(lower),
       output: node === answerOf(model, layer) ? layer.name : graph.fresh(`${layer.name}:${node}`),
       graph,
+      node: (opType, input, output, attributes = {}) => graph.node(opType, input, { attributes, outputs: [output] }),
+      integers: (values) => once(integers, values.join(), () => graph.integers(values)),
       training: options.training ?? false,
       weight: (name, shape) => constantOf(layer, name, shape),
       mask(dims) {
         const name = graph.fresh(`${layer.name}:mask`)
-        masks.push({ name, dtype: 'float32', dims })
+        graph.inputs.push(declared({ name, dtype: 'float32', dims }))
         return name
       },
     })
@@ -111,8 +120,6 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
 
   function constantOf(layer: Layer, name: string, shape: number[]): string {
     const path = `${layer.name}/${name}`
-    const known = constants.get(path)
-    if (known) return known
     const weight = model.weights.get(path)
     if (weight === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no weight ${path}`)
     if (weight.dtype !== 'float32' || weight.shape.join() !== shape.join())
@@ -120,12 +127,13 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
         'INVALID_BUNDLE',
         `${model.file}: the weight ${path} is ${weight.dtype} [${weight.shape}], its layer needs float32 [${shape}]`,
       )
-    const constant = graph.constant(path, weight.dtype, weight.shape, weight.data)
-    constants.set(path, constant)
-    return constant
+    const { buffer, byteOffset, byteLength } = weight.data
+    return once(constants, path, () =>
+      graph.constant(path, new Float32Array(buffer, byteOffset, byteLength / 4), shape),
+    )
   }
 
-  const wanted = [...new Set(outputs)].map((name) => {
+  for (const name of new Set(outputs)) {
     const layer = model.layers.get(name)
     if (layer === undefined || layer.className === 'InputLayer')
       throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no layer ${name} to answer with`)
@@ -135,10 +143,19 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
         layer,
         `is applied ${layer.applications.length} times, which leaves open which answer is wanted`,
       )
-    return lower({ layer: name, node, tensor: 0 })
-  })
-  return graph.finish([...inputs, ...masks], wanted)
+    graph.outputs.push(declared(lower({ layer: name, node, tensor: 0 })))
+  }
+  return graph
 }
+
+function once(names: Map<string, string>, key: string, make: () => string): string {
+  const name = names.get(key) ?? make()
+  names.set(key, name)
+  return name
+}
+
+const declared = ({ name, dtype, dims }: Value) =>
+  declare(name, { dtype: dtype === 'float32' ? DataType.FLOAT : DataType.INT32, dims: [-1, ...dims] })
 
 /** The application whose output has the layer's name: the one that is an output of the model, or the only one. */
 function answerOf(model: LayersModel, layer: Layer): number | undefined {

@@ -1,5 +1,4 @@
-import type { Value } from '../../ir/graph-builder.ts'
-import { type Application, axisOf, type Lowering, unsupported } from './layer-rules.ts'
+import { type Application, axisOf, type Lowering, unsupported, type Value } from './layer-rules.ts'
 
 /** Element by element over any number of inputs, in pairs where ONNX' operator takes two. */
 export const lowerAdd: Lowering = (application) => inPairs(application, 'Add')
@@ -13,7 +12,7 @@ export const lowerMaximum: Lowering = (application) => together(application, 'Ma
  * As TensorFlow.js has it: a tensor of rank 2 counts as a matrix of one column.
  */
 export const lowerDot: Lowering = (application) => {
-  const { layer, inputs, graph, output } = application
+  const { layer, inputs, graph, output, node, integers } = application
   const [x, y] = inputs
   if (x === undefined || y === undefined || inputs.length !== 2) throw unsupported(layer, 'takes two inputs')
   if (layer.config.normalize) throw unsupported(layer, 'normalize is not supported')
@@ -30,41 +29,46 @@ export const lowerDot: Lowering = (application) => {
   // Nothing is left of a vector; two vectors leave [B, 1].
   const drop = x.dims.length === 1 ? [1] : y.dims.length === 1 ? [2] : []
   if (drop.length === 0)
-    graph.node('MatMul', [left, right], output) // [B, m, n]
+    node('MatMul', [left, right], output) // [B, m, n]
   else {
-    const product = graph.node('MatMul', [left, right], graph.fresh(`${output}:MatMul`)) // [B, m, n]
-    graph.node('Squeeze', [product, graph.integers(drop)], output) // [B, n] or [B, m]
+    const product = node('MatMul', [left, right], graph.fresh(`${output}:MatMul`)) // [B, m, n]
+    node('Squeeze', [product, integers(drop)], output) // [B, n] or [B, m]
   }
   const rest = [...x.dims.toSpliced(over, 1), ...y.dims.toSpliced(under, 1)]
   return { name: output, dtype: 'float32', dims: rest.length === 0 ? [1] : rest }
 }
 
 /** `value` as a matrix per row of the batch whose first or last side is its dimension `axis`. */
-function matrix({ graph, output }: Application, value: Value, axis: number, side: 'first' | 'last'): string {
+function matrix(
+  { graph, output, node, integers }: Application,
+  value: Value,
+  axis: number,
+  side: 'first' | 'last',
+): string {
   const name = (operator: string) => graph.fresh(`${output}:${value.name}:${operator}`)
   if (value.dims.length === 1)
-    return graph.node('Unsqueeze', [value.name, graph.integers([side === 'last' ? 1 : 2])], name('Unsqueeze'))
+    return node('Unsqueeze', [value.name, integers([side === 'last' ? 1 : 2])], name('Unsqueeze'))
   if (axis === (side === 'last' ? 1 : 0)) return value.name
-  return graph.node('Transpose', [value.name], name('Transpose'), { perm: { ints: [0, 2, 1] } })
+  return node('Transpose', [value.name], name('Transpose'), { perm: [0, 2, 1] })
 }
 
 function inPairs(application: Application, operator: string): Value {
-  const { inputs, graph, output } = application
+  const { inputs, graph, output, node } = application
   const dims = broadcast(application)
   let result = inputs[0]!.name
   for (const [i, { name }] of inputs.entries()) {
     if (i === 0) continue
     const last = i === inputs.length - 1
-    result = graph.node(operator, [result, name], last ? output : graph.fresh(`${output}:${operator}`))
+    result = node(operator, [result, name], last ? output : graph.fresh(`${output}:${operator}`))
   }
   return { name: output, dtype: inputs[0]!.dtype, dims }
 }
 
 function together(application: Application, operator: string): Value {
-  const { inputs, graph, output } = application
+  const { inputs, output, node } = application
   const dims = broadcast(application)
   const names = inputs.map(({ name }) => name)
-  graph.node(operator, names, output)
+  node(operator, names, output)
   return { name: output, dtype: inputs[0]!.dtype, dims }
 }
 

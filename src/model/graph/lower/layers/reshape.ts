@@ -3,10 +3,10 @@ import { axisOf, type Lowering, only, unsupported } from './layer-rules.ts'
 
 /** [B, a, b, …] → [B, a·b·…] */
 export const lowerFlatten: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, output, node } = application
   const input = only(application)
   if (layer.config.data_format === 'channels_first') throw unsupported(layer, 'channels_first is not supported')
-  graph.node('Flatten', [input.name], output, { axis: { int: 1 } })
+  node('Flatten', [input.name], output, { axis: 1 })
   return { ...input, name: output, dims: [product(input.dims)] }
 }
 
@@ -14,7 +14,7 @@ export const lowerFlatten: Lowering = (application) => {
  * [B, …] → [B, …target_shape], which may be empty, and where one dimension may be −1 or null: the remaining elements.
  */
 export const lowerReshape: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, output, node, integers } = application
   const input = only(application)
   const shape = layer.config.target_shape
   const target = Array.isArray(shape) ? shape.map((side) => side ?? -1) : []
@@ -24,16 +24,16 @@ export const lowerReshape: Lowering = (application) => {
   if (!Array.isArray(shape) || !dims.every((side) => Number.isInteger(side) && side > 0) || product(dims) !== size)
     throw unsupported(layer, `[${input.dims}] can't take the shape ${JSON.stringify(shape)}`)
   // In ONNX 0 keeps a dimension: the batch.
-  graph.node('Reshape', [input.name, graph.integers([0, ...dims])], output)
+  node('Reshape', [input.name, integers([0, ...dims])], output)
   return { ...input, name: output, dims }
 }
 
 /** [B, n, w] → [B, w]: the mean over n. */
 export const lowerGlobalAveragePooling1D: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, output, node } = application
   const input = only(application, 2)
   if (layer.config.data_format === 'channels_first') throw unsupported(layer, 'channels_first is not supported')
-  graph.node('ReduceMean', [input.name], output, { axes: { ints: [1] }, keepdims: { int: 0 } })
+  node('ReduceMean', [input.name], output, { axes: [1], keepdims: 0 })
   return { ...input, name: output, dims: [input.dims[1]!] }
 }
 
@@ -42,7 +42,7 @@ export const lowerGlobalAveragePooling1D: Lowering = (application) => {
  * they are one slice of the flattened row, whose columns can be followed to their inputs.
  */
 export const lowerCropping2D: Lowering = (application) => {
-  const { layer, graph, output } = application
+  const { layer, graph, output, node, integers } = application
   const input = only(application, 3)
   const margins = marginsOf(layer.config.cropping)
   if (layer.config.data_format === 'channels_first') throw unsupported(layer, 'channels_first is not supported')
@@ -54,12 +54,12 @@ export const lowerCropping2D: Lowering = (application) => {
 
   const name = (operator: string) => graph.fresh(`${output}:${operator}`)
   const slice = (source: string, starts: number[], ends: number[], axes: number[], to: string) =>
-    graph.node('Slice', [source, graph.integers(starts), graph.integers(ends), graph.integers(axes)], to)
+    node('Slice', [source, integers(starts), integers(ends), integers(axes)], to)
   if (dims[0] === 1 || dims[1] === width) {
-    const row = graph.node('Flatten', [input.name], name('Flatten'), { axis: { int: 1 } }) // [B, h·w·c]
+    const row = node('Flatten', [input.name], name('Flatten'), { axis: 1 }) // [B, h·w·c]
     const start = (top! * width + left!) * depth
     const cut = slice(row, [start], [start + product(dims)], [1], name('Slice')) // [B, h'·w'·c]
-    graph.node('Reshape', [cut, graph.integers([0, ...dims])], output)
+    node('Reshape', [cut, integers([0, ...dims])], output)
   } else slice(input.name, [top!, left!], [top! + dims[0]!, left! + dims[1]!], [1, 2], output)
   return { ...input, name: output, dims }
 }
@@ -75,7 +75,7 @@ function marginsOf(cropping: unknown): [[number, number], [number, number]] | un
 }
 
 /** Concatenates tensors that differ only along `axis`. */
-export const lowerConcatenate: Lowering = ({ layer, inputs, graph, output }) => {
+export const lowerConcatenate: Lowering = ({ layer, inputs, output, node }) => {
   const [first] = inputs
   if (first === undefined) throw unsupported(layer, 'has no inputs')
   const axis = axisOf(layer, layer.config.axis ?? -1, first.dims.length + 1)
@@ -87,7 +87,7 @@ export const lowerConcatenate: Lowering = ({ layer, inputs, graph, output }) => 
   )
   if (!fits) throw unsupported(layer, `can't concatenate ${inputs.map(({ dims }) => `[${dims}]`).join(', ')}`)
   const names = inputs.map(({ name }) => name)
-  graph.node('Concat', names, output, { axis: { int: axis } })
+  node('Concat', names, output, { axis })
   const width = inputs.reduce((sum, { dims }) => sum + dims[axis - 1]!, 0)
   return { name: output, dtype: first.dtype, dims: first.dims.with(axis - 1, width) }
 }

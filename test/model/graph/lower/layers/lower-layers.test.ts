@@ -140,13 +140,13 @@ t.test('answers with every layer wanted, once, under its name', async (t) => {
     const inner = apply(tfl.dense({ name: 'inner/one', units: 3 }), x)
     return apply(tfl.activation({ name: 'last', activation: 'sigmoid' }), inner)
   })
-  const graph = lowerToGraph(await readLayersModel(folder, 'model.json'), ['last', 'inner/one', 'last']).graph!
+  const graph = lowerToGraph(await readLayersModel(folder, 'model.json'), ['last', 'inner/one', 'last'])
   t.same(
-    graph.output.map(({ name }) => name),
+    graph.outputs.map(({ name }) => name),
     ['last', 'inner/one'],
   )
   t.same(
-    graph.node.map(({ opType, output }) => `${opType} ${output}`),
+    graph.nodes.map(({ opType, output }) => `${opType} ${output}`),
     ['MatMul inner/one:MatMul', 'Add inner/one', 'Sigmoid last'],
   )
 })
@@ -154,9 +154,9 @@ t.test('answers with every layer wanted, once, under its name', async (t) => {
 t.test('keeps a shared weight once and copies none', async (t) => {
   const { folder } = await saved(t, graphs['a Dense for two inputs']!)
   const model = await readLayersModel(folder, 'model.json')
-  const { initializer } = lowerToGraph(model, [model.outputs[0]!.layer]).graph!
-  t.equal(initializer.length, 2)
-  for (const { rawData } of initializer) t.equal(rawData.buffer, model.weightData)
+  const { constants } = lowerToGraph(model, [model.outputs[0]!.layer])
+  t.equal(constants.size, 2)
+  for (const { rawData } of constants.values()) t.equal(rawData.buffer, model.weightData)
 })
 
 t.test('keeps names apart', async (t) => {
@@ -167,7 +167,7 @@ t.test('keeps names apart', async (t) => {
   })
   const path = join(folder, 'model.json')
   await writeFile(path, (await readFile(path, 'utf8')).replaceAll('"last"', '"a:MatMul"'))
-  const { node } = lowerToGraph(await readLayersModel(folder, 'model.json'), ['a:MatMul']).graph!
+  const { nodes: node } = lowerToGraph(await readLayersModel(folder, 'model.json'), ['a:MatMul'])
   const outputs = node.flatMap(({ output }) => output)
   t.equal(new Set(outputs).size, outputs.length)
   t.equal(outputs.at(-1), 'a:MatMul')
@@ -260,12 +260,12 @@ t.test('in training, normalisation takes the batch and dropout a mask', async (t
     return apply(tfl.dense({ name: 'last', units: 1 }), normal)
   })
   const model = await readLayersModel(folder, 'model.json')
-  const { node: plain, input: given } = lowerToGraph(model, ['last']).graph!
+  const { nodes: plain, inputs: given } = lowerToGraph(model, ['last'])
   const names = given.map(({ name }) => name)
   t.notOk(plain.some(({ attribute }) => attribute.some(({ name }) => name === 'training_mode')))
-  t.same(lowerToGraph(model, ['last'], { training: false }).graph!.node, plain)
+  t.same(lowerToGraph(model, ['last'], { training: false }).nodes, plain)
 
-  const { node, input } = lowerToGraph(model, ['last'], { training: true }).graph!
+  const { nodes: node, inputs: input } = lowerToGraph(model, ['last'], { training: true })
   t.same(
     input.map(({ name }) => name),
     [...names, 'drop:mask'],

@@ -15,12 +15,13 @@ import {
   type TensorData,
 } from '../../contracts/engine.ts'
 import { constantBytes } from '../../graph/ir/external-data.ts'
+import { invalidIn, unsupportedIn } from '../../graph/ir/file-errors.ts'
 import type { Graph } from '../../graph/ir/graph.ts'
 import { isMarked } from '../../graph/ir/ids.ts'
 import { tooLarge } from '../../graph/ir/shapes.ts'
 import { keepOutputs, openGraph } from '../../graph/lower/read-graph.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
-import { idsOf, outputsOf, sessionWidth, unsupported } from './session-outputs.ts'
+import { idsOf, outputsOf, sessionWidth } from './session-outputs.ts'
 
 /** A call's failures are thrown; ONNX Runtime need not write them to standard error too. */
 const quiet: InferenceSession.RunOptions = { logSeverityLevel: 4 }
@@ -62,7 +63,7 @@ interface Opened {
 /** Refuses a graph that would exhaust memory. Other faults are reported when the graph is opened. */
 async function checkMemory(graph: Graph, file: string): Promise<void> {
   const large = await tooLarge(graph)
-  if (large !== undefined) throw unsupported(file, large)
+  if (large !== undefined) throw unsupportedIn(file, large)
 }
 
 async function open(
@@ -92,7 +93,7 @@ async function open(
   }
   const path = pathInside(folder, folder, file)
   const size = await sizeOfOrdinary(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
+    throw invalidIn(file, `can't be read: ${fileReason(cause)}`, cause)
   })
   return { session: await create(path), ids: idsOf(source, []), bytes: graph ? constantBytes(graph) : size }
 }
@@ -163,11 +164,11 @@ function createConverter({ name, type }: Feed): (values: TensorData) => TensorDa
 function feedOf(file: string, input: InferenceSession.ValueMetadata): Feed {
   const { name } = input
   if (!input.isTensor || !(input.type === 'int32' || input.type === 'int64' || input.type === 'float32'))
-    throw unsupported(file, `the input ${name} is ${input.isTensor ? input.type : 'no tensor'}, not int32 or float32`)
+    throw unsupportedIn(file, `the input ${name} is ${input.isTensor ? input.type : 'no tensor'}, not int32 or float32`)
   const [batch, ...dims] = input.shape
-  if (typeof batch === 'number') throw unsupported(file, `the input ${name} has room for ${batch} rows alone`)
+  if (typeof batch === 'number') throw unsupportedIn(file, `the input ${name} has room for ${batch} rows alone`)
   if (!dims.every((side) => typeof side === 'number'))
-    throw unsupported(file, `the input ${name} has no fixed width: [${input.shape}]`)
+    throw unsupportedIn(file, `the input ${name} has no fixed width: [${input.shape}]`)
   return { name, type: input.type, dims }
 }
 

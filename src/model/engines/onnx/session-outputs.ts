@@ -3,6 +3,7 @@ import { product } from '../../../base/arrays.ts'
 import { ModelError } from '../../../base/errors.ts'
 import { count } from '../../../schemas/check.ts'
 import type { GraphSource, Outputs } from '../../contracts/engine.ts'
+import { invalidIn, unsupportedIn } from '../../graph/ir/file-errors.ts'
 
 /* The outputs of a saved graph: numbers per row. */
 
@@ -12,12 +13,11 @@ import type { GraphSource, Outputs } from '../../contracts/engine.ts'
  */
 export function sessionWidth(file: string, session: InferenceSession, name: string): number {
   const output = session.outputMetadata.find((output) => output.name === name)
-  if (output === undefined)
-    throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${session.outputNames.join(', ')}`)
-  if (!output.isTensor || output.type !== 'float32') throw unsupported(file, `the output ${name} is not float32`)
+  if (output === undefined) throw invalidIn(file, `there is no output ${name}, but ${session.outputNames.join(', ')}`)
+  if (!output.isTensor || output.type !== 'float32') throw unsupportedIn(file, `the output ${name} is not float32`)
   const dims = output.shape.slice(1)
   if (!dims.every((side) => typeof side === 'number'))
-    throw unsupported(file, `the output ${name} has no fixed width: [${output.shape}]`)
+    throw unsupportedIn(file, `the output ${name} has no fixed width: [${output.shape}]`)
   return product(dims)
 }
 
@@ -38,10 +38,6 @@ export function outputsOf(
     )
   }
   return Object.fromEntries(wanted.map((name) => [name, read(name)]))
-}
-
-export function unsupported(file: string, what: string): ModelError {
-  return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
 }
 
 /**

@@ -2,6 +2,7 @@ import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core'
 import { product } from '../../../base/arrays.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { Batch, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
+import { invalidIn, unsupportedIn } from '../../graph/ir/file-errors.ts'
 import { flatten } from '../../graph/lower/tensorflow/flatten.ts'
 import { idInputs } from '../../graph/lower/tensorflow/id-inputs.ts'
 import type { Argument, Program } from '../../graph/lower/tensorflow/program.ts'
@@ -44,8 +45,7 @@ export async function loadProgram(
   const inputs = program.inputs.map((argument): Input => inputOf(argument, ids, file))
   const names = program.outputs.map(({ key }) => key)
   for (const name of named)
-    if (!names.includes(name))
-      throw new ModelError('INVALID_BUNDLE', `${file}: there is no output ${name}, but ${names.join(', ')}`)
+    if (!names.includes(name)) throw invalidIn(file, `there is no output ${name}, but ${names.join(', ')}`)
   let open = true
 
   async function compute(batch: Batch, wanted: string[]): Promise<Tensor[]> {
@@ -72,14 +72,13 @@ export async function loadProgram(
       return [name, dtype === 'int32' ? new Int32Array(size) : new Float32Array(size)]
     })
     const tensors = await compute({ rows: triedRows, inputs: Object.fromEntries(zeros) }, named).catch((cause) => {
-      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${firstLine(cause)}`, { cause })
+      throw unsupportedIn(file, firstLine(cause), cause)
     })
     try {
       return tensors.map(({ shape, dtype }, i) => {
         const name = named[i]!
-        if (dtype !== 'float32') throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not float32`)
-        if (shape[0] !== triedRows)
-          throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${name} is not a row for a row: [${shape}]`)
+        if (dtype !== 'float32') throw unsupportedIn(file, `the output ${name} is not float32`)
+        if (shape[0] !== triedRows) throw unsupportedIn(file, `the output ${name} is not a row for a row: [${shape}]`)
         return { name, width: product(shape.slice(1)) }
       })
     } finally {
@@ -125,18 +124,12 @@ export async function loadProgram(
 function inputOf({ key, type, shape }: Argument, ids: Set<string>, file: string): Input {
   const element = elementTypeOf(type)
   if (element !== 'float32' && element !== 'int32' && element !== 'int64')
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: the input ${key} is ${nameOfType(type)}, not float32 or an integer`,
-    )
+    throw unsupportedIn(file, `the input ${key} is ${nameOfType(type)}, not float32 or an integer`)
   const [batch, ...dims] = shape ?? []
   if (batch !== -1 || dims.some((side) => side < 0))
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: the input ${key} is not rows of a fixed width: [${shape ?? 'open'}]`,
-    )
+    throw unsupportedIn(file, `the input ${key} is not rows of a fixed width: [${shape ?? 'open'}]`)
   const width = product(dims)
-  if (width > widest) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the input ${key} is ${width} wide`)
+  if (width > widest) throw unsupportedIn(file, `the input ${key} is ${width} wide`)
   const dtype = element === 'float32' ? 'float32' : 'int32'
   return { name: key, dtype, dims, width, ids: ids.has(key) }
 }

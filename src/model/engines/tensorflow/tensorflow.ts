@@ -5,6 +5,7 @@ import type { LayersModel as RunnableModel, SymbolicTensor } from '@tensorflow/t
 import { product } from '../../../base/arrays.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { Batch, Engine, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
+import { invalidIn, unsupportedIn } from '../../graph/ir/file-errors.ts'
 import { type LayersModel, readLayersModel } from '../../graph/lower/layers/layers-model.ts'
 import { readGraphModel } from '../../graph/lower/tensorflow/graph-model.ts'
 import { readSavedModel } from '../../graph/lower/tensorflow/saved-model.ts'
@@ -25,8 +26,7 @@ export async function createTensorflowEngine(options: { backend?: TensorFlowBack
   const load: Engine['load'] = (source, takeTurn = (work) => work()) => takeTurn(() => loadJoined(source, loadSaved))
 
   async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
-    if (source.format === 'onnx')
-      throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the tensorflow engine doesn't read ONNX files`)
+    if (source.format === 'onnx') throw unsupportedIn(source.file, "the tensorflow engine doesn't read ONNX files")
     if (source.format === 'graph_model') return loadGraphModel(tensorflow, source)
     if (source.format === 'saved_model') return loadSavedModel(tensorflow, source)
     const file = await readLayersModel(source.folder, source.file)
@@ -120,7 +120,7 @@ function outputOf(model: RunnableModel, file: string, name: string): SymbolicTen
   const own = model.outputs[model.outputNames.indexOf(name)]
   if (own) return own
   const layer = model.layers.find((layer) => layer.name === name && layer.getClassName() !== 'InputLayer')
-  if (layer === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: there is no layer ${name} to answer with`)
+  if (layer === undefined) throw invalidIn(file, `there is no layer ${name} to answer with`)
   if (layer.inboundNodes.length > 1)
     throw new ModelError(
       'UNSUPPORTED_GRAPH',
@@ -132,7 +132,7 @@ function outputOf(model: RunnableModel, file: string, name: string): SymbolicTen
 /** The dimensions after the batch. */
 function fixed(file: string, name: string, shape: (number | null)[]): number[] {
   return shape.slice(1).map((side) => {
-    if (side === null) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${name} has no fixed width: [${shape}]`)
+    if (side === null) throw unsupportedIn(file, `${name} has no fixed width: [${shape}]`)
     return side
   })
 }
@@ -159,7 +159,7 @@ export async function loadGraphModel(tensorflow: TensorFlow, source: GraphSource
       }),
     )
   } catch (cause) {
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reasonOf(cause)}`, { cause })
+    throw unsupportedIn(file, reasonOf(cause), cause)
   }
   return await loadProgram(tensorflow, read, runnerOf(model), source)
 }
@@ -189,12 +189,12 @@ const usualFile = 'saved_model.pb'
 export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource): Promise<LoadedGraph> {
   const { folder, file } = source
   if (tensorflow.backend !== 'native')
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: TensorFlow.js runs SavedModels on native TensorFlow alone, not on ${tensorflow.backend} (npm run setup:tensorflow)`,
+    throw unsupportedIn(
+      file,
+      `TensorFlow.js runs SavedModels on native TensorFlow alone, not on ${tensorflow.backend} (npm run setup:tensorflow)`,
     )
   if (basename(file) !== usualFile)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: TensorFlow reads SavedModels from a file ${usualFile} alone`)
+    throw unsupportedIn(file, `TensorFlow reads SavedModels from a file ${usualFile} alone`)
   // Reports damage here: libtensorflow may end the process.
   const program = await readSavedModel(folder, file, source.signature)
   const { node } = await import('@tensorflow/tfjs-node')
@@ -220,6 +220,6 @@ export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource
     if (cause instanceof ModelError) throw cause
     // Where it lies on this machine is nobody's business.
     const reason = reasonOf(cause).split('\n')[0]!.replaceAll(folder, '.')
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${reason}`, { cause })
+    throw unsupportedIn(file, reason, cause)
   }
 }

@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
-import { ModelError } from '../../../base/errors.ts'
 import type { FieldTensor, JoinedInput, JoinedTensors } from '../../contracts/engine.ts'
 import { dtypeOf, sidesOf } from '../ir/declared.ts'
+import { invalidIn, unsupportedIn } from '../ir/file-errors.ts'
 import type { Graph } from '../ir/graph.ts'
 import { isMarked, markIds } from '../ir/ids.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
@@ -112,8 +112,7 @@ function joinOutputs(graph: Graph, name: string, sigmoid: boolean, parts: string
   const total = tensors.reduce((sum, { width }) => sum + width, 0)
   const columns = tensors.map(({ index, dims, width, dtype }) => {
     const part = graph.outputs[index]!.name
-    if (dtype !== DataType.FLOAT)
-      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the output ${part} is not float32`)
+    if (dtype !== DataType.FLOAT) throw unsupportedIn(file, `the output ${part} is not float32`)
     return dims.length === 1
       ? part
       : graph.node('Reshape', [part, graph.integers([-1, width])], { shape: floatShape(-1, width) })
@@ -131,13 +130,12 @@ function find(graph: Graph, side: 'inputs' | 'outputs', name: string, file: stri
   const tensor = graph[side][index]
   if (tensor === undefined) {
     const names = graph[side].map((other) => other.name).join(', ')
-    throw new ModelError('INVALID_BUNDLE', `${file}: there is no ${side.slice(0, -1)} ${name}, but ${names}`)
+    throw invalidIn(file, `there is no ${side.slice(0, -1)} ${name}, but ${names}`)
   }
   const dims = sidesOf(graph, tensor) ?? (expected === undefined ? undefined : [expected])
-  if (dims === undefined)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the ${side.slice(0, -1)} ${name} has no fixed width`)
+  if (dims === undefined) throw unsupportedIn(file, `the ${side.slice(0, -1)} ${name} has no fixed width`)
   const width = product(dims)
   if (expected !== undefined && width !== expected)
-    throw new ModelError('INVALID_BUNDLE', `${file}: the input ${name} has ${width} columns, and its field ${expected}`)
+    throw invalidIn(file, `the input ${name} has ${width} columns, and its field ${expected}`)
   return { index, dims, width, dtype: dtypeOf(tensor) }
 }

@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { create } from '@bufbuild/protobuf'
-import { ModelError, reasonOf } from '../../../base/errors.ts'
+import { reasonOf } from '../../../base/errors.ts'
 import { fileReason, pathInside, sizeOfOrdinary } from '../../../base/files.ts'
 import { isExternal } from '../ir/constants.ts'
 import { externalPlace, isTable, largeTable, tensorBytes } from '../ir/external-data.ts'
+import { invalidIn, unsupportedIn } from '../ir/file-errors.ts'
 import type { Graph } from '../ir/graph.ts'
 import { type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
 
@@ -33,9 +34,9 @@ export async function resolveExternal(graph: Graph, folder: string, file: string
   const outside = sizeOf([...constants, ...attributes.map(({ t }) => t!)])
   const inside = sizeOf(all.filter((tensor) => !isExternal(tensor)))
   if (graph.isResolved && inside + outside > most)
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: its weights are ${inside} bytes, and those in other files, large tables aside, ${outside}: more than ${most} together`,
+    throw unsupportedIn(
+      file,
+      `its weights are ${inside} bytes, and those in other files, large tables aside, ${outside}: more than ${most} together`,
     )
   await readExternal(graph, folder, (tensor) => !isMapped(tensor))
   for (const attribute of attributes)
@@ -66,10 +67,10 @@ async function placeOf(graph: Graph, folder: string, tensor: TensorProto): Promi
   const { location, start, length = tensorBytes(tensor) } = externalPlace(tensor)
   const path = pathInside(folder, graph.folder, location)
   const size = await sizeOfOrdinary(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${location}: can't be read: ${fileReason(cause)}`, { cause })
+    throw invalidIn(location, `can't be read: ${fileReason(cause)}`, cause)
   })
   if (!Number.isSafeInteger(start) || start < 0 || length !== tensorBytes(tensor) || start + length > size)
-    throw new ModelError('INVALID_BUNDLE', `${location}: ${tensor.name} lies outside of it, or has another length`)
+    throw invalidIn(location, `${tensor.name} lies outside of it, or has another length`)
   return path
 }
 
@@ -86,7 +87,7 @@ async function readTensor(path: string, tensor: TensorProto): Promise<TensorProt
       done += bytesRead
     }
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${location}: ${name} can't be read: ${reasonOf(cause)}`, { cause })
+    throw invalidIn(location, `${name} can't be read: ${reasonOf(cause)}`, cause)
   } finally {
     await file?.close()
   }

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import { isTable, largeTable } from '../ir/external-data.ts'
+import { unsupportedIn } from '../ir/file-errors.ts'
 import { Graph } from '../ir/graph.ts'
 import { markIds } from '../ir/ids.ts'
 import { TensorProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
@@ -56,10 +57,7 @@ function writeNodes(
   // Reserves the names of outputs.
   for (const { key } of program.outputs)
     if (key === '' || graph.fresh(key) !== key)
-      throw new ModelError(
-        'UNSUPPORTED_GRAPH',
-        `${program.file}: two inputs or outputs are named ${JSON.stringify(key)}`,
-      )
+      throw unsupportedIn(program.file, `two inputs or outputs are named ${JSON.stringify(key)}`)
   const operators: Record<string, Operator> = {
     ...elementwise,
     ...gathering,
@@ -99,10 +97,7 @@ function apply(operator: Operator, application: Application): Value[] {
 function answerOf(values: Map<FlatNode, Value[]>, node: FlatNode, output: number, program: Program): Value {
   const value = values.get(node)?.[output]
   if (value === undefined)
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${program.file}: node ${node.name} (${node.op}): its output ${output} is not supported`,
-    )
+    throw unsupportedIn(program.file, `node ${node.name} (${node.op}): its output ${output} is not supported`)
   return value
 }
 
@@ -114,11 +109,8 @@ function inputOf({ key, type: given, shape }: Argument, { file, int64 }: Program
   const element = elementTypeOf(given)
   const type = element === 'int64' ? int64 : element
   if (type !== 'float32' && type !== 'int32' && type !== 'int64')
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: the input ${key} is ${nameOfType(given)}, not float32 or an integer`,
-    )
-  if (shape === undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the shape of the input ${key} is open`)
+    throw unsupportedIn(file, `the input ${key} is ${nameOfType(given)}, not float32 or an integer`)
+  if (shape === undefined) throw unsupportedIn(file, `the shape of the input ${key} is open`)
   return { type, dims: shape.map((_, i) => sideOf(shape, i)), name: key }
 }
 
@@ -150,7 +142,7 @@ async function readStored(graph: Graph, program: Program, { stored }: GraphWrite
   const bytes = [...graph.constants.values()].reduce((sum, { rawData }) => sum + rawData.byteLength, 0)
   const more = wanted.reduce((sum, [name, { length }]) => sum + (inFile.has(name) ? 0 : length), 0)
   if (bytes + more > mostBytes)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${program.file}: its weights exceed the 2 GiB that an ONNX graph holds`)
+    throw unsupportedIn(program.file, 'its weights exceed the 2 GiB that an ONNX graph holds')
   for (const [name, tensor] of wanted) {
     if (inFile.has(name)) {
       await program.verifyVariable(tensor)

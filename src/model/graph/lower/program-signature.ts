@@ -1,7 +1,7 @@
 import { product } from '../../../base/arrays.ts'
-import { ModelError } from '../../../base/errors.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
 import type { SavedSignature, SavedTensor } from '../../contracts/saved-signature.ts'
+import { unsupportedIn } from '../ir/file-errors.ts'
 import { readProgram } from './read-tensorflow-graph.ts'
 import type { Argument } from './tensorflow/program.ts'
 import { elementTypeOf, nameOfType } from './tensorflow/tensor-data.ts'
@@ -14,8 +14,7 @@ export async function signatureOfProgram(source: GraphSource): Promise<SavedSign
   const program = await readProgram(source)
   const inputs = program.inputs.map((input): SavedTensor => {
     const dims = sidesOf(input)
-    if (dims === undefined)
-      throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the input ${input.key} is not rows of a fixed width`)
+    if (dims === undefined) throw unsupportedIn(source.file, `the input ${input.key} is not rows of a fixed width`)
     return savedTensorOf(input, dims)
   })
   const outputs = program.outputs.flatMap((output): SavedTensor[] => {

@@ -4,6 +4,7 @@ import { ModelError } from '../../../base/errors.ts'
 import { fileReason, pathInside, sizeOfOrdinary } from '../../../base/files.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
 import { sidesOf } from '../ir/declared.ts'
+import { invalidIn } from '../ir/file-errors.ts'
 import { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type ValueInfoProto } from '../ir/onnx_pb.ts'
 import { traceShapes } from '../ir/shapes.ts'
@@ -105,7 +106,7 @@ async function readOnnx(path: string, file: string): Promise<Buffer> {
     if (size > largestFile) throw new Error(`its ${size} bytes are more than the 2 GiB that an ONNX file can have`)
     return await readFile(path)
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: can't be read: ${fileReason(cause)}`, { cause })
+    throw invalidIn(file, `can't be read: ${fileReason(cause)}`, cause)
   }
 }
 
@@ -123,6 +124,6 @@ function parse(bytes: Uint8Array, folder: string, file: string): Graph {
     return Graph.parse(bytes, folder)
   } catch (cause) {
     if (cause instanceof ModelError) throw new ModelError(cause.code, `${file}: ${cause.message}`, { cause })
-    throw new ModelError('INVALID_BUNDLE', `${file}: is not an ONNX file`, { cause })
+    throw invalidIn(file, 'is not an ONNX file', cause)
   }
 }

@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises'
 import type { Static } from 'typebox'
 import Type from 'typebox'
 import { product } from '../../../../base/arrays.ts'
-import { ModelError, reasonOf } from '../../../../base/errors.ts'
-import { fileProblem, pathInside } from '../../../../base/files.ts'
-import { checkFormat } from '../check-format.ts'
-import { readShards } from './weight-shards.ts'
+import { pathInside } from '../../../../base/files.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
+import { checkFormat, readJson } from '../read-file.ts'
+import { readWeights, weightsManifest } from '../weight-shards.ts'
 
 /** One output of one application of a layer. */
 export interface TensorReference {
@@ -57,10 +56,15 @@ export async function readLayersModel(folder: string, file: string): Promise<Lay
   const path = pathInside(folder, folder, file)
   const parsed = await readJson(path, file)
   if ((parsed as { format?: unknown } | null)?.format === 'graph-model')
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: is a TensorFlow.js graph model, not a layers model`)
-  const { modelTopology, weightsManifest } = checkFormat(LayersFile, parsed, file, 'is not a layers model')
+    throw unsupportedIn(file, 'is a TensorFlow.js graph model, not a layers model')
+  const { modelTopology, weightsManifest: manifest } = checkFormat(LayersFile, parsed, file, 'is not a layers model')
   const topology = (modelTopology.model_config ?? modelTopology) as Record<string, unknown>
-  return { file, topology, ...layersOf(file, topology), ...(await readWeights(folder, file, weightsManifest)) }
+  const parts = layersOf(file, topology)
+  const { stored, weightData } = await readWeights(folder, file, manifest, (spec) => byteLength(file, spec))
+  const weights = new Map<string, Weight>()
+  for (const [name, { spec, bytes }] of stored)
+    weights.set(name, { name, dtype: spec.dtype as Weight['dtype'], shape: spec.shape, data: bytes })
+  return { file, topology, ...parts, weights, weightData }
 }
 
 /** The layers of a `modelTopology`. Throws as `readLayersModel` does. */
@@ -69,12 +73,12 @@ export function layersOf(
   topology: Record<string, unknown>,
 ): Pick<LayersModel, 'layers' | 'inputs' | 'outputs'> {
   if (typeof topology.class_name === 'string' && !['Model', 'Functional'].includes(topology.class_name))
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: models of class ${topology.class_name} are not supported`)
+    throw unsupportedIn(file, `models of class ${topology.class_name} are not supported`)
   const { config } = checkFormat(ModelConfig, topology, file, 'is not a layers model')
 
   const layers = new Map<string, Layer>()
   for (const { name, class_name, config: options, inbound_nodes } of config.layers) {
-    if (layers.has(name)) throw invalid(file, `two layers are named ${name}`)
+    if (layers.has(name)) throw invalidIn(file, `two layers are named ${name}`)
     layers.set(name, {
       name,
       className: class_name,
@@ -89,58 +93,25 @@ export function layersOf(
   return { layers, inputs, outputs }
 }
 
-async function readWeights(folder: string, file: string, manifest: LayersFile['weightsManifest']) {
-  const groups = manifest.map(({ paths, weights }) => ({
-    paths,
-    bytes: weights.reduce((sum, weight) => sum + byteLength(file, weight), 0),
-  }))
-  const weightData = await readShards(folder, file, groups)
-  const weights = new Map<string, Weight>()
-  let offset = 0
-  for (const spec of manifest.flatMap((group) => group.weights)) {
-    if (weights.has(spec.name)) throw invalid(file, `two weights are named ${spec.name}`)
-    const data = new Uint8Array(weightData, offset, byteLength(file, spec))
-    weights.set(spec.name, { name: spec.name, dtype: spec.dtype as Weight['dtype'], shape: spec.shape, data })
-    offset += data.byteLength
-  }
-  return { weights, weightData }
-}
-
-function byteLength(file: string, weight: LayersFile['weightsManifest'][number]['weights'][number]): number {
-  if (weight.quantization !== undefined)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${weight.name} is quantised`)
+function byteLength(file: string, weight: Static<typeof WeightSpec>): number {
+  if (weight.quantization !== undefined) throw unsupportedIn(file, `the weight ${weight.name} is quantised`)
   if (weight.dtype !== 'float32' && weight.dtype !== 'int32')
-    throw invalid(file, `the weight ${weight.name} has the dtype ${weight.dtype}, not float32 or int32`)
+    throw invalidIn(file, `the weight ${weight.name} has the dtype ${weight.dtype}, not float32 or int32`)
   return product(weight.shape) * 4
 }
 
 function checkReferences(file: string, layers: Map<string, Layer>, references: TensorReference[]): void {
   for (const { layer: name, node } of references) {
     const layer = layers.get(name)
-    if (layer === undefined) throw invalid(file, `there is no layer ${name}, which another layer reads`)
+    if (layer === undefined) throw invalidIn(file, `there is no layer ${name}, which another layer reads`)
     // An input layer lists no application, but has one.
     if (node >= Math.max(1, layer.applications.length))
-      throw invalid(file, `the layer ${name} has no application ${node}, which another layer reads`)
+      throw invalidIn(file, `the layer ${name} has no application ${node}, which another layer reads`)
   }
 }
 
 function toReference([layer, node, tensor]: [string, number, number, ...unknown[]]): TensorReference {
   return { layer, node, tensor }
-}
-
-async function readJson(path: string, file: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
-  })
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: is not JSON: ${reasonOf(cause)}`, { cause })
-  }
-}
-
-function invalid(name: string, message: string): ModelError {
-  return new ModelError('INVALID_BUNDLE', `${name}: ${message}`)
 }
 
 /*
@@ -183,14 +154,8 @@ const WeightSpec = Type.Object({
   quantization: Type.Optional(Type.Unknown()),
 })
 
-export type LayersFile = Static<typeof LayersFile>
-export const LayersFile = Type.Object({
+const LayersFile = Type.Object({
   format: Type.Optional(Type.String()),
   modelTopology: Type.Record(Type.String(), Type.Unknown()),
-  weightsManifest: Type.Array(
-    Type.Object({
-      paths: Type.Array(Type.String({ minLength: 1 }), { description: "Shards, relative to model.json's folder" }),
-      weights: Type.Array(WeightSpec, { description: 'Tensors, in order, over the concatenated shards' }),
-    }),
-  ),
+  weightsManifest: weightsManifest(WeightSpec),
 })

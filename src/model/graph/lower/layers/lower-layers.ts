@@ -1,4 +1,4 @@
-import { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
 import { Graph } from '../../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../ir/onnx_pb.ts'
 import { declare } from '../../ir/tensor-shape.ts'
@@ -73,7 +73,7 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
  */
 export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): Graph {
   if (model.weightData.byteLength > MOST_BYTES)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${model.file}: its weights exceed the 2 GiB that an ONNX graph holds`)
+    throw unsupportedIn(model.file, 'its weights exceed the 2 GiB that an ONNX graph holds')
   const graph = Graph.create(
     model.inputs.map(({ layer }) => declared(inputOf(layerOf(model, layer)))),
     options.folder,
@@ -91,7 +91,7 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
     if (known) return known
     const layer = layerOf(model, name)
     if (tensor !== 0) throw unsupported(layer, 'several outputs are not supported')
-    if (underWay.has(key)) throw new ModelError('INVALID_BUNDLE', `${model.file}: the layer ${name} depends on itself`)
+    if (underWay.has(key)) throw invalidIn(model.file, `the layer ${name} depends on itself`)
     underWay.add(key)
     const value = layer.className === 'InputLayer' ? inputOf(layer) : apply(layer, node)
     values.set(key, value)
@@ -121,11 +121,11 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
   function constantOf(layer: Layer, name: string, shape: number[]): string {
     const path = `${layer.name}/${name}`
     const weight = model.weights.get(path)
-    if (weight === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no weight ${path}`)
+    if (weight === undefined) throw invalidIn(model.file, `there is no weight ${path}`)
     if (weight.dtype !== 'float32' || weight.shape.join() !== shape.join())
-      throw new ModelError(
-        'INVALID_BUNDLE',
-        `${model.file}: the weight ${path} is ${weight.dtype} [${weight.shape}], its layer needs float32 [${shape}]`,
+      throw invalidIn(
+        model.file,
+        `the weight ${path} is ${weight.dtype} [${weight.shape}], its layer needs float32 [${shape}]`,
       )
     const { buffer, byteOffset, byteLength } = weight.data
     return once(constants, path, () =>
@@ -136,7 +136,7 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
   for (const name of new Set(outputs)) {
     const layer = model.layers.get(name)
     if (layer === undefined || layer.className === 'InputLayer')
-      throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no layer ${name} to answer with`)
+      throw invalidIn(model.file, `there is no layer ${name} to answer with`)
     const node = answerOf(model, layer)
     if (node === undefined)
       throw unsupported(
@@ -165,7 +165,7 @@ function answerOf(model: LayersModel, layer: Layer): number | undefined {
 
 function layerOf(model: LayersModel, name: string): Layer {
   const layer = model.layers.get(name)
-  if (layer === undefined) throw new ModelError('INVALID_BUNDLE', `${model.file}: there is no layer ${name}`)
+  if (layer === undefined) throw invalidIn(model.file, `there is no layer ${name}`)
   return layer
 }
 

@@ -1,5 +1,6 @@
-import { ModelError } from '../../../../base/errors.ts'
+import type { ModelError } from '../../../../base/errors.ts'
 import type { AttributeValue } from '../../ir/attributes.ts'
+import { invalidIn } from '../../ir/file-errors.ts'
 import type { FlatNode } from './flatten.ts'
 import type { Program } from './program.ts'
 import type { ElementType } from './tensor-data.ts'
@@ -32,8 +33,7 @@ export type Operator = (application: Application) => Value | Value[]
 /** Input `i`. Throws INVALID_BUNDLE where the node lacks it. */
 export function input({ node, inputs, program }: Application, i: number): Value {
   const value = inputs[i]
-  if (value === undefined)
-    throw new ModelError('INVALID_BUNDLE', `${program.file}: node ${node.name} (${node.op}): lacks its input ${i}`)
+  if (value === undefined) throw invalidIn(program.file, `node ${node.name} (${node.op}): lacks its input ${i}`)
   return value
 }
 

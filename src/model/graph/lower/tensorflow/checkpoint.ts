@@ -1,8 +1,10 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf'
-import { ModelError, reasonOf } from '../../../../base/errors.ts'
+import { reasonOf } from '../../../../base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../../../../base/files.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
+import { readBounded } from '../read-file.ts'
 import { type Crc32c, createCrc32c, readSortedTable } from './sorted-table.ts'
 import { type ElementType, elementTypeOf, nameOfType, sizeOf } from './tensor-data.ts'
 import {
@@ -52,27 +54,26 @@ const chunkBytes = 1 << 20
 export async function openCheckpoint(folder: string, prefix: string): Promise<Checkpoint> {
   const file = `${prefix}.index`
   const crc = await createCrc32c()
-  const entries = readSortedTable(await readIndex(folder, file), file, crc)
+  const entries = readSortedTable(await readBounded(join(folder, file), file, largestIndex), file, crc)
   const header = entries.get('')
-  if (header === undefined) throw invalid(file, 'has no header')
+  if (header === undefined) throw invalidIn(file, 'has no header')
   const { numShards, endianness } = parse(BundleHeaderProtoSchema, header, file, 'the header')
-  if (endianness !== Endianness.LITTLE) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: its numbers are big-endian`)
+  if (endianness !== Endianness.LITTLE) throw unsupportedIn(file, 'its numbers are big-endian')
   const sizes = new Map<string, Promise<number>>()
 
   function find(key: string): StoredTensor {
     const bytes = entries.get(key)
-    if (bytes === undefined || key === '') throw invalid(file, `there is no tensor ${key}`)
+    if (bytes === undefined || key === '') throw invalidIn(file, `there is no tensor ${key}`)
     const entry = parse(BundleEntryProtoSchema, bytes, file, key)
-    if (entry.slices.length > 0) throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${key}: is stored in slices`)
+    if (entry.slices.length > 0) throw unsupportedIn(file, `${key}: is stored in slices`)
     const type = elementTypeOf(entry.dtype)
-    if (type === undefined)
-      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: ${key}: its type ${nameOfType(entry.dtype)} is not supported`)
+    if (type === undefined) throw unsupportedIn(file, `${key}: its type ${nameOfType(entry.dtype)} is not supported`)
     const shape = (entry.shape?.dim ?? []).map(({ size }) => Number(size))
     const [offset, length] = [Number(entry.offset), Number(entry.size)]
     if (entry.shape?.unknownRank || shape.some((side) => side < 0) || length !== sizeOf(type, shape))
-      throw invalid(file, `${key}: its ${length} bytes are not those of ${nameOfType(entry.dtype)} [${shape}]`)
+      throw invalidIn(file, `${key}: its ${length} bytes are not those of ${nameOfType(entry.dtype)} [${shape}]`)
     if (entry.shardId < 0 || entry.shardId >= numShards)
-      throw invalid(file, `${key}: lies in file ${entry.shardId} of ${numShards}`)
+      throw invalidIn(file, `${key}: lies in file ${entry.shardId} of ${numShards}`)
     const [shard, count] = [entry.shardId, numShards].map((n) => String(n).padStart(5, '0'))
     return { key, type, shape, file: `${prefix}.data-${shard}-of-${count}`, offset, length, checksum: entry.crc32c }
   }
@@ -81,7 +82,7 @@ export async function openCheckpoint(folder: string, prefix: string): Promise<Ch
     const size = sizes.get(data) ?? sizeOfOrdinary(join(folder, data)).catch((cause) => missing(data, cause))
     sizes.set(data, size)
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + length > (await size))
-      throw invalid(file, `${key}: its bytes ${offset} to ${offset + length} lie outside of ${posix.basename(data)}`)
+      throw invalidIn(file, `${key}: its bytes ${offset} to ${offset + length} lie outside of ${posix.basename(data)}`)
   }
 
   /** Reads a tensor in chunks into the buffers that `next` returns, and checks it. */
@@ -95,7 +96,7 @@ export async function openCheckpoint(folder: string, prefix: string): Promise<Ch
       await handle.close()
     }
     if (own.masked() !== tensor.checksum)
-      throw invalid(tensor.file, `${tensor.key}, at byte ${tensor.offset}: is damaged: its checksum is another`)
+      throw invalidIn(tensor.file, `${tensor.key}, at byte ${tensor.offset}: is damaged: its checksum is another`)
   }
 
   async function read(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>> {
@@ -117,20 +118,9 @@ async function fill(handle: FileHandle, tensor: StoredTensor, crc: Crc32c, next:
   for (let done = 0; done < tensor.length; ) {
     const target = next(done)
     const { bytesRead } = await handle.read(target, 0, target.length, tensor.offset + done)
-    if (bytesRead === 0) throw invalid(tensor.file, `ends within ${tensor.key}`)
+    if (bytesRead === 0) throw invalidIn(tensor.file, `ends within ${tensor.key}`)
     crc.update(target.subarray(0, bytesRead))
     done += bytesRead
-  }
-}
-
-async function readIndex(folder: string, file: string): Promise<Uint8Array> {
-  const path = join(folder, file)
-  try {
-    const size = await sizeOfOrdinary(path)
-    if (size > largestIndex) throw new Error(`it has ${size} bytes, more than ${largestIndex}`)
-    return await readFile(path)
-  } catch (cause) {
-    return missing(file, cause)
   }
 }
 
@@ -138,14 +128,10 @@ function parse<T extends DescMessage>(schema: T, bytes: Uint8Array, file: string
   try {
     return fromBinary(schema, bytes, { readUnknownFields: false })
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${what}: is damaged: ${reasonOf(cause)}`, { cause })
+    throw invalidIn(file, `${what}: is damaged: ${reasonOf(cause)}`, cause)
   }
 }
 
 function missing(file: string, cause: unknown): never {
-  throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
-}
-
-function invalid(file: string, message: string): ModelError {
-  return new ModelError('INVALID_BUNDLE', `${file}: ${message}`)
+  throw invalidIn(file, fileProblem(cause), cause)
 }

@@ -1,4 +1,4 @@
-import { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
 import { createFrames, dataInputs, type Frame, type Frames } from './frames.ts'
 import { mostNodes, type Program } from './program.ts'
 import type { NodeDef } from './tensorflow_pb.ts'
@@ -48,11 +48,11 @@ export function flatten(program: Program, frames: Frames = createFrames(program)
     known.set(place.frame, ofFrame)
     const seen = ofFrame.get(node.name)
     if (seen !== undefined) {
-      if (!done.has(seen)) throw new ModelError('INVALID_BUNDLE', `${file}: the node ${seen.name} depends on itself`)
+      if (!done.has(seen)) throw invalidIn(file, `the node ${seen.name} depends on itself`)
       return { node: seen, output }
     }
     if (entered++ >= mostNodes)
-      throw new ModelError('UNSUPPORTED_GRAPH', `${file}: has more than ${mostNodes} nodes with its functions in place`)
+      throw unsupportedIn(file, `has more than ${mostNodes} nodes with its functions in place`)
     const flat: FlatNode = {
       name: place.frame.path + node.name,
       local: node.name,

@@ -1,4 +1,5 @@
-import { ModelError } from '../../../../base/errors.ts'
+import type { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
 import { nodesByName, type Program } from './program.ts'
 import type { FunctionDef, NodeDef } from './tensorflow_pb.ts'
 
@@ -92,8 +93,7 @@ export function createFrames(program: Program): Frames {
     if (known !== undefined) return known
     const name = definition.signature?.name ?? ''
     for (let outer: Frame | undefined = frame; outer !== undefined; outer = outer.caller?.frame)
-      if (outer.function === definition)
-        throw new ModelError('INVALID_BUNDLE', `${file}: the function ${name} calls itself`)
+      if (outer.function === definition) throw invalidIn(file, `the function ${name} calls itself`)
     if (frame.depth >= deepest) throw unsupported(`calls are nested deeper than ${deepest}, in ${name}`)
     if (frames++ > mostFrames) throw unsupported(`has more than ${mostFrames} calls of functions`)
     const list = definition.signature?.inputArg.find((arg) => arg.numberAttr !== '' || arg.typeListAttr !== '')
@@ -116,11 +116,11 @@ export function createFrames(program: Program): Frames {
 
   function missing({ function: definition }: Frame, what: string): ModelError {
     const where = definition === undefined ? '' : `the function ${definition.signature?.name}: `
-    return new ModelError('INVALID_BUNDLE', `${file}: ${where}${what}`)
+    return invalidIn(file, `${where}${what}`)
   }
 
   function unsupported(what: string): ModelError {
-    return new ModelError('UNSUPPORTED_GRAPH', `${file}: ${what}`)
+    return unsupportedIn(file, what)
   }
 
   return { main, resolve, enter }

@@ -1,7 +1,8 @@
 import type { Static } from 'typebox'
 import Type from 'typebox'
 import { product } from '../../../../base/arrays.ts'
-import { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
+import { weightsManifest } from '../weight-shards.ts'
 import { type ElementType, sizeOf, type TensorData } from './tensor-data.ts'
 
 /** Types of a graph model's weights in memory and, unless quantised, in their shard. */
@@ -11,44 +12,28 @@ const quantised: Record<string, number> = { uint8: 1, uint16: 2, float16: 2 }
 /** Size of a weight in its shard. Throws UNSUPPORTED_GRAPH for types without a fixed size. */
 export function storedBytes({ name, shape, dtype, quantization }: WeightSpec, file: string): number {
   const type = dtype as ElementType
-  if (!types.has(type))
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${name} is ${dtype}, not float32, int32 or bool`)
+  if (!types.has(type)) throw unsupportedIn(file, `the weight ${name} is ${dtype}, not float32, int32 or bool`)
   if (quantization === undefined) return sizeOf(type, shape)
   if (!Object.hasOwn(quantised, quantization.dtype))
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: the weight ${name} is quantised to ${quantization.dtype}`)
+    throw unsupportedIn(file, `the weight ${name} is quantised to ${quantization.dtype}`)
   if (type === 'bool' || (quantization.dtype === 'float16' && type !== 'float32'))
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: the weight ${name} is ${dtype}, quantised to ${quantization.dtype}`,
-    )
+    throw invalidIn(file, `the weight ${name} is ${dtype}, quantised to ${quantization.dtype}`)
   return product(shape) * quantised[quantization.dtype]!
 }
 
 /**
- * Weights by name, those that are quantised decoded as TensorFlow.js does: value = stored · scale + min, in double
- * precision, rounded for integers. `data` contains nothing else.
+ * A weight in memory: one that is quantised is decoded as TensorFlow.js does: value = stored · scale + min, in double
+ * precision, rounded for integers.
  */
-export function decodeWeights(specs: readonly WeightSpec[], data: ArrayBuffer, file: string): Map<string, TensorData> {
-  const weights = new Map<string, TensorData>()
-  let offset = 0
-  for (const spec of specs) {
-    const length = storedBytes(spec, file)
-    const stored = new Uint8Array(data, offset, length)
-    offset += length
-    if (weights.has(spec.name)) throw new ModelError('INVALID_BUNDLE', `${file}: two weights are named ${spec.name}`)
-    const bytes = spec.quantization === undefined ? stored : decode(spec, stored, file)
-    weights.set(spec.name, { type: spec.dtype as ElementType, shape: spec.shape, bytes })
-  }
-  return weights
+export function decodeWeight(spec: WeightSpec, stored: Uint8Array, file: string): TensorData {
+  const bytes = spec.quantization === undefined ? stored : decode(spec, stored, file)
+  return { type: spec.dtype as ElementType, shape: spec.shape, bytes }
 }
 
 function decode({ name, dtype, quantization }: WeightSpec, stored: Uint8Array, file: string): Uint8Array {
   const { dtype: narrow, scale, min } = quantization!
   if (narrow !== 'float16' && (scale === undefined || min === undefined))
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: the weight ${name} is quantised to ${narrow} without scale and min`,
-    )
+    throw invalidIn(file, `the weight ${name} is quantised to ${narrow} without scale and min`)
   const view = new DataView(stored.buffer, stored.byteOffset, stored.byteLength)
   const count = stored.length / quantised[narrow]!
   const decoded = new Uint8Array(4 * count)
@@ -122,10 +107,5 @@ export const GraphModelFile = Type.Object({
   signature: Type.Optional(GraphModelSignature),
   userDefinedMetadata: Type.Optional(Type.Object({ signature: Type.Optional(GraphModelSignature) })),
   modelInitializer: Type.Optional(Type.Unknown()),
-  weightsManifest: Type.Array(
-    Type.Object({
-      paths: Type.Array(Type.String({ minLength: 1 }), { description: "Shards, relative to model.json's folder" }),
-      weights: Type.Array(WeightSpec, { description: 'Tensors, in order, over the concatenated shards' }),
-    }),
-  ),
+  weightsManifest: weightsManifest(WeightSpec),
 })

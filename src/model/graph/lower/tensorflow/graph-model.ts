@@ -1,10 +1,16 @@
-import { readFile } from 'node:fs/promises'
 import { fromJson, type JsonValue } from '@bufbuild/protobuf'
-import { ModelError, reasonOf } from '../../../../base/errors.ts'
-import { fileProblem, pathInside, sizeOfOrdinary } from '../../../../base/files.ts'
-import { checkFormat } from '../check-format.ts'
-import { readShards } from '../layers/weight-shards.ts'
-import { decodeWeights, GraphModelFile, type GraphModelSignature, storedBytes } from './graph-model-weights.ts'
+import { reasonOf } from '../../../../base/errors.ts'
+import { pathInside } from '../../../../base/files.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
+import { checkFormat, readJson } from '../read-file.ts'
+import { readWeights } from '../weight-shards.ts'
+import {
+  decodeWeight,
+  GraphModelFile,
+  type GraphModelSignature,
+  storedBytes,
+  type WeightSpec,
+} from './graph-model-weights.ts'
 import { type Argument, nodesByName, type Program } from './program.ts'
 import { DataType, type GraphDef, GraphDefSchema, type NodeDef } from './tensorflow_pb.ts'
 
@@ -27,30 +33,18 @@ const largestFile = 1 << 28
  */
 export async function readGraphModel(folder: string, file: string, signature?: string): Promise<GraphModel> {
   if (signature !== undefined)
-    throw new ModelError(
-      'INVALID_BUNDLE',
-      `${file}: there is no signature ${signature}: a graph model has a single unnamed one`,
-    )
-  const json = await readFormat(folder, file)
+    throw invalidIn(file, `there is no signature ${signature}: a graph model has a single unnamed one`)
+  const path = pathInside(folder, folder, file)
+  const json = checkFormat(GraphModelFile, await readJson(path, file, largestFile), file, 'is not a graph model')
   const graph = parseGraph(json, file)
   if (json.modelInitializer !== undefined && json.modelInitializer !== null)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${file}: has tables with an initialiser graph, which is not supported`)
+    throw unsupportedIn(file, 'has tables with an initialiser graph, which is not supported')
   const nodes = nodesByName(graph.node, file)
-  const groups = json.weightsManifest.map(({ paths, weights }) => ({
-    paths,
-    bytes: weights.reduce((sum, weight) => sum + storedBytes(weight, file), 0),
-  }))
-  const weightData = await readShards(folder, file, groups)
-  const weights = decodeWeights(
-    json.weightsManifest.flatMap((group) => group.weights),
-    weightData,
-    file,
-  )
+  const bytesOf = (spec: WeightSpec) => storedBytes(spec, file)
+  const { stored, weightData } = await readWeights(folder, file, json.weightsManifest, bytesOf)
+  const weights = new Map([...stored].map(([name, { spec, bytes }]) => [name, decodeWeight(spec, bytes, file)]))
   const variable = (name: string): never => {
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${file}: the node ${name} is a variable, which a graph model cannot have`,
-    )
+    throw unsupportedIn(file, `the node ${name} is a variable, which a graph model cannot have`)
   }
   return {
     file,
@@ -67,25 +61,6 @@ export async function readGraphModel(folder: string, file: string, signature?: s
   }
 }
 
-async function readFormat(folder: string, file: string): Promise<GraphModelFile> {
-  const path = pathInside(folder, folder, file)
-  let text: string
-  try {
-    const size = await sizeOfOrdinary(path)
-    if (size > largestFile) throw new Error(`it has ${size} bytes, more than ${largestFile}`)
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
-  }
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: is not JSON: ${reasonOf(cause)}`, { cause })
-  }
-  return checkFormat(GraphModelFile, json, file, 'is not a graph model')
-}
-
 function parseGraph({ modelTopology: { node, library } }: GraphModelFile, file: string): GraphDef {
   try {
     const json = { node, ...(library === undefined || library === null ? {} : { library }) } as Record<
@@ -94,7 +69,7 @@ function parseGraph({ modelTopology: { node, library } }: GraphModelFile, file: 
     > as JsonValue
     return fromJson(GraphDefSchema, json, { ignoreUnknownFields: true })
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: /modelTopology is not a graph: ${reasonOf(cause)}`, { cause })
+    throw invalidIn(file, `/modelTopology is not a graph: ${reasonOf(cause)}`, cause)
   }
 }
 
@@ -103,8 +78,7 @@ function argumentsOf(signature: GraphModelSignature | undefined, nodes: Map<stri
   const read = (given: GraphModelSignature['outputs'], pointer: string): Argument[] =>
     Object.entries(given).map(([key, { name, dtype, tensorShape }]) => {
       const type = dtype === undefined ? DataType.DT_INVALID : DataType[dtype as keyof typeof DataType]
-      if (type === undefined)
-        throw new ModelError('INVALID_BUNDLE', `${file}: ${pointer}/${key}/dtype is not a type: ${dtype}`)
+      if (type === undefined) throw invalidIn(file, `${pointer}/${key}/dtype is not a type: ${dtype}`)
       const open = tensorShape === undefined || tensorShape.unknownRank === true
       // Protobuf's JSON omits a size of 0.
       return {
@@ -115,7 +89,7 @@ function argumentsOf(signature: GraphModelSignature | undefined, nodes: Map<stri
       }
     })
   const outputs = read(signature.outputs, '/signature/outputs')
-  if (outputs.length === 0) throw new ModelError('INVALID_BUNDLE', `${file}: /signature/outputs is empty`)
+  if (outputs.length === 0) throw invalidIn(file, '/signature/outputs is empty')
   return { inputs: read(signature.inputs ?? {}, '/signature/inputs'), outputs }
 }
 
@@ -139,6 +113,6 @@ function argumentsOfGraph(nodes: Map<string, NodeDef>, file: string): { inputs: 
   const outputs = all
     .filter((node) => !read.has(node.name) && !isInput(node) && node.op !== 'Const' && node.op !== 'NoOp')
     .map(({ name }): Argument => ({ key: name, tensor: name, type: DataType.DT_INVALID, shape: undefined }))
-  if (outputs.length === 0) throw new ModelError('INVALID_BUNDLE', `${file}: has no outputs`)
+  if (outputs.length === 0) throw invalidIn(file, 'has no outputs')
   return { inputs, outputs }
 }

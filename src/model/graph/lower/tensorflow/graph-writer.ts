@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import { ModelError } from '../../../../base/errors.ts'
 import type { AttributeValue } from '../../ir/attributes.ts'
 import { external } from '../../ir/external-data.ts'
+import { unsupportedIn } from '../../ir/file-errors.ts'
 import type { Graph } from '../../ir/graph.ts'
 import { TensorProtoSchema } from '../../ir/onnx_pb.ts'
 import type { Application, ResultType } from './application.ts'
@@ -44,7 +45,7 @@ export class GraphWriter {
   /** The interface that an operator lowers `node` with. */
   applicationOf(node: FlatNode, inputs: Value[]): Application {
     const { file } = this.#program
-    const fail: Fail = (what) => new ModelError('UNSUPPORTED_GRAPH', `${file}: node ${node.name} (${node.op}): ${what}`)
+    const fail: Fail = (what) => unsupportedIn(file, `node ${node.name} (${node.op}): ${what}`)
     const emitAll: Application['emitAll'] = (opType, given, results, attributes = {}) =>
       this.#emit(node, opType, given, results, attributes, fail)
     return {

@@ -1,4 +1,4 @@
-import { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
 import type { StoredTensor } from './checkpoint.ts'
 import type { TensorData } from './tensor-data.ts'
 import type { DataType, FunctionDef, NodeDef } from './tensorflow_pb.ts'
@@ -39,11 +39,10 @@ export const mostNodes = 100_000
 
 /** Nodes by name. Throws INVALID_BUNDLE for duplicate names, UNSUPPORTED_GRAPH for too many nodes. */
 export function nodesByName(nodes: readonly NodeDef[], where: string): Map<string, NodeDef> {
-  if (nodes.length > mostNodes)
-    throw new ModelError('UNSUPPORTED_GRAPH', `${where}: has ${nodes.length} nodes, more than ${mostNodes}`)
+  if (nodes.length > mostNodes) throw unsupportedIn(where, `has ${nodes.length} nodes, more than ${mostNodes}`)
   const byName = new Map<string, NodeDef>()
   for (const node of nodes) {
-    if (byName.has(node.name)) throw new ModelError('INVALID_BUNDLE', `${where}: two nodes are named ${node.name}`)
+    if (byName.has(node.name)) throw invalidIn(where, `two nodes are named ${node.name}`)
     byName.set(node.name, node)
   }
   return byName

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { fromBinary } from '@bufbuild/protobuf'
 import { ModelError, reasonOf } from '../../../../base/errors.ts'
-import { fileProblem, pathInside, sizeOfOrdinary } from '../../../../base/files.ts'
+import { pathInside } from '../../../../base/files.ts'
+import { invalidIn } from '../../ir/file-errors.ts'
+import { readBounded } from '../read-file.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { createFrames, dataInputs, type Frame, type NodeOutput } from './frames.ts'
 import { type Argument, nodesByName, type Program } from './program.ts'
@@ -43,7 +44,7 @@ export async function readSavedModel(folder: string, file: string, signature?: s
   )
   let checkpoint: Checkpoint | undefined
   const stored = (): Checkpoint => {
-    if (checkpoint === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has variables, but restores none`)
+    if (checkpoint === undefined) throw invalidIn(file, 'has variables, but restores none')
     return checkpoint
   }
   const program: SavedProgram = {
@@ -55,7 +56,7 @@ export async function readSavedModel(folder: string, file: string, signature?: s
     weight: () => undefined,
     variable: (name) => {
       const key = keys.get(name)
-      if (key === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: the variable ${name} was not saved`)
+      if (key === undefined) throw invalidIn(file, `the variable ${name} was not saved`)
       return stored().find(key)
     },
     readVariable: (tensor) => stored().read(tensor),
@@ -86,29 +87,21 @@ async function readSignature(folder: string, file: string, wanted: string | unde
 
 async function readMessage(folder: string, file: string): Promise<SavedModel> {
   const path = pathInside(folder, folder, file)
-  const bytes = await read(path).catch((cause) => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${fileProblem(cause)}`, { cause })
-  })
+  const bytes = await readBounded(path, file, largestFile)
   try {
     return fromBinary(SavedModelSchema, bytes, { readUnknownFields: false })
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${file}: is not a SavedModel: ${reasonOf(cause)}`, { cause })
+    throw invalidIn(file, `is not a SavedModel: ${reasonOf(cause)}`, cause)
   }
-}
-
-async function read(path: string): Promise<Uint8Array> {
-  const size = await sizeOfOrdinary(resolve(path))
-  if (size > largestFile) throw new Error(`it has ${size} bytes, more than ${largestFile}`)
-  return await readFile(path)
 }
 
 function metaGraphOf({ metaGraphs }: SavedModel, file: string): MetaGraphDef {
   const serving = metaGraphs.filter(({ metaInfoDef }) => metaInfoDef?.tags.join() === 'serve')
   const [chosen] = serving.length > 0 ? serving : metaGraphs
-  if (chosen === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: is a SavedModel without a graph`)
+  if (chosen === undefined) throw invalidIn(file, 'is a SavedModel without a graph')
   if (serving.length !== 1 && metaGraphs.length > 1) {
     const tags = metaGraphs.map(({ metaInfoDef }) => `[${metaInfoDef?.tags}]`).join(', ')
-    throw new ModelError('INVALID_BUNDLE', `${file}: which of its graphs is meant, ${tags}? None is tagged serve alone`)
+    throw invalidIn(file, `which of its graphs is meant, ${tags}? None is tagged serve alone`)
   }
   return chosen
 }
@@ -117,7 +110,7 @@ function signatureOf({ signatureDef }: MetaGraphDef, wanted: string | undefined,
   // The initialiser of a model has the form of a signature, but is not one.
   const names = Object.keys(signatureDef).filter((name) => !name.startsWith('__'))
   const name = wanted ?? ['serving_default', 'serve'].find((usual) => names.includes(usual)) ?? names[0]
-  if (name === undefined) throw new ModelError('INVALID_BUNDLE', `${file}: has no signature`)
+  if (name === undefined) throw invalidIn(file, 'has no signature')
   if (!names.includes(name) || (wanted === undefined && name === names[0] && names.length > 1 && !isUsual(name)))
     throw new ModelError(
       'INVALID_BUNDLE',
@@ -126,8 +119,7 @@ function signatureOf({ signatureDef }: MetaGraphDef, wanted: string | undefined,
         : `${file}: there is no signature ${wanted}, but ${names.join(', ') || 'none'}`,
     )
   const definition: SignatureDef = signatureDef[name]!
-  if (Object.keys(definition.outputs).length === 0)
-    throw new ModelError('INVALID_BUNDLE', `${file}: the signature ${name} has no outputs`)
+  if (Object.keys(definition.outputs).length === 0) throw invalidIn(file, `the signature ${name} has no outputs`)
   return { name, definition }
 }
 
@@ -169,8 +161,7 @@ export function restoredVariables(program: Program, restore: string): Map<string
     const ofFrame = seen.get(frame) ?? new Set<string>()
     seen.set(frame, ofFrame)
     if (node === undefined) {
-      if (frame.function === undefined)
-        throw new ModelError('INVALID_BUNDLE', `${file}: there is no node ${name}, which restores the variables`)
+      if (frame.function === undefined) throw invalidIn(file, `there is no node ${name}, which restores the variables`)
       continue
     }
     if (ofFrame.has(name)) continue

@@ -1,6 +1,7 @@
 import { createCRC32 } from 'hash-wasm'
 import { snappyUncompress } from 'hysnappy'
-import { ModelError, reasonOf } from '../../../../base/errors.ts'
+import { reasonOf } from '../../../../base/errors.ts'
+import { invalidIn } from '../../ir/file-errors.ts'
 
 /*
  * LevelDB's table format (its doc/table_format.md), as TensorFlow writes it for the index of a checkpoint: blocks of
@@ -26,7 +27,7 @@ interface BlockLocation {
  */
 export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): Map<string, Uint8Array> {
   const fail = (message: string): never => {
-    throw new ModelError('INVALID_BUNDLE', `${file}: ${message}`)
+    throw invalidIn(file, message)
   }
   if (bytes.length < footerBytes) fail(`has ${bytes.length} bytes, fewer than the ${footerBytes} of a table`)
   const start = bytes.length - footerBytes
@@ -40,15 +41,14 @@ export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): M
   function block({ offset, size }: BlockLocation): { content: Uint8Array; where: string } {
     const where = `${file}: the block at byte ${offset}`
     if (size > largestBlock || offset + size + trailerBytes > start)
-      throw new ModelError('INVALID_BUNDLE', `${where}: its ${size} bytes lie outside of the file`)
+      throw invalidIn(where, `its ${size} bytes lie outside of the file`)
     const content = bytes.subarray(offset, offset + size)
     crc.update(bytes.subarray(offset, offset + size + 1))
     if (crc.masked() !== view.getUint32(offset + size + 1, true))
-      throw new ModelError('INVALID_BUNDLE', `${where}: is damaged: its checksum is another`)
+      throw invalidIn(where, 'is damaged: its checksum is another')
     const compression = bytes[offset + size]
     if (compression === 0) return { content, where }
-    if (compression !== 1)
-      throw new ModelError('INVALID_BUNDLE', `${where}: is compressed in the unknown way ${compression}`)
+    if (compression !== 1) throw invalidIn(where, `is compressed in the unknown way ${compression}`)
     const whole = uncompress(content, where)
     uncompressed += whole.length
     if (uncompressed > largestBlock) fail(`its blocks are more than ${largestBlock} bytes, uncompressed`)
@@ -79,7 +79,7 @@ export function readSortedTable(bytes: Uint8Array, file: string, crc: Crc32c): M
 
 /** Each entry shares a prefix of its key with the entry before. */
 function* entriesOf(block: Uint8Array, where: string): Generator<[string, Uint8Array]> {
-  const damaged = (at: number) => new ModelError('INVALID_BUNDLE', `${where}: is damaged at its byte ${at}`)
+  const damaged = (at: number) => invalidIn(where, `is damaged at its byte ${at}`)
   if (block.length < 4) throw damaged(0)
   const restarts = new DataView(block.buffer, block.byteOffset + block.length - 4, 4).getUint32(0, true)
   const end = block.length - 4 * (restarts + 1)
@@ -110,11 +110,11 @@ function uncompress(content: Uint8Array, where: string): Uint8Array {
   // Snappy begins with the uncompressed length; it encodes at most 64 bytes in 3.
   const length = new Reader(content, where).varint()
   if (length > largestBlock || length > content.length * 32)
-    throw new ModelError('INVALID_BUNDLE', `${where}: claims to be ${length} bytes, compressed to ${content.length}`)
+    throw invalidIn(where, `claims to be ${length} bytes, compressed to ${content.length}`)
   try {
     return snappyUncompress(content, length)
   } catch (cause) {
-    throw new ModelError('INVALID_BUNDLE', `${where}: can't be uncompressed: ${reasonOf(cause)}`, { cause })
+    throw invalidIn(where, `can't be uncompressed: ${reasonOf(cause)}`, cause)
   }
 }
 
@@ -143,7 +143,7 @@ class Reader {
         return value
       }
     }
-    throw new ModelError('INVALID_BUNDLE', `${this.#where}: is damaged at its byte ${this.at}`)
+    throw invalidIn(this.#where, `is damaged at its byte ${this.at}`)
   }
 
   place(): BlockLocation {
@@ -151,8 +151,7 @@ class Reader {
   }
 
   take(length: number): Uint8Array {
-    if (this.at + length > this.#bytes.length)
-      throw new ModelError('INVALID_BUNDLE', `${this.#where}: is damaged at its byte ${this.at}`)
+    if (this.at + length > this.#bytes.length) throw invalidIn(this.#where, `is damaged at its byte ${this.at}`)
     const taken = this.#bytes.subarray(this.at, this.at + length)
     this.at += length
     return taken

@@ -1,5 +1,5 @@
 import { product } from '../../../../base/arrays.ts'
-import { ModelError } from '../../../../base/errors.ts'
+import { invalidIn, unsupportedIn } from '../../ir/file-errors.ts'
 import { TensorProto_DataType as Onnx } from '../../ir/onnx_pb.ts'
 import { DataType, type TensorProto } from './tensorflow_pb.ts'
 
@@ -64,32 +64,24 @@ export function newBudget(): Budget {
  */
 export function readTensorProto(proto: TensorProto, where: string, budget: Budget): TensorData {
   const type = elementTypeOf(proto.dtype)
-  if (type === undefined)
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${where}: constants of type ${nameOfType(proto.dtype)} are not supported`,
-    )
+  if (type === undefined) throw unsupportedIn(where, `constants of type ${nameOfType(proto.dtype)} are not supported`)
   const shape = (proto.tensorShape?.dim ?? []).map(({ size }) => Number(size))
   const size = sizeOf(type, shape)
   if (proto.tensorShape?.unknownRank || shape.some((side) => side < 0))
-    throw new ModelError('INVALID_BUNDLE', `${where}: a constant of the shape [${shape}]`)
+    throw invalidIn(where, `a constant of the shape [${shape}]`)
   const content = proto.tensorContent
   if (content.length > 0) {
     if (content.length !== size)
-      throw new ModelError(
-        'INVALID_BUNDLE',
-        `${where}: its ${content.length} bytes are not those of ${type} [${shape}]`,
-      )
+      throw invalidIn(where, `its ${content.length} bytes are not those of ${type} [${shape}]`)
     return { type, shape, bytes: content }
   }
   if (!(size <= budget.bytes))
-    throw new ModelError('UNSUPPORTED_GRAPH', `${where}: a constant of ${size} bytes, of which the file says one value`)
+    throw unsupportedIn(where, `a constant of ${size} bytes, of which the file says one value`)
   budget.bytes -= size
   const { bytes, set } = writer(type, size)
   const values = valuesOf(proto, type)
   const count = size / types[type].bytes
-  if (values.length > count)
-    throw new ModelError('INVALID_BUNDLE', `${where}: ${values.length} values for the shape [${shape}]`)
+  if (values.length > count) throw invalidIn(where, `${values.length} values for the shape [${shape}]`)
   // Without values all elements are 0.
   for (let i = 0; i < count && values.length > 0; i++) set(i, values[Math.min(i, values.length - 1)]!)
   return { type, shape, bytes }

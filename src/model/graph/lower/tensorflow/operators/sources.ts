@@ -1,4 +1,4 @@
-import { ModelError } from '../../../../../base/errors.ts'
+import { invalidIn } from '../../../ir/file-errors.ts'
 import { type Application, input, type Operator } from '../application.ts'
 import { type Budget, integersOf, readTensorProto, type TensorData } from '../tensor-data.ts'
 import { mostContents, tensorOf, type Value } from '../value.ts'
@@ -23,10 +23,7 @@ export function sources(inputs: ReadonlyMap<string, Value>, budget: Budget): Rec
   const placeholder: Operator = ({ node, program }) => {
     const value = inputs.get(node.name)
     if (value === undefined)
-      throw new ModelError(
-        'INVALID_BUNDLE',
-        `${program.file}: node ${node.name} (${node.op}): is no input of the signature`,
-      )
+      throw invalidIn(program.file, `node ${node.name} (${node.op}): is no input of the signature`)
     return value
   }
 
@@ -35,7 +32,7 @@ export function sources(inputs: ReadonlyMap<string, Value>, budget: Budget): Rec
     const kept = program.weight(node.local)
     if (kept !== undefined) return constantOf(kept)
     const proto = tensorOf(node.attr, 'value')
-    if (proto === undefined) throw new ModelError('INVALID_BUNDLE', `${where}: has no value`)
+    if (proto === undefined) throw invalidIn(where, 'has no value')
     return constantOf(narrow(readTensorProto(proto, where, budget), program))
   }
 

@@ -101,22 +101,14 @@ function quantiseProduct(
   const rows = Array.from({ length: k * copies }, (_, i) => (i % k) * copies + Math.floor(i / k))
   if (!hidden) {
     const product = toFloats(target, x, matrix, rows, b, batch)
-    drop(target, gemm, gemm.output[0]!, product)
+    target.bypass(gemm, product)
     return undefined
   }
   const sums = Int32Array.from(b, (value, j) => Math.round(value / matrix.scale[j]!))
   const all = copies === 1 ? x : sideBySideCopies(target, x, copies, k, batch)
   const bytes = toBytes(target, all, matrix, rows, target.constant('sums', sums, [n]), batch)
-  const name = relu.output[0]!
-  target.nodes.splice(target.nodes.indexOf(gemm), 1)
-  drop(target, relu, name, bytes)
+  target.bypass(relu, bytes)
   return bytes
-}
-
-function drop(graph: Graph, node: NodeProto, output: string, replacement: string): void {
-  graph.nodes.splice(graph.nodes.indexOf(node), 1)
-  graph.touch()
-  graph.replace(output, replacement)
 }
 
 /** Adds a shift per column to the input of a graph's last sigmoid. */

@@ -3,9 +3,8 @@ import { ModelError } from '../../../base/errors.ts'
 import { type AttributeValue, attributeOf } from './attributes.ts'
 import { checkGraphBounds } from './bounds.ts'
 import { type ConstantData, constantOf, floatsOf, integersOf } from './constants.ts'
-import { NodeIndex } from './node-index.ts'
+import { checkDefinitions, NodeIndex } from './node-index.ts'
 import {
-  type GraphProto,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
@@ -265,6 +264,13 @@ export class Graph {
     this.#index = undefined
   }
 
+  /** Removes a node, and replaces its output by another tensor. */
+  bypass(node: NodeProto, replacement: string): void {
+    this.nodes.splice(this.nodes.indexOf(node), 1)
+    this.#index = undefined
+    this.replace(node.output[0]!, replacement)
+  }
+
   /** Must be called after nodes were changed from outside. */
   touch(): void {
     this.#index = undefined
@@ -285,21 +291,5 @@ export class Graph {
   #indexed(): NodeIndex {
     this.#index ??= new NodeIndex(this.nodes)
     return this.#index
-  }
-}
-
-/** Every output of a node needs a name of its own, but optional outputs that are left out. */
-function checkDefinitions({ input, initializer, node }: GraphProto): void {
-  const definitions = new Map<string, string>()
-  for (const { name } of input) definitions.set(name, 'an input of the graph')
-  for (const { name } of initializer) definitions.set(name, 'a constant')
-  for (const { opType, name, output } of node) {
-    const definition = `the output of ${opType} ${name}`.trimEnd()
-    for (const tensor of output) {
-      const other = definitions.get(tensor)
-      if (other !== undefined)
-        throw new ModelError('INVALID_BUNDLE', `${tensor} is defined twice: it is ${other} and ${definition}`)
-      if (tensor !== '') definitions.set(tensor, definition)
-    }
   }
 }

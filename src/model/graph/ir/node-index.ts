@@ -1,5 +1,5 @@
 import { ModelError } from '../../../base/errors.ts'
-import type { NodeProto } from './onnx_pb.ts'
+import type { GraphProto, NodeProto } from './onnx_pb.ts'
 
 /** The producer and users of each tensor; a snapshot. */
 export class NodeIndex {
@@ -51,5 +51,21 @@ export class NodeIndex {
       }
     }
     return ordered
+  }
+}
+
+/** Throws INVALID_BUNDLE where a tensor is defined twice. Optional outputs that are left out have no name. */
+export function checkDefinitions({ input, initializer, node }: GraphProto): void {
+  const definitions = new Map<string, string>()
+  for (const { name } of input) definitions.set(name, 'an input of the graph')
+  for (const { name } of initializer) definitions.set(name, 'a constant')
+  for (const { opType, name, output } of node) {
+    const definition = `the output of ${opType} ${name}`.trimEnd()
+    for (const tensor of output) {
+      const other = definitions.get(tensor)
+      if (other !== undefined)
+        throw new ModelError('INVALID_BUNDLE', `${tensor} is defined twice: it is ${other} and ${definition}`)
+      if (tensor !== '') definitions.set(tensor, definition)
+    }
   }
 }

@@ -47,10 +47,7 @@ function backward(graph: Graph, node: NodeProto): boolean {
         )
       : gemm.input[1]!
     const inputs = [gemm.input[0]!, weights, graph.constant(`${c}/bias`, bias, [n])]
-    const output = graph.node('Gemm', inputs, { shape })
-    graph.nodes.splice(graph.nodes.indexOf(node), 1)
-    graph.touch()
-    graph.replace(node.output[0]!, output)
+    graph.bypass(node, graph.node('Gemm', inputs, { shape }))
     return true
   }
   return false

@@ -1,5 +1,5 @@
 import { intAttribute } from '../ir/attributes.ts'
-import { isGemm, weightsOf } from '../ir/gemm.ts'
+import { addGemm, isGemm, takeApart, weightsOf } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
@@ -50,9 +50,7 @@ function activateFirst(graph: Graph, split: NodeProto): void {
   split.input = [graph.node('Relu', [x], shape ? { shape } : {}), ...split.input.slice(1)]
   graph.touch()
   whole.forEach((relu, i) => {
-    graph.nodes.splice(graph.nodes.indexOf(relu), 1)
-    graph.touch()
-    graph.replace(relu.output[0]!, used[i]!)
+    graph.bypass(relu, used[i]!)
   })
 }
 
@@ -98,21 +96,13 @@ function mergeAfter(graph: Graph, split: NodeProto, left: Left): number {
     row += member.k
     column += member.n
   }
-  const shape = floatShape(graph.shapes.get(split.input[0]!)!.dims[0]!, n)
-  const names = [graph.constant('chains/kernel', weights, [k, n]), graph.constant('chains/bias', bias, [n])]
-  const gemm = graph.node('Gemm', [split.input[0]!, ...names], { shape })
-  const activated = relus > 0 ? graph.node('Relu', [gemm], { shape }) : gemm
+  const batch = graph.shapes.get(split.input[0]!)!.dims[0]!
+  const gemm = addGemm(graph, split.input[0]!, 'chains', { k, n, w: weights, b: bias }, batch)
+  const activated = relus > 0 ? graph.node('Relu', [gemm], { shape: floatShape(batch, n) }) : gemm
   const sizes = members.filter((member) => member.n > 0).map((member) => member.n)
-  const outputs = graph.nodeOf('Split', [activated, graph.integers(sizes)], sizes.length, {
-    attributes: { axis: 1 },
-    shapes: sizes.map((size) => floatShape(shape.dims[0]!, size)),
-  })
+  const outputs = takeApart(graph, activated, sizes, batch)
   gemms.forEach((member, i) => {
-    const relu = onlyRelu(graph, member)
-    const old = (relu ?? member).output[0]!
-    graph.nodes = graph.nodes.filter((node) => node !== member && node !== relu)
-    graph.touch()
-    graph.replace(old, outputs[i]!)
+    graph.bypass(onlyRelu(graph, member) ?? member, outputs[i]!)
   })
   return gemms.length
 }

@@ -1,4 +1,4 @@
-import { isGemm, weightsOf } from '../ir/gemm.ts'
+import { addGemm, isGemm, sideBySide, takeApart, weightsOf } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
@@ -40,7 +40,7 @@ export function mergeSiblings(graph: Graph, left: Left): number {
         width += n
       }
       if (group.length < 2) continue
-      merge(graph, group, width)
+      merge(graph, group)
       merged += group.length
       again = true
       break
@@ -56,34 +56,18 @@ export function mergeSiblings(graph: Graph, left: Left): number {
   return merged
 }
 
-function merge(graph: Graph, group: NodeProto[], width: number): void {
+function merge(graph: Graph, group: NodeProto[]): void {
   const members = group.map((gemm) => weightsOf(graph, gemm))
-  const { k } = members[0]!
-  const weights = new Float32Array(k * width)
-  const bias = new Float32Array(width)
-  let column = 0
-  for (const { n, w, b } of members) {
-    for (let i = 0; i < k; i++) weights.set(w.subarray(i * n, (i + 1) * n), i * width + column)
-    bias.set(b, column)
-    column += n
-  }
   const [x] = group[0]!.input
-  const shape = floatShape(graph.shapes.get(group[0]!.output[0]!)!.dims[0]!, width)
-  const names = [graph.constant('siblings/kernel', weights, [k, width]), graph.constant('siblings/bias', bias, [width])]
-  const gemm = graph.node('Gemm', [x!, ...names], { shape })
+  const batch = graph.shapes.get(group[0]!.output[0]!)!.dims[0]!
+  const all = sideBySide(members)
+  const gemm = addGemm(graph, x!, 'siblings', all, batch)
   const relus = group.map((member) => onlyRelu(graph, member))
-  const source = relus[0] === undefined ? gemm : graph.node('Relu', [gemm], { shape })
+  const source = relus[0] === undefined ? gemm : graph.node('Relu', [gemm], { shape: floatShape(batch, all.n) })
   const sizes = members.map(({ n }) => n)
-  const outputs = graph.nodeOf('Split', [source, graph.integers(sizes)], sizes.length, {
-    attributes: { axis: 1 },
-    shapes: sizes.map((n) => floatShape(shape.dims[0]!, n)),
-  })
+  const outputs = takeApart(graph, source, sizes, batch)
   group.forEach((member, i) => {
-    const old = (relus[i] ?? member).output[0]!
-    const gone = new Set([member, relus[i]])
-    graph.nodes = graph.nodes.filter((node) => !gone.has(node))
-    graph.touch()
-    graph.replace(old, outputs[i]!)
+    graph.bypass(relus[i] ?? member, outputs[i]!)
   })
 }
 

@@ -1,6 +1,6 @@
 import { equal, positive } from '../../../base/arrays.ts'
 import { intAttribute } from '../ir/attributes.ts'
-import { isGemm, weightsOf } from '../ir/gemm.ts'
+import { addGemm, isGemm, sideBySide, takeApart, weightsOf } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
@@ -75,14 +75,7 @@ function mixThrough(graph: Graph, mixtures: Mixture[]): string | undefined {
   const inner = members.reduce((sum, { k }) => sum + k, 0)
   if (inner * columns > inner * width + width * columns) return undefined
 
-  const joined = new Float32Array(width * columns)
-  const shift = new Float32Array(columns)
-  let column = 0
-  for (const { n, w, b } of heads.flat()) {
-    for (let i = 0; i < width; i++) joined.set(w.subarray(i * n, (i + 1) * n), i * columns + column)
-    shift.set(b, column)
-    column += n
-  }
+  const { w: joined, b: shift } = sideBySide(heads.flat())
   const folded = members.map(({ k, w, b }, e) => {
     const weights = Float32Array.from(multiply(w, joined, k, width, columns))
     const bias = Float32Array.from(multiply(b, joined, 1, width, columns), (value, j) => value + shift[j]!)
@@ -99,10 +92,7 @@ function mixThrough(graph: Graph, mixtures: Mixture[]): string | undefined {
   let place = 0
   first.forEach((gemms, t) => {
     gemms.forEach((gemm) => {
-      const old = gemm.output[0]!
-      graph.nodes.splice(graph.nodes.indexOf(gemm), 1)
-      graph.touch()
-      graph.replace(old, outputs[t * perTask + place]!)
+      graph.bypass(gemm, outputs[t * perTask + place]!)
       place++
     })
   })
@@ -128,19 +118,8 @@ function gatesOf(graph: Graph, mixtures: Mixture[], count: number): string {
   const plain = mixtures.every(({ gate }) => isSoftmax(graph, gate))
   const [first] = gemms
   if (plain && gemms.every((gemm) => isGemm(graph, gemm) && gemm.input[0] === first?.input[0])) {
-    const members = gemms.map((gemm) => weightsOf(graph, gemm!))
-    const { k } = members[0]!
-    const weights = new Float32Array(k * tasks * count)
-    const bias = new Float32Array(tasks * count)
-    members.forEach(({ w, b }, t) => {
-      for (let i = 0; i < k; i++) weights.set(w.subarray(i * count, (i + 1) * count), i * tasks * count + t * count)
-      bias.set(b, t * count)
-    })
-    const names = [
-      graph.constant('gates/kernel', weights, [k, tasks * count]),
-      graph.constant('gates/bias', bias, [tasks * count]),
-    ]
-    const logits = graph.node('Gemm', [first!.input[0]!, ...names], { shape: floatShape(-1, tasks * count) })
+    const weights = sideBySide(gemms.map((gemm) => weightsOf(graph, gemm!)))
+    const logits = addGemm(graph, first!.input[0]!, 'gates', weights)
     const shaped = reshape(graph, logits, tasks, count)
     return graph.node('Softmax', [shaped], { attributes: { axis: 2 }, shape: floatShape(-1, tasks, count) })
   }
@@ -152,26 +131,14 @@ function gatesOf(graph: Graph, mixtures: Mixture[], count: number): string {
   return reshape(graph, row, tasks, count)
 }
 
-function takeApart(graph: Graph, row: string, sizes: number[]): string[] {
-  if (sizes.length === 1) return [row]
-  return graph.nodeOf('Split', [row, graph.integers(sizes)], sizes.length, {
-    attributes: { axis: 1 },
-    shapes: sizes.map((n) => floatShape(-1, n)),
-  })
-}
-
 function reshape(graph: Graph, name: string, ...sides: number[]): string {
   return graph.node('Reshape', [name, graph.integers([-1, ...sides])], { shape: floatShape(-1, ...sides) })
 }
 
 /** Replaces a mixture's output, of any shape, by `mixed` [batch, H]. */
 function substitute(graph: Graph, node: NodeProto, mixed: string): void {
-  const [output] = node.output
-  const { dims } = graph.shapes.get(output!)!
-  const shaped = dims.length === 2 ? mixed : reshape(graph, mixed, ...dims.slice(1))
-  graph.nodes.splice(graph.nodes.indexOf(node), 1)
-  graph.touch()
-  graph.replace(output!, shaped)
+  const { dims } = graph.shapes.get(node.output[0]!)!
+  graph.bypass(node, dims.length === 2 ? mixed : reshape(graph, mixed, ...dims.slice(1)))
 }
 
 /** The products that read a mixture, if only products do. */

@@ -7,10 +7,7 @@ export type Rule = (graph: Graph, node: NodeProto) => boolean
 
 /** Removes a node and replaces its output by another tensor. */
 export function bypass(graph: Graph, node: NodeProto, replacement: string): true {
-  graph.nodes.splice(graph.nodes.indexOf(node), 1)
-  graph.touch()
-  // If its output is an output of the graph, the replacement's producer takes over the name.
-  graph.replace(node.output[0]!, replacement)
+  graph.bypass(node, replacement)
   return true
 }
 

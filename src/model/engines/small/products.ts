@@ -1,11 +1,9 @@
 import { product } from '../../../base/arrays.ts'
-import { isPlain } from '../../graph/ir/gemm.ts'
 import type { NodeProto } from '../../graph/ir/onnx_pb.ts'
 import { sigmoidLoop } from '../../graph/rows/arithmetic.ts'
 import { NotTranslated } from '../../graph/rows/errors.ts'
-import { mixture } from '../../graph/rows/mixture.ts'
+import { productsBy } from '../../graph/rows/mixture.ts'
 import type { Kernels } from '../../graph/rows/program.ts'
-import type { Part } from '../../graph/rows/tensor.ts'
 import type { Translation, Translator } from '../../graph/rows/translation.ts'
 
 /*
@@ -13,21 +11,7 @@ import type { Translation, Translator } from '../../graph/rows/translation.ts'
  * microseconds.
  */
 
-export const operators: Record<string, Translator> = { Gemm: gemm, MatMul: matMul }
-
-function gemm(t: Translation, node: NodeProto): void {
-  const [x, weights, bias] = node.input as [string, string, string | undefined]
-  if (!isPlain(node) || t.tensor(x).dims.length !== 1)
-    throw new NotTranslated('Gemm with factors or transposed operands')
-  dense(t, node, x, weights, bias)
-}
-
-/** By a constant [k, n], or, as a mixture of experts has it, of two tensors of the row. */
-function matMul(t: Translation, node: NodeProto): void {
-  const [left, right] = node.input as [string, string]
-  if (t.isConstant(right)) dense(t, node, left, right, undefined)
-  else mixture(t, node)
-}
+export const operators: Record<string, Translator> = productsBy(dense)
 
 /** [… , k] · [k, n] + bias [n]; with the ReLU that follows, if any. */
 function dense(t: Translation, node: NodeProto, x: string, weights: string, bias: string | undefined): void {
@@ -38,11 +22,9 @@ function dense(t: Translation, node: NodeProto, x: string, weights: string, bias
   const added = bias ? t.constant(bias).values : new Float32Array(n)
   if (added.length !== n) throw new NotTranslated('Gemm with a bias of another width')
   const [name] = node.output as [string]
-  const to = t.result(each, own.with(-1, n), 'float32')
-  t.set(name, to)
+  const out = t.answer(node, each, own.with(-1, n), 'float32')
   const floor = t.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
   const [w, b] = [t.fixed(values), t.fixed(added)]
-  const [out] = to.parts as [Part]
   const count = product(own.slice(0, -1))
   t.program.step(({ at, denseRow }) => {
     const [first, weights, bias, target] = [at[from.buffer]! + from.offset * 4, at[w]!, at[b]!, at[out.buffer]!]

@@ -69,9 +69,7 @@ export function quantizeLinear(t: OnednnTranslation, node: NodeProto): void {
   const zero = t.bytes(zeroName).values
   const repeats = ({ length }: { length: number }) => length === 1 || length === dims.at(-1)
   if (!repeats(scale) || !repeats(zero)) throw new NotTranslated(`QuantizeLinear of [${dims}] by an inner axis`)
-  const to = t.result(each, dims, 'uint8')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, 'uint8')
   const { width } = out
   const filledUp = (values: ArrayLike<number>) =>
     t.program.fixed(

@@ -1,12 +1,11 @@
 import type { Translator } from '../rows/translation.ts'
 import { matMulInteger, matMulIntegerToFloat, qGemm, quantizeLinear } from './bytes.ts'
-import { gemm, matMul } from './products.ts'
+import { products } from './products.ts'
 import type { OnednnTranslation } from './translation.ts'
 
 /** Products, and what surrounds those of bytes; operators of ONNX Runtime's own by their domain. */
 export const operators: Record<string, Translator<OnednnTranslation>> = {
-  Gemm: gemm,
-  MatMul: matMul,
+  ...products,
   MatMulInteger: matMulInteger,
   QuantizeLinear: quantizeLinear,
   'com.microsoft.MatMulIntegerToFloat': matMulIntegerToFloat,

@@ -1,8 +1,7 @@
 import { equal, product } from '../../../base/arrays.ts'
-import { isPlain } from '../ir/gemm.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { NotTranslated } from '../rows/errors.ts'
-import { mixture } from '../rows/mixture.ts'
+import { productsBy } from '../rows/mixture.ts'
 import type { Each, Frame } from '../rows/program.ts'
 import { type Part, sizes, type Tensor, usedRange } from '../rows/tensor.ts'
 import type { Format } from './binding.ts'
@@ -14,19 +13,7 @@ import type { MakeRunner, OnednnTranslation } from './translation.ts'
 
 /* Products by oneDNN, or, of a few columns, by the kernel. */
 
-export function gemm(t: OnednnTranslation, node: NodeProto): void {
-  const [x, weights, bias] = node.input as [string, string, string | undefined]
-  if (!isPlain(node)) throw new NotTranslated('Gemm with factors or transposed operands')
-  // An empty name stands for none.
-  dense(t, node, x, weights, bias || undefined)
-}
-
-/** By a constant [k, n], or, as a mixture of experts has it, of two tensors of the rows. */
-export function matMul(t: OnednnTranslation, node: NodeProto): void {
-  const [left, right] = node.input as [string, string]
-  if (t.isConstant(right)) dense(t, node, left, right, undefined)
-  else mixture(t, node)
-}
+export const products = productsBy(dense)
 
 function dense(t: OnednnTranslation, node: NodeProto, x: string, weights: string, bias: string | undefined): void {
   const [name] = node.output as [string]
@@ -43,9 +30,7 @@ function dense(t: OnednnTranslation, node: NodeProto, x: string, weights: string
   const added = own === undefined ? biasOf(t, bias, n) : new Float32Array(n)
   const columns = format === 'float32' && own === undefined ? narrowColumns(k, n, values) : undefined
   if (columns) {
-    const to = t.result(from.each, [n], 'float32')
-    t.set(name, to)
-    pushNarrow(t, from.each, operand, columns, added, to.parts[0]!, floor)
+    pushNarrow(t, from.each, operand, columns, added, t.answer(node, from.each, [n], 'float32'), floor)
     return
   }
   // Behind the bias of a request, memory belongs to other columns.

@@ -17,9 +17,7 @@ export type Loop = (floats: Float32Array, x: number, out: number, count: number)
 export function unary(compute: Loop): Translator {
   return (t, node) => {
     const { part: x, each, dims } = t.floats(node.input[0]!, node)
-    const to = t.result(each, dims, 'float32')
-    t.set(node.output[0]!, to)
-    const [out] = to.parts as [Part]
+    const out = t.answer(node, each, dims, 'float32')
     t.program.step(({ at, floats }) => {
       const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
       return (call) => {
@@ -36,9 +34,7 @@ export const sigmoidLoop: Loop = (floats, x, out, count) => {
 
 export function sigmoid(t: Translation, node: NodeProto): void {
   const { part: x, each, dims } = t.floats(node.input[0]!, node)
-  const to = t.result(each, dims, 'float32')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, 'float32')
   t.program.step(({ at, sigmoid }) => {
     const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
     const { stride, width } = x
@@ -54,9 +50,7 @@ export function softmax(t: Translation, node: NodeProto): void {
   const rank = dims.length + 1
   if (positive(intAttribute(node, 'axis', -1), rank) !== rank - 1)
     throw new NotTranslated('Softmax along an inner axis')
-  const to = t.result(each, dims, 'float32')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, 'float32')
   const count = dims.at(-1)!
   t.program.step(({ at, softmax }) => {
     const [from, target] = [at[x.buffer]! + x.offset * 4, at[out.buffer]!]
@@ -80,9 +74,7 @@ export function cast(t: Translation, node: NodeProto): void {
     return
   }
   const { part: x, each, dims } = t.whole(given)
-  const to = t.result(each, dims, toIntegers ? 'int32' : 'float32')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, toIntegers ? 'int32' : 'float32')
   t.program.step(({ at, floats, integers }) => {
     const [source, target] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
     const convert = toIntegers ? toIntegersOf : toFloatsOf
@@ -110,9 +102,7 @@ function toFloatsOf(floats: Float32Array, integers: Int32Array, from: number, to
 /** float16 as float32. */
 function widen(t: Translation, node: NodeProto, given: Tensor): void {
   const { part: x, each, dims } = t.whole(given)
-  const to = t.result(each, dims, 'float32')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, 'float32')
   t.program.step(({ at, widen }) => {
     const [from, target] = [at[x.buffer]! + x.offset * 2, at[out.buffer]!]
     return (call) => widen(call[each], from, x.stride * 2, target, out.stride * 4, out.width)
@@ -138,9 +128,7 @@ export function dequantizeLinear(t: Translation, node: NodeProto): void {
   if (!fits || x.stride !== x.width || scale.stride !== scale.width)
     throw new NotTranslated('DequantizeLinear of other than int8 rows with a scale each')
   const { each } = rows
-  const to = t.result(each, rows.dims, 'float32')
-  t.set(node.output[0]!, { ...to, ...(rows.flat && { flat: true }) })
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, rows.dims, 'float32', rows.flat)
   t.program.step(({ at, dequantize }) => {
     const [from, scales, target] = [at[x.buffer]! + x.offset, at[scale.buffer]! + scale.offset * 4, at[out.buffer]!]
     return (call) => dequantize(call[each] * scale.width, from, scales, target, width)
@@ -209,8 +197,7 @@ function operandsOf(t: Translation, node: NodeProto): Operands {
   }
   if (operands.some((operand) => !('values' in operand) && operand.each !== wide.each))
     throw new NotTranslated(`${node.opType} of a row and a request`)
-  const to = t.result(wide.each, wide.dims, 'float32')
-  t.set(node.output[0]!, to)
+  const out = t.answer(node, wide.each, wide.dims, 'float32')
   const width = product(wide.dims)
   const partOf = (operand: typeof a): Part => {
     if (!('values' in operand)) return operand.part
@@ -218,5 +205,5 @@ function operandsOf(t: Translation, node: NodeProto): Operands {
     const all = Float32Array.from({ length: width }, (_, i) => values[i % values.length]!)
     return { buffer: t.program.fixed(all), offset: 0, stride: 0, width }
   }
-  return { a: partOf(a), b: partOf(b), each: wide.each, out: to.parts[0]! }
+  return { a: partOf(a), b: partOf(b), each: wide.each, out }
 }

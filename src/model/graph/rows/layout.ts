@@ -25,9 +25,8 @@ export function gather(t: Translation, node: NodeProto): void {
   const { rows, width, kind, bytes } = t.tables.open(t.graph, table)
   const ids = t.whole(t.flatOrNot(indices))
   if (ids.kind !== 'int32') throw new NotTranslated('Gather by floats')
-  const to = t.result(ids.each, width === undefined ? ids.dims : [...ids.dims, width], kind)
-  t.set(node.output[0]!, { ...to, ...(ids.flat && { flat: true }) })
-  const [out] = to.parts as [Part]
+  const dims = width === undefined ? ids.dims : [...ids.dims, width]
+  const out = t.answer(node, ids.each, dims, kind, ids.flat)
   const count = product(ids.dims)
   const copyTo = copyingFrom(bytes, (width ?? 1) * sizes[kind])
   t.program.step((frame) => {
@@ -73,9 +72,7 @@ function gatherColumns(t: Translation, node: NodeProto): void {
   if (!isColumns || rank > 1 || indices.some((index) => index < 0 || index >= dims[0]!))
     throw new NotTranslated('Gather of columns')
   // A single index drops the axis.
-  const to = t.result(each, rank === 0 ? [] : [indices.length], 'float32')
-  t.set(node.output[0]!, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, rank === 0 ? [] : [indices.length], 'float32')
   t.program.step(({ at, floats }) => {
     const [first, start] = [at[x.buffer]! / 4 + x.offset, at[out.buffer]! / 4]
     return (call) => {
@@ -242,14 +239,13 @@ export function concat(t: Translation, node: NodeProto): void {
     t.set(name, { each, kind, dims, parts })
     return
   }
-  const to = t.result(each, dims, kind)
-  t.set(name, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, each, dims, kind)
   let start = 0
   for (const tensor of tensors) {
     const { part } = t.whole(tensor)
     const width = tensor.dims[index]! * inner
-    copyRuns(t, to, width, outer, { part, first: 0, apart: width }, { part: out, first: start, apart: total * inner })
+    const from = { part, first: 0, apart: width }
+    copyRuns(t, first, width, outer, from, { part: out, first: start, apart: total * inner })
     start += width
   }
 }

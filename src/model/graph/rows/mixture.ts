@@ -4,12 +4,34 @@ import type { NodeProto } from '../ir/onnx_pb.ts'
 import { NotTranslated } from './errors.ts'
 import type { Each } from './program.ts'
 import { type Part, type Tensor, usedRange } from './tensor.ts'
-import type { Translation } from './translation.ts'
+import type { Translation, Translator } from './translation.ts'
 
-/* Mixtures of experts: products of two tensors of the rows. */
+/* Products, of which those of two tensors of the rows are mixtures of experts. */
+
+/**
+ * Translators of products by a constant [k, n], which `dense` computes; of two tensors of the rows a product is a
+ * mixture of experts.
+ */
+export function productsBy<T extends Translation>(
+  dense: (t: T, node: NodeProto, x: string, weights: string, bias: string | undefined) => void,
+): Record<'Gemm' | 'MatMul', Translator<T>> {
+  return {
+    Gemm(t, node) {
+      const [x, weights, bias] = node.input as [string, string, string | undefined]
+      if (!isPlain(node)) throw new NotTranslated('Gemm with factors or transposed operands')
+      // An empty name stands for none.
+      dense(t, node, x, weights, bias || undefined)
+    },
+    MatMul(t, node) {
+      const [left, right] = node.input as [string, string]
+      if (t.isConstant(right)) dense(t, node, left, right, undefined)
+      else mixture(t, node)
+    },
+  }
+}
 
 /** Gates [… , tasks, experts] · experts [… , experts, width]. */
-export function mixture(t: Translation, node: NodeProto): void {
+function mixture(t: Translation, node: NodeProto): void {
   const [name] = node.output as [string]
   const [left, right] = node.input as [string, string]
   const gates = t.floats(left, node)
@@ -22,9 +44,7 @@ export function mixture(t: Translation, node: NodeProto): void {
   const isKernels = batch.length === 0 && width % 4 === 0
   const parts = isKernels ? expertParts(experts, count, width) : undefined
   const read = parts === undefined ? t.floats(right, node) : undefined
-  const to = t.result(gates.each, [...batch, tasks, width], 'float32')
-  t.set(name, to)
-  const [out] = to.parts as [Part]
+  const out = t.answer(node, gates.each, [...batch, tasks, width], 'float32')
   const floor = t.relus.take(name) ? 0 : Number.NEGATIVE_INFINITY
   if (isKernels)
     mixByKernel(t, gates, parts ?? expertParts(read!, count, width)!, columnsRead(t, name, tasks, width), out, floor)

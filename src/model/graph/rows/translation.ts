@@ -117,6 +117,13 @@ export class Translation {
     return { each, dims, kind, parts: [{ buffer, offset: 0, stride, width: product(dims) }] }
   }
 
+  /** A node's output, in a buffer of its own; its part. */
+  answer({ output }: NodeProto, each: Each, dims: readonly number[], kind: Tensor['kind'], flat = false): Part {
+    const to = this.result(each, dims, kind)
+    this.set(output[0]!, { ...to, ...(flat && { flat }) })
+    return to.parts[0]!
+  }
+
   /** The tensor with all its values in one part, which steps read by numbers. */
   whole(tensor: Tensor): Tensor & { part: Part } {
     if (tensor.kind === 'bfloat16') throw new NotTranslated('a hidden layer is read by more than products')

@@ -92,31 +92,28 @@ const squaredDifference: Operator = (application) => {
   return apply(application, 'Mul', difference, difference)
 }
 
-const square: Operator = (application) => {
-  const x = input(application, 0)
-  return apply(application, 'Mul', x, x)
-}
+/** An operator of one input. */
+const ofOne =
+  (write: (application: Application, x: Value) => Value): Operator =>
+  (application) =>
+    write(application, input(application, 0))
 
-const rsqrt: Operator = (application) => {
-  const x = input(application, 0)
-  return application.emit('Reciprocal', [application.emit('Sqrt', [x], x)], x)
-}
+const square = ofOne((application, x) => apply(application, 'Mul', x, x))
 
-const log1p: Operator = (application) => {
-  const x = input(application, 0)
-  return application.emit('Log', [apply(application, 'Add', x, application.scalar(x.type, 1))], x)
-}
+const rsqrt = ofOne(({ emit }, x) => emit('Reciprocal', [emit('Sqrt', [x], x)], x))
 
-const expm1: Operator = (application) => {
-  const x = input(application, 0)
-  return apply(application, 'Sub', application.emit('Exp', [x], x), application.scalar(x.type, 1))
-}
+const log1p = ofOne((application, x) =>
+  application.emit('Log', [apply(application, 'Add', x, application.scalar(x.type, 1))], x),
+)
+
+const expm1 = ofOne((application, x) =>
+  apply(application, 'Sub', application.emit('Exp', [x], x), application.scalar(x.type, 1)),
+)
 
 /** 1 − erf(x) */
-const erfc: Operator = (application) => {
-  const x = input(application, 0)
-  return apply(application, 'Sub', application.scalar(x.type, 1), application.emit('Erf', [x], x))
-}
+const erfc = ofOne((application, x) =>
+  apply(application, 'Sub', application.scalar(x.type, 1), application.emit('Erf', [x], x)),
+)
 
 function between(application: Application, x: Value, low: Value, high: Value): Value {
   return apply(application, 'Max', apply(application, 'Min', x, high), low)
@@ -124,10 +121,6 @@ function between(application: Application, x: Value, low: Value, high: Value): V
 
 const clip: Operator = (application) =>
   between(application, input(application, 0), input(application, 1), input(application, 2))
-
-const relu6: Operator = (application) => activate(application, 'Relu6', input(application, 0))
-
-const leakyRelu: Operator = (application) => activate(application, 'LeakyRelu', input(application, 0))
 
 /** An activation by its TensorFlow name; undefined for an unknown name. */
 export function activate(application: Application, name: string, x: Value): Value {
@@ -202,9 +195,9 @@ export function castTo(application: Application, x: Value, wanted: Value['type']
 const composed: Record<string, Operator> = {
   Erfc: erfc,
   Expm1: expm1,
-  LeakyRelu: leakyRelu,
+  LeakyRelu: ofOne((application, x) => activate(application, 'LeakyRelu', x)),
   Log1p: log1p,
-  Relu6: relu6,
+  Relu6: ofOne((application, x) => activate(application, 'Relu6', x)),
   Rsqrt: rsqrt,
   Square: square,
   DivNoNan: divNoNan,

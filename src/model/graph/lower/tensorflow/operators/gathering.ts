@@ -11,24 +11,19 @@ import {
   type Value,
 } from '../value.ts'
 import { castTo } from './elementwise.ts'
+import { castTo64 } from './shape.ts'
 
 const gatherV2: Operator = (application) => {
-  const { attr } = application.node
   const axis = application.inputs.length < 3 ? [0] : numbers(application, 2, 'axis')
-  if (intOf(attr, 'batch_dims', 0) !== 0)
-    throw application.fail('gathers within rows of the batch, which is not supported')
   return gather(application, input(application, 0), axis[0]!)
 }
 
 /** Rows of a variable used as a table. */
-const resourceGather: Operator = (application) => {
-  const table = application.stored(input(application, 0))
-  if (intOf(application.node.attr, 'batch_dims', 0) !== 0)
-    throw application.fail('gathers within rows of the batch, which is not supported')
-  return gather(application, table, 0)
-}
+const resourceGather: Operator = (application) => gather(application, application.stored(input(application, 0)), 0)
 
 function gather(application: Application, x: Value, wanted: number): Value {
+  if (intOf(application.node.attr, 'batch_dims', 0) !== 0)
+    throw application.fail('gathers within rows of the batch, which is not supported')
   const ids = input(application, 1)
   const dims = x.dims
   if (dims === undefined) throw application.fail('the rank of its table is not known')
@@ -49,9 +44,7 @@ const gatherNd: Operator = (application) => {
     ids.dims !== undefined && x.dims !== undefined && depth !== undefined && depth > 0
       ? [...ids.dims.slice(0, -1), ...x.dims.slice(depth)]
       : undefined
-  const wide =
-    ids.type === 'int64' ? ids : application.emit('Cast', [ids], { type: 'int64', dims: ids.dims }, { to: 7 })
-  return application.emit('GatherND', [x, wide], { type: x.type, dims })
+  return application.emit('GatherND', [x, castTo64(application, ids)], { type: x.type, dims })
 }
 
 /** One-hot vectors. Ids outside the depth yield zeros, as in TensorFlow but not ONNX. */
@@ -95,25 +88,19 @@ const range: Operator = (application) => {
 function reduction(opType: string): Operator {
   return (application) => {
     const { keeps, axes, dims } = reduced(application)
-    const x = input(application, 0)
-    if (axes.length === 0) return x
-    return reduce(application, opType, x, axes, keeps, dims)
+    const given = input(application, 0)
+    if (axes.length === 0) return given
+    // Whether any, or every, element is true.
+    const x = given.type === 'bool' ? castTo(application, given, 'int32') : given
+    const result = { type: x.type, dims }
+    const keepdims = keeps ? 1 : 0
+    // In this operator set only ReduceSum takes its axes as an input.
+    const answer =
+      opType === 'ReduceSum'
+        ? application.emit(opType, [x, application.vector(axes)], result, { keepdims })
+        : application.emit(opType, [x], result, { axes, keepdims })
+    return x === given ? answer : castTo(application, answer, 'bool')
   }
-}
-
-function reduce(
-  application: Application,
-  opType: string,
-  x: Value,
-  axes: number[],
-  keeps: boolean,
-  dims: Side[],
-): Value {
-  const result = { type: x.type, dims }
-  const keepdims = keeps ? 1 : 0
-  // In this operator set only ReduceSum takes its axes as an input.
-  if (opType === 'ReduceSum') return application.emit(opType, [x, application.vector(axes)], result, { keepdims })
-  return application.emit(opType, [x], result, { axes, keepdims })
 }
 
 function reduced(application: Application) {
@@ -142,16 +129,6 @@ function productOf(a: Content, b: Content): Side {
   return x < 0 && y < 0 ? undefined : x * y
 }
 
-/** Whether any, or every, element is true. */
-function logical(opType: 'ReduceMax' | 'ReduceMin'): Operator {
-  return (application) => {
-    const { keeps, axes, dims } = reduced(application)
-    const x = input(application, 0)
-    if (axes.length === 0) return x
-    return castTo(application, reduce(application, opType, castTo(application, x, 'int32'), axes, keeps, dims), 'bool')
-  }
-}
-
 function extreme(opType: string): Operator {
   return (application) => {
     const x = input(application, 0)
@@ -176,8 +153,8 @@ export const gathering: Record<string, Operator> = {
   Max: reduction('ReduceMax'),
   Min: reduction('ReduceMin'),
   Prod: prod,
-  All: logical('ReduceMin'),
-  Any: logical('ReduceMax'),
+  All: reduction('ReduceMin'),
+  Any: reduction('ReduceMax'),
   ArgMax: extreme('ArgMax'),
   ArgMin: extreme('ArgMin'),
 }

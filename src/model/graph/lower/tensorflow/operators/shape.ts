@@ -91,7 +91,7 @@ function target(
   })
 }
 
-function castTo64(application: Application, x: Value): Value {
+export function castTo64(application: Application, x: Value): Value {
   if (x.type === 'int64') return x
   return application.emit('Cast', [x], { type: 'int64', dims: x.dims }, { to: 7 })
 }

@@ -46,8 +46,11 @@ t.test('a listener hears of every unknown value of a request', async (t) => {
   t.same(heard, ['country'])
 })
 
+/** An encoded request without the note whether its rows have one context. */
+const apartFromContext = ({ oneContext: _, ...encoded }: EncodedRequest) => encoded
+
 t.test('leaving a field out, null, and its default are encoded alike', async (t) => {
-  const { rows } = encoder
+  const rows = (...request: Parameters<typeof encoder.rows>) => apartFromContext(encoder.rows(...request))
   const row = { campaign: 'c1', price: 1 }
   const defaults = { country: 'FR', creative: '', age: 30 }
   const nulls = { country: null, creative: null, age: null }
@@ -151,7 +154,8 @@ t.test('a field given in the context is as if every row gave it', async () => {
         rows.map((row) => ({ ...row, ...context })),
         options,
       )
-      return same({ ...shared, placeOf: undefined }, { ...spread, placeOf: undefined })
+      const comparable = (request: EncodedRequest) => ({ ...apartFromContext(request), placeOf: undefined })
+      return same(comparable(shared), comparable(spread))
     }),
   )
 })

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
-import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
+import { collectDefaultMetrics, type Registry } from 'prom-client'
 import type { EnginePoolStats } from '../../model/engines/pool/engine-pool.ts'
-import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import { createReadMetrics, type Versions } from './read-metrics.ts'
 import type { RegistrySources } from './registry-metrics.ts'
 
 /** The sources of metrics about what clients hold, asked at every scrape. */
@@ -16,43 +16,31 @@ export interface ConnectionSources {
   saturation?(): number
 }
 
-/** Answers a counter of connections that were closed as they came. */
-export function registerConnectionMetrics(registry: Registry, sources: ConnectionSources): Counter {
-  const registers = [registry]
-  const now = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
-  now(
+/** `refused`: connections that were closed as they came. */
+export function registerConnectionMetrics(
+  registry: Registry,
+  { pendingBytes, unreadBytes, saturation, connections }: ConnectionSources,
+  refused: () => number,
+): void {
+  const { gauge, counter } = createReadMetrics(registry)
+  gauge(
     'multigate_pending_body_bytes',
     'Bytes of request bodies of which a part has arrived',
-    () => sources.pendingBytes?.() ?? 0,
+    () => pendingBytes?.() ?? 0,
   )
-  now(
+  gauge(
     'multigate_pending_answer_bytes',
     'Bytes of responses that clients have yet to read, and of requests that wait behind them',
-    () => sources.unreadBytes?.() ?? 0,
+    () => unreadBytes?.() ?? 0,
   )
-  new Gauge({
-    name: 'multigate_saturation',
-    help: 'How full the service is, 0 to 1: the largest share of event loop, workers and tolerable wait, over about ten seconds',
-    registers,
-    aggregator: 'max',
-    collect() {
-      this.set(sources.saturation?.() ?? 0)
-    },
-  })
-  now('multigate_connections', 'Open connections', () => sources.connections?.() ?? 0)
-  return new Counter({
-    name: 'multigate_connections_refused_total',
-    help: 'Connections closed on arrival because too many were open',
-    registers,
-  })
+  gauge(
+    'multigate_saturation',
+    'How full the service is, 0 to 1: the largest share of event loop, workers and tolerable wait, over about ten seconds',
+    () => saturation?.() ?? 0,
+    { aggregator: 'max' },
+  )
+  gauge('multigate_connections', 'Open connections', () => connections?.() ?? 0)
+  counter('multigate_connections_refused_total', 'Connections closed on arrival because too many were open', refused)
 }
 
 /**
@@ -68,28 +56,21 @@ const misnamed = ['nodejs_active_resources_total', 'nodejs_active_handles_total'
 export function registerProcessMetrics(registry: Registry, droppedLogLines: () => number): void {
   collectDefaultMetrics({ register: registry })
   for (const name of misnamed) registry.removeSingleMetric(name)
-  new Counter({
-    name: 'multigate_log_lines_dropped_total',
-    help: 'Log lines that could not be written, as on a full disk',
-    registers: [registry],
-    collect() {
-      this.reset()
-      this.inc(droppedLogLines())
-    },
-  })
-  new Counter({
-    name: 'multigate_event_loop_busy_seconds_total',
-    help: 'Time that the event loop was busy; close to 1 per second and process, it is the bottleneck',
-    registers: [registry],
-    collect() {
-      this.reset()
-      this.inc(performance.eventLoopUtilization().active / 1000)
-    },
-  })
+  const { counter } = createReadMetrics(registry)
+  counter(
+    'multigate_log_lines_dropped_total',
+    'Log lines that could not be written, as on a full disk',
+    droppedLogLines,
+  )
+  counter(
+    'multigate_event_loop_busy_seconds_total',
+    'Time that the event loop was busy; close to 1 per second and process, it is the bottleneck',
+    () => performance.eventLoopUtilization().active / 1000,
+  )
 }
 
 /** The state of the service, read at every scrape. */
 export interface MetricsSources extends ConnectionSources, RegistrySources {
-  models(): { name: string; version: string; model: LoadedModel }[]
+  models: Versions
   pool(): EnginePoolStats
 }

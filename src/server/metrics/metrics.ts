@@ -83,7 +83,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   registerPoolMetrics(registry, sources.pool)
   const keys = new KeyCountsMap()
   let refused = 0
-  const connectionsRefused = registerConnectionMetrics(registry, sources)
+  registerConnectionMetrics(registry, sources, () => refused)
 
   return {
     registry,
@@ -101,7 +101,6 @@ export function createMetrics(sources: MetricsSources): Metrics {
     shed: batches.shed,
     connectionRefused() {
       refused++
-      connectionsRefused.inc()
     },
     connectionsRefused: () => refused,
     batchObserver(name, version) {

@@ -1,116 +1,85 @@
-import { type Aggregator, Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import type { MetricsSources } from './connection-metrics.ts'
+import {
+  createReadMetrics,
+  createVersionGauges,
+  ofVersion,
+  type Series,
+  seriesOf,
+  type Versions,
+} from './read-metrics.ts'
 
 /** The state of every served version, read at each scrape: queue, drift, engine. */
-export function registerModelMetrics(registry: Registry, models: MetricsSources['models']): void {
-  const labelNames = ['model', 'version'] as const
-  const registers = [registry]
-  const live = (name: string, help: string, read: (model: LoadedModel) => number, aggregator: Aggregator = 'sum') =>
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      aggregator,
-      collect() {
-        this.reset()
-        for (const entry of models()) this.set({ model: entry.name, version: entry.version }, read(entry.model))
-      },
-    })
-  live('multigate_queue_rows', 'Rows in the queue', (model) => model.stats().queuedRows)
-  live('multigate_in_flight_batches', 'Engine calls in progress', (model) => model.stats().inFlightBatches)
-  live(
+export function registerModelMetrics(registry: Registry, versions: Versions): void {
+  const { gauge } = createReadMetrics(registry)
+  const gaugeOf = createVersionGauges(registry, versions)
+  gaugeOf('multigate_queue_rows', 'Rows in the queue', (model) => model.stats().queuedRows)
+  gaugeOf('multigate_in_flight_batches', 'Engine calls in progress', (model) => model.stats().inFlightBatches)
+  gaugeOf(
     'multigate_predicted_wait_seconds',
     'Predicted wait of a request that arrives now',
     (model) => model.stats().predictedWaitSeconds,
     'max',
   )
-  new Gauge({
-    name: 'multigate_drift_psi',
-    help: 'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
-    labelNames: [...labelNames, 'feature', 'task'],
-    registers,
-    aggregator: 'average',
-    collect() {
-      this.reset()
-      for (const { name, version, model } of models()) {
-        for (const drift of model.drift()) {
-          const labels = { feature: '', task: '', [drift.kind]: drift.name }
-          this.set({ model: name, version, ...labels }, drift.psi)
-        }
-      }
-    },
-  })
-  new Gauge({
-    name: 'multigate_model_info',
-    help: 'Served versions; always 1',
-    labelNames: [...labelNames, 'engine', 'precision', 'architecture'],
-    registers,
-    aggregator: 'max',
-    collect() {
-      this.reset()
-      for (const { name, version, model } of models()) {
-        const architecture = model.manifest.architecture?.name ?? ''
-        this.set({ model: name, version, engine: model.engine, precision: model.plan.precision, architecture }, 1)
-      }
-    },
-  })
+  gauge(
+    'multigate_drift_psi',
+    'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
+    () =>
+      versions().flatMap(({ name, version, model }) =>
+        model
+          .drift()
+          .map(
+            (drift): Series => [{ model: name, version, feature: '', task: '', [drift.kind]: drift.name }, drift.psi],
+          ),
+      ),
+    { labels: [...ofVersion, 'feature', 'task'], aggregator: 'average' },
+  )
+  gauge(
+    'multigate_model_info',
+    'Served versions; always 1',
+    () =>
+      versions().map(({ name, version, model: { manifest, engine, plan } }) => {
+        const architecture = manifest.architecture?.name ?? ''
+        return [{ model: name, version, engine, precision: plan.precision, architecture }, 1]
+      }),
+    { labels: [...ofVersion, 'engine', 'precision', 'architecture'], aggregator: 'max' },
+  )
 }
 
-type Live = NonNullable<LoadedModel['live']>
-
 /** The deltas of versions with live fields, read at each scrape. */
-export function registerDeltaMetrics(registry: Registry, models: MetricsSources['models']): void {
-  const labelNames = ['model', 'version'] as const
-  const settings = (name: string, help: string, read: (live: Live) => number, aggregator?: Aggregator) => ({
-    name,
-    help,
-    labelNames,
-    registers: [registry],
-    ...(aggregator && { aggregator }),
-    collect(this: Counter | Gauge) {
-      this.reset()
-      for (const { name, version, model } of models())
-        if (model.live) this.inc({ model: name, version }, read(model.live))
-    },
-  })
+export function registerDeltaMetrics(registry: Registry, versions: Versions): void {
+  const gaugeOf = createVersionGauges(registry, versions)
   // The process that is furthest behind counts for all.
-  new Gauge(
-    settings(
-      'multigate_deltas_applied',
-      'Delta files 1 to this one are in effect',
-      (live) => live.status().applied,
-      'min',
-    ),
+  gaugeOf(
+    'multigate_deltas_applied',
+    'Delta files 1 to this one are in effect',
+    ({ live }) => live?.status().applied,
+    'min',
   )
-  new Gauge(
-    settings(
-      'multigate_overlay_rows',
-      'Rows of live tables that deltas have replaced',
-      (live) => live.status().rows,
-      'max',
-    ),
+  gaugeOf(
+    'multigate_overlay_rows',
+    'Rows of live tables that deltas have replaced',
+    ({ live }) => live?.status().rows,
+    'max',
   )
-  new Gauge(
-    settings(
-      'multigate_delta_refused',
-      '1 while a delta file is refused',
-      (live) => Number(live.status().refused !== null),
-      'max',
-    ),
+  gaugeOf(
+    'multigate_delta_refused',
+    '1 while a delta file is refused',
+    ({ live }) => live && Number(live.status().refused !== null),
+    'max',
   )
-  new Gauge(
-    settings(
-      'multigate_delta_apply_seconds',
-      'Seconds that the last change by deltas took, from reading files until every worker had it',
-      (live) => live.counts().applySeconds,
-      'max',
-    ),
+  gaugeOf(
+    'multigate_delta_apply_seconds',
+    'Seconds that the last change by deltas took, from reading files until every worker had it',
+    ({ live }) => live?.counts().applySeconds,
+    'max',
   )
-  new Counter(
-    settings('multigate_deltas_refused_total', 'Delta files that were refused', (live) => live.counts().refused),
+  createReadMetrics(registry).counter(
+    'multigate_deltas_refused_total',
+    'Delta files that were refused',
+    seriesOf(versions, ({ live }) => live?.counts().refused),
+    { labels: ofVersion },
   )
 }
 
@@ -147,17 +116,12 @@ export function registerPredictionMeans(registry: Registry): PredictionMeans {
     }
     return found
   }
-  new Gauge({
-    name: 'multigate_prediction_mean',
-    help: `Running mean of calibrated predictions, over about the last ${memory} rows`,
-    labelNames: ['model', 'version', 'task'],
-    registers: [registry],
-    aggregator: 'average',
-    collect() {
-      this.reset()
-      for (const { labels, rows, mean } of means) if (rows > 0) this.set(labels, mean)
-    },
-  })
+  createReadMetrics(registry).gauge(
+    'multigate_prediction_mean',
+    `Running mean of calibrated predictions, over about the last ${memory} rows`,
+    () => means.flatMap(({ labels, rows, mean }) => (rows > 0 ? [[labels, mean] as const] : [])),
+    { labels: [...ofVersion, 'task'], aggregator: 'average' },
+  )
   return {
     add(model, { tasks }) {
       const own = meansOf(model)

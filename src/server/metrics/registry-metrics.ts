@@ -1,5 +1,6 @@
-import { Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { modelStates, type RegistrySummary } from '../../model/serving/registry/summary.ts'
+import { createReadMetrics, ofVersion } from './read-metrics.ts'
 
 /** The registry's summary of its models; asked for at every scrape. */
 export interface RegistrySources {
@@ -12,70 +13,46 @@ export interface RegistrySources {
  */
 export function registerRegistryMetrics(registry: Registry, { summary }: RegistrySources): void {
   if (summary === undefined) return
-  const registers = [registry]
+  const { gauge } = createReadMetrics(registry)
   // Every process has the same models: what one of them can't do is what counts.
   const aggregator = 'max'
-  new Gauge({
-    name: 'multigate_models',
-    help: 'Models in the folder, by state',
-    labelNames: ['state'],
-    registers,
-    aggregator,
-    collect() {
+  gauge(
+    'multigate_models',
+    'Models in the folder, by state',
+    () => {
       const { states } = summary()
-      for (const state of modelStates) this.set({ state }, states[state])
+      return modelStates.map((state) => [{ state }, states[state]])
     },
-  })
-  new Gauge({
-    name: 'multigate_version_failed',
-    help: 'Versions in the folder that failed to load or were refused; always 1',
-    labelNames: ['model', 'version', 'reason'],
-    registers,
-    aggregator,
-    collect() {
-      this.reset()
-      for (const { name, version, reason } of summary().failed) this.set({ model: name, version, reason }, 1)
-    },
-  })
-  new Gauge({
-    name: 'multigate_version_incompatible',
-    help: 'Versions that answer, and refuse requests that a lower version in the folder accepts which they replaced; always 1',
-    labelNames: ['model', 'version'],
-    registers,
-    aggregator,
-    collect() {
-      this.reset()
-      for (const { name, version } of summary().incompatible) this.set({ model: name, version }, 1)
-    },
-  })
-  new Gauge({
-    name: 'multigate_version_activation_timestamp_seconds',
-    help: 'When a scheduled version takes effect, until it does',
-    labelNames: ['model', 'version'],
-    registers,
-    aggregator,
-    collect() {
-      this.reset()
-      for (const { name, version, activateAt } of summary().scheduled)
-        this.set({ model: name, version }, activateAt / 1000)
-    },
-  })
-  new Gauge({
-    name: 'multigate_models_missing',
-    help: 'Models that keep serving although they vanished from the folder together with most others',
-    registers,
-    aggregator,
-    collect() {
-      this.set(summary().missing)
-    },
-  })
-  new Gauge({
-    name: 'multigate_models_folder_unreadable',
-    help: "1 while the models folder is missing or can't be read: loaded models keep serving, new versions are not found",
-    registers,
-    aggregator,
-    collect() {
-      this.set(Number(summary().unreadable !== undefined))
-    },
-  })
+    { labels: ['state'], aggregator },
+  )
+  gauge(
+    'multigate_version_failed',
+    'Versions in the folder that failed to load or were refused; always 1',
+    () => summary().failed.map(({ name, version, reason }) => [{ model: name, version, reason }, 1]),
+    { labels: [...ofVersion, 'reason'], aggregator },
+  )
+  gauge(
+    'multigate_version_incompatible',
+    'Versions that answer, and refuse requests that a lower version in the folder accepts which they replaced; always 1',
+    () => summary().incompatible.map(({ name, version }) => [{ model: name, version }, 1]),
+    { labels: ofVersion, aggregator },
+  )
+  gauge(
+    'multigate_version_activation_timestamp_seconds',
+    'When a scheduled version takes effect, until it does',
+    () => summary().scheduled.map(({ name, version, activateAt }) => [{ model: name, version }, activateAt / 1000]),
+    { labels: ofVersion, aggregator },
+  )
+  gauge(
+    'multigate_models_missing',
+    'Models that keep serving although they vanished from the folder together with most others',
+    () => summary().missing,
+    { aggregator },
+  )
+  gauge(
+    'multigate_models_folder_unreadable',
+    "1 while the models folder is missing or can't be read: loaded models keep serving, new versions are not found",
+    () => Number(summary().unreadable !== undefined),
+    { aggregator },
+  )
 }

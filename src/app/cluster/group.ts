@@ -1,9 +1,9 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Configuration } from '../../schemas/configuration.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../../server/console/recorder.ts'
-import { AnswersOfAll } from './answers-of-all.ts'
+import { createAnswersOfAll, ReadingsOfAll } from './answers-of-all.ts'
 import { Distributor } from './distributor.ts'
-import { ModelChanges } from './messages.ts'
+import { ModelChanges, type Questions } from './messages.ts'
 import { type MemberEvents, ServerProcess } from './server-process.ts'
 import { shareOf } from './share.ts'
 import { type Snapshot, Totals } from './totals.ts'
@@ -45,7 +45,8 @@ export class Group {
   readonly #totals = new Totals()
   readonly #models = new ModelChanges()
   readonly #own = new Registry()
-  readonly #all: AnswersOfAll
+  readonly #all: Questions
+  readonly #readings = new ReadingsOfAll(() => this.#members())
   readonly #recorder: LiveRecorder
   readonly #unavailable: Unavailable
   readonly #replaced: Counter
@@ -65,9 +66,9 @@ export class Group {
       startsAt: Number.POSITIVE_INFINITY,
     }))
     const members = () => this.#members()
-    this.#all = new AnswersOfAll(members, options.configuration)
+    this.#all = createAnswersOfAll(members, options.configuration)
     this.#unavailable = new Unavailable(options.configuration, () => (this.#nextStart() - performance.now()) / 1000)
-    this.#recorder = createRecorder(() => this.#all.readings())
+    this.#recorder = createRecorder(() => this.#readings.read())
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
     new Gauge({
       name: 'multigate_processes',
@@ -160,12 +161,12 @@ export class Group {
     this.#unavailable.close()
     const introduces = this.#state === 'starting' && place === this.#places[0]
     const start = { configuration: share, url, adminUrl, started: this.#wasReady, introduces, unloaded }
-    const member = new ServerProcess(start, this.#events)
+    const member = new ServerProcess(start, { ...this.#events, ...this.#all })
     place.member = member
     member.ended.then((how) => this.#ended(place, member, how))
   }
 
-  readonly #events: MemberEvents = {
+  readonly #events: Omit<MemberEvents, keyof Questions> = {
     serving: (member) => {
       this.distributor.add(member)
       this.#onServing()
@@ -191,13 +192,7 @@ export class Group {
     stop: () => this.#options.onStop(),
     metrics: () => this.metrics(),
     reasons: () => this.unreadyReasons(),
-    statistics: () => this.#all.statistics(),
-    slow: () => this.#all.slow(),
-    requests: () => this.#all.requests(),
-    request: (id) => this.#all.request(id),
-    observations: (version) => this.#all.observations(version),
-    drift: () => this.#all.drift(),
-    liveHistory: () => this.#recorder.history(),
+    live_history: () => this.#recorder.history(),
     live: (at) => this.#recorder.latest(at),
     change: (change) => this.#models.change(change, () => this.#members()),
     usage: (member, usage) => {
@@ -207,7 +202,7 @@ export class Group {
 
   #ended(place: ProcessSlot, member: ServerProcess, how: number | string): void {
     this.distributor.remove(member)
-    this.#all.ended(member, how)
+    this.#readings.ended(member, how)
     if (member.snapshot !== undefined) this.#totals.retire(member.snapshot)
     place.member = undefined
     this.#onFailed(new Error(`its first process ended before it served: ${how}`))

@@ -1,6 +1,6 @@
 import type { ModelErrorCode } from '../../base/errors.ts'
 import type { Configuration } from '../../schemas/configuration.ts'
-import type { ModelChange } from '../../server/request/context.ts'
+import type { ModelChange, Siblings } from '../../server/request/context.ts'
 import type { Usage } from '../../server/security/rate-limits.ts'
 
 /*
@@ -31,6 +31,9 @@ export interface Start {
   /** Models that were unloaded on demand. */
   unloaded: string[]
 }
+
+/** What the primary asks each process of itself, and a process the primary of all. */
+export type Questions = Pick<Siblings, 'statistics' | 'slow' | 'requests' | 'request' | 'observations' | 'drift'>
 
 /** Requests and rows that keys have used, by the keys' ids. */
 export type KeyUsage = ReadonlyMap<string, Usage>

@@ -1,19 +1,16 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { reasonOf } from '../../base/errors.ts'
-import type { InferStatistics } from '../../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
-import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
 import type { Reading } from '../../server/console/reading.ts'
 import type { ModelChange } from '../../server/request/context.ts'
-import type { Observations, VersionDrift, VersionKey } from '../../server/request/observations.ts'
 import { serverArgv } from '../v8-flags.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection, ConnectionReceiver } from './distributor.ts'
-import { type KeyUsage, longestAnswer, type Refusal, type Start } from './messages.ts'
+import { type KeyUsage, longestAnswer, type Questions, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
-/** Requests and events of a serving process, for the primary. */
-export interface MemberEvents {
+/** Events of a serving process, and what it asks of all processes, for the primary. */
+export interface MemberEvents extends Questions {
   serving(member: ServerProcess): void
   /** It is to get connections. */
   ready(member: ServerProcess): void
@@ -27,13 +24,7 @@ export interface MemberEvents {
   leaving(member: ServerProcess): void
   metrics(): Promise<string>
   reasons(): Promise<string[]>
-  statistics(): Promise<InferStatistics[]>
-  slow(): Promise<RequestRecord[]>
-  requests(): Promise<RequestLists>
-  request(id: string): Promise<RequestRecord | undefined>
-  observations(version: VersionKey): Promise<Observations | undefined>
-  drift(): Promise<VersionDrift[]>
-  liveHistory(): Promise<LiveHistory>
+  live_history(): Promise<LiveHistory>
   /** Intervals that ended after this moment. */
   live(at: number): Promise<LiveUpdate | undefined>
   change(change: ModelChange): Promise<Refusal | undefined>
@@ -79,35 +70,26 @@ export class ServerProcess implements ConnectionReceiver {
         if (child.pid === undefined) end(reasonOf(error))
       })
     })
+    const { serving, ready, loaded, taken, failed, stop, leaving, usage, ...questions } = events
     this.#channel = createChannel(child, {
+      ...questions,
       serving: () => {
         this.serving = true
-        events.serving(this)
+        serving(this)
       },
       ready: () => {
         this.ready = true
-        events.ready(this)
+        ready(this)
       },
-      loaded: () => events.loaded(this),
-      taken: () => events.taken(this),
-      failed: (reason: string) => events.failed(this, reason),
-      stop: () => events.stop(),
+      loaded: () => loaded(this),
+      taken: () => taken(this),
+      failed: (reason: string) => failed(this, reason),
+      stop,
       leave: () => {
         this.leaving = true
-        events.leaving(this)
+        leaving(this)
       },
-      metrics: () => events.metrics(),
-      reasons: () => events.reasons(),
-      statistics: () => events.statistics(),
-      slow: () => events.slow(),
-      requests: () => events.requests(),
-      request: (id: string) => events.request(id),
-      observations: (version: VersionKey) => events.observations(version),
-      drift: () => events.drift(),
-      live_history: () => events.liveHistory(),
-      live: (at: number) => events.live(at),
-      change: (change: ModelChange) => events.change(change),
-      usage: (usage: KeyUsage) => events.usage(this, usage),
+      usage: (used: KeyUsage) => usage(this, used),
     })
     // Under `node --watch` the child reports the files that it has read.
     if (process.env.WATCH_REPORT_DEPENDENCIES) child.on('message', (message) => process.send?.(message))
@@ -128,15 +110,24 @@ export class ServerProcess implements ConnectionReceiver {
     this.#channel.tell(what)
   }
 
-  /** Asks for its metrics, and keeps them; undefined where it doesn't answer in time. */
+  /**
+   * Asks it of itself alone. Undefined, as `metrics` and `reading`, where it doesn't serve yet, or doesn't answer in
+   * time.
+   */
+  ask<Kind extends keyof Questions>(kind: Kind, ...payload: Parameters<Questions[Kind]>): ReturnType<Questions[Kind]> {
+    return this.#ask(kind, ...payload) as ReturnType<Questions[Kind]>
+  }
+
+  /** Asks for its metrics, and keeps them. */
   async metrics(): Promise<Snapshot | undefined> {
-    if (!this.serving) return undefined
-    try {
-      this.snapshot = (await this.#channel.ask('metrics', longestAnswer.metrics)) as Snapshot
-      return this.snapshot
-    } catch {
-      return undefined
-    }
+    const snapshot = (await this.#ask('metrics')) as Snapshot | undefined
+    this.snapshot = snapshot ?? this.snapshot
+    return snapshot
+  }
+
+  /** Its counts, and its state. */
+  reading(): Promise<Reading | undefined> {
+    return this.#ask('reading') as Promise<Reading | undefined>
   }
 
   /** Why it isn't ready; empty when it is. */
@@ -150,44 +141,6 @@ export class ServerProcess implements ConnectionReceiver {
     } catch {
       return [`process ${this.pid} does not answer`]
     }
-  }
-
-  /**
-   * The counts of each version. Undefined, as all of the following, where it doesn't serve yet, or doesn't answer in
-   * time.
-   */
-  statistics(): Promise<InferStatistics[] | undefined> {
-    return this.#ask('statistics')
-  }
-
-  /** Its counts, and its state. */
-  reading(): Promise<Reading | undefined> {
-    return this.#ask('reading')
-  }
-
-  /** Its slowest requests. */
-  slow(): Promise<RequestRecord[] | undefined> {
-    return this.#ask('slow')
-  }
-
-  /** Its recorded requests. */
-  requests(): Promise<RequestLists | undefined> {
-    return this.#ask('requests')
-  }
-
-  /** Its newest recorded request with this id. */
-  request(id: string): Promise<RequestRecord | undefined> {
-    return this.#ask('request', id)
-  }
-
-  /** Its counts of a version's fields and tasks. */
-  observations(version: VersionKey): Promise<Observations | undefined> {
-    return this.#ask('observations', version)
-  }
-
-  /** The largest drift of every version. */
-  drift(): Promise<VersionDrift[] | undefined> {
-    return this.#ask('drift')
   }
 
   /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
@@ -209,9 +162,8 @@ export class ServerProcess implements ConnectionReceiver {
     this.#process.kill('SIGKILL')
   }
 
-  async #ask<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
+  async #ask(kind: keyof typeof longestAnswer, payload?: unknown): Promise<unknown> {
     if (!this.serving) return undefined
-    const asked = this.#channel.ask(kind, longestAnswer[kind], payload) as Promise<Answer | undefined>
-    return asked.catch(() => undefined)
+    return this.#channel.ask(kind, longestAnswer[kind], payload).catch(() => undefined)
   }
 }

@@ -1,11 +1,10 @@
 import closeWithGrace from 'close-with-grace'
 import { longestStop } from '../../base/configuration.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import type { InferStatistics } from '../../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
-import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
+import type { RequestRecord } from '../../schemas/requests.ts'
 import type { ModelChange, Siblings } from '../../server/request/context.ts'
-import type { Observations, VersionDrift, VersionKey } from '../../server/request/observations.ts'
+import type { VersionKey } from '../../server/request/observations.ts'
 import { ownDrift, ownObservations, ownStatistics } from '../../server/request/own-models.ts'
 import { type RunningServer, serve } from '../listen.ts'
 import { graceOf } from '../shutdown.ts'
@@ -14,7 +13,7 @@ import { collectSeldom } from '../v8-flags.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection } from './distributor.ts'
 import { createGivenConnections, type GivenConnections } from './inherited-connections.ts'
-import { type KeyUsage, longestAnswer, type Refusal, type Start, usageInterval } from './messages.ts'
+import { type KeyUsage, longestAnswer, type Questions, type Refusal, type Start, usageInterval } from './messages.ts'
 
 /*
  * A process of several that serve: started by the primary one, which gives it its configuration and its connections,
@@ -150,16 +149,16 @@ const peers: Siblings = {
     const all = channel.ask('reasons', 2 * longestAnswer.reasons) as Promise<string[]>
     return all.catch((error) => (own.length > 0 ? own : [`the primary process: ${reasonOf(error)}`]))
   },
-  metrics: () => askAll<string>('metrics'),
-  statistics: () => askAll<InferStatistics[]>('statistics'),
-  slow: () => askAll<RequestRecord[]>('slow'),
-  requests: () => askAll<RequestLists>('requests'),
+  metrics: ofAll('metrics'),
+  statistics: ofAll('statistics'),
+  slow: ofAll('slow'),
+  requests: ofAll('requests'),
   request: (id) =>
     (channel.ask('request', 2 * longestAnswer.request, id) as Promise<RequestRecord | undefined>).catch(() =>
       server?.recorder?.find(id),
     ),
-  observations: (version) => askAll<Observations>('observations', version),
-  drift: () => askAll<VersionDrift[]>('drift'),
+  observations: ofAll('observations'),
+  drift: ofAll('drift'),
   live: {
     history: () => channel.ask('live_history', longestAnswer.live) as Promise<LiveHistory>,
     latest: (at) => channel.ask('live', longestAnswer.live, at) as Promise<LiveUpdate | undefined>,
@@ -173,8 +172,8 @@ const peers: Siblings = {
   },
 }
 
-/** The primary process's answer for all processes; undefined where it gives none. */
-function askAll<Answer>(kind: keyof typeof longestAnswer, payload?: unknown): Promise<Answer | undefined> {
-  const asked = channel.ask(kind, 2 * longestAnswer[kind], payload) as Promise<Answer | undefined>
-  return asked.catch(() => undefined)
+/** Asks the primary process for the answer of all processes; undefined where it gives none. */
+function ofAll<Kind extends keyof Questions | 'metrics'>(kind: Kind): Siblings[Kind] {
+  const ask = (payload?: unknown) => channel.ask(kind, 2 * longestAnswer[kind], payload).catch(() => undefined)
+  return ask as Siblings[Kind]
 }

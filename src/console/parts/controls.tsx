@@ -125,15 +125,9 @@ export function Lines({ texts, class: name }: { texts: readonly string[]; class?
 }
 
 /** Names with their values; a name without one is left out. */
-export function Pairs({
-  rows,
-  class: name = 'pairs',
-}: {
-  rows: readonly (readonly [name: string, value: ComponentChildren])[]
-  class?: string
-}) {
+export function Pairs({ rows }: { rows: readonly (readonly [name: string, value: ComponentChildren])[] }) {
   return (
-    <dl class={name}>
+    <dl class="pairs">
       {rows.map(
         ([name, value]) =>
           value !== undefined && (

@@ -104,7 +104,6 @@ function Facts({ record }: { record: RequestRecord }) {
   )
   return (
     <Pairs
-      class="facts"
       rows={[
         ['Status', status],
         ['Problems', problems],

@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import createClient from 'openapi-fetch'
 import type { components, paths } from '../../../build/console-api.d.ts'
+import { createKept } from '../base/kept.ts'
 
 export type Schemas = components['schemas']
 export type Problem = Schemas['ProblemDetails']
@@ -77,34 +78,38 @@ export const askDetails = (model: string, version?: string): Promise<Schemas['Mo
     ? ask(client.GET('/models/{model}', { params: { path: { model } } }))
     : ask(client.GET('/models/{model}/versions/{version}', { params: { path: { model, version } } }))
 
+/**
+ * The same. Rejects with the reason where the version failed to load: to the server, that is one that it does not have.
+ * `what`: names it in the title then.
+ */
+export async function askVersion(
+  model: string,
+  version: string | undefined,
+  what = `Version ${version}`,
+): Promise<Schemas['ModelDetails']> {
+  try {
+    return await askDetails(model, version)
+  } catch (error) {
+    const { problem } = error as AskError
+    if (problem?.code !== 'VERSION_NOT_FOUND') throw error
+    const status = await askDetails(model).catch(() => undefined)
+    const reason = status?.versions.find((one) => one.version === version)?.error
+    if (reason === undefined) throw error
+    throw new AskError(reason, { ...problem, title: `${what} failed to load` })
+  }
+}
+
 /** Headers of requests that predict: this console's are admitted last. */
 export const lowestPriority = { priority: 'u=7' } as const
 
-/** Where the key is kept: for this tab alone, until it is closed. */
-const place = 'multigate-key'
-
-/** The key that requests carry; '' where there is none. */
-export const key = signal(read())
+/** The key that requests carry; '' where there is none. It is kept for this tab alone, until it is closed. */
+export const key = createKept('multigate-key', () => sessionStorage)
 
 /** Why a key is asked for; undefined where none is. */
 export const keyAsked = signal<string | undefined>(undefined)
 
 /** Takes a key for this tab; '' forgets it. */
 export function setKey(value: string): void {
-  try {
-    if (value === '') sessionStorage.removeItem(place)
-    else sessionStorage.setItem(place, value)
-  } catch {
-    // Without storage the key lives as long as the page.
-  }
   key.value = value
   keyAsked.value = undefined
-}
-
-function read(): string {
-  try {
-    return sessionStorage.getItem(place) ?? ''
-  } catch {
-    return ''
-  }
 }

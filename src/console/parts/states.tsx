@@ -33,7 +33,9 @@ export function Failed({ error, again }: { error: AskError; again?: () => void }
   return (
     <div class="state failed" role="alert">
       <strong>{titleOf(error)}</strong>
-      <p>{error.message}</p>
+      <p>
+        <bdi>{error.message}</bdi>
+      </p>
       {advice && <p>{advice}</p>}
       <div class="actions">
         {scope !== undefined && <KeyButton scope={scope} />}

@@ -1,3 +1,4 @@
+import { askVersion } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Card } from '../../parts/controls.tsx'
@@ -7,7 +8,7 @@ import { Pending } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
 import { type Comparison, differencesOf } from './differences.ts'
 import { ComparedWith } from './evaluation.tsx'
-import { askVersion, type Details, type Quality } from './words.ts'
+import type { Details, Quality } from './words.ts'
 
 /** Two versions side by side: the older one first. */
 export function Compare({ details, against }: { details: Details; against: string }) {

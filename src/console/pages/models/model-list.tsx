@@ -7,7 +7,7 @@ import { date, decimal, number, orDash } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { Empty, Pending } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-import { driftWord, isLoaded, type Model, plural, stateNames, stateTones, type Version } from './words.ts'
+import { driftWord, isLoaded, type Model, plural, stateTones, type Version } from './words.ts'
 
 const modelsPerPage = 20
 
@@ -190,9 +190,7 @@ function State({ model, version: one }: { model: Model; version: Version }) {
   return (
     <>
       <span class="row">
-        <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>
-        {version === model.default_version && <span class="pill">answers</span>}
-        {version === model.pin && <span class="pill">pinned</span>}
+        <StatePills model={model} version={one} />
         {labels.map(([label]) => (
           <span key={label} class="pill">
             label <bdi>{label}</bdi>
@@ -207,6 +205,21 @@ function State({ model, version: one }: { model: Model; version: Version }) {
     </>
   )
 }
+
+/** The state of a version, and what it does in its model. */
+export function StatePills({ model, version: one }: { model: ModelState; version: Version | undefined }) {
+  if (one === undefined) return null
+  const { version, state } = one
+  return (
+    <>
+      <span class={`pill ${stateTones[state]}`}>{state.replace('_', ' ')}</span>
+      {version === model.default_version && <span class="pill">answers</span>}
+      {version === model.pin && <span class="pill">pinned</span>}
+    </>
+  )
+}
+
+type ModelState = Pick<Model, 'default_version' | 'pin'>
 
 /** Most tasks whose AUC the list shows. */
 const mostAreas = 3

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
+import { askVersion } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Card, Pairs, Select } from '../../parts/controls.tsx'
@@ -10,11 +11,11 @@ import { provenanceRows } from './differences.ts'
 import { Drift } from './drift.tsx'
 import { Evaluation } from './evaluation.tsx'
 import { Fields } from './fields.tsx'
-import { Broken, Stale } from './model-list.tsx'
+import { Broken, Stale, StatePills } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
 import { Tasks } from './tasks.tsx'
-import { askVersion, type Details, isLoaded, stateNames, stateTones } from './words.ts'
+import { type Details, isLoaded } from './words.ts'
 
 interface Section {
   id: string
@@ -124,17 +125,14 @@ function Crumbs({ model }: { model: string }) {
 }
 
 function Heading({ details, stale }: { details: Details; stale: string | undefined }) {
-  const { name, version, default_version: answering, pin, versions } = details
-  const state = versions.find((one) => one.version === version)?.state
+  const { name, version, versions } = details
   return (
     <div class="heading">
       <h1 class="name">
         <bdi>{name}</bdi> {version !== undefined && <span class="muted">version {version}</span>}
       </h1>
       {stale !== undefined && <Stale message={stale} />}
-      {state !== undefined && <span class={`pill ${stateTones[state]}`}>{stateNames[state]}</span>}
-      {version !== undefined && version === answering && <span class="pill">answers</span>}
-      {version !== undefined && version === pin && <span class="pill">pinned</span>}
+      <StatePills model={details} version={versions.find((one) => one.version === version)} />
     </div>
   )
 }

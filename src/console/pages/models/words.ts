@@ -1,5 +1,5 @@
 import { findArchitecture } from '../../../model/graph/architectures/table.ts'
-import { AskError, askDetails, type Schemas } from '../../api/client.ts'
+import type { Schemas } from '../../api/client.ts'
 
 export type Model = Schemas['ModelStatus']
 export type Version = Schemas['VersionStatus']
@@ -31,15 +31,6 @@ export const stateTones: Record<Version['state'], string> = {
   not_loaded: '',
 }
 
-export const stateNames: Record<Version['state'], string> = {
-  ready: 'ready',
-  loading: 'loading',
-  draining: 'draining',
-  failed: 'failed',
-  scheduled: 'scheduled',
-  not_loaded: 'not loaded',
-}
-
 /** Whether a version can be asked, and has details. */
 export const isLoaded = (state: Version['state']): boolean =>
   state === 'ready' || state === 'scheduled' || state === 'draining'
@@ -52,19 +43,3 @@ export function architectureName({ architecture, plan }: Details): string {
 
 /** `one` of exactly one, else `many`. */
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)
-
-/**
- * A version in full. Rejects with the reason where it failed to load: to the server, that is one that it does not have.
- */
-export async function askVersion(model: string, version: string | undefined): Promise<Details> {
-  try {
-    return await askDetails(model, version)
-  } catch (error) {
-    const { problem } = error as AskError
-    if (problem?.code !== 'VERSION_NOT_FOUND') throw error
-    const status = await askDetails(model).catch(() => undefined)
-    const reason = status?.versions.find((one) => one.version === version)?.error
-    if (reason === undefined) throw error
-    throw new AskError(reason, { ...problem, title: `Version ${version} failed to load` })
-  }
-}

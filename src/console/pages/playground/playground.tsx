@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
-import { type AskError, askDetails, askModels, type Schemas } from '../../api/client.ts'
+import { askModels, askVersion, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf, type Route, replaceAddress } from '../../base/router.ts'
-import { Empty, Failed, Loading, Pending } from '../../parts/states.tsx'
+import { Empty, Pending } from '../../parts/states.tsx'
 import { Editor } from './editor.tsx'
 import { answering, Heading } from './notices.tsx'
 import { RawInputs } from './raw-inputs.tsx'
@@ -80,11 +80,7 @@ function Loaded({ models, target, route }: LoadedProps) {
     return (
       <div class="page">
         {heading()}
-        {asked.error === undefined || asked.loading ? (
-          <Loading what={model} />
-        ) : (
-          <Unloaded {...{ models, target }} error={asked.error} again={asked.again} />
-        )}
+        <Pending what={model} error={asked.loading ? undefined : asked.error} again={asked.again} />
       </div>
     )
   const { details, known, note } = begun
@@ -142,33 +138,10 @@ const noTasks: readonly Task[] = []
 /** Versions whose failure is shown. */
 const mostFailed = 3
 
-/** Why there is no description: of a version that failed to load, its reason. */
-function Unloaded({
-  models,
-  target,
-  ...asked
-}: Pick<LoadedProps, 'models' | 'target'> & { error: AskError; again(): void }) {
-  const { versions = [] } = models.find(({ name }) => name === target.model) ?? {}
-  const error = versions.find(({ version }) => version === target.version)?.error
-  if (error === undefined) return <Failed {...asked} />
-  return (
-    <div class="state failed" role="alert">
-      <strong>
-        Version {target.version} of <bdi>{target.model}</bdi> failed to load
-      </strong>
-      <p>
-        <bdi>{error}</bdi>
-      </p>
-      <button type="button" onClick={asked.again}>
-        Try again
-      </button>
-    </div>
-  )
-}
-
 async function begin(target: Target, route: Route): Promise<Begun> {
-  const details = await askDetails(target.model, target.version)
-  const known = details.version === undefined ? nothingKnown : await loadKnown(target.model, details.version)
+  const { model, version } = target
+  const details = await askVersion(model, version, `Version ${version} of ${model}`)
+  const known = details.version === undefined ? nothingKnown : await loadKnown(model, details.version)
   return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
 }
 

@@ -1,4 +1,5 @@
 import { useMemo } from 'preact/hooks'
+import { isObject } from '../../../schemas/json.ts'
 import { Card } from '../../parts/controls.tsx'
 import { milliseconds, number } from '../../parts/format.ts'
 import { usePages } from '../../parts/pager.tsx'
@@ -134,8 +135,7 @@ function textOf(value: unknown): string {
 function parse(text: string): { inputs?: Record<string, unknown>; problem?: string } {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return { inputs: value as Record<string, unknown> }
+    if (isObject(value)) return { inputs: value }
     return { problem: 'It must be an object: an array for the name of each input.' }
   } catch (error) {
     return { problem: `This is not JSON yet: ${(error as Error).message}` }

@@ -4,7 +4,7 @@ import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Pairs, Scroll } from '../../parts/controls.tsx'
 import { date, milliseconds, number } from '../../parts/format.ts'
-import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { Empty, Pending } from '../../parts/states.tsx'
 import { explain, type Others } from './explain.ts'
 import { playgroundOf, whyMissing } from './playground-link.ts'
 import type { RequestRecord } from './stages.ts'
@@ -56,10 +56,8 @@ export function Detail({ id, listed, others, areBodiesKept, onClose }: DetailPro
           <Empty title="No longer recorded">
             <p>Newer or slower requests have taken the place of this one, or the server has been restarted.</p>
           </Empty>
-        ) : asked.error ? (
-          <Failed error={asked.error} />
         ) : (
-          <Loading what="request" />
+          <Pending what="request" error={asked.error} />
         )
       ) : (
         <>

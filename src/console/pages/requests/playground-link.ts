@@ -1,3 +1,4 @@
+import { isObject } from '../../../schemas/json.ts'
 import { hrefOf } from '../../base/router.ts'
 import { encodeBody } from '../playground/state/state-codec.ts'
 import type { RequestRecord } from './stages.ts'
@@ -12,7 +13,7 @@ export function playgroundOf(record: RequestRecord, areBodiesKept: boolean): { h
   if (model === undefined) return { why: 'It reached no model.' }
   if (record.body_changed)
     return { why: 'The manifest marks fields of this model: they are missing from the body, or replaced by hashes.' }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return { why: 'Its body is not a JSON object.' }
+  if (!isObject(body)) return { why: 'Its body is not a JSON object.' }
   return { href: hrefOf('playground', [model], { body: encodeBody(body) }) }
 }
 

@@ -1,7 +1,7 @@
 import { listed } from '../../../parts/format.ts'
 import { firstForm } from './draw.ts'
 import { candidatesOf, type Form } from './form.ts'
-import { type Field, type Values, valueAt } from './model.ts'
+import { type Field, type Values, valueAt, valuesOf } from './model.ts'
 import { readJson } from './paste.ts'
 import type { Details, Known } from './server.ts'
 import { decodeBody, decodeShared, fitForm, type Shared } from './state-codec.ts'
@@ -60,8 +60,7 @@ function fillRequired(form: Form, example: Form, fields: readonly Field[]): { fo
     ({ name, required }) =>
       required && !isIn(form.context, name) && !form.candidates.some(({ values }) => isIn(values, name)),
   )
-  const taken = (from: Values) =>
-    Object.fromEntries(missing.flatMap(({ name }) => (isIn(from, name) ? [[name, valueAt(from, name)!]] : [])))
+  const taken = (from: Values) => valuesOf(missing.map(({ name }) => [name, valueAt(from, name)]))
   const candidates = form.candidates.map((candidate, i) => ({
     ...candidate,
     values: { ...candidate.values, ...taken(example.candidates[i % example.candidates.length]!.values) },

@@ -33,6 +33,11 @@ export function valueAt(values: Values, name: string): Value | undefined {
   return own(values, name)
 }
 
+/** Values by name, without those that are undefined. */
+export function valuesOf(entries: readonly (readonly [name: string, value: Value | undefined])[]): Values {
+  return Object.fromEntries(entries.filter((entry): entry is [string, Value] => entry[1] !== undefined))
+}
+
 /** With one value replaced; undefined: it is not sent. */
 export function withValue(values: Values, name: string, value: Value | undefined): Values {
   const { [name]: _, ...rest } = values

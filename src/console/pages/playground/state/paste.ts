@@ -1,6 +1,6 @@
 import { isObject } from '../../../../schemas/json.ts'
 import { listed } from '../../../parts/format.ts'
-import { type Field, type Value, type Values, valueOfJson, valueOfText } from './model.ts'
+import { type Field, type Value, type Values, valueOfJson, valueOfText, valuesOf } from './model.ts'
 
 /** The most candidates that are taken; the server's own limit may be lower. */
 export const mostCandidates = 10_000
@@ -50,12 +50,7 @@ function parse(text: string): unknown {
 
 function rowOf(value: unknown): Values {
   if (!isObject(value)) throw new Error('A candidate must be an object of values by field')
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([name, cell]) => {
-      const read = valueOfJson(cell)
-      return read === undefined ? [] : [[name, read] as const]
-    }),
-  )
+  return valuesOf(Object.entries(value).map(([name, cell]) => [name, valueOfJson(cell)]))
 }
 
 /** Candidates of an object of equally long arrays. */
@@ -77,12 +72,7 @@ function readTable(text: string, fields: readonly Field[]): Pasted {
   return fit(
     undefined,
     rows.map((row) =>
-      Object.fromEntries(
-        header.flatMap((name, i) => {
-          const value = valueOfText(row[i] ?? '', types.get(name) ?? 'string')
-          return value === undefined ? [] : [[name, value] as const]
-        }),
-      ),
+      valuesOf(header.map((name, i) => [name, valueOfText(row[i] ?? '', types.get(name) ?? 'string')])),
     ),
     fields,
   )

@@ -1,6 +1,6 @@
 import { nameOfDefault } from '../../../parts/format.ts'
 import type { PredictBody, Target } from './form.ts'
-import { type Bin, type Field, type Reference, type Value, type Values, valueAt, withValue } from './model.ts'
+import { type Bin, type Field, type Reference, type Value, type Values, valueAt, valuesOf, withValue } from './model.ts'
 import type { Prediction } from './ranking.ts'
 
 /** Fields of which it is asked at most. */
@@ -98,12 +98,7 @@ export function planExchanged(
 
 /** At least one request. */
 function requestsOf(target: Target, values: Values, fields: readonly Field[], substitutes: Substitute[]): Asked[] {
-  const sent = Object.fromEntries(
-    fields.flatMap(({ name }) => {
-      const value = valueAt(values, name)
-      return value === undefined ? [] : [[name, value] as const]
-    }),
-  )
+  const sent = valuesOf(fields.map(({ name }) => [name, valueAt(values, name)]))
   return chunks(substitutes, fieldsPerRequest).map((chunk) => ({
     substitutes: chunk,
     body: requestOf(target, sent, chunk),

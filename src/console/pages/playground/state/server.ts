@@ -3,7 +3,7 @@ import type { FeatureValue } from '../../../../schemas/feature-value.ts'
 import { ask, client, lowestPriority, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
-import type { Reference, Values } from './model.ts'
+import { type Reference, type Values, valuesOf } from './model.ts'
 import type { Prediction } from './ranking.ts'
 
 export type Details = Schemas['ModelDetails']
@@ -47,11 +47,11 @@ export async function loadKnown(model: string, version: string): Promise<Known> 
 
 /** Without weights of lists, which the page doesn't edit. */
 function withoutNull(values: Record<string, FeatureValue>): Values {
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) => {
-      if (value === null) return []
-      return [[name, typeof value === 'object' && !Array.isArray(value) ? value.values : value] as const]
-    }),
+  return valuesOf(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'object' && !Array.isArray(value) ? value?.values : value,
+    ]),
   )
 }
 

@@ -1,5 +1,6 @@
+import { isObject } from '../../../../schemas/json.ts'
 import { candidatesOf, type Form } from './form.ts'
-import type { Field, Value, Values } from './model.ts'
+import { type Field, type Value, type Values, valuesOf } from './model.ts'
 import { mostCandidates } from './paste.ts'
 
 /** The state that a link holds. */
@@ -81,7 +82,7 @@ export function fitForm(form: Form, fields: readonly Field[]): { form: Form; lef
 }
 
 function read(value: unknown): Shared {
-  if (!isRecord(value)) throw new Error('it is no object')
+  if (!isObject(value)) throw new Error('it is no object')
   const { c, n, r, m = [], b, s, a, i } = value
   if (!isValues(c) || !isNames(n) || !isNames(m) || !Array.isArray(r)) throw new Error('a part is missing')
   if (!isOptionalText(b) || !isOptionalText(a) || !isOptionalText(i)) throw new Error('a part is no text')
@@ -92,20 +93,13 @@ function read(value: unknown): Shared {
 
 function rowOf(names: string[], row: unknown): Values {
   if (!Array.isArray(row) || row.length !== names.length) throw new Error('a row has another length')
-  return Object.fromEntries(
-    names.flatMap((name, i) => {
-      const value: unknown = row[i]
-      if (value === null) return []
-      if (!isValue(value)) throw new Error('a value is neither text nor number')
-      return [[name, value] as const]
-    }),
-  )
+  const values: (Value | null)[] = row
+  if (!values.every((value) => value === null || isValue(value))) throw new Error('a value is neither text nor number')
+  return valuesOf(names.map((name, i) => [name, values[i] ?? undefined]))
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const isValue = (value: unknown): value is Value => typeof value === 'string' || typeof value === 'number'
-const isValues = (value: unknown): value is Values => isRecord(value) && Object.values(value).every(isValue)
+const isValues = (value: unknown): value is Values => isObject(value) && Object.values(value).every(isValue)
 const isNames = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string')
 const isOptionalText = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string'

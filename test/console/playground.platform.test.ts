@@ -693,6 +693,9 @@ t.test('a version that failed to load is named, with the reason', { skip }, asyn
     json.models.find(({ name }: { name: string }) => name === 'ads-funnel').versions.push(broken)
     await route.fulfill({ response, json })
   })
+  await page.route('**/models/ads-funnel', (route) =>
+    route.fulfill({ json: { name: 'ads-funnel', default: true, versions: [broken] } }),
+  )
   await page.goto(`${origin}/#/playground/ads-funnel/9`)
   await page.reload()
   const said = page.getByRole('alert')
@@ -700,9 +703,6 @@ t.test('a version that failed to load is named, with the reason', { skip }, asyn
   t.match(await said.textContent(), broken.error)
   t.notMatch(await said.textContent(), 'no such version')
 
-  await page.route('**/models/ads-funnel', (route) =>
-    route.fulfill({ json: { name: 'ads-funnel', default: true, versions: [broken] } }),
-  )
   await page.goto(`${origin}/#/playground/ads-funnel`)
   await page.getByText('Version 9 failed to load: weights.bin is too short').waitFor()
 })

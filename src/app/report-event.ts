@@ -35,9 +35,7 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
     }
     case 'unloaded':
       log.info({ model: event.name, version: event.version, ...authorOf(event) }, 'model unloaded')
-      metrics
-        .forget(event.name, event.version)
-        .catch((error) => log.error({ err: error }, 'metrics of an unloaded model'))
+      metrics.forget(event.name, event.version)
       return
     case 'switched':
       log.info(

@@ -2,10 +2,11 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { createSecureContext, type SecureContextOptions, type Server as TlsServer } from 'node:tls'
-import { Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { reasonOf } from '../base/errors.ts'
 import { fileProblem, sizeOfOrdinary } from '../base/files.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import { createReadMetrics } from '../server/metrics/read-metrics.ts'
 import type { Log } from './load-options.ts'
 import { watchFiles } from './watched-files.ts'
 
@@ -45,15 +46,12 @@ export async function openTls(
   let { context, expires, problem } = await readCredentials(configuration)
   if (problem !== undefined) log.error({ file: configuration.MULTIGATE_TLS_CERT }, `the certificate ${problem}`)
   const servers: TlsServer[] = []
-  new Gauge({
-    name: 'multigate_tls_certificate_expiry_timestamp_seconds',
-    help: 'When the certificate ends, in seconds since 1970',
-    registers: [registry],
-    aggregator: 'min',
-    collect() {
-      this.set(expires / 1000)
-    },
-  })
+  createReadMetrics(registry).gauge(
+    'multigate_tls_certificate_expiry_timestamp_seconds',
+    'When the certificate ends, in seconds since 1970',
+    () => expires / 1000,
+    'min',
+  )
   const files = [
     configuration.MULTIGATE_TLS_CERT,
     configuration.MULTIGATE_TLS_KEY,

@@ -1,6 +1,7 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Registry } from 'prom-client'
 import type { Configuration } from '../../schemas/configuration.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../../server/console/recorder.ts'
+import { createReadMetrics } from '../../server/metrics/read-metrics.ts'
 import { createAnswersOfAll, ReadingsOfAll } from './answers-of-all.ts'
 import { Distributor } from './distributor.ts'
 import { ModelChanges, type Questions } from './messages.ts'
@@ -49,7 +50,7 @@ export class Group {
   readonly #readings = new ReadingsOfAll(() => this.#members())
   readonly #recorder: LiveRecorder
   readonly #unavailable: Unavailable
-  readonly #replaced: Counter
+  #replaced = 0
   readonly #timers = new Set<NodeJS.Timeout>()
   #state: 'starting' | 'started' | 'stopping' = 'starting'
   /** All were ready once. */
@@ -70,24 +71,14 @@ export class Group {
     this.#unavailable = new Unavailable(options.configuration, () => (this.#nextStart() - performance.now()) / 1000)
     this.#recorder = createRecorder(() => this.#readings.read())
     if (options.configuration.MULTIGATE_CONSOLE) runRecorder(this.#recorder)
-    new Gauge({
-      name: 'multigate_processes',
-      help: 'Processes that serve: ready once, and answering',
-      registers: [this.#own],
-      collect() {
-        this.set(members().filter(({ ready, answers }) => ready && answers).length)
-      },
-    })
-    new Gauge({
-      name: 'multigate_processes_configured',
-      help: 'Processes that are to serve',
-      registers: [this.#own],
-    }).set(this.#places.length)
-    this.#replaced = new Counter({
-      name: 'multigate_processes_replaced_total',
-      help: 'Processes that died and were replaced',
-      registers: [this.#own],
-    })
+    const { gauge, counter } = createReadMetrics(this.#own)
+    gauge(
+      'multigate_processes',
+      'Processes that serve: ready once, and answering',
+      () => members().filter(({ ready, answers }) => ready && answers).length,
+    )
+    gauge('multigate_processes_configured', 'Processes that are to serve', () => this.#places.length)
+    counter('multigate_processes_replaced_total', 'Processes that died and were replaced', () => this.#replaced)
   }
 
   /** Resolves when the first process takes connections; rejects with its reason where it can't. */
@@ -215,7 +206,7 @@ export class Group {
     )
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
-      this.#replaced.inc()
+      this.#replaced++
       this.#spawn(place)
     }, place.delay)
     this.#timers.add(timer)

@@ -1,7 +1,7 @@
 import { rounded as roundedTo } from '../../base/arrays.ts'
 import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live-figures.ts'
 import { durations } from '../metrics/bound-series.ts'
-import { versionKey } from '../metrics/version-counts.ts'
+import { noCounts, versionKey } from '../metrics/version-counts.ts'
 import { addTo, difference, quantile, sum } from './histogram.ts'
 import type { Reading, VersionReading } from './reading.ts'
 
@@ -38,7 +38,9 @@ export function summarise(
   const seconds = passed.length === 0 ? now[0]!.uptimeSeconds : Math.max(0.001, ...passed)
   const changes = now.map((reading) => changeOf(before.get(reading.pid), reading, seconds))
   const versions = sumByVersion(changes.flatMap((change) => change.versions))
-  const all = versions.filter(({ model }) => model !== '').reduce(add, empty('', ''))
+  const all = versions
+    .filter(({ model }) => model !== '')
+    .reduce(add, { ...noCounts('', '', durations.length + 1), ...stateOf({}) })
   // The time of requests that were refused unread is their clients'.
   const stagesOfRead = stagesOf(all)
   for (const unread of versions.filter(({ model }) => model === '')) add(all, unread)
@@ -163,12 +165,12 @@ function versionChange(before: VersionReading | undefined, now: VersionReading):
     calls: grown(({ calls }) => calls),
     callRows: grown(({ callRows }) => callRows),
     callRequests: grown(({ callRequests }) => callRequests),
-    queueRows: now.queueRows,
-    waitMs: now.waitMs,
-    hits: now.cache?.hits ?? 0,
-    misses: now.cache?.misses ?? 0,
-    cacheBytes: now.cache?.bytes ?? 0,
+    ...stateOf(now),
   }
+}
+
+function stateOf({ queueRows = 0, waitMs = 0, cache }: Partial<VersionReading>) {
+  return { queueRows, waitMs, hits: cache?.hits ?? 0, misses: cache?.misses ?? 0, cacheBytes: cache?.bytes ?? 0 }
 }
 
 /** Adds to the first change of each version. */
@@ -181,29 +183,6 @@ function sumByVersion(changes: readonly VersionChange[]): VersionChange[] {
     else add(found, change)
   }
   return [...sums.values()]
-}
-
-function empty(model: string, version: string): VersionChange {
-  const buckets = () => new Array<number>(durations.length + 1).fill(0)
-  return {
-    model,
-    version,
-    rows: 0,
-    outcomes: {},
-    shed: {},
-    total: buckets(),
-    encode: buckets(),
-    queue: buckets(),
-    infer: buckets(),
-    calls: 0,
-    callRows: 0,
-    callRequests: 0,
-    queueRows: 0,
-    waitMs: 0,
-    hits: 0,
-    misses: 0,
-    cacheBytes: 0,
-  }
 }
 
 /** Adds to `into`, and returns it. */

@@ -9,22 +9,20 @@ import { createReadMetrics } from './read-metrics.ts'
  */
 export function registerAccessMetrics(registry: Registry, counts: KeyCountsMap, keys: () => readonly Key[]): void {
   const { gauge, counter } = createReadMetrics(registry)
-  const labels = ['key']
   counter(
     'multigate_denied_total',
     'Requests refused for their key: it is missing, unknown or expired, lacks the scope, or has used up a limit',
     () => denialReasons.map((reason) => [{ reason }, counts.deniedFor(reason)]),
-    { labels: ['reason'] },
   )
   const answered = (what: 'requests' | 'rows') => () =>
     counts.answered().map(([key, answered]) => [{ key }, answered[what]] as const)
-  counter('multigate_key_requests_total', 'Predictions by key', answered('requests'), { labels })
-  counter('multigate_key_rows_total', 'Rows by key', answered('rows'), { labels })
+  counter('multigate_key_requests_total', 'Predictions by key', answered('requests'))
+  counter('multigate_key_rows_total', 'Rows by key', answered('rows'))
   gauge(
     'multigate_key_expiry_timestamp_seconds',
     'When the key expires, in seconds since 1970; only keys that do',
     () =>
       keys().flatMap(({ id, expires }) => (Number.isFinite(expires) ? [[{ key: id }, expires / 1000] as const] : [])),
-    { labels, aggregator: 'min' },
+    'min',
   )
 }

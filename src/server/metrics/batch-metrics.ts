@@ -11,13 +11,11 @@ export interface BatchMetrics {
   /** Adds its counts, by version; requests shed before their model was known count for the version without a name. */
   read(into: VersionCountsMap): void
   /** Removes the series of a version. */
-  forget(model: string, version: string): Promise<unknown>
+  forget(model: string, version: string): void
 }
 
 export function registerBatchMetrics(registry: Registry): BatchMetrics {
-  const model = ['model', 'version'] as const
-  const counter = <L extends string>(name: string, help: string, label: L) =>
-    createTally({ name, help, labelNames: [...model, label] }, registry)
+  const counter = (name: string, help: string) => createTally(name, help, registry)
   const histogram = (name: string, help: string, buckets: readonly number[]) =>
     createHistogramTally({ name, help, buckets }, registry)
 
@@ -29,9 +27,9 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
   )
   const rowsPerCall = histogram('multigate_batch_rows', 'Rows per engine call', powersOfTwo)
   const requestsPerCall = histogram('multigate_batch_requests', 'Requests per engine call', powersOfTwo)
-  const releases = counter('multigate_batch_release_total', 'Engine calls, by what released them', 'reason')
-  const shed = counter('multigate_shed_total', 'Requests rejected or dropped under load, by reason', 'reason')
-  const cancelled = counter('multigate_cancelled_total', 'Requests whose client went away, by stage', 'stage')
+  const releases = counter('multigate_batch_release_total', 'Engine calls, by what released them')
+  const shed = counter('multigate_shed_total', 'Requests rejected or dropped under load, by reason')
+  const cancelled = counter('multigate_cancelled_total', 'Requests whose client went away, by stage')
   const unnamed = seriesBy(['busy', 'pending_bytes', 'unread'], (reason) =>
     shed.series({ model: '', version: '', reason }, true),
   )
@@ -82,12 +80,10 @@ export function registerBatchMetrics(registry: Registry): BatchMetrics {
         into.of(model!, version!).shed[reason!] = total
       })
     },
-    forget: (name, version) =>
-      Promise.all(
-        [waits, calls, rowsPerCall, requestsPerCall, releases, shed, cancelled].map((metric) =>
-          metric.forget(name, version),
-        ),
-      ),
+    forget(name, version) {
+      for (const metric of [waits, calls, rowsPerCall, requestsPerCall, releases, shed, cancelled])
+        metric.forget(name, version)
+    },
   }
 }
 

@@ -1,4 +1,5 @@
-import { Counter, type Gauge, type Histogram, type Metric, type MetricValueWithName, type Registry } from 'prom-client'
+import type { MetricValueWithName, Registry } from 'prom-client'
+import { createReadMetrics, registerRead } from './read-metrics.ts'
 
 /** A series of a counter, held by the code that counts. */
 export interface TallySeries {
@@ -6,53 +7,46 @@ export interface TallySeries {
 }
 
 export interface Tally {
-  /** A series by its labels; requested once and kept. `present`: it is exposed before anything is counted. */
+  /**
+   * A series by its labels; requested once and kept. `present`: it is exposed before anything is counted, since a rate
+   * needs two values of a counter.
+   */
   series(labels: Record<string, string>, present?: boolean): TallySeries
   /** Visits the total of every series. */
   each(visit: (labels: Record<string, string>, total: number) => void): void
   /** Removes a version's series. */
-  forget(model: string, version: string): Promise<void>
+  forget(model: string, version: string): void
 }
 
 /**
- * A counter for what is counted with every request: to add is to add to a number, and prom-client, which looks a series
- * up by its labels (1 µs), receives the sum at each scrape.
+ * A counter for what is counted with every request: to add is to add to a number, where prom-client looks the series up
+ * by its labels (1 µs).
  */
-export function createTally(
-  options: { name: string; help: string; labelNames: readonly string[] },
-  registry: Registry,
-): Tally {
-  let open: { labels: Record<string, string>; pending: number; scraped: number }[] = []
-  const counter = new Counter({
-    ...options,
-    registers: [registry],
-    collect() {
-      for (const series of open) {
-        if (series.pending === 0) continue
-        this.inc(series.labels, series.pending)
-        series.scraped += series.pending
-        series.pending = 0
-      }
-    },
-  })
+export function createTally(name: string, help: string, registry: Registry): Tally {
+  let open: { labels: Record<string, string>; present: boolean; total: number; add(count: number): void }[] = []
+  createReadMetrics(registry).counter(name, help, () =>
+    open.flatMap(({ labels, present, total }) => (present || total > 0 ? [[labels, total] as const] : [])),
+  )
   return {
     series(labels, present = false) {
-      // A rate needs two values of a counter.
-      if (present) counter.inc(labels, 0)
-      const held = { labels, pending: 0, scraped: 0 }
-      open.push(held)
-      return {
-        add(count) {
-          held.pending += count
+      const known = open.find((held) => Object.keys(labels).every((name) => held.labels[name] === labels[name]))
+      if (known !== undefined) return known
+      const held = {
+        labels,
+        present,
+        total: 0,
+        add(count: number) {
+          held.total += count
         },
       }
+      open.push(held)
+      return held
     },
     each(visit) {
-      for (const { labels, pending, scraped } of open) visit(labels, scraped + pending)
+      for (const { labels, total } of open) visit(labels, total)
     },
     forget(model, version) {
       open = open.filter(({ labels }) => labels.model !== model || labels.version !== version)
-      return removeSeries(counter, model, version)
     },
   }
 }
@@ -121,23 +115,7 @@ export function createHistogramTally(
     return count === 0 ? [] : values
   }
 
-  const metric = {
-    name,
-    help,
-    type: 'histogram',
-    aggregator: 'sum',
-    async get() {
-      return { name, help, type: 'histogram', aggregator: 'sum', values: open.flatMap(valuesOf) }
-    },
-    reset() {
-      for (const held of open) {
-        held.counts.fill(0)
-        held.sum = 0
-      }
-    },
-  }
-  // All that a registry asks of a metric.
-  registry.registerMetric(metric as unknown as Metric)
+  registerRead(registry, { name, help, type: 'histogram', aggregator: 'sum' }, async () => open.flatMap(valuesOf))
 
   return {
     series: (labels) =>
@@ -148,15 +126,6 @@ export function createHistogramTally(
     forget(model, version) {
       open = open.filter(({ labels }) => labels.model !== model || labels.version !== version)
     },
-  }
-}
-
-/** Removes the series of a version from a metric. */
-export async function removeSeries(metric: Counter | Gauge | Histogram, model: string, version: string): Promise<void> {
-  const { values } = await metric.get()
-  for (const { labels } of values) {
-    const { le: _, ...series } = labels as Record<string, string>
-    if (series.model === model && series.version === version) metric.remove(series)
   }
 }
 

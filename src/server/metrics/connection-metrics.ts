@@ -37,7 +37,7 @@ export function registerConnectionMetrics(
     'multigate_saturation',
     'How full the service is, 0 to 1: the largest share of event loop, workers and tolerable wait, over about ten seconds',
     () => saturation?.() ?? 0,
-    { aggregator: 'max' },
+    'max',
   )
   gauge('multigate_connections', 'Open connections', () => connections?.() ?? 0)
   counter('multigate_connections_refused_total', 'Connections closed on arrival because too many were open', refused)

@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client'
 import type { GraphMemory, GraphStats } from '../../model/contracts/engine.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import { createReadMetrics, createVersionGauges, ofVersion, type Series, type Versions } from './read-metrics.ts'
+import { createReadMetrics, type Series, seriesOf, type Versions } from './read-metrics.ts'
 
 /** Metrics of compiled plans, requested from the worker threads once per scrape. */
 export function registerGraphMetrics(registry: Registry, versions: Versions): void {
@@ -23,63 +23,64 @@ export function registerGraphMetrics(registry: Registry, versions: Versions): vo
     (await ask()).flatMap(({ labels, stats }) =>
       Object.entries(read(stats)).map(([part, value]): Series => [{ ...labels, [label]: part }, value]),
     )
-  const labels = ofVersion
-  const countOf = (name: string, help: string, read: (stats: GraphStats) => number | undefined) =>
-    counter(name, help, ofGraphs(read), { labels })
-  const gaugeOf = createVersionGauges(registry, versions)
+  const ofVersions = seriesOf(versions)
 
-  countOf('multigate_candidate_cache_hits_total', 'Candidates found in the cache', ({ cache }) => cache.hits)
-  countOf('multigate_candidate_cache_misses_total', 'Candidates not found in the cache', ({ cache }) => cache.misses)
-  countOf(
+  counter(
+    'multigate_candidate_cache_hits_total',
+    'Candidates found in the cache',
+    ofGraphs(({ cache }) => cache.hits),
+  )
+  counter(
+    'multigate_candidate_cache_misses_total',
+    'Candidates not found in the cache',
+    ofGraphs(({ cache }) => cache.misses),
+  )
+  counter(
     'multigate_candidate_cache_evictions_total',
     'Candidates evicted from the cache',
-    ({ cache }) => cache.evictions,
+    ofGraphs(({ cache }) => cache.evictions),
   )
   gauge(
     'multigate_candidate_cache_bytes',
     'Bytes of cached candidates, all workers',
     ofGraphs(({ cache }) => cache.bytes),
-    { labels },
   )
   gauge(
     'multigate_candidate_cache_entries',
     'Cached candidates, all workers',
     ofGraphs(({ cache }) => cache.entries),
-    { labels },
   )
-  countOf(
+  counter(
     'multigate_catalogue_hits_total',
     'Candidates not found in the cache whose parts came from the catalogue',
-    ({ catalogue }) => catalogue?.hits,
+    ofGraphs(({ catalogue }) => catalogue?.hits),
   )
   gauge(
     'multigate_catalogue_rows',
     'Candidates in the catalogue, which all processes share',
     ofGraphs(({ catalogue }) => catalogue?.rows),
-    { labels, aggregator: 'max' },
+    'max',
   )
   gauge(
     'multigate_resident_bytes',
     'Memory of a version, by part: weights (as saved) and variants (compiled), of all workers; cache (candidates); tables and catalogue (mapped files)',
     ofParts('part', residentBytes),
-    { labels: [...labels, 'part'] },
   )
   counter(
     'multigate_plan_rows_total',
     'Rows computed, by plan: exported (as saved), full (compiled), shared_context (context once per request), cached (candidates cached)',
     ofParts('plan', ({ rows }) => rows),
-    { labels: [...labels, 'plan'] },
   )
-  gaugeOf(
+  gauge(
     'multigate_plan_unstored',
     "1 if a version's compiled plan could not be stored in the cache, as on a full disk: each start compiles it again, or the graph runs as it was saved",
-    ({ plan }) => Number(plan.unstored !== undefined),
+    ofVersions(({ plan }) => Number(plan.unstored !== undefined)),
     'max',
   )
-  gaugeOf(
+  gauge(
     'multigate_precision_fallback',
     '1 if a version requests bfloat16, int8 or narrow tables but is served in float32 or with float32 tables, because they failed their check or could not be computed',
-    (model) => Number(fellBack(model)),
+    ofVersions((model) => Number(fellBack(model))),
     'max',
   )
 }

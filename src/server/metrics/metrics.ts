@@ -1,18 +1,19 @@
-import { Counter, Registry as MetricsRegistry } from 'prom-client'
+import { Registry as MetricsRegistry } from 'prom-client'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { Key } from '../security/keyring.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
-import { durations, removeSeries } from './bound-series.ts'
+import { durations } from './bound-series.ts'
 import { type MetricsSources, registerConnectionMetrics } from './connection-metrics.ts'
 import { Exemplars } from './exemplars.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { KeyCountsMap } from './key-counts.ts'
 import { registerDeltaMetrics, registerModelMetrics, registerPredictionMeans } from './model-metrics.ts'
 import { registerPoolMetrics } from './pool-metrics.ts'
+import { createReadMetrics } from './read-metrics.ts'
 import { registerRegistryMetrics } from './registry-metrics.ts'
 import { type EndedPrediction, registerRequestMetrics, requestDuration } from './request-metrics.ts'
 import { createStatistics, type Statistics } from './statistics.ts'
-import { type VersionCounts, VersionCountsMap } from './version-counts.ts'
+import { type VersionCounts, VersionCountsMap, versionKey } from './version-counts.ts'
 
 /**
  * The service's metrics, in their own registry; `aggregator` says how gauges of several processes are combined. Labels
@@ -37,7 +38,7 @@ export interface Metrics {
   /** Counts values that a list of a version lost as it was cut. */
   cutValues(model: string, version: string, feature: string, values: number): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
-  unknownValues(model: string, version: string): Promise<Map<string, number>>
+  unknownValues(model: string, version: string): ReadonlyMap<string, number>
   /** Counts by key. */
   keys: KeyCountsMap
   /**
@@ -46,7 +47,7 @@ export interface Metrics {
    */
   versionCounts(): VersionCounts[]
   /** Removes the series of a version that is gone. */
-  forget(model: string, version: string): Promise<void>
+  forget(model: string, version: string): void
 }
 
 /** A prediction request that has ended, and whose it was. */
@@ -62,18 +63,16 @@ export function createMetrics(sources: MetricsSources): Metrics {
   const statistics = createStatistics()
   const requests = registerRequestMetrics(registry)
   const batches = registerBatchMetrics(registry)
-  const unknown = new Counter({
-    name: 'multigate_unknown_values_total',
-    help: 'Values outside a vocabulary or a range of ids, and numbers beyond the range of training',
-    labelNames: ['model', 'version', 'feature'],
-    registers: [registry],
-  })
-  const cut = new Counter({
-    name: 'multigate_cut_values_total',
-    help: 'Values of lists that were longer than the model takes',
-    labelNames: ['model', 'version', 'feature'],
-    registers: [registry],
-  })
+  const unknown = createFeatureCounts(
+    registry,
+    'multigate_unknown_values_total',
+    'Values outside a vocabulary or a range of ids, and numbers beyond the range of training',
+  )
+  const cut = createFeatureCounts(
+    registry,
+    'multigate_cut_values_total',
+    'Values of lists that were longer than the model takes',
+  )
   const means = registerPredictionMeans(registry)
   const exemplars = new Exemplars(requestDuration, durations)
   registerModelMetrics(registry, sources.models)
@@ -125,23 +124,34 @@ export function createMetrics(sources: MetricsSources): Metrics {
       Object.assign(counts.of('', '').outcomes, keys.denials())
       return counts.used()
     },
-    unknownValue: (name, version, feature) => unknown.inc({ model: name, version, feature }),
-    cutValues: (name, version, feature, values) => cut.inc({ model: name, version, feature }, values),
-    async unknownValues(name, version) {
-      const { values } = await unknown.get()
-      const own = values.filter(({ labels }) => labels.model === name && labels.version === version)
-      return new Map(own.map(({ labels, value }) => [String(labels.feature), value]))
-    },
-    async forget(name, version) {
+    unknownValue: (name, version, feature) => unknown.add(name, version, feature, 1),
+    cutValues: cut.add,
+    unknownValues: unknown.of,
+    forget(name, version) {
       statistics.forget(name, version)
       exemplars.forget(name, version)
       means.forget(name, version)
-      await Promise.all([
-        requests.forget(name, version),
-        batches.forget(name, version),
-        removeSeries(unknown, name, version),
-        removeSeries(cut, name, version),
-      ])
+      for (const metric of [requests, batches, unknown, cut]) metric.forget(name, version)
     },
+  }
+}
+
+/** Adds a counter of the fields of each version. */
+function createFeatureCounts(registry: MetricsRegistry, name: string, help: string) {
+  const versions = new Map<string, { model: string; version: string; features: Map<string, number> }>()
+  createReadMetrics(registry).counter(name, help, () =>
+    [...versions.values()].flatMap(({ model, version, features }) =>
+      [...features].map(([feature, count]) => [{ model, version, feature }, count] as const),
+    ),
+  )
+  return {
+    add(model: string, version: string, feature: string, count: number): void {
+      const key = versionKey({ model, version })
+      const found = versions.get(key) ?? { model, version, features: new Map() }
+      versions.set(key, found)
+      found.features.set(feature, (found.features.get(feature) ?? 0) + count)
+    },
+    of: (model: string, version: string) => new Map(versions.get(versionKey({ model, version }))?.features),
+    forget: (model: string, version: string) => versions.delete(versionKey({ model, version })),
   }
 }

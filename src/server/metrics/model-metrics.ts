@@ -1,25 +1,26 @@
 import type { Registry } from 'prom-client'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
-import {
-  createReadMetrics,
-  createVersionGauges,
-  ofVersion,
-  type Series,
-  seriesOf,
-  type Versions,
-} from './read-metrics.ts'
+import { createReadMetrics, type Series, seriesOf, type Versions } from './read-metrics.ts'
 
 /** The state of every served version, read at each scrape: queue, drift, engine. */
 export function registerModelMetrics(registry: Registry, versions: Versions): void {
   const { gauge } = createReadMetrics(registry)
-  const gaugeOf = createVersionGauges(registry, versions)
-  gaugeOf('multigate_queue_rows', 'Rows in the queue', (model) => model.stats().queuedRows)
-  gaugeOf('multigate_in_flight_batches', 'Engine calls in progress', (model) => model.stats().inFlightBatches)
-  gaugeOf(
+  const ofVersions = seriesOf(versions)
+  gauge(
+    'multigate_queue_rows',
+    'Rows in the queue',
+    ofVersions((model) => model.stats().queuedRows),
+  )
+  gauge(
+    'multigate_in_flight_batches',
+    'Engine calls in progress',
+    ofVersions((model) => model.stats().inFlightBatches),
+  )
+  gauge(
     'multigate_predicted_wait_seconds',
     'Predicted wait of a request that arrives now',
-    (model) => model.stats().predictedWaitSeconds,
+    ofVersions((model) => model.stats().predictedWaitSeconds),
     'max',
   )
   gauge(
@@ -33,7 +34,7 @@ export function registerModelMetrics(registry: Registry, versions: Versions): vo
             (drift): Series => [{ model: name, version, feature: '', task: '', [drift.kind]: drift.name }, drift.psi],
           ),
       ),
-    { labels: [...ofVersion, 'feature', 'task'], aggregator: 'average' },
+    'average',
   )
   gauge(
     'multigate_model_info',
@@ -43,43 +44,43 @@ export function registerModelMetrics(registry: Registry, versions: Versions): vo
         const architecture = manifest.architecture?.name ?? ''
         return [{ model: name, version, engine, precision: plan.precision, architecture }, 1]
       }),
-    { labels: [...ofVersion, 'engine', 'precision', 'architecture'], aggregator: 'max' },
+    'max',
   )
 }
 
 /** The deltas of versions with live fields, read at each scrape. */
 export function registerDeltaMetrics(registry: Registry, versions: Versions): void {
-  const gaugeOf = createVersionGauges(registry, versions)
+  const { gauge, counter } = createReadMetrics(registry)
+  const ofVersions = seriesOf(versions)
   // The process that is furthest behind counts for all.
-  gaugeOf(
+  gauge(
     'multigate_deltas_applied',
     'Delta files 1 to this one are in effect',
-    ({ live }) => live?.status().applied,
+    ofVersions(({ live }) => live?.status().applied),
     'min',
   )
-  gaugeOf(
+  gauge(
     'multigate_overlay_rows',
     'Rows of live tables that deltas have replaced',
-    ({ live }) => live?.status().rows,
+    ofVersions(({ live }) => live?.status().rows),
     'max',
   )
-  gaugeOf(
+  gauge(
     'multigate_delta_refused',
     '1 while a delta file is refused',
-    ({ live }) => live && Number(live.status().refused !== null),
+    ofVersions(({ live }) => live && Number(live.status().refused !== null)),
     'max',
   )
-  gaugeOf(
+  gauge(
     'multigate_delta_apply_seconds',
     'Seconds that the last change by deltas took, from reading files until every worker had it',
-    ({ live }) => live?.counts().applySeconds,
+    ofVersions(({ live }) => live?.counts().applySeconds),
     'max',
   )
-  createReadMetrics(registry).counter(
+  counter(
     'multigate_deltas_refused_total',
     'Delta files that were refused',
-    seriesOf(versions, ({ live }) => live?.counts().refused),
-    { labels: ofVersion },
+    ofVersions(({ live }) => live?.counts().refused),
   )
 }
 
@@ -103,6 +104,9 @@ export function registerPredictionMeans(registry: Registry): PredictionMeans {
   let means: Mean[] = []
   // A version that answers its last requests after it was forgotten must not come back.
   const known = new WeakMap<LoadedModel, Map<string, Mean>>()
+  function forget(model: string, version: string): void {
+    means = means.filter(({ labels }) => labels.model !== model || labels.version !== version)
+  }
   function meansOf(model: LoadedModel): Map<string, Mean> {
     let found = known.get(model)
     if (found === undefined) {
@@ -110,6 +114,7 @@ export function registerPredictionMeans(registry: Registry): PredictionMeans {
       const own = [...tasks, ...derived].map((task): Mean => {
         return { labels: { model: name, version, task: task.name }, rows: 0, mean: 0 }
       })
+      forget(name, version)
       means.push(...own)
       found = new Map(own.map((mean) => [mean.labels.task, mean]))
       known.set(model, found)
@@ -120,7 +125,7 @@ export function registerPredictionMeans(registry: Registry): PredictionMeans {
     'multigate_prediction_mean',
     `Running mean of calibrated predictions, over about the last ${memory} rows`,
     () => means.flatMap(({ labels, rows, mean }) => (rows > 0 ? [[labels, mean] as const] : [])),
-    { labels: [...ofVersion, 'task'], aggregator: 'average' },
+    'average',
   )
   return {
     add(model, { tasks }) {
@@ -134,8 +139,6 @@ export function registerPredictionMeans(registry: Registry): PredictionMeans {
         state.mean += (sum / values.length - state.mean) * (values.length / state.rows)
       }
     },
-    forget(model, version) {
-      means = means.filter(({ labels }) => labels.model !== model || labels.version !== version)
-    },
+    forget,
   }
 }

@@ -26,7 +26,7 @@ export interface RequestMetrics {
   /** Adds what it has counted, by version. */
   read(into: VersionCountsMap): void
   /** Removes the series of a version. */
-  forget(model: string, version: string): Promise<unknown>
+  forget(model: string, version: string): void
 }
 
 /** The histogram of the durations of requests. */
@@ -42,28 +42,10 @@ interface ModelSeries {
 }
 
 export function registerRequestMetrics(registry: Registry): RequestMetrics {
-  const requests = createTally(
-    {
-      name: 'multigate_requests_total',
-      help: 'Prediction requests answered, by outcome',
-      labelNames: ['model', 'version', 'outcome'],
-    },
-    registry,
-  )
-  const rows = createTally(
-    {
-      name: 'multigate_rows_total',
-      help: 'Rows of prediction requests accepted',
-      labelNames: ['model', 'version'],
-    },
-    registry,
-  )
+  const requests = createTally('multigate_requests_total', 'Prediction requests answered, by outcome', registry)
+  const rows = createTally('multigate_rows_total', 'Rows of prediction requests accepted', registry)
   const duration = createHistogramTally(
-    {
-      name: requestDuration,
-      help: 'Time from the arrival of a request to its response',
-      buckets: durations,
-    },
+    { name: requestDuration, help: 'Time from the arrival of a request to its response', buckets: durations },
     registry,
   )
   const encoding = createHistogramTally(
@@ -118,7 +100,8 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
         into.of(model, version).encode = counts.slice()
       })
     },
-    forget: (model, version) =>
-      Promise.all([requests, rows, duration, encoding].map((metric) => metric.forget(model, version))),
+    forget(model, version) {
+      for (const metric of [requests, rows, duration, encoding]) metric.forget(model, version)
+    },
   }
 }

@@ -26,28 +26,22 @@ export interface VersionCounts {
 export const versionKey = ({ model, version }: Pick<VersionCounts, 'model' | 'version'>): string =>
   `${model}/${version}`
 
+/** A version that has done nothing. `buckets`: of its histograms. */
+export function noCounts(model: string, version: string, buckets = 0): VersionCounts {
+  const none = () => new Array<number>(buckets).fill(0)
+  const histograms = { total: none(), encode: none(), queue: none(), infer: none() }
+  return { model, version, rows: 0, outcomes: {}, shed: {}, ...histograms, calls: 0, callRows: 0, callRequests: 0 }
+}
+
 /** Counts of all versions, each created when it is first named. */
 export class VersionCountsMap {
   readonly #versions = new Map<string, VersionCounts>()
 
   of(model: string, version: string): VersionCounts {
-    const key = `${model}/${version}`
+    const key = versionKey({ model, version })
     let found = this.#versions.get(key)
     if (found === undefined) {
-      found = {
-        model,
-        version,
-        rows: 0,
-        outcomes: {},
-        shed: {},
-        total: [],
-        encode: [],
-        queue: [],
-        infer: [],
-        calls: 0,
-        callRows: 0,
-        callRequests: 0,
-      }
+      found = noCounts(model, version)
       this.#versions.set(key, found)
     }
     return found

@@ -23,14 +23,14 @@ export function ownStatistics({ registry, metrics }: Pick<ServerContext, 'regist
 }
 
 /** This process's counts of a version; undefined where it is not loaded. */
-export async function ownObservations(
+export function ownObservations(
   { registry, metrics }: Pick<ServerContext, 'registry' | 'metrics'>,
   { model: name, version }: VersionKey,
-): Promise<Observations | undefined> {
+): Observations | undefined {
   const found = registry.live().find((entry) => entry.name === name && entry.version === version)
   if (found === undefined) return undefined
   const counted = found.model.observed().map(({ kind, name, total, counts }) => ({ kind, name, total, counts }))
-  return { counted, unknown: await metrics.unknownValues(name, version) }
+  return { counted, unknown: metrics.unknownValues(name, version) }
 }
 
 /** The largest drift of every version, in this process. */

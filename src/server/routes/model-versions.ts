@@ -89,7 +89,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       const { model } = find(request)
       const { name, version } = model.manifest
       const key = { model: name, version }
-      const observations = (await context.peers?.observations(key)) ?? (await ownObservations(context, key))
+      const observations = (await context.peers?.observations(key)) ?? ownObservations(context, key)
       return describeDistributions(model, observations ?? { counted: [], unknown: new Map() })
     },
   })

@@ -2,11 +2,9 @@ import { Registry } from 'prom-client'
 import t from 'tap'
 import { createTally } from '../../../src/server/metrics/bound-series.ts'
 
-const labelNames = ['model', 'version', 'outcome']
-
 function setUp() {
   const registry = new Registry()
-  const tally = createTally({ name: 'asked_total', help: 'Requests', labelNames }, registry)
+  const tally = createTally('asked_total', 'Requests', registry)
   const lines = async () => (await registry.metrics()).split('\n').filter((line) => line.startsWith('asked_total{'))
   return { tally, lines }
 }
@@ -30,13 +28,20 @@ t.test('what was added is told when it is asked for, once', async (t) => {
   ])
 })
 
+t.test('who asks for the same series gets the same', async (t) => {
+  const { tally, lines } = setUp()
+  tally.series(labels('1', 'ok')).add(1)
+  tally.series(labels('1', 'ok'), true).add(1)
+  t.same(await lines(), ['asked_total{model="ads",version="1",outcome="ok"} 2'])
+})
+
 t.test('of a version that is forgotten nothing is left, not even what was not told yet', async (t) => {
   const { tally, lines } = setUp()
   const first = tally.series(labels('1', 'ok'))
   const second = tally.series(labels('2', 'ok'))
   first.add(1)
   second.add(5)
-  await tally.forget('ads', '1')
+  tally.forget('ads', '1')
   first.add(1)
   t.same(await lines(), ['asked_total{model="ads",version="2",outcome="ok"} 5'])
 })

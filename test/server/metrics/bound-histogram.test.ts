@@ -20,8 +20,6 @@ t.test('tells what a histogram of prom-client tells', async (t) => {
   histogram.observe(second, 0.15)
   t.equal(await registry.metrics(), await reference.metrics())
   t.match(await reference.getMetricsAsJSON(), await registry.getMetricsAsJSON(), 'as several processes add it up, too')
-  registry.resetMetrics()
-  t.notMatch(await registry.metrics(), /version="1"/)
 })
 
 t.test('who asks for the same series gets the same', async (t) => {

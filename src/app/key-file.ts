@@ -1,11 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { reasonOf } from '../base/errors.ts'
 import { fileProblem } from '../base/files.ts'
-import type { Area } from '../server/security/areas.ts'
-import { Guard } from '../server/security/guard.ts'
 import { Keyring } from '../server/security/keyring.ts'
-import type { Log } from './load-options.ts'
-import { watchFiles } from './watched-files.ts'
 
 /** Bytes of a file of keys, at most: 10,000 keys have 4 MB. */
 const longestFile = 16 * 1024 * 1024
@@ -42,33 +38,4 @@ function parse(text: string): Keyring {
   } catch (error) {
     throw new Error(`can't be used: ${reasonOf(error)}`)
   }
-}
-
-export interface WatchedKeys {
-  guard: Guard
-  close(): void
-}
-
-/**
- * The keys of a file, read again whenever it changes: one that can't be read changes nothing. Rejects where it can't be
- * read at first.
- */
-export async function openKeys(
-  path: string,
-  { open, now, log, onFailed }: { open: ReadonlySet<Area>; now(): number; log: Log; onFailed(): void },
-): Promise<WatchedKeys> {
-  const { keyring, warning } = await readKeys(path)
-  if (warning !== undefined) log.warn({ file: path }, `the file of keys ${warning}`)
-  const guard = new Guard({ keyring, open, now })
-  const close = watchFiles([path], async () => {
-    try {
-      const { keyring } = await readKeys(path)
-      guard.replace(keyring)
-      log.info({ file: path, keys: keyring.keys.map(({ id }) => id) }, 'keys have changed')
-    } catch (error) {
-      onFailed()
-      log.error({ file: path, reason: reasonOf(error) }, 'the former keys stay')
-    }
-  })
-  return { guard, close }
 }

@@ -115,6 +115,13 @@ export function meanRates<T>(all: readonly T[], read: (one: T) => Rates, seconds
   return sums
 }
 
+/** Names with their rates, the most frequent first. */
+export const mostFrequent = (rates: Rates): [name: string, rate: number][] =>
+  Object.entries(rates).sort(([, a], [, b]) => b - a)
+
+/** The rates of all names together. */
+export const sumOf = (rates: Rates): number => total(Object.values(rates))
+
 export const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
 
 /** 0 over no seconds. */

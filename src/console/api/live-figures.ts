@@ -86,7 +86,7 @@ async function run(signal: AbortSignal): Promise<void> {
     if (signal.aborted || live.value.state === 'refused') return
     live.value = { ...live.value, state: 'lost', reason }
     if (live.value.fine.at(-1) !== before) failures = 0
-    await pause(Math.min(500 * 2 ** failures, 5000), signal)
+    await aborted(AbortSignal.any([signal, AbortSignal.timeout(Math.min(500 * 2 ** failures, 5000))]))
   }
 }
 
@@ -183,12 +183,4 @@ function merge(older: Sample[], newer: Sample[], most: number): Sample[] {
   return [...older.filter(({ at }) => at < first.at), ...newer].slice(-most)
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-}
+const aborted = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve))

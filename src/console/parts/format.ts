@@ -1,15 +1,11 @@
+import { valueFor } from '../../base/maps.ts'
+
 /** Numbers, times and sizes as the reader's language writes them. */
 
 const cached = new Map<string, Intl.NumberFormat>()
 
 function formatter(options: Intl.NumberFormatOptions): Intl.NumberFormat {
-  const name = JSON.stringify(options)
-  let found = cached.get(name)
-  if (found === undefined) {
-    found = new Intl.NumberFormat(undefined, options)
-    cached.set(name, found)
-  }
-  return found
+  return valueFor(cached, JSON.stringify(options), () => new Intl.NumberFormat(undefined, options))
 }
 
 /** `digits`: significant ones. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { projectRoot } from '../../base/project.ts'
 import { keepFiles } from '../overload/kept-files.ts'
+import { pageHeaders } from '../plugins/page-headers.ts'
 import type { LiveSource, ServerContext } from '../request/context.ts'
 import { liveRoute } from './live-route.ts'
 
@@ -18,23 +19,9 @@ export async function consoleRoutes(
 /** Where the build puts the console's files. */
 const root = join(projectRoot, 'dist/console')
 
-/** Scripts, styles and connections of this server alone; no page may frame the console. */
 const headers = {
-  'content-security-policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "base-uri 'self'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-  ].join('; '),
+  ...pageHeaders("'self'", "'self'", "require-trusted-types-for 'script'"),
   'cross-origin-opener-policy': 'same-origin',
-  'x-frame-options': 'DENY',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
 }
 
 /**

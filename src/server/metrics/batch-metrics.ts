@@ -17,7 +17,7 @@ export interface BatchMetrics {
 export function registerBatchMetrics(registry: Registry): BatchMetrics {
   const counter = (name: string, help: string) => createTally(name, help, registry)
   const histogram = (name: string, help: string, buckets: readonly number[]) =>
-    createHistogramTally({ name, help, buckets }, registry)
+    createHistogramTally(name, help, buckets, registry)
 
   const waits = histogram('multigate_queue_duration_seconds', 'Time that rows wait for their engine call', durations)
   const calls = histogram(

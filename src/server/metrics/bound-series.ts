@@ -79,7 +79,9 @@ interface Held extends HistogramSeries {
  * the labels, and looks their series up, each time (1 µs). `buckets` are upper bounds in rising order.
  */
 export function createHistogramTally(
-  { name, help, buckets }: { name: string; help: string; buckets: readonly number[] },
+  name: string,
+  help: string,
+  buckets: readonly number[],
   registry: Registry,
 ): HistogramTally {
   let open: Held[] = []

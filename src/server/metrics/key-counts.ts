@@ -1,3 +1,4 @@
+import { valueFor } from '../../base/maps.ts'
 import type { Area } from '../security/areas.ts'
 import type { Denial } from '../security/guard.ts'
 
@@ -26,12 +27,10 @@ export class KeyCountsMap {
 
   /** A prediction has ended; `rows`: those that were accepted. */
   ended(client: string, outcome: string, rows: number): void {
-    let found = this.#counts.get(client)
-    if (found === undefined) {
-      found = { counts: { client, requests: 0, failed: 0, rows: 0 }, answered: { requests: 0, rows: 0 } }
-      this.#counts.set(client, found)
-    }
-    const { counts, answered } = found
+    const { counts, answered } = valueFor(this.#counts, client, () => ({
+      counts: { client, requests: 0, failed: 0, rows: 0 },
+      answered: { requests: 0, rows: 0 },
+    }))
     counts.requests++
     counts.rows += rows
     if (outcome === 'ok') {

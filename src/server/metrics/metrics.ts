@@ -1,4 +1,5 @@
 import { Registry as MetricsRegistry } from 'prom-client'
+import { valueFor } from '../../base/maps.ts'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { Key } from '../security/keyring.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
@@ -146,10 +147,9 @@ function createFeatureCounts(registry: MetricsRegistry, name: string, help: stri
   )
   return {
     add(model: string, version: string, feature: string, count: number): void {
-      const key = versionKey({ model, version })
-      const found = versions.get(key) ?? { model, version, features: new Map() }
-      versions.set(key, found)
-      found.features.set(feature, (found.features.get(feature) ?? 0) + count)
+      const none = () => ({ model, version, features: new Map<string, number>() })
+      const { features } = valueFor(versions, versionKey({ model, version }), none)
+      features.set(feature, (features.get(feature) ?? 0) + count)
     },
     of: (model: string, version: string) => new Map(versions.get(versionKey({ model, version }))?.features),
     forget: (model: string, version: string) => versions.delete(versionKey({ model, version })),

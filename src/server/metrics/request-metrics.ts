@@ -1,4 +1,5 @@
 import type { Registry } from 'prom-client'
+import { valueFor } from '../../base/maps.ts'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import type { LoadedModel, PendingPrediction } from '../../model/serving/prediction/loaded-model.ts'
 import { createHistogramTally, createTally, durations, type HistogramSeries, type TallySeries } from './bound-series.ts'
@@ -45,11 +46,15 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   const requests = createTally('multigate_requests_total', 'Prediction requests answered, by outcome', registry)
   const rows = createTally('multigate_rows_total', 'Rows of prediction requests accepted', registry)
   const duration = createHistogramTally(
-    { name: requestDuration, help: 'Time from the arrival of a request to its response', buckets: durations },
+    requestDuration,
+    'Time from the arrival of a request to its response',
+    durations,
     registry,
   )
   const encoding = createHistogramTally(
-    { name: 'multigate_encode_duration_seconds', help: 'Time to turn a request into tensors', buckets: durations },
+    'multigate_encode_duration_seconds',
+    'Time to turn a request into tensors',
+    durations,
     registry,
   )
 
@@ -64,23 +69,14 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   const unnamed = createSeries({ model: '', version: '' })
   const seriesOf = (model: LoadedModel | undefined): ModelSeries => {
     if (model === undefined) return unnamed
-    let found = series.get(model)
-    if (found === undefined) {
-      found = createSeries({ model: model.manifest.name, version: model.manifest.version })
-      series.set(model, found)
-    }
-    return found
+    const { name, version } = model.manifest
+    return valueFor(series, model, () => createSeries({ model: name, version }))
   }
 
   return {
     ended({ model, outcome, seconds, accepted }) {
       const { labels, outcomes, duration, rows, encoding } = seriesOf(model)
-      let count = outcomes.get(outcome)
-      if (count === undefined) {
-        count = requests.series({ ...labels, outcome })
-        outcomes.set(outcome, count)
-      }
-      count.add(1)
+      valueFor(outcomes, outcome, () => requests.series({ ...labels, outcome })).add(1)
       duration.observe(seconds)
       if (accepted === undefined) return
       rows.add(accepted.rows)

@@ -1,3 +1,4 @@
+import { valueFor } from '../../base/maps.ts'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
@@ -26,22 +27,11 @@ export function createStatistics(now: () => number = Date.now): Statistics {
   const statisticsKey = (name: string, version: string) => `${name}/${version}`
 
   function counts(name: string, version: string): Counts {
-    const key = statisticsKey(name, version)
-    let found = versions.get(key)
-    if (found === undefined) {
-      found = new Counts()
-      versions.set(key, found)
-    }
-    return found
+    return valueFor(versions, statisticsKey(name, version), () => new Counts())
   }
   /** A version that answers its last requests after it was forgotten must not come back. */
   function countsOf(model: LoadedModel): Counts {
-    let found = known.get(model)
-    if (found === undefined) {
-      found = counts(model.manifest.name, model.manifest.version)
-      known.set(model, found)
-    }
-    return found
+    return valueFor(known, model, () => counts(model.manifest.name, model.manifest.version))
   }
 
   return {
@@ -61,12 +51,7 @@ export function createStatistics(now: () => number = Date.now): Statistics {
         computed(rows, seconds, requests) {
           add(found.infer, seconds, requests)
           const size = rows <= exactRows ? rows : 2 ** Math.ceil(Math.log2(rows))
-          let calls = found.calls.get(size)
-          if (calls === undefined) {
-            calls = { count: 0, seconds: 0 }
-            found.calls.set(size, calls)
-          }
-          add(calls, seconds)
+          add(valueFor(found.calls, size, none), seconds)
         },
       }
     },

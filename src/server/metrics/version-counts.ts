@@ -1,3 +1,5 @@
+import { valueFor } from '../../base/maps.ts'
+
 /**
  * The counts of one version since the process started; the version '' of the model '' stands for requests that name
  * none.
@@ -38,13 +40,7 @@ export class VersionCountsMap {
   readonly #versions = new Map<string, VersionCounts>()
 
   of(model: string, version: string): VersionCounts {
-    const key = versionKey({ model, version })
-    let found = this.#versions.get(key)
-    if (found === undefined) {
-      found = noCounts(model, version)
-      this.#versions.set(key, found)
-    }
-    return found
+    return valueFor(this.#versions, versionKey({ model, version }), () => noCounts(model, version))
   }
 
   /** Versions that have had a request. */

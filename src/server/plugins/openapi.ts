@@ -10,6 +10,7 @@ import { keepFiles } from '../overload/kept-files.ts'
 import { components } from './openapi-components.ts'
 import { unreadable } from './openapi-errors.ts'
 import { documentSchemas, finishDocument, nameOf } from './openapi-schemas.ts'
+import { pageHeaders } from './page-headers.ts'
 
 /** Relative to `/docs/json`, wherever a proxy has that. */
 const servers = [{ url: '..', description: 'This server' }]
@@ -108,25 +109,8 @@ link.textContent = '← Console'
 document.body.prepend(link)
 `
 
-/**
- * Browsers may run only the scripts of this server, and no other site may frame the documentation. Swagger UI writes
- * style attributes.
- */
-const docsHeaders = {
-  'content-security-policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
-  'x-frame-options': 'DENY',
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-}
+/** Swagger UI writes style attributes. */
+const docsHeaders = pageHeaders("'self' 'unsafe-inline'", "'none'")
 
 /** Serves the document from memory: writing it takes milliseconds of the event loop. */
 function answerOnce(app: FastifyInstance): onRequestAsyncHookHandler {

@@ -1,3 +1,4 @@
+import { valueFor } from '../../base/maps.ts'
 import type { Key } from './keyring.ts'
 
 /** Requests and rows that a key has used. */
@@ -133,12 +134,9 @@ export class RateLimits {
   }
 
   #report(id: string, requests: number, rows: number): void {
-    const usage = this.#unreported.get(id)
-    if (usage === undefined) this.#unreported.set(id, { requests, rows })
-    else {
-      usage.requests += requests
-      usage.rows += rows
-    }
+    const usage = valueFor(this.#unreported, id, () => ({ requests: 0, rows: 0 }))
+    usage.requests += requests
+    usage.rows += rows
   }
 }
 

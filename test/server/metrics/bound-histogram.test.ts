@@ -8,7 +8,7 @@ const second = { model: 'ads', version: '2' }
 
 t.test('tells what a histogram of prom-client tells', async (t) => {
   const [registry, reference] = [new Registry(), new Registry()]
-  const tally = createHistogramTally(options, registry)
+  const tally = createHistogramTally(options.name, options.help, options.buckets, registry)
   const histogram = new Histogram({ ...options, labelNames: ['model', 'version'], registers: [reference] })
   t.equal(await registry.metrics(), await reference.metrics(), 'nothing yet')
   const [one, two] = [tally.series(first), tally.series(second)]
@@ -24,7 +24,7 @@ t.test('tells what a histogram of prom-client tells', async (t) => {
 
 t.test('who asks for the same series gets the same', async (t) => {
   const registry = new Registry()
-  const tally = createHistogramTally(options, registry)
+  const tally = createHistogramTally(options.name, options.help, options.buckets, registry)
   tally.series(first).observe(1)
   tally.series({ ...first }).observe(1)
   t.match(await registry.metrics(), 'took_seconds_count{model="ads",version="1"} 2\n')
@@ -32,7 +32,7 @@ t.test('who asks for the same series gets the same', async (t) => {
 
 t.test('of a version that is forgotten nothing is left', async (t) => {
   const registry = new Registry()
-  const tally = createHistogramTally(options, registry)
+  const tally = createHistogramTally(options.name, options.help, options.buckets, registry)
   const [one, two] = [tally.series(first), tally.series(second)]
   one.observe(1)
   two.observe(1)

@@ -1,3 +1,5 @@
+import { valueFor } from '../../../base/maps.ts'
+import { meanRates, mostFrequent } from '../../api/averages.ts'
 import type { LiveEvent, Sample } from '../../api/live-figures.ts'
 import { Chart, type ChartProps, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'
@@ -188,17 +190,12 @@ const places = new Map<string, number>()
 
 /** A name keeps its colour, whichever others come and go. */
 function placeOf(name: string): number {
-  if (!places.has(name)) places.set(name, places.size)
-  return places.get(name)!
+  return valueFor(places, name, () => places.size)
 }
 
 /** Names that occur, the most frequent first: at most as many as a chart has colours for. */
 function namesOf(samples: Sample[], read: (sample: Sample) => Record<string, number>): string[] {
-  const sums = new Map<string, number>()
-  for (const sample of samples)
-    for (const [name, rate] of Object.entries(read(sample))) sums.set(name, (sums.get(name) ?? 0) + rate)
-  return [...sums]
-    .sort(([, a], [, b]) => b - a)
+  return mostFrequent(meanRates(samples, read))
     .slice(0, 3)
     .map(([name]) => name)
 }

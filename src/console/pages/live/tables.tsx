@@ -1,12 +1,10 @@
-import { total } from '../../api/averages.ts'
+import { sumOf } from '../../api/averages.ts'
 import type { LiveClient, LiveModel, LiveProcess } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Bar, Card } from '../../parts/controls.tsx'
 import { bytes, compact, duration, milliseconds, percent, short } from '../../parts/format.ts'
 import { Empty } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-
-const sum = (rates: Record<string, number>) => total(Object.values(rates))
 
 /** Versions that had requests recently. */
 export function ModelTable({ models }: { models: LiveModel[] }) {
@@ -36,8 +34,8 @@ export function ModelTable({ models }: { models: LiveModel[] }) {
             { title: 'Candidates/s', value: ({ candidates }) => candidates, format: compact },
             { title: 'p50', value: ({ total }) => total?.p50, format: milliseconds },
             { title: 'p99', value: ({ total }) => total?.p99, format: milliseconds },
-            { title: 'Failed/s', value: ({ failed }) => sum(failed), format: compact },
-            { title: 'Shed/s', value: ({ shed }) => sum(shed), format: compact },
+            { title: 'Failed/s', value: ({ failed }) => sumOf(failed), format: compact },
+            { title: 'Shed/s', value: ({ shed }) => sumOf(shed), format: compact },
             { title: 'Rows waiting', value: ({ queue_rows }) => queue_rows, format: compact },
           ]}
         />

@@ -1,7 +1,7 @@
 import { median } from '../../../base/arrays.ts'
 import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live-figures.ts'
 import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
-import { mean, meanRates, total } from '../../api/averages.ts'
+import { mean, meanRates, mostFrequent, sumOf, total } from '../../api/averages.ts'
 import { compact, listed, milliseconds, percent } from '../../parts/format.ts'
 
 export interface Finding {
@@ -83,8 +83,8 @@ function findIn(
   const limit = `${riseOf(recent, before)}${mostlyFrom(clients)}${cause}`
   const shed = meanRates(recent, ({ shed }) => shed)
   const requests = mean(recent, ({ requests }) => requests)
-  const [reason] = largest(shed)
-  const shedRate = sum(shed)
+  const [[reason] = []] = mostFrequent(shed)
+  const shedRate = sumOf(shed)
   const isMuch = (rate: number) => rate > 0.001 * requests && rate * recent.length >= fewest
   if (reason !== undefined && isMuch(shedRate))
     found.shed = {
@@ -94,11 +94,11 @@ function findIn(
     }
   const failed = meanRates(recent, ({ failed }) => failed)
   const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
-  const [code] = largest(others)
-  if (code !== undefined && isMuch(sum(others)))
+  const [[code] = []] = mostFrequent(others)
+  if (code !== undefined && isMuch(sumOf(others)))
     found.failing = {
       tone: clientFaults.includes(code) ? 'warning' : 'bad',
-      title: `Over ten seconds, ${percent(sum(others) / Math.max(requests, sum(others)), 2)} of the requests failed.`,
+      title: `Over ten seconds, ${percent(sumOf(others) / Math.max(requests, sumOf(others)), 2)} of the requests failed.`,
       text: `The most frequent error: ${rated(outcomeName(code), others[code]!)}${namesOf(failing(code))}. ${alsoOf(others, code)}${failuresOf(clients)}`,
       list: 'failed',
     }
@@ -126,9 +126,8 @@ const rated = (name: string, rate: number) => `${name} (${compact(rate)}/s)`
 
 /** The other errors. */
 function alsoOf(rates: Record<string, number>, first: string): string {
-  const others = Object.entries(rates)
+  const others = mostFrequent(rates)
     .filter(([code]) => code !== first)
-    .sort(([, a], [, b]) => b - a)
     .slice(0, 3)
   return others.length === 0 ? '' : `Also: ${others.map(([code, rate]) => rated(outcomeName(code), rate)).join(', ')}. `
 }
@@ -178,9 +177,6 @@ function bottleneck(recent: Sample[]): string {
   if (loop > 0.85) return 'The event loop is the limit: more processes would help.'
   return 'Neither the workers nor the event loop is busy all the time: it comes in bursts, or other work takes the cores.'
 }
-
-const sum = (rates: Record<string, number>) => total(Object.values(rates))
-const largest = (rates: Record<string, number>) => Object.entries(rates).sort(([, a], [, b]) => b - a)[0] ?? []
 
 /** Why requests are shed, in words; names are those of the metric `multigate_shed_total`. */
 const shedReasons: Record<string, string> = {

@@ -1,4 +1,5 @@
 import { type Signal, signal } from '@preact/signals'
+import { valueFor } from '../../../../base/maps.ts'
 import type { FeatureValue } from '../../../../schemas/feature-value.ts'
 import { ask, client, lowestPriority, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
@@ -124,14 +125,8 @@ export function createVocabularies(model: string, version: string): Vocabularies
   }
 
   return {
-    of({ name, values }) {
-      let found = known.get(name)
-      if (found === undefined) {
-        found = signal({ values: values?.first ?? [], total: values?.count ?? 0, state: 'unread' })
-        known.set(name, found)
-      }
-      return found
-    },
+    of: ({ name, values }) =>
+      valueFor(known, name, () => signal({ values: values?.first ?? [], total: values?.count ?? 0, state: 'unread' })),
     read(field) {
       const vocabulary = known.get(field)
       if (vocabulary === undefined || !['unread', 'failed'].includes(vocabulary.value.state)) return

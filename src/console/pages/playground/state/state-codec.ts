@@ -1,3 +1,4 @@
+import { concat } from '../../../../base/arrays.ts'
 import { isObject } from '../../../../schemas/json.ts'
 import { candidatesOf, type Form } from './form.ts'
 import { type Field, type Value, type Values, valuesOf } from './model.ts'
@@ -123,13 +124,7 @@ async function piped(bytes: Uint8Array<ArrayBuffer>, through: CompressionStream 
       throw new Error('it is too large')
     }
   }
-  const all = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
+  return concat(Uint8Array, parts)
 }
 
 const utf8 = (bytes: Uint8Array) => new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -36,8 +36,8 @@ interface TableProps<Row> {
   label: string
   columns: readonly Column<Row>[]
   rows: readonly Row[]
-  /** Names a row while others come and go. */
-  rowKey(row: Row, place: number): string | number
+  /** Names a row while others come and go; default: the text of its first column, or else its place. */
+  rowKey?(row: Row, place: number): string | number
   class?: string
   /** Attributes of a row. */
   attributes?(row: Row): JSX.IntrinsicElements['tr']
@@ -48,7 +48,10 @@ interface TableProps<Row> {
 }
 
 /** A table that scrolls by itself where it is wide. */
-export function Table<Row>({ label, columns, rows, rowKey, attributes, head, children, ...table }: TableProps<Row>) {
+export function Table<Row>({ label, columns, rows, attributes, head, children, ...props }: TableProps<Row>) {
+  const [first] = columns
+  const { rowKey = (row, place) => (first !== undefined && 'text' in first ? first.text(row) : place), ...table } =
+    props
   return (
     <Scroll label={label}>
       <table {...table}>

@@ -222,13 +222,8 @@ function trafficOf({ outcomes, shed, rows }: VersionChange, seconds: number) {
   }
 }
 
-function stagesOf({ total, encode, queue, infer }: VersionChange): LiveStages {
-  return {
-    total: quantilesOf(total),
-    encode: quantilesOf(encode),
-    queue: quantilesOf(queue),
-    infer: quantilesOf(infer),
-  }
+function stagesOf(change: VersionChange): LiveStages {
+  return Object.fromEntries(stages.map((stage) => [stage, quantilesOf(change[stage])])) as LiveStages
 }
 
 function quantilesOf(counts: readonly number[]): LiveStages['total'] {

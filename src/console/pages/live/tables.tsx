@@ -53,7 +53,6 @@ export function ClientTable({ clients }: { clients: LiveClient[] }) {
       <Table
         label="Clients"
         rows={clients}
-        rowKey={({ client }) => client}
         columns={[
           {
             title: 'Key',

@@ -95,7 +95,6 @@ function QualityTable({ before, after }: Sides) {
       <Table
         label="Quality of both versions"
         rows={rows}
-        rowKey={({ task, figure }) => `${task} ${figure.title}`}
         columns={[
           { title: 'Task', text: ({ task }) => task },
           { title: 'Metric', cell: ({ figure }) => figure.title },
@@ -151,7 +150,6 @@ function Part({ part: { title, rows }, before, after }: Sides & { part: Comparis
       <Table
         label={`Table: ${title}`}
         rows={rows.slice(0, mostRows)}
-        rowKey={({ name }) => name}
         columns={[
           { title: 'What', text: ({ name }) => name },
           { title: `Version ${before.version}`, class: 'wide', text: (row) => row.before },

@@ -10,8 +10,6 @@ export interface Difference {
 
 export interface Comparison {
   title: string
-  /** The meaning of the lines, for those who have not met it. */
-  about?: string
   rows: Difference[]
 }
 
@@ -37,7 +35,7 @@ function changed(before: Pairs, after: Pairs): Difference[] {
 }
 
 /** A value of a manifest as text, short. */
-const text = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
+export const text = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
 
 function architectureOf(details: Details): Pairs {
   const { name: _, ...options } = details.architecture ?? {}

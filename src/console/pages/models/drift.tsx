@@ -169,7 +169,6 @@ function Histogram({ name, bins, isProbability }: { name: string; bins: readonly
         <Table
           label={`Shares of ${name}`}
           rows={bins}
-          rowKey={(bin, i) => `${i} ${bin.label}`}
           columns={[
             { title: 'Value', text: label },
             { title: 'Then', value: ({ then }) => then, format: percent },

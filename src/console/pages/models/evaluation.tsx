@@ -95,7 +95,6 @@ function Judged({ task }: { task: TaskEvaluation }) {
           <Table
             label={`Parts of the rows of ${name}`}
             rows={slices.slice(0, mostSlices)}
-            rowKey={({ field, value }) => `${field} ${value}`}
             columns={[
               { title: 'Field', text: ({ field }) => field },
               { title: 'Value', text: ({ value }) => value },
@@ -201,7 +200,6 @@ export function Reliability({ name, bins, note }: { name: string; bins: readonly
         <Table
           label={`Reliability of ${name}`}
           rows={bins}
-          rowKey={({ predicted }) => predicted}
           columns={[
             { title: 'Predicted', value: ({ predicted }) => predicted, format: percent },
             { title: 'Observed', value: ({ observed }) => observed, format: percent },

@@ -32,7 +32,6 @@ export function Fields({
         <Table
           label="Table of fields"
           rows={shown}
-          rowKey={({ name }) => name}
           columns={[
             { title: 'Field', text: ({ name }) => name },
             { title: 'Side', cell: ({ side }) => side },
@@ -56,7 +55,6 @@ function CrossedFields({ crossed }: { crossed: readonly Crossed[] }) {
       <Table
         label="Table of crossed fields"
         rows={crossed}
-        rowKey={({ name }) => name}
         columns={[
           { title: 'Crossed field', text: ({ name }) => name },
           { title: 'Side', cell: ({ side }) => side },

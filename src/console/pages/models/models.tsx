@@ -9,8 +9,7 @@ export function ModelsPage({ route: { path, query } }: { route: Route }) {
   return (
     <VersionPage
       key={`${model}/${version ?? ''}`}
-      model={model}
-      version={version}
+      {...{ model, version }}
       against={query.get('against') ?? undefined}
       section={query.get('section') ?? undefined}
     />

@@ -1,6 +1,7 @@
 import { Lines, Pairs, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, date, milliseconds, number, percent } from '../../parts/format.ts'
 import { Table } from '../../parts/table.tsx'
+import { text } from './differences.ts'
 import type { Details, Plan, Version } from './words.ts'
 
 interface PlanProps {
@@ -62,7 +63,6 @@ function Passes({ passes }: { passes: NonNullable<Plan['passes']> }) {
       <Table
         label="Passes of the compiler"
         rows={passes}
-        rowKey={({ pass }) => pass}
         columns={[
           { title: 'Pass', cell: ({ pass }) => pass },
           { title: 'Changes', value: ({ changes }) => changes, format: String },
@@ -137,7 +137,6 @@ function CostTable({ variants }: { variants: Cost[] }) {
     <Table
       label="Costs of calls"
       rows={savedFirst}
-      rowKey={({ variant }) => variant}
       columns={[
         { title: 'Graph', cell: ({ variant }) => variantNames[variant] ?? variant },
         { title: 'Per call', value: ({ call_us }) => call_us, format: microseconds },
@@ -159,7 +158,6 @@ function PrecisionCheck({ precision, check }: { precision: string; check: NonNul
       <Table
         label={`${precision} and float32`}
         rows={check.tasks}
-        rowKey={({ task }) => task}
         columns={[
           { title: 'Task', text: ({ task }) => task },
           { title: 'Loss of AUC', value: (one) => one.auc_loss, format: number },
@@ -175,12 +173,7 @@ function Deltas({ deltas }: { deltas: NonNullable<Version['deltas']> }) {
   return (
     <>
       <h3>Live tables</h3>
-      <Pairs
-        rows={Object.entries(deltas).map(([name, value]) => [
-          name.replaceAll('_', ' '),
-          typeof value === 'object' ? JSON.stringify(value) : String(value),
-        ])}
-      />
+      <Pairs rows={Object.entries(deltas).map(([name, value]) => [name.replaceAll('_', ' '), text(value)])} />
     </>
   )
 }

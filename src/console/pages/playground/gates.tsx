@@ -88,10 +88,8 @@ function HeatMap({ tasks, prediction, before }: HeatMapProps) {
       {isShared && <p class="small">All tasks have the same weights here: one gate serves them all.</p>}
       {taskPages.pager}
       <Table
-        class="heat"
         label="Gate weights"
         rows={expertPages.shown}
-        rowKey={(expert) => expert}
         columns={[
           { title: 'Expert', heads: true, cell: (expert) => `Expert ${expert + 1}` },
           ...taskPages.shown.map(({ name }): Column<number> => {

@@ -108,7 +108,6 @@ function Means({ means, scores, task }: MeansProps) {
       <Table
         label="Mean changes by field"
         rows={shown}
-        rowKey={({ field }) => field}
         columns={[
           { title: 'Field', heads: true, text: ({ field }) => field },
           {

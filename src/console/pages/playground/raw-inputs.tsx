@@ -47,7 +47,6 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
           <Table
             label="Inputs of the graph"
             rows={tensors}
-            rowKey={({ name }) => name}
             columns={[
               { title: 'Input', heads: true, text: ({ name }) => name },
               { title: 'Type', cell: ({ dtype }) => dtype },
@@ -106,7 +105,6 @@ function Outputs({ predictions }: { predictions: readonly (Prediction | null)[] 
       <Table
         label="Answers per row"
         rows={shown}
-        rowKey={(_, i) => i}
         columns={[
           { title: 'Row', number: true, heads: true, cell: (_, i) => number(first + i + 1, 9) },
           ...names.map(

@@ -11,15 +11,9 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
   switch (event.type) {
     case 'loaded': {
       const { name, version, model, seconds } = event
-      const { engine, plan } = model
-      const { precision, products } = plan
-      const details = {
-        engine,
-        precision,
-        ...(products && { products }),
-        seconds: Number(seconds.toFixed(3)),
-        ...authorOf(event),
-      }
+      const { precision, products } = model.plan
+      const plan = { engine: model.engine, precision, ...(products && { products }) }
+      const details = { ...plan, seconds: Number(seconds.toFixed(3)), ...authorOf(event) }
       log.info({ model: name, version, ...details }, 'model loaded')
       return
     }
@@ -27,8 +21,8 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
       log.error({ model: event.name, version: event.version, reason: reasonOf(event.error) }, 'model failed to load')
       return
     case 'incompatible': {
-      const { name, version, incompatibility } = event
-      const { with: previous, problems } = incompatibility
+      const { name, version } = event
+      const { with: previous, problems } = event.incompatibility
       const details = { model: name, version, previous, problems: listProblems(problems) }
       log.warn(details, 'another version answers that is incompatible')
       return

@@ -10,5 +10,19 @@ export const lossFelt = 20_000
 /** Refused or dropped under load. */
 export const shedOutcomes: readonly string[] = ['queue_full', 'deadline_exceeded']
 
+/** Rates by name, such as an outcome. */
+type Rates = Readonly<Record<string, number>>
+
+/** Without the outcomes that shed requests have, too, and that of clients that left. */
+export const failuresIn = (failed: Rates): Rates =>
+  Object.fromEntries(Object.entries(failed).filter(([name]) => name !== 'cancelled' && !shedOutcomes.includes(name)))
+
+/** Names with their rates, the most frequent first. */
+export const mostFrequent = (rates: Rates): [name: string, rate: number][] =>
+  Object.entries(rates).sort(([, a], [, b]) => b - a)
+
+/** The rates of all names together. */
+export const sumOf = (rates: Rates): number => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
+
 /** Faults of clients: they have to change. */
 export const clientFaults: readonly string[] = ['invalid_request', 'unauthorized', 'forbidden', 'rate_limited']

@@ -41,18 +41,12 @@ export const createModelList = () =>
   createList<LiveModel>(
     ({ model, version }) => `${model}/${version}`,
     (did, seconds) => {
-      const { model, version, queue_rows, wait_ms } = did.at(-1)!
       return {
-        model,
-        version,
-        requests: mean(did, ({ requests }) => requests, seconds),
-        ok: mean(did, ({ ok }) => ok, seconds),
-        candidates: mean(did, ({ candidates }) => candidates, seconds),
+        ...did.at(-1)!,
+        ...means(did, ['requests', 'ok', 'candidates'], seconds),
         failed: meanRates(did, ({ failed }) => failed, seconds),
         shed: meanRates(did, ({ shed }) => shed, seconds),
         total: quantilesOf(did.map(({ total }) => total)),
-        queue_rows,
-        wait_ms,
       }
     },
     { ok: 0, failed: {}, shed: {}, total: null, queue_rows: 0, wait_ms: 0 },
@@ -61,14 +55,12 @@ export const createModelList = () =>
 export const createClientList = () =>
   createList<LiveClient>(
     ({ client }) => client,
-    (did, seconds) => ({
-      client: did.at(-1)!.client,
-      requests: mean(did, ({ requests }) => requests, seconds),
-      candidates: mean(did, ({ candidates }) => candidates, seconds),
-      failed: mean(did, ({ failed }) => failed, seconds),
-    }),
+    (did, seconds) => ({ ...did.at(-1)!, ...means(did, ['requests', 'candidates', 'failed'], seconds) }),
     { failed: 0 },
   )
+
+const means = <Name extends string>(did: readonly Record<Name, number>[], names: readonly Name[], seconds: number) =>
+  Object.fromEntries(names.map((name) => [name, mean(did, (one) => one[name], seconds)])) as Record<Name, number>
 
 /** The service over the last seconds. */
 export interface Averages {
@@ -114,13 +106,6 @@ export function meanRates<T>(all: readonly T[], read: (one: T) => Rates, seconds
     for (const [name, rate] of Object.entries(read(one))) sums[name] = (sums[name] ?? 0) + rate / seconds
   return sums
 }
-
-/** Names with their rates, the most frequent first. */
-export const mostFrequent = (rates: Rates): [name: string, rate: number][] =>
-  Object.entries(rates).sort(([, a], [, b]) => b - a)
-
-/** The rates of all names together. */
-export const sumOf = (rates: Rates): number => total(Object.values(rates))
 
 export const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0)
 

@@ -1,5 +1,5 @@
 import type { LiveEvent, LiveModel } from '../../schemas/live-figures.ts'
-import { clientFaults, shedOutcomes } from '../../schemas/outcomes.ts'
+import { clientFaults, failuresIn, mostFrequent, sumOf } from '../../schemas/outcomes.ts'
 import type { Interval } from './summarise.ts'
 
 /** From these shares on, requests that are refused or dropped under load, and requests that fail, are events. */
@@ -12,9 +12,6 @@ const fewest = 10
 /** Requests per second whose end is an event. */
 const busyRate = 2
 
-/** Outcomes that shed requests have, too, and that of clients that left. */
-const otherwise = new Set([...shedOutcomes, 'cancelled'])
-
 /** Finds what the traffic of each interval shows: overload, failures, silence. Call it once per interval. */
 export function createTrafficChanges(): (interval: Interval) => Change[] {
   let earlier: number[] = []
@@ -25,10 +22,13 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
     const { requests, shed, failed, seconds } = sample
     const isMuch = (rate: number, share: number) => rate > share * requests && rate * seconds >= fewest
     const changes: Change[] = []
-    if (isMuch(total(shed), shedShare))
-      changes.push(error('requests_shed', `Requests are refused or dropped under load${mostlyOf(models, totalShed)}`))
-    const [code] = largest(failed)
-    if (code !== undefined && isMuch(totalFailed({ failed }), failingShare)) {
+    if (isMuch(sumOf(shed), shedShare)) {
+      const mostly = mostlyOf(models, ({ shed }) => sumOf(shed))
+      changes.push(error('requests_shed', `Requests are refused or dropped under load${mostly}`))
+    }
+    const failures = failuresIn(failed)
+    const [[code] = []] = mostFrequent(failures)
+    if (code !== undefined && isMuch(sumOf(failures), failingShare)) {
       const name = code.replaceAll('_', ' ')
       const text = `Many requests fail${mostlyOf(models, ({ failed }) => failed[code] ?? 0)}; the most frequent error: ${name}`
       changes.push(clientFaults.includes(code) ? warning('requests_failing', text) : error('requests_failing', text))
@@ -45,14 +45,6 @@ export function createTrafficChanges(): (interval: Interval) => Change[] {
     return changes
   }
 }
-
-type Rates = Record<string, number>
-
-const total = (rates: Rates) => Object.values(rates).reduce((sum, rate) => sum + rate, 0)
-const failures = (failed: Rates) => Object.entries(failed).filter(([code]) => !otherwise.has(code))
-const largest = (failed: Rates) => failures(failed).sort(([, a], [, b]) => b - a)[0] ?? []
-const totalFailed = ({ failed }: Pick<LiveModel, 'failed'>) => total(Object.fromEntries(failures(failed)))
-const totalShed = ({ shed }: Pick<LiveModel, 'shed'>) => total(shed)
 
 /** The model with most of them; nothing where no model had any, as of requests that were refused unread. */
 function mostlyOf(models: readonly LiveModel[], read: (model: LiveModel) => number): string {

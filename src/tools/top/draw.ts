@@ -1,5 +1,6 @@
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import type { LiveModel, LiveProcess, LiveSample } from '../../schemas/live-figures.ts'
+import { mostFrequent, sumOf } from '../../schemas/outcomes.ts'
 import type { ShownUpdate } from './follow-live.ts'
 
 /** The figures to show. */
@@ -40,8 +41,8 @@ function traffic({ requests, ok, candidates, failed, shed }: LiveSample): Line[]
   return [
     row('Requests', `${rate(requests)}/s, in time ${goodput}`),
     row('Candidates', `${rate(candidates)}/s`),
-    { ...row('Failed', named(failed)), ...(anyOf(failed) && { style: 'red' }) },
-    { ...row('Shed', named(shed)), ...(anyOf(shed) && { style: 'red' }) },
+    { ...row('Failed', named(failed)), ...(sumOf(failed) > 0 && { style: 'red' }) },
+    { ...row('Shed', named(shed)), ...(sumOf(shed) > 0 && { style: 'red' }) },
   ]
 }
 
@@ -81,8 +82,8 @@ function modelRows(models: readonly LiveModel[]): string[][] {
       rate(candidates),
       total === null ? '–' : ms(total.p50),
       total === null ? '–' : ms(total.p99),
-      rate(sum(failed)),
-      rate(sum(shed)),
+      rate(sumOf(failed)),
+      rate(sumOf(shed)),
       grouped(queue_rows),
     ]),
   ]
@@ -111,14 +112,12 @@ function table([header, ...rows]: string[][], empty: string): Line[] {
 }
 
 const row = (name: string, text: string): Line => ({ text: `${name.padEnd(12)}${text}` })
-const sum = (rates: Record<string, number>) => Object.values(rates).reduce((total, value) => total + value, 0)
-const anyOf = (rates: Record<string, number>) => sum(rates) > 0
 const share = (value: number) => `${(100 * value).toFixed(0)} %`
 const rate = (value: number) => (value === 0 || value >= 100 ? grouped(value) : value.toPrecision(3))
 const ms = (value: number) => (value >= 100 ? grouped(value) : value.toPrecision(3))
 
 function named(rates: Record<string, number>): string {
-  const entries = Object.entries(rates).sort(([, a], [, b]) => b - a)
+  const entries = mostFrequent(rates)
   if (entries.length === 0) return 'none'
   return entries.map(([name, value]) => `${name.replaceAll('_', ' ')} ${rate(value)}/s`).join(', ')
 }

@@ -1,5 +1,6 @@
 import { valueFor } from '../../../base/maps.ts'
-import { meanRates, mostFrequent } from '../../api/averages.ts'
+import { mostFrequent } from '../../../schemas/outcomes.ts'
+import { meanRates } from '../../api/averages.ts'
 import type { LiveEvent, Sample } from '../../api/live-figures.ts'
 import { Chart, type ChartProps, type Series } from '../../parts/chart.tsx'
 import { bytes, compact, milliseconds, number, percent } from '../../parts/format.ts'

@@ -1,4 +1,4 @@
-import { sumOf } from '../../api/averages.ts'
+import { sumOf } from '../../../schemas/outcomes.ts'
 import type { LiveClient, LiveModel, LiveProcess } from '../../api/live-figures.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Bar, Card } from '../../parts/controls.tsx'

@@ -1,7 +1,15 @@
 import { median } from '../../../base/arrays.ts'
 import type { LiveClient, LiveEvent, LiveModel, LiveSample as Sample } from '../../../schemas/live-figures.ts'
-import { clientFaults, losses, lossFelt, shedOutcomes } from '../../../schemas/outcomes.ts'
-import { mean, meanRates, mostFrequent, sumOf, total } from '../../api/averages.ts'
+import {
+  clientFaults,
+  failuresIn,
+  losses,
+  lossFelt,
+  mostFrequent,
+  shedOutcomes,
+  sumOf,
+} from '../../../schemas/outcomes.ts'
+import { mean, meanRates, total } from '../../api/averages.ts'
 import { compact, listed, milliseconds, percent } from '../../parts/format.ts'
 
 export interface Finding {
@@ -33,9 +41,6 @@ const stays = 10_000
 
 /** Not true for so long, ms: it has ended. */
 const ends = 3000
-
-/** Errors of shed requests, and clients that left. */
-const expected = [...shedOutcomes, 'cancelled']
 
 /**
  * Finds what deserves attention in the traffic, second by second. `now`: ms since 1970, by the clock of the samples.
@@ -92,8 +97,7 @@ function findIn(
       title: `Over ten seconds, ${percent(Math.min(1, shedRate / Math.max(requests, shedRate)), 2)} of the requests were refused or dropped.`,
       text: `The most frequent reason: ${shedName(reason)}${namesOf(shedOutcomes.flatMap(failing))}. ${limit}`,
     }
-  const failed = meanRates(recent, ({ failed }) => failed)
-  const others = Object.fromEntries(Object.entries(failed).filter(([name]) => !expected.includes(name)))
+  const others = failuresIn(meanRates(recent, ({ failed }) => failed))
   const [[code] = []] = mostFrequent(others)
   if (code !== undefined && isMuch(sumOf(others)))
     found.failing = {

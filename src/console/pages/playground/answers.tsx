@@ -38,18 +38,14 @@ export function Answers(props: AnswersProps) {
         includes the network.
       </p>
       <RankBy tasks={tasks} by={by} onBy={onBy} />
-      {now === undefined ? (
-        busy ? (
-          <Loading what="answers" />
-        ) : (
-          <Empty title="No answer yet" />
-        )
-      ) : (
-        <AnswerTable {...props} now={now} />
-      )}
+      {now === undefined ? <Unanswered busy={busy} /> : <AnswerTable {...props} now={now} />}
     </Card>
   )
 }
+
+/** There is no answer, or none so far. */
+export const Unanswered = ({ busy }: { busy: boolean }) =>
+  busy ? <Loading what="answers" /> : <Empty title="No answer yet" />
 
 function statusOf({ busy, isOld, now }: AnswersProps): string {
   if (busy) return 'Asking …'

@@ -3,8 +3,8 @@ import { isObject } from '../../../schemas/json.ts'
 import { Card } from '../../parts/controls.tsx'
 import { milliseconds, number } from '../../parts/format.ts'
 import { usePages } from '../../parts/pager.tsx'
-import { Empty, Loading } from '../../parts/states.tsx'
 import { type Column, Table } from '../../parts/table.tsx'
+import { Unanswered } from './answers.tsx'
 import { Refusal } from './notices.tsx'
 import { RequestCode } from './request-code.tsx'
 import { exampleInputs } from './state/draw.ts'
@@ -80,13 +80,7 @@ export function RawInputs({ target, details, inputs, onInputs }: RawInputsProps)
           title="Answers"
           status={busy ? 'Asking …' : answer ? `Version ${answer.version} took ${milliseconds(answer.ms)}` : ''}
         >
-          {answer ? (
-            <Outputs predictions={answer.predictions} />
-          ) : busy ? (
-            <Loading what="answers" />
-          ) : (
-            <Empty title="No answer yet" />
-          )}
+          {answer ? <Outputs predictions={answer.predictions} /> : <Unanswered busy={busy} />}
         </Card>
       </div>
       {body !== undefined && <RequestCode body={body} fields={[]} inputsOnly />}

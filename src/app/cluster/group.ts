@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import type { Configuration } from '../../schemas/configuration.ts'
 import { createRecorder, type LiveRecorder, runRecorder } from '../../server/console/recorder.ts'
 import { createReadMetrics } from '../../server/metrics/read-metrics.ts'
+import type { Log } from '../load-options.ts'
 import { createAnswersOfAll, ReadingsOfAll } from './answers-of-all.ts'
 import { Distributor } from './distributor.ts'
 import { ModelChanges, type Questions } from './messages.ts'
@@ -16,11 +17,7 @@ export interface GroupOptions {
   url: string
   /** Where administration listens, if it has a port of its own. */
   adminUrl: string | undefined
-  log: {
-    info(details: object, message: string): void
-    warn(details: object, message: string): void
-    error(details: object, message: string): void
-  }
+  log: Log
   /** A process got a signal that is meant for all. */
   onStop(): void
 }

@@ -1,6 +1,6 @@
 import type { ComponentType } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { base, key, keyAsked, setKey } from '../api/client.ts'
+import { askForKey, base, key, keyAsked, setKey } from '../api/client.ts'
 import { hrefOf, type Route, route } from '../base/router.ts'
 import { nextTheme, theme } from '../base/theme.ts'
 import { Dialog } from '../parts/dialog.tsx'
@@ -80,14 +80,13 @@ function Navigation({ current }: { current: string }) {
         <a href={new URL('docs', base).href}>API</a>
       </nav>
       <div class="tools">
-        {key.value !== '' && (
+        {key.value === '' ? (
+          <button type="button" class="quiet" onClick={() => askForKey('Requests of this tab will carry it.')}>
+            Key
+          </button>
+        ) : (
           <button type="button" class="quiet" onClick={() => setKey('')}>
             Forget key
-          </button>
-        )}
-        {key.value === '' && (
-          <button type="button" class="quiet" onClick={() => (keyAsked.value = 'Requests of this tab will carry it.')}>
-            Key
           </button>
         )}
         <button type="button" class="quiet" aria-label={`Colours: ${themeNames[theme.value]}`} onClick={nextTheme}>

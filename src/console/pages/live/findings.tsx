@@ -148,7 +148,7 @@ export function Events({ events }: { events: LiveEvent[] }) {
         <ol class="events">
           {newest.map(({ id, at, until, severity, text, model, times }) => (
             <li key={id}>
-              <span class="when mono">
+              <span class="mono muted">
                 {time(at)}
                 {until - at > 1500 && ` – ${Date.now() - until < goesOn ? 'now' : time(until)}`}
               </span>

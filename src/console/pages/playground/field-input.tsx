@@ -179,7 +179,7 @@ export function ContextForm({
     <Card id="context-title" title="Context">
       <p class="small muted">The user and the page: what all candidates of one request share.</p>
       {list.field('Find a field')}
-      <div class="fields">
+      <div class="stack">
         {list.shown.map((field) => (
           <FieldInput
             key={field.name}

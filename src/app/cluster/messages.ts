@@ -32,7 +32,7 @@ export interface Start {
   unloaded: string[]
 }
 
-/** What the primary asks each process of itself, and a process the primary of all. */
+/** Questions that the primary asks each process of itself, and a process the primary of all. */
 export type Questions = Pick<Siblings, 'statistics' | 'slow' | 'requests' | 'request' | 'observations' | 'drift'>
 
 /** Requests and rows that keys have used, by the keys' ids. */

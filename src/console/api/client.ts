@@ -99,9 +99,6 @@ export async function askVersion(
   }
 }
 
-/** Headers of requests that predict: this console's are admitted last. */
-export const lowestPriority = { priority: 'u=7' } as const
-
 /** The key that requests carry; '' where there is none. It is kept for this tab alone, until it is closed. */
 export const key = createKept('multigate-key', () => sessionStorage)
 

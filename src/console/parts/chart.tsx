@@ -32,11 +32,13 @@ export interface ChartProps {
   format(value: number): string
   /** The upper end of the axis at least. */
   atLeast?: number
-  height?: number
 }
 
+/** Height of the plot, px. */
+const height = 150
+
 /** Lines over time, with their values beside their names: the newest, or those under the pointer. */
-export function Chart({ title, about, at, series, marks = [], format, atLeast = 0, height = 150 }: ChartProps) {
+export function Chart({ title, about, at, series, marks = [], format, atLeast = 0 }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | undefined>(undefined)
   const [pointed, setPointed] = useState<number>()
@@ -51,11 +53,8 @@ export function Chart({ title, about, at, series, marks = [], format, atLeast = 
   useEffect(() => {
     const { current: element } = place
     if (element === null) return
-    const created = new uPlot(
-      optionsOf({ series, marked, format, atLeast, height, onPoint: setPointed }, element),
-      data,
-      element,
-    )
+    const options = optionsOf({ series, marked, format, atLeast, onPoint: setPointed }, element)
+    const created = new uPlot(options, data, element)
     plot.current = created
     const sizes = new ResizeObserver(() => created.setSize({ width: element.clientWidth, height }))
     sizes.observe(element)
@@ -63,7 +62,7 @@ export function Chart({ title, about, at, series, marks = [], format, atLeast = 
       sizes.disconnect()
       created.destroy()
     }
-  }, [labels, height, painted])
+  }, [labels, painted])
 
   useEffect(() => {
     plot.current?.setData(data)
@@ -140,23 +139,14 @@ function drawMarks(plot: uPlot, marks: readonly Mark[], colours: Record<Mark['to
   ctx.restore()
 }
 
-function optionsOf(
-  {
-    series,
-    marked,
-    format,
-    atLeast,
-    height,
-    onPoint,
-  }: Pick<ChartProps, 'series' | 'format'> & {
-    atLeast: number
-    height: number
-    /** The marks at the moment of drawing. */
-    marked: { current: Mark[] }
-    onPoint(place: number | undefined): void
-  },
-  element: HTMLElement,
-): uPlot.Options {
+interface PlotProps extends Pick<ChartProps, 'series' | 'format'> {
+  atLeast: number
+  /** The marks at the moment of drawing. */
+  marked: { current: Mark[] }
+  onPoint(place: number | undefined): void
+}
+
+function optionsOf({ series, marked, format, atLeast, onPoint }: PlotProps, element: HTMLElement): uPlot.Options {
   const line = colour('--line')
   const muted = colour('--muted')
   const tones = { warning: colour('--warning'), bad: colour('--bad') }

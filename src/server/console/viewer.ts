@@ -25,18 +25,14 @@ export interface ViewerOptions {
 export class Viewer {
   readonly client: string
   readonly key: Key | undefined
-  readonly #response: ServerResponse
-  readonly #socket: Socket
-  readonly #onLeave: () => void
+  readonly #options: ViewerOptions
   #state: 'waiting' | 'open' | 'ending' = 'waiting'
 
-  constructor({ response, socket, client, key, onLeave }: ViewerOptions) {
-    this.client = client
-    this.key = key
-    this.#response = response
-    this.#socket = socket
-    this.#onLeave = onLeave
-    response.once('close', onLeave)
+  constructor(options: ViewerOptions) {
+    this.client = options.client
+    this.key = options.key
+    this.#options = options
+    options.response.once('close', options.onLeave)
   }
 
   /** It has been sent its end, which its client has not taken yet. */
@@ -47,33 +43,33 @@ export class Viewer {
   /** The headers and the first text. */
   start(headers: Record<string, string>, text: string): void {
     this.#state = 'open'
-    this.#response.writeHead(200, headers)
-    this.#response.write(text)
+    this.#options.response.writeHead(200, headers)
+    this.#options.response.write(text)
   }
 
   write(text: string): void {
     if (this.#state !== 'open') return
-    if (this.#response.writableLength > mostUnread) this.destroy()
-    else this.#response.write(text)
+    if (this.#options.response.writableLength > mostUnread) this.destroy()
+    else this.#options.response.write(text)
   }
 
   /** With its last text, if there is one. One that waits has nothing to end. */
   end(text?: string): void {
     if (this.#state !== 'open') return
     this.#state = 'ending'
-    this.#response.end(text)
+    this.#options.response.end(text)
   }
 
   /** Makes room for another: its place is free immediately. */
   giveUp(): void {
-    if (this.#response.writableLength > 0) this.destroy()
+    if (this.#options.response.writableLength > 0) this.destroy()
     this.end()
-    this.#onLeave()
+    this.#options.onLeave()
   }
 
   /** Closes its connection, with what its client has not taken. */
   destroy(): void {
-    this.#socket.destroy()
-    this.#onLeave()
+    this.#options.socket.destroy()
+    this.#options.onLeave()
   }
 }

@@ -3,6 +3,7 @@ import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { InferDuration, InferStatistics } from '../../schemas/infer-model.ts'
 import type { EndedPrediction } from './request-metrics.ts'
+import { versionKey } from './version-counts.ts'
 
 /**
  * Counts what each version does as clients of Triton ask for it: like the metrics, but by outcome and by the rows of a
@@ -24,10 +25,9 @@ const exactRows = 256
 export function createStatistics(now: () => number = Date.now): Statistics {
   const versions = new Map<string, Counts>()
   const known = new WeakMap<LoadedModel, Counts>()
-  const statisticsKey = (name: string, version: string) => `${name}/${version}`
 
   function counts(name: string, version: string): Counts {
-    return valueFor(versions, statisticsKey(name, version), () => new Counts())
+    return valueFor(versions, versionKey({ model: name, version }), () => new Counts())
   }
   /** A version that answers its last requests after it was forgotten must not come back. */
   function countsOf(model: LoadedModel): Counts {
@@ -55,8 +55,8 @@ export function createStatistics(now: () => number = Date.now): Statistics {
         },
       }
     },
-    forget: (name, version) => versions.delete(statisticsKey(name, version)),
-    of: (name, version) => (versions.get(statisticsKey(name, version)) ?? new Counts()).report(name, version),
+    forget: (name, version) => versions.delete(versionKey({ model: name, version })),
+    of: (name, version) => (versions.get(versionKey({ model: name, version })) ?? new Counts()).report(name, version),
   }
 }
 

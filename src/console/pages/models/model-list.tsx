@@ -7,7 +7,7 @@ import { date, decimal, number, orDash } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { Empty, Pending } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-import { driftWord, isLoaded, type Model, plural, stateTones, type Version } from './words.ts'
+import { driftWord, isLoaded, type Model, stateTones, type Version } from './words.ts'
 
 const modelsPerPage = 20
 
@@ -234,7 +234,7 @@ function Areas({ areas }: { areas: [task: string, auc: number | null][] }) {
           <bdi>{task}</bdi> {orDash(auc, (value) => decimal(value, 3))}
         </span>
       ))}
-      {more > 0 && <span class="muted">{`and ${more} ${plural(more, 'task')}`}</span>}
+      {more > 0 && <span class="muted">{more === 1 ? 'and 1 task' : `and ${more} tasks`}</span>}
     </>
   )
 }

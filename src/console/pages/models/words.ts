@@ -40,6 +40,3 @@ export function architectureName({ architecture, plan }: Details): string {
   const name = String(architecture?.name ?? '')
   return findArchitecture(name)?.title ?? (name === '' ? `Graph (${plan?.graph ?? 'unknown format'})` : name)
 }
-
-/** `one` of exactly one, else `many`. */
-export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many)

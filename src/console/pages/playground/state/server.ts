@@ -1,7 +1,7 @@
 import { type Signal, signal } from '@preact/signals'
 import { valueFor } from '../../../../base/maps.ts'
 import type { FeatureValue } from '../../../../schemas/feature-value.ts'
-import { ask, client, lowestPriority, type Schemas } from '../../../api/client.ts'
+import { ask, client, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
 import { type Reference, type Values, valuesOf } from './model.ts'
@@ -56,13 +56,6 @@ function withoutNull(values: Record<string, FeatureValue>): Values {
   )
 }
 
-/** Some values of a vocabulary. */
-export const listValues = (
-  path: { model: string; version: string; field: string },
-  query: { offset: number; limit: number },
-  signal: AbortSignal,
-) => ask(client.GET('/models/{model}/versions/{version}/fields/{field}/values', { params: { path, query }, signal }))
-
 /**
  * Asks for predictions, after all other requests; statistics do not count it. `body`: named fields as rows, or inputs.
  */
@@ -70,7 +63,7 @@ export async function predict(asked: PredictBody | Record<string, unknown>, sign
   const began = performance.now()
   const body = { ...asked, options: { ...(asked.options as object | undefined), observe: false } }
   const answer = await ask(
-    client.POST('/predict', { body: body as Schemas['RowsRequest'], headers: lowestPriority, signal }),
+    client.POST('/predict', { body: body as Schemas['RowsRequest'], headers: { priority: 'u=7' }, signal }),
   )
   return {
     model: answer.model,
@@ -111,7 +104,10 @@ export function createVocabularies(model: string, version: string): Vocabularies
     try {
       let { total } = vocabulary.value
       while (values.length < Math.min(total, mostValues)) {
-        const page = await listValues({ model, version, field }, { offset: values.length, limit: perPage }, left.signal)
+        const params = { path: { model, version, field }, query: { offset: values.length, limit: perPage } }
+        const page = await ask(
+          client.GET('/models/{model}/versions/{version}/fields/{field}/values', { params, signal: left.signal }),
+        )
         if (page.values.length === 0) break
         values.push(...page.values)
         total = page.total

@@ -99,3 +99,39 @@ t.test('what is one tensor is left as it is', async (t) => {
   const loaded = await loadJoined(source, load)
   t.same(loaded, {})
 })
+
+t.test('masks and numbers of values are made of ids', async (t) => {
+  const asked: Batch[] = []
+  const load = async (): Promise<LoadedGraph> => ({
+    signature: {
+      inputs: [
+        { name: 'ids', dtype: 'int32', width: 1 },
+        { name: 'hist', dtype: 'int32', width: 2 },
+        { name: 'mask', dtype: 'int32', width: 2 },
+        { name: 'lengths', dtype: 'int32', width: 1 },
+      ],
+      outputs: [{ name: 'all', width: 1 }],
+    },
+    async run(batch) {
+      asked.push(batch)
+      return { all: new Float32Array(batch.rows) }
+    },
+    close: async () => undefined,
+  })
+  const field = { first: 0, width: 2, padding: 9 }
+  const tensors = [
+    { ...field, tensor: 'hist', is: 'values' as const },
+    { ...field, tensor: 'mask', is: 'mask' as const },
+    { ...field, tensor: 'lengths', is: 'lengths' as const },
+  ]
+  const inputs = { sparse: { dtype: 'int32' as const, tensors: ['ids'], columns: [2], fields: { width: 3, tensors } } }
+  const graph = await loadJoined({ ...source, outputs: ['all'], joined: { inputs, outputs: {} } }, load)
+  t.same(graph.signature.inputs, [{ name: 'sparse', dtype: 'int32', width: 3 }])
+  await graph.run({ rows: 2, inputs: { sparse: Int32Array.of(7, 9, 1, 9, 9, 2) } }, ['all'])
+  t.same(asked[0]!.inputs, {
+    ids: Int32Array.of(1, 2),
+    hist: Int32Array.of(7, 9, 9, 9),
+    mask: Int32Array.of(1, 0, 0, 0),
+    lengths: Int32Array.of(1, 0),
+  })
+})

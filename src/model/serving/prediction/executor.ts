@@ -27,8 +27,11 @@ export interface Executor {
   runHere(batch: Batch): Outputs
   /** Memory for one request's rows, shared with the workers where they can. */
   allocateFor(manifest: Manifest): RequestMemory
-  /** Opens a small graph in the calling thread if batches of one row at least pay there. */
-  openHere(options: LoadOptions, source: GraphSource, manifest: Manifest, encoder: Encoder): Promise<void>
+  /**
+   * Opens a small graph in the calling thread if batches of one row at least pay there. Resolves with the reason where
+   * the graph is not one for that thread.
+   */
+  openHere(options: LoadOptions, source: GraphSource, manifest: Manifest, encoder: Encoder): Promise<string | undefined>
   /** Most rows of a batch that is computed in the calling thread; 0: none is. */
   readonly rowsHere: number
   stats(): Promise<GraphStats | undefined>
@@ -103,11 +106,12 @@ export function createExecutor(graph: PooledGraph): Executor {
     },
     async openHere({ pool, clock, maxBatchRows, compiler }, { plan }, manifest, encoder) {
       // Where costs are given, they decide alone.
-      if (pool.openSmall === undefined || graph.measure === undefined || compiler?.costs !== undefined) return
+      if (pool.openSmall === undefined || graph.measure === undefined || compiler?.costs !== undefined) return undefined
       // int8 answers differ, and a row's answer depends on no other rows.
-      if (plan === undefined || plan.precision !== 'float32') return
+      if (plan === undefined || plan.precision !== 'float32') return undefined
       const small = await pool.openSmall(plan)
-      if (typeof small === 'string' || !(await answersAlike(manifest, encoder, graph, small.run))) return
+      if (typeof small === 'string') return small
+      if (!(await answersAlike(manifest, encoder, graph, small.run))) return 'its answers would differ'
       output = bindingsOf(manifest).probabilities
       const batchOf = (rows: number) => plainBatch(manifest, encoder, rows)
       for (let i = 0; i < warmCalls; i++) small.run(batchOf(1))
@@ -122,7 +126,9 @@ export function createExecutor(graph: PooledGraph): Executor {
         if (median(Array.from({ length: measuredCalls }, () => seconds(batch))) > most) break
         rowsHere = rows
       }
-      if (rowsHere > 0) here = small
+      if (rowsHere === 0) return 'a row takes longer than its way to a worker'
+      here = small
+      return undefined
     },
     get rowsHere() {
       return rowsHere

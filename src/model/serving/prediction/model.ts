@@ -21,7 +21,7 @@ import { createExecutor, type Executor, type RequestMemory } from './executor.ts
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
-import { encodeExplained, encodeQuery, type QueryRows } from './query-rows.ts'
+import { countValues, encodeExplained, encodeQuery, type QueryRows } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorColumns, tensorsOf } from './tensors.ts'
@@ -100,8 +100,11 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
     await tryRows(manifest, encoder, graph)
     await warm(manifest, encoder, graph, batcher, options)
     // Overlays are in the workers alone.
-    if (compiled.plan?.description.live === undefined)
-      await executor.openHere(options, compiled.source, manifest, encoder)
+    if (compiled.plan?.description.live === undefined) {
+      const refused = await executor.openHere(options, compiled.source, manifest, encoder)
+      if (refused !== undefined && encoder.layout.groups.length > 0)
+        model.plan.notes.push(`no row is computed on the main thread: ${refused}`)
+    }
     // By a model of its own, since each watches what it is asked for drift.
     await options.rehearse?.(createModel(parts, executor, batcher, options))
     await executor.reset()
@@ -270,15 +273,6 @@ function encode(
     memory.release()
     throw error
   }
-}
-
-/** Reports the unknown and the cut values of rows that were encoded elsewhere. */
-function countValues(
-  { unknown, cut }: Extract<QueryRows, { form: 'encoded' }>,
-  { onUnknown, onCut }: Pick<LoadOptions, 'onUnknown' | 'onCut'>,
-): void {
-  for (const [field, count] of unknown) for (let i = 0; i < count; i++) onUnknown?.(field)
-  for (const [field, count] of cut) onCut?.(field, count)
 }
 
 /** One after the other. */

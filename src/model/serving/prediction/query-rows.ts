@@ -1,5 +1,5 @@
 import { isObject } from '../../../schemas/json.ts'
-import type { Encoder } from '../features/encoder.ts'
+import type { Encoder, ValueListeners } from '../features/encoder.ts'
 import { boundsOf } from '../features/field.ts'
 import type { ListNotes } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
@@ -50,6 +50,15 @@ function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOpti
   sparse.set(encoded.sparse)
   dense.set(encoded.dense)
   return { ...encoded, sparse, dense }
+}
+
+/** Reports the unknown and the cut values of rows that were encoded elsewhere. */
+export function countValues(
+  { unknown, cut }: Extract<QueryRows, { form: 'encoded' }>,
+  { onUnknown, onCut }: ValueListeners,
+): void {
+  for (const [field, count] of unknown) for (let i = 0; i < count; i++) onUnknown?.(field)
+  for (const [field, count] of cut) onCut?.(field, count)
 }
 
 /** The same, with what the model doesn't know of each row, and the lists that are cut. Throws like the encoder. */

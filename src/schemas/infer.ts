@@ -31,7 +31,8 @@ export const InferDatatype = Type.Union(
 
 const Shape = Type.Array(Type.Integer({ minimum: 0 }), {
   maxItems: 32,
-  description: 'Encoded: [rows, …], as in the metadata. A feature: [rows] or [rows, 1]; [1] applies to all rows',
+  description:
+    'Encoded: [rows, …], as in the metadata. A feature: [rows] or [rows, 1]; [1] applies to all rows. A list or a vector: [rows, n]; [1, n] of a field of the context applies to all rows; of lists that are not equally long [values], beside `name.offsets` [rows + 1]',
   examples: [[2, 3]],
 })
 const BinarySize = Type.Integer({
@@ -43,7 +44,8 @@ export type InferInput = Static<typeof InferInput>
 export const InferInput = Type.Object(
   {
     name: Type.String({
-      description: "An input of the model's graph, as listed in its metadata; or a feature, `id` or `bid`",
+      description:
+        "An input of the model's graph, as listed in its metadata; or a feature, `id` or `bid`; or the offsets or weights of a list",
     }),
     shape: Shape,
     datatype: Type.String({ description: 'BOOL, INT8 … INT64, UINT8 … UINT64, FP32 or FP64; strings: BYTES' }),
@@ -138,11 +140,21 @@ export const InferTensor = Type.Object({
 const Feature = Type.Object({
   name: Type.String(),
   datatype: Type.String({
-    description: 'BYTES for strings, INT64 for ids, FP64 for numbers; other number types are accepted',
+    description:
+      'BYTES for strings, INT64 for ids, FP64 for numbers, FP32 for vectors; other number types are accepted',
   }),
-  shape: Type.Array(Type.Integer(), { description: '[rows], or [1] for all rows' }),
+  shape: Type.Array(Type.Integer(), {
+    description: '[rows], or [1] for all rows; of a list [rows, n], of a vector [rows, length]',
+  }),
   side: Side,
   required: Type.Boolean({ description: 'The field has no default' }),
+  offsets: Type.Optional(
+    Type.String({
+      description:
+        'The tensor [rows + 1] of a list that says where the list of each row begins in its values, [values]',
+    }),
+  ),
+  weights: Type.Optional(Type.String({ description: 'The tensor of a list that has the weights of its values' })),
 })
 
 /** `GET /v2/models/{model}`. */

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { FeatureLists } from './feature-value.ts'
 
 /*
  * TensorFlow Serving's REST interface, which is KServe's protocol version 1 too. Everything around the values is
@@ -10,9 +11,20 @@ const Base64 = Type.Object(
   { additionalProperties: false, description: 'A string as base64 of its UTF-8 bytes' },
 )
 
-const Value = Type.Union([Type.String(), Type.Number(), Type.Null(), Base64, Type.Array(Type.Unknown())], {
-  description: 'The value of a named feature, or a tensor without its rows: a number, or nested arrays of them',
-})
+const WeightedList = Type.Object(
+  { values: Type.Array(Type.Unknown()), weights: Type.Array(Type.Number({ minimum: 0 })) },
+  { additionalProperties: false, description: 'A list of a named feature, with a weight for each value' },
+)
+
+const Value = Type.Union(
+  [Type.String(), Type.Number(), Type.Null(), Base64, Type.Array(Type.Unknown()), WeightedList],
+  {
+    description:
+      'The value of a named feature, of a list or a vector an array; or a tensor without its rows: a number, or nested arrays of them',
+  },
+)
+
+const Column = Type.Union([Type.Array(Value), FeatureLists])
 
 const envelope = {
   signature_name: Type.Optional(
@@ -48,7 +60,7 @@ export const ServingInstances = Type.Object(
 export const ServingInputs = Type.Object(
   {
     ...envelope,
-    inputs: Type.Union([Type.Record(Type.String(), Type.Array(Value)), Type.Array(Value)], {
+    inputs: Type.Union([Type.Record(Type.String(), Column), Type.Array(Value)], {
       description: 'One array per feature or tensor, all of the same length; a bare array if there is one input',
     }),
     context: Type.Optional(ServingContext),

@@ -23,7 +23,7 @@ export interface EncodeOptions {
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
-  /** Most values of all lists and vectors of a request; more is TOO_MANY_VALUES. Default: any number. */
+  /** Most values of all lists and vectors of a request; more is INVALID_REQUEST. Default: any number. */
   maxValues?: number | undefined
   /** Problems found earlier; reported together with those of the rows. */
   problems?: Violations

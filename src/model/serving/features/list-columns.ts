@@ -1,7 +1,7 @@
 import { pointer } from '../../../schemas/json.ts'
 import { describeValue } from './field.ts'
 import type { FieldColumn } from './field-column.ts'
-import { isNumbers } from './lists.ts'
+import { isValues } from './lists.ts'
 
 /** A column of lists as values and offsets: the list of row r is values[offsets[r]] to values[offsets[r + 1] − 1]. */
 export interface ListColumn {
@@ -21,12 +21,11 @@ export function readListColumn(
 ): ListColumn | undefined {
   const { values, offsets, weights, ...others } = column
   const [other] = Object.keys(others)
-  const isList = (list: unknown): list is ArrayLike<unknown> => Array.isArray(list) || isNumbers(list)
   if (other !== undefined) wrong(pointer(other), 'is not known: a column of lists has values, offsets and weights')
-  else if (!isList(values)) wrong('/values', `must be an array, not ${describeValue(values)}`)
-  else if (!isList(offsets)) wrong('/offsets', `must be an array, not ${describeValue(offsets)}`)
+  else if (!isValues(values)) wrong('/values', `must be an array, not ${describeValue(values)}`)
+  else if (!isValues(offsets)) wrong('/offsets', `must be an array, not ${describeValue(offsets)}`)
   else if (weights !== undefined && weighted === undefined) wrong('/weights', 'is given, but the list has no weights')
-  else if (weights !== undefined && !isList(weights))
+  else if (weights !== undefined && !isValues(weights))
     wrong('/weights', `must be an array, not ${describeValue(weights)}`)
   else if (weights !== undefined && weights.length !== values.length)
     wrong('/weights', `has ${weights.length} weights for ${values.length} values`)

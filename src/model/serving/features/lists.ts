@@ -54,8 +54,7 @@ export class ListEncoder {
 
   /** Takes a member's value as JSON has it. */
   take(slot: FieldColumn, value: unknown, row: number | undefined): boolean {
-    const plain = Array.isArray(value) || isNumbers(value)
-    const read = plain ? plainList(value) : this.#read(slot, value, row)
+    const read = isValues(value) ? plainList(value) : this.#read(slot, value, row)
     this.takeValues(slot, read ?? unreadable, row)
     return read !== undefined
   }
@@ -235,15 +234,16 @@ function readList(slot: FieldColumn, value: unknown, wrong: WrongList): ListValu
   const { values, weights, ...others } = value
   const [other] = Object.keys(others)
   if (other !== undefined) wrong(pointer(other), 'is not known: a weighted list has values and weights')
-  else if (!Array.isArray(values)) wrong('/values', `must be an array, not ${describeValue(values)}`)
-  else if (!Array.isArray(weights)) wrong('/weights', `must be an array, not ${describeValue(weights)}`)
+  else if (!isValues(values)) wrong('/values', `must be an array, not ${describeValue(values)}`)
+  else if (!isValues(weights)) wrong('/weights', `must be an array, not ${describeValue(weights)}`)
   else if (weights.length !== values.length)
     wrong('/weights', `has ${weights.length} weights for ${values.length} values`)
   else return { ...plainList(values), weights }
   return undefined
 }
 
-/** Numbers of a binary tensor. */
-export function isNumbers(value: unknown): value is ArrayLike<unknown> {
+/** An array of JSON, or numbers of a binary tensor. */
+export function isValues(value: unknown): value is ArrayLike<unknown> {
+  if (Array.isArray(value)) return true
   return value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array
 }

@@ -210,10 +210,14 @@ function checkDerived(
     if (derived === undefined || ids === undefined) continue
     const isValue = (row: number, i: number) =>
       Number(ids.values[row * ids.width + derived.first + i] !== derived.padding)
-    for (let row = 0; row < rows; row++) {
+    const before = problems.list.length
+    // One row of the context holds for all, whose ids may be given for each: its problems are told once.
+    for (let at = 0; at < ids.rows && !problems.full; at++) {
+      if (rows === 1 && problems.list.length > before) break
+      const row = rows === 1 ? 0 : at
       let length = 0
       for (let i = 0; i < derived.width; i++) {
-        const expected = isValue(row, i)
+        const expected = isValue(at, i)
         length += expected
         if (derived.is === 'lengths' || values[row * width + i] === expected) continue
         const there = expected ? 'a value' : `padding (${derived.padding})`

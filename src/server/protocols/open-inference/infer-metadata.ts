@@ -14,6 +14,7 @@ import {
   inferReadySchema,
   inferServerSchema,
 } from './infer-docs.ts'
+import { offsetsName, weightsName } from './infer-lists.ts'
 import { datatypesOf } from './infer-tensors.ts'
 
 /** Extensions of the protocol that this server has, by the names that its clients look for. */
@@ -134,8 +135,25 @@ function describeModel(model: LoadedModel, versions: string[]): InferModel {
   }
 }
 
-function describeFeature({ encoder: { field, missing } }: FieldColumn) {
+/** The datatype that suits the values of a field. */
+const featureDatatypes = {
+  vocabulary: 'BYTES',
+  hash: 'BYTES',
+  integer: 'INT64',
+  numeric: 'FP64',
+  vector: 'FP32',
+} as const
+
+function describeFeature({ group, width, weights, encoder: { field, missing } }: FieldColumn) {
   const { name, side, kind } = field
-  const datatype = kind === 'numeric' ? 'FP64' : kind === 'integer' ? 'INT64' : 'BYTES'
-  return { name, datatype, shape: [-1], side, required: typeof missing === 'string' }
+  const shape = group === undefined ? [-1] : [-1, group.exact ? width : -1]
+  return {
+    name,
+    datatype: featureDatatypes[kind],
+    shape,
+    side,
+    required: typeof missing === 'string',
+    ...(group === undefined || group.exact ? {} : { offsets: offsetsName(name) }),
+    ...(weights === undefined ? {} : { weights: weightsName(name) }),
+  }
 }

@@ -98,13 +98,23 @@ function asks(parameters: object | null | undefined, names: string[]): string | 
   return names.find((name) => Object.hasOwn(given, name) && Boolean(given[name]))
 }
 
-/** A problem of a query, whose places are those of `POST /predict`, in this protocol's terms. */
+/**
+ * A problem of a query, whose places are those of `POST /predict`, in this protocol's terms. A place in a list is the
+ * row and the position, whatever tensors the list came in.
+ */
 export function inTermsOf({ path, message }: Violation): Violation {
-  const [, part, name = '', ...place] = path.split('/')
-  if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || name === '') return { path, message }
-  const indices = place.length > 0 ? `[${place.join(', ')}]` : ''
-  return { path: called('input', name.replaceAll('~1', '/').replaceAll('~0', '~')) + indices, message }
+  const [, part, escaped = '', ...place] = path.split('/')
+  if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || escaped === '') return { path, message }
+  const name = escaped.replaceAll('~1', '/').replaceAll('~0', '~')
+  if (part === 'inputs') return { path: called('input', name) + indexed(place), message }
+  // Only lists have places in the context: one of it holds for all rows.
+  const rows = part === 'context' && place.length > 0 ? ['0', ...place] : place
+  const tensor = rows.find((segment) => segment === 'offsets' || segment === 'weights')
+  const indices = rows.filter((segment) => segment !== tensor && segment !== 'values')
+  return { path: called('input', tensor === undefined ? name : `${name}.${tensor}`) + indexed(indices), message }
 }
+
+const indexed = (place: readonly string[]) => (place.length > 0 ? `[${place.join(', ')}]` : '')
 
 /** Puts a tensor's name in the place of its number, where it has one. */
 function named(request: unknown): (problem: Violation) => Violation {

@@ -47,7 +47,7 @@ export function servingRows(body: ServingBody, model: RequestModel): ServingRows
  * tensor is the field's, unless the request names the graph's own signature.
  */
 function takesFeatures(
-  { signature, context, values, form }: ServingBody,
+  { signature, context, values }: ServingBody,
   { manifestless, encoder, tensors }: RequestModel,
   sample: Record<string, unknown> | undefined,
 ): boolean {
@@ -57,8 +57,7 @@ function takesFeatures(
   if (sample === undefined) {
     if (slots.length !== 1) return tensors.inputs.length !== 1
     // The first value of the only field, or the only tensor: ids and scaled numbers are no strings.
-    const first = form === 'instances' ? (values as unknown[])[0] : Array.isArray(values) ? values[0] : values
-    return typeof first === 'string' || isBase64(first)
+    return isText(Array.isArray(values) ? values[0] : values) || (slots[0]!.group !== undefined && hasText(values))
   }
   const names = new Set(tensors.inputs.map(({ name }) => name))
   let field = false
@@ -87,24 +86,37 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
     const message = `must be an object by the names of features, or of the tensors ${namesOf(model.tensors.inputs)}, not ${describeValue(sample)}`
     throw invalidRequest([{ path, message }])
   }
-  const manifestless = named ? undefined : only
   const inTermsOf = ({ path, message }: Violation): Violation => {
     // Clients of the protocol know of no context: where there is none, a row would have what is missing.
     if (context === undefined && path.startsWith('/context/'))
       return { path: `/${form}${form === 'instances' ? '/0' : ''}${path.slice('/context'.length)}`, message }
     if (!path.startsWith('/candidates')) return { path, message }
-    const [, , first, second] = path.split('/')
-    const place = manifestless === undefined ? path.slice('/candidates'.length) : inTensors(form, first, second)
+    const [, , first, second, ...inside] = path.split('/')
+    const place = only === undefined || named ? path.slice('/candidates'.length) : unnamed(form, first, second, inside)
     return { path: `/${form}${place}`, message }
   }
   if (body.base64) decodeAll(form, candidates, context, inTermsOf)
   return { rows: { form: form === 'instances' ? 'rows' : 'columns', context, candidates }, inTermsOf }
 }
 
-/** Only the row of a path to the only field, which is `/3/country` of rows and `/country/3` of columns. */
-function inTensors(form: ServingBody['form'], first: string | undefined, second: string | undefined): string {
+const isText = (value: unknown): boolean => typeof value === 'string' || isBase64(value)
+
+/** Whether the first list that has a value is one of strings. */
+function hasText(lists: unknown): boolean {
+  const [first] =
+    (Array.isArray(lists) ? lists.find((list) => Array.isArray(list) && list.length > 0) : undefined) ?? []
+  return isText(first)
+}
+
+/** A path to the only field, without its name: it is `/3/country` of rows and `/country/3` of columns. */
+function unnamed(
+  form: ServingBody['form'],
+  first: string | undefined,
+  second: string | undefined,
+  inside: string[],
+): string {
   const row = form === 'instances' ? first : second
-  return row === undefined ? '' : `/${row}`
+  return row === undefined ? '' : ['', row, ...inside].join('/')
 }
 
 /** Puts strings in the place of their base64. */
@@ -118,12 +130,21 @@ function decodeAll(
   const decodeIn = (holder: Record<string, unknown> | unknown[], key: string | number, place: () => string) => {
     const values = holder as Record<string | number, unknown>
     const value = values[key]
-    if (!isBase64(value)) return
+    if (!isBase64(value)) {
+      decodeList(value, place)
+      return
+    }
     const decoded = decodeBase64(value)
     if (decoded === undefined) {
       const { path, message } = inTermsOf({ path: place(), message: 'must be base64 of UTF-8 text' })
       problems.add(path, message)
     } else values[key] = decoded
+  }
+  /** The values of a list, of a weighted one, or of a column of them. */
+  const decodeList = (list: unknown, place: () => string) => {
+    if (isObject(list) && Array.isArray(list.values)) decodeList(list.values, () => `${place()}/values`)
+    if (!Array.isArray(list)) return
+    for (let i = 0; i < list.length; i++) decodeIn(list, i, () => `${place()}/${i}`)
   }
   const decodeObject = (object: unknown, path: string) => {
     if (!isObject(object)) return
@@ -133,20 +154,20 @@ function decodeAll(
   if (form === 'instances')
     for (const [row, candidate] of (candidates as unknown[]).entries()) decodeObject(candidate, `/candidates/${row}`)
   else if (isObject(candidates)) {
-    for (const name in candidates) {
-      const column = candidates[name]
-      if (!Array.isArray(column)) continue
-      for (let row = 0; row < column.length; row++) decodeIn(column, row, () => `/candidates${pointer(name)}/${row}`)
-    }
+    for (const name in candidates) decodeList(candidates[name], () => `/candidates${pointer(name)}`)
   }
   problems.throwIfAny()
 }
 
-/** Instances by input: of each an array [rows, …dims]. */
+/** Instances by input: of each an array [rows, …dims]. Inputs that follow from others stand in all rows or in none. */
 function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<string, unknown[]> {
   const problems = new Violations()
   const places = new Map(inputs.map(({ name }, place) => [name, place]))
   const columns = inputs.map(() => new Array<unknown>(instances.length))
+  const [first] = instances
+  const isLeftOut = ({ name, derived }: InputTensor) =>
+    derived !== undefined && isObject(first) && !Object.hasOwn(first, name)
+  const leftOut = inputs.filter(isLeftOut)
   for (let row = 0; row < instances.length; row++) {
     const instance = instances[row]
     if (!isObject(instance)) {
@@ -163,17 +184,19 @@ function byInput(inputs: readonly InputTensor[], instances: unknown[]): Record<s
         given++
       }
     }
-    if (given === inputs.length) continue
-    for (const { name, dims } of inputs)
-      if (!Object.hasOwn(instance, name))
-        problems.add(
-          `/instances/${row}${pointer(name)}`,
-          `is required: ${dims.length === 0 ? 'a number' : `[${dims.join(', ')}]`}`,
-        )
+    if (leftOut.length === 0 && given === inputs.length) continue
+    for (const input of inputs) {
+      const { name, dims } = input
+      if (Object.hasOwn(instance, name) !== leftOut.includes(input)) continue
+      const message = leftOut.includes(input)
+        ? 'is given here, but not in the first row'
+        : `is required: ${dims.length === 0 ? 'a number' : `[${dims.join(', ')}]`}`
+      problems.add(`/instances/${row}${pointer(name)}`, message)
+    }
   }
   problems.throwIfAny()
   const given = Object.create(null) as Record<string, unknown[]>
-  for (const [place, { name }] of inputs.entries()) given[name] = columns[place]!
+  for (const [place, input] of inputs.entries()) if (!leftOut.includes(input)) given[input.name] = columns[place]!
   return given
 }
 

@@ -1,11 +1,12 @@
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
 import { createLayout, givenColumns } from '../src/model/serving/features/layout.ts'
-import type { Features, Field, Side } from '../src/schemas/features.ts'
+import { type InputField, inputFields } from '../src/model/serving/features/table.ts'
+import type { Features, NumericField, Side, VectorField } from '../src/schemas/features.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
 import { type Catalogue, createCandidates, usualCatalogue } from './candidates.ts'
 
 type Value = string | number
-type Named = Record<string, Value>
+type Named = Record<string, Value | Value[]>
 
 /** One user and the competing ads. */
 export interface Query {
@@ -30,9 +31,12 @@ export function createQueries(
   catalogue: Catalogue | 'new' = usualCatalogue,
 ): (rows: number) => Query {
   const random = createRandom(seed)
-  const draws = features.map((field) => ({ field, draw: createValues(field, random) }))
-  const draw = (side: Side): Named =>
-    Object.fromEntries(draws.filter(({ field }) => field.side === side).map(({ field, draw }) => [field.name, draw()]))
+  const draws = inputFields(features).map((field) => ({ field, draw: createColumn(field, random) }))
+  const draw = (side: Side): Named => {
+    const lengths = new Map<string, number>()
+    const own = draws.filter(({ field }) => field.side === side)
+    return Object.fromEntries(own.map(({ field, draw }) => [field.name, draw(lengths)]))
+  }
   const drawAds = createCandidates(catalogue, random, (ad) => ({ id: `ad-${ad}`, ...draw('candidate') }))
   return (rows) => {
     const candidates = drawAds(rows).map((ad) => ({ ...ad, ...draw('cross') }))
@@ -59,8 +63,8 @@ export function toBody(
   const { rows, sparse, dense } = encoder.rows(context, candidates, { maxRows: candidates.length, partial: false })
   const { layout } = encoder
   const given = form === 'graph' ? layout.sparse.length : givenColumns(layout).length
-  const ids = matrix(rows, sparse).map((row) => row.slice(0, given))
-  return JSON.stringify({ ...envelope, sparse: ids, dense: matrix(rows, dense) })
+  const ids = sparse.length === 0 ? undefined : matrix(rows, sparse).map((row) => row.slice(0, given))
+  return JSON.stringify({ ...envelope, sparse: ids, dense: dense.length === 0 ? undefined : matrix(rows, dense) })
 }
 
 /** Encoded rows of random values, seeded: ids uniform over those of each field, numbers normal. */
@@ -86,7 +90,21 @@ export function matrix(rows: number, values: Int32Array | Float32Array): number[
   )
 }
 
-function createValues(field: Field, random: Random): () => Value {
+/** A value, a list that is as long as those of its sequence, or a vector. */
+function createColumn(field: InputField, random: Random): (lengths: Map<string, number>) => Value | Value[] {
+  if (field.kind === 'vector')
+    return () => Array.from({ length: field.length }, () => Number(random.normal().toFixed(3)))
+  const draw = createValues(field, random)
+  const { list, sequence } = field
+  if (list === undefined) return draw
+  return (lengths) => {
+    const length = (sequence === undefined ? undefined : lengths.get(sequence)) ?? random.integer(list.max + 1)
+    if (sequence !== undefined) lengths.set(sequence, length)
+    return Array.from({ length }, draw)
+  }
+}
+
+function createValues(field: Exclude<InputField, VectorField>, random: Random): () => Value {
   switch (field.kind) {
     case 'vocabulary': {
       const draw = createDraw(zipf(field.values.length, usualCatalogue.exponent))
@@ -102,13 +120,11 @@ function createValues(field: Field, random: Random): () => Value {
       const draw = createNumbers(field.scaling, random)
       return () => Number(draw().toFixed(3))
     }
-    default:
-      throw new Error(`the load test draws no values of ${field.kind} fields`)
   }
 }
 
 /** Numbers that are typical for this scaling: about two deviations wide after scaling. */
-function createNumbers(scaling: Extract<Field, { kind: 'numeric' }>['scaling'], random: Random): () => number {
+function createNumbers(scaling: NumericField['scaling'], random: Random): () => number {
   switch (scaling.method) {
     case 'standard':
       return () => scaling.mean + scaling.deviation * random.normal()

@@ -89,12 +89,18 @@ function redactCandidate(row: unknown, marks: Marks): Record<string, unknown> {
   return isObject(row) ? { ...pick(row, ofCandidate), ...redactFields(row, marks) } : {}
 }
 
-/** A tensor of the Open Inference Protocol: its values only if they are one field's. */
+/** A tensor of the Open Inference Protocol: its values only if they are one field's, or a part of its lists. */
 function redactTensor(tensor: Record<string, unknown>, marks: Marks): Record<string, unknown> {
   const { name, data } = tensor
-  const values = typeof name === 'string' ? redactFields({ [name]: data }, marks)[name] : undefined
+  const [, field, part] = typeof name === 'string' && !marks.has(name) ? (listPart.exec(name) ?? []) : []
+  const key = field ?? name
+  const isOffsets = part === 'offsets' && typeof key === 'string' && marks.has(key) && marks.get(key) !== 'drop'
+  const values = isOffsets ? data : typeof key === 'string' ? redactFields({ [key]: data }, marks)[key] : undefined
   return { ...pick(tensor, ofTensor), ...(values !== undefined && { data: values }) }
 }
+
+/** The name of a list, and of a part of it. */
+const listPart = /^(.*)\.(offsets|weights)$/s
 
 function redactFields(values: Record<string, unknown>, marks: Marks): Record<string, unknown> {
   const entries = Object.entries(values).flatMap(([name, value]) => {
@@ -108,6 +114,15 @@ function redactFields(values: Record<string, unknown>, marks: Marks): Record<str
 function hashed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(hashed)
   if (value === null || value === undefined) return value
+  // A weighted list, or a column of lists, whose offsets say nothing but how long they are.
+  if (isObject(value) && Array.isArray(value.values)) {
+    const { offsets, values, weights } = value
+    return {
+      values: hashed(values),
+      ...(weights !== undefined && { weights: hashed(weights) }),
+      ...(offsets !== undefined && { offsets }),
+    }
+  }
   return createHmac('sha256', secret).update(JSON.stringify(value)).digest('hex').slice(0, 16)
 }
 

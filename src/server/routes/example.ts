@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { listNames, suggestNames } from '../../base/names.ts'
 import { type InputField, inputFields } from '../../model/serving/features/table.ts'
 import type { Field } from '../../schemas/features.ts'
+import { isObject } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { VersionRows } from '../../schemas/model-versions.ts'
 import type { FieldValues, ModelDetails } from '../../schemas/models.ts'
@@ -45,7 +46,11 @@ function shownValue(field: InputField | undefined, value: GoldenRow[string]): Go
   if (field?.log === undefined) return value
   if (field.kind === 'vector') return new Array<number>(field.length).fill(0)
   const single = field.kind === 'vocabulary' ? field.values[0]! : field.kind === 'hash' ? 'example' : 0
-  return field.list === undefined ? single : [single]
+  if (field.list === undefined) return single
+  // Others of its sequence may be shown: they are equally long.
+  const values = isObject(value) ? value.values : value
+  const length = field.sequence !== undefined && Array.isArray(values) ? values.length : 1
+  return new Array<string | number>(length).fill(single)
 }
 
 /**
@@ -71,10 +76,14 @@ function bySide(features: readonly Field[], row: GoldenRow): Row {
  * meant.
  */
 function plausible(field: Field, value: GoldenRow[string]): GoldenRow[string] {
-  if (field.kind === 'numeric' && Array.isArray(value))
-    return value.map((item) => plausible(field, item) as string | number)
-  if (field.kind !== 'numeric' || typeof value !== 'number') return value
-  return Number((field.scaling.method === 'log1p' ? Math.abs(value) : value).toPrecision(4))
+  if (field.kind !== 'numeric' && field.kind !== 'vector') return value
+  const items = (values: readonly (string | number)[]) =>
+    values.map((item) => plausible(field, item) as string | number)
+  if (Array.isArray(value)) return items(value)
+  if (isObject(value)) return { ...value, values: items(value.values) }
+  if (typeof value !== 'number') return value
+  const isCount = field.kind === 'numeric' && field.scaling.method === 'log1p'
+  return Number((isCount ? Math.abs(value) : value).toPrecision(4))
 }
 
 const page = {

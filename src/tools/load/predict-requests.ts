@@ -1,5 +1,7 @@
 import { createUniform } from '../../base/hash.ts'
 import { drawRow } from '../../model/serving/features/draw.ts'
+import { type InputField, inputFields } from '../../model/serving/features/table.ts'
+import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Features, Field } from '../../schemas/features.ts'
 
 export interface PredictRequestsOptions {
@@ -77,21 +79,24 @@ function write(request: Buffer, digits: number[], value: number): void {
   }
 }
 
-type Row = Record<string, string | number>
+type Row = Record<string, FeatureValue>
 type Draws = ReturnType<typeof drawsOf>
 
 function drawsOf(features: Features, random: () => number) {
-  const of = (side: Field['side']) => {
-    const fields = features.filter((field) => field.side === side)
-    return () =>
-      Object.fromEntries(
-        Object.entries(drawRow(fields, random)).map(([name, value]) => [
-          name,
-          typeof value === 'number' ? Number(value.toPrecision(6)) : value,
-        ]),
-      ) as Row
-  }
+  const of = (side: Field['side']) => () =>
+    Object.fromEntries(
+      Object.entries(drawRow(features, random, (field) => field.side === side)).map(([name, value]) => [
+        name,
+        short(value),
+      ]),
+    )
   return { context: of('context'), candidate: of('candidate'), cross: of('cross') }
+}
+
+/** With six digits at most, which keeps requests as small as those of clients. */
+function short(value: FeatureValue): FeatureValue {
+  if (Array.isArray(value)) return value.map((item) => short(item) as string | number)
+  return typeof value === 'number' ? Number(value.toPrecision(6)) : value
 }
 
 function createRequest(
@@ -120,11 +125,20 @@ function createRequest(
       let text = `${columns.length > 0 ? ',' : ''}${JSON.stringify(changed.name)}:[`
       const start = Buffer.byteLength(body)
       rows.forEach(({ known, values }, i) => {
-        const value = known ? JSON.stringify(values[changed.name]) : changeable(values[changed.name]!)
+        const given = values[changed.name]!
+        const isList = Array.isArray(given)
+        const [first, ...others] = isList ? given : [given as string | number]
         if (i > 0) text += ','
+        if (known || first === undefined) {
+          text += JSON.stringify(given)
+          return
+        }
+        // The first value of a list changes.
+        const value = changeable(first)
+        if (isList) text += '['
         const at = start + Buffer.byteLength(text)
-        text += value
-        if (!known) offsets.push([at, at + mantissa(value)])
+        offsets.push([at, at + mantissa(value)])
+        text += value + others.map((other) => `,${JSON.stringify(other)}`).join('') + (isList ? ']' : '')
       })
       body += `${text}]`
     }
@@ -140,10 +154,16 @@ function createRequest(
   return { head: `${lines.join('\r\n')}\r\n\r\n`, body: bytes, offsets }
 }
 
-/** A field of the candidate whose last digits can change; undefined where every field has a list of values. */
-function changingField(features: Features): Field | undefined {
-  const own = features.filter(({ side }) => side === 'candidate')
-  return own.find(({ kind }) => kind === 'numeric') ?? own.find(({ kind }) => kind === 'hash')
+/**
+ * A field of the candidate whose last digits can change, a single value if there is one; undefined where every field has
+ * a list of values.
+ */
+function changingField(features: Features): InputField | undefined {
+  const own = inputFields(features).filter(({ side }) => side === 'candidate')
+  const isSingle = (field: InputField) => field.kind !== 'vector' && field.list === undefined
+  const kinds = ['numeric', 'hash', 'vector'] as const
+  const find = (of: readonly InputField[]) => kinds.flatMap((kind) => of.filter((field) => field.kind === kind)).at(0)
+  return find(own.filter(isSingle)) ?? find(own)
 }
 
 /** A value as JSON that keeps its length when its last digits change. */

@@ -1,10 +1,13 @@
 import t from 'tap'
+import { createQueries, forms, toBody } from '../../../loadtest/bodies.ts'
 import type { ModelError } from '../../../src/base/errors.ts'
 import type { SavedSignature } from '../../../src/model/contracts/saved-signature.ts'
 import { encoderOf } from '../../../src/model/serving/features/encoder.ts'
 import type { EncodedRequest, Layout } from '../../../src/model/serving/features/layout.ts'
 import { tableProblems } from '../../../src/model/serving/features/table.ts'
+import type { LoadedModel } from '../../../src/model/serving/prediction/loaded-model.ts'
 import { encodeQuery } from '../../../src/model/serving/prediction/query-rows.ts'
+import { sampleRequests } from '../../../src/model/serving/prediction/sample-requests.ts'
 import { type InputTensor, tensorsOf } from '../../../src/model/serving/prediction/tensors.ts'
 import type { FeatureValue } from '../../../src/schemas/feature-value.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
@@ -13,6 +16,7 @@ import { inferFormat } from '../../../src/server/protocols/open-inference/infer-
 import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
 import { servingFormat } from '../../../src/server/protocols/tensorflow-serving/serving-format.ts'
 import { createRandom, type Random } from '../../../src/tools/data/random.ts'
+import { createPredictRequests } from '../../../src/tools/load/predict-requests.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 import { featureTensors, inferTensors, type ListTensor } from '../../support/list-tensors.ts'
 import { drawManifest, drawQuery, type Row } from '../../support/random-lists.ts'
@@ -109,7 +113,7 @@ const columnsOf = (rows: Row[]): Record<string, FeatureValue[]> =>
   Object.fromEntries(Object.keys(rows[0]!).map((name) => [name, rows.map((row) => row[name]!)]))
 
 /** By a name for messages, the same request in all forms. */
-function* forms(manifest: Manifest, model: RequestModel, random: Random): Generator<[string, EncodedRequest]> {
+function* everyForm(manifest: Manifest, model: RequestModel, random: Random): Generator<[string, EncodedRequest]> {
   const { layout } = model.encoder
   const { context, candidates } = drawQuery(manifest.features, layout, random)
   const expected = encode(model, predictFormat, { context, candidates })
@@ -190,7 +194,7 @@ t.test('lists are encoded alike in every form', async (t) => {
       if (tableProblems(manifest.features).length > 0) throw new Error('the manifest is wrong')
       const model = modelOf(manifest)
       let expected: string | undefined
-      for (const [form, encoded] of forms(manifest, model, random)) {
+      for (const [form, encoded] of everyForm(manifest, model, random)) {
         seen.add(form)
         expected ??= bytesOf(encoded)
         if (bytesOf(encoded) !== expected) throw new Error(`${form} is encoded differently`)
@@ -199,4 +203,32 @@ t.test('lists are encoded alike in every form', async (t) => {
     { numRuns: randomCases(900), includeErrorInReport: true },
   )
   t.equal(seen.size, 18, [...seen].join(', '))
+})
+
+t.test('requests that are drawn for such models are valid', async () => {
+  fc.assert(
+    fc.property(fc.integer(), (seed) => {
+      const random = createRandom(seed)
+      const manifest = drawManifest(random)
+      const model = modelOf(manifest)
+      const { features } = manifest
+      for (const request of sampleRequests({ ...model, manifest } as LoadedModel)) encode(model, predictFormat, request)
+      const { requests, refresh } = createPredictRequests({
+        model: 'ads',
+        features,
+        candidates: 4,
+        cached: 0.5,
+        distinct: 2,
+        seed,
+      })
+      for (let round = 0; round < 4; round++) {
+        refresh(round)
+        const text = requests[round % 2]!.toString()
+        encode(model, predictFormat, JSON.parse(text.slice(text.indexOf('\r\n\r\n'))))
+      }
+      const query = createQueries(features, seed)(4)
+      for (const form of forms) encode(model, predictFormat, JSON.parse(toBody(query, form, model.encoder, {})))
+    }),
+    { numRuns: randomCases(60), includeErrorInReport: true },
+  )
 })

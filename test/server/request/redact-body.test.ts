@@ -128,3 +128,36 @@ t.test('held bodies: values of marked fields are removed before they are read', 
   t.match(marked(), { body: { context: { user: /^[0-9a-f]{16}$/, price: 2 } }, changed: true })
   t.same(plain(), { body: { context: { user: 'u-17', price: 2 } } }, 'a copy is held')
 })
+
+t.test('lists of marked fields are hashed value by value, or missing', async (t) => {
+  const weighted = { values: ['u-17', 'u-18'], weights: [4711, 1] }
+  const lists = { values: ['u-17', 'u-18', 'u-17'], offsets: [0, 1, 3], weights: [4711, 1, 1] }
+  const hash = /^[0-9a-f]{16}$/
+  const rows = redacted({
+    context: { user: weighted, income: weighted, price: weighted },
+    candidates: [{ user: ['u-17', 'u-18'], income: [[4711]], price: [1, 2] }],
+  })
+  t.same(Object.keys(rows.context), ['user', 'price'])
+  t.match(rows.context.user, { values: [hash, hash], weights: [hash, hash] })
+  t.same(rows.context.price, weighted, 'others are unchanged')
+  t.same(rows.candidates[0].user, rows.context.user.values, 'equal values have equal hashes')
+  t.notOk(Object.hasOwn(rows.candidates[0], 'income'))
+  const columns = redacted({ candidates: { user: lists, income: lists } })
+  t.match(columns.candidates, { user: { values: [hash, hash, hash], offsets: [0, 1, 3], weights: [hash, hash, hash] } })
+  t.notOk(Object.hasOwn(columns.candidates, 'income'))
+  const { inputs } = redacted({
+    inputs: ['user', 'income', 'price'].flatMap((name) => [
+      { name, shape: [2], datatype: 'BYTES', data: ['u-17', 'u-18'] },
+      { name: `${name}.offsets`, shape: [2], datatype: 'INT32', data: [0, 2] },
+      { name: `${name}.weights`, shape: [2], datatype: 'FP32', data: [4711, 1] },
+    ]),
+  })
+  const data = inputs.map((tensor: any) => tensor.data)
+  t.match(data.slice(0, 3), [
+    [hash, hash],
+    [0, 2],
+    [hash, hash],
+  ])
+  t.same(data.slice(3), [undefined, undefined, undefined, ['u-17', 'u-18'], [0, 2], [4711, 1]])
+  t.ok(hides([rows.context.user, rows.candidates, columns, inputs.slice(0, 6)]))
+})

@@ -1,5 +1,6 @@
 import type { PredictRequest } from '../../../schemas/predict.ts'
 import { drawRow } from '../features/draw.ts'
+import { givenColumns } from '../features/layout.ts'
 import type { LoadedModel } from './loaded-model.ts'
 
 /** Rows of the requests. */
@@ -31,9 +32,10 @@ function draw({ manifest: { features }, encoder }: LoadedModel, rows: number): P
   )
   const columns = Object.fromEntries(own.map(({ name }) => [name, candidates.map((candidate) => candidate[name]!)]))
   const { sparse, dense } = encoder.rows(context, candidates, { maxRows: rows, partial: false })
-  const [ids, numbers] = [matrix(rows, sparse), matrix(rows, dense)]
-  const tensors =
-    sparse.length === 0 ? { dense: numbers } : { sparse: ids, ...(dense.length > 0 && { dense: numbers }) }
+  // Requests give no crossed fields.
+  const given = givenColumns(encoder.layout).length
+  const [ids, numbers] = [matrix(rows, sparse, given), matrix(rows, dense)]
+  const tensors = given === 0 ? { dense: numbers } : { sparse: ids, ...(dense.length > 0 && { dense: numbers }) }
   // Without a feature of their own, candidates have no columns.
   return [{ context, candidates }, ...(own.length > 0 ? [{ context, candidates: columns }] : []), tensors]
 }
@@ -47,7 +49,8 @@ function zeros([length = 0, ...rest]: number[]): unknown[] {
   return Array.from({ length }, () => (rest.length === 0 ? 0 : zeros(rest)))
 }
 
-function matrix(rows: number, values: Int32Array | Float32Array): number[][] {
+/** The first `columns` of each row. */
+function matrix(rows: number, values: Int32Array | Float32Array, columns = values.length / rows): number[][] {
   const width = values.length / rows
-  return Array.from({ length: rows }, (_, row) => [...values.subarray(row * width, (row + 1) * width)])
+  return Array.from({ length: rows }, (_, row) => [...values.subarray(row * width, row * width + columns)])
 }

@@ -155,8 +155,8 @@ function createRequest(
 }
 
 /**
- * A field of the candidate whose last digits can change, a single value if there is one; undefined where every field has
- * a list of values.
+ * A field of the candidate whose last digits can change, a single value if there is one; undefined where every field
+ * has a list of values.
  */
 function changingField(features: Features): InputField | undefined {
   const own = inputFields(features).filter(({ side }) => side === 'candidate')

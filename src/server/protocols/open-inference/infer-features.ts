@@ -101,7 +101,7 @@ function readFeatures(body: InferBody, layout: Layout, limits: RequestModel['lim
     else if (!isLists) throw wrongOf(tensor)(`has ${own} values where the request has ${rows} rows`)
     else {
       const what = slot.group!.exact ? 'vector' : 'list'
-      const why = own === 1 ? `: one ${what} holds for all rows where it is of the context` : ''
+      const why = own === 1 ? `: one ${what} holds for all of them only if it is the context's` : ''
       throw wrongOf(tensor)(`has ${own} ${what}${own === 1 ? '' : 's'} where the request has ${rows} rows${why}`)
     }
   }

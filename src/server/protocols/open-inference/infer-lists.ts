@@ -34,35 +34,42 @@ export function partOf({ byName }: Layout, name: string): FieldPart | undefined 
   const list = point < 0 ? undefined : byName.get(name.slice(0, point))
   if (list?.group === undefined || list.group.exact) return undefined
   if (name === offsetsName(list.name)) return { is: 'offsets', slot: list }
-  return name === weightsName(list.name) && list.weights !== undefined ? { is: 'weights', slot: list } : undefined
+  return name === weightsName(list.name) ? { is: 'weights', slot: list } : undefined
 }
 
 /** The tensors of a column of lists. */
 export type ListTensors = Partial<Record<'values' | 'offsets' | 'weights', InferInput>>
 
 /** Rows of a column of lists. Throws INVALID_REQUEST where its tensors don't fit each other by their shapes. */
-export function listRows({ name, group, width }: FieldColumn, tensors: ListTensors): number {
+export function listRows(slot: FieldColumn, tensors: ListTensors): number {
   const { values, offsets, weights } = tensors
   if (values === undefined)
-    throw wrongOf((offsets ?? weights)!)(`belongs to ${called('input', name)}, which is not given`)
+    throw wrongOf((offsets ?? weights)!)(`belongs to ${called('input', slot.name)}, which is not given`)
   const { shape } = values
-  const wanted = group!.exact
-    ? `[rows, ${width}]`
-    : offsets === undefined
-      ? `[rows, n], or [values] beside ${JSON.stringify(offsetsName(name))},`
-      : `[values] beside ${JSON.stringify(offsetsName(name))},`
-  const fits = offsets === undefined ? shape.length === 2 && (!group!.exact || shape[1] === width) : shape.length === 1
-  if (!fits) throw wrongOf(values)(`must have the shape ${wanted} not ${shapeText(shape)}`)
+  checkShape(slot, values, offsets)
+  if (weights !== undefined && slot.weights === undefined)
+    throw wrongOf(weights)('is given, but the list has no weights')
   if (weights !== undefined && weights.shape.join() !== shape.join())
     throw wrongOf(weights)(`must have the shape of the values, ${shapeText(shape)}, not ${shapeText(weights.shape)}`)
-  if (offsets === undefined) {
-    if (shape[0] === 0) throw wrongOf(values)(`must have at least one row, not the shape ${shapeText(shape)}`)
-    return shape[0]!
-  }
+  if (offsets === undefined) return shape[0]!
   const [ends = 0] = offsets.shape
   if (offsets.shape.length === 1 && ends >= 2) return ends - 1
-  const what = 'must have the shape [rows + 1], where each list begins and the last one ends,'
-  throw wrongOf(offsets)(`${what} not ${shapeText(offsets.shape)}`)
+  const wanted = 'must have the shape [rows + 1], where each list begins and the last one ends,'
+  throw wrongOf(offsets)(`${wanted} not ${shapeText(offsets.shape)}`)
+}
+
+function checkShape({ name, group, width }: FieldColumn, values: InferInput, offsets: InferInput | undefined): void {
+  const { shape } = values
+  const [rows, side] = shape
+  const beside = `[values] beside ${JSON.stringify(offsetsName(name))}`
+  if (offsets !== undefined) {
+    if (shape.length !== 1) throw wrongOf(values)(`must have the shape ${beside}, not ${shapeText(shape)}`)
+    return
+  }
+  const { exact } = group!
+  if (shape.length === 2 && rows! > 0 && (!exact || side === width)) return
+  const wanted = `[rows, ${exact ? width : 'n'}] with at least one row`
+  throw wrongOf(values)(`must have the shape ${wanted}${exact ? '' : `, or ${beside}`}, not ${shapeText(shape)}`)
 }
 
 /** Throws INVALID_REQUEST where lists hold more values than a request may have: before any is read. */

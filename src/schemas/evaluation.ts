@@ -157,7 +157,9 @@ export const PublishOutcome = Type.Object(
 export type DriftRow = Static<typeof DriftRow>
 export const DriftRow = Type.Object(
   {
-    kind: Type.Union([Type.Literal('feature'), Type.Literal('task')]),
+    kind: Type.Union([Type.Literal('feature'), Type.Literal('length'), Type.Literal('task')], {
+      description: '`length`: how many values a list has',
+    }),
     name: Type.String(),
     psi: Type.Number({ description: 'Population stability index; by convention .1 is moderate, .25 major' }),
     bins: Type.Array(Type.String(), { description: 'Names of the bins' }),

@@ -248,7 +248,12 @@ export const Distribution = Type.Union(
 export type DriftReference = Static<typeof DriftReference>
 export const DriftReference = Type.Object(
   {
-    features: Type.Record(Type.String(), Distribution, { description: 'Per field, of encoded values' }),
+    features: Type.Record(Type.String(), Distribution, {
+      description: 'Per field, of encoded values; of a list, of each of its values; none of a vector',
+    }),
+    lengths: Type.Optional(
+      Type.Record(Type.String(), Distribution, { description: 'Per list, of how many values it has, at most `max`' }),
+    ),
     tasks: Type.Record(TaskName, Distribution, { description: 'Per task, of calibrated probabilities' }),
   },
   {

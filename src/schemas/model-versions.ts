@@ -36,9 +36,15 @@ const distribution = {
   bins: Type.Array(DistributionBin, { description: 'None where the version has no reference for it' }),
 }
 
+const { name: _, ...unnamed } = distribution
+
+export type LengthDistribution = Static<typeof LengthDistribution>
+export const LengthDistribution = Type.Object(unnamed, { description: 'Lists: how many values they have' })
+
 export type FieldDistribution = Static<typeof FieldDistribution>
 export const FieldDistribution = Type.Object({
   ...distribution,
+  lengths: Type.Optional(LengthDistribution),
   unknown: Type.Integer({ description: 'Values outside the vocabulary or range, since the version was loaded' }),
 })
 

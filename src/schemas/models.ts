@@ -55,7 +55,9 @@ export const VersionStatus = Type.Object({
   drift: Type.Optional(
     Type.Object(
       {
-        kind: Type.Union([Type.Literal('feature'), Type.Literal('task')]),
+        kind: Type.Union([Type.Literal('feature'), Type.Literal('length'), Type.Literal('task')], {
+          description: '`length`: how many values a list has',
+        }),
         name: Type.String(),
         psi: Type.Number({ description: 'Population stability index' }),
       },

@@ -186,6 +186,24 @@ export const RowsField = Type.Object(
     name: Type.String({ minLength: 1, maxLength: 128, description: "Name of the model's field" }),
     column: Type.Optional(column("Column that holds the values; default: the field's name")),
     expression: Type.Optional(expression('Computes the values from columns, instead of `column`')),
+    list: Type.Optional(
+      Type.Object(
+        {
+          separator: Type.String({
+            minLength: 1,
+            maxLength: 8,
+            description:
+              'What stands between the values, such as `|`; an empty cell is missing, unless `missing` is []',
+          }),
+        },
+        {
+          ...strict,
+          description:
+            'How a cell of text holds a list or a vector; default: as a JSON array. Lists of Parquet files need nothing',
+        },
+      ),
+    ),
+    weights: Type.Optional(column("Column of the weights of a weighted list's values, a list of the same form")),
   },
   { ...strict, description: 'Where the values of a field are' },
 )

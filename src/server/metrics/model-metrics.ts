@@ -28,10 +28,22 @@ export function registerModelMetrics(registry: Registry, versions: Versions): vo
     'Population stability index of a field or task against the test rows: 0.1 is a moderate change, 0.25 a major one',
     () =>
       versions().flatMap(({ name, version, model }) =>
+        model.drift().flatMap((drift): Series[] => {
+          if (drift.kind === 'length') return []
+          return [[{ model: name, version, feature: '', task: '', [drift.kind]: drift.name }, drift.psi]]
+        }),
+      ),
+    'average',
+  )
+  gauge(
+    'multigate_drift_length_psi',
+    'Population stability index of how many values a list has, as multigate_drift_psi',
+    () =>
+      versions().flatMap(({ name, version, model }) =>
         model
           .drift()
-          .map(
-            (drift): Series => [{ model: name, version, feature: '', task: '', [drift.kind]: drift.name }, drift.psi],
+          .flatMap(({ kind, name: feature, psi }): Series[] =>
+            kind === 'length' ? [[{ model: name, version, feature }, psi]] : [],
           ),
       ),
     'average',

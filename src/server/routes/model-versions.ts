@@ -2,11 +2,18 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ModelError } from '../../base/errors.ts'
 import { listNames, shortName } from '../../base/names.ts'
 import { evaluationFile } from '../../model/serving/bundle/evaluation.ts'
-import { type BinDescription, describeFieldBins, describeTaskBins, psiOf } from '../../model/serving/drift/bins.ts'
+import {
+  type BinDescription,
+  describeFieldBins,
+  describeLengthBins,
+  describeTaskBins,
+  psiOf,
+} from '../../model/serving/drift/bins.ts'
 import type { Observed } from '../../model/serving/drift/monitor.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type {
   FieldDistribution,
+  LengthDistribution,
   TaskDistribution,
   VersionDistributions,
   VersionRows,
@@ -180,9 +187,13 @@ export function describeDistributions(
     const sum = sums.get(observedKey(own)) ?? own
     return { ...own, ...sum, psi: psiOf(own.reference.shares, sum) }
   })
-  const byField = new Map(all.filter(({ kind }) => kind === 'feature').map((one) => [one.name, one]))
+  const byName = (wanted: Observed['kind']) =>
+    new Map(all.filter(({ kind }) => kind === wanted).map((one) => [one.name, one]))
+  const byField = byName('feature')
+  const lengthsOf = byName('length')
   const fields = slots.map(({ name, sparse: isSparse, column, encoder: fieldEncoder }): FieldDistribution => {
     const found = byField.get(name)
+    const lengths = lengthsOf.get(name)
     const isMarked = manifest.features.find((field) => field.name === name)?.log !== undefined
     const offset = (isSparse ? sparse[column]?.offset : undefined) ?? 0
     return {
@@ -190,11 +201,14 @@ export function describeDistributions(
         ? unreferenced(name)
         : compare(found, describeFieldBins(found.reference, fieldEncoder, offset), isMarked)),
       unknown: unknown.get(name) ?? 0,
+      ...(lengths && { lengths: withoutName(compare(lengths, describeLengthBins(lengths.reference), isMarked)) }),
     }
   })
   const tasks = all.filter(({ kind }) => kind === 'task').map((one) => compare(one, describeTaskBins(one.reference)))
   return { model, version, fields, tasks }
 }
+
+const withoutName = ({ name: _, ...distribution }: TaskDistribution): LengthDistribution => distribution
 
 const unreferenced = (name: string): TaskDistribution => ({
   name,

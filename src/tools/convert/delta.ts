@@ -19,7 +19,7 @@ import { inputFields } from '../../model/serving/features/table.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import type { SparseField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { Column, Source } from '../data/source.ts'
+import type { Cell, Column, ListCell, RowCell, Source } from '../data/source.ts'
 
 /** The column of ids in a file of rows. */
 const idColumn = 'id'
@@ -124,8 +124,8 @@ async function readRows(path: string, field: SparseField, { width }: LiveField):
   let row = 0
   for await (const cells of source.rows()) {
     try {
-      ids.push(idOf(cells[key] ?? null))
-      for (const column of values) rows.push(numberOf(cells[column] ?? null, source.columns[column]!.name))
+      ids.push(idOf((cells[key] ?? null) as Cell))
+      for (const column of values) pushNumbers(rows, cells[column] ?? null, source.columns[column]!.name, width)
     } catch (error) {
       throw new ModelError('INVALID_REQUEST', `${source.place(row)}: ${reasonOf(error)}`)
     }
@@ -155,12 +155,13 @@ function columnsOf(columns: readonly Column[], field: SparseField, width: number
     )
   const key = Math.max(id, value)
   const values = [...columns.keys()].filter((column) => column !== key)
+  if (columns[key]!.type === 'list') throw refuse(`its column ${columns[key]!.name} is a list, not one value`)
+  // One list holds the whole row.
+  if (values.length === 1 && columns[values[0]!]!.type === 'list') return { key, isId: id >= 0, values }
   if (values.length !== width)
     throw refuse(`it has ${values.length} columns of numbers, but the rows of the field's table have ${width}`)
   return { key, isId: id >= 0, values }
 }
-
-type Cell = string | number | null
 
 function parseId(cell: Cell): number {
   const id = numberOf(cell, idColumn)
@@ -175,6 +176,7 @@ function idsOfValues(field: SparseField): (cell: Cell) => number {
     unknown = true
   })
   return (cell) => {
+    if (cell === null && field.list !== undefined) throw new Error(`${field.name} must be a value, not null`)
     unknown = false
     const id = encode(
       field.kind === 'integer' && cell !== null ? numberOf(cell, field.name) : cell === null ? null : `${cell}`,
@@ -183,6 +185,20 @@ function idsOfValues(field: SparseField): (cell: Cell) => number {
     if (unknown) throw new Error(`${field.name} has no value ${JSON.stringify(cell)}`)
     return id
   }
+}
+
+/** Adds the number of a cell, or those of a list, which are a whole row of the table. */
+function pushNumbers(rows: number[], cell: RowCell, column: string, width: number): void {
+  if (cell === null || typeof cell !== 'object') {
+    rows.push(numberOf(cell, column))
+    return
+  }
+  const list: ListCell = cell
+  if (list.length !== width)
+    throw new Error(`${column} has ${list.length} numbers, but the rows of the field's table have ${width}`)
+  list.forEach((item, i) => {
+    rows.push(numberOf(item, `${column}[${i}]`))
+  })
 }
 
 function numberOf(cell: Cell, column: string): number {

@@ -1,17 +1,20 @@
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { NewBundle } from '../../model/serving/bundle/write.ts'
+import { layoutOf } from '../../model/serving/features/layout.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { GoldenRows, Manifest } from '../../schemas/manifest.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { describeData, measureDistributions } from '../data/distributions.ts'
+import { describeData, measureFields, measureTasks } from '../data/distributions.ts'
+import { encodeStrips } from '../data/encode-rows.ts'
 import { chooseRows, quantizationFile, toQuantizationRows, usualQuantizationRows } from '../data/quantization-rows.ts'
 import { rowsProvenance } from '../data/rows-provenance.ts'
-import type { LoadedRows } from '../data/source.ts'
+import { type LoadedRows, RowProblems, SpecError } from '../data/source.ts'
 import { rowsOfPart } from '../evaluate/evaluate.ts'
 import type { Progress } from '../evaluate/format.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { encodePart } from '../evaluate/judge-precision.ts'
+import { predictorFields } from '../evaluate/model-fields.ts'
 import { qualityOf } from '../evaluate/publish.ts'
 import { partOf } from '../evaluate/run-evaluate.ts'
 import { readRowsFor } from '../evaluate/session.ts'
@@ -54,14 +57,17 @@ export async function measure(
 ): Promise<Measured> {
   const { tasks, derived, features } = manifest
   checkTasks(loaded.file, loaded.spec, [...tasks, ...derived])
-  const fields = features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
+  const fields = predictorFields(features)
   const { signal, progress, now } = options
   const dataset = (await readRowsFor(loaded, [{ fields }], { signal, progress })).datasetOf({ fields })
   const part = partOf(loaded, undefined)
   const judged = rowsOfPart(dataset, part)
   const complete: Manifest = { ...manifest, files: {} }
-  const { encoded } = encodePart(complete, loaded, dataset, judged)
-
+  const layout = layoutOf(complete)
+  const problems = new RowProblems()
+  const measured = measureFields(layout, encodeStrips(layout, dataset.cells, judged, dataset.place, problems))
+  const found = problems.list()
+  if (found.length > 0) throw new SpecError(loaded.file, found)
   const chosen = rowsOfPart(dataset, partOf(loaded, undefined, 'validation'))
   const kept = Int32Array.from(chooseRows(chosen.length, usualQuantizationRows), (place) => chosen[place]!)
   const quantized = toQuantizationRows(encodePart(complete, loaded, dataset, kept))
@@ -85,7 +91,7 @@ export async function measure(
   // A plan in the cache would name weights in files of the folder that it is judged in.
   const judging = { ...options, cache: undefined, fields: names, part }
   const { report, scored } = await judgeNewVersion(bundle, loaded, dataset, judging)
-  const drift = measureDistributions(features, encoded, scored.predictions)
+  const drift = { ...measured, tasks: measureTasks(scored.predictions) }
   return {
     manifest: { ...described, quality: qualityOf(report), drift },
     files: { ...own, ...evaluationFiles(report) },

@@ -1,4 +1,5 @@
 import { formatBytes } from '../../base/terminal.ts'
+import type { FeatureValue } from '../../schemas/feature-value.ts'
 import { Blocks, type KeptRows } from './column-blocks.ts'
 import { type Cell, SpecError } from './source.ts'
 
@@ -6,12 +7,12 @@ import { type Cell, SpecError } from './source.ts'
 const bytesPerValue = 80
 
 /** One column of the data, in typed arrays. */
-export interface CellColumn extends Iterable<Cell> {
+export interface CellColumn extends Iterable<FeatureValue> {
   readonly length: number
   /** Memory that it takes, about. */
   readonly bytes: ColumnBytes
   /** The value of a row; null if it is missing. Throws an Error for a row that was let go. */
-  at(row: number): Cell
+  at(row: number): FeatureValue
   /** Lets go of a block's other rows. */
   keep(kept: KeptRows, block: number): void
 }

@@ -4,6 +4,7 @@ import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
+import { ListColumn } from './list-column.ts'
 import { partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -43,11 +44,11 @@ export interface ReadOptions {
   onProgress?: ((rows: number, share: number | undefined) => void) | undefined
   /** Bytes that columns and what is made of them may take; default: those available. */
   memory?: number | undefined
-  /** Bytes per row and field of what is made of the columns; default: those of judging all rows. */
+  /** Bytes per value of what is made of the columns; default: those of judging all rows. */
   bytesAfter?: number | undefined
 }
 
-/** Bytes per row and field of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
+/** Bytes per value of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
 export const judgingBytes = 12
 
 /**
@@ -82,7 +83,10 @@ export async function readDataset(
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
   const { signal, onProgress } = options
-  const cells = readers.fields.map(({ kind }) => (kind === 'string' ? new StringColumn() : new NumberColumn()))
+  const cells = readers.fields.map(({ kind, list }) => {
+    if (list) return new ListColumn(kind, list.weighted === true)
+    return kind === 'string' ? new StringColumn() : new NumberColumn()
+  })
   const labels = readers.tasks.map(() => new LabelColumn())
   const oracles = readers.tasks.map(() => new NumberColumn())
   const groups = readers.group && new StringColumn()
@@ -129,7 +133,7 @@ async function readRows(source: Source, readers: Readers, file: string, options:
         const share = source.progress()
         onProgress?.(rows, share)
         const taken = columnBytes(columns)
-        taken.rows += rows * cells.length * (options.bytesAfter ?? judgingBytes)
+        taken.rows += valuesOf(cells, rows) * (options.bytesAfter ?? judgingBytes)
         memory.check(rows, share, taken, file)
       }
     }
@@ -155,6 +159,11 @@ async function readRows(source: Source, readers: Readers, file: string, options:
 async function pauseFor(signal: AbortSignal | undefined): Promise<void> {
   await new Promise(setImmediate)
   signal?.throwIfAborted()
+}
+
+/** Number of values in columns of `rows` rows, those of lists included. */
+function valuesOf(cells: readonly CellColumn[], rows: number): number {
+  return cells.reduce((sum, column) => sum + rows + (column instanceof ListColumn ? column.values.length : 0), 0)
 }
 
 function columnBytes(columns: readonly CellColumn[]): ColumnBytes {

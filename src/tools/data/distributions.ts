@@ -1,7 +1,9 @@
 import { basename } from 'node:path'
-import type { Field } from '../../schemas/features.ts'
+import { fieldValuesOf } from '../../model/serving/drift/field-values.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
 import type { Distribution, DriftReference } from '../../schemas/manifest.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
+import { NumberColumn } from './columns.ts'
 import type { EncodedRows } from './encode-rows.ts'
 
 /** Number of equal-mass bins for numbers: deciles. */
@@ -10,25 +12,51 @@ const numberBins = 10
 /** Number of ids, the most frequent ones, with their own bin. */
 const idBins = 15
 
-/** Distributions of fields and predictions on the test rows: the reference for drift of live traffic. */
+/**
+ * Distributions of fields and predictions on the test rows: the reference for drift of live traffic. `strips`: the
+ * encoded rows, some at a time.
+ */
 export function measureDistributions(
-  fields: readonly Field[],
-  { rows, sparse, dense, sparseFields, denseFields }: EncodedRows,
+  layout: Layout,
+  strips: Iterable<EncodedRows>,
   predictions: Readonly<Record<string, ArrayLike<number>>>,
 ): DriftReference {
-  const reference: DriftReference = { features: {}, tasks: {} }
-  let sparseColumn = 0
-  let denseColumn = 0
-  for (const field of fields) {
-    const numeric = field.kind === 'numeric'
-    const column = numeric ? denseColumn++ : sparseColumn++
-    const [data, width] = numeric ? [dense, denseFields] : [sparse, sparseFields]
-    const values = Float64Array.from({ length: rows }, (_, row) => data[row * width + column]!)
-    reference.features[field.name] = numeric ? ofNumbers(values) : ofIds(values)
+  return { ...measureFields(layout, strips), tasks: measureTasks(predictions) }
+}
+
+/** Distributions of predictions, per task. */
+export function measureTasks(predictions: Readonly<Record<string, ArrayLike<number>>>): DriftReference['tasks'] {
+  const tasks = Object.entries(predictions).map(([task, values]) => [task, ofNumbers(Float64Array.from(values))])
+  return Object.fromEntries(tasks)
+}
+
+/** Distributions of fields, and of the lengths of lists. `strips`: the encoded rows, some at a time. */
+export function measureFields(layout: Layout, strips: Iterable<EncodedRows>): Omit<DriftReference, 'tasks'> {
+  const fields = fieldValuesOf(layout).map((field) => ({
+    field,
+    ids: new Map<number, number>(),
+    numbers: new NumberColumn(),
+    lengths: field.isList ? new NumberColumn() : undefined,
+  }))
+  for (const strip of strips)
+    for (const { field, ids, numbers, lengths } of fields) {
+      const take = field.slot.sparse
+        ? (id: number) => ids.set(id, (ids.get(id) ?? 0) + 1)
+        : (value: number) => numbers.push(value)
+      for (let row = 0; row < strip.rows; row++) {
+        const length = field.each(strip, row, take)
+        lengths?.push(length)
+      }
+    }
+  const features: DriftReference['features'] = {}
+  const lengths: NonNullable<DriftReference['lengths']> = {}
+  for (const { field, ids, numbers, lengths: own } of fields) {
+    // A list may be empty in all rows.
+    if (ids.size + numbers.length > 0)
+      features[field.name] = field.slot.sparse ? ofCounts(ids) : ofNumbers(numbers.flat())
+    if (own) lengths[field.name] = ofNumbers(own.flat())
   }
-  for (const [task, probabilities] of Object.entries(predictions))
-    reference.tasks[task] = ofNumbers(Float64Array.from(probabilities))
-  return reference
+  return { features, ...(Object.keys(lengths).length > 0 && { lengths }) }
 }
 
 /** Bins between quantiles; fewer if quantiles coincide because a value is frequent. */
@@ -48,15 +76,14 @@ export function ofNumbers(values: Float64Array): Distribution {
   return { edges, shares: sharesOf(counts, sorted.length) }
 }
 
-/** The most frequent ids, and all others together. */
-export function ofIds(values: Float64Array): Distribution {
-  const counts = new Map<number, number>()
-  for (const id of values) counts.set(id, (counts.get(id) ?? 0) + 1)
+/** The most frequent ids, and all others together. `counts`: how often there is each id. */
+export function ofCounts(counts: ReadonlyMap<number, number>): Distribution {
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
   const frequent = [...counts].sort(([a, x], [b, y]) => y - x || a - b).slice(0, idBins)
-  const others = values.length - frequent.reduce((sum, [, count]) => sum + count, 0)
+  const others = frequent.reduce((rest, [, count]) => rest - count, total)
   return {
     ids: frequent.map(([id]) => id),
-    shares: sharesOf(Float64Array.of(...frequent.map(([, count]) => count), others), values.length),
+    shares: sharesOf(Float64Array.of(...frequent.map(([, count]) => count), others), total),
   }
 }
 

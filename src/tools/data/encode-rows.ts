@@ -5,6 +5,7 @@ import type { Field } from '../../schemas/features.ts'
 import { blockRows, KeptRows } from './column-blocks.ts'
 import { type CellColumn, StringColumn } from './columns.ts'
 import type { Dataset } from './dataset.ts'
+import { createListsEncoder } from './encode-lists.ts'
 import { RowProblems } from './source.ts'
 import type { Parts } from './split.ts'
 
@@ -43,6 +44,26 @@ export function encodeRows(
   return { encoded, problems }
 }
 
+/**
+ * Encodes rows like `encodeRows`, some at a time, each time into the same arrays: lists take all of their columns in
+ * them, so that those of all rows may not fit into memory.
+ */
+export function* encodeStrips(
+  layout: Layout,
+  cells: readonly CellColumn[],
+  rows: Int32Array,
+  place: (row: number) => string,
+  problems = new RowProblems(),
+): Generator<EncodedRows> {
+  const strip = allocateRows(layout, Math.min(stripRows, rows.length))
+  const encode = createRowsEncoder(layout, cells, place, problems)
+  for (let from = 0; from < rows.length; from += stripRows) {
+    const some = rows.subarray(from, from + stripRows)
+    encode(some, 0, some.length, strip)
+    yield { ...strip, rows: some.length }
+  }
+}
+
 /** Zeros for `rows` encoded rows. */
 function allocateRows(layout: Layout, rows: number): EncodedRows {
   const [sparseFields, denseFields] = [layout.sparse.length, layout.dense.length]
@@ -61,21 +82,31 @@ type RowsEncoder = (rows: Int32Array, from: number, end: number, target: Encoded
 
 /** Creates a function that encodes some rows after others, each string once. */
 function createRowsEncoder(
-  { slots, crossed }: Layout,
+  layout: Layout,
   cells: readonly CellColumn[],
   place: (row: number) => string,
   problems: RowProblems,
 ): RowsEncoder {
-  const encoders = slots.map((slot, index) => ({ ...slot, encode: encoderOf(cells[index]!, slot.encoder) }))
-  const encodeStrip: RowsEncoder = (rows, from, end, { sparse, dense, sparseFields, denseFields }) => {
-    encoders.forEach(({ name, column, sparse: isSparse, encode }, index) => {
-      const [target, width] = isSparse ? [sparse, sparseFields] : [dense, denseFields]
+  const { slots, crossed, groups } = layout
+  const encoders = slots.flatMap((slot, index) =>
+    slot.group === undefined ? [{ ...slot, index, encode: encoderOf(cells[index]!, slot.encoder) }] : [],
+  )
+  const encodeLists =
+    groups.length > 0 &&
+    createListsEncoder(layout, cells, (field, row, message) =>
+      problems.add(`/fields/${field}`, `${place(row)}: ${message}`),
+    )
+  const encodeStrip: RowsEncoder = (rows, from, end, target) => {
+    const { sparse, dense, sparseFields, denseFields } = target
+    encoders.forEach(({ name, column, sparse: isSparse, encode, index }) => {
+      const [values, width] = isSparse ? [sparse, sparseFields] : [dense, denseFields]
       for (let i = from; i < end && !problems.full; i++) {
         const value = encode(rows[i]!)
-        if (typeof value === 'number') target[i * width + column] = value
+        if (typeof value === 'number') values[i * width + column] = value
         else problems.add(`/fields/${index}`, `${place(rows[i]!)}: ${name} ${value}`)
       }
     })
+    if (encodeLists && !problems.full) encodeLists(rows, from, end, target)
     fillCrossed(crossed, sparse, sparseFields, from, end)
   }
   return (rows, from, end, target) => {

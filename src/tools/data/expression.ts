@@ -1,11 +1,11 @@
 import { type ASTNode, Environment } from '@marcbachmann/cel-js'
 import { reasonOf } from '../../base/errors.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
-import type { Cell, Column, UnusableColumn } from './source.ts'
+import type { Cell, Column, RowCell, UnusableColumn } from './source.ts'
 
 /** Yields a number (true is 1), a string, or null if a column in the expression is missing. */
 export interface Compiled {
-  (row: readonly Cell[]): Cell
+  (row: readonly RowCell[]): Cell
   /** Indexes of the columns in the expression. */
   readonly columns: readonly number[]
 }
@@ -31,6 +31,8 @@ export function compileExpression(
   const mentioned = identifiers(parse(environment, text).ast)
   const refused = unusable.find(({ name }) => mentioned.has(name))
   if (refused) throw new Error(unusableColumn(refused))
+  const list = columns.find(({ name, type }) => type === 'list' && mentioned.has(name))
+  if (list) throw new Error(`column ${JSON.stringify(list.name)} is a list, which expressions can't use`)
   const used = columns.flatMap((column, index) =>
     mentioned.has(column.name) && identifier.test(column.name) ? [{ ...column, index }] : [],
   )
@@ -48,10 +50,10 @@ export function compileExpression(
   if (!['bool', 'int', 'double', 'string', 'dyn'].includes(String(verdict.type))) {
     throw new Error(`must yield a boolean, a number or a string, not ${verdict.type}`)
   }
-  const compiled = (row: readonly Cell[]): Cell => {
+  const compiled = (row: readonly RowCell[]): Cell => {
     const context: Record<string, Cell> = {}
     for (const { name, index } of used) {
-      const cell = row[index]
+      const cell = row[index] as Cell | undefined
       if (cell === null || cell === undefined) return null
       // Every comparison with it would be false: a missing label would count as a negative one.
       if (Number.isNaN(cell)) throw new Error(`column ${name} is NaN; write null where there is no value`)
@@ -120,7 +122,7 @@ export function unknownColumn(name: string, names: readonly string[], unusable: 
 }
 
 function unusableColumn({ name, type }: UnusableColumn): string {
-  return `column ${JSON.stringify(name)} is ${type}: only strings, numbers, dates and times can be used`
+  return `column ${JSON.stringify(name)} is ${type}: only strings, numbers, dates, times and lists of them can be used`
 }
 
 /** `; the columns are a, b; did you mean b?` */

@@ -1,16 +1,16 @@
 import type { LogicalType, SchemaElement, SchemaTree } from 'hyparquet'
-import type { Cell } from './source.ts'
+import type { Cell, ListCell, RowCell } from './source.ts'
 
 /** One column of a row group, in typed arrays. */
-export interface GroupColumn {
-  at(row: number): Cell
+export interface GroupColumn<T extends RowCell = RowCell> {
+  at(row: number): T
 }
 
 /** Values of a column as the library decodes them, page by page. */
 export type Pages = readonly ArrayLike<unknown>[]
 
 /** Strings of a row group, each stored once; those in `missing` are missing. */
-export function stringColumn(pages: Pages, rows: number, missing: ReadonlySet<string>): GroupColumn {
+export function stringColumn(pages: Pages, rows: number, missing: ReadonlySet<string>): GroupColumn<Cell> {
   const codes = new Int32Array(rows)
   const numbers = new Map<string, number>()
   const values: (string | null)[] = [null]
@@ -29,7 +29,7 @@ export function stringColumn(pages: Pages, rows: number, missing: ReadonlySet<st
 }
 
 /** Numbers of a row group. Throws an Error with the row, from 0, of an integer that a number does not hold exactly. */
-export function numberColumn(pages: Pages, rows: number): GroupColumn {
+export function numberColumn(pages: Pages, rows: number): GroupColumn<Cell> {
   const numbers = new Float64Array(rows)
   // NaN is a number here, and not a missing one.
   const absent = new Uint8Array(rows)
@@ -38,6 +38,36 @@ export function numberColumn(pages: Pages, rows: number): GroupColumn {
     else numbers[row] = typeof value === 'bigint' ? exact(value, row) : Number(value)
   })
   return { at: (row) => (absent[row] ? null : numbers[row]!) }
+}
+
+/** Lists of a row group. Throws like `numberColumn`. */
+export function listColumn(pages: Pages, rows: number, items: 'string' | 'double'): GroupColumn<ListCell | null> {
+  const ends = new Uint32Array(rows)
+  const absent = new Uint8Array(rows)
+  const all: unknown[] = []
+  fill(pages, rows, (row, value) => {
+    if (Array.isArray(value)) for (const item of value) all.push(item)
+    else absent[row] = 1
+    ends[row] = all.length
+  })
+  try {
+    const values = items === 'string' ? stringColumn([all], all.length, new Set()) : numberColumn([all], all.length)
+    const startOf = (row: number) => (row === 0 ? 0 : ends[row - 1]!)
+    return {
+      at(row) {
+        if (absent[row]) return null
+        const start = startOf(row)
+        return Array.from({ length: ends[row]! - start }, (_, i) => values.at(start + i))
+      },
+    }
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error
+    const { row: place } = error
+    throw new ValueError(
+      ends.findIndex((end) => end > place),
+      error.message,
+    )
+  }
 }
 
 /** A value that can't be read; `row`: from 0, in its row group. */
@@ -68,16 +98,42 @@ function fill(pages: Pages, rows: number, put: (row: number, value: unknown) => 
 
 /** The type of a Parquet column's values, for rows and for messages. */
 export interface ParquetType {
-  /** `string` and `double` can be read; undefined: the column can't be used. */
-  read: 'string' | 'double' | undefined
+  /** Undefined: the column can't be used. */
+  read: 'string' | 'double' | 'list' | undefined
+  /** Type of a list's values. */
+  items?: 'string' | 'double'
   /** For people, with its article. Files fit together if it is the same in all. */
   description: string
 }
 
 /** The type of a top-level column. Dates and times count as seconds since 1970, true and false as 1 and 0. */
-export function parquetTypeOf({ element, children }: SchemaTree): ParquetType {
+export function parquetTypeOf(tree: SchemaTree): ParquetType {
+  const { element, children } = tree
+  if (nestedName(element) === 'a list' && children.length > 0) return listType(tree)
   if (children.length > 0) return unusable(nestedName(element))
-  if (element.repetition_type === 'REPEATED') return unusable('a list')
+  if (element.repetition_type === 'REPEATED') return listOf(valueType(element))
+  return valueType(element)
+}
+
+/** The type of a list of three levels, or of the older two: apache/parquet-format, LogicalTypes.md. */
+function listType({ children }: SchemaTree): ParquetType {
+  const [repeated] = children
+  if (children.length !== 1 || repeated!.element.repetition_type !== 'REPEATED') return unusable('a list')
+  const items = repeated!.children
+  if (items.length > 1) return unusable('a list of structs')
+  const item = items[0] ?? repeated!
+  return item.children.length > 0
+    ? unusable(`a list of ${nestedName(item.element).slice(2)}s`)
+    : listOf(valueType(item.element))
+}
+
+function listOf({ read, description }: ParquetType): ParquetType {
+  const plural = description.replace(/^an? /, '')
+  if (read === undefined || read === 'list') return unusable(`a list of ${plural}`)
+  return { read: 'list', items: read, description: `a list of ${plural}s` }
+}
+
+function valueType(element: SchemaElement): ParquetType {
   const logical = element.logical_type?.type
   const { type, converted_type: converted } = element
   if (converted === 'DECIMAL') return number
@@ -115,6 +171,6 @@ export function withConvertedType(element: SchemaElement): SchemaElement {
 }
 
 function convertedType({ type }: LogicalType): SchemaElement['converted_type'] {
-  if (type === 'DECIMAL' || type === 'DATE' || type === 'JSON') return type
+  if (type === 'DECIMAL' || type === 'DATE' || type === 'JSON' || type === 'LIST') return type
   return type === 'STRING' ? 'UTF8' : undefined
 }

@@ -6,6 +6,7 @@ import { reasonOf, type Violation } from '../../base/errors.ts'
 import type { ParquetData } from '../../schemas/rows-spec.ts'
 import {
   type GroupColumn,
+  listColumn,
   numberColumn,
   type ParquetType,
   parquetTypeOf,
@@ -13,7 +14,7 @@ import {
   ValueError,
   withConvertedType,
 } from './parquet-column.ts'
-import { type Cell, type Column, locateFiles, type Source, SpecError } from './source.ts'
+import { type Column, locateFiles, type RowCell, type Source, SpecError } from './source.ts'
 
 type Library = typeof import('hyparquet') & { compressors: import('hyparquet').Compressors }
 
@@ -55,7 +56,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
   const columns = types.flatMap(([name, { read }]): Column[] => (read ? [{ name, type: read }] : []))
   let done = 0
 
-  async function* read(wanted: ReadonlySet<number> | undefined): AsyncGenerator<readonly Cell[]> {
+  async function* read(wanted: ReadonlySet<number> | undefined): AsyncGenerator<readonly RowCell[]> {
     const missing = new Set(data.missing)
     done = 0
     for (const [index, file] of files.entries()) {
@@ -73,7 +74,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
               throw new SpecError(specFile, [{ path: located[index]!.place, message }])
             }),
           )
-        const record: Cell[] = columns.map(() => null)
+        const record: RowCell[] = columns.map(() => null)
         for (let row = 0; row < count; row++) {
           for (let i = 0; i < read.length; i++) record[read[i]!.index] = cells[i]!.at(row)
           done++
@@ -127,7 +128,7 @@ function differences(file: ParquetFile, first: ParquetFile, place: string): Viol
 
 async function readColumn(
   { parquetRead, compressors }: Library,
-  { buffer, metadata }: ParquetFile,
+  { buffer, metadata, types }: ParquetFile,
   group: RowGroup,
   { name, type }: Column,
   missing: ReadonlySet<string>,
@@ -142,6 +143,7 @@ async function readColumn(
     onChunk: ({ columnData }) => pages.push(columnData),
   })
   const rows = Number(group.num_rows)
+  if (type === 'list') return listColumn(pages, rows, types.get(name)!.items!)
   return type === 'string' ? stringColumn(pages, rows, missing) : numberColumn(pages, rows)
 }
 

@@ -18,7 +18,7 @@ import { type Publish, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { openSource } from './dataset.ts'
 import { hasParts, partProblems } from './parts.ts'
-import type { FieldReading } from './readers.ts'
+import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
 
@@ -117,14 +117,14 @@ async function dataProblems(spec: Partial<RowsSpec>, problems: Violation[], file
 }
 
 /** Fields of a spec that may be invalid: those of a wrong shape are left out. */
-function uncheckedFields(fields: unknown): FieldReading[] {
+function uncheckedFields(fields: unknown): FieldSource[] {
   if (!Array.isArray(fields)) return []
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
-  return fields.flatMap((field, index): FieldReading[] => {
+  return fields.flatMap((field, index): FieldSource[] => {
     const name = isObject(field) ? text(field.name) : undefined
     if (name === undefined || field.kind === 'crossed') return []
     const { column, expression } = field
-    return [{ name, path: `/fields/${index}`, kind: 'string', column: text(column), expression: text(expression) }]
+    return [{ name, path: `/fields/${index}`, column: text(column), expression: text(expression) }]
   })
 }
 

@@ -1,18 +1,27 @@
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import { compileExpression } from './expression.ts'
-import type { Cell, Column } from './source.ts'
+import type { ListValue } from './list-column.ts'
+import { type ListReading, readList } from './read-list.ts'
+import type { Cell, Column, RowCell } from './source.ts'
 
-type Reader<T> = (row: readonly Cell[]) => T
+type Reader<T> = (row: readonly RowCell[]) => T
 
-/** A field to read: from a column or by an expression. */
-export interface FieldReading {
+/** Where the values of a field are: in a column, or what an expression yields. */
+export interface FieldSource {
   name: string
   /** Its place in the spec, for messages. */
   path: string
-  kind: 'string' | 'number'
   /** Default: the field's name. */
   column?: string | undefined
   expression?: string | undefined
+}
+
+/** A field to read. */
+export interface FieldReading extends FieldSource {
+  /** Type of its value, or of the values of its list. */
+  kind: 'string' | 'number'
+  /** How its list, or its vector, is read; undefined for one value. */
+  list?: ListReading | undefined
   /** Describes what is wrong with a cell, if anything is. */
   problemOf?(cell: Cell): string | undefined
 }
@@ -21,7 +30,7 @@ export interface FieldReading {
 export interface Readers {
   /** Indexes of the columns that are read. */
   columns: ReadonlySet<number>
-  fields: { path: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
+  fields: (Pick<FieldReading, 'path' | 'kind' | 'list'> & { read: Reader<Cell | ListValue> })[]
   /** `label`: 1, 0, or −1 outside the sample space. */
   tasks: { label: Reader<number>; oracle: Reader<number> | undefined }[]
   group: Reader<string | null> | undefined
@@ -39,11 +48,12 @@ export function createReaders(
 ): Readers {
   const used = new Set<number>()
   const indexes = new Map(columns.map(({ name }, index) => [name, index]))
-  const column = (name: string): Reader<Cell> => {
+  const cellOf = (name: string): Reader<RowCell> => {
     const index = indexes.get(name) ?? -1
     used.add(index)
     return (row) => row[index] ?? null
   }
+  const column = (name: string) => cellOf(name) as Reader<Cell>
   const compile = (text: string): Reader<Cell> => {
     const compiled = compileExpression(text, columns)
     for (const index of compiled.columns) used.add(index)
@@ -60,9 +70,12 @@ export function createReaders(
   return {
     columns: used,
     fields: fields.map((field) => {
-      const { expression, kind, path } = field
-      const read = expression === undefined ? column(field.column ?? field.name) : compile(expression)
-      return { path, kind, read: checked(field, read) }
+      const { expression, kind, path, list } = field
+      const read = expression === undefined ? cellOf(field.column ?? field.name) : compile(expression)
+      if (list === undefined) return { path, kind, list, read: checked(field, read as Reader<Cell>) }
+      const weights = list.weights === undefined ? () => null : cellOf(list.weights)
+      const named = { ...list, name: field.name, kind }
+      return { path, kind, list, read: (row) => readList(named, read(row), weights(row)) }
     }),
     tasks: spec.tasks.map(({ label, where, oracle }) => {
       const readLabel = compile(label)
@@ -126,7 +139,7 @@ function probability(read: Reader<number>): Reader<number> {
   }
 }
 
-function toLabel(text: string, label: Reader<Cell>, where: Reader<Cell>, row: readonly Cell[]): number {
+function toLabel(text: string, label: Reader<Cell>, where: Reader<Cell>, row: readonly RowCell[]): number {
   const inside = where(row)
   if (inside === null || inside === 0) return -1
   if (inside !== 1) throw new Error(`where must yield true or false, not ${JSON.stringify(inside)}`)

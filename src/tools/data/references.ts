@@ -1,8 +1,8 @@
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { isObject } from '../../schemas/json.ts'
 import { checkSyntax, compileExpression, unknownColumn } from './expression.ts'
-import type { FieldReading } from './readers.ts'
-import type { Source } from './source.ts'
+import type { FieldReading, FieldSource } from './readers.ts'
+import type { Column, Source } from './source.ts'
 
 /** A column or an expression in a spec, with its place. */
 interface Reference {
@@ -11,6 +11,8 @@ interface Reference {
   text: string
   /** Added to the message. */
   hint?: string
+  /** Contents of the column's cells; `either` where the field is not known. Default: one value. */
+  holds?: 'value' | 'list' | 'either'
 }
 
 type Columns = Pick<Source, 'columns' | 'unusable'>
@@ -22,18 +24,41 @@ type Columns = Pick<Source, 'columns' | 'unusable'>
  */
 export function referenceProblems(
   spec: unknown,
-  fields: readonly FieldReading[],
+  fields: readonly (FieldReading | FieldSource)[],
   columns: Columns | undefined,
 ): Violation[] {
-  const names = columns && new Set(columns.columns.map(({ name }) => name))
-  return [...fields.map(referenceOf), ...referencesOf(spec, fields)].flatMap(({ path, kind, text, hint = '' }) => {
-    const message = kind === 'expression' ? expressionProblem(text, columns) : columnProblem(text, names, columns)
-    return message === undefined ? [] : [{ path, message: `${message}${hint}` }]
+  const known = columns && new Map(columns.columns.map((column) => [column.name, column]))
+  return [...fields.flatMap(referencesOfField), ...referencesOf(spec, fields)].flatMap((reference) => {
+    const { path, kind, text, hint = '' } = reference
+    if (kind === 'expression') {
+      const message = expressionProblem(text, columns)
+      return message === undefined ? [] : [{ path, message }]
+    }
+    const column = known?.get(text)
+    const message = column ? holdsOther(column, reference) : columnProblem(text, known, columns)
+    return message === undefined ? [] : [{ path, message: column ? message : `${message}${hint}` }]
   })
 }
 
+/** A column of lists where a value is wanted, or the other way round. Text may be that of a list. */
+function holdsOther({ name, type }: Column, { holds = 'value', hint = '' }: Reference): string | undefined {
+  if (holds === 'value' && type === 'list')
+    return `column ${JSON.stringify(name)} is a list, where one value is wanted${hint && '; the field has one'}`
+  if (holds === 'list' && type === 'double') return `column ${JSON.stringify(name)} is a number, where a list is wanted`
+  return undefined
+}
+
 /** A field that the spec does not mention is read from the column of its name. */
-function referenceOf({ name, path, column, expression }: FieldReading): Reference {
+function referencesOfField(field: FieldReading | FieldSource): Reference[] {
+  const list = 'list' in field ? field.list : undefined
+  const holds = 'kind' in field ? (list ? 'list' : 'value') : 'either'
+  const own = { ...referenceOf(field), holds } as const
+  return list?.weights === undefined
+    ? [own]
+    : [own, { path: `${field.path}/weights`, kind: 'column', text: list.weights, holds: 'list' }]
+}
+
+function referenceOf({ name, path, column, expression }: FieldSource): Reference {
   if (expression !== undefined) return { path: `${path}/expression`, kind: 'expression', text: expression }
   if (column !== undefined) return { path: `${path}/column`, kind: 'column', text: column }
   const mentioned = /\/\d+$/.test(path)
@@ -53,14 +78,13 @@ function expressionProblem(text: string, known: Columns | undefined): string | u
 
 function columnProblem(
   name: string,
-  names: ReadonlySet<string> | undefined,
+  names: ReadonlyMap<string, Column> | undefined,
   known: Columns | undefined,
 ): string | undefined {
-  if (names === undefined || names.has(name)) return undefined
-  return unknownColumn(name, [...names], known?.unusable ?? [])
+  return names && unknownColumn(name, [...names.keys()], known?.unusable ?? [])
 }
 
-function referencesOf(spec: unknown, fields: readonly FieldReading[]): Reference[] {
+function referencesOf(spec: unknown, fields: readonly FieldSource[]): Reference[] {
   if (!isObject(spec)) return []
   const references: Reference[] = []
   /** Returns whether `owner` has the property. */

@@ -8,9 +8,15 @@ import type { TrainSpec } from '../../schemas/train-spec.ts'
 /** A value of the data; null if it is missing. */
 export type Cell = string | number | null
 
+/** The values of a list, or the numbers of a vector; null where the data has none in place of a value. */
+export type ListCell = readonly Cell[]
+
+/** A cell of a row; lists are in columns of lists alone. */
+export type RowCell = Cell | ListCell
+
 export interface Column {
   name: string
-  type: 'string' | 'double'
+  type: 'string' | 'double' | 'list'
 }
 
 /** A column of a type that rows can't be read from. */
@@ -30,7 +36,7 @@ export interface Source {
    * The rows; each array has the length of `columns` and may be reused for the next row. `wanted`: indexes of the
    * columns whose cells are needed, where others may hold anything; default: all.
    */
-  rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
+  rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly RowCell[]> | Iterable<readonly RowCell[]>
   /**
    * Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them
    * validation.

@@ -1,6 +1,7 @@
 import { foldOf, scatter } from '../../base/hash.ts'
 import { combinationKey, type LinearRows } from './linear-rows.ts'
 import { fitLogistic, ridge } from './logistic.ts'
+import { hasSeveral } from './model-fields.ts'
 import type { PredictorField } from './predictor.ts'
 
 /** Pairs that are tried, and those that are taken at most. */
@@ -9,10 +10,12 @@ const mostTaken = 4
 /** One row in this many says whether a pair helps; the others say how. */
 const parts = 5
 
-/** The pairs of a context's and a candidate's field, by index. */
+/** The pairs of a context's and a candidate's field, by index; of fields that have one value. */
 function pairsOf(fields: readonly PredictorField[]): [number, number][] {
   const indexes = (side: string) =>
-    fields.flatMap((field, index) => (field.side === side && field.kind !== 'numeric' ? [index] : []))
+    fields.flatMap((field, index) =>
+      field.side === side && field.kind !== 'numeric' && !hasSeveral(field) ? [index] : [],
+    )
   const candidates = indexes('candidate')
   return indexes('context').flatMap((context) => candidates.map((candidate): [number, number] => [context, candidate]))
 }

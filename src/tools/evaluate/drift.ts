@@ -1,56 +1,83 @@
 import { createBinOf, populationStability } from '../../model/serving/drift/bins.ts'
+import { fieldValuesOf } from '../../model/serving/drift/field-values.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { nameOfId, unscale } from '../../model/serving/features/field.ts'
-import { createLayout, layoutOptions } from '../../model/serving/features/layout.ts'
+import { layoutOf } from '../../model/serving/features/layout.ts'
 import { type InputField, tableOf } from '../../model/serving/features/table.ts'
 import type { DriftRow } from '../../schemas/evaluation.ts'
 import type { Distribution, Manifest } from '../../schemas/manifest.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { encodeRows } from '../data/encode-rows.ts'
+import { encodeStrips } from '../data/encode-rows.ts'
 import type { ScoredPart } from './score-rows.ts'
 
 /** Compares the rows with the distributions that a version was made with, fields by encoded values. */
 export function compareDistributions(manifest: Manifest, dataset: Dataset, scored: ScoredPart): DriftRow[] {
-  const { drift, features } = manifest
+  const { drift } = manifest
   if (drift === undefined) return []
-  const options = layoutOptions(manifest)
-  const { encoded } = encodeRows(features, dataset.cells, scored.rows, dataset.place, options)
-  const rows: DriftRow[] = []
-  const layout = createLayout(features, options)
-  for (const { name, sparse, column, encoder } of layout.slots) {
-    const [data, width] = sparse ? [encoded.sparse, encoded.sparseFields] : [encoded.dense, encoded.denseFields]
-    const distribution = referenceOf(drift.features, name)
-    if (distribution) {
-      const counts = countBins(distribution, encoded.rows, (row) => data[row * width + column]!)
-      const offset = sparse ? layout.sparse[column]!.offset : 0
-      rows.push(driftRow('feature', name, distribution, counts, namesOf(distribution, encoder.field, offset)))
+  const layout = layoutOf(manifest)
+  const fields = fieldValuesOf(layout).map((field) => ({
+    field,
+    values: countsOf(referenceOf(drift.features, field.name)),
+    lengths: field.isList ? countsOf(referenceOf(drift.lengths, field.name)) : undefined,
+  }))
+  for (const strip of encodeStrips(layout, dataset.cells, scored.rows, dataset.place))
+    for (const { field, values, lengths } of fields) {
+      const take = (code: number) => values?.add(code)
+      for (let row = 0; row < strip.rows; row++) {
+        const length = field.each(strip, row, take)
+        lengths?.add(length)
+      }
     }
+  const rows: DriftRow[] = []
+  for (const { field, values, lengths } of fields) {
+    const { name, slot } = field
+    const offset = slot.sparse ? layout.sparse[slot.column]!.offset : 0
+    if (values && values.total() > 0) rows.push(driftRow('feature', name, values, slot.encoder.field, offset))
+    if (lengths) rows.push(driftRow('length', name, lengths, undefined, 0))
   }
   for (const [task, distribution] of Object.entries(drift.tasks)) {
     const predictions = scored.predictions[task]
     if (predictions === undefined) continue
-    const counts = countBins(distribution, predictions.length, (row) => predictions[row]!)
-    rows.push(driftRow('task', task, distribution, counts, namesOf(distribution, undefined, 0)))
+    const counts = countsOf(distribution)!
+    for (let row = 0; row < predictions.length; row++) counts.add(predictions[row]!)
+    rows.push(driftRow('task', task, counts, undefined, 0))
   }
   return rows.sort((a, b) => b.psi - a.psi)
 }
 
-function countBins(distribution: Distribution, rows: number, value: (row: number) => number): Float64Array {
+/** Counts over the bins of a distribution. */
+interface Counts {
+  distribution: Distribution
+  counts: Float64Array
+  add(value: number): void
+  total(): number
+}
+
+function countsOf(distribution: Distribution | undefined): Counts | undefined {
+  if (distribution === undefined) return undefined
   const binOf = createBinOf(distribution)
   const counts = new Float64Array(distribution.shares.length)
-  for (let row = 0; row < rows; row++) counts[binOf(value(row))]!++
-  return counts
+  return {
+    distribution,
+    counts,
+    add(value) {
+      counts[binOf(value)]!++
+    },
+    total: () => counts.reduce((sum, count) => sum + count, 0),
+  }
 }
 
 function driftRow(
   kind: DriftRow['kind'],
   name: string,
-  { shares }: Distribution,
-  counts: Float64Array,
-  bins: string[],
+  { distribution, counts, total }: Counts,
+  field: InputField | undefined,
+  offset: number,
 ): DriftRow {
-  const total = counts.reduce((sum, count) => sum + count, 0)
-  const rows = Array.from(counts, (count) => Number((count / Math.max(1, total)).toFixed(6)))
+  const { shares } = distribution
+  const all = Math.max(1, total())
+  const rows = Array.from(counts, (count) => Number((count / all).toFixed(6)))
+  const bins = namesOf(distribution, field, offset)
   return { kind, name, psi: populationStability(shares, counts), bins, reference: shares, rows }
 }
 

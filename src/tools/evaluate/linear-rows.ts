@@ -1,11 +1,17 @@
 import { scatter } from '../../base/hash.ts'
 import type { CellColumn, StringColumn } from '../data/columns.ts'
+import { ListColumn } from '../data/list-column.ts'
+import { encodeMembers, type LinearMembers } from './linear-members.ts'
+import { hasSeveral } from './model-fields.ts'
 import type { PredictorField } from './predictor.ts'
 
 /** Numbers further from the mean than these standard deviations count as this far. */
 const mostDeviations = 5
 
-/** Rows as a logistic regression takes them: one weight per value of a field, and one per number. */
+/**
+ * Rows as a logistic regression takes them: one weight per value of a field, and one per number. A list is a number,
+ * how many values it has, and its members.
+ */
 export interface LinearRows {
   weights: number
   /** uint32 [rows, fields]: the weight of each field's value. */
@@ -13,6 +19,8 @@ export interface LinearRows {
   /** float32 [rows, fields]: what the weight is multiplied with. */
   values: Float32Array
   fields: number
+  /** The values of lists and vectors; undefined where there are none. */
+  members?: LinearMembers | undefined
   /** uint32 [rows, crosses]: the weight of each combination of values. */
   crossed: Uint32Array
   crosses: number
@@ -31,15 +39,16 @@ export function encodeLinear(
   const places = new Uint32Array(rows.length * width)
   const values = new Float32Array(rows.length * width).fill(1)
   let next = 0
-  fields.forEach(({ kind }, field) => {
-    const column = cells[field]!
-    if (kind === 'numeric') {
-      const { mean, deviation } = moments(column, rows)
+  fields.forEach((field, index) => {
+    const column = cells[index]!
+    const { kind } = field
+    if (kind === 'numeric' || hasSeveral(field)) {
+      const numberOf = column instanceof ListColumn ? countOf(column) : (row: number) => column.at(row) as number | null
+      const scaled = standardised(numberOf, rows)
       rows.forEach((row, i) => {
-        const value = column.at(row) as number | null
-        const scaled = ((value ?? mean) - mean) / deviation
-        places[i * width + field] = value === null ? next + 1 : next
-        if (value !== null) values[i * width + field] = Math.max(-mostDeviations, Math.min(mostDeviations, scaled))
+        const isMissing = numberOf(row) === null
+        places[i * width + index] = isMissing ? next + 1 : next
+        if (!isMissing) values[i * width + index] = scaled(row)
       })
       next += 2
       return
@@ -48,12 +57,34 @@ export function encodeLinear(
     let most = 0
     rows.forEach((row, i) => {
       const place = code(row) + 1
-      places[i * width + field] = next + place
+      places[i * width + index] = next + place
       if (place > most) most = place
     })
     next += most + 1
   })
-  return { weights: next, places, values, fields: width, crossed: new Uint32Array(), crosses: 0 }
+  const several = encodeMembers(fields, cells, rows, next, standardised)
+  return {
+    weights: several?.weights ?? next,
+    places,
+    values,
+    fields: width,
+    members: several?.members,
+    crossed: new Uint32Array(),
+    crosses: 0,
+  }
+}
+
+/** How many values a list has, in a form that a few long ones don't dominate. */
+const countOf = (column: ListColumn) => (row: number) =>
+  column.lengthOf(row) < 0 ? null : Math.log1p(column.lengthOf(row))
+
+/** The standardised numbers of rows, clipped; 0 where there is none. */
+function standardised(numberOf: (row: number) => number | null, rows: Int32Array): (row: number) => number {
+  const { mean, deviation } = moments(numberOf, rows)
+  return (row) => {
+    const scaled = ((numberOf(row) ?? mean) - mean) / deviation
+    return Math.max(-mostDeviations, Math.min(mostDeviations, scaled))
+  }
 }
 
 function numbered(column: CellColumn): (row: number) => number {
@@ -67,10 +98,10 @@ function numbered(column: CellColumn): (row: number) => number {
   }
 }
 
-function moments(column: CellColumn, rows: Int32Array): { mean: number; deviation: number } {
+function moments(numberOf: (row: number) => number | null, rows: Int32Array): { mean: number; deviation: number } {
   let [count, mean, squares] = [0, 0, 0]
   for (const row of rows) {
-    const value = column.at(row) as number | null
+    const value = numberOf(row)
     if (value === null) continue
     count++
     const delta = value - mean

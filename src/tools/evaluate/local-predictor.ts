@@ -80,6 +80,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
       side: field.side,
       kind: field.kind,
       ids: sparse ? loaded.encoder.layout.sparse[column]!.ids : undefined,
+      list: field.kind === 'vector' ? undefined : field.list,
     })),
     crossed: manifest.crossed ?? [],
     tasks: [...manifest.tasks, ...manifest.derived],

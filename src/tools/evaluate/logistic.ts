@@ -39,19 +39,22 @@ function rowWeights(rows: number, sampleWeights: ArrayLike<number> | undefined):
 }
 
 function scoreOf(
-  { places, values, fields, crossed, crosses, weights: count }: LinearRows,
+  { places, values, fields, members, crossed, crosses, weights: count }: LinearRows,
   weights: Float64Array,
   position: number,
 ): number {
   let score = weights[count]!
   for (let at = position * fields, end = at + fields; at < end; at++) score += weights[places[at]!]! * values[at]!
   for (let at = position * crosses, end = at + crosses; at < end; at++) score += weights[crossed[at]!]!
+  if (members === undefined) return score
+  const end = members.starts[position + 1]!
+  for (let at = members.starts[position]!; at < end; at++) score += weights[members.places[at]!]! * members.values[at]!
   return score
 }
 
 /** The loss of all rows with the ridge. */
 function createLoss(rows: LinearRows, positions: ArrayLike<number>, labels: ArrayLike<number>, of: Float64Array): Loss {
-  const { weights: count, places, values, fields, crossed, crosses } = rows
+  const { weights: count, places, values, fields, members, crossed, crosses } = rows
   const scores = new Float64Array(positions.length)
   return {
     at(weights, limit) {
@@ -77,6 +80,10 @@ function createLoss(rows: LinearRows, positions: ArrayLike<number>, labels: Arra
         const [start, first] = [positions[i]! * fields, positions[i]! * crosses]
         for (let at = start; at < start + fields; at++) gradient[places[at]!]! += error * values[at]!
         for (let at = first; at < first + crosses; at++) gradient[crossed[at]!]! += error
+        if (members === undefined) continue
+        const end = members.starts[positions[i]! + 1]!
+        for (let at = members.starts[positions[i]!]!; at < end; at++)
+          gradient[members.places[at]!]! += error * members.values[at]!
       }
       gradient[count] = ofBase
       return gradient
@@ -86,7 +93,7 @@ function createLoss(rows: LinearRows, positions: ArrayLike<number>, labels: Arra
 
 /** About the second derivative by each weight, at the base rate. */
 function curvatureOf(rows: LinearRows, positions: ArrayLike<number>, of: Float64Array, base: number): Float64Array {
-  const { weights: count, places, values, fields, crossed, crosses } = rows
+  const { weights: count, places, values, fields, members, crossed, crosses } = rows
   const curvature = new Float64Array(count + 1).fill(ridge)
   for (let i = 0; i < positions.length; i++) {
     const ofRow = of[i]! * base * (1 - base)
@@ -95,6 +102,10 @@ function curvatureOf(rows: LinearRows, positions: ArrayLike<number>, of: Float64
     for (let at = start; at < start + fields; at++) curvature[places[at]!]! += ofRow * values[at]! ** 2
     const first = positions[i]! * crosses
     for (let at = first; at < first + crosses; at++) curvature[crossed[at]!]! += ofRow
+    if (members === undefined) continue
+    const end = members.starts[positions[i]! + 1]!
+    for (let at = members.starts[positions[i]!]!; at < end; at++)
+      curvature[members.places[at]!]! += ofRow * members.values[at]! ** 2
   }
   return curvature
 }

@@ -1,19 +1,23 @@
 import { hideCredentials } from '../../base/address-credentials.ts'
 import { ModelError } from '../../base/errors.ts'
+import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Field } from '../../schemas/features.ts'
+import type { ListOptions } from '../../schemas/list-options.ts'
 import type { Calibration } from '../../schemas/manifest.ts'
 import type { ModelDetails } from '../../schemas/models.ts'
 import type { PredictionColumns } from '../../schemas/predict.ts'
 import { connectService, type ServiceAddress } from '../client/service-client.ts'
-import type { Cell } from '../data/source.ts'
 
 /** A field that a version must be given. */
 export interface PredictorField {
   name: string
   side: string
-  kind: Field['kind']
+  /** Its kind; that of the table's owner where it shares one. */
+  kind: Exclude<Field['kind'], 'shared'>
   /** Number of ids; undefined for numbers. */
   ids: number | undefined
+  /** Options of a list; undefined for others. */
+  list?: ListOptions | undefined
 }
 
 export interface PredictorTask {
@@ -67,7 +71,7 @@ export interface Predictor {
    * Answers rows given as columns of fields. Rejects with a RowError for a row that the model refuses, and with a
    * ModelError for other failures.
    */
-  predict(columns: Record<string, Cell[]>): Promise<PredictedRows>
+  predict(columns: Record<string, FeatureValue[]>): Promise<PredictedRows>
   close(): Promise<void>
 }
 
@@ -83,13 +87,15 @@ export class RowError extends Error {
 }
 
 /**
- * The first problem of a row among a refused request's; undefined if there is none. `/candidates/price/17` is row 17.
+ * The first problem of a row among a refused request's; undefined if there is none. `/candidates/price/17` is row 17,
+ * `/candidates/tags/17/2` the third value of its list.
  */
 export function rowErrorOf(problems: readonly { path: string; message: string }[]): RowError | undefined {
   for (const { path, message } of problems) {
-    const [, form, field, row] = path.split('/')
-    if (form === 'candidates' && row !== undefined && /^\d+$/.test(row))
-      return new RowError(Number(row), `${unescaped(field!)} ${message}`)
+    const [, form, field, row, ...place] = path.split('/')
+    if (form !== 'candidates' || row === undefined || !/^\d+$/.test(row)) continue
+    const inside = place[0] === 'weights' ? ` weight ${place[1]}` : place.length > 0 ? `[${place.at(-1)}]` : ''
+    return new RowError(Number(row), `${unescaped(field!)}${inside} ${message}`)
   }
   return undefined
 }
@@ -133,9 +139,9 @@ export async function openServicePredictor(
       graph: plan?.graph,
       provenance,
     },
-    fields: fields.map(({ name: field, side, kind, encoding }) => {
+    fields: fields.map(({ name: field, side, kind, list, encoding }) => {
       const ids = 'ids' in encoding ? (encoding.ids as [number, number]) : undefined
-      return { name: field, side, kind: kind as PredictorField['kind'], ids: ids && ids[1] - ids[0] + 1 }
+      return { name: field, side, kind: kind as PredictorField['kind'], ids: ids && ids[1] - ids[0] + 1, list }
     }),
     crossed,
     tasks,

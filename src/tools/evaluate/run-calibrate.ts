@@ -5,14 +5,14 @@ import type { Terminal } from '../../base/terminal.ts'
 import { evaluationFile, evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
-import { layoutOptions } from '../../model/serving/features/layout.ts'
+import { layoutOf } from '../../model/serving/features/layout.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { measureDistributions } from '../data/distributions.ts'
-import { encodeRows } from '../data/encode-rows.ts'
+import { encodeStrips } from '../data/encode-rows.ts'
 import { hasParts } from '../data/parts.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { comparisonOf } from './compare.ts'
@@ -96,8 +96,9 @@ export function runCalibrate(options: RunCalibrateOptions): Promise<number> {
       return notGoodEnough
     }
     if (options.dryRun) return 0
-    const { encoded } = encodeRows(next.features, dataset.cells, rows, dataset.place, layoutOptions(next))
-    const drift = measureDistributions(next.features, encoded, predictions)
+    const layout = layoutOf(next)
+    const strips = encodeStrips(layout, dataset.cells, rows, dataset.place)
+    const drift = measureDistributions(layout, strips, predictions)
     signal.throwIfAborted()
     const folder = join(dirname(bundle.folder), next.version)
     await writeBundle(folder, newBundle(bundle, { ...next, quality: qualityOf(report), drift }, report))

@@ -18,6 +18,7 @@ import { formatEvaluation } from './format.ts'
 import type { PartName } from './judge-context.ts'
 import { formatVerdict, judgePrecisions, precisionsOf, type RoundedPrecision } from './judge-precision.ts'
 import { findVersion, openLocalPredictor } from './local-predictor.ts'
+import { predictorFields } from './model-fields.ts'
 import { previousVersion } from './next-version.ts'
 import { openServicePredictor, type Predictor, type PredictorField, type PredictorTask } from './predictor.ts'
 import { checkPublish, readConditions } from './publish.ts'
@@ -131,7 +132,7 @@ export function tasksOf({ manifest }: Bundle): PredictorTask[] {
 
 /** The fields of a version that is not open. */
 export function fieldsOf({ manifest }: Bundle): PredictorField[] {
-  return manifest.features.map(({ name, side, kind }) => ({ name, side, kind, ids: undefined }))
+  return predictorFields(manifest.features)
 }
 
 /** Prints a report, and writes it to its folder. */

@@ -1,10 +1,9 @@
-import type { RowsSpec } from '../../schemas/rows-spec.ts'
+import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
-import type { FieldReading } from '../data/readers.ts'
-import { type Cell, SpecError } from '../data/source.ts'
+import { SpecError } from '../data/source.ts'
 import type { JudgeContext } from './judge-context.ts'
-import { type PredictedRows, type Predictor, type PredictorField, RowError } from './predictor.ts'
+import { type PredictedRows, type Predictor, RowError } from './predictor.ts'
 
 /** Rows, evenly spread, whose gates are read. */
 const gateRows = 20_000
@@ -31,21 +30,6 @@ export interface GatedRow {
   weights: Record<string, number[]>
 }
 
-/** How a version's fields are read: as the spec says, else from the column of the field's name. */
-export function readingsOfModel(fields: readonly PredictorField[], spec: Pick<RowsSpec, 'fields'>): FieldReading[] {
-  return fields.map(({ name, kind }) => {
-    const index = spec.fields.findIndex((field) => field.name === name)
-    const { column, expression } = spec.fields[index] ?? {}
-    return {
-      name,
-      path: index < 0 ? '/fields' : `/fields/${index}`,
-      kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number',
-      column,
-      expression,
-    }
-  })
-}
-
 /**
  * Asks a version for the rows. `dataset.cells` are those of the version's fields, in order. Rejects with a SpecError
  * for the first row that the version refuses, or for which it computes no number.
@@ -67,6 +51,7 @@ export async function scoreRows(
     unknown: new Map(),
     gates: [],
   }
+  const lists = new Set(predictor.fields.flatMap(({ name, list }) => (list ? [name] : [])))
   const step = Math.ceil(rows.length / gateRows)
   let next = 0
   let done = 0
@@ -86,7 +71,7 @@ export async function scoreRows(
         const message = `${dataset.place(part[error.row]!)}: ${error.message}`
         throw new SpecError(loaded.file, [{ path: '/data', message }])
       })
-      keepAnswers(scored, answer, start, part.length)
+      keepAnswers(scored, answer, start, part.length, lists)
       for (let i = (step - (start % step)) % step; answer.gates && i < part.length; i += step) {
         const weights = Object.entries(answer.gates).map(([task, values]) => [task, Array.from(values[i]!)])
         scored.gates.push({ position: start + i, weights: Object.fromEntries(weights) })
@@ -100,17 +85,25 @@ export async function scoreRows(
   return scored
 }
 
-function cellsOf(column: CellColumn, rows: Int32Array): Cell[] {
-  const cells: Cell[] = []
+function cellsOf(column: CellColumn, rows: Int32Array): FeatureValue[] {
+  const cells: FeatureValue[] = []
   for (let i = 0; i < rows.length; i++) cells.push(column.at(rows[i]!))
   return cells
 }
 
-function keepAnswers(scored: ScoredPart, answer: PredictedRows, start: number, rows: number): void {
+/** `lists`: names of the version's lists. */
+function keepAnswers(
+  scored: ScoredPart,
+  answer: PredictedRows,
+  start: number,
+  rows: number,
+  lists: ReadonlySet<string>,
+): void {
   for (const [task, column] of Object.entries(scored.predictions)) column.set(answer.tasks[task]!, start)
   for (const [task, column] of Object.entries(scored.raw)) column.set(answer.raw[task] ?? answer.tasks[task]!, start)
   for (let i = 0; i < rows; i++)
-    for (const field of answer.unknown[i] ?? []) {
+    for (const said of answer.unknown[i] ?? []) {
+      const field = fieldOf(said, lists)
       let marks = scored.unknown.get(field)
       if (marks === undefined) {
         marks = new Uint8Array(scored.rows.length)
@@ -118,6 +111,12 @@ function keepAnswers(scored: ScoredPart, answer: PredictedRows, start: number, r
       }
       marks[start + i] = 1
     }
+}
+
+/** The field of an unknown value: of `tags[2]`, where there is a list of that name, tags. */
+function fieldOf(said: string, lists: ReadonlySet<string>): string {
+  const list = lists.size > 0 && said.endsWith(']') ? said.slice(0, said.lastIndexOf('[')) : said
+  return lists.has(list) ? list : said
 }
 
 /** The answers to some of the rows. `positions`: ascending. */

@@ -11,8 +11,9 @@ import { type LoadedRows, SpecError } from '../data/source.ts'
 import { type EvaluateInput, type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
 import { createProgress, type Progress } from './format.ts'
 import type { JudgeContext, PartName } from './judge-context.ts'
+import { listProblems, readingKey, readingsOfModel } from './model-fields.ts'
 import type { Predictor } from './predictor.ts'
-import { readingsOfModel, scoreRows } from './score-rows.ts'
+import { scoreRows } from './score-rows.ts'
 
 /** The options of all commands about labelled rows, as the command line gives them. */
 export interface RowsFlags {
@@ -88,11 +89,12 @@ export async function readRowsFor(
   predictors: readonly Pick<Predictor, 'fields'>[],
   { signal, progress }: { signal: AbortSignal; progress: Progress },
 ): Promise<SharedRows> {
-  const readingKey = ({ name, kind }: FieldReading) => `${kind} ${name}`
   const readings = new Map<string, FieldReading>()
   for (const { fields } of predictors)
     for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(readingKey(reading), reading)
   if (!loaded.trains) expectFields(loaded, predictors)
+  const problems = predictors.flatMap(({ fields }) => listProblems(fields, loaded.spec))
+  if (problems.length > 0) throw new SpecError(loaded.file, problems)
   const all = [...readings.values()]
   const dataset = await readDataset(loaded, all, {
     signal,

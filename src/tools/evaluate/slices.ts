@@ -4,6 +4,7 @@ import { count, createPick, divide } from '../../model/quality/parts.ts'
 import type { Slice } from '../../schemas/evaluation.ts'
 import { type CellColumn, StringColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { ListColumn } from '../data/list-column.ts'
 import type { PredictorField } from './predictor.ts'
 import type { TaskRows } from './task-rows.ts'
 
@@ -27,7 +28,7 @@ export interface Slicing {
 
 /**
  * Slices of the judged rows: by the fields and columns asked for, else by each field of few values; and by each field
- * with values that the model does not know. `unknown`: see `ScoredPart`.
+ * with values that the model does not know. Lists are sliced by how many values they have. `unknown`: see `ScoredPart`.
  */
 export function sliceRows(
   asked: readonly string[] | undefined,
@@ -65,7 +66,7 @@ function sliceBy(field: string, column: CellColumn, rows: Int32Array, marks: Uin
     numbers.set(key, number)
     return number
   }
-  const classes = column instanceof StringColumn ? frequent(column, rows) : rangesOf(column, rows)
+  const classes = column instanceof StringColumn ? frequent(column, rows) : rangesOf(amountOf(column), rows)
   // Each class is named once, and in the order of its first row.
   const numberOfClass: (number | undefined)[] = []
   const of = Uint16Array.from(rows, (row, i) => {
@@ -105,14 +106,20 @@ function frequent(column: StringColumn, rows: Int32Array): Classes {
   }
 }
 
-function rangesOf(column: CellColumn, rows: Int32Array): Classes {
-  const sorted = Float64Array.from(rows, (row) => (column.at(row) as number | null) ?? Number.NaN)
+/** The number of a row, or how many values its list has. */
+function amountOf(column: CellColumn): (row: number) => number | null {
+  if (!(column instanceof ListColumn)) return (row) => column.at(row) as number | null
+  return (row) => (column.lengthOf(row) < 0 ? null : column.lengthOf(row))
+}
+
+function rangesOf(measure: (row: number) => number | null, rows: Int32Array): Classes {
+  const sorted = Float64Array.from(rows, (row) => measure(row) ?? Number.NaN)
     .filter((value) => !Number.isNaN(value))
     .sort()
   const edges = [...new Set(Array.from({ length: ranges - 1 }, (_, i) => quantile(sorted, (i + 1) / ranges)))]
   const text = (value: number) => String(Number(value.toPrecision(4)))
   const of = (row: number) => {
-    const value = column.at(row) as number | null
+    const value = measure(row)
     if (value === null) return -1
     const bin = edges.findIndex((edge) => value <= edge)
     return bin < 0 ? edges.length : bin

@@ -7,6 +7,7 @@ import { multiply } from '../../model/serving/calibration/calibrator.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import { type CellColumn, StringColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { ListColumn } from '../data/list-column.ts'
 import { SpecError } from '../data/source.ts'
 import { firstIndex } from '../data/split.ts'
 import type { PredictorTask } from './predictor.ts'
@@ -208,11 +209,11 @@ export function repeatedRows(dataset: Dataset, rows: Int32Array): number {
 function rowHash({ cells, labels }: Dataset): (row: number) => number {
   const bits = new Float64Array(1)
   const words = new Uint32Array(bits.buffer)
-  const codes = cells.map((column: CellColumn) => (row: number) => {
+  const codeOf = (column: CellColumn, row: number): number => {
     if (column instanceof StringColumn) return column.codeAt(row)
     bits[0] = (column.at(row) as number | null) ?? Number.NaN
     return words[0]! ^ Math.imul(words[1]!, 0x9e3779b1)
-  })
+  }
   return (row) => {
     let [a, b] = [0x811c9dc5, 0x2545f491]
     const add = (value: number) => {
@@ -221,7 +222,18 @@ function rowHash({ cells, labels }: Dataset): (row: number) => number {
       b = Math.imul(b ^ (value + 0x7feb352d), 0x846ca68b)
       b ^= b >>> 13
     }
-    for (const code of codes) add(code(row))
+    for (const column of cells) {
+      if (!(column instanceof ListColumn)) {
+        add(codeOf(column, row))
+        continue
+      }
+      const [start, length] = [column.startOf(row), column.lengthOf(row)]
+      add(length)
+      for (let i = 0; i < length; i++) {
+        add(codeOf(column.values, start + i))
+        if (column.weights) add(codeOf(column.weights, start + i))
+      }
+    }
     for (const column of labels) add(column[row]!)
     return (a >>> 0) + (b & 0xfffff) * 2 ** 32
   }

@@ -31,7 +31,7 @@ export function fitFields(
         if (cell !== null) yield cell
       }
     }
-    const fit = fitField(field, present())
+    const fit = fitField(field, present() as Iterable<Cell>)
     if (fit.kind === 'vocabulary' && fit.values.length === 0) {
       problems.push({ path: `/fields/${index}`, message: 'no value is frequent enough in the training rows' })
     }

@@ -123,7 +123,7 @@ export async function train(
   const { report, scored } = judged
   if (report.publish?.passed !== false) {
     signal.throwIfAborted()
-    const drift = measureDistributions(fields, examples.test.encoded, scored.predictions)
+    const drift = measureDistributions(layout, [examples.test.encoded], scored.predictions)
     const manifest = { ...described, quality: qualityOf(report), drift }
     await writeBundle(folder, { manifest, files: { ...files, ...evaluationFiles(report) } }, { replace: options.force })
   }

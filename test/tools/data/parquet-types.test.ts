@@ -1,13 +1,14 @@
-import { parquetMetadata, parquetSchema, type SchemaElement } from 'hyparquet'
+import { parquetMetadata, parquetSchema, type SchemaElement, type SchemaTree } from 'hyparquet'
 import t from 'tap'
 import {
+  listColumn,
   numberColumn,
   parquetTypeOf,
   stringColumn,
   ValueError,
   withConvertedType,
 } from '../../../src/tools/data/parquet-column.ts'
-import { parquetOf } from '../../support/parquet.ts'
+import { parquetOf, parquetOfLists } from '../../support/parquet.ts'
 
 const leaf = (element: Partial<SchemaElement>) =>
   parquetTypeOf({ element: { name: 'x', ...element }, children: [], count: 1, path: ['x'] })
@@ -34,13 +35,49 @@ t.test('types that can not be used say what they are', async (t) => {
   t.same(leaf({ type: 'BYTE_ARRAY', converted_type: 'BSON' }), { read: undefined, description: 'binary' })
   t.same(leaf({ type: 'FIXED_LEN_BYTE_ARRAY', converted_type: 'INTERVAL' }).description, 'an interval')
   t.same(leaf({ type: 'INT32', converted_type: 'TIME_MILLIS' }).description, 'a time of day')
-  t.same(leaf({ type: 'INT32', repetition_type: 'REPEATED' }).description, 'a list')
+  t.same(leaf({ type: 'INT32', converted_type: 'TIME_MILLIS', repetition_type: 'REPEATED' }).read, undefined)
   const children = [{ element: { name: 'y' }, children: [], count: 1, path: ['x', 'y'] }]
   const group = (element: Partial<SchemaElement>) =>
     parquetTypeOf({ element: { name: 'x', ...element }, children, count: 2, path: ['x'] }).description
   t.equal(group({ converted_type: 'LIST' }), 'a list')
   t.equal(group({ logical_type: { type: 'MAP' } }), 'a map')
   t.equal(group({}), 'a struct')
+})
+
+t.test('lists of values can be used, lists of anything else not', async (t) => {
+  const file = parquetOfLists([
+    { name: 'words', type: 'strings', data: [['a']] },
+    { name: 'ids', type: 'integers', data: [[1n]] },
+  ])
+  const { children } = parquetSchema(parquetMetadata(new Uint8Array(file)))
+  t.same(children.map(parquetTypeOf), [
+    { read: 'list', items: 'string', description: 'a list of strings' },
+    { read: 'list', items: 'double', description: 'a list of numbers' },
+  ])
+  t.match(leaf({ type: 'INT32', repetition_type: 'REPEATED' }), { read: 'list', items: 'double' })
+  const node = (element: Partial<SchemaElement>, children: SchemaTree[] = []): SchemaTree => {
+    return { element: { name: 'x', ...element }, children, count: 1, path: ['x'] }
+  }
+  const list = (item: SchemaTree) => node({ converted_type: 'LIST' }, [node({ repetition_type: 'REPEATED' }, [item])])
+  t.equal(parquetTypeOf(list(list(node({ type: 'INT32' })))).description, 'a list of lists')
+  t.equal(parquetTypeOf(list(node({}, [node({ type: 'INT32' })]))).description, 'a list of structs')
+  t.equal(parquetTypeOf(list(node({ type: 'BYTE_ARRAY' }))).description, 'a list of binary')
+  const older = node({ converted_type: 'LIST' }, [node({ type: 'INT32', repetition_type: 'REPEATED' })])
+  t.match(parquetTypeOf(older), { read: 'list', items: 'double' })
+})
+
+t.test('lists of pages', async (t) => {
+  const words = listColumn(
+    [
+      [['a', 'b'], null],
+      [[], ['c', null]],
+    ],
+    4,
+    'string',
+  )
+  t.same([0, 1, 2, 3].map(words.at), [['a', 'b'], null, [], ['c', null]])
+  const error = t.throws(() => listColumn([[[1n], [2n, 2n ** 60n]]], 2, 'double')) as ValueError
+  t.same([error.row, error.message], [1, 'holds 1152921504606846976, beyond ±2^53: write such ids as strings'])
 })
 
 t.test('a type given by its newer name alone', async (t) => {

@@ -217,6 +217,11 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
     const field = features.find((candidate) => candidate.name === name)
     check(`/drift/features/${name}`, distribution, field !== undefined && isDense(field) === 'edges' in distribution)
   }
+  for (const [name, distribution] of Object.entries(drift.lengths ?? {})) {
+    const field = features.find((candidate) => candidate.name === name)
+    const isList = field !== undefined && 'list' in field && field.list !== undefined
+    check(`/drift/lengths/${name}`, distribution, isList && 'edges' in distribution)
+  }
   for (const [name, distribution] of Object.entries(drift.tasks)) {
     check(
       `/drift/tasks/${name}`,

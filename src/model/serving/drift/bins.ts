@@ -130,6 +130,16 @@ export function describeTaskBins(distribution: Distribution): BinDescription[] {
   })
 }
 
+/** Bins of how many values a list has. */
+export function describeLengthBins(distribution: Distribution): BinDescription[] {
+  if ('ids' in distribution) return []
+  return rangesOf(distribution.edges).map(({ low = -1, high }, bin) => {
+    const least = low + 1
+    const label = high === undefined ? `${least} or more` : least === high ? `${high}` : `${least} to ${high}`
+    return { label, ...(bin > 0 && { low }), ...(high !== undefined && { high }) }
+  })
+}
+
 /** Edges are float32, of which six digits are exact. */
 const rounded = (value: number) => Number(value.toPrecision(6))
 

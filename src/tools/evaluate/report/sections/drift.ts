@@ -7,6 +7,8 @@ import type { SectionOf } from './section.ts'
 
 const drawn = 6
 
+const kindNames = { feature: 'field', length: 'values in a list', task: 'predictions of a task' } as const
+
 /** Fields and predictions whose distribution changed since the version was made, worst first. */
 export const driftSection: SectionOf = async ({ drift = [] }, draw) => {
   if (drift.length === 0) return undefined
@@ -17,12 +19,7 @@ ${grid(await charts(sorted.slice(0, drawn), draw))}${longTable(
   {
     caption: 'Population stability index',
     columns: ['Name', 'Kind', ...numeric('PSI'), 'Change'],
-    rows: sorted.map(({ kind, name: field, psi }) => [
-      name(field),
-      kind === 'task' ? 'predictions of a task' : 'field',
-      fixed(psi, 3),
-      change(psi),
-    ]),
+    rows: sorted.map(({ kind, name: field, psi }) => [name(field), kindNames[kind], fixed(psi, 3), change(psi)]),
   },
   10,
   'Population stability index, smaller changes',
@@ -41,7 +38,8 @@ async function charts(rows: readonly DriftRow[], draw: Draw): Promise<Content[]>
     const cut = row.bins.length > mostBins ? `; the ${mostBins} bins that changed most` : ''
     const chart = driftChart(row)
     if (chart === undefined) continue
-    figures.push(figure(name(row.name), `PSI ${fixed(row.psi, 3)}, ${level(row.psi)}${cut}.`, await draw(chart)))
+    const title = row.kind === 'length' ? `${row.name}, number of values` : row.name
+    figures.push(figure(name(title), `PSI ${fixed(row.psi, 3)}, ${level(row.psi)}${cut}.`, await draw(chart)))
   }
   return figures
 }

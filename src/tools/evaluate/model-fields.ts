@@ -1,0 +1,54 @@
+import type { Violation } from '../../base/errors.ts'
+import { inputFields } from '../../model/serving/features/table.ts'
+import type { Field } from '../../schemas/features.ts'
+import type { RowsSpec } from '../../schemas/rows-spec.ts'
+import type { FieldReading } from '../data/readers.ts'
+import type { PredictorField } from './predictor.ts'
+
+/** The fields of a version that is not open. */
+export function predictorFields(features: readonly Field[]): PredictorField[] {
+  return inputFields(features).map((field) => {
+    const { name, side, kind } = field
+    return { name, side, kind, ids: undefined, list: field.kind === 'vector' ? undefined : field.list }
+  })
+}
+
+/** Whether a field has several values: it is a list or a vector. */
+export const hasSeveral = ({ kind, list }: Pick<PredictorField, 'kind' | 'list'>): boolean =>
+  kind === 'vector' || list !== undefined
+
+/** How a version's fields are read: as the spec says, else from the column of the field's name. */
+export function readingsOfModel(fields: readonly PredictorField[], spec: Pick<RowsSpec, 'fields'>): FieldReading[] {
+  return fields.map((field): FieldReading => {
+    const { name, kind } = field
+    const index = spec.fields.findIndex((written) => written.name === name)
+    const { column, expression, list, weights } = spec.fields[index] ?? {}
+    return {
+      name,
+      path: index < 0 ? '/fields' : `/fields/${index}`,
+      kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number',
+      column,
+      expression,
+      list: hasSeveral(field)
+        ? { separator: list?.separator, weights, weighted: field.list?.weighted === true }
+        : undefined,
+    }
+  })
+}
+
+/** Versions that read a field alike share its column. */
+export const readingKey = ({ name, kind, list }: FieldReading): string =>
+  JSON.stringify([kind, name, list && list.weighted === true])
+
+/** Problems of a spec that says of a field that it is a list, or weighted, where the version's is not. */
+export function listProblems(fields: readonly PredictorField[], spec: Pick<RowsSpec, 'fields'>): Violation[] {
+  return spec.fields.flatMap(({ name, list, weights }, index) => {
+    const field = fields.find((one) => one.name === name)
+    if (field === undefined) return []
+    if (list !== undefined && !hasSeveral(field))
+      return [{ path: `/fields/${index}/list`, message: `must be left out: the model's ${name} is one value` }]
+    if (weights !== undefined && field.list?.weighted !== true)
+      return [{ path: `/fields/${index}/weights`, message: `must be left out: the model's ${name} has no weights` }]
+    return []
+  })
+}

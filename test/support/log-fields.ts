@@ -1,0 +1,44 @@
+import type { Features } from '../../src/schemas/features.ts'
+
+/** Fields of a log: a sequence that shares a table, a weighted list that owns one, a vector, and single values. */
+export const logFields: Features = [
+  { name: 'user', side: 'context', kind: 'integer', size: 40, out_of_vocabulary: 'bucket', missing: 'error' },
+  {
+    name: 'history',
+    side: 'context',
+    kind: 'shared',
+    table: 'item',
+    out_of_vocabulary: 'drop',
+    missing: { default: [] },
+    list: { max: 3, keep: 'last' },
+    sequence: 'views',
+  },
+  {
+    name: 'ages',
+    side: 'context',
+    kind: 'numeric',
+    scaling: { method: 'log1p', scale: 1 },
+    missing: { default: [] },
+    list: { max: 3, keep: 'last' },
+    sequence: 'views',
+  },
+  {
+    name: 'item',
+    side: 'candidate',
+    kind: 'vocabulary',
+    values: ['a', 'b', 'c'],
+    out_of_vocabulary: 'bucket',
+    missing: 'error',
+  },
+  {
+    name: 'tags',
+    side: 'candidate',
+    kind: 'vocabulary',
+    values: ['x', 'y', 'z'],
+    out_of_vocabulary: 'bucket',
+    missing: { default: [] },
+    list: { max: 2, weighted: true },
+  },
+  { name: 'image', side: 'candidate', kind: 'vector', length: 2, missing: 'error' },
+  { name: 'price', side: 'candidate', kind: 'numeric', scaling: { method: 'none' }, missing: 'error' },
+]

@@ -224,6 +224,7 @@ const byColumn = Type.Object(
     raw: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(probability)))),
     gates: Type.Optional(Type.Record(Type.String(), Type.Array(orNull(Type.Array(probability))))),
     unknown: Type.Optional(Type.Array(orNull(Type.Array(Type.String())))),
+    cut: Type.Optional(Type.Array(orNull(Type.Array(Type.String())))),
   },
   {
     additionalProperties: Type.Array(orNull(probability)),

@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { formatTable } from '../../src/base/terminal.ts'
 import { readBundle } from '../../src/model/serving/version/read-version.ts'
-import { temporaryFolder } from '../support/bundle.ts'
+import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { randomCases, steadySeed as seed } from '../support/cases.ts'
 import { type Case, type Choice, dimensions, drawCase, kindsOf, maxBody } from '../support/fuzz/cases.ts'
 import { createKinds } from '../support/fuzz/good-payloads.ts'
+import { maxListValues } from '../support/fuzz/list-payloads.ts'
 import { faultOf, play } from '../support/fuzz/play.ts'
 import { send, startDeafViewers, startVictim } from '../support/hostile-clients.ts'
+import { listFeatures } from '../support/list-features.ts'
 
 /*
  * Requests drawn from a seed, against a server in a process of its own. After each few of them it is the same process,
@@ -43,12 +45,15 @@ t.setTimeout(3_600_000)
 const models = await temporaryFolder(t)
 const shipped = fileURLToPath(new URL('../../../models', import.meta.url))
 await cp(join(shipped, 'ads-funnel'), join(models, 'ads-funnel'), { recursive: true })
+await writeTestBundle(models, { name: 'lists', manifest: { features: listFeatures } })
 const { manifest } = await readBundle(models, 'ads-funnel', '1')
 const { rows } = manifest.golden!
 const kinds = createKinds(rows)
 const body = JSON.stringify({ candidates: rows })
 const server = await startVictim(t, {
   MULTIGATE_MODELS: models,
+  MULTIGATE_DEFAULT_MODEL: 'ads-funnel',
+  MULTIGATE_MAX_LIST_VALUES: String(maxListValues),
   MULTIGATE_WORKERS: '1',
   MULTIGATE_ADMIN: 'true',
   // So that the live stream has several turns of a second while it drains.

@@ -6,7 +6,7 @@ import { writeBundle } from '../../src/model/serving/bundle/write.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
-import { testModel } from './test-model.ts'
+import { type TestModel, testModel } from './test-model.ts'
 
 /** One field of every kind, on every side. */
 export const testFeatures: Features = [
@@ -51,6 +51,8 @@ export interface TestBundle {
   /** Factor of the weights that embed numbers; default: 1. */
   numberScale?: number
   architecture?: ArchitectureOptions
+  /** Golden rows, for other fields than the test's. */
+  rows?: TestModel['rows']
   /** Further files of the version, by name. */
   files?: Record<string, Uint8Array>
   /** Changes to the manifest before it is written. */
@@ -63,7 +65,13 @@ export interface TestBundle {
 export async function writeTestBundle(root: string, bundle: TestBundle = {}): Promise<Omit<Manifest, 'files'>> {
   const { name = 'ads', version = '1', seed = 1, numberScale = 1, architecture = multiGateOptions } = bundle
   const features = bundle.manifest?.features ?? testFeatures
-  const { files, rows, tasks, probabilities } = await testModel({ architecture, features, seed, numberScale })
+  const { files, rows, tasks, probabilities } = await testModel({
+    architecture,
+    features,
+    seed,
+    numberScale,
+    rows: bundle.rows,
+  })
   const manifest: Omit<Manifest, 'files'> = {
     manifest: 1,
     name,

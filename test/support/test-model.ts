@@ -7,6 +7,7 @@ import { buildArchitecture } from '../../src/model/graph/architectures/build.ts'
 import { layersModelFiles } from '../../src/model/graph/lower/layers/write-layers-model.ts'
 import { createEncoder } from '../../src/model/serving/features/encoder.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import type { FeatureValue } from '../../src/schemas/feature-value.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import { openBuilt } from './layers-model.ts'
 import { runFolder } from './run-folder.ts'
@@ -17,6 +18,8 @@ export interface TestModelOptions {
   seed: number
   /** Factor of the weights that embed numbers. */
   numberScale: number
+  /** Golden rows; default: two of the test's features. */
+  rows?: TestModel['rows'] | undefined
 }
 
 /** An untrained layers model of the tasks ctr and cvr. */
@@ -24,7 +27,7 @@ export interface TestModel {
   /** Contents by name. */
   files: Record<string, Uint8Array>
   tasks: string[]
-  rows: Record<string, string | number>[]
+  rows: Record<string, FeatureValue>[]
   /** The predictions of TensorFlow.js for the rows, by row and task. */
   probabilities: number[][]
 }
@@ -59,7 +62,19 @@ async function keptModel(key: string, options: TestModelOptions): Promise<TestMo
   return model
 }
 
-async function makeModel({ architecture, features, seed, numberScale }: TestModelOptions): Promise<TestModel> {
+/** Two rows of the test's features. */
+const usualRows: TestModel['rows'] = [
+  { country: 'DE', hour: 21, campaign: 'c9', price: 1.25 },
+  { country: 'XX', hour: 0, campaign: 'c1', price: 0, views: 4 },
+]
+
+async function makeModel({
+  architecture,
+  features,
+  seed,
+  numberScale,
+  rows = usualRows,
+}: TestModelOptions): Promise<TestModel> {
   const tensorFlow = await prepareTensorFlow('cpu')
   const { tf } = tensorFlow
   const encoder = createEncoder(features)
@@ -72,10 +87,6 @@ async function makeModel({ architecture, features, seed, numberScale }: TestMode
     tasks,
     seed,
   })
-  const rows = [
-    { country: 'DE', hour: 21, campaign: 'c9', price: 1.25 },
-    { country: 'XX', hour: 0, campaign: 'c1', price: 0, views: 4 },
-  ]
   const { sparse, dense } = encoder.rows(undefined, rows, { maxRows: 10, partial: false })
   if (numberScale !== 1) {
     const { data } = built.weights.get('dense_embedding/kernel')!

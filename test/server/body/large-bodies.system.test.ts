@@ -5,12 +5,15 @@ import { smallBody } from '../../../src/server/body/read-json.ts'
 import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.ts'
 import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
 import { readerScript } from '../../../src/server/protocols/reader-script.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
 import { startTestServer } from '../../support/server.ts'
 
 const models = fileURLToPath(new URL('../../../../models', import.meta.url))
 
 /* A body that is padded beyond what is read in the event loop gets the same answer as without its padding. */
 
+const json = { 'content-type': 'application/json' }
 const padding = ' '.repeat(smallBody)
 const padded = (body: unknown) => JSON.stringify(body).replace(/^\{/, `{${padding}`)
 
@@ -112,6 +115,58 @@ t.test('unknown values of a large body count', async (t) => {
   const once = Number(await count())
   await ask('/predict', padded(body))
   t.equal(Number(await count()), 2 * once)
+})
+
+t.test('lists of a large body', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writeTestBundle(folder, { manifest: { features: listFeatures } })
+  const limits = { maxListValues: 100 }
+  const { fastify, metrics } = await startTestServer(t, { models: folder, maxBodyBytes: 4_000_000, limits })
+  const counts = async () => (await metrics.registry.metrics()).match(/^multigate_(?:cut|unknown)_values_total.*$/gm)
+  const post = async (url: string, payload: string | Buffer, headers = {}) => {
+    const answer = await fastify.inject({ method: 'POST', url, payload, headers: { ...json, ...headers } })
+    const { request_id: _, ...body } = answer.json()
+    return { status: answer.statusCode, body }
+  }
+  const tags = { values: ['x', 'y', 'q', 'x'], offsets: [0, 1, 1, 4] }
+  const columns = { campaign: ['a', 'b', 'c'], price: [1, 2, 3], tags }
+  const asked = { context: listContext, candidates: listCandidates, options: { unknown: true } }
+  const tensor = (name: string, datatype: string, shape: number[], data: unknown[]) => ({ name, datatype, shape, data })
+  const inputs = [
+    tensor('hour', 'INT64', [1], [21]),
+    tensor('campaign', 'BYTES', [3], columns.campaign),
+    tensor('price', 'FP32', [3], columns.price),
+    tensor('tags', 'BYTES', [4], tags.values),
+    tensor('tags.offsets', 'INT32', [4], tags.offsets),
+  ]
+  const badTags = { ...inputs[4]!, data: [0, 3, 1, 4] }
+  for (const [name, url, body] of [
+    ['rows', '/predict', asked],
+    ['columns', '/predict', { ...asked, candidates: columns }],
+    ['bad rows', '/predict', { ...asked, candidates: [{ ...listCandidates[0], tags: [1], image: [1] }] }],
+    ['too many values', '/predict', { ...asked, context: { hour: 1, history: new Array(101).fill('a') } }],
+    ['instances', '/v1/models/ads:predict', { instances: listCandidates.map((row) => ({ ...listContext, ...row })) }],
+    ['features by name', '/v2/models/ads/infer', { inputs }],
+    ['bad offsets', '/v2/models/ads/infer', { inputs: [...inputs.slice(0, 4), badTags] }],
+    [
+      'a bad value',
+      '/v2/models/ads/infer',
+      { inputs: [...inputs, tensor('image', 'FP32', [3, 2], [1, 2, 3, 4, 5, 1e39])] },
+    ],
+  ] as const) {
+    const before = await counts()
+    const small = await post(url, JSON.stringify(body))
+    const once = await counts()
+    t.same(await post(url, padded(body)), small, name)
+    const added = (after: string[] | null, from: string[] | null) =>
+      after?.map(
+        (line) =>
+          Number(line.split(' ')[1]) -
+          Number(from?.find((other) => other.split(' ')[0] === line.split(' ')[0])?.split(' ')[1] ?? 0),
+      )
+    if (small.status === 200)
+      t.same(added(await counts(), once), added(once, before) ?? [], `${name}: what is cut or unknown counts`)
+  }
 })
 
 t.test('large bodies are read one after the other, each with its own answer', async (t) => {

@@ -9,6 +9,7 @@ import { addFastPath, type FastPathOptions } from '../../../src/server/fast-path
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 import { dial, head, send } from '../../support/hostile-clients.ts'
+import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
 import { startProcess } from '../../support/process.ts'
 import { until } from '../../support/until.ts'
 
@@ -19,6 +20,7 @@ import { until } from '../../support/until.ts'
 
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
+await writeTestBundle(models, { name: 'lists', manifest: { features: listFeatures } })
 const keys = join(await temporaryFolder(t), 'keys.json')
 const sha256 = (key: string) => createHash('sha256').update(key).digest('hex')
 const key = (id: string, more: object = {}) => ({ id, sha256: sha256(`key-${id}`), scopes: ['predict'], ...more })
@@ -33,6 +35,8 @@ writeFileSync(
 const followed = { MULTIGATE_SLOW_REQUESTS: '1' }
 const settings = {
   MULTIGATE_MODELS: models,
+  MULTIGATE_DEFAULT_MODEL: 'ads',
+  MULTIGATE_MAX_LIST_VALUES: '100',
   MULTIGATE_MAX_BODY_BYTES: '20000',
   MULTIGATE_MAX_REQUEST_ROWS: '20',
   MULTIGATE_LOG_LEVEL: 'debug',
@@ -126,6 +130,37 @@ const others: Record<string, string | Buffer> = {
   'serving to classify': named('/v1/models/ads:classify', instances, json),
 }
 
+const tags = { values: ['x', 'y', 'q', 'x'], offsets: [0, 1, 1, 4], weights: [1, 0.5, 2, 3] }
+const listColumns = { campaign: ['a', 'b', 'c'], price: [1, 2, 3], tags }
+const asked3 = { model: 'lists', context: listContext, candidates: listCandidates, options: { unknown: true } }
+const listTensors = [
+  { name: 'hour', shape: [1], datatype: 'INT64', data: [21] },
+  { name: 'campaign', shape: [3], datatype: 'BYTES', data: listColumns.campaign },
+  { name: 'price', shape: [3], datatype: 'FP32', data: listColumns.price },
+  { name: 'tags', shape: [4], datatype: 'BYTES', data: tags.values },
+  { name: 'tags.offsets', shape: [4], datatype: 'INT32', data: tags.offsets },
+]
+const inferLists = JSON.stringify({ inputs: listTensors })
+
+/** Requests with lists, right and wrong. */
+const lists: Record<string, string | Buffer> = {
+  'lists as rows': post(asked3),
+  'lists as columns': post({ ...asked3, candidates: listColumns }),
+  'lists with a problem': post({ ...asked3, candidates: [{ ...listCandidates[0], tags: ['x', null] }] }),
+  'lists of too many values': post({ ...asked3, context: { hour: 1, history: new Array(101).fill('a') } }),
+  'offsets that run back': post({
+    ...asked3,
+    candidates: { ...listColumns, tags: { ...tags, offsets: [0, 3, 1, 4] } },
+  }),
+  'infer lists': named('/v2/models/lists/infer', inferLists, json),
+  'infer lists with a problem': named('/v2/models/lists/infer', inferLists.replace('"q"', '7'), json),
+  'serving lists': named(
+    '/v1/models/lists:predict',
+    JSON.stringify({ instances: listCandidates.map((row) => ({ ...listContext, ...row })) }),
+    json,
+  ),
+}
+
 const requests: Record<string, string | Buffer> = {
   rows: post({ context, candidates }),
   columns: post({ context, candidates: { campaign: ['c9'], price: [1] } }),
@@ -181,7 +216,7 @@ const requests: Record<string, string | Buffer> = {
 const bodyOf = (response: string) => response.slice(response.indexOf('\n\n') + 2)
 
 t.test('responses are the same by either way', async (t) => {
-  for (const [name, request] of Object.entries({ ...requests, ...others })) {
+  for (const [name, request] of Object.entries({ ...requests, ...others, ...lists })) {
     const [one, other] = [await respond(fast.port, request), await respond(slow.port, request)]
     t.equal(one, other, name)
     t.match(one, /^HTTP\/1.1 \d{3}/, name)
@@ -196,6 +231,8 @@ t.test('and so are those to bodies that chance has damaged', async () => {
         ['/predict', JSON.stringify(tensors)] as const,
         ['/predict', JSON.stringify({ context, candidates: { campaign: ['c9'] } })] as const,
         ['/v2/models/ads/infer', infer] as const,
+        ['/predict', JSON.stringify(asked3)] as const,
+        ['/v2/models/lists/infer', inferLists] as const,
         ['/v1/models/ads:predict', instances] as const,
       ),
       fc.array(fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }) }), { minLength: 1, maxLength: 3 }),

@@ -200,7 +200,7 @@ function buildCase(name: string, choice: Choice, random: Random, good: GoodKinds
   const inflated = isBomb ? bomb : payload.bytes.length
   const complete = cut === 'none' && ask !== 'unread' && (framing === 'length' || framing === 'chunked')
   const asked = requests[ask]
-  const request = frame(choice, body, [...headers, ...payload.headers], random)
+  const request = frame(choice, payload.line, body, [...headers, ...payload.headers], random)
   const last = complete ? 'GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n' : ''
   const exact = (damage === 'none' || damage === 'members') && choice.label === undefined && complete
   const bounds = { encoded: body.length, inflated, coding: isBomb && coding === 'plain' ? 'gzip' : coding }
@@ -251,14 +251,20 @@ function expected(
 }
 
 /** A request as it goes over the wire. */
-function frame(choice: Choice, body: Buffer, headers: readonly string[], random: Random): Buffer {
+function frame(
+  choice: Choice,
+  line: string | undefined,
+  body: Buffer,
+  headers: readonly string[],
+  random: Random,
+): Buffer {
   const { route, framing, coding, kind } = choice
   const label = choice.label ?? (coding === 'plain' ? (kind === 'bomb' ? 'gzip' : undefined) : coding)
   const { lines } = routes[route]
   const lie = 1 + random.integer(1000)
   const length = { length: body.length, longer: body.length + lie, shorter: Math.max(0, body.length - lie) }
   const head = [
-    `${lines[choice.line % lines.length]} HTTP/1.1`,
+    `${line ?? lines[choice.line % lines.length]} HTTP/1.1`,
     'host: a',
     'content-type: application/json',
     'x-deadline-ms: 600000',

@@ -1,5 +1,6 @@
 import { idRows, numberRows } from '../../../src/server/request/route-docs.ts'
 import type { Random } from '../../../src/tools/data/random.ts'
+import { listKinds } from './list-payloads.ts'
 import { type Kind, noise, type Payload, type RouteName, space } from './payloads.ts'
 
 /*
@@ -102,9 +103,9 @@ export function createKinds(rows: readonly object[]): Record<RouteName, Record<s
   const empty = { good: json(() => ({})) }
   const predict = { good: json((size) => ({ candidates: some(size) })) }
   return {
-    predict,
-    v1: { good: json((size) => ({ instances: some(size) })) },
-    v2: { good: json(tensors), binary, 'lying lengths': lying, 'lying strings': lyingStrings },
+    predict: { ...predict, ...listKinds.predict },
+    v1: { good: json((size) => ({ instances: some(size) })), ...listKinds.v1 },
+    v2: { ...listKinds.v2, good: json(tensors), binary, 'lying lengths': lying, 'lying strings': lyingStrings },
     index: empty,
     load: empty,
     unknown: predict,

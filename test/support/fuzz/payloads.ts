@@ -11,6 +11,8 @@ export interface Payload {
   headers: string[]
   /** Whether the route must answer it, refuse it, or may do either. */
   verdict: 'good' | 'wrong' | 'either'
+  /** The request line, where it isn't one of its route's. */
+  line?: string
   /** Text that the refusal must have. */
   refusal?: RegExp
 }

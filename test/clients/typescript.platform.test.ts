@@ -69,6 +69,24 @@ console.log(JSON.stringify({
 }))
 `
 
+/** Lists, vectors and weights in each form; it is never run. */
+const lists = `
+import type { components } from './multigate.js'
+
+type Schemas = components['schemas']
+const context = { history: ['a', 'b'], tags: { values: ['x', 3], weights: [1, 0.5] }, image: [0.5, 1] }
+export const rows: Schemas['RowsRequest'] = { context, candidates: [{ id: 'ad-1', ...context }] }
+export const columns: Schemas['ColumnsRequest'] = {
+  candidates: { campaign: ['c9'], tags: { values: ['x', 'y'], offsets: [0, 2], weights: [1, 1] }, image: [[0.5, 1]] },
+}
+export const served: Schemas['ServingRequest'][] = [
+  { instances: [{ ...context, image: [1] }] },
+  { context, inputs: { tags: { values: ['x'], offsets: [0, 1] }, history: [['a'], []] } },
+]
+export const cut = (prediction: Schemas['Prediction'], columns: Schemas['PredictionColumns']) =>
+  [prediction.cut?.[0]?.length, columns.cut?.[0]?.[0]?.length]
+`
+
 /** Each line after a comment must not compile; it is never run. */
 const wrong = `
 import createClient from 'openapi-fetch'
@@ -79,8 +97,14 @@ const version: components['schemas']['VersionStatus'] = { version: '1', state: '
 export const calls = [
   // @ts-expect-error a column is an array
   () => client.POST('/predict', { body: { candidates: { campaign: 'c9' } } }),
-  // @ts-expect-error a value is a string, a number or null
-  () => client.POST('/predict', { body: { context: { country: ['DE'] } } }),
+  // @ts-expect-error a value is no boolean
+  () => client.POST('/predict', { body: { context: { country: true } } }),
+  // @ts-expect-error nor a list of lists
+  () => client.POST('/predict', { body: { context: { tags: [['x']] } } }),
+  // @ts-expect-error a weight is a number
+  () => client.POST('/predict', { body: { context: { tags: { values: ['x'], weights: ['1'] } } } }),
+  // @ts-expect-error columns of lists have offsets
+  () => client.POST('/predict', { body: { candidates: { tags: { values: ['x'] } } } }),
   // @ts-expect-error the path has a parameter
   () => client.GET('/models/{model}', {}),
   // @ts-expect-error there is no such path
@@ -105,9 +129,10 @@ t.test('openapi-typescript and openapi-fetch make a client of /docs/json that is
   // Within the project, whose packages it imports.
   const folder = t.testdir({
     'package.json': '{ "type": "module" }',
-    'tsconfig.json': JSON.stringify({ compilerOptions, files: ['program.ts', 'wrong.ts'] }),
+    'tsconfig.json': JSON.stringify({ compilerOptions, files: ['program.ts', 'lists.ts', 'wrong.ts'] }),
     'multigate.ts': types,
     'program.ts': program,
+    'lists.ts': lists,
     'wrong.ts': wrong,
   })
   const tsc = await run([join(root, 'node_modules/typescript/bin/tsc'), '-p', folder])

@@ -58,20 +58,24 @@ export const CsvData = Type.Object(
   { ...strict, description: 'Rows of CSV files; every column is a string' },
 )
 
+const impressions = (click: number, conversion: number) => ({
+  rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Impressions' }),
+  skip: Type.Integer({
+    minimum: 0,
+    maximum: 100_000_000,
+    default: 0,
+    description: 'Impressions of the same world to leave out before them, such as those that were trained on',
+  }),
+  seed,
+  click_rate: fraction(click, 'Mean probability of a click'),
+  conversion_rate: fraction(conversion, 'Mean probability that a click converts'),
+})
+
 export type AdsFunnelData = Static<typeof AdsFunnelData>
 export const AdsFunnelData = Type.Object(
   {
     generator: Type.Literal('ads-funnel'),
-    rows: Type.Integer({ minimum: 1, maximum: 100_000_000, default: 100_000, description: 'Impressions' }),
-    skip: Type.Integer({
-      minimum: 0,
-      maximum: 100_000_000,
-      default: 0,
-      description: 'Impressions of the same world to leave out before them, such as those that were trained on',
-    }),
-    seed,
-    click_rate: fraction(0.025, 'Mean probability of a click'),
-    conversion_rate: fraction(0.12, 'Mean probability that a click converts'),
+    ...impressions(0.025, 0.12),
     relation: Type.Number({
       minimum: -1,
       maximum: 1,
@@ -80,6 +84,16 @@ export const AdsFunnelData = Type.Object(
     }),
   },
   { ...strict, description: 'Synthetic ad impressions whose true probabilities are known' },
+)
+
+export type AdsHistoryData = Static<typeof AdsHistoryData>
+export const AdsHistoryData = Type.Object(
+  { generator: Type.Literal('ads-history'), ...impressions(0.05, 0.15) },
+  {
+    ...strict,
+    description:
+      'Synthetic ad impressions to users with a history of clicks, which the true probabilities, known too, depend on',
+  },
 )
 
 export type SyntheticTasksData = Static<typeof SyntheticTasksData>
@@ -126,7 +140,7 @@ export const ParquetData = Type.Object(
 )
 
 export type RowData = Static<typeof RowData>
-export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData, SyntheticTasksData], {
+export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData, AdsHistoryData, SyntheticTasksData], {
   description: 'Where the rows come from',
 })
 

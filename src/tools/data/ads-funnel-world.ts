@@ -1,5 +1,6 @@
 import { sigmoid } from '../../model/serving/calibration/calibrator.ts'
-import { createDraw, type Random, zipf } from './random.ts'
+import type { Logits, World } from './impressions.ts'
+import { createDraw, dot, list, type Random, round, zipf } from './random.ts'
 
 /*
  * The world of the ads-funnel data:
@@ -13,14 +14,14 @@ import { createDraw, type Random, zipf } from './random.ts'
  * Products of user and ad make both non-linear; b₀ and b₁ are solved for the wanted mean rates.
  */
 
-const countries = 'US IN BR DE GB FR JP MX ID IT ES CA KR TR PL NL AU AR SE CH BE AT PT DK'.split(' ')
+export const countries = 'US IN BR DE GB FR JP MX ID IT ES CA KR TR PL NL AU AR SE CH BE AT PT DK'.split(' ')
 export const devices = ['phone', 'desktop', 'tablet', 'tv'] as const
 export const formats = ['banner', 'native', 'video', 'interstitial'] as const
 
 /** Numbers of distinct values, such that popular ones are frequent and the others rare. */
 const sizes = { segments: 40, users: 6000, advertisers: 60, campaigns: 300, categories: 12, taste: 3 }
 
-export interface Impression {
+export interface Impression extends Logits {
   country: string
   device: number
   segment: number
@@ -36,17 +37,10 @@ export interface Impression {
   quality: number
   age: number
   views: number
-  /** Logits without their bias. */
-  click: number
-  conversion: number
-}
-
-export interface World {
-  impression(random: Random): Impression
 }
 
 /** The order of the draws is fixed: another order makes other data. */
-export function createWorld(random: Random, relation: number): World {
+export function createWorld(random: Random, relation: number): World<Impression> {
   const users = createUsers(random, relation)
   const campaigns = createCampaigns(random)
   const deviceFormat = list(devices.length * formats.length, () => 0.45 * random.normal())
@@ -170,14 +164,4 @@ function createCampaigns(random: Random) {
   })
 }
 
-const list = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
-
 const vector = (scale: number, random: Random) => list(sizes.taste, () => scale * random.normal())
-
-function dot(a: readonly number[], b: readonly number[]): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
-}
-
-const round = (x: number, digits: number) => Number(x.toFixed(digits))

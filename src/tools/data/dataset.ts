@@ -2,6 +2,7 @@ import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sum } from '../../model/quality/metrics.ts'
 import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
+import { createAdsHistory } from './ads-history.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
 import { ListColumn } from './list-column.ts'
@@ -178,9 +179,14 @@ function columnBytes(columns: readonly CellColumn[]): ColumnBytes {
 /** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
 export async function openSource(data: RowData, file: string): Promise<Source> {
   if ('csv' in data) return openCsv(data, file)
-  if ('generator' in data) return data.generator === 'ads-funnel' ? createAdsFunnel(data) : createSyntheticTasks(data)
+  if ('generator' in data) return openGenerated(data)
   const { openParquet } = await import('./parquet.ts')
   return openParquet(data, file)
+}
+
+function openGenerated(data: Extract<RowData, { generator: string }>): Source {
+  if (data.generator === 'ads-funnel') return createAdsFunnel(data)
+  return data.generator === 'ads-history' ? createAdsHistory(data) : createSyntheticTasks(data)
 }
 
 /** Opens the data without reading rows. Rejects with a SpecError that lists unknown columns and invalid expressions. */

@@ -59,3 +59,15 @@ export function shuffle(values: Int32Array, random: Random): void {
     values[j] = value
   }
 }
+
+/** `length` things that `make` makes. */
+export const list = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
+
+/** Σ a_i·b_i over the elements of `a`. */
+export function dot(a: readonly number[], b: readonly number[]): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
+  return sum
+}
+
+export const round = (x: number, digits: number) => Number(x.toFixed(digits))

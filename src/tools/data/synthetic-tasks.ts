@@ -1,5 +1,5 @@
 import type { SyntheticTasksData } from '../../schemas/rows-spec.ts'
-import { createRandom, type Random } from './random.ts'
+import { createRandom, dot, type Random } from './random.ts'
 import type { Column, Source } from './source.ts'
 
 /** Standard deviation of the noise: its variance is 0.01. */
@@ -57,11 +57,4 @@ function directionsOf({ dim, correlation }: SyntheticTasksData, random: Random):
 function unit(vector: number[]): number[] {
   const length = Math.sqrt(dot(vector, vector))
   return vector.map((x) => x / length)
-}
-
-/** Σ a_i·b_i over the elements of `a`. */
-function dot(a: readonly number[], b: readonly number[]): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
 }

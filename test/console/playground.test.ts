@@ -146,7 +146,7 @@ t.test('what is pasted', async (t) => {
     t.throws(() => readJson(3, fields), /neither/)
   })
   t.test('values of other types become texts, which the server rejects', async (t) => {
-    t.same(readJson([{ price: true, campaign: ['x'] }], fields).candidates, [{ price: 'true', campaign: '["x"]' }])
+    t.same(readJson([{ price: true, campaign: { x: 1 } }], fields).candidates, [{ price: 'true', campaign: '{"x":1}' }])
   })
 })
 
@@ -160,10 +160,12 @@ t.test('texts become values', async (t) => {
   t.same(Object.keys(withValue({ a: 1 }, '__proto__', 2)), ['a', '__proto__'])
 })
 
-const anyValue = fc.oneof(
+const anyItem = fc.oneof(
   anyText,
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
 )
+const anyList = fc.array(anyItem, { maxLength: 3 })
+const anyValue = fc.oneof(anyItem, anyList, fc.record({ values: anyList, weights: anyList }, { noNullPrototype: true }))
 const anyValues = fc.dictionary(anyText, anyValue).map((values) => ({ ...values }))
 
 t.test('a shared state', async (t) => {
@@ -212,6 +214,8 @@ t.test('a shared state', async (t) => {
       json({ c: {}, n: [], r: 3 }),
       json({ c: { a: {} }, n: [], r: [] }),
       json({ c: {}, n: ['a'], r: [[{}]] }),
+      json({ c: {}, n: ['a'], r: [[[[1]]]] }),
+      json({ c: {}, n: ['a'], r: [[{ values: ['x'] }]] }),
       json({ c: {}, n: ['a'], r: [[1, 2]] }),
       json({ c: {}, n: [1], r: [] }),
       json({ c: {}, n: [], r: [], b: 4 }),

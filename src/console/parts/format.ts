@@ -111,6 +111,7 @@ export function nameOfDefault({
   default?: string | number | (string | number)[] | undefined
   maximum?: number | undefined
 }): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `[${listed(value.map(String))}]`
   if (value === '') return 'an empty text'
   if (kind === 'integer' && maximum !== undefined && Number(value) > maximum) return 'any unknown value'
   return String(value)

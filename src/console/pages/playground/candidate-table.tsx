@@ -1,11 +1,12 @@
 import { useEffect } from 'preact/hooks'
 import { usePages } from '../../parts/pager.tsx'
 import { Table, type Column as TableColumn } from '../../parts/table.tsx'
-import { ValueInput } from './field-input.tsx'
+import { shownInCell, ValueInput } from './field-input.tsx'
 import { cellId, enter, fieldProblem } from './state/describe-field.ts'
 import { type Candidate, nameOf, rankColumn } from './state/form.ts'
-import { type Field, type Value, valueAt } from './state/model.ts'
-import { type Standing, unknownIn } from './state/ranking.ts'
+import { sequenceOf, type Unknown, unknownIn } from './state/lists.ts'
+import { type Field, isItem, isSeveral, textOfValue, type Values, valueAt } from './state/model.ts'
+import type { Standing } from './state/ranking.ts'
 import type { Vocabularies } from './state/server.ts'
 
 const rowsPerPage = 20
@@ -31,6 +32,14 @@ export function CandidateTable(props: CandidateTableProps) {
   const { candidates, columns, standings, problems, vocabularies, selected, goTo, actions } = props
   const rows = usePages('candidates', candidates, rowsPerPage)
   const shown = usePages('columns', columns, columnsPerPage)
+  const fields = columns.flatMap(({ field }) => field ?? [])
+  // Rows of this page alone: thousands would be looked through at every edit.
+  const unknown = new Map(
+    rows.shown.map(({ key }) => {
+      const { values = {}, prediction } = standings.get(key) ?? {}
+      return [key, unknownIn(values, prediction)]
+    }),
+  )
   const nameAt = (place: number) => nameOf(candidates[rows.first + place]!, rows.first + place)
 
   useEffect(() => {
@@ -100,7 +109,8 @@ export function CandidateTable(props: CandidateTableProps) {
                   {...{ candidate, column, vocabularies, actions }}
                   name={nameAt(i)}
                   problem={problems.get(rows.first + i)?.get(column.name)}
-                  isUnknown={unknownIn(standings.get(candidate.key)?.prediction).has(column.name)}
+                  sequence={column.field === undefined ? [] : sequenceOf(column.field, fields)}
+                  unknown={unknown.get(candidate.key) ?? nothing}
                 />
               ),
             }),
@@ -111,6 +121,8 @@ export function CandidateTable(props: CandidateTableProps) {
     </>
   )
 }
+
+const nothing: Unknown = new Map()
 
 /** The header of a column that candidates can be sorted by. */
 function sortable(
@@ -141,7 +153,7 @@ export interface Column {
 }
 
 export interface CandidateActions {
-  change(key: number, column: string, value: Value | undefined): void
+  change(key: number, values: Values): void
   duplicate(key: number): void
   remove(key: number): void
   sort(column: string): void
@@ -179,22 +191,28 @@ interface CellProps extends Pick<CandidateTableProps, 'vocabularies' | 'actions'
   name: string
   column: Column
   problem: string | undefined
-  isUnknown: boolean
+  sequence: readonly Field[]
+  unknown: Unknown
 }
 
-function Cell({ candidate, name, column, isUnknown, vocabularies, actions, ...answer }: CellProps) {
+function Cell({ candidate, name, column, sequence, unknown, vocabularies, actions, ...answer }: CellProps) {
   const { field } = column
   const id = cellId(candidate.key, column.name)
-  const value = valueAt(candidate.values, column.name)
+  const { values } = candidate
+  const value = valueAt(values, column.name)
   const problem = field === undefined ? answer.problem : fieldProblem(field, value, answer.problem)
+  const isUnknown =
+    field !== undefined && !isSeveral(field) && isItem(value) && unknown.get(column.name)?.has(value) === true
   const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
-  const placeholder = field !== undefined && !field.required ? String(field.default ?? '') : undefined
-  const onValue = (next: typeof value) => actions.change(candidate.key, column.name, next)
+  const placeholder = field !== undefined && !field.required ? textOfValue(field.default) : undefined
   return (
     <>
       <ValueInput
-        {...{ id, field, vocabularies, value, onValue, placeholder }}
+        {...{ id, field, sequence, unknown, vocabularies, values, placeholder }}
+        name={column.name}
         type={column.type}
+        most={shownInCell}
+        onValues={(next) => actions.change(candidate.key, next)}
         label={`${column.title} of ${name}`}
         describedBy={remark === undefined ? undefined : `${id}-remark`}
         invalid={problem !== undefined}

@@ -4,6 +4,7 @@ import { number } from '../../parts/format.ts'
 import { type CandidateActions, CandidateTable, type Column } from './candidate-table.tsx'
 import { PasteDialog } from './paste-dialog.tsx'
 import { type Candidate, candidatesOf, type Form, nameAt, nextKey, placesOf, rankColumn, sorted } from './state/form.ts'
+import { bySequence } from './state/lists.ts'
 import { type Field, type Task, type Values, valueAt, withValue } from './state/model.ts'
 import { mostCandidates, type Pasted } from './state/paste.ts'
 import { type Standing, scoreNames, scoreOf } from './state/ranking.ts'
@@ -147,7 +148,9 @@ function columnsOf(fields: readonly Field[]): Column[] {
   return [
     { name: 'id', title: 'id', type: 'string', field: undefined },
     { name: 'bid', title: 'bid', type: 'number', field: undefined },
-    ...fields.map((field) => ({ name: field.name, title: field.name, type: field.type, field })),
+    ...bySequence(fields)
+      .flat()
+      .map((field) => ({ name: field.name, title: field.name, type: field.type, field })),
   ]
 }
 
@@ -174,12 +177,7 @@ function actionsOf(
   return {
     select,
     sort,
-    change: (key, column, value) =>
-      put(
-        candidates.map((candidate) =>
-          candidate.key === key ? { key, values: withValue(candidate.values, column, value) } : candidate,
-        ),
-      ),
+    change: (key, values) => put(candidates.map((candidate) => (candidate.key === key ? { key, values } : candidate))),
     duplicate: (key) =>
       put(
         candidates.flatMap((candidate) =>

@@ -1,7 +1,8 @@
+import type { JSX, TargetedKeyboardEvent } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { number } from '../../parts/format.ts'
 import { textOfValue, type Value, valueOfText } from './state/model.ts'
-import { search, type Vocabularies } from './state/server.ts'
+import { search, type Vocabularies, type VocabularyField } from './state/server.ts'
 
 /** Values that the list shows: typing narrows it. */
 const mostShown = 100
@@ -34,10 +35,14 @@ export const attributesOf = ({ id, label, describedBy, invalid, disabled, placeh
   }) as const
 
 export interface ComboboxProps extends InputProps {
-  field: { name: string; values?: { count: number; first: string[] } | undefined }
+  field: VocabularyField
   vocabularies: Vocabularies
   value: Value | undefined
   onValue(value: Value | undefined): void
+  /** Takes a value of the list; default: as one that is typed. */
+  onChoose?(value: string): void
+  /** Further handlers of the input; they don't get the keys that the list takes. */
+  events?: Pick<JSX.IntrinsicElements['input'], 'onKeyDown' | 'onPaste' | 'onBlur'>
 }
 
 /**
@@ -45,44 +50,45 @@ export interface ComboboxProps extends InputProps {
  * not bind.
  */
 export function Combobox(props: ComboboxProps) {
-  const { id, field, vocabularies, value, onValue } = props
+  const { id, field, vocabularies, value, onValue, onChoose = onValue, events = {} } = props
   const [isOpen, setOpen] = useState(false)
-  /**
-   * The text that is searched for: empty until somebody types, so that the list of a chosen value has all others, too.
-   */
-  const [wanted, setWanted] = useState('')
+  /** Until somebody types, nothing is searched for, so that the list of a chosen value has all others, too. */
+  const [isTyped, setTyped] = useState(false)
   const [active, setActive] = useState(-1)
   const input = useRef<HTMLInputElement>(null)
   const vocabulary = vocabularies.of(field).value
-  const { found, count } = isOpen ? search(vocabulary.values, wanted, mostShown) : { found: [], count: 0 }
+  const { found, count } = isOpen
+    ? search(vocabulary.values, isTyped ? textOfValue(value) : '', mostShown)
+    : { found: [], count: 0 }
 
   const open = () => {
     if (isOpen || props.disabled) return
-    vocabularies.read(field.name)
-    setWanted('')
+    vocabularies.read(field)
+    setTyped(false)
     setActive(-1)
     setOpen(true)
   }
   const close = () => setOpen(false)
   const choose = (chosen: string) => {
-    onValue(chosen)
+    onChoose(chosen)
     close()
   }
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key]
     if (step !== undefined) {
       event.preventDefault()
       if (!isOpen) open()
       else if (found.length > 0) setActive(moved(active, step, found.length))
     } else if (event.key === 'Enter' && isOpen) {
-      event.preventDefault()
       const chosen = found[active]
       if (chosen === undefined) close()
       else choose(chosen)
+      if (chosen !== undefined || onChoose === onValue) event.preventDefault()
     } else if (event.key === 'Escape' && isOpen) {
       event.preventDefault()
       close()
     }
+    if (!event.defaultPrevented) events.onKeyDown?.(event)
   }
 
   return (
@@ -99,10 +105,14 @@ export function Combobox(props: ComboboxProps) {
         value={textOfValue(value)}
         onClick={open}
         onKeyDown={onKeyDown}
-        onBlur={close}
+        onPaste={events.onPaste}
+        onBlur={(event) => {
+          close()
+          events.onBlur?.(event)
+        }}
         onInput={(event) => {
           open()
-          setWanted(event.currentTarget.value)
+          setTyped(true)
           setActive(-1)
           onValue(valueOfText(event.currentTarget.value, 'string'))
         }}

@@ -20,11 +20,11 @@ import {
   placesOf,
   type Target,
 } from './state/form.ts'
-import { type Field, type Task, withValue } from './state/model.ts'
-import { ecpm, type Standing, scoreNames, unknownIn } from './state/ranking.ts'
+import type { Field, Task } from './state/model.ts'
+import { ecpm, type Standing, scoreNames } from './state/ranking.ts'
 import { createVocabularies, type Known } from './state/server.ts'
 import type { Shared } from './state/state-codec.ts'
-import { ranked, useHistory, usePlaceToLookInto, useStandings } from './state/use-history.ts'
+import { ranked, useHistory, usePlaceToLookInto, useStandings, useUnknown } from './state/use-history.ts'
 import { usePredict } from './state/use-predict.ts'
 import { type Other, WhatMatters } from './what-matters.tsx'
 
@@ -74,8 +74,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         : undefined,
     [target, form.context, selected, isAnswerable],
   )
-  // Those of the context are unknown in all candidates.
-  const unknown = useMemo(() => unknownIn(now?.answer.predictions.find((one) => one !== null)), [now])
+  const unknown = useUnknown(now)
   const places = placesOf(fields, form.moved)
 
   return (
@@ -106,7 +105,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
           unknown={unknown}
           vocabularies={vocabularies}
           goTo={place?.part === 'context' ? place : undefined}
-          onValue={(field, value) => setForm({ ...form, context: withValue(form.context, field, value) })}
+          onValues={(context) => setForm({ ...form, context })}
         />
         <div class="stack">
           <Answers

@@ -1,9 +1,9 @@
 import { change, listed, number, probability, signed } from '../../parts/format.ts'
 import { usePages } from '../../parts/pager.tsx'
 import { Table } from '../../parts/table.tsx'
-import type { Value } from './state/model.ts'
+import { itemsOf, type Value } from './state/model.ts'
 import { ecpm } from './state/ranking.ts'
-import { type Effect, isUnchanged, mostFields, type Replacement } from './state/replace.ts'
+import { changesOf, type Effect, isUnchanged, mostFields, type Replacement } from './state/replace.ts'
 
 const rowsPerPage = 15
 
@@ -54,11 +54,11 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
               {
                 title: 'Field',
                 heads: true,
-                cell: ({ field, now }) => (
+                cell: (effect) => (
                   <>
-                    <bdi>{field}</bdi>
+                    <bdi>{titleOf(effect)}</bdi>
                     <span class="small muted value">
-                      <bdi>{textOf(now)}</bdi>
+                      <bdi>{valuesOf(effect, ({ now }) => now)}</bdi>
                     </span>
                   </>
                 ),
@@ -78,10 +78,10 @@ export function Effects({ effects, plan, by, name, other }: EffectsProps) {
                       Value of <bdi>{other.name}</bdi>
                     </>
                   ),
-                cell: ({ title, value, kind }) => (
+                cell: (effect) => (
                   <>
-                    <bdi>{title ?? textOf(value)}</bdi>{' '}
-                    {kind !== 'other' && <span class="small muted">{words[kind]}</span>}
+                    <bdi>{effect.title ?? valuesOf(effect, ({ value }) => value)}</bdi>{' '}
+                    {effect.kind !== 'other' && <span class="small muted">{words[effect.kind]}</span>}
                   </>
                 ),
               },
@@ -100,7 +100,7 @@ const mostNamed = 3
 
 /** Which values put the candidate ahead of the other or behind it, the largest effects first. */
 function Verdict({ effects, by, name }: { effects: readonly Effect[]; by: string; name: string }) {
-  const sizes = effects.map((effect) => ({ field: effect.field, size: effect.with - effect.without }))
+  const sizes = effects.map((effect) => ({ field: titleOf(effect), size: effect.with - effect.without }))
   const list = (sides: typeof sizes) =>
     sides
       .slice(0, mostNamed)
@@ -119,10 +119,27 @@ const formatsOf = (by: string) =>
   by === ecpm ? { score: number, difference: signed } : { score: probability, difference: change }
 
 /** Words for the kinds of substitutes. */
-const words = { default: 'its default', commonest: 'the commonest', middle: 'in the middle', other: 'the same' }
+const words = {
+  default: 'its default',
+  commonest: 'the commonest',
+  middle: 'in the middle',
+  empty: '',
+  other: 'the same',
+}
+
+/** The lists of a sequence are replaced together. */
+const titleOf = (effect: Effect) =>
+  changesOf(effect)
+    .map(({ field }) => field)
+    .join(', ')
+
+const valuesOf = (effect: Effect, read: (change: ReturnType<typeof changesOf>[number]) => Value | undefined) =>
+  changesOf(effect)
+    .map((change) => textOf(read(change)))
+    .join(', ')
 
 function Size({ effect, largest, by }: { effect: Effect; largest: number; by: string }) {
-  if (isUnchanged(effect)) return <span class="small muted">none: already {words[effect.kind]}</span>
+  if (isUnchanged(effect)) return <span class="small muted">none: already {words[effect.kind] || effect.title}</span>
   const size = effect.with - effect.without
   const share = largest === 0 ? 0 : Math.abs(size) / largest
   return (
@@ -171,9 +188,14 @@ function Remarks({
 
 const mostListed = 10
 
+/** Values of a list that are shown. */
+const mostItems = 5
+
 function textOf(value: Value | undefined): string {
   if (value === undefined) return 'not sent'
   if (value === '') return '(empty)'
-  if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`
-  return typeof value === 'number' ? number(value, 6) : value
+  if (typeof value !== 'object') return typeof value === 'number' ? number(value, 6) : value
+  const items = itemsOf(value)
+  const more = items.length > mostItems ? [`+ ${items.length - mostItems}`] : []
+  return `[${[...items.slice(0, mostItems).map(textOf), ...more].join(', ')}]`
 }

@@ -1,30 +1,57 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { Card } from '../../parts/controls.tsx'
+import { number } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
-import { attributesOf, Combobox, type ComboboxProps } from './combobox.tsx'
+import { attributesOf, Combobox, type InputProps } from './combobox.tsx'
+import { ListInput, type ListInputProps } from './list-input.tsx'
 import { contextId, describeField, describeMissing, enter, fieldProblem } from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
-import { type Field, textOfValue, type Value, type Values, valueAt, valueOfText } from './state/model.ts'
+import { bySequence, sequenceOf, type Unknown } from './state/lists.ts'
+import {
+  type Field,
+  isItem,
+  isSame,
+  isSeveral,
+  itemsOf,
+  textOfValue,
+  type Value,
+  type Values,
+  valueAt,
+  valueOfCell,
+  withValue,
+} from './state/model.ts'
 import type { Vocabularies } from './state/server.ts'
 
 interface FieldInputProps {
   field: Field
   /** Its place among all fields. */
   index: number
-  value: Value | undefined
+  /** The fields whose lists stay as long as its own, itself among them. */
+  sequence: readonly Field[]
+  values: Values
   problem: string | undefined
-  /** The model does not know the value. */
-  isUnknown: boolean
+  /** Values that the model does not know. */
+  unknown: Unknown
   vocabularies: Vocabularies
-  onValue(value: Value | undefined): void
+  onValues(values: Values): void
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...answer }: FieldInputProps) {
+function FieldInput({ field, index, sequence, values, unknown, vocabularies, onValues, ...answer }: FieldInputProps) {
   const id = contextId(index)
+  const value = valueAt(values, field.name)
   const problem = fieldProblem(field, value, answer.problem)
   const isSent = value !== undefined
+  const isUnknown = !isSeveral(field) && isItem(value) && (unknown.get(field.name)?.has(value) ?? false)
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
+  const onValue = (next: Value | undefined) => onValues(withValue(values, field.name, next))
+  // The lists of a sequence are sent together, or none of them.
+  const send = (isOn: boolean) =>
+    onValues(
+      sequence
+        .filter(({ required }) => !required)
+        .reduce((all, one) => withValue(all, one.name, isOn ? startingValue(one) : undefined), values),
+    )
   return (
     <div class="field">
       <div class="field-name">
@@ -33,18 +60,16 @@ function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...
         </label>
         {!field.required && (
           <label class="check small">
-            <input
-              type="checkbox"
-              checked={isSent}
-              onChange={(event) => onValue(event.currentTarget.checked ? startingValue(field) : undefined)}
-            />
+            <input type="checkbox" checked={isSent} onChange={(event) => send(event.currentTarget.checked)} />
             send<span class="hidden"> {field.name}</span>
           </label>
         )}
       </div>
       <ValueInput
-        {...{ id, field, value, onValue, vocabularies, describedBy }}
+        {...{ id, field, sequence, values, onValues, unknown, vocabularies, describedBy }}
+        name={field.name}
         type={field.type}
+        most={shownInForm}
         invalid={problem !== undefined}
         disabled={!isSent && !field.required}
         required={field.required}
@@ -53,7 +78,7 @@ function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...
       <p id={`${id}-about`} class="small muted">
         {describeField(field)}
         {!isSent && !field.required && <span>; {describeMissing(field)}</span>}
-        {isUnknown && isSent && problem === undefined && (
+        {isUnknown && problem === undefined && (
           <span>; this one is not known to the model, and counts as any other unknown value</span>
         )}
       </p>
@@ -66,11 +91,21 @@ function FieldInput({ field, index, value, isUnknown, vocabularies, onValue, ...
   )
 }
 
+/** Values of a long list that a field shows, and a cell of the table of candidates. */
+const shownInForm = 30
+export const shownInCell = 5
+
 /** Steps of a slider over the usual values of a number. */
 const steps = 100
 
-function Slider({ field, value, onValue }: Pick<FieldInputProps, 'field' | 'value' | 'onValue'>) {
-  const range = field.type === 'string' ? undefined : rangeOf(field)
+interface SliderProps {
+  field: Field
+  value: Value | undefined
+  onValue(value: Value): void
+}
+
+function Slider({ field, value, onValue }: SliderProps) {
+  const range = field.type === 'string' || isSeveral(field) ? undefined : rangeOf(field)
   if (range === undefined || value === undefined) return null
   const [low, high] = range
   return (
@@ -99,39 +134,60 @@ function startingValue(field: Field): Value {
   return drawValue(field, [], () => 0.5)
 }
 
-interface ValueInputProps extends Omit<ComboboxProps, 'field'> {
+interface ValueInputProps extends Omit<ListInputProps, 'field'> {
   /** Undefined for `id` and `bid`. */
   field: Field | undefined
+  name: string
   type: Field['type']
   required?: boolean
 }
 
-/** A value to choose or to type. */
-export function ValueInput({ field, vocabularies, required, ...input }: ValueInputProps) {
-  return field?.values === undefined ? (
-    <TextField {...input} required={required} />
-  ) : (
-    <Combobox {...input} {...{ field, vocabularies }} />
-  )
+/** A value to choose or to type, or several of them. */
+export function ValueInput({ field, name, ...props }: ValueInputProps) {
+  if (field?.list !== undefined) return <ListInput {...props} field={field} />
+  const { sequence: _, unknown: __, most: ___, values, onValues, type, required, vocabularies, ...input } = props
+  const value = valueAt(values, name)
+  const onValue = (next: Value | undefined) => onValues(withValue(values, name, next))
+  if (field?.values !== undefined) return <Combobox {...input} {...{ field, vocabularies, value, onValue }} />
+  return <TextField {...input} {...{ value, onValue, required }} field={field ?? { type }} />
 }
 
-/** A text or a number, as typed. A number's text stays unchanged, `1.` and all, while it means the same. */
-function TextField({ type, value, onValue, ...input }: Omit<ValueInputProps, 'field' | 'vocabularies'>) {
+interface TextFieldProps extends InputProps {
+  field: Pick<Field, 'type' | 'length'>
+  value: Value | undefined
+  required: boolean | undefined
+  onValue(value: Value | undefined): void
+}
+
+/**
+ * A text or a number, as typed, or a vector as JSON. The text stays unchanged, `1.` and all, while it means the same.
+ */
+function TextField({ field, value, required, onValue, ...input }: TextFieldProps) {
+  const { type, length } = field
   const [text, setText] = useState(textOfValue(value))
-  const shown = valueOfText(text, type) === value ? text : textOfValue(value)
+  const shown = isSame(valueOfCell(text, field), value) ? text : textOfValue(value)
+  const countId = `${input.id}-count`
+  const describedBy = length === undefined ? input.describedBy : [input.describedBy, countId].filter(Boolean).join(' ')
   return (
-    <input
-      {...attributesOf(input)}
-      class={type === 'string' ? undefined : 'figure'}
-      required={input.required}
-      type="text"
-      inputMode={type === 'string' ? 'text' : type === 'integer' ? 'numeric' : 'decimal'}
-      value={shown}
-      onInput={(event) => {
-        setText(event.currentTarget.value)
-        onValue(valueOfText(event.currentTarget.value, type))
-      }}
-    />
+    <>
+      <input
+        {...attributesOf({ ...input, describedBy })}
+        class={type === 'string' ? undefined : 'figure'}
+        required={required}
+        type="text"
+        inputMode={type === 'string' || length !== undefined ? 'text' : type === 'integer' ? 'numeric' : 'decimal'}
+        value={shown}
+        onInput={(event) => {
+          setText(event.currentTarget.value)
+          onValue(valueOfCell(event.currentTarget.value, field))
+        }}
+      />
+      {length !== undefined && value !== undefined && (
+        <span id={countId} class="small muted">
+          {number(itemsOf(value).length, 9)} of {number(length, 9)} numbers
+        </span>
+      )}
+    </>
   )
 }
 
@@ -144,12 +200,12 @@ interface ContextFormProps {
   shown: readonly Field[]
   context: Values
   problems: ReadonlyMap<string, string>
-  /** Fields whose value the model does not know. */
-  unknown: ReadonlySet<string>
+  /** Values that the model does not know. */
+  unknown: Unknown
   vocabularies: Vocabularies
   /** The field to go to, once for each object. */
   goTo: { field: string } | undefined
-  onValue(field: string, value: Value | undefined): void
+  onValues(values: Values): void
 }
 
 /** The fields that all candidates share. */
@@ -161,13 +217,14 @@ export function ContextForm({
   unknown,
   vocabularies,
   goTo,
-  onValue,
+  onValues,
 }: ContextFormProps) {
-  const list = useSearch('fields', shown, pageSize, ({ name }) => name)
+  const inOrder = useMemo(() => bySequence(shown).flat(), [fields, shown])
+  const list = useSearch('fields', inOrder, pageSize, ({ name }) => name)
 
   useEffect(() => {
     if (goTo === undefined) return
-    const at = shown.findIndex(({ name }) => name === goTo.field)
+    const at = inOrder.findIndex(({ name }) => name === goTo.field)
     if (at < 0) return
     list.search('')
     list.goTo(at)
@@ -180,18 +237,30 @@ export function ContextForm({
       <p class="small muted">The user and the page: what all candidates of one request share.</p>
       {list.field('Find a field')}
       <div class="stack">
-        {list.shown.map((field) => (
-          <FieldInput
-            key={field.name}
-            field={field}
-            index={fields.indexOf(field)}
-            value={valueAt(context, field.name)}
-            problem={problems.get(field.name)}
-            isUnknown={unknown.has(field.name)}
-            vocabularies={vocabularies}
-            onValue={(value) => onValue(field.name, value)}
-          />
-        ))}
+        {bySequence(list.shown).map((group) => {
+          const { name, sequence } = group[0]!
+          const members = sequenceOf(group[0]!, shown)
+          const inputs = group.map((field) => (
+            <FieldInput
+              key={field.name}
+              field={field}
+              index={fields.indexOf(field)}
+              sequence={members}
+              values={context}
+              problem={problems.get(field.name)}
+              {...{ unknown, vocabularies, onValues }}
+            />
+          ))
+          if (members.length === 1) return inputs
+          return (
+            <fieldset key={name} class="sequence stack">
+              <legend class="small muted">
+                Sequence <bdi>{sequence}</bdi>: each list gains and loses values together with the others
+              </legend>
+              {inputs}
+            </fieldset>
+          )
+        })}
         {shown.length === 0 && <p class="muted">This model has no context fields.</p>}
         {shown.length > 0 && list.shown.length === 0 && <p class="muted">No field has this in its name.</p>}
       </div>

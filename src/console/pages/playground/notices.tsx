@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import type { AskError, Schemas } from '../../api/client.ts'
 import { Select } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
-import { type Problem, placeOf, type Target } from './state/form.ts'
+import { messageOf, type Problem, placeOf, type Target } from './state/form.ts'
 
 /** Problems that are listed: more would bury the page. */
 const mostListed = 8
@@ -38,7 +38,7 @@ export function ProblemList({
                     <bdi>{titleOf(problem, candidateName)}</bdi>
                   </button>
                 )}{' '}
-                {problem.message}
+                {messageOf(problem)}
               </li>
             ))}
           </ul>

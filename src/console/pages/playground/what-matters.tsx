@@ -84,7 +84,7 @@ export function WhatMatters({ target, fields, tasks, reference, by, values, name
     <Card id="matters-title" title="What matters" note={['for ', <bdi>{name}</bdi>]}>
       <p class="small muted">
         {other === undefined
-          ? 'For this candidate in this context: takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data, a number by one in the middle.'
+          ? 'For this candidate in this context: takes one field away at a time and compares the answers. A field that is missing counts as its default. One that is required is replaced by its commonest value in the model’s reference data, a number by one in the middle, a list by an empty one. The lists of a sequence count as one field.'
           : 'Why does one rank before the other? Gives this candidate one value of the other at a time and compares the answers.'}
       </p>
       <div class="row">

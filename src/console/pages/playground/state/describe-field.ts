@@ -3,6 +3,15 @@ import type { Field, Value } from './model.ts'
 
 /** The values that a field takes, in a few words. */
 export function describeField(field: Field): string {
+  const { list, length } = field
+  if (length !== undefined) return `${number(length, 9)} numbers`
+  if (list === undefined) return describeItem(field)
+  const weighted = list.weighted ? ' with a weight each' : ''
+  return `list of at most ${number(list.max, 9)} values${weighted}; each is ${describeItem(field).replace(/^(?=whole|number)/, 'a ')}`
+}
+
+/** The same of one value of a list. */
+function describeItem(field: Field): string {
   const { kind, values, minimum, maximum, usual, exclusive_minimum, encoding } = field
   if (values !== undefined) return `one of ${number(values.count, 9)} values`
   if (kind === 'integer' && minimum !== undefined && maximum !== undefined)

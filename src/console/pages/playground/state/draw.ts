@@ -1,5 +1,5 @@
 import { candidatesOf, type Form } from './form.ts'
-import type { Bin, Field, Reference, Value, Values } from './model.ts'
+import { type Bin, type Field, type Item, isSeveral, type Reference, type Value, type Values } from './model.ts'
 
 /** A recorded row of a model: `GET /models/{model}/versions/{version}/rows`. */
 export interface RecordedRow {
@@ -24,12 +24,7 @@ export function drawForm(
   firstKey = 1,
 ): Form {
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!
-  const draw = (isWanted: (field: Field) => boolean) =>
-    Object.fromEntries(
-      fields
-        .filter(isWanted)
-        .map((field) => [field.name, drawValue(field, reference.get(field.name) ?? [], random)] as const),
-    )
+  const draw = (isWanted: (field: Field) => boolean) => drawValues(fields.filter(isWanted), reference, random)
   const context = rows.length > 0 ? pick(rows).context : draw(({ side }) => side === 'context')
   // Few rows are drawn again; while there are enough, each once.
   let left: RecordedRow[] = []
@@ -53,19 +48,43 @@ export function rowsOf(
 ): Values[] {
   if (rows.length > 1) return rows.slice(0, count).map(({ context, candidate }) => ({ ...context, ...candidate }))
   const random = steadyNumbers()
-  const draw = (field: Field) => [field.name, drawValue(field, reference.get(field.name) ?? [], random)] as const
-  return Array.from({ length: count }, () => Object.fromEntries(fields.map(draw)))
+  return Array.from({ length: count }, () => drawValues(fields, reference, random))
 }
 
-/** A value as frequent as in the reference; without one, any that is usual. */
-export function drawValue(field: Field, bins: readonly Bin[], random: () => number): Value {
+/** A value for each field. Lists of a sequence are equally long. */
+function drawValues(fields: readonly Field[], reference: Reference, random: () => number): Values {
+  const lengths = new Map<string, number>()
+  return Object.fromEntries(
+    fields.map((field) => {
+      const { name, list, sequence } = field
+      const length =
+        list && (lengths.get(sequence ?? '') ?? 1 + Math.floor(Math.min(list.max, longestDrawn) * random()))
+      if (length !== undefined && sequence !== undefined) lengths.set(sequence, length)
+      return [name, drawValue(field, reference.get(name) ?? [], random, length)]
+    }),
+  )
+}
+
+/** Values of a list that are drawn at most. */
+const longestDrawn = 8
+
+/** A value as frequent as in the reference; without one, any that is usual. `length`: of a list. */
+export function drawValue(field: Field, bins: readonly Bin[], random: () => number, length = 1): Value {
+  if (!isSeveral(field)) return drawItem(field, bins, random)
+  const draw = (size: number, one: () => Item) => Array.from({ length: size }, one)
+  if (field.length !== undefined) return draw(field.length, () => significant(2 * random() - 1))
+  const values = draw(length, () => drawItem(field, bins, random))
+  return field.list?.weighted ? { values, weights: draw(length, () => Number(random().toFixed(2))) } : values
+}
+
+/** The same of one value of a list. */
+export function drawItem(field: Field, bins: readonly Bin[], random: () => number): Item {
   const bin = drawBin(bins, random)
   if (bin?.low !== undefined && bin.high !== undefined && field.type === 'number')
     return significant(bin.low + (bin.high - bin.low) * random())
   if (bin?.value !== undefined) return bin.value
   const [first, last] = rangeOf(field) ?? [0, 1]
-  if (field.values !== undefined)
-    return field.values.first[Math.floor(random() * field.values.first.length)] ?? field.default ?? ''
+  if (field.values !== undefined) return field.values.first[Math.floor(random() * field.values.first.length)] ?? ''
   if (field.type === 'integer') return Math.floor(first + (last + 1 - first) * random())
   if (field.type === 'number') return significant(first + (last - first) * random())
   return `${field.name}-${Math.floor(1000 * random())}`

@@ -1,4 +1,4 @@
-import { type Field, type Task, type Value, type Values, valueAt } from './model.ts'
+import { type Field, itemsOf, type Task, textOfValue, type Value, type Values, valueAt } from './model.ts'
 
 export interface Candidate {
   /** Names the candidate while it moves in the table; never sent. */
@@ -67,7 +67,7 @@ export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
 /** The name of a candidate for readers: its id, or its place. */
 export function nameOf({ values }: Candidate, index: number): string {
   const id = valueAt(values, 'id')
-  return id === undefined || id === '' ? `#${index + 1}` : String(id)
+  return id === undefined || id === '' ? `#${index + 1}` : textOfValue(id)
 }
 
 /** The same of the candidate in a place, which may be gone. */
@@ -95,9 +95,11 @@ export function sorted(
 
 const collator = new Intl.Collator(undefined, { numeric: true })
 
+/** Lists are compared by how many values they have. */
 function compare(a: Value, b: Value): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b
-  return collator.compare(String(a), String(b))
+  if (typeof a === 'object' && typeof b === 'object') return itemsOf(a).length - itemsOf(b).length
+  return collator.compare(textOfValue(a), textOfValue(b))
 }
 
 /** A problem of a request, as the server names it. */
@@ -113,12 +115,23 @@ export type Place =
   | { part: 'candidates'; index: number; field: string | undefined }
   | undefined
 
+const namesOf = (path: string) => path.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+
 export function placeOf(path: string): Place {
-  const [empty, part, first, second] = path.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const [empty, part, first, second] = namesOf(path)
   if (empty !== '' || first === undefined) return undefined
   if (part === 'context') return { part, field: first }
   if (part === 'candidates' && /^\d+$/.test(first)) return { part, index: Number(first), field: second }
   return undefined
+}
+
+/** The message, with the place in the list where that has one: `value 3 must be a string`. */
+export function messageOf({ path, message }: Problem): string {
+  const [, part, ...names] = namesOf(path)
+  const within = part === 'context' ? names.slice(1) : part === 'candidates' ? names.slice(2) : []
+  const place = within.at(-1)
+  if (place === undefined || !/^\d+$/.test(place)) return message
+  return `${within[0] === 'weights' ? 'weight' : 'value'} ${Number(place) + 1} ${message}`
 }
 
 /** Messages by field of the context, and by candidate and field. A problem of a whole candidate has the field ''. */
@@ -130,8 +143,9 @@ export interface ProblemMap {
 export function mapProblems(problems: readonly Problem[]): ProblemMap {
   const context = new Map<string, string>()
   const candidates = new Map<number, Map<string, string>>()
-  for (const { path, message } of problems) {
-    const place = placeOf(path)
+  for (const problem of problems) {
+    const place = placeOf(problem.path)
+    const message = messageOf(problem)
     if (place?.part === 'context') add(context, place.field, message)
     else if (place?.part === 'candidates') {
       const fields = candidates.get(place.index) ?? new Map<string, string>()

@@ -1,6 +1,6 @@
 import { isObject } from '../../../../schemas/json.ts'
 import { listed } from '../../../parts/format.ts'
-import { type Field, type Value, type Values, valueOfJson, valueOfText, valuesOf } from './model.ts'
+import { type Field, type Value, type Values, valueOfCell, valueOfJson, valuesOf } from './model.ts'
 
 /** The most candidates that are taken; the server's own limit may be lower. */
 export const mostCandidates = 10_000
@@ -16,8 +16,8 @@ export interface Pasted {
 }
 
 /**
- * Reads candidates as CSV with a header row, as a JSON array of objects, or a body of `POST /predict`. Throws what is
- * wrong.
+ * Reads candidates as CSV with a header row, whose lists are JSON arrays, as a JSON array of objects, or a body of
+ * `POST /predict`. Throws what is wrong.
  */
 export function readPasted(text: string, fields: readonly Field[]): Pasted {
   const trimmed = text.trim()
@@ -56,23 +56,38 @@ function rowOf(value: unknown): Values {
 /** Candidates of an object of equally long arrays. */
 function columns(value: unknown): Values[] {
   if (!isObject(value)) throw new Error('The candidates must be an array of objects, or an object of arrays')
-  const entries = Object.entries(value)
+  const entries = Object.entries(value).map(
+    ([name, cells]) => [name, isObject(cells) ? listsOf(cells) : cells] as const,
+  )
   const length = entries.reduce((most, [, cells]) => Math.max(most, Array.isArray(cells) ? cells.length : 0), 0)
   return Array.from({ length }, (_, i) =>
     rowOf(Object.fromEntries(entries.map(([name, cells]) => [name, Array.isArray(cells) ? cells[i] : undefined]))),
   )
 }
 
+/** The lists of a column that has all their values in one array. */
+function listsOf({ values, offsets, weights }: Record<string, unknown>): unknown[] {
+  if (!Array.isArray(values) || !Array.isArray(offsets))
+    throw new Error('A column of lists must have values and offsets')
+  return offsets.slice(1).map((end, row) => {
+    const list = values.slice(offsets[row], end)
+    return Array.isArray(weights) ? { values: list, weights: weights.slice(offsets[row], end) } : list
+  })
+}
+
 function readTable(text: string, fields: readonly Field[]): Pasted {
   const { header, rows } = readCsv(text)
-  const types = new Map<string, Field['type']>([['bid', 'number'], ...fields.map((f) => [f.name, f.type] as const)])
-  const known = new Set(['id', ...types.keys()])
-  if (!header.some((name) => known.has(name)))
+  const columns = new Map<string, Pick<Field, 'type' | 'list' | 'length'>>([
+    ['id', { type: 'string' }],
+    ['bid', { type: 'number' }],
+    ...fields.map((field) => [field.name, field] as const),
+  ])
+  if (!header.some((name) => columns.has(name)))
     throw new Error('The first row must name the columns, such as id, bid and fields of the model')
   return fit(
     undefined,
     rows.map((row) =>
-      valuesOf(header.map((name, i) => [name, valueOfText(row[i] ?? '', types.get(name) ?? 'string')])),
+      valuesOf(header.map((name, i) => [name, valueOfCell(row[i] ?? '', columns.get(name) ?? { type: 'string' })])),
     ),
     fields,
   )

@@ -1,3 +1,5 @@
+import type { Values } from './model.ts'
+
 /** A prediction of the server: a probability by task, among other things. */
 export type Prediction = Record<string, unknown>
 
@@ -8,11 +10,6 @@ export function probabilityOf(prediction: Prediction | null | undefined, task: s
   if (prediction === null || prediction === undefined || !Object.hasOwn(prediction, task)) return undefined
   const value = prediction[task]
   return typeof value === 'number' ? value : undefined
-}
-
-/** The fields whose value the model does not know. */
-export function unknownIn(prediction: Prediction | null | undefined): ReadonlySet<string> {
-  return new Set(Array.isArray(prediction?.unknown) ? (prediction.unknown as string[]) : [])
 }
 
 /** The part of a task that ranking needs. */
@@ -73,6 +70,8 @@ export interface Standing {
   /** The value that the rank is by. */
   score: number | undefined
   prediction: Prediction | null
+  /** The candidate's values that it answers. */
+  values: Values
 }
 
 /** Which of the candidates to look into: the one that the reader chose, else the best-ranked one, else the first. */

@@ -1,6 +1,19 @@
 import { nameOfDefault } from '../../../parts/format.ts'
 import type { PredictBody, Target } from './form.ts'
-import { type Bin, type Field, type Reference, type Value, type Values, valueAt, valuesOf, withValue } from './model.ts'
+import { bySequence } from './lists.ts'
+import {
+  type Bin,
+  type Field,
+  type Item,
+  isSame,
+  isSeveral,
+  type Reference,
+  type Value,
+  type Values,
+  valueAt,
+  valuesOf,
+  withValue,
+} from './model.ts'
 import type { Prediction } from './ranking.ts'
 
 /** Fields of which it is asked at most. */
@@ -9,21 +22,30 @@ export const mostFields = 500
 /** Fields per request: a request has a row per field, so that its size grows with their square. */
 export const fieldsPerRequest = 128
 
-/** A value that takes the place of a field's own. */
-export interface Substitute {
+/** A field's value, and the one that takes its place. */
+interface Change {
   field: string
   /** Its value now; undefined: it is not sent. */
   now: Value | undefined
-  /**
-   * `default`: the model's own, by not sending it; `commonest`, `middle`: of the drift reference; `other`: of another
-   * candidate.
-   */
-  kind: 'default' | 'commonest' | 'middle' | 'other'
   /** Undefined where another candidate does not have it. */
   value: Value | undefined
+}
+
+/** A value that takes the place of a field's own; of a sequence, those of all its lists. */
+export interface Substitute extends Change {
+  /**
+   * `default`: the model's own, by not sending it; `commonest`, `middle`: of the drift reference; `empty`: a list
+   * without values, or a vector of zeros; `other`: of another candidate.
+   */
+  kind: 'default' | 'commonest' | 'middle' | 'empty' | 'other'
   /** The name of the value where it stands for others. */
   title?: string
+  /** The other lists of the sequence: they must stay equally long. */
+  rest?: readonly Change[]
 }
+
+/** The changes of a field, or of the lists of a sequence. */
+export const changesOf = ({ rest = [], ...first }: Substitute): readonly Change[] => [first, ...rest]
 
 export interface Asked {
   substitutes: Substitute[]
@@ -51,12 +73,13 @@ export function planMissing(
   const unknown: string[] = []
   const absent: string[] = []
   const substitutes: Substitute[] = []
-  for (const field of fields.slice(0, mostFields)) {
-    const now = valueAt(values, field.name)
-    if (now === undefined) absent.push(field.name)
+  for (const group of bySequence(fields.slice(0, mostFields))) {
+    const sent = group.filter(({ name }) => valueAt(values, name) !== undefined)
+    const names = group.map(({ name }) => name)
+    if (sent.length === 0) absent.push(...names)
     else {
-      const substitute = missingOf(field, now, reference.get(field.name) ?? [])
-      if (substitute === undefined) unknown.push(field.name)
+      const substitute = missingOf(sent, values, reference.get(group[0]!.name) ?? [])
+      if (substitute === undefined) unknown.push(...names)
       else substitutes.push(substitute)
     }
   }
@@ -69,9 +92,12 @@ export function planMissing(
  * left out.
  */
 export function planOther(target: Target, values: Values, other: Values, fields: readonly Field[]): Replacement {
-  const differing = fields.flatMap(({ name: field }): Substitute[] => {
-    const [now, value] = [valueAt(values, field), valueAt(other, field)]
-    return now === value ? [] : [{ field, now, kind: 'other', value }]
+  const differing = bySequence(fields).flatMap((group): Substitute[] => {
+    const [first, ...rest] = group.map(
+      ({ name: field }): Change => ({ field, now: valueAt(values, field), value: valueAt(other, field) }),
+    )
+    const substitute: Substitute = { ...first!, kind: 'other', ...(rest.length > 0 && { rest }) }
+    return isUnchanged(substitute) ? [] : [substitute]
   })
   return {
     requests: requestsOf(target, values, fields, differing.slice(0, mostFields)),
@@ -110,11 +136,16 @@ function requestsOf(target: Target, values: Values, fields: readonly Field[], su
  * its candidates, all others in its context.
  */
 function requestOf({ model, version }: Target, sent: Values, chunk: readonly Substitute[]): PredictBody {
-  const names = new Set(chunk.map(({ field }) => field))
+  const names = new Set(chunk.flatMap((substitute) => changesOf(substitute).map(({ field }) => field)))
   const part = (isMoved: boolean) =>
     Object.fromEntries(Object.entries(sent).filter(([name]) => names.has(name) === isMoved))
   const base: Values = part(true)
-  const rows = chunk.map(({ field, kind, value }) => withValue(base, field, kind === 'default' ? undefined : value))
+  const rows = chunk.map((substitute) =>
+    changesOf(substitute).reduce(
+      (row, { field, value }) => withValue(row, field, substitute.kind === 'default' ? undefined : value),
+      base,
+    ),
+  )
   return {
     model,
     ...(version === undefined ? {} : { version }),
@@ -124,16 +155,29 @@ function requestOf({ model, version }: Target, sent: Values, chunk: readonly Sub
   }
 }
 
-function missingOf(field: Field, now: Value, bins: readonly Bin[]): Substitute | undefined {
-  if (!field.required)
-    return { field: field.name, now, kind: 'default', value: field.default ?? '', title: nameOfDefault(field) }
+function missingOf(group: readonly Field[], values: Values, bins: readonly Bin[]): Substitute | undefined {
+  const changes = (substituteOf: (field: Field) => Value) => {
+    const [first, ...rest] = group.map(
+      (field): Change => ({ field: field.name, now: valueAt(values, field.name), value: substituteOf(field) }),
+    )
+    return { ...first!, ...(rest.length > 0 && { rest }) }
+  }
+  const [field] = group
+  if (!group.some(({ required }) => required))
+    return { ...changes((one) => one.default ?? ''), kind: 'default', title: nameOfDefault(field!) }
+  if (isSeveral(field!))
+    return {
+      ...changes(({ length = 0 }) => new Array<number>(length).fill(0)),
+      kind: 'empty',
+      title: field!.length === undefined ? 'an empty list' : 'zeros',
+    }
   const typical = typicalOf(bins)
-  return typical && { field: field.name, now, ...typical }
+  return typical && { ...changes(() => typical.value), kind: typical.kind }
 }
 
 /** The commonest value. Bins of numbers are ranges with as many values each: of those, one in the middle. */
 export function typicalOf(bins: readonly Bin[]): { kind: 'commonest' | 'middle'; value: Value } | undefined {
-  const known = bins.filter((bin): bin is Bin & { value: Value } => bin.value !== undefined)
+  const known = bins.filter((bin): bin is Bin & { value: Item } => bin.value !== undefined)
   const [first] = known
   if (first === undefined) return undefined
   if (first.low === undefined && first.high === undefined) {
@@ -179,12 +223,13 @@ export function effectOfBid(
   score: (bid: Value | undefined) => number | undefined,
 ): Effect[] {
   const [base, without] = [score(now), score(value)]
-  if (now === value || base === undefined || without === undefined) return []
+  if (isSame(now, value) || base === undefined || without === undefined) return []
   return [{ field: 'bid', now, kind: 'other', value, with: base, without }]
 }
 
 /** The value is the one that counts when the field is missing: taking it away changes nothing. */
-export const isUnchanged = ({ now, value }: Substitute): boolean => now === value
+export const isUnchanged = (substitute: Substitute): boolean =>
+  changesOf(substitute).every(({ now, value }) => isSame(now, value))
 
 /** Largest first; fields that are unchanged last. */
 export function bySize(effects: readonly Effect[]): Effect[] {
@@ -192,7 +237,7 @@ export function bySize(effects: readonly Effect[]): Effect[] {
   return [...effects].sort((a, b) => size(b) - size(a))
 }
 
-/** How much a field changes a score in the mean, whether up or down. */
+/** How much a field, or a sequence, changes a score in the mean, whether up or down. */
 export interface MeanEffect {
   field: string
   size: number
@@ -209,15 +254,20 @@ export function meanEffects(
   fields: readonly Field[],
   { pairs, rows }: { pairs: number; rows: number },
 ): MeanEffect[] {
-  const sums = new Map(fields.map(({ name }) => [name, { sum: 0, squares: 0 }]))
+  const sums = new Map(
+    bySequence(fields).map((group) => {
+      const names = group.map(({ name }) => name)
+      return [names[0]!, { field: names.join(', '), sum: 0, squares: 0 }]
+    }),
+  )
   for (const effect of effects) {
     const of = sums.get(effect.field)!
     const size = Math.abs(effect.with - effect.without)
     of.sum += size
     of.squares += size ** 2
   }
-  return [...sums]
-    .map(([field, { sum, squares }]) => {
+  return [...sums.values()]
+    .map(({ field, sum, squares }) => {
       const size = sum / pairs
       return { field, size, error: Math.sqrt(Math.max(0, squares / pairs - size ** 2) / rows) }
     })

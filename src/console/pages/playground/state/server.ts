@@ -46,14 +46,8 @@ export async function loadKnown(model: string, version: string): Promise<Known> 
   return { rows, reference }
 }
 
-/** Without weights of lists, which the page doesn't edit. */
 function withoutNull(values: Record<string, FeatureValue>): Values {
-  return valuesOf(
-    Object.entries(values).map(([name, value]) => [
-      name,
-      typeof value === 'object' && !Array.isArray(value) ? value?.values : value,
-    ]),
-  )
+  return valuesOf(Object.entries(values).map(([name, value]) => [name, value ?? undefined]))
 }
 
 /**
@@ -81,11 +75,18 @@ export interface Vocabulary {
   state: 'unread' | 'loading' | 'complete' | 'failed'
 }
 
+/** A field with a vocabulary, its own or that of the field whose table it shares. */
+export interface VocabularyField {
+  name: string
+  table?: string | undefined
+  values?: { count: number; first: string[] } | undefined
+}
+
 /** The vocabularies of a version, each read when somebody first looks into it. */
 export interface Vocabularies {
-  of(field: { name: string; values?: { count: number; first: string[] } | undefined }): Signal<Vocabulary>
+  of(field: VocabularyField): Signal<Vocabulary>
   /** Reads it, if that has not been done. */
-  read(field: string): void
+  read(field: VocabularyField): void
   close(): void
 }
 
@@ -121,13 +122,13 @@ export function createVocabularies(model: string, version: string): Vocabularies
   }
 
   return {
-    of: ({ name, values }) =>
-      valueFor(known, name, () => signal({ values: values?.first ?? [], total: values?.count ?? 0, state: 'unread' })),
-    read(field) {
-      const vocabulary = known.get(field)
+    of: ({ name, table = name, values }) =>
+      valueFor(known, table, () => signal({ values: values?.first ?? [], total: values?.count ?? 0, state: 'unread' })),
+    read({ name, table = name }) {
+      const vocabulary = known.get(table)
       if (vocabulary === undefined || !['unread', 'failed'].includes(vocabulary.value.state)) return
       vocabulary.value = { ...vocabulary.value, state: 'loading' }
-      load(field, vocabulary)
+      load(table, vocabulary)
     },
     close: () => left.abort(),
   }

@@ -1,5 +1,7 @@
+import { jsonText, type Notation } from '../../../parts/json-text.ts'
 import type { PredictBody } from './form.ts'
-import { type Field, type Value, type Values, valueAt } from './model.ts'
+import { weightsOf } from './lists.ts'
+import { type Field, type Item, isSeveral, itemsOf, type Value, type Values, valueAt } from './model.ts'
 
 export const languages = {
   curl: 'curl',
@@ -30,7 +32,7 @@ function curlSnippet({ url, hasKey }: Caller, body: object): string {
     `curl -sS ${shellText(`${url}/predict`)} \\`,
     ...(hasKey ? ['  -H "authorization: Bearer $MULTIGATE_KEY" \\'] : []),
     `  -H 'content-type: application/json' --data-binary @- <<'JSON'`,
-    JSON.stringify(body, null, 2),
+    jsonText(body),
     'JSON',
     '',
   ].join('\n')
@@ -81,7 +83,7 @@ function shellText(text: string): string {
 
 /** JSON is JavaScript, but for `__proto__`, which would be the prototype. */
 function javascriptLiteral(value: object): string {
-  return JSON.stringify(value, null, 2).replace(/^(\s*)"__proto__":/gm, '$1["__proto__"]:')
+  return jsonText(value).replace(/^(\s*)"__proto__":/gm, '$1["__proto__"]:')
 }
 
 function indented(text: string, by: string): string {
@@ -94,6 +96,13 @@ const types = {
   number: ['FP64', 'np.float64'],
 } as const
 
+/** A tensor of named features, as a line of the program. */
+interface Tensor {
+  name: string
+  type: keyof typeof types
+  values: readonly Item[] | readonly (readonly Item[])[]
+}
+
 /**
  * Named features over the Open Inference Protocol. A field that only some candidates have is sent with its default for
  * the others.
@@ -101,7 +110,9 @@ const types = {
 export function tritonSnippet({ url, hasKey }: Caller, body: PredictBody, fields: readonly Field[]): string {
   const { protocol, host, pathname } = new URL(url)
   const { context = {}, candidates, model, version } = body
-  const columns = fields.flatMap((field) => columnOf(field, context, candidates))
+  const tensors = fields.flatMap((field) =>
+    isSeveral(field) ? listTensors(field, context, candidates) : columnOf(field, context, candidates),
+  )
   const options = [
     pythonLiteral(`${host}${pathname.replace(/\/$/, '')}`),
     ...(protocol === 'https:' ? ['ssl=True'] : []),
@@ -120,9 +131,10 @@ export function tritonSnippet({ url, hasKey }: Caller, body: PredictBody, fields
     '',
     '# One value applies to all rows.',
     'features = [',
-    ...columns.map(({ field, values }) => {
-      const [datatype, dtype] = types[field.type]
-      return `    (${pythonLiteral(field.name)}, "${datatype}", np.array(${pythonLiteral(values)}, dtype=${dtype})),`
+    ...tensors.map(({ name, type, values }) => {
+      const [datatype, dtype] = types[type]
+      const rows = values.map((row) => jsonText(row, python)).join(', ')
+      return `    (${pythonLiteral(name)}, "${datatype}", np.array([${rows}], dtype=${dtype})),`
     }),
     ']',
     'inputs = []',
@@ -137,12 +149,44 @@ export function tritonSnippet({ url, hasKey }: Caller, body: PredictBody, fields
   ].join('\n')
 }
 
-function columnOf(field: Field, context: Values, candidates: readonly Values[]): { field: Field; values: Value[] }[] {
-  const shared = valueAt(context, field.name)
-  if (shared !== undefined) return [{ field, values: [shared] }]
-  const values = candidates.map((row) => valueAt(row, field.name))
-  if (values.every((value) => value === undefined)) return []
-  return [{ field, values: values.map((value) => value ?? field.default ?? (field.type === 'string' ? '' : 0)) }]
+function columnOf({ name, type, default: usual }: Field, context: Values, candidates: readonly Values[]): Tensor[] {
+  const [first = type === 'string' ? '' : 0] = itemsOf(usual)
+  const values = columnIn(name, context, candidates)
+  return values === undefined
+    ? []
+    : [{ name, type, values: values.map((value) => itemsOf(value ?? first)[0] ?? first) }]
+}
+
+/** Lists of equal lengths are a matrix; others have their values in one array, beside where each list begins. */
+function listTensors(field: Field, context: Values, candidates: readonly Values[]): Tensor[] {
+  const { name, type } = field
+  const given = columnIn(name, context, candidates)
+  if (given === undefined) return []
+  // One list holds for all rows only where it describes the context.
+  const isRepeated = given.length === 1 && field.side !== 'context'
+  const rows = isRepeated ? candidates.map(() => given[0]) : given
+  const lists = rows.map((value) => value ?? field.default ?? [])
+  const lengths = lists.map((list) => itemsOf(list).length)
+  const isMatrix = lengths[0]! > 0 && lengths.every((length) => length === lengths[0])
+  const put = (items: (value: Value) => readonly Item[]) => (isMatrix ? lists.map(items) : lists.flatMap(items))
+  let end = 0
+  const ends = lengths.map((length) => {
+    end += length
+    return end
+  })
+  return [
+    { name, type, values: put(itemsOf) },
+    ...(isMatrix ? [] : [{ name: `${name}.offsets`, type: 'integer' as const, values: [0, ...ends] }]),
+    ...(field.list?.weighted ? [{ name: `${name}.weights`, type: 'number' as const, values: put(weightsOf) }] : []),
+  ]
+}
+
+/** One value for all rows, or one for each; undefined where no row has one. */
+function columnIn(name: string, context: Values, candidates: readonly Values[]): (Value | undefined)[] | undefined {
+  const shared = valueAt(context, name)
+  if (shared !== undefined) return [shared]
+  const values = candidates.map((row) => valueAt(row, name))
+  return values.every((value) => value === undefined) ? undefined : values
 }
 
 /** Where and how it is asked. */
@@ -153,21 +197,7 @@ export interface Caller {
   hasKey: boolean
 }
 
+const python: Notation = { none: 'None', true: 'True', false: 'False', comma: ',', indent: '    ' }
+
 /** A string, number, list or dictionary of Python: JSON's escapes mean the same there. */
-export function pythonLiteral(value: unknown, indent = ''): string {
-  const inner = `${indent}    `
-  if (value === null || value === undefined) return 'None'
-  if (value === true) return 'True'
-  if (value === false) return 'False'
-  if (Array.isArray(value)) {
-    if (value.every((item) => typeof item !== 'object' || item === null))
-      return `[${value.map((item) => pythonLiteral(item)).join(', ')}]`
-    return `[\n${value.map((item) => `${inner}${pythonLiteral(item, inner)},\n`).join('')}${indent}]`
-  }
-  if (typeof value === 'object') {
-    const entries = Object.entries(value).filter(([, item]) => item !== undefined)
-    const shown = entries.map(([name, item]) => `${inner}${JSON.stringify(name)}: ${pythonLiteral(item, inner)},\n`)
-    return entries.length === 0 ? '{}' : `{\n${shown.join('')}${indent}}`
-  }
-  return JSON.stringify(value)
-}
+export const pythonLiteral = (value: unknown): string => jsonText(value, python)

@@ -1,7 +1,7 @@
 import { concat } from '../../../../base/arrays.ts'
 import { isObject } from '../../../../schemas/json.ts'
 import { candidatesOf, type Form } from './form.ts'
-import { type Field, type Value, type Values, valuesOf } from './model.ts'
+import { type Field, isValue, type Value, type Values, valuesOf } from './model.ts'
 import { mostCandidates } from './paste.ts'
 
 /** The state that a link holds. */
@@ -95,11 +95,11 @@ function read(value: unknown): Shared {
 function rowOf(names: string[], row: unknown): Values {
   if (!Array.isArray(row) || row.length !== names.length) throw new Error('a row has another length')
   const values: (Value | null)[] = row
-  if (!values.every((value) => value === null || isValue(value))) throw new Error('a value is neither text nor number')
+  if (!values.every((value) => value === null || isValue(value)))
+    throw new Error('a value is neither a text, nor a number, nor a list of them')
   return valuesOf(names.map((name, i) => [name, values[i] ?? undefined]))
 }
 
-const isValue = (value: unknown): value is Value => typeof value === 'string' || typeof value === 'number'
 const isValues = (value: unknown): value is Values => isObject(value) && Object.values(value).every(isValue)
 const isNames = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string')

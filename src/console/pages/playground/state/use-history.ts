@@ -1,5 +1,6 @@
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { type Candidate, type Form, nameOf } from './form.ts'
+import { type Unknown, unknownIn } from './lists.ts'
 import { valueAt } from './model.ts'
 import { type Prediction, placeToLookInto, ranksOf, type Standing, scoreOf } from './ranking.ts'
 import type { Answer } from './server.ts'
@@ -43,6 +44,14 @@ export function useHistory(answer: Answer | undefined, form: Form | undefined): 
   }, [answer])
 
   return history
+}
+
+/** The values of the context that the model doesn't know: those are unknown in all candidates. */
+export function useUnknown(now: Answered | undefined): Unknown {
+  return useMemo(() => {
+    const first = now?.answer.predictions.find((one) => one !== null)
+    return unknownIn(now?.form.context ?? {}, first)
+  }, [now])
 }
 
 type Tasks = Parameters<typeof standingsOf>[2]
@@ -94,9 +103,9 @@ export function standingsOf(
   )
   const ranks = ranksOf(scores)
   return new Map(
-    form.candidates.map(({ key }, i) => [
+    form.candidates.map(({ key, values }, i) => [
       key,
-      { rank: ranks[i], score: scores[i], prediction: predictions.get(key) ?? null },
+      { rank: ranks[i], score: scores[i], prediction: predictions.get(key) ?? null, values },
     ]),
   )
 }

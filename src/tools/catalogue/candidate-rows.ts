@@ -9,13 +9,17 @@ import { planNames } from '../../model/graph/sides/tensor-names.ts'
 import { fillCrossed } from '../../model/serving/features/crossed.ts'
 import { encoderOf } from '../../model/serving/features/encoder.ts'
 import { toBatch } from '../../model/serving/prediction/bindings.ts'
-import type { Field } from '../../schemas/features.ts'
+import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
 import { openSource } from '../data/dataset.ts'
+import { createListsEncoder } from '../data/encode-lists.ts'
 import { unknownColumn } from '../data/expression.ts'
-import { createReaders, type FieldReading } from '../data/readers.ts'
+import type { ListValue } from '../data/list-column.ts'
+import { createReaders } from '../data/readers.ts'
+import { referenceProblems } from '../data/references.ts'
 import { RowProblems, SpecError } from '../data/source.ts'
+import { predictorFields, readingsOfModel } from '../evaluate/model-fields.ts'
 
 /** Candidates of one batch: bounds the memory, and is enough for the encoder to be as fast as it can. */
 export const batchRows = 2048
@@ -55,19 +59,30 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
       path: '',
       message: `has none of the columns ${candidateFields.map(({ name }) => name).join(', ')}: those are the fields of candidates`,
     })
+  const fields = predictorFields(manifest.features).filter(({ name }) => present.some((field) => field.name === name))
+  const readings = readingsOfModel(fields, { fields: [] }).map((field) => ({ ...field, path: `/${field.name}` }))
+  problems.push(...referenceProblems({}, readings, source))
   if (problems.length > 0) throw new SpecError(file, problems)
 
-  const readers = createReaders({ tasks: [] }, present.map(readingOf), source.columns)
-  const readCell = readers.fields.map(({ read }, i) => ({ read, slot: layout.byName.get(present[i]!.name)! }))
-  // A field without a column: the encoded default.
-  const constant = absent.map(({ name }) => layout.byName.get(name)!)
+  const readers = createReaders({ tasks: [] }, readings, source.columns)
+  const readCell = readers.fields.map(({ read }, i) => ({ read, slot: layout.byName.get(readings[i]!.name)! }))
+  // A field without a column: the encoded default. Lists have theirs with the others.
+  const constant = absent.map(({ name }) => layout.byName.get(name)!).filter(({ group }) => group === undefined)
+  const groups = layout.groups.filter(({ members }) => members[0]!.encoder.field.side === 'candidate')
 
   async function* batches(): AsyncGenerator<Batch> {
     const rowProblems = new RowProblems()
     let first = 0
     let count = 0
     let arrays = emptyRows()
+    const lists = new Map<string, FeatureValue[]>()
+    const cells = layout.slots.map(({ name }) => ({ at: (row: number) => lists.get(name)?.[row] ?? null }))
+    const refuseList = (field: number, row: number, message: string) =>
+      rowProblems.add(`/${layout.slots[field]!.name}`, `${source.place(first + row)}: ${message}`)
+    const encodeLists = createListsEncoder(layout, cells, refuseList, groups)
     const finish = (): Batch => {
+      if (groups.length > 0) encodeLists(Int32Array.from({ length: count }, (_, row) => row), 0, count, arrays)
+      lists.clear()
       const found = rowProblems.list()
       if (found.length > 0) throw new SpecError(file, found)
       const [rows, { sparse, dense }] = [count, arrays]
@@ -84,9 +99,16 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
     }
     for await (const row of source.rows(readers.columns)) {
       for (const { read, slot } of readCell) {
-        const code = encoded(() => slot.encoder.encode(read(row) ?? undefined))
+        const code = encoded(() => {
+          const value = read(row) ?? undefined
+          if (slot.group === undefined) return slot.encoder.encode(value)
+          const list = lists.get(slot.name) ?? []
+          lists.set(slot.name, list)
+          list[count] = valueOf(value as ListValue | undefined)
+          return undefined
+        })
         if (typeof code === 'number') store(arrays, count, slot, code)
-        else if (!rowProblems.full)
+        else if (code !== undefined && !rowProblems.full)
           rowProblems.add(
             `/${slot.name}`,
             `${source.place(first + count)}: ${slot.name} ${withoutName(code, slot.name)}`,
@@ -118,8 +140,11 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
   return { defaults: absent.map(({ name }) => name), batches, progress: () => source.progress() }
 }
 
-function readingOf({ name, kind }: Field): FieldReading {
-  return { name, path: `/${name}`, kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number' }
+/** A list as requests give it. */
+function valueOf(list: ListValue | undefined): FeatureValue {
+  if (list === undefined) return null
+  const values = [...list.values]
+  return list.weights ? { values, weights: [...list.weights] } : values
 }
 
 /** Row-major. */
@@ -135,7 +160,7 @@ function store(rows: Rows, row: number, slot: { sparse: boolean; column: number 
 }
 
 /** The message of an error describes a wrong cell, as encoders do. */
-function encoded(encode: () => number | string): number | string {
+function encoded(encode: () => number | string | undefined): number | string | undefined {
   try {
     return encode()
   } catch (error) {

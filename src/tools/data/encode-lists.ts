@@ -10,10 +10,17 @@ export type ListsEncoder = (rows: Int32Array, from: number, end: number, target:
 /** Reports what is wrong with the list of a field in a row. */
 type WrongList = (field: number, row: number, message: string) => void
 
-/** Creates a function that encodes the lists, sequences and vectors of a layout. `cells` are those of its slots. */
-export function createListsEncoder(layout: Layout, cells: readonly CellColumn[], wrong: WrongList): ListsEncoder {
+type Cells = readonly Pick<CellColumn, 'at'>[]
+
+/** Creates a function that encodes lists, sequences and vectors of a layout. `cells` are those of its slots. */
+export function createListsEncoder(
+  layout: Layout,
+  cells: Cells,
+  wrong: WrongList,
+  encoded: readonly ColumnGroup[] = layout.groups,
+): ListsEncoder {
   const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
-  const groups = layout.groups.map((group) => ({ group, fields: group.members.map((slot) => fieldOf(layout, slot)) }))
+  const groups = encoded.map((group) => ({ group, fields: group.members.map((slot) => fieldOf(layout, slot)) }))
   return (rows, from, end, target) => {
     const found = new Violations()
     found.leaveOut()
@@ -36,7 +43,7 @@ function encodeGroup(
   encoder: ListEncoder,
   group: ColumnGroup,
   fields: readonly number[],
-  cells: readonly CellColumn[],
+  cells: Cells,
   row: number,
   place: number,
   target: RowArrays,

@@ -20,6 +20,7 @@ import { openSource } from './dataset.ts'
 import { hasParts, partProblems } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
+import { refuseLists } from './refuse-lists.ts'
 import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
 
 const CompleteSpec = withArchitectures(TrainSpec)
@@ -74,7 +75,7 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
     problems.push(...contradictions(spec))
     if (problems.length === 0) return { file, spec }
   }
-  const named = problems.map((problem) => withNames(problem, written))
+  const named = problems.map((problem) => refuseLists(withNames(problem, written), written))
   throw new SpecError(file, [...named, ...(await dataProblems(checked as Partial<RowsSpec>, named, file))])
 }
 

@@ -16,6 +16,7 @@ const modelOf = (name: string, version: string) =>
     stats: () => ({ queuedRows: 7, inFlightBatches: 2, requests: 1, predictedWaitSeconds: 0.25 }),
     drift: () => [
       { kind: 'feature', name: 'price', psi: 0.125 },
+      { kind: 'length', name: 'tags', psi: 0.75 },
       { kind: 'task', name: 'ctr', psi: 0.5 },
     ],
   }) as unknown as LoadedModel
@@ -56,6 +57,8 @@ t.test('gauges are read from what is live, at every scrape', async (t) => {
   t.match(first, /multigate_model_info\{model="ads",version="1",engine="onnx",precision="float32",architecture=""\} 1/)
   t.match(first, /multigate_drift_psi\{model="ads",version="1",feature="price",task=""\} 0.125/)
   t.match(first, /multigate_drift_psi\{model="ads",version="1",feature="",task="ctr"\} 0.5/)
+  t.match(first, /multigate_drift_length_psi\{model="ads",version="1",feature="tags"\} 0.75/)
+  t.equal(first.match(/multigate_drift_psi\{/g)?.length, 2)
   t.match(first, /^multigate_workers 1$/m)
   t.match(first, /^multigate_workers_replaced_total 3$/m)
   t.match(await read(), /^multigate_workers_replaced_total 3$/m)

@@ -2,10 +2,15 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { Compile } from 'typebox/schema'
+import { createDriftMonitor } from '../../../src/model/serving/drift/monitor.ts'
+import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
 import { VersionDistributions, VersionRows } from '../../../src/schemas/model-versions.ts'
 import { ModelDetails } from '../../../src/schemas/models.ts'
+import { describeDistributions } from '../../../src/server/routes/model-versions.ts'
 import { evaluationExample } from '../../../src/server/routes/models-docs.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { exampleManifest } from '../../support/fakes/manifest.ts'
+import { logFields } from '../../support/log-fields.ts'
 import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
@@ -204,3 +209,43 @@ t.test(
     t.notSame(await statistics(), before)
   },
 )
+
+t.test('a list has its values, and how many there are, a vector neither', async (t) => {
+  const encoder = createEncoder(logFields)
+  const item = encoder.layout.byName.get('item')!.encoder.encode('a') as number
+  const drift = {
+    features: { history: { ids: [item], shares: [0.5, 0.5] } },
+    lengths: { history: { edges: [0, 2], shares: [0.5, 0.5, 0] } },
+    tasks: {},
+  }
+  const monitor = createDriftMonitor(drift, encoder.layout)
+  const context = { user: 1, history: ['a', 'b'], ages: [1, 2] }
+  const candidates = [{ item: 'a', image: [0, 1], price: 1 }]
+  const encoded = encoder.rows(context, candidates, { maxRows: 1, partial: false })
+  const table = { requested: 1, index: undefined, scores: undefined, tasks: [], problems: [] }
+  for (let i = 0; i < 600; i++) monitor.observe(encoded, { ...table, raw: undefined, gates: undefined, ids: undefined })
+  const manifest = { ...exampleManifest(), features: logFields, drift }
+  const { fields } = describeDistributions(
+    { manifest, encoder, observed: () => monitor.observed() },
+    { counted: [], unknown: new Map() },
+  )
+  const [, history, ages, , , image] = fields
+  t.match(history, {
+    observations: 1200,
+    bins: [
+      { label: 'a', now: 0.5 },
+      { label: 'all other values', now: 0.5 },
+    ],
+    lengths: {
+      observations: 600,
+      bins: [
+        { label: '0', then: 0.5, now: 0 },
+        { label: '1 to 2', then: 0.5, now: 1 },
+        { label: '3 or more', then: 0, now: 0 },
+      ],
+    },
+  })
+  t.ok(history!.lengths!.psi! > 0.25)
+  t.notOk('name' in history!.lengths!)
+  t.same([ages!.reference, ages!.lengths, image!.reference], [false, undefined, false])
+})

@@ -16,6 +16,7 @@ import {
   writeLiveBundle,
   writeDelta as writeTestDelta,
 } from '../../support/live-bundle.ts'
+import { parquetOfLists } from '../../support/parquet.ts'
 
 const root = await temporaryFolder(t)
 const folder = await writeLiveBundle(root)
@@ -57,6 +58,35 @@ t.test('writes rows by ids and by values, one delta after the other, and checks 
   const checked = await runCli(['delta', 'check', ...paths])
   t.equal(checked.code, 0, checked.stderr)
   t.match(checked.stdout, /delta-3\.bin: number 3 of ads\/1: hour 1 rows × 4\n/)
+})
+
+t.test('takes a whole row from one column of lists', async (t) => {
+  const root = await temporaryFolder(t)
+  const folder = await writeLiveBundle(root)
+  const rows = join(root, 'rows.parquet')
+  const write = async (lists: unknown[][], ids: unknown[], form: 'double' | 'integers' = 'double') => {
+    const id = { name: 'id', type: form, data: ids }
+    await writeFile(rows, parquetOfLists([id, { name: 'row', type: 'doubles', data: lists }]))
+    return writeDelta({ folder, rows, field: 'campaign' })
+  }
+  t.match(
+    await write(
+      [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+      ],
+      [7, 1],
+    ),
+    { rows: 2, width: 4 },
+  )
+  const { tables } = decodeDelta(await readFile(join(folder, 'deltas', 'delta-1.bin')))
+  t.same(tables[0]!.rows, Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8))
+  await t.rejects(
+    write([[1, 2, 3, 4], [5]], [7, 1]),
+    /row 2: row has 1 numbers, but the rows of the field's table have 4/,
+  )
+  await t.rejects(write([[1, 2, null, 4]], [7]), /row 1: row\[2\] must be a number, not null/)
+  await t.rejects(write([[1, 2, 3, 4]], [[7n]], 'integers'), /its column id is a list, not one value/)
 })
 
 t.test('writes rows by values that are hashed as another pipeline hashes them', async (t) => {

@@ -1,5 +1,10 @@
 import t from 'tap'
-import { createBinOf, describeFieldBins, describeTaskBins } from '../../../../src/model/serving/drift/bins.ts'
+import {
+  createBinOf,
+  describeFieldBins,
+  describeLengthBins,
+  describeTaskBins,
+} from '../../../../src/model/serving/drift/bins.ts'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
 import type { FieldEncoder } from '../../../../src/model/serving/features/field.ts'
 import { testFeatures } from '../../../support/bundle.ts'
@@ -24,6 +29,16 @@ t.test('ids are named as requests name them', async (t) => {
     { label: 'bucket 6' },
     { label: 'all other values' },
   ])
+})
+
+t.test('lengths of lists are whole numbers', async (t) => {
+  t.same(describeLengthBins({ edges: [0, 1, 5], shares: [0.1, 0.2, 0.3, 0.4] }), [
+    { label: '0', high: 0 },
+    { label: '1', low: 0, high: 1 },
+    { label: '2 to 5', low: 1, high: 5 },
+    { label: '6 or more', low: 5 },
+  ])
+  t.same(describeLengthBins({ edges: [3], shares: [0.5, 0.5] })[0], { label: '0 to 3', high: 3 })
 })
 
 t.test('an id that the field does not have is named as such', async (t) => {

@@ -5,12 +5,34 @@ export interface SavedTensor {
   name: string
   /** `int32`, `float32`, …; `?` for an unknown type. */
   dtype: string
-  /** Dimensions after the batch. */
+  /** Dimensions after the batch; −1 alone for any number of columns. */
   dims: number[]
-  /** Per column of an input of ids, the rows of the smallest table that it is looked up in; undefined for no table. */
+  /**
+   * Per column of an input of ids, the rows of the smallest table that it is looked up in; undefined for no table. One
+   * for all where their number is free.
+   */
   ids: (number | undefined)[]
   /** Whether all columns share one table. */
   shared: boolean
+  /** Its use in the graph, where that was asked for. */
+  use?: InputUse
+}
+
+/** The use of an input in a graph, which shows whether it is a list. */
+export interface InputUse {
+  /** Names of the tables that all of its columns are looked up in. */
+  tables: string[]
+  /** The id of places without a value: the graph compares ids with it, or its row in the tables is all zeros. */
+  padding: number | undefined
+  /** Inputs that it is combined with position by position, such as a mask. */
+  meets: string[]
+  /** Whether columns have uses of their own: they are cut out, or their embeddings stand side by side. */
+  apart: boolean
+}
+
+/** Whether the number of columns is free. */
+export function hasFreeLength({ dims }: Pick<SavedTensor, 'dims'>): boolean {
+  return dims.length === 1 && dims[0] === -1
 }
 
 /**
@@ -27,7 +49,7 @@ export function unusableInput(inputs: readonly SavedTensor[]): string | undefine
   return odd && `the input ${odd.name} is ${odd.dtype}, not int32, int64 or float32`
 }
 
-/** Values per row. */
+/** Values per row, of a fixed number. */
 export function tensorWidth({ dims }: Pick<SavedTensor, 'dims'>): number {
   return product(dims)
 }

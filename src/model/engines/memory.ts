@@ -151,7 +151,10 @@ function viewsOf(buffer: SharedArrayBuffer, rows: number, inputs: Signature['inp
 }
 
 /** The batch's values of one input; MODEL_FAILED where they are missing or of another size. */
-export function valuesOf(batch: Batch, { name, width }: Signature['inputs'][number]): TensorData {
+export function valuesOf(
+  batch: Batch,
+  { name, width }: Pick<Signature['inputs'][number], 'name' | 'width'>,
+): TensorData {
   const values = batch.inputs[name]
   if (values === undefined) throw new ModelError('MODEL_FAILED', `the input ${name} is missing`)
   if (values.length !== batch.rows * width)

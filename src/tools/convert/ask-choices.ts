@@ -1,7 +1,9 @@
 import { createInterface } from 'node:readline'
 import { Check } from 'typebox/schema'
 import { ModelError } from '../../base/errors.ts'
+import { triedLength } from '../../model/serving/version/survey.ts'
 import type { ImportManifest } from '../../schemas/import.ts'
+import { longestList } from '../../schemas/list-options.ts'
 import { ModelName } from '../../schemas/manifest.ts'
 import { type ChosenDerived, parseDerived } from './derived-option.ts'
 import { unknownField } from './fields.ts'
@@ -14,6 +16,8 @@ export interface Answers {
   stated: ImportManifest | undefined
   tasks: string[] | undefined
   context: string[] | undefined
+  /** Most values of lists that may be of any length, by input. */
+  longest: ReadonlyMap<string, number> | undefined
   derived: ChosenDerived[]
   golden: string | undefined
   data: string | undefined
@@ -37,14 +41,15 @@ export interface Checks {
 }
 
 /** Beginnings of names that fields of the context usually have. */
-const contextNames = /^(user|ctx|context|session|page|query|device|os|browser|hour|day|week|country|city|age|gender)/i
+const contextNames =
+  /^(user|ctx|context|session|page|query|device|os|browser|hour|day|week|country|city|age|gender|hist|recent|past|last_|seen|viewed|clicked|bought)/i
 
 /**
  * Asks what a graph does not say, each question with a guess that Enter accepts; a wrong answer is asked for again.
  * Rejects with INVALID_REQUEST where the terminal is closed.
  */
 export async function askChoices(
-  { manifest }: Scaffold,
+  { manifest, anyLength }: Scaffold,
   given: Given,
   checks: Checks,
   terminal: Terminal,
@@ -81,6 +86,10 @@ export async function askChoices(
             usualContext(columns).join(','),
             namesAmong(columns),
           )
+    const longest = stated || anyLength.length === 0 ? undefined : new Map<string, number>()
+    if (longest !== undefined)
+      for (const name of anyLength)
+        longest.set(name, await ask(`Most values of ${name}, which may be of any length`, `${triedLength}`, lengthOf))
     const all = stated?.tasks?.map((task) => task.name) ?? tasks ?? known
     const derived =
       given.derived || stated?.derived.length
@@ -90,7 +99,7 @@ export async function askChoices(
       ? undefined
       : await askFile('File of rows with answers of the training program', checks.golden)
     const data = given.data ? undefined : await askFile('Spec of rows with labels, to judge it', checks.data)
-    return { name, stated, tasks, context, derived, golden, data }
+    return { name, stated, tasks, context, longest, derived, golden, data }
   } finally {
     close()
   }
@@ -123,6 +132,12 @@ function openQuestions({ input, output, signal }: Terminal) {
 function modelName(answer: string): string {
   if (Check(ModelName, answer)) return answer
   throw new Error(`${JSON.stringify(answer)} can't be the name of a model`)
+}
+
+function lengthOf(answer: string): number {
+  const length = Number(answer)
+  if (Number.isInteger(length) && length >= 1 && length <= longestList) return length
+  throw new Error(`${JSON.stringify(answer)} is no whole number from 1 to ${longestList}`)
 }
 
 /** None where all would be: there are candidates. */

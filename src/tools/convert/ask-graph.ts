@@ -45,8 +45,13 @@ export async function askNumbers(
     weights.length > 0
       ? `its weights hold NaN: ${listed(weights)}`
       : `none of its weights is NaN, and the row is ${JSON.stringify(rows[row])}`
-  throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: the graph answers NaN for ${task}: ${cause}`)
+  throw new NaNAnswer('UNSUPPORTED_GRAPH', `${source.file}: the graph answers NaN for ${task}: ${cause}`)
 }
+
+/** An answer is not a number. */
+class NaNAnswer extends ModelError {}
+
+export const isNaNAnswer = (error: unknown): boolean => error instanceof NaNAnswer
 
 /** Names and shapes of the weights that hold NaN; none where the graph can't be read as ONNX. */
 async function weightsWithNaN(source: GraphSource): Promise<string[]> {

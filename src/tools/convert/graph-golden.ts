@@ -5,7 +5,7 @@ import type { GraphSource } from '../../model/contracts/engine.ts'
 import { drawRow } from '../../model/serving/features/draw.ts'
 import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
 import type { GoldenRows, Manifest } from '../../schemas/manifest.ts'
-import { askNumbers } from './ask-graph.ts'
+import { askNumbers, isNaNAnswer } from './ask-graph.ts'
 import { differenceOf, placeErrors, readGolden } from './golden.ts'
 import type { Scaffold } from './init.ts'
 import { readText } from './read-options.ts'
@@ -22,8 +22,18 @@ export async function drawGolden(
 ): Promise<GoldenRows> {
   const generator = xoroshiro128plus(1)
   const random = () => uniformFloat64(generator)
-  const rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
-  let probabilities = await askNumbers(source, manifest, rows).catch((cause) => {
+  let rows = Array.from({ length: goldenRows }, () => drawRow(manifest.features, random))
+  let probabilities = await askNumbers(source, manifest, rows).catch(async (cause) => {
+    const full = rows.map((row) => withoutEmpty(row, () => drawRow(manifest.features, random)))
+    // The mean of no values is NaN.
+    const answers = isNaNAnswer(cause) ? await askNumbers(source, manifest, full).catch(() => undefined) : undefined
+    if (answers !== undefined) {
+      left.push(
+        `/features: the graph answers NaN where ${emptyLists(rows).join(' or ')} is empty, which fails requests: train it so that a list without values has an answer, or send at least one`,
+      )
+      rows = full
+      return answers
+    }
     if (unsized === undefined) throw cause
     const message = `${source.file} can't be asked with any ids: --features gives ${unsized} (${reasonOf(cause)})`
     throw new ModelError('INVALID_REQUEST', message, { cause })
@@ -40,6 +50,27 @@ export async function drawGolden(
   left.push('/golden: rows with answers from the program that trained the model (--golden)')
   return { rows, probabilities, tolerance: 1e-5 }
 }
+
+type Row = GoldenRows['rows'][number]
+
+const isEmpty = (value: Row[string]) => Array.isArray(value) && value.length === 0
+
+/** A row like this one, drawn again while one of its lists is empty. */
+function withoutEmpty(row: Row, draw: () => Row): Row {
+  let full = row
+  for (let tries = 0; tries < mostDraws && Object.values(full).some(isEmpty); tries++) full = draw()
+  return full
+}
+
+/** The names of lists that are empty in some row. */
+function emptyLists(rows: readonly Row[]): string[] {
+  return [
+    ...new Set(rows.flatMap((row) => Object.entries(row).flatMap(([name, value]) => (isEmpty(value) ? [name] : [])))),
+  ]
+}
+
+/** Draws of a row without an empty list. */
+const mostDraws = 100
 
 /** Golden rows of a file. Its outputs are probabilities or logits, whichever agree with the file's answers. */
 export async function checkGolden(

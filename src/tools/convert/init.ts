@@ -1,19 +1,21 @@
 import { ModelError } from '../../base/errors.ts'
 import {
-  holdsIds,
+  hasFreeLength,
   type SavedOutput,
   type SavedSignature,
   type SavedTensor,
   tensorWidth,
   unusableInput,
 } from '../../model/contracts/saved-signature.ts'
-import { createLayout } from '../../model/serving/features/layout.ts'
-import { idsOf, inputFields, type OwnedField } from '../../model/serving/features/table.ts'
+import { tableProblems } from '../../model/serving/features/table.ts'
 import { taskNames } from '../../model/serving/version/manifestless.ts'
 import { count } from '../../schemas/check.ts'
-import { type Field, isDense, type Side } from '../../schemas/features.ts'
+import type { Field } from '../../schemas/features.ts'
 import type { Graph, Manifest } from '../../schemas/manifest.ts'
-import { unknownField } from './fields.ts'
+import { describeFields } from './describe-fields.ts'
+import { expectSizes, expectTables, fitFields, graphInputs } from './fit-fields.ts'
+import { needFields, rolesOf } from './input-roles.ts'
+import { type ChosenSides, plainFields } from './plain-fields.ts'
 
 /** Choices that the graph does not determine. */
 export interface ScaffoldChoice {
@@ -25,7 +27,9 @@ export interface ScaffoldChoice {
   outputs: string[] | undefined
   /** The fields, in order; default: plain ones. */
   features: Field[] | undefined
-  sides: { context: string[]; cross: string[] }
+  sides: ChosenSides
+  /** Most values of lists whose length the graph leaves free, by input; default: 50. */
+  longest?: ReadonlyMap<string, number> | undefined
   /** Accept rows of an embedding table that belong to no field. */
   allowUnused: boolean
 }
@@ -36,14 +40,13 @@ export interface Scaffold {
   found: string[]
   /** Left to fill in, with its place in the manifest. */
   left: string[]
+  /** Inputs whose lists may be of any length; none where the fields were given. */
+  anyLength: string[]
   /** The sizes that the graph does not contain, in words; undefined where it contains all. */
   unsized: string | undefined
   /** Whether the graph shows that its outputs are probabilities. */
   isCertain: boolean
 }
-
-/** Ids of all fields together: as many as an int32 can tell apart. */
-const mostIds = 2 ** 31 - 2
 
 /**
  * Derives a manifest from a graph: one plain field per input column, one task per output. It can be served; `left`
@@ -56,25 +59,22 @@ export function scaffold(
   saved: SavedSignature,
   choice: ScaffoldChoice,
 ): Scaffold {
-  const unusable = unusableInput(saved.inputs)
+  const roles = rolesOf(saved.inputs, choice.features)
+  const unusable = unusableInput(roles.flatMap(({ input, of }) => (of === undefined ? [input] : [])))
   if (unusable !== undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${graph.file}: ${unusable}`)
-  let sparse = saved.inputs.filter(holdsIds)
-  let dense = saved.inputs.filter((input) => !holdsIds(input))
-  const wide = sparse.find((input) => sparse.length > 1 && tensorWidth(input) > 1)
-  if (wide)
-    throw new ModelError(
-      'UNSUPPORTED_GRAPH',
-      `${graph.file} has ${sparse.length} inputs of ids, and ${wide.name} has ${tensorWidth(wide)} columns: a manifest supports one input of ids, or one per field; the graph can be served without a manifest`,
-    )
   const found: string[] = []
   const left: string[] = []
-  sparse = sparse.map((input) => withRanges(input, found))
-  const features = choice.features ?? plainFields([...sparse, ...dense], choice.sides)
-  expectFields(features, sparse, dense)
-  sparse = inOrderOf(features, sparse, ({ kind }) => kind !== 'numeric')
-  dense = inOrderOf(features, dense, ({ kind }) => kind === 'numeric')
-  if (choice.features !== undefined && !choice.allowUnused) expectSizes(features, sparse)
-  const unsized = choice.features === undefined ? describeFields(features, sparse, found, left) : undefined
+  for (const role of roles) if (role.is === 'columns') role.input = withRanges(role.input, found)
+  const features = choice.features ?? plainFields(roles, choice.sides, choice.longest)
+  const problems = tableProblems(features)
+  if (problems.length > 0)
+    throw new ModelError('INVALID_REQUEST', problems.map((problem) => `/features${problem}`).join('; '))
+  const fitted = { ids: fitFields(features, roles, true), numbers: fitFields(features, roles, false) }
+  const [ids] = fitted.ids
+  const oneTable = fitted.ids.length === 1 && tensorWidth(ids!.role.input) > 1 && ids!.role.is === 'columns'
+  if (oneTable && ids!.role.input.shared && choice.features !== undefined && !choice.allowUnused)
+    expectSizes(features, fitted.ids)
+  const unsized = choice.features === undefined ? describeFields(features, roles, found, left) : undefined
   const outputs = chooseOutputs(saved.outputs, choice.outputs, graph.file)
   const tasks = nameTasks(outputs, choice.tasks)
   const one = <T>(list: T[]) => (list.length === 1 ? list[0]! : list)
@@ -82,13 +82,11 @@ export function scaffold(
   const areLogits = outputs.every(({ values }) => values === 'logits')
   if (choice.tasks === undefined)
     left.push('/tasks: names for the columns of the output (ctr, cvr, …); products of tasks as /derived')
-  const [ids] = sparse
-  const wideIds = sparse.length === 1 && tensorWidth(ids!) > 1
-  const tablePerColumn = wideIds && !ids!.shared && ids!.ids.some((rows) => rows !== undefined)
+  const ofTables = oneTable && !ids!.role.input.shared && ids!.role.input.ids.some((rows) => rows !== undefined)
   // A plain field takes every id of its column.
-  const own = wideIds && (choice.features === undefined || tablePerColumn)
-  if (choice.features && (own || sparse.length > 1))
-    expectTables(features, sparse, { file: graph.file, left, allowUnused: choice.allowUnused })
+  const perField = needFields(roles, true) || (oneTable && (choice.features === undefined || ofTables))
+  if (choice.features && (perField || fitted.ids.length > 1))
+    expectTables(features, fitted.ids, { file: graph.file, left, allowUnused: choice.allowUnused })
   const manifest: Scaffold['manifest'] = {
     manifest: 1,
     name: choice.name,
@@ -98,11 +96,7 @@ export function scaffold(
     derived: [],
     graph: {
       ...graph,
-      inputs: {
-        ...(sparse.length > 0 && { sparse: one(sparse.map(({ name }) => name)) }),
-        ...(own && { ids: 'per_field' as const }),
-        ...(dense.length > 0 && { dense: one(dense.map(({ name }) => name)) }),
-      },
+      inputs: graphInputs(roles, fitted, { file: graph.file, perField }),
       outputs: {
         probabilities: one(outputs.map(({ name }) => name)),
         ...(areLogits && { activation: 'sigmoid' as const }),
@@ -110,7 +104,18 @@ export function scaffold(
     },
     precision: 'float32',
   }
-  return { manifest, found, left, unsized, isCertain: outputs.every(({ values }) => values === 'probabilities') }
+  const anyLength =
+    choice.features === undefined
+      ? roles.flatMap(({ is, input }) => (is === 'list' && hasFreeLength(input) ? [input.name] : []))
+      : []
+  return {
+    manifest,
+    found,
+    left,
+    anyLength,
+    unsized,
+    isCertain: outputs.every(({ values }) => values === 'probabilities'),
+  }
 }
 
 /**
@@ -125,148 +130,6 @@ function withRanges(input: SavedTensor, found: string[]): SavedTensor {
   const sizes = bounds.map((bound) => bound - (ascending[ascending.indexOf(bound) - 1] ?? 0))
   found.push(`the graph adds offsets to the columns of ${name}: the ids of each begin at 0`)
   return { ...input, ids: sizes, shared: false }
-}
-
-function plainFields(inputs: SavedTensor[], sides: ScaffoldChoice['sides']): Field[] {
-  // A field must not have a tensor's name: requests may use either.
-  const names = new Set(['id', 'bid', ...inputs.filter((input) => tensorWidth(input) > 1).map((input) => input.name)])
-  const free = (wanted: string) => {
-    let name = wanted
-    for (let n = 1; names.has(name); n++) name = `${wanted}_${n}`
-    names.add(name)
-    return name
-  }
-  const any = anyIds(inputs)
-  const fields = inputs.flatMap((input): Field[] => {
-    const width = tensorWidth(input)
-    return Array.from({ length: width }, (_, column): Field => {
-      const name = free(width === 1 ? input.name : `${input.name}_${column}`)
-      const common = { name, side: sideOf(name, sides), missing: 'error' as const }
-      return holdsIds(input)
-        ? { ...common, kind: 'integer', size: input.ids[column] ?? any, out_of_vocabulary: 'error' }
-        : { ...common, kind: 'numeric', scaling: { method: 'none' } }
-    })
-  })
-  const known = fields.map(({ name }) => name)
-  for (const name of [...sides.context, ...sides.cross])
-    if (!known.includes(name)) throw new ModelError('INVALID_REQUEST', unknownField(name, known))
-  return fields
-}
-
-/** Rows of the table of each column of ids; undefined for no table. */
-function tablesOf(inputs: SavedTensor[]): (number | undefined)[] {
-  return inputs.flatMap(({ ids, ...input }) => Array.from({ length: tensorWidth(input) }, (_, column) => ids[column]))
-}
-
-/** The size of a field without a table: what the others leave, in equal parts. */
-function anyIds(inputs: SavedTensor[]): number {
-  const sizes = tablesOf(inputs.filter(holdsIds))
-  const known = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
-  return Math.floor((mostIds - known) / sizes.filter((size) => size === undefined).length)
-}
-
-function sideOf(name: string, { context, cross }: ScaffoldChoice['sides']): Side {
-  if (context.includes(name)) return 'context'
-  return cross.includes(name) ? 'cross' : 'candidate'
-}
-
-function expectFields(features: Field[], sparse: SavedTensor[], dense: SavedTensor[]): void {
-  const columns = (tensors: SavedTensor[]) => tensors.reduce((sum, tensor) => sum + tensorWidth(tensor), 0)
-  const ids = features.filter(({ kind }) => kind !== 'numeric').length
-  for (const [kind, given, expected] of [
-    ['sparse', ids, columns(sparse)],
-    ['numeric', features.length - ids, columns(dense)],
-  ] as const)
-    if (given !== expected)
-      throw new ModelError(
-        'INVALID_REQUEST',
-        `the features have ${given} ${kind} fields, but the graph takes ${expected}`,
-      )
-}
-
-/**
- * Inputs in the order of their fields: by name where every field has the name of an input, else unchanged. Throws
- * INVALID_REQUEST for a field with the name of an input in another place.
- */
-function inOrderOf(features: Field[], inputs: SavedTensor[], isTheirs: (field: Field) => boolean): SavedTensor[] {
-  const fields = features.filter(isTheirs)
-  const named = fields.flatMap(
-    ({ name }) => inputs.find((input) => input.name === name && tensorWidth(input) === 1) ?? [],
-  )
-  if (named.length === fields.length) return named
-  const columns = inputs.flatMap((input) => Array.from({ length: tensorWidth(input) }, () => input))
-  const crossed = fields.findIndex(
-    ({ name }, i) => name !== columns[i]!.name && named.some((input) => input.name === name),
-  )
-  if (crossed < 0) return inputs
-  const { name } = fields[crossed]!
-  throw new ModelError(
-    'INVALID_REQUEST',
-    `/features/${features.indexOf(fields[crossed]!)}: ${name} stands in the place of the graph's input ${columns[crossed]!.name}; give the fields the order of the inputs, or all their names: ${inputs.map((input) => input.name).join(', ')}`,
-  )
-}
-
-/** With one table for all fields, sizes that do not add up to its rows would shift ids to other rows. */
-function expectSizes(features: Field[], sparse: SavedTensor[]): void {
-  const [only] = sparse
-  if (only === undefined || sparse.length > 1 || tensorWidth(only) === 1 || !only.shared) return
-  const fields = inputFields(features).flatMap((field) => (isDense(field) ? [] : [field as OwnedField]))
-  const ids = fields.reduce((sum, field) => sum + idsOf(field), 0)
-  const [rows] = only.ids
-  if (rows === undefined || ids === rows) return
-  throw new ModelError(
-    'INVALID_REQUEST',
-    `the features, ${fields[0]!.name} to ${fields.at(-1)!.name}, have ${ids} ids, but the table has ${rows} rows: ${sizesWanted}`,
-  )
-}
-
-const sizesWanted = 'give the sizes that the model was trained with, or use --allow-unused'
-
-/** The same check where each column has its own table. With `allowUnused`, unused rows are listed in `left`. */
-function expectTables(
-  features: Field[],
-  sparse: SavedTensor[],
-  { file, left, allowUnused }: { file: string; left: string[]; allowUnused: boolean },
-): void {
-  const tables = sparse.flatMap(({ ids }) => ids)
-  const places = features.flatMap(({ kind }, i) => (kind === 'numeric' ? [] : [i]))
-  for (const [column, { ids }] of createLayout(features, { ownIds: true }).sparse.entries()) {
-    const rows = tables[column]
-    const place = places[column]!
-    if (rows === undefined || ids === rows) continue
-    const difference = `/features/${place}: ${features[place]!.name} has ${ids} ids, but its table in ${file} has ${rows} rows`
-    if (ids > rows) throw new ModelError('INVALID_REQUEST', difference)
-    if (!allowUnused) throw new ModelError('INVALID_REQUEST', `${difference}: ${sizesWanted}`)
-    left.push(`${difference}: is a value missing, or the id of unknown values (out_of_vocabulary)?`)
-  }
-}
-
-/** Describes plain fields; returns the sizes that the graph does not contain, in words. */
-function describeFields(features: Field[], sparse: SavedTensor[], found: string[], left: string[]): string | undefined {
-  const sizes = features.flatMap((field) => (field.kind === 'integer' ? [field] : []))
-  const numbers = features.length - sizes.length
-  if (sizes.length > 0) found.push(`${count(sizes.length, 'sparse field')}, with the ids that the graph takes`)
-  if (numbers > 0) found.push(`${count(numbers, 'numeric field')}, unscaled`)
-  left.push("/features/*/name: the names that requests use; keep the order of the graph's columns")
-  left.push('/features/*/side: context (user, page) or candidate (ad); context features are computed once per request')
-  if (sizes.length > 0)
-    left.push(
-      '/features/*/kind: vocabulary with its values, or hash with its buckets, if requests send strings instead of ids',
-    )
-  const [shared] = sparse
-  if (sparse.length === 1 && tensorWidth(shared!) > 1 && shared!.shared)
-    left.push(
-      `/graph/inputs/ids: all columns share one table of ${shared!.ids[0]} rows; remove this property if each field has its own range of rows, with sizes that add up to the table`,
-    )
-  const tables = tablesOf(sparse)
-  const unknown = sizes.filter((_, column) => tables[column] === undefined)
-  const unsized =
-    unknown.length === 0
-      ? undefined
-      : `the number of ids of ${unknown.map(({ name }) => name).join(', ')}, which the graph does not contain`
-  if (unsized !== undefined) left.push(`/features/*/size: ${unsized}`)
-  if (numbers > 0) left.push('/features/*/scaling: the scaling used in training (standard, min_max, log1p)')
-  return unsized
 }
 
 function chooseOutputs(outputs: SavedOutput[], chosen: string[] | undefined, file: string): SavedOutput[] {

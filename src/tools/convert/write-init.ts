@@ -125,7 +125,7 @@ export async function writeInit(options: InitOptions): Promise<InitResult> {
 
 /** The manifest's first draft, after a person was asked where that is wanted. */
 async function draft(saved: SavedGraph, options: InitOptions) {
-  const signature = await survey(saved.source)
+  const signature = await survey(saved.source, { uses: true })
   const scaffoldOf = (options: InitOptions) => {
     const place = placeOf(saved, options)
     checkNames(place)
@@ -151,6 +151,7 @@ async function draft(saved: SavedGraph, options: InitOptions) {
     // A name of its own would copy a graph that is in its place.
     ...(answers.name !== first.place.name && { name: answers.name }),
     ...(answers.context && { sides: { context: answers.context, cross: [] } }),
+    longest: answers.longest ?? options.longest,
     stated: answers.stated ?? options.stated,
     tasks: answers.tasks ?? options.tasks,
     derived: [...options.derived, ...answers.derived],

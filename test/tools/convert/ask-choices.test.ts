@@ -11,6 +11,7 @@ const draft = {
     features: ['user_id', 'hour', 'item'].map((name) => ({ name })),
     tasks: [{ name: 'task_0' }, { name: 'task_1' }],
   },
+  anyLength: [],
 } as unknown as Scaffold
 const nothing = { name: false, fields: false, tasks: false, derived: false, golden: false, data: false }
 const all = { name: true, fields: true, tasks: true, derived: true, golden: true, data: true }
@@ -45,6 +46,7 @@ t.test('Enter accepts every guess', async (t) => {
     stated: undefined,
     tasks: ['task_0', 'task_1'],
     context: ['user_id', 'hour'],
+    longest: undefined,
     derived: [],
     golden: undefined,
     data: undefined,

@@ -10,25 +10,10 @@ import type { Field } from '../../../src/schemas/features.ts'
 import { type InitOptions, writeInit } from '../../../src/tools/convert/write-init.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { answerWith, emptyGraph } from '../../support/compile/run-graph.ts'
+import { initOptions } from '../../support/init-options.ts'
 import { perFeatureGraph } from '../../support/per-feature.ts'
 import { noReference, readReference } from '../../support/reference.ts'
 import { startTestServer } from '../../support/server.ts'
-
-const defaults = (path: string, models: string): InitOptions => ({
-  path,
-  models,
-  name: undefined,
-  version: undefined,
-  tasks: undefined,
-  outputs: undefined,
-  stated: undefined,
-  derived: [],
-  data: undefined,
-  sides: { context: [], cross: [] },
-  golden: undefined,
-  allowUnused: false,
-  force: false,
-})
 
 t.test('beside a graph in its place, a manifest that can be served', async (t) => {
   const models = await temporaryFolder(t)
@@ -36,7 +21,7 @@ t.test('beside a graph in its place, a manifest that can be served', async (t) =
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
   const sides = { context: ['country', 'hour'], cross: ['price'] }
-  const { manifest, found, left } = await writeInit({ ...defaults(folder, models), sides })
+  const { manifest, found, left } = await writeInit({ ...initOptions(folder, models), sides })
   t.match(manifest, { name: 'shop', version: '3', tasks: [{ name: 'click' }, { name: 'buy' }] })
   t.same(
     manifest.features.map((field) => [field.name, field.kind, field.side, field.kind === 'integer' ? field.size : 0]),
@@ -62,18 +47,18 @@ t.test('beside a graph in its place, a manifest that can be served', async (t) =
   for (const [row, [click]] of manifest.golden!.probabilities.entries())
     t.ok(Math.abs(body.predictions[row].click - click!) < 1e-6)
 
-  await t.rejects(writeInit(defaults(folder, models)), {
+  await t.rejects(writeInit(initOptions(folder, models)), {
     code: 'INVALID_REQUEST',
     message: /has a manifest already: --force/,
   })
-  const again = await writeInit({ ...defaults(folder, models), tasks: ['ctr', 'cvr'], force: true })
+  const again = await writeInit({ ...initOptions(folder, models), tasks: ['ctr', 'cvr'], force: true })
   t.match(again.manifest.tasks, [{ name: 'ctr' }, { name: 'cvr' }])
 })
 
 t.test('a graph elsewhere becomes a version, whole', { skip: noReference }, async (t) => {
   const { folder, batch, probabilities } = await readReference('keras2/mmoe')
   const models = await temporaryFolder(t)
-  const options = { ...defaults(join(folder, 'model.onnx'), models), name: 'census' }
+  const options = { ...initOptions(join(folder, 'model.onnx'), models), name: 'census' }
   const { manifest, left } = await writeInit({ ...options, tasks: ['income', 'married'] })
   t.same(await readdir(join(models, 'census')), ['1'])
   t.equal(manifest.graph.inputs.ids, 'per_field')
@@ -100,11 +85,11 @@ t.test('a person is asked of a first draft, and keeps what options say', async (
   await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
   const answers = {
     ...{ name: 'shop', tasks: ['ctr', 'cvr'], derived: [{ name: 'ctcvr', product: ['ctr', 'cvr'] }] },
-    ...{ stated: undefined, context: undefined, golden: undefined, data: undefined },
+    ...{ stated: undefined, context: undefined, golden: undefined, data: undefined, longest: undefined },
   }
   const sides = { context: ['country'], cross: ['price'] }
   const { manifest } = await writeInit({
-    ...{ ...defaults(folder, models), sides },
+    ...{ ...initOptions(folder, models), sides },
     async review({ manifest }) {
       t.match(manifest.tasks, [{ name: 'click' }, { name: 'buy' }])
       return answers
@@ -116,7 +101,7 @@ t.test('a person is asked of a first draft, and keeps what options say', async (
     ['context', 'candidate', 'cross'],
   )
   const review = async () => ({ ...answers, name: 'store', context: ['hour'] })
-  const copy = await writeInit({ ...defaults(folder, models), review, force: true })
+  const copy = await writeInit({ ...initOptions(folder, models), review, force: true })
   t.match(copy.manifest, { name: 'store', version: '1' })
   t.equal(copy.manifest.features.find(({ name }) => name === 'hour')!.side, 'context')
 })
@@ -139,7 +124,7 @@ t.test('offsets that the graph adds to ids tell the size of each field', async (
   graph.outputs.push(declare('logit', floatShape(-1, 1)))
   const folder = await temporaryFolder(t)
   await writeFile(join(folder, 'shared.onnx'), graph.toBytes())
-  const options = defaults(join(folder, 'shared.onnx'), join(folder, 'models'))
+  const options = initOptions(join(folder, 'shared.onnx'), join(folder, 'models'))
   const { manifest, found } = await writeInit(options)
   t.same(
     manifest.features.map((field) => field.kind === 'integer' && field.size),
@@ -163,7 +148,7 @@ t.test('logits are known by their values', async (t) => {
   graph.outputs.push(declare('logit', floatShape(-1, 1)))
   const folder = await temporaryFolder(t)
   await writeFile(join(folder, 'clicks.onnx'), graph.toBytes())
-  const { manifest, found } = await writeInit(defaults(join(folder, 'clicks.onnx'), join(folder, 'models')))
+  const { manifest, found } = await writeInit(initOptions(join(folder, 'clicks.onnx'), join(folder, 'models')))
   t.match(manifest, { name: 'clicks', version: '1', graph: { outputs: { activation: 'sigmoid' } } })
   t.ok(found.some((line) => line.includes('logits')))
   const [row] = manifest.golden!.rows
@@ -183,7 +168,7 @@ t.test('logits are known by the last operator, whatever their values', async (t)
     await writeFile(join(folder, `${name}.onnx`), graph.toBytes())
     const file = join(folder, `${name}.json`)
     if (golden) await writeFile(file, JSON.stringify(golden))
-    const options = { ...defaults(join(folder, `${name}.onnx`), join(folder, 'models')), golden: golden && file }
+    const options = { ...initOptions(join(folder, `${name}.onnx`), join(folder, 'models')), golden: golden && file }
     const { manifest, found, left } = await writeInit(options)
     const asked = left.some((line) => line.startsWith('/graph/outputs/activation'))
     return { activation: manifest.graph.outputs.activation, found: found.join('; '), asked }
@@ -211,7 +196,7 @@ t.test('a graph whose answers are no probabilities of rows is refused with the c
     graph.node('Identity', [write(graph, graph.node('MatMul', ['x', weights]))], { outputs: ['click'] })
     graph.outputs.push(declare('click', floatShape(...shape)))
     await writeFile(join(folder, 'odd.onnx'), graph.toBytes())
-    return writeInit(defaults(join(folder, 'odd.onnx'), join(folder, 'models')))
+    return writeInit(initOptions(join(folder, 'odd.onnx'), join(folder, 'models')))
   }
   const refused = (message: RegExp) => ({ code: 'UNSUPPORTED_GRAPH', message })
   const numbers = (...values: number[]) => Float32Array.from(values)
@@ -253,7 +238,7 @@ t.test('fields with the names of inputs belong to them, in any order', async (t)
   })
   const numbers = ['price', 'a', 'b', 'c', 'd'].map(number)
   const init = (name: string, features: Field[]) =>
-    writeInit({ ...defaults(path, join(folder, 'models')), name, stated: { features, derived: [] } })
+    writeInit({ ...initOptions(path, join(folder, 'models')), name, stated: { features, derived: [] } })
   const { manifest } = await init('any', [id('hour', 24), id('country', 5), ...numbers])
   t.same(manifest.graph.inputs, { sparse: ['hour', 'country'], dense: ['price', 'sizes'] })
   const { manifest: renamed } = await init('renamed', [id('land', 5), id('time', 24), ...numbers])
@@ -273,7 +258,7 @@ t.test('a classifier with one column per class, and an input of halves', async (
     const graph = emptyGraph({ x: { dtype, dims: [-1, 2] } })
     answerWith(graph, graph.node('Softmax', ['x']))
     await writeFile(join(folder, 'clicks.onnx'), graph.toBytes())
-    const options = { ...defaults(join(folder, 'clicks.onnx'), join(folder, 'models')), tasks, force: true }
+    const options = { ...initOptions(join(folder, 'clicks.onnx'), join(folder, 'models')), tasks, force: true }
     return writeInit(options).then(
       () => 'it is taken',
       ({ message }) => message,
@@ -294,7 +279,7 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   const folder = await temporaryFolder(t)
   const path = join(folder, 'model.onnx')
   await writeFile(path, perFeatureGraph().toBytes())
-  const options = { ...defaults(path, join(folder, 'models')), name: 'shop' }
+  const options = { ...initOptions(path, join(folder, 'models')), name: 'shop' }
   const refusal = (changes: Partial<InitOptions>) =>
     writeInit({ ...options, ...changes }).then(
       () => 'it is taken',
@@ -331,7 +316,10 @@ t.test('what the graph does not tell is asked for, and what does not fit is refu
   wide.node('Concat', cast, { attributes: { axis: 1 }, outputs: ['all'] })
   wide.outputs.push(declare('all', floatShape(-1, 5)))
   await writeFile(path, wide.toBytes())
-  t.match(await refusal({}), /has 2 inputs of ids, and a has 2 columns/)
+  t.match(
+    await refusal({}),
+    /has 2 inputs of ids, and the 2 columns of a are fields of their own: a manifest supports one such input/,
+  )
 })
 
 t.test('fields that are said of a graph with a table a column have ids of their own', async (t) => {
@@ -358,7 +346,7 @@ t.test('fields that are said of a graph with a table a column have ids of their 
       }),
     ),
   ]
-  const options = { ...defaults(path, models), name: 'shop' }
+  const options = { ...initOptions(path, models), name: 'shop' }
   await t.rejects(writeInit({ ...options, name: 'unused', stated: { features: sized(19, 19, 18, 19), derived: [] } }), {
     code: 'INVALID_REQUEST',
     message: /field_2 has 19 ids, but its table in mmoe-sum-script\.onnx has 20 rows: give the sizes/,
@@ -386,7 +374,7 @@ t.test('a manifest that was written is one', async (t) => {
   const folder = join(models, 'shop/1')
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'graph.onnx'), perFeatureGraph().toBytes())
-  await writeInit(defaults(join(folder, 'graph.onnx'), models))
+  await writeInit(initOptions(join(folder, 'graph.onnx'), models))
   const manifest = parseManifest(await readFile(join(folder, 'manifest.json'), 'utf8'), 'manifest.json')
   t.same(Object.keys(manifest.files), ['graph.onnx'])
   await cp(folder, join(models, 'shop/2'), { recursive: true })
@@ -396,16 +384,16 @@ t.test('force replaces a manifest by the model’s name, though its graph has ch
   const models = await temporaryFolder(t)
   const elsewhere = join(await temporaryFolder(t), 'click.onnx')
   await writeFile(elsewhere, perFeatureGraph().toBytes())
-  const options = { ...defaults(elsewhere, models), name: 'shop' }
+  const options = { ...initOptions(elsewhere, models), name: 'shop' }
   const first = await writeInit(options)
   const changed = perFeatureGraph().toModel()
   changed.producerName = 'another export'
   await writeFile(join(first.folder, 'click.onnx'), toBinary(ModelProtoSchema, changed))
-  await t.rejects(writeInit(defaults('shop', models)), { code: 'INVALID_BUNDLE' })
-  const again = await writeInit({ ...defaults('shop', models), force: true, tasks: ['ctr', 'cvr'] })
+  await t.rejects(writeInit(initOptions('shop', models)), { code: 'INVALID_BUNDLE' })
+  const again = await writeInit({ ...initOptions('shop', models), force: true, tasks: ['ctr', 'cvr'] })
   t.equal(again.folder, first.folder)
   t.match(again.manifest.tasks, [{ name: 'ctr' }, { name: 'cvr' }])
-  const named = await writeInit({ ...defaults('shop', models), name: 'shop', force: true })
+  const named = await writeInit({ ...initOptions('shop', models), name: 'shop', force: true })
   t.equal(named.folder, first.folder, 'its own place is not copied to')
   await t.rejects(writeInit(options), { message: /exists already: --force replaces it/ })
   const replaced = await writeInit({ ...options, force: true })
@@ -417,10 +405,10 @@ t.test('golden rows of the training program are held against the graph', async (
   const models = await temporaryFolder(t)
   const path = join(models, 'click.onnx')
   await writeFile(path, perFeatureGraph().toBytes())
-  const { manifest } = await writeInit({ ...defaults(path, models), name: 'drawn' })
+  const { manifest } = await writeInit({ ...initOptions(path, models), name: 'drawn' })
   const golden = join(models, 'answers.json')
   await writeFile(golden, JSON.stringify(manifest.golden))
-  const options = { ...defaults(path, models), name: 'shop', golden }
+  const options = { ...initOptions(path, models), name: 'shop', golden }
   const result = await writeInit(options)
   t.same(result.manifest.golden, manifest.golden)
   t.same(manifest.golden!.served, manifest.golden!.probabilities)
@@ -465,7 +453,7 @@ t.test('fields whose sizes are not their tables’ are refused', { skip: noRefer
     })),
     ...Array.from({ length: 7 }, (_, i) => ({ ...common, ...numeric, name: `d${i}` })),
   ]
-  const options = { ...defaults(join(folder, 'model.onnx'), models), name: 'census' }
+  const options = { ...initOptions(join(folder, 'model.onnx'), models), name: 'census' }
   await t.rejects(writeInit({ ...options, stated: { features: fields(421), derived: [] } }), {
     code: 'INVALID_REQUEST',
     message: /the features, s0 to s30, have 481 ids, but the table has 484 rows/,

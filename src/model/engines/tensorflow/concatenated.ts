@@ -16,12 +16,12 @@ import { valuesOf } from '../memory.ts'
  */
 export async function loadJoined(
   source: GraphSource,
-  load: (source: GraphSource) => Promise<LoadedGraph>,
+  load: (source: GraphSource, widths: InputWidths) => Promise<LoadedGraph>,
 ): Promise<LoadedGraph> {
   const { joined, ...plain } = source
-  if (joined === undefined) return load(source)
+  if (joined === undefined) return load(source, new Map())
   const outputs = partsOf(source.outputs, joined)
-  const graph = await load({ ...plain, outputs })
+  const graph = await load({ ...plain, outputs }, fieldWidths(joined))
   const signature = joinedSignature(graph.signature, joined)
   return {
     ...graph,
@@ -32,6 +32,14 @@ export async function loadJoined(
       return Object.fromEntries(wanted.map((name) => [name, answerOf(name, answers, batch.rows, joined)]))
     },
   }
+}
+
+/** Widths of inputs that the saved graph may leave free, by name: of fields' own tensors. */
+export type InputWidths = ReadonlyMap<string, number>
+
+function fieldWidths({ inputs }: JoinedTensors): InputWidths {
+  const own = Object.values(inputs).flatMap(({ fields }) => fields?.tensors ?? [])
+  return new Map(own.map(({ tensor, width, is }) => [tensor, is === 'lengths' ? 1 : width]))
 }
 
 function joinedSignature({ inputs, outputs }: Signature, joined: JoinedTensors): Signature {

@@ -1,13 +1,14 @@
 import type { NamedTensorMap, Tensor } from '@tensorflow/tfjs-core'
 import { product } from '../../../base/arrays.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
-import type { Batch, GraphSource, LoadedGraph, Outputs, Signature } from '../../contracts/engine.ts'
+import type { Batch, GraphSource, LoadedGraph, Outputs, Signature, TensorData } from '../../contracts/engine.ts'
 import { invalidIn, unsupportedIn } from '../../graph/ir/file-errors.ts'
 import { flatten } from '../../graph/lower/tensorflow/flatten.ts'
 import { idInputs } from '../../graph/lower/tensorflow/id-inputs.ts'
 import type { Argument, Program } from '../../graph/lower/tensorflow/program.ts'
 import { elementTypeOf, nameOfType } from '../../graph/lower/tensorflow/tensor-data.ts'
 import { refuseFloats, refuseNegative, valuesOf } from '../memory.ts'
+import type { InputWidths } from './concatenated.ts'
 import type { TensorFlow } from './tensorflow-backend.ts'
 
 /** A TensorFlow graph that can be run; the signature's keys name its tensors. */
@@ -22,7 +23,8 @@ const triedRows = 2
 
 interface Input {
   name: string
-  dtype: 'int32' | 'float32'
+  /** Booleans are given as integers, 0 or 1. */
+  dtype: 'int32' | 'float32' | 'bool'
   /** Dimensions after the batch. */
   dims: number[]
   width: number
@@ -39,10 +41,11 @@ export async function loadProgram(
   program: Program,
   runner: Runner,
   { file, outputs: named }: GraphSource,
+  given: InputWidths = new Map(),
 ): Promise<LoadedGraph> {
   const { tf, activate } = tensorflow
   const ids = idInputs(program, flatten(program))
-  const inputs = program.inputs.map((argument): Input => inputOf(argument, ids, file))
+  const inputs = program.inputs.map((argument): Input => inputOf(argument, ids, file, given.get(argument.key)))
   const names = program.outputs.map(({ key }) => key)
   for (const name of named)
     if (!names.includes(name)) throw invalidIn(file, `there is no output ${name}, but ${names.join(', ')}`)
@@ -57,8 +60,7 @@ export async function loadProgram(
         const values = valuesOf(batch, input)
         if (dtype === 'int32') refuseFloats(name, values)
         if (input.ids) refuseNegative(name, values)
-        const typed = dtype === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
-        tensors[name] = tf.tensor(typed, [batch.rows, ...dims], dtype)
+        tensors[name] = tf.tensor(typed(values, dtype), [batch.rows, ...dims], dtype)
       }
       return await runner.run(tensors, wanted)
     } finally {
@@ -69,7 +71,7 @@ export async function loadProgram(
   async function widths(): Promise<Signature['outputs']> {
     const zeros = inputs.map(({ name, dtype, width }): [string, Int32Array | Float32Array] => {
       const size = triedRows * width
-      return [name, dtype === 'int32' ? new Int32Array(size) : new Float32Array(size)]
+      return [name, dtype === 'float32' ? new Float32Array(size) : new Int32Array(size)]
     })
     const tensors = await compute({ rows: triedRows, inputs: Object.fromEntries(zeros) }, named).catch((cause) => {
       throw unsupportedIn(file, firstLine(cause), cause)
@@ -111,7 +113,7 @@ export async function loadProgram(
 
   try {
     const signature: Signature = {
-      inputs: inputs.map(({ name, dtype, width }) => ({ name, dtype, width })),
+      inputs: inputs.map(({ name, dtype, width }) => ({ name, dtype: dtype === 'bool' ? 'int32' : dtype, width })),
       outputs: await widths(),
     }
     return { signature, run, close }
@@ -121,16 +123,24 @@ export async function loadProgram(
   }
 }
 
-function inputOf({ key, type, shape }: Argument, ids: Set<string>, file: string): Input {
+/** Numbers of a request as an input takes them. */
+function typed(values: TensorData, dtype: Input['dtype']): TensorData | Uint8Array {
+  if (dtype === 'bool') return Uint8Array.from(values, (value) => Number(value !== 0))
+  return dtype === 'float32' && values instanceof Int32Array ? Float32Array.from(values) : values
+}
+
+/** `given`: its width, where the graph leaves it free. */
+function inputOf({ key, type, shape }: Argument, ids: Set<string>, file: string, given: number | undefined): Input {
   const element = elementTypeOf(type)
-  if (element !== 'float32' && element !== 'int32' && element !== 'int64')
+  if (element !== 'float32' && element !== 'int32' && element !== 'int64' && element !== 'bool')
     throw unsupportedIn(file, `the input ${key} is ${nameOfType(type)}, not float32 or an integer`)
-  const [batch, ...dims] = shape ?? []
+  const [batch, ...sides] = shape ?? []
+  const dims = sides.length === 1 && sides[0] === -1 && given !== undefined ? [given] : sides
   if (batch !== -1 || dims.some((side) => side < 0))
     throw unsupportedIn(file, `the input ${key} is not rows of a fixed width: [${shape ?? 'open'}]`)
   const width = product(dims)
   if (width > widest) throw unsupportedIn(file, `the input ${key} is ${width} wide`)
-  const dtype = element === 'float32' ? 'float32' : 'int32'
+  const dtype = element === 'int64' ? 'int32' : element
   return { name: key, dtype, dims, width, ids: ids.has(key) }
 }
 

@@ -10,7 +10,7 @@ import { type LayersModel, readLayersModel } from '../../graph/lower/layers/laye
 import { readGraphModel } from '../../graph/lower/tensorflow/graph-model.ts'
 import { readSavedModel } from '../../graph/lower/tensorflow/saved-model.ts'
 import { valuesOf } from '../memory.ts'
-import { loadJoined } from './concatenated.ts'
+import { type InputWidths, loadJoined } from './concatenated.ts'
 import { prepareTensorFlow, type TensorFlow, type TensorFlowBackend } from './tensorflow-backend.ts'
 import { loadProgram, type Runner } from './tensorflow-program.ts'
 
@@ -25,13 +25,13 @@ export async function createTensorflowEngine(options: { backend?: TensorFlowBack
 
   const load: Engine['load'] = (source, takeTurn = (work) => work()) => takeTurn(() => loadJoined(source, loadSaved))
 
-  async function loadSaved(source: GraphSource): Promise<LoadedGraph> {
+  async function loadSaved(source: GraphSource, widths: InputWidths): Promise<LoadedGraph> {
     if (source.format === 'onnx') throw unsupportedIn(source.file, "the tensorflow engine doesn't read ONNX files")
-    if (source.format === 'graph_model') return loadGraphModel(tensorflow, source)
-    if (source.format === 'saved_model') return loadSavedModel(tensorflow, source)
+    if (source.format === 'graph_model') return loadGraphModel(tensorflow, source, widths)
+    if (source.format === 'saved_model') return loadSavedModel(tensorflow, source, widths)
     const file = await readLayersModel(source.folder, source.file)
     await tensorflow.activate()
-    return graphOf(tensorflow, await open(tensorflow, file), source)
+    return graphOf(tensorflow, await open(tensorflow, file), source, widths)
   }
 
   return { name: `tensorflow (${tensorflow.backend})`, load }
@@ -56,13 +56,18 @@ async function open({ tf, layers }: TensorFlow, file: LayersModel): Promise<Runn
   }
 }
 
-function graphOf(tensorflow: TensorFlow, model: RunnableModel, { file, outputs }: GraphSource): LoadedGraph {
+function graphOf(
+  tensorflow: TensorFlow,
+  model: RunnableModel,
+  { file, outputs }: GraphSource,
+  widths: InputWidths,
+): LoadedGraph {
   const { tf, layers, activate } = tensorflow
   const answers = new Map(outputs.map((name) => [name, outputOf(model, file, name)]))
   const inputs = model.inputs.map((input, i) => ({
     name: model.inputNames[i]!,
     dtype: input.dtype === 'int32' ? ('int32' as const) : ('float32' as const),
-    dims: fixed(file, model.inputNames[i]!, input.shape),
+    dims: fixed(file, model.inputNames[i]!, input.shape, widths),
   }))
   const signature: Signature = {
     inputs: inputs.map(({ name, dtype, dims }) => ({ name, dtype, width: product(dims) })),
@@ -129,8 +134,10 @@ function outputOf(model: RunnableModel, file: string, name: string): SymbolicTen
   return layer.output as SymbolicTensor
 }
 
-/** The dimensions after the batch. */
-function fixed(file: string, name: string, shape: (number | null)[]): number[] {
+/** The dimensions after the batch; one that is free has the width that the tensor is given. */
+function fixed(file: string, name: string, shape: (number | null)[], widths: InputWidths = new Map()): number[] {
+  const width = widths.get(name)
+  if (shape.length === 2 && shape[1] === null && width !== undefined) return [width]
   return shape.slice(1).map((side) => {
     if (side === null) throw unsupportedIn(file, `${name} has no fixed width: [${shape}]`)
     return side
@@ -138,7 +145,11 @@ function fixed(file: string, name: string, shape: (number | null)[]): number[] {
 }
 
 /** A TensorFlow.js graph model as TensorFlow.js runs it. Rejects like Engine.load. */
-export async function loadGraphModel(tensorflow: TensorFlow, source: GraphSource): Promise<LoadedGraph> {
+export async function loadGraphModel(
+  tensorflow: TensorFlow,
+  source: GraphSource,
+  widths?: InputWidths,
+): Promise<LoadedGraph> {
   const { folder, file, signature } = source
   const read = await readGraphModel(folder, file, signature)
   const { modelTopology, weightsManifest, signature: own, userDefinedMetadata } = read.json
@@ -161,7 +172,7 @@ export async function loadGraphModel(tensorflow: TensorFlow, source: GraphSource
   } catch (cause) {
     throw unsupportedIn(file, reasonOf(cause), cause)
   }
-  return await loadProgram(tensorflow, read, runnerOf(model), source)
+  return await loadProgram(tensorflow, read, runnerOf(model), source, widths)
 }
 
 /** Loops and branches run asynchronously, which costs more: the rest goes without. */
@@ -186,7 +197,11 @@ function runnerOf(model: RunnableGraph): Runner {
 const usualFile = 'saved_model.pb'
 
 /** A SavedModel as libtensorflow runs it, which must be prepared here. Rejects like Engine.load. */
-export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource): Promise<LoadedGraph> {
+export async function loadSavedModel(
+  tensorflow: TensorFlow,
+  source: GraphSource,
+  widths?: InputWidths,
+): Promise<LoadedGraph> {
   const { folder, file } = source
   if (tensorflow.backend !== 'native')
     throw unsupportedIn(
@@ -215,6 +230,7 @@ export async function loadSavedModel(tensorflow: TensorFlow, source: GraphSource
         dispose: () => model.dispose(),
       },
       source,
+      widths,
     )
   } catch (cause) {
     if (cause instanceof ModelError) throw cause

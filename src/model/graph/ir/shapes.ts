@@ -112,6 +112,17 @@ const dtypes = {
   int8: DataType.INT8,
 }
 
+/** Arrays of zeros for inputs. */
+const zeros = {
+  float32: Float32Array,
+  int64: BigInt64Array,
+  int32: Int32Array,
+  int16: Int16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+}
+
 async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.InferenceSession.OnnxValueMapType> {
   const feeds: Record<string, ort.Tensor> = {}
   for (const input of session.inputMetadata) {
@@ -120,10 +131,9 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
     const size = product(dims)
     if (size > largestInput * batch)
       throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
-    if (input.type === 'float32') feeds[input.name] = new onnxruntime.Tensor('float32', new Float32Array(size), dims)
-    else if (input.type === 'int64') feeds[input.name] = new onnxruntime.Tensor('int64', new BigInt64Array(size), dims)
-    else if (input.type === 'int32') feeds[input.name] = new onnxruntime.Tensor('int32', new Int32Array(size), dims)
-    else throw new Error(`the input ${input.name} is ${input.type}`)
+    if (!Object.hasOwn(zeros, input.type)) throw new Error(`the input ${input.name} is ${input.type}`)
+    const type = input.type as keyof typeof zeros
+    feeds[input.name] = new onnxruntime.Tensor(type, new zeros[type](size) as never, dims)
   }
   return await session.run(feeds, { logSeverityLevel: 4 })
 }

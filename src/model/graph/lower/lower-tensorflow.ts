@@ -108,7 +108,7 @@ function nodeOf({ tensor }: Argument): string {
 function inputOf({ key, type: given, shape }: Argument, { file, int64 }: Program): Value {
   const element = elementTypeOf(given)
   const type = element === 'int64' ? int64 : element
-  if (type !== 'float32' && type !== 'int32' && type !== 'int64')
+  if (type !== 'float32' && type !== 'int32' && type !== 'int64' && type !== 'bool')
     throw unsupportedIn(file, `the input ${key} is ${nameOfType(given)}, not float32 or an integer`)
   if (shape === undefined) throw unsupportedIn(file, `the shape of the input ${key} is open`)
   return { type, dims: shape.map((_, i) => sideOf(shape, i)), name: key }

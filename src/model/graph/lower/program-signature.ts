@@ -13,7 +13,7 @@ import { elementTypeOf, nameOfType } from './tensorflow/tensor-data.ts'
 export async function signatureOfProgram(source: GraphSource): Promise<SavedSignature> {
   const program = await readProgram(source)
   const inputs = program.inputs.map((input): SavedTensor => {
-    const dims = sidesOf(input)
+    const dims = isOpenList(input) ? [-1] : sidesOf(input)
     if (dims === undefined) throw unsupportedIn(source.file, `the input ${input.key} is not rows of a fixed width`)
     return savedTensorOf(input, dims)
   })
@@ -25,8 +25,13 @@ export async function signatureOfProgram(source: GraphSource): Promise<SavedSign
 }
 
 function savedTensorOf({ key, type }: Argument, dims: number[]): SavedTensor {
-  const ids = Array<undefined>(product(dims)).fill(undefined)
+  const ids = Array<undefined>(Math.abs(product(dims))).fill(undefined)
   return { name: key, dtype: elementTypeOf(type) ?? nameOfType(type), dims, ids, shared: false }
+}
+
+/** Whether an input is [batch, any]. */
+function isOpenList({ shape }: Argument): boolean {
+  return shape?.length === 2 && shape.every((side) => side === -1)
 }
 
 /** Wider tensors are neither features nor tasks. */

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { fromBinary } from '@bufbuild/protobuf'
 import { ModelError } from '../../../base/errors.ts'
 import { fileReason, pathInside, sizeOfOrdinary } from '../../../base/files.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
 import { sidesOf } from '../ir/declared.ts'
 import { invalidIn } from '../ir/file-errors.ts'
 import { Graph } from '../ir/graph.ts'
-import { TensorProto_DataType as DataType, type ValueInfoProto } from '../ir/onnx_pb.ts'
+import { TensorProto_DataType as DataType, ModelProtoSchema, type ValueInfoProto } from '../ir/onnx_pb.ts'
 import { traceShapes } from '../ir/shapes.ts'
 import { joinTensors, partsOf } from './concatenate.ts'
 import { readExternal, resolveExternal } from './external-weights.ts'
@@ -95,6 +96,12 @@ async function openSaved(source: GraphSource): Promise<Graph> {
   if (format !== 'onnx') return (await import('./read-tensorflow-graph.ts')).readTensorflowGraph(source)
   const path = pathInside(folder, folder, file)
   return parse(await readOnnx(path, file), dirname(path), file)
+}
+
+/** Inputs and nodes of an ONNX file, also of one that is too odd for a graph, but was understood as a message. */
+export async function readNodes({ folder, file }: GraphSource): Promise<Pick<Graph, 'inputs' | 'nodes'>> {
+  const { graph } = fromBinary(ModelProtoSchema, await readOnnx(pathInside(folder, folder, file), file))
+  return { inputs: graph?.input ?? [], nodes: graph?.node ?? [] }
 }
 
 /** Protobuf's limit for one message, which applies to ONNX files. */

@@ -3,7 +3,13 @@ import { suggestNames } from '../../../base/names.ts'
 import { pointer } from '../../../schemas/json.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Signature } from '../../contracts/engine.ts'
-import { holdsIds, type SavedSignature, type SavedTensor, tensorWidth } from '../../contracts/saved-signature.ts'
+import {
+  hasFreeLength,
+  holdsIds,
+  type SavedSignature,
+  type SavedTensor,
+  tensorWidth,
+} from '../../contracts/saved-signature.ts'
 import { type InputPart, partsOfInput } from '../../graph/lower/concatenate.ts'
 import type { Encoder, TensorColumn } from '../features/encoder.ts'
 import { type EncodedRequest, type EncodeOptions, givenColumns, type Layout } from '../features/layout.ts'
@@ -91,13 +97,13 @@ function inputOf(
   const first = typeof columns === 'number' ? columns : columns[0]!
   if (is !== 'values')
     return {
-      ...inputTensorOf(saved, 'float32'),
+      ...inputTensorOf(saved, 'float32', width),
       width: is === 'mask' ? width : 1,
       role,
       column: first,
       derived: { is, padding, first, width },
     }
-  const tensor = { ...inputTensorOf(saved, dtype), width, role, column: first }
+  const tensor = { ...inputTensorOf(saved, dtype, width), width, role, column: first }
   const follow = typeof columns === 'number' || columns.every((column, i) => column === first + i)
   return follow ? tensor : { ...tensor, columns: columns as readonly number[] }
 }
@@ -127,9 +133,10 @@ function savedOutputs({ tasks, graph }: Manifest, saved: SavedSignature): Output
   })
 }
 
-function inputTensorOf({ name, dtype, dims }: SavedTensor, otherwise: InputTensor['dtype']) {
+function inputTensorOf(saved: SavedTensor, otherwise: InputTensor['dtype'], width: number) {
+  const { name, dtype, dims } = saved
   const known = dtype === 'int32' || dtype === 'int64' || dtype === 'float32'
-  return { name, dtype: known ? dtype : otherwise, dims }
+  return { name, dtype: known ? dtype : otherwise, dims: hasFreeLength(saved) ? [width] : dims }
 }
 
 /** The encoded tensors of a request, numbers as they came; undefined for those that it has no columns for. */

@@ -4,6 +4,7 @@ import { Check } from 'typebox/schema'
 import { ModelError } from '../../../base/errors.ts'
 import { type GraphFormat, type Manifest, TaskName } from '../../../schemas/manifest.ts'
 import {
+  hasFreeLength,
   holdsIds,
   type SavedSignature,
   type SavedTensor,
@@ -64,6 +65,11 @@ export async function describeManifestless(
   const unsupported = (message: string) => new ModelError('UNSUPPORTED_GRAPH', `${where}: ${message}`)
   const unusable = unusableInput(signature.inputs)
   if (unusable !== undefined) throw unsupported(unusable)
+  const free = signature.inputs.find(hasFreeLength)
+  if (free !== undefined)
+    throw unsupported(
+      `the input ${free.name} has no fixed width: a manifest says how long its lists are (multigate init writes one)`,
+    )
   const total = signature.inputs.reduce((sum, input) => sum + tensorWidth(input), 0)
   if (total === 0 || total > widestRow)
     throw unsupported(`its inputs are ${total} numbers a row, which must be from 1 to ${widestRow}`)

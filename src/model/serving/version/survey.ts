@@ -1,26 +1,31 @@
 import { product } from '../../../base/arrays.ts'
 import { ModelError, reasonOf } from '../../../base/errors.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
-import type { OutputValues, SavedOutput, SavedSignature } from '../../contracts/saved-signature.ts'
+import type { OutputValues, SavedOutput, SavedSignature, SavedTensor } from '../../contracts/saved-signature.ts'
 import { optimise } from '../../graph/compile/optimise.ts'
 import { intAttribute } from '../../graph/ir/attributes.ts'
 import { dtypeOf, isBatched, sidesOf } from '../../graph/ir/declared.ts'
 import type { Graph } from '../../graph/ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../../graph/ir/onnx_pb.ts'
 import { traceShapes } from '../../graph/ir/shapes.ts'
+import { declare } from '../../graph/ir/tensor-shape.ts'
 import { signatureOfProgram } from '../../graph/lower/program-signature.ts'
-import { openGraph } from '../../graph/lower/read-graph.ts'
+import { openGraph, readNodes } from '../../graph/lower/read-graph.ts'
 import { type LookedUp, lookedUpInputs } from '../../graph/sides/side-columns.ts'
+import { usesOfInputs } from './input-uses.ts'
+import { raggedInputs, raggedProblem } from './ragged-inputs.ts'
 
 /**
- * The inputs that a saved graph wants and the outputs that it answers, whatever its format. Rejects like Engine.load,
- * with UNSUPPORTED_GRAPH for inputs that have no free batch or no fixed width.
+ * The inputs that a saved graph wants and the outputs that it answers, whatever its format; with `uses`, also what it
+ * does with each input. Rejects like Engine.load, with UNSUPPORTED_GRAPH for inputs that have no free batch, or whose
+ * width is neither fixed nor that of a list of any length.
  */
-export async function survey(source: GraphSource): Promise<SavedSignature> {
+export async function survey(source: GraphSource, { uses = false } = {}): Promise<SavedSignature> {
   let graph: Graph
   try {
     graph = await openGraph(source)
   } catch (error) {
+    await refuseRagged(source, error)
     const isTensorflow = source.format === 'saved_model' || source.format === 'graph_model'
     if (!isTensorflow || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') throw error
     // Another engine may compute it.
@@ -28,10 +33,13 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   }
   checkNames(graph, source.file)
   tidy(graph, source.file)
-  await learnOutputs(graph)
   const unsupported = (what: string) => new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${what}`)
+  const ragged = raggedInputs(graph)
+  if (ragged !== undefined) throw unsupported(raggedProblem(ragged))
+  const free = fixLengths(graph)
+  await learnOutputs(graph)
   const tables = await learnTables(graph)
-  const inputs = graph.inputs.map((input) => {
+  const inputs = graph.inputs.map((input): SavedTensor => {
     const { name } = input
     const dims = sidesOf(graph, input)
     if (!isBatched(input)) throw unsupported(`the input ${name} ${fixedRows}`)
@@ -41,14 +49,14 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
     const whole = smallestTable(graph, name)
     const found = tables.get(name)
     const ids = Array.from({ length: width }, (_, column) => whole ?? found?.rows.get(column))
-    return {
-      name,
-      dtype: nameOf(input),
-      dims,
-      ids,
-      shared: whole !== undefined || (found?.tables.size === 1 && ids.every((one) => one !== undefined)),
-    }
+    const shared = whole !== undefined || (found?.tables.size === 1 && ids.every((one) => one !== undefined))
+    const columns = free.has(name) ? { dims: [-1], ids: ids.slice(0, 1) } : { dims, ids }
+    return { name, dtype: nameOf(input), ...columns, shared }
   })
+  if (uses) {
+    const found = await usesOfInputs(graph, tables)
+    for (const input of inputs) input.use = found.get(input.name)!
+  }
   const values = outputValues(graph)
   const outputs = graph.outputs.flatMap((output): SavedOutput[] => {
     const dims = sidesOf(graph, output)
@@ -67,8 +75,33 @@ export async function survey(source: GraphSource): Promise<SavedSignature> {
   return { inputs, outputs }
 }
 
+/** Lists of any length are added up in loops, because of which a graph can't be read. */
+async function refuseRagged(source: GraphSource, error: unknown): Promise<void> {
+  if (source.format !== 'onnx' || !(error instanceof ModelError) || error.code !== 'UNSUPPORTED_GRAPH') return
+  const ragged = raggedInputs(await readNodes(source))
+  if (ragged !== undefined) throw new ModelError('UNSUPPORTED_GRAPH', `${source.file}: ${raggedProblem(ragged)}`)
+}
+
 const fixedRows =
   'has a fixed number of rows, or none: export it with a free first dimension (dynamic_axes or dynamic_shapes in PyTorch)'
+
+/** The length that inputs [batch, any] get while a graph is examined. */
+export const triedLength = 50
+
+/** Gives inputs [batch, any] a fixed length; answers their names. */
+function fixLengths(graph: Graph): Set<string> {
+  const fixed = new Set<string>()
+  graph.inputs.forEach((input, i) => {
+    const { type, name } = input
+    const dims = type?.value.case === 'tensorType' ? type.value.value.shape?.dim : undefined
+    if (dims?.length !== 2 || !isBatched(input) || sidesOf(graph, input) !== undefined) return
+    const dtype = dtypeOf(input)
+    graph.inputs[i] = declare(name, { dtype, dims: [-1, triedLength] })
+    graph.shapes.set(name, { dtype, dims: [-1, triedLength] })
+    fixed.add(name)
+  })
+  return fixed
+}
 
 /** Wider inputs are no features. */
 const widestInput = 65_536

@@ -147,7 +147,7 @@ t.test('inputs that can not be asked for any number of rows are refused', async 
       'model.onnx: the input ids has a fixed number of rows, or none: export it with a free first dimension (dynamic_axes or dynamic_shapes in PyTorch)',
   })
   const wide = tables([7])
-  wide.inputs.splice(0, 1, declare('ids', { dtype: DataType.INT64, dims: [-1, -2] }))
+  wide.inputs.splice(0, 1, declare('ids', { dtype: DataType.INT64, dims: [-1, 2, -2] }))
   await t.rejects(survey(await save(t, wide)), {
     code: 'UNSUPPORTED_GRAPH',
     message: 'model.onnx: the input ids has no fixed width',

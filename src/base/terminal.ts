@@ -79,7 +79,7 @@ export function formatTable(header: string[], rows: string[][], left = 1): strin
 export const grouped = (value: number) => Math.round(value).toLocaleString('en')
 
 export function formatBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`
+  if (bytes < 1024) return `${Math.round(bytes)} B`
   const power = Math.min(3, Math.floor(Math.log2(bytes) / 10))
   return `${(bytes / 1024 ** power).toFixed(1)} ${['B', 'KiB', 'MiB', 'GiB'][power]}`
 }

@@ -1,3 +1,4 @@
+import { valueFor } from '../../base/maps.ts'
 import type { Batch, TensorData } from '../../model/contracts/engine.ts'
 import type { Side } from '../../model/graph/sides/split-graphs.ts'
 
@@ -14,18 +15,33 @@ export function sampleDraw(values: Float64Array): Draw {
   return (random) => values[Math.floor(random() * values.length)]!
 }
 
-/** Draws rows of every input, each value independently; row-major. */
+/** Draws rows of every input, each value independently, and how long its lists are; row-major. */
 export function drawRows(inputs: TargetInput[], rows: number, random: () => number): Record<string, TensorData> {
   const drawn: Record<string, TensorData> = {}
-  for (const { name, dtype, draws } of inputs) {
+  const lengths = new Map<object, number[]>()
+  for (const { name, dtype, draws, lists = [] } of inputs) {
     const data = dtype === 'int32' ? new Int32Array(rows * draws.length) : new Float32Array(rows * draws.length)
     for (let row = 0; row < rows; row++)
       draws.forEach((draw, column) => {
         data[row * draws.length + column] = draw(random)
       })
+    for (const list of lists) {
+      const { width, sequence } = list
+      const own = valueFor(lengths, sequence, () =>
+        Array.from({ length: rows }, () => 1 + Math.floor(random() * width)),
+      )
+      for (let row = 0; row < rows; row++) setLength(data, row * draws.length, list, own[row]!)
+    }
     drawn[name] = data
   }
   return drawn
+}
+
+/** Puts padding behind the first values of a list, and in their place values that are none. */
+function setLength(data: TensorData, row: number, { column, width, padding }: ListColumns, length: number): void {
+  const first = row + column
+  for (let i = first; i < first + length; i++) if (data[i] === padding) data[i] = padding === 0 ? 1 : padding - 1
+  data.fill(padding, first + length, first + width)
 }
 
 /** Copies the context of a request's first row to its other rows. */
@@ -84,4 +100,14 @@ export interface TargetInput {
   /** One per column. */
   sides: Side[]
   draws: Draw[]
+  /** Columns that are a list: those behind its values hold padding. */
+  lists?: ListColumns[]
+}
+
+/** Lists with the same `sequence` are equally long. */
+export interface ListColumns {
+  column: number
+  width: number
+  padding: number
+  sequence: object
 }

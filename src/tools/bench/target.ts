@@ -12,13 +12,13 @@ import { type LookedUp, lookedUpInputs } from '../../model/graph/sides/side-colu
 import type { Side, Sides } from '../../model/graph/sides/split-graphs.ts'
 import { type QuantizationRows, readQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
-import { layoutOf } from '../../model/serving/features/layout.ts'
+import { type Layout, layoutOf } from '../../model/serving/features/layout.ts'
 import { bindingsOf } from '../../model/serving/prediction/bindings.ts'
 import { wantsRounding } from '../../model/serving/prediction/describe-plan.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
 import { type ColumnChoice, checkColumns } from './columns.ts'
-import { type Draw, drawRows, idDraw, sampleDraw, type TargetInput } from './rows.ts'
+import { type Draw, drawRows, idDraw, type ListColumns, sampleDraw, type TargetInput } from './rows.ts'
 
 /** A saved graph to compile or measure, with random requests for it. */
 export interface Target {
@@ -85,7 +85,9 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
     const name = bindings[part]
     if (name === undefined) return
     const draws = drawn.map((draw, column) => columnOf(rows, part, column, drawn.length) ?? draw)
-    inputs.push({ name, dtype, sides: [...described.sides![name]!], draws })
+    // Rows have the lengths that lists have.
+    const lists = rows === undefined ? listsOf(layout, part) : []
+    inputs.push({ name, dtype, sides: [...described.sides![name]!], draws, lists })
   }
   add(
     'sparse',
@@ -112,6 +114,20 @@ async function openBundle(bundle: Bundle, random: () => number): Promise<Target>
       ),
     verified: rows !== undefined,
   }
+}
+
+/** The columns of lists among those of ids, or of numbers. */
+function listsOf({ groups }: Layout, part: 'sparse' | 'dense'): ListColumns[] {
+  return groups.flatMap((group) => {
+    if (group.exact) return []
+    const columns = group.members.flatMap(({ sparse, column, padding, weights }) => [
+      { sparse, column, padding },
+      ...(weights === undefined ? [] : [{ sparse: false, column: weights, padding: 0 }]),
+    ])
+    return columns
+      .filter(({ sparse }) => sparse === (part === 'sparse'))
+      .map(({ column, padding }) => ({ column, width: group.max, padding, sequence: group }))
+  })
 }
 
 function columnOf(

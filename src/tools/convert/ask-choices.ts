@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import { Check } from 'typebox/schema'
 import { ModelError } from '../../base/errors.ts'
-import { triedLength } from '../../model/serving/version/survey.ts'
+import { triedLength } from '../../model/graph/ir/free-lengths.ts'
 import type { ImportManifest } from '../../schemas/import.ts'
 import { longestList } from '../../schemas/list-options.ts'
 import { ModelName } from '../../schemas/manifest.ts'
@@ -88,8 +88,11 @@ export async function askChoices(
           )
     const longest = stated || anyLength.length === 0 ? undefined : new Map<string, number>()
     if (longest !== undefined)
-      for (const name of anyLength)
-        longest.set(name, await ask(`Most values of ${name}, which may be of any length`, `${triedLength}`, lengthOf))
+      for (const names of anyLength) {
+        const question = `Most values of ${names.join(' and ')}, of which there may be any number`
+        const most = await ask(question, `${triedLength}`, lengthOf)
+        for (const name of names) longest.set(name, most)
+      }
     const all = stated?.tasks?.map((task) => task.name) ?? tasks ?? known
     const derived =
       given.derived || stated?.derived.length

@@ -1,7 +1,8 @@
 import { ModelError } from '../../base/errors.ts'
-import { idsOf, inputFields, type OwnedField } from '../../model/serving/features/table.ts'
+import { idsOf, inputFields, type OwnedField, tableProblems } from '../../model/serving/features/table.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { type Field, isDense, type Side } from '../../schemas/features.ts'
+import { widthOf } from './input-roles.ts'
 import type { IdRange, ImportedModel, SparseColumn } from './keras/imported-model.ts'
 
 export interface FieldChoice {
@@ -38,24 +39,32 @@ const largestRepeated = 256 * 1024 * 1024
  */
 export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenFields {
   const { features = plainFields(model, choice) } = choice
-  const sparse = inputFields(features).flatMap((field) => (isDense(field) ? [] : [field as OwnedField]))
-  const dense = features.length - sparse.length
-  expectCount('sparse', model.sparse.length, sparse.length)
-  expectCount('numeric', model.dense.length, dense)
+  const problems = tableProblems(features)
+  if (problems.length > 0)
+    throw new ModelError('INVALID_REQUEST', problems.map((problem) => `/features${problem}`).join('; '))
+  // A list is the same field in each of its columns.
+  const columns = inputFields(features).flatMap((field) => Array.from({ length: widthOf(field) }, () => field))
+  const sparse = columns.flatMap((field) => (isDense(field) ? [] : [field as OwnedField]))
+  const counted = { columns: columns.length > features.length ? 'columns' : 'fields' }
+  expectCount('sparse', model.sparse.length, sparse.length, counted)
+  expectCount('numeric', model.dense.length, columns.length - sparse.length, counted)
   const notes: string[] = []
   const known = choice.features !== undefined || choice.sizes !== undefined
   const ranges: IdRange[] = []
   for (const table of new Set(model.sparse.map(({ table }) => table))) {
     const columns = model.sparse.flatMap((column, i) => (column.table === table ? [i] : []))
-    ranges.push(
-      ...rangesOf(
-        columns.map((i) => [model.sparse[i]!, sparse[i]!]),
-        { known, allowUnused: choice.allowUnused },
-        notes,
-      ),
-    )
+    const readers = new Map(columns.map((i) => [sparse[i]!, [model.sparse[i]!, sparse[i]!] as const]))
+    const found = rangesOf([...readers.values()], { known, allowUnused: choice.allowUnused }, notes)
+    const own = new Map([...readers.keys()].map((field, i) => [field, found[i]!]))
+    for (const i of columns) ranges[i] = own.get(sparse[i]!)!
   }
   const ownIds = ranges.length > 0 && ranges.every(({ first }) => first === 0)
+  const several = sparse.find(({ list, owner }) => list !== undefined || owner !== undefined)
+  if (several !== undefined && !ownIds)
+    throw new ModelError(
+      'INVALID_REQUEST',
+      `the field ${several.name} is a list, or shares a table, but other fields divide a table: give each field all rows of its table, or list its columns as fields`,
+    )
   const bytes = ownIds ? 0 : ranges.reduce((sum, { ids }) => sum + ids, 0) * model.tableWidth * 4
   // With own ids the model keeps its tables, and no row is stored twice.
   if (bytes > largestRepeated && notes.some((note) => note.includes(everyRow)))
@@ -69,7 +78,7 @@ export function chooseFields(model: ImportedModel, choice: FieldChoice): ChosenF
 const everyRow = 'each may use every row'
 
 function rangesOf(
-  fields: [SparseColumn, OwnedField][],
+  fields: (readonly [SparseColumn, OwnedField])[],
   { known, allowUnused }: { known: boolean; allowUnused: boolean },
   notes: string[],
 ): IdRange[] {
@@ -114,7 +123,7 @@ function rangesOf(
 }
 
 /** `country 9, device 52, … 29 more` */
-function listed(fields: [SparseColumn, OwnedField][], sizes: number[]): string {
+function listed(fields: (readonly [SparseColumn, OwnedField])[], sizes: number[]): string {
   const most = 40
   const shown = fields.slice(0, most).map(([, { name }], i) => `${name} ${sizes[i]}`)
   return [...shown, ...(fields.length > most ? [`… ${fields.length - most} more`] : [])].join(', ')
@@ -122,7 +131,7 @@ function listed(fields: [SparseColumn, OwnedField][], sizes: number[]): string {
 
 /** Fields with the model's own ids and unscaled numbers. */
 function plainFields({ sparse, dense }: ImportedModel, { sizes, sides }: FieldChoice): Field[] {
-  if (sizes !== undefined) expectCount('sparse', sparse.length, sizes.length, '--sizes has')
+  if (sizes !== undefined) expectCount('sparse', sparse.length, sizes.length, { subject: '--sizes has' })
   const names = fieldNames([...sparse.map(({ name }) => name), ...dense])
   for (const name of [...sides.context, ...sides.cross])
     if (!names.includes(name)) throw new ModelError('INVALID_REQUEST', unknownField(name, names))
@@ -152,7 +161,12 @@ function fieldNames(wanted: string[]): string[] {
   })
 }
 
-function expectCount(kind: string, expected: number, given: number, subject = 'the features have') {
+function expectCount(
+  kind: string,
+  expected: number,
+  given: number,
+  { subject = 'the features have', columns = 'fields' } = {},
+) {
   if (expected !== given)
-    throw new ModelError('INVALID_REQUEST', `${subject} ${given} ${kind} fields, but the model takes ${expected}`)
+    throw new ModelError('INVALID_REQUEST', `${subject} ${given} ${kind} ${columns}, but the model takes ${expected}`)
 }

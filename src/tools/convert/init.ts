@@ -1,6 +1,5 @@
 import { ModelError } from '../../base/errors.ts'
 import {
-  hasFreeLength,
   type SavedOutput,
   type SavedSignature,
   type SavedTensor,
@@ -14,7 +13,7 @@ import type { Field } from '../../schemas/features.ts'
 import type { Graph, Manifest } from '../../schemas/manifest.ts'
 import { describeFields } from './describe-fields.ts'
 import { expectSizes, expectTables, fitFields, graphInputs } from './fit-fields.ts'
-import { needFields, rolesOf } from './input-roles.ts'
+import { listsOfAnyLength, needFields, rolesOf } from './input-roles.ts'
 import { type ChosenSides, plainFields } from './plain-fields.ts'
 
 /** Choices that the graph does not determine. */
@@ -40,8 +39,8 @@ export interface Scaffold {
   found: string[]
   /** Left to fill in, with its place in the manifest. */
   left: string[]
-  /** Inputs whose lists may be of any length; none where the fields were given. */
-  anyLength: string[]
+  /** Inputs whose lists may be of any length, those of a sequence together; none where the fields were given. */
+  anyLength: string[][]
   /** The sizes that the graph does not contain, in words; undefined where it contains all. */
   unsized: string | undefined
   /** Whether the graph shows that its outputs are probabilities. */
@@ -104,10 +103,7 @@ export function scaffold(
     },
     precision: 'float32',
   }
-  const anyLength =
-    choice.features === undefined
-      ? roles.flatMap(({ is, input }) => (is === 'list' && hasFreeLength(input) ? [input.name] : []))
-      : []
+  const anyLength = choice.features === undefined ? listsOfAnyLength(roles) : []
   return {
     manifest,
     found,

@@ -1,5 +1,7 @@
+import { valueFor } from '../../base/maps.ts'
 import { hasFreeLength, holdsIds, type SavedTensor, tensorWidth } from '../../model/contracts/saved-signature.ts'
-import { triedLength } from '../../model/serving/version/survey.ts'
+import { triedLength } from '../../model/graph/ir/free-lengths.ts'
+import type { InputField } from '../../model/serving/features/table.ts'
 import { type Field, isDense } from '../../schemas/features.ts'
 
 /** An input of a graph, and its part in the fields of requests. */
@@ -161,8 +163,16 @@ function findOwners(roles: readonly InputRole[]): void {
   }
 }
 
+/** The names of lists of any length, those of a sequence together. */
+export function listsOfAnyLength(roles: readonly InputRole[]): string[][] {
+  const groups = new Map<SavedTensor, string[]>()
+  for (const { is, input, sequence = input } of roles)
+    if (is === 'list' && hasFreeLength(input)) valueFor(groups, sequence, () => [] as string[]).push(input.name)
+  return [...groups.values()]
+}
+
 /** Columns that a field takes. */
-export function widthOf(field: Field): number {
+export function widthOf(field: Field | InputField): number {
   return field.kind === 'vector' ? field.length : (field.list?.max ?? 1)
 }
 

@@ -1,10 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
-import type { SavedTensor } from '../../model/contracts/saved-signature.ts'
+import { hasFreeLength, type SavedTensor } from '../../model/contracts/saved-signature.ts'
+import { fixLengths, triedLength } from '../../model/graph/ir/free-lengths.ts'
 import { type GraphSummary, type NodeSummary, summarise } from '../../model/graph/ir/summary.ts'
 import { openGraph } from '../../model/graph/lower/read-graph.ts'
 import { survey } from '../../model/serving/version/survey.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
+import { rolesOf } from './input-roles.ts'
 import type { SavedGraph } from './open-saved.ts'
 
 /** The description of a saved graph that `multigate inspect` prints. */
@@ -16,6 +19,8 @@ export interface Inspection extends GraphSummary {
   bytes: number
   inputs: SavedTensor[]
   outputs: SavedTensor[]
+  /** Of each input that is more than columns, its part in the fields of requests: `ids of history`. */
+  parts: Record<string, string>
   tasks: string[] | undefined
   fields: number | undefined
 }
@@ -24,8 +29,10 @@ export interface Inspection extends GraphSummary {
 export async function inspect({ name, source, manifest, unpacked }: SavedGraph): Promise<Inspection> {
   // The saved tensors, not joined.
   const { joined: _, ...saved } = source
-  const { inputs, outputs } = await survey(saved)
-  const summary = await summarise(await openGraph(saved))
+  const { inputs, outputs } = await survey(saved, { uses: true })
+  const graph = await openGraph(saved)
+  fixLengths(graph)
+  const summary = await summarise(graph)
   return {
     name,
     format: unpacked?.format ?? source.format,
@@ -35,10 +42,33 @@ export async function inspect({ name, source, manifest, unpacked }: SavedGraph):
     ),
     inputs,
     outputs,
+    parts: manifest === undefined ? likelyParts(inputs) : partsOf(manifest),
     tasks: manifest?.tasks.map((task) => task.name),
     fields: manifest?.features.length,
     ...summary,
   }
+}
+
+/** The parts that a manifest gives to inputs. */
+function partsOf({ graph }: Manifest): Record<string, string> {
+  const fields = Object.entries(graph.inputs.fields ?? {})
+  return Object.fromEntries(
+    fields.flatMap(([field, tensors]) => Object.entries(tensors).map(([is, tensor]) => [tensor, `${is} of ${field}`])),
+  )
+}
+
+/** The parts that `init` would give them. */
+function likelyParts(inputs: readonly SavedTensor[]): Record<string, string> {
+  const parts = rolesOf(inputs).flatMap(({ input: { name }, is, of, sequence, owner }): [string, string][] => {
+    if (of !== undefined) return [[name, `${is} of ${of.name}`]]
+    const words = [
+      ...(is === 'columns' ? [] : [is]),
+      ...(sequence === undefined || sequence.name === name ? [] : [`items as in ${sequence.name}`]),
+      ...(owner === undefined ? [] : [`table of ${owner.name}`]),
+    ]
+    return words.length === 0 ? [] : [[name, words.join(', ')]]
+  })
+  return Object.fromEntries(parts)
 }
 
 async function bytesBelow(path: string): Promise<number> {
@@ -51,11 +81,19 @@ async function bytesBelow(path: string): Promise<number> {
 
 /** The inspection as text: inputs and outputs, layers with weights or products, and the totals. */
 export function formatInspection(inspection: Inspection): string {
-  const { name, format, file, bytes, inputs, outputs, nodes, parameters, parameterBytes, flops, opset } = inspection
+  const { name, format, file, bytes, inputs, outputs, parts, nodes } = inspection
+  const { parameters, parameterBytes, flops, opset } = inspection
+  // A column for parts, if there are any.
+  const partOf = Object.keys(parts).length > 0 ? ({ name }: SavedTensor) => [parts[name] ?? ''] : () => []
+  const cells = (side: string, tensor: SavedTensor) => {
+    const { shape, ids, ...own } = tensorCells(tensor)
+    return [side, own.name, own.type, shape, ...partOf(tensor), ids]
+  }
   const tensors = [
-    ...inputs.map((tensor) => ['input', ...tensorCells(tensor)]),
-    ...outputs.map((tensor) => ['output', ...tensorCells(tensor)]),
+    ...inputs.map((tensor) => cells('input', tensor)),
+    ...outputs.map((tensor) => cells('output', tensor)),
   ]
+  const header = ['', 'name', 'type', 'shape', ...(Object.keys(parts).length > 0 ? ['part'] : []), 'ids']
   const main = nodes.filter((node) => node.parameters > 0 || node.operator === 'MatMul' || node.operator === 'Gemm')
   const others = nodes.filter((node) => !main.includes(node))
   const prefix = commonFolder(main.map((node) => node.name))
@@ -64,7 +102,7 @@ export function formatInspection(inspection: Inspection): string {
     `${name}: ${format}, ${file}, ${formatBytes(bytes)}`,
     ...(tasks === undefined ? [] : [`${fields} fields → ${tasks.join(', ')}`]),
     '',
-    formatTable(['', 'name', 'type', 'shape', 'ids'], tensors, 4),
+    formatTable(header, tensors, header.length - 1),
     '',
     formatTable(
       ['layer', 'operator', 'shape', 'parameters', 'FLOPs per row'],
@@ -79,7 +117,7 @@ export function formatInspection(inspection: Inspection): string {
     ),
     ...(others.length === 0 ? [] : ['', `and ${countOperators(others)}`]),
     '',
-    `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs per row; opset ${opset}`,
+    `${grouped(parameters)} parameters, ${formatBytes(parameterBytes)}; ${grouped(flops)} FLOPs per row${inputs.some(hasFreeLength) ? ` with lists of ${triedLength}` : ''}; opset ${opset}`,
   ].join('\n')
 }
 
@@ -93,14 +131,15 @@ function commonFolder(names: string[]): string {
   return folder
 }
 
-function tensorCells({ name, dtype, dims, ids }: SavedTensor): string[] {
+function tensorCells({ name, dtype: type, dims, ids }: SavedTensor) {
   const tables = [...new Set(ids)]
   const range = (rows: number | undefined) => (rows === undefined ? '?' : `0 … ${grouped(rows - 1)}`)
-  return [name, dtype, shapeOf(dims), tables.some((rows) => rows !== undefined) ? tables.map(range).join(', ') : '']
+  const taken = tables.some((rows) => rows !== undefined) ? tables.map(range).join(', ') : ''
+  return { name, type, shape: shapeOf(dims), ids: taken }
 }
 
 function shapeOf(dims: number[] | undefined): string {
-  return dims === undefined ? '?' : `[${['rows', ...dims].join(', ')}]`
+  return dims === undefined ? '?' : `[${['rows', ...dims.map((side) => (side < 0 ? 'any' : side))].join(', ')}]`
 }
 
 function countOperators(nodes: NodeSummary[]): string {

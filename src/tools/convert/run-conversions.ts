@@ -1,5 +1,6 @@
 import { showProgress, type Terminal } from '../../base/terminal.ts'
 import { layoutOf } from '../../model/serving/features/layout.ts'
+import { isDense } from '../../schemas/features.ts'
 import { type ExportOptions, type ExportResult, exportModel } from './export-model.ts'
 import { type ImportOptions, type ImportResult, importModel } from './import-model.ts'
 
@@ -44,10 +45,11 @@ function formatExport(
   { to, keras }: Pick<ExportOptions, 'to' | 'keras'>,
 ): string[] {
   const { name, version, tasks, architecture } = manifest
-  const { sparse, dense } = layoutOf(manifest)
+  const { slots, crossed } = layoutOf(manifest)
+  const [sparse, dense] = [true, false].map((sparse) => slots.filter((slot) => slot.sparse === sparse).length)
   const inputs = [
-    ...(sparse.length > 0 ? [`${sparse.length} sparse fields`] : []),
-    ...(dense.length > 0 ? [`${dense.length} numeric fields`] : []),
+    ...(sparse! + crossed.length > 0 ? [`${sparse! + crossed.length} sparse fields`] : []),
+    ...(dense! > 0 ? [`${dense} numeric fields`] : []),
   ]
   const columns = `${name}/${version}: ${inputs.join(', ')}; tasks ${tasks.map(({ name }) => name).join(', ')}`
   const args = Object.entries({ ...architecture, num_tasks: tasks.length, num_emb: ids })
@@ -85,7 +87,7 @@ function formatUnchecked(
 
 function formatImport({ folder, description, manifest, goldenFrom, notes, engine, plan }: ImportResult): string[] {
   const { features, tasks, golden } = manifest
-  const numeric = features.filter(({ kind }) => kind === 'numeric').length
+  const numeric = features.filter(isDense).length
   const rows = golden?.rows.length ?? 0
   const compiled = plan.compiled ? ', compiled' : ''
   return [

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { standardNormal } from '../../../src/base/hash.ts'
-import { drawBatch, idDraw, redraw, sampleDraw, type TargetInput } from '../../../src/tools/bench/rows.ts'
+import { drawBatch, drawRows, idDraw, redraw, sampleDraw, type TargetInput } from '../../../src/tools/bench/rows.ts'
 import { Dice } from '../../support/compile/dice.ts'
 
 const inputs: TargetInput[] = [
@@ -40,4 +40,28 @@ t.test('values follow their distributions', async (t) => {
   t.ok(Math.abs(mean) < 0.06 && Math.abs(variance - 1) < 0.1)
   const sampled = new Set(Array.from({ length: 100 }, () => sampleDraw(Float64Array.of(3, 5, 8))(() => dice.next())))
   t.same([...sampled].sort(), [3, 5, 8])
+})
+
+t.test('lists of a sequence are equally long, and hold padding behind their values alone', async (t) => {
+  const dice = new Dice(4)
+  const sequence = {}
+  const list = (column: number, padding: number) => ({ column, width: 3, padding, sequence })
+  const draws = (first: number) => Array.from({ length: 3 }, () => idDraw(first, 4))
+  const sides = Array.from({ length: 6 }, () => 'candidate' as const)
+  const lists: TargetInput = {
+    ...{ name: 'ids', dtype: 'int32', sides, draws: [...draws(0), ...draws(10)] },
+    lists: [list(0, 0), list(3, 13)],
+  }
+  const { ids } = drawRows([lists], 200, () => dice.next())
+  const lengths = Array.from({ length: 200 }, (_, row) => {
+    const own = [0, 13].map((padding, i) => {
+      const values = [...ids!.subarray(row * 6 + 3 * i, row * 6 + 3 * i + 3)]
+      const length = values.indexOf(padding)
+      t.ok(length !== 0 && (length < 0 || values.slice(length).every((id) => id === padding)))
+      return length < 0 ? 3 : length
+    })
+    t.equal(own[0], own[1])
+    return own[0]
+  })
+  t.same([...new Set(lengths)].sort(), [1, 2, 3])
 })

@@ -24,7 +24,11 @@ async function read(path: string): Promise<ImportManifest> {
 const checks = { fields: read, golden: read, data: read }
 
 /** Types a line as soon as it is asked for one. */
-async function answered(lines: string[], given = nothing): Promise<{ answers: Answers; shown: string }> {
+async function answered(
+  lines: string[],
+  given = nothing,
+  anyLength: string[][] = [],
+): Promise<{ answers: Answers; shown: string }> {
   const [input, output] = [new PassThrough(), new PassThrough()]
   const left = [...lines]
   let shown = ''
@@ -36,7 +40,7 @@ async function answered(lines: string[], given = nothing): Promise<{ answers: An
     else input.write(`${line}\n`)
   })
   const { signal } = new AbortController()
-  return { answers: await askChoices(draft, given, checks, { input, output, signal }), shown }
+  return { answers: await askChoices({ ...draft, anyLength }, given, checks, { input, output, signal }), shown }
 }
 
 t.test('Enter accepts every guess', async (t) => {
@@ -105,4 +109,14 @@ t.test('derived tasks in short', async (t) => {
     { name: 'seen', product: ['click', 'view'] },
   ])
   for (const wrong of ['buy', 'a=b=c', 'a=', '=b', 'a=b*', 'ecpm=a*b']) t.throws(() => parseDerived(wrong), wrong)
+})
+
+t.test('lists of any length are asked for, those of a sequence together', async (t) => {
+  const given = { ...all, fields: false }
+  const { answers, shown } = await answered(['', '', 'few', '8', ''], given, [['views', 'kinds'], ['tags']])
+  t.same([...answers.longest!], [...['views', 'kinds'].map((name) => [name, 8]), ['tags', 50]])
+  t.match(shown, /Most values of views and kinds, of which there may be any number \[50\]: /)
+  t.match(shown, /"few" is no whole number from 1 to 4096/)
+  const stated = await answered(['fields.yaml'], given, [['views']])
+  t.equal(stated.answers.longest, undefined)
 })

@@ -105,3 +105,27 @@ t.test('what is said must fit', (t) => {
   ])
   t.end()
 })
+
+t.test('a list is one field in all columns of an input, with all rows of its table', (t) => {
+  const hist = [0, 1, 2].map((i) => column(`hist_${i}`, 10, 1))
+  const imported = model([...hist, column('item', 10)], ['x_0', 'x_1'])
+  const list: Field = {
+    ...{ name: 'hist', side: 'context', kind: 'shared', table: 'item', out_of_vocabulary: 'drop' },
+    ...{ missing: { default: [] }, list: { max: 3, padding: 0 } },
+  }
+  const vector: Field = { name: 'x', side: 'candidate', kind: 'vector', length: 2, missing: 'error' }
+  const features = [list, integer('item', 10), vector]
+  const all = { first: 0, ids: 10 }
+  t.match(chooseFields(imported, { ...none, features }), { ranges: [all, all, all, all], ownIds: true })
+  const refused = (features: Field[], message: RegExp, of = imported) =>
+    t.throws(() => chooseFields(of, { ...none, features }), { code: 'INVALID_REQUEST', message })
+  refused([{ ...list, list: { max: 2 } }, ...features.slice(1)], /have 3 sparse columns, but the model takes 4/)
+  refused([list, integer('article', 10), vector], /\/features\/0\/table "item" is not a field/)
+  const divided = model([...hist, column('item', 10), column('a', 10, 2), column('b', 10, 2)], ['x_0', 'x_1'])
+  refused(
+    [list, integer('item', 10), integer('a', 4), integer('b', 6), vector],
+    /the field hist is a list, or shares a table, but other fields divide a table/,
+    divided,
+  )
+  t.end()
+})

@@ -110,9 +110,9 @@ t.test('a person says how long lists of any length are', async (t) => {
   const { manifest } = await writeInit({
     ...initOptions(listFixture('masked-dynamo'), models),
     async review({ anyLength }) {
-      t.same(anyLength, ['hist', 'hist_cat'])
+      t.same(anyLength, [['hist', 'hist_cat']])
       const none = { stated: undefined, tasks: undefined, golden: undefined, data: undefined }
-      const longest = new Map(anyLength.map((name) => [name, 12]))
+      const longest = new Map(anyLength.flat().map((name) => [name, 12]))
       return { name: 'shop', ...none, context: ['hist_cat'], longest, derived: [] }
     },
   })

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import { formatInspection, inspect } from '../../../src/tools/convert/inspect.ts'
 import { openSaved } from '../../../src/tools/convert/open-saved.ts'
+import { writeInit } from '../../../src/tools/convert/write-init.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { runCli, spawnCli } from '../../support/cli.ts'
+import { initOptions } from '../../support/init-options.ts'
+import { listFixture } from '../../support/list-models.ts'
 import { perFeatureGraph } from '../../support/per-feature.ts'
 import { noReference, referenceFolder } from '../../support/reference.ts'
 
@@ -39,6 +42,25 @@ t.test('a version is told with its tasks, by name and by folder', async (t) => {
   t.same(await inspect(await openSaved(join(models, 'ads/1'), models)), byName)
   const { stdout } = await spawnCli(['inspect', 'ads', '--models', models, '--json'])
   t.same(JSON.parse(stdout), JSON.parse(JSON.stringify(byName)))
+})
+
+t.test('the parts of inputs are told, as a manifest names them or as init would', async (t) => {
+  const masked = await inspect(await openSaved(listFixture('masked-dynamo'), 'models'))
+  t.same(masked.parts, {
+    hist: 'list, table of item',
+    hist_cat: 'list, items as in hist, table of cat',
+    tags: 'list',
+    image: 'vector',
+    mask: 'mask of hist',
+    lengths: 'lengths of hist',
+  })
+  const text = formatInspection(masked)
+  t.match(text, /^input +hist +int64 +\[rows, any\] +list, table of item +0 … 12$/m)
+  t.match(text, /FLOPs per row with lists of 50; opset/)
+  const models = await temporaryFolder(t)
+  await writeInit({ ...initOptions(listFixture('masked-dynamo'), models), name: 'shop' })
+  const version = await inspect(await openSaved('shop', models))
+  t.match(version, { fields: 8, parts: { user: 'ids of user', mask: 'mask of hist', image: 'values of image' } })
 })
 
 t.test('long names are told without the folders that all have', { skip: noReference }, async (t) => {

@@ -81,3 +81,23 @@ t.test('candidates without fields of their own, or with lists alone, are possibl
   listed.refresh(25)
   t.equal(parse(listed.requests[5]!).body.candidates.size.length, 20)
 })
+
+t.test('lists and vectors are drawn on their side, and a vector changes where nothing else can', async (t) => {
+  const views: Field = {
+    ...{ name: 'views', side: 'context', kind: 'shared', table: 'ad', out_of_vocabulary: 'drop' },
+    ...{ missing: { default: [] }, list: { max: 5, padding: 0 } },
+  }
+  const ad: Field = {
+    ...{ name: 'ad', side: 'candidate', kind: 'integer', size: 9 },
+    ...{ out_of_vocabulary: 'error', missing: 'error' },
+  }
+  const image: Field = { name: 'image', side: 'candidate', kind: 'vector', length: 2, missing: 'error' }
+  const { requests, refresh } = create({ features: [views, ad, image], cached: 0 })
+  const imagesOf = () => requests.flatMap((request) => parse(request).body.candidates.image.map(String))
+  const { context, candidates } = parse(requests[0]!).body
+  t.ok(Array.isArray(context.views) && context.views.length <= 5)
+  t.same([candidates.ad.length, candidates.image[0].length], [20, 2])
+  const before = imagesOf()
+  for (let index = 0; index < 2 * requests.length; index++) refresh(index)
+  t.equal(new Set([...before, ...imagesOf()]).size, 2 * before.length)
+})

@@ -5,10 +5,10 @@ import type { OutputValues, SavedOutput, SavedSignature, SavedTensor } from '../
 import { optimise } from '../../graph/compile/optimise.ts'
 import { intAttribute } from '../../graph/ir/attributes.ts'
 import { dtypeOf, isBatched, sidesOf } from '../../graph/ir/declared.ts'
+import { fixLengths } from '../../graph/ir/free-lengths.ts'
 import type { Graph } from '../../graph/ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../../graph/ir/onnx_pb.ts'
 import { traceShapes } from '../../graph/ir/shapes.ts'
-import { declare } from '../../graph/ir/tensor-shape.ts'
 import { signatureOfProgram } from '../../graph/lower/program-signature.ts'
 import { openGraph, readNodes } from '../../graph/lower/read-graph.ts'
 import { type LookedUp, lookedUpInputs } from '../../graph/sides/side-columns.ts'
@@ -84,24 +84,6 @@ async function refuseRagged(source: GraphSource, error: unknown): Promise<void> 
 
 const fixedRows =
   'has a fixed number of rows, or none: export it with a free first dimension (dynamic_axes or dynamic_shapes in PyTorch)'
-
-/** The length that inputs [batch, any] get while a graph is examined. */
-export const triedLength = 50
-
-/** Gives inputs [batch, any] a fixed length; answers their names. */
-function fixLengths(graph: Graph): Set<string> {
-  const fixed = new Set<string>()
-  graph.inputs.forEach((input, i) => {
-    const { type, name } = input
-    const dims = type?.value.case === 'tensorType' ? type.value.value.shape?.dim : undefined
-    if (dims?.length !== 2 || !isBatched(input) || sidesOf(graph, input) !== undefined) return
-    const dtype = dtypeOf(input)
-    graph.inputs[i] = declare(name, { dtype, dims: [-1, triedLength] })
-    graph.shapes.set(name, { dtype, dims: [-1, triedLength] })
-    fixed.add(name)
-  })
-  return fixed
-}
 
 /** Wider inputs are no features. */
 const widestInput = 65_536

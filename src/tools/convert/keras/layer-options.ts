@@ -53,7 +53,9 @@ const known: Record<string, (config: Config, refuse: Refuse) => Config> = {
   Embedding: (config, refuse) => ({
     input_dim: countOf(config, 'input_dim', refuse),
     output_dim: countOf(config, 'output_dim', refuse),
-    ...(config.mask_zero ? fail(refuse, 'mask_zero is not supported') : {}),
+    ...(config.mask_zero
+      ? fail(refuse, 'mask_zero is not supported: save the model with model.export, and use multigate init')
+      : {}),
     ...(config.lora_rank ? fail(refuse, 'lora_rank is not supported: merge the weights first') : {}),
   }),
   Flatten: (config, refuse) => channelsLast(config, refuse),
@@ -78,7 +80,9 @@ function inputOptions({ batch_shape, batch_input_shape, dtype, sparse, ragged }:
   const shape = batch_shape ?? batch_input_shape
   if (sparse === true || ragged === true) throw refuse('sparse and ragged inputs are not supported')
   if (!Array.isArray(shape) || !shape.slice(1).every((side) => Number.isSafeInteger(side) && side > 0))
-    throw refuse(`the shape ${JSON.stringify(shape)} is not supported: all dimensions except the batch must be fixed`)
+    throw refuse(
+      `the shape ${JSON.stringify(shape)} is not supported: all dimensions except the batch must be fixed; for lists of any length, save the model with model.export, and use multigate init`,
+    )
   const name = nameOf(dtype) ?? 'float32'
   if (!/^(?:u?int(?:8|16|32|64)|float(?:16|32|64))$/.test(name)) throw refuse(`the dtype ${name} is not supported`)
   return { config: {}, inputDims: shape.slice(1) }

@@ -18,6 +18,7 @@ import {
   integers,
   node,
   placeholder,
+  type,
 } from '../../../support/tensorflow/graph-def.ts'
 import { batchFor, errorOf, referenceGraphs } from '../../../support/tensorflow/reference-graphs.ts'
 import { type HandWritten, saveGraphModel, saveSavedModel } from '../../../support/tensorflow/save-model.ts'
@@ -182,5 +183,39 @@ t.test('refuses what TensorFlow.js does not know, by name, when it is loaded', a
   await t.rejects(engine.load(await saveGraphModel(await freshFolder(t), whole)), {
     code: 'UNSUPPORTED_GRAPH',
     message: 'model.json: the output answer is not a row for a row: [3]',
+  })
+})
+
+t.test('lists of any length get that of their field, and masks are booleans', async (t) => {
+  const { DT_BOOL: B, DT_INT32: I } = DataType
+  const source = await saveGraphModel(await freshFolder(t), {
+    nodes: [
+      placeholder('hist', I),
+      placeholder('mask', B),
+      node('Cast', 'values', ['hist'], { SrcT: type(I), DstT: type(F) }),
+      node('Cast', 'kept', ['mask'], { SrcT: type(B), DstT: type(F) }),
+      node('Mul', 'product', ['values', 'kept']),
+      constant('axis', integers([1])),
+      node('Sum', 'out', ['product', 'axis'], { keep_dims: true }),
+    ],
+    inputs: { hist: ['hist', I, [-1, -1]], mask: ['mask', B, [-1, -1]] },
+    outputs: { answer: 'out' },
+  })
+  const tensors = [
+    { tensor: 'hist', first: 0, width: 3, is: 'values' as const },
+    { tensor: 'mask', first: 0, width: 3, is: 'mask' as const, padding: 7 },
+  ]
+  const ids = { dtype: 'int32' as const, tensors: [], columns: [], fields: { width: 3, tensors } }
+  for (const engine of [await createTensorflowEngine({ backend: 'cpu' }), await createEngine('onnx', 1)]) {
+    const graph = await engine.load({ ...source, joined: { inputs: { ids }, outputs: {} } })
+    t.same(graph.signature.inputs, [{ name: 'ids', dtype: 'int32', width: 3 }], engine.name)
+    const { answer } = await graph.run({ rows: 2, inputs: { ids: Int32Array.of(1, 2, 7, 7, 4, 7) } }, ['answer'])
+    t.same([...answer!], [3, 4], engine.name)
+    await graph.close()
+  }
+  const engine = await createTensorflowEngine({ backend: 'cpu' })
+  await t.rejects(engine.load(source), {
+    code: 'UNSUPPORTED_GRAPH',
+    message: /the input hist is not rows of a fixed width/,
   })
 })

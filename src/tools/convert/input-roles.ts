@@ -71,6 +71,9 @@ export function columnsOf(input: SavedTensor, free = triedLength): number {
   return hasFreeLength(input) ? free : tensorWidth(input)
 }
 
+const isPadded = ({ use }: SavedTensor) =>
+  use !== undefined && !use.apart && (use.padding !== undefined || use.meets.length > 0)
+
 const isWide = (input: SavedTensor) => hasFreeLength(input) || (input.dims.length === 1 && input.dims[0]! > 1)
 
 const isLookedUp = ({ ids }: SavedTensor) => ids.some((rows) => rows !== undefined)
@@ -80,12 +83,15 @@ const isEquallyLong = (one: SavedTensor, other: SavedTensor) => isWide(one) && o
 const areMet = (one: SavedTensor, other: SavedTensor) =>
   one.use?.meets.includes(other.name) === true || other.use?.meets.includes(one.name) === true
 
-/** Inputs of several ids of one table. Where there is no other input of ids, its columns may be fields of their own. */
+/**
+ * Inputs of several ids of one table. Where there is no other input of ids, its columns are fields of their own, unless
+ * an id of padding or a mask shows a list.
+ */
 function listsOfIds(inputs: readonly SavedTensor[]): SavedTensor[] {
   const ids = inputs.filter((input) => holdsIds(input) && isLookedUp(input))
   return ids.filter((input) => {
     if (!isWide(input) || !input.shared || new Set(input.ids).size > 1) return false
-    return hasFreeLength(input) || (ids.length === 1 ? input.use?.apart === false : true)
+    return ids.length > 1 || hasFreeLength(input) || isPadded(input)
   })
 }
 

@@ -19,7 +19,7 @@ export interface Inspection extends GraphSummary {
   bytes: number
   inputs: SavedTensor[]
   outputs: SavedTensor[]
-  /** Of each input that is more than columns, its part in the fields of requests: `ids of history`. */
+  /** Parts of inputs in the fields of requests, by name, where they are more than columns: `ids of history`. */
   parts: Record<string, string>
   tasks: string[] | undefined
   fields: number | undefined

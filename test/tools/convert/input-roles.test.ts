@@ -38,8 +38,10 @@ const noSides = { context: [], cross: [] }
 
 t.test('columns of the only input of ids are fields where they have uses of their own, else a list', async (t) => {
   t.same(told([ids('sparse', 3, 'a', { apart: true }), numbers('dense', 7)]), ['sparse: columns', 'dense: columns'])
-  t.same(told([ids('words', 3, 'a')]), ['words: list'])
-  const { use: _, ...unknown } = ids('words', 3, 'a')
+  t.same(told([ids('words', 3, 'a')]), ['words: columns'])
+  t.same(told([ids('words', 3, 'a', { padding: 0 })]), ['words: list'])
+  t.same(told([ids('words', 3, 'a', { padding: 0, apart: true })]), ['words: columns'])
+  const { use: _, ...unknown } = ids('words', 3, 'a', { padding: 0 })
   t.same(told([unknown]), ['words: columns'])
   const own = { ...ids('fields', 2, 'a'), ids: [4, 7], shared: false }
   t.same(told([ids('user', 0, 'b'), own]), ['user: columns', 'fields: columns'])
@@ -85,7 +87,7 @@ t.test('masks, lengths and weights go to the list that they meet, or whose name 
 })
 
 t.test('what a person calls a field is one', async (t) => {
-  const inputs = [ids('hist', 5, 'a'), numbers('len', 0, {}, 'int64')]
+  const inputs = [ids('hist', 5, 'a', { padding: 0 }), numbers('len', 0, {}, 'int64')]
   const len = {
     name: 'len',
     side: 'context',
@@ -104,7 +106,7 @@ t.test('numbers beside others are a vector where they stay together, and a list 
   t.same(told([user, numbers('image', 4)]).slice(1), ['image: vector'])
   t.same(told([user, numbers('sizes', 4), numbers('price', 1)]).slice(1), ['sizes: vector', 'price: columns'])
   t.same(told([user, numbers('sizes', 4, { apart: true }), numbers('price', 1)])[1], 'sizes: columns')
-  const ages = rolesOf([ids('hist', 4, 'a'), numbers('ages', 4, { meets: ['hist'] })])
+  const ages = rolesOf([ids('hist', 4, 'a', { padding: 0 }), numbers('ages', 4, { meets: ['hist'] })])
   t.match(ages[1], { is: 'list', sequence: { name: 'hist' } })
   t.match(plainFields(ages, noSides)[1], { kind: 'numeric', list: { max: 4 }, sequence: 'hist' })
 })

@@ -122,6 +122,8 @@ function isTakenApart(graph: Graph, input: string, positions: ReadonlySet<string
   return [...aliasesOf(graph, input), ...positions].some((name) => {
     const dims = graph.shapes.get(name)?.dims
     return graph.users(name).some((node) => {
+      // Embeddings that others follow have places of their own.
+      if (node.opType === 'Concat') return dims?.length === 3 && positive(intAttribute(node, 'axis', 0), 3) === 1
       if (node.input[0] !== name) return false
       if (cutting.has(node.opType)) return cutsColumns(graph, node)
       // Embeddings side by side: [batch, n, dim] becomes [batch, n · dim].

@@ -1,6 +1,7 @@
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
+import { nameOfId } from '../src/model/serving/features/field.ts'
 import { createLayout, givenColumns } from '../src/model/serving/features/layout.ts'
-import { type InputField, inputFields } from '../src/model/serving/features/table.ts'
+import { type InputField, idsOf, inputFields, paddingOf, tableOf } from '../src/model/serving/features/table.ts'
 import type { Features, NumericField, Side, VectorField } from '../src/schemas/features.ts'
 import { createDraw, createRandom, type Random, zipf } from '../src/tools/data/random.ts'
 import { type Catalogue, createCandidates, usualCatalogue } from './candidates.ts'
@@ -97,10 +98,23 @@ function createColumn(field: InputField, random: Random): (lengths: Map<string, 
   const draw = createValues(field, random)
   const { list, sequence } = field
   if (list === undefined) return draw
+  const drawItem = withoutPadding(field, draw)
   return (lengths) => {
     const length = (sequence === undefined ? undefined : lengths.get(sequence)) ?? random.integer(list.max + 1)
     if (sequence !== undefined) lengths.set(sequence, length)
-    return Array.from({ length }, draw)
+    return Array.from({ length }, drawItem)
+  }
+}
+
+/** Draws the last value in place of the one that has the id of padding, which no list may have. */
+function withoutPadding(field: Exclude<InputField, VectorField>, draw: () => Value): () => Value {
+  if (field.kind !== 'vocabulary' && field.kind !== 'integer') return draw
+  const padding = paddingOf(field)
+  if (padding < tableOf(field).first) return draw
+  const [taken, last] = [nameOfId(field, padding), nameOfId(field, idsOf(field) - 1)]
+  return () => {
+    const value = draw()
+    return value === taken ? last : value
   }
 }
 

@@ -25,6 +25,11 @@ t.test('curl', async (t) => {
   t.ok(close(predictions[0].ctr, second))
   const rows = JSON.parse((await run('bash', ['-c', codeOf('serving-curl')])).stdout).predictions
   t.ok(rows.length === 2 && close(rows[0].ctr, first) && close(rows[1].ctr, second))
+  const lists = JSON.parse((await run('bash', ['-c', codeOf('curl-lists')])).stdout)
+  t.match(lists.predictions, [
+    { id: 'ad-1', ctr: Number },
+    { id: 'ad-2', ctr: Number },
+  ])
   const compressed = JSON.parse((await run('bash', ['-c', codeOf('curl-gzip')])).stdout)
   t.equal(compressed.predictions.ctr.length, 2)
 })

@@ -62,6 +62,15 @@ testWith('tritonclient', triton, (t, python) =>
   example(t, 'tritonclient', python, ({ stdout }) => t.ok(close(stdout.replace(/[[\]\s]/g, ''), first, 1e-2), stdout)),
 )
 
+testWith('tritonclient, with lists', triton, (t, python) =>
+  example(t, 'tritonclient-lists', python, async ({ stdout }) => {
+    const { predictions } = JSON.parse((await run('bash', ['-c', codeOf('curl-lists')])).stdout)
+    const given: number[] = JSON.parse(stdout).flat()
+    t.equal(given.length, 2)
+    for (const [i, { ctr }] of predictions.entries()) t.ok(close(given[i], ctr), `${given[i]} is ${ctr}`)
+  }),
+)
+
 testWith('kserve', kserve, (t, python) =>
   example(t, 'kserve', python, ({ stdout }) => {
     t.match(stdout, /^ctr \[\[.*\]\]\ncvr \[\[.*\]\]\nctcvr \[\[.*\]\]\n$/)
@@ -75,12 +84,12 @@ function testWith(name: string, python: Python | string, work: (t: Test, python:
 }
 
 /** Runs a block of Python. */
-async function example(t: Test, name: string, python: Python, check: (output: Output) => void): Promise<void> {
+async function example(t: Test, name: string, python: Python, check: (output: Output) => unknown): Promise<void> {
   // Not by the name of a package, which it would hide.
   const script = `ask-${name}.py`
   await writeFile(join(folder, script), codeOf(name))
   const paths = [join(python.bin, '..'), folder].join(delimiter)
   const output = await run('python3', [script], { PYTHONPATH: paths })
   t.equal(output.status, 0, output.stderr)
-  check(output)
+  await check(output)
 }

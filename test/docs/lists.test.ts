@@ -1,26 +1,17 @@
-import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import type { Features } from '../../src/schemas/features.ts'
-import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { temporaryFolder } from '../support/bundle.ts'
+import { listBlocks, writeShop } from '../support/list-docs.ts'
 import { startTestServer } from '../support/server.ts'
 
 /* The requests with lists of docs/api.md: all ask the same, and get the page's answer. */
 
-const page = await readFile(fileURLToPath(new URL('../../../docs/api.md', import.meta.url)), 'utf8')
-const blocks = [...page.matchAll(/<!-- lists: (.+) -->\n```json\n([\s\S]*?)\n```/g)].map(
-  ([, name, text]) => [name!, JSON.parse(text!)] as const,
-)
-const block = (name: string) => blocks.find(([other]) => other === name)![1]
+const blocks = await listBlocks()
 const models = await temporaryFolder(t)
-const features: Features = block('features')
-const { context, candidates } = block('POST /predict')
-const rows = candidates.map((candidate: object) => ({ ...context, ...candidate }))
-await writeTestBundle(models, { name: 'shop', rows, manifest: { features } })
+await writeShop(models)
 const { fastify } = await startTestServer(t, { models })
 
 t.test('every request is answered as the page says', async (t) => {
-  const answer = block('answer')
+  const [, answer] = blocks.find(([name]) => name === 'answer')!
   const { request_id: _, ...answered } = answer
   const requests = blocks.filter(([name]) => name.startsWith('POST '))
   t.equal(requests.length, 4)

@@ -164,11 +164,12 @@ function listValues(
   { params, query: { offset, limit } }: Pick<FastifyRequest<FieldValuesRoute>, 'params' | 'query'>,
   reply: FastifyReply,
 ): FieldValues | FastifyReply {
-  const field = features.find((candidate) => candidate.name === params.field)
+  // A field that shares a table has its owner's values.
+  const field = inputFields(features).find((candidate) => candidate.name === params.field)
   if (field?.kind !== 'vocabulary') {
     const names = features.map((feature) => feature.name)
     const detail = field
-      ? `${field.name} is ${field.kind === 'integer' ? 'an' : 'a'} ${field.kind} field of ${name}, which has no list of values; those that have one: ${listNames(features.flatMap(vocabularyName)) || 'none'}`
+      ? `${field.name} is ${field.kind === 'integer' ? 'an' : 'a'} ${field.kind} field of ${name}, which has no list of values; those that have one: ${listNames(inputFields(features).flatMap(vocabularyName)) || 'none'}`
       : `${name} has no field of this name${suggestNames(params.field, names)}`
     return sendProblem(reply, { body: problemDetails('NOT_FOUND', detail, reply.request.id) })
   }

@@ -93,6 +93,12 @@ t.test('metadata says how lists and vectors are sent', async (t) => {
   )
 })
 
+t.test('a field that shares a table has its values', async (t) => {
+  const values = async (field: string) => (await fastify.inject(`/models/ads/fields/${field}/values`)).json()
+  t.match(await values('history'), { field: 'history', total: 3, values: ['a', 'b', 'c'] })
+  t.match((await values('ages')).detail, /no list of values; those that have one: country, history, item, tags$/)
+})
+
 /** The place and the problem, by the form of the error. */
 function refused(t: Test, { status, body }: Awaited<ReturnType<typeof post>>, message: RegExp): void {
   t.equal(status, 400, JSON.stringify(body).slice(0, 300))

@@ -218,7 +218,7 @@ function checkDerived(
     const isValue = (row: number, i: number) =>
       Number(ids.values[row * ids.width + derived.first + i] !== derived.padding)
     const before = problems.list.length
-    // One row of the context holds for all, whose ids may be given for each: its problems are told once.
+    // One row of the context holds for all, whose ids may be given for each: its problem is listed once.
     for (let at = 0; at < ids.rows && !problems.full; at++) {
       if (rows === 1 && problems.list.length > before) break
       const row = rows === 1 ? 0 : at

@@ -1,11 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
+import { declare, floatShape } from '../../../src/model/graph/ir/tensor-shape.ts'
 import { survey } from '../../../src/model/serving/version/survey.ts'
 import type { Field } from '../../../src/schemas/features.ts'
 import { scaffold } from '../../../src/tools/convert/init.ts'
 import { writeInit } from '../../../src/tools/convert/write-init.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { emptyGraph } from '../../support/compile/run-graph.ts'
 import { initOptions } from '../../support/init-options.ts'
 import { type ListAnswers, listFixture, readListAnswers, rowsOfLists } from '../../support/list-models.ts'
 import { startTestServer } from '../../support/server.ts'
@@ -206,6 +209,23 @@ t.test('fields that are not what the graph takes are refused, with their place',
     "/features/0: item stands in the place of the graph's input user; give the fields the order of the inputs",
   )
   t.match(refusal(undefined, ['visits']), /there is no field "visits"; the fields are user, hist/)
+})
+
+t.test('a mean that is NaN without values is told, and golden rows have some', async (t) => {
+  const graph = emptyGraph({ hist: { dtype: DataType.INT64, dims: [-1, 2] } })
+  const equal = graph.node('Equal', ['hist', graph.constant('none', BigInt64Array.of(0n), [])])
+  const mask = graph.node('Cast', [graph.node('Not', [equal])], { attributes: { to: DataType.FLOAT } })
+  const table = graph.constant('items', Float32Array.of(0, 0.1, 0.4), [3, 1])
+  const items = graph.node('Reshape', [graph.node('Gather', [table, 'hist']), graph.integers([-1, 2])])
+  const sum = (name: string) => graph.node('ReduceSum', [name, graph.integers([1])], { attributes: { keepdims: 1 } })
+  graph.node('Div', [sum(graph.node('Mul', [items, mask])), sum(mask)], { outputs: ['mean'] })
+  graph.outputs.push(declare('mean', floatShape(-1, 1)))
+  const folder = await temporaryFolder(t)
+  await writeFile(join(folder, 'mean.onnx'), graph.toBytes())
+  const models = join(folder, 'models')
+  const { manifest, left } = await writeInit({ ...initOptions(join(folder, 'mean.onnx'), models), longest: new Map() })
+  t.ok(manifest.golden!.rows.every(({ hist }) => (hist as number[]).length > 0))
+  t.ok(left.some((line) => line.startsWith('/features: the graph answers NaN where hist is empty')))
 })
 
 t.test('ragged inputs are refused by name, with the export that works', async (t) => {

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { TaskName } from './manifest.ts'
+import { Publish } from './publish.ts'
 
 /*
  * Labelled rows: where they are, what their labels mean, and how they are grouped, weighted, sliced and split. A
@@ -220,50 +221,6 @@ export const RowsField = Type.Object(
     weights: Type.Optional(column("Column of the weights of a weighted list's values, a list of the same form")),
   },
   { ...strict, description: 'Where the values of a field are' },
-)
-
-const Bounds = Type.Object(
-  {
-    min: Type.Optional(Type.Number({ description: 'The metric must be at least this' })),
-    max: Type.Optional(Type.Number({ description: 'The metric must be at most this' })),
-  },
-  { ...strict, minProperties: 1 },
-)
-
-export type Publish = Static<typeof Publish>
-export const Publish = Type.Object(
-  {
-    metrics: Type.Optional(
-      Type.Record(
-        TaskName,
-        Type.Object(
-          {
-            auc: Type.Optional(Bounds),
-            logloss: Type.Optional(Bounds),
-            normalised_entropy: Type.Optional(Bounds),
-            calibration_ratio: Type.Optional(Bounds),
-            ece: Type.Optional(Bounds),
-          },
-          { ...strict, minProperties: 1 },
-        ),
-        { description: 'Bounds of metrics, per task or derived task' },
-      ),
-    ),
-    not_worse: Type.Optional(
-      Type.Boolean({ description: 'The paired comparison with the highest version on disk must not find it worse' }),
-    ),
-    beats: Type.Optional(
-      Type.Literal('logistic', {
-        description:
-          'The normalised entropy of every labelled task must be below 1, and logistic regression on the same fields not surely better',
-      }),
-    ),
-    int8: Type.Optional(Type.Boolean({ description: 'int8 must pass its check' })),
-    bfloat16: Type.Optional(
-      Type.Boolean({ description: 'bfloat16 must pass its check, on a machine that computes it' }),
-    ),
-  },
-  { ...strict, minProperties: 1, description: 'What a version must fulfil to be written' },
 )
 
 /** How rows are grouped, weighted and sliced. */

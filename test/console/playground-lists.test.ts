@@ -88,7 +88,7 @@ t.test('each value of a weighted list has a weight, 1 where none is given', asyn
   t.same(edited(0, 1), { values: ['b'], weights: [1] })
   t.same(edited(0, 0, 'c'), { values: ['c', 'a', 'b'], weights: [1, 0, 1] })
   const pasted = readItems('{"values": ["c"], "weights": [0.5]}', 'string')
-  t.same(withSplice({}, tags, { at: 0, count: 0, ...(pasted as { values: string[] }) }, [tags]).tags, pasted)
+  t.same(withSplice({}, tags, { at: 0, count: 0, ...(pasted as unknown as { values: string[] }) }, [tags]).tags, pasted)
   t.same(withWeight({ tags: ['a', 'b'] }, tags, 1, 3).tags, { values: ['a', 'b'], weights: [1, 3] })
 })
 

@@ -8,6 +8,7 @@ import { openVariant } from '../../model/engines/plan/open-variant.ts'
 import { planNames } from '../../model/graph/sides/tensor-names.ts'
 import { fillCrossed } from '../../model/serving/features/crossed.ts'
 import { encoderOf } from '../../model/serving/features/encoder.ts'
+import type { Layout } from '../../model/serving/features/layout.ts'
 import { toBatch } from '../../model/serving/prediction/bindings.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
@@ -68,21 +69,17 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
   const readCell = readers.fields.map(({ read }, i) => ({ read, slot: layout.byName.get(readings[i]!.name)! }))
   // A field without a column: the encoded default. Lists have theirs with the others.
   const constant = absent.map(({ name }) => layout.byName.get(name)!).filter(({ group }) => group === undefined)
-  const groups = layout.groups.filter(({ members }) => members[0]!.encoder.field.side === 'candidate')
 
   async function* batches(): AsyncGenerator<Batch> {
     const rowProblems = new RowProblems()
     let first = 0
     let count = 0
     let arrays = emptyRows()
-    const lists = new Map<string, FeatureValue[]>()
-    const cells = layout.slots.map(({ name }) => ({ at: (row: number) => lists.get(name)?.[row] ?? null }))
-    const refuseList = (field: number, row: number, message: string) =>
-      rowProblems.add(`/${layout.slots[field]!.name}`, `${source.place(first + row)}: ${message}`)
-    const encodeLists = createListsEncoder(layout, cells, refuseList, groups)
+    const lists = collectLists(layout, (name, row, message) =>
+      rowProblems.add(`/${name}`, `${source.place(first + row)}: ${message}`),
+    )
     const finish = (): Batch => {
-      if (groups.length > 0) encodeLists(Int32Array.from({ length: count }, (_, row) => row), 0, count, arrays)
-      lists.clear()
+      lists.encode(count, arrays)
       const found = rowProblems.list()
       if (found.length > 0) throw new SpecError(file, found)
       const [rows, { sparse, dense }] = [count, arrays]
@@ -102,9 +99,7 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
         const code = encoded(() => {
           const value = read(row) ?? undefined
           if (slot.group === undefined) return slot.encoder.encode(value)
-          const list = lists.get(slot.name) ?? []
-          lists.set(slot.name, list)
-          list[count] = valueOf(value as ListValue | undefined)
+          lists.set(slot.name, count, value as ListValue | undefined)
           return undefined
         })
         if (typeof code === 'number') store(arrays, count, slot, code)
@@ -140,8 +135,34 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
   return { defaults: absent.map(({ name }) => name), batches, progress: () => source.progress() }
 }
 
+/** Collects the candidates' lists and vectors of a batch, which are encoded together. */
+function collectLists(layout: Layout, refuse: (field: string, row: number, message: string) => void) {
+  const groups = layout.groups.filter(({ members }) => members[0]!.encoder.field.side === 'candidate')
+  const lists = new Map<string, FeatureValue[]>()
+  const cells = layout.slots.map(({ name }) => ({ at: (row: number) => lists.get(name)?.[row] ?? null }))
+  const encode = createListsEncoder(
+    layout,
+    cells,
+    (field, row, message) => refuse(layout.slots[field]!.name, row, message),
+    groups,
+  )
+  return {
+    set(field: string, row: number, list: ListValue | undefined): void {
+      const values = lists.get(field) ?? []
+      lists.set(field, values)
+      values[row] = asRequested(list)
+    },
+    /** Writes the lists of the batch's rows, and forgets them. */
+    encode(rows: number, arrays: Rows): void {
+      const all = Int32Array.from({ length: rows }, (_, row) => row)
+      if (groups.length > 0) encode(all, 0, rows, arrays)
+      lists.clear()
+    },
+  }
+}
+
 /** A list as requests give it. */
-function valueOf(list: ListValue | undefined): FeatureValue {
+function asRequested(list: ListValue | undefined): FeatureValue {
   if (list === undefined) return null
   const values = [...list.values]
   return list.weights ? { values, weights: [...list.weights] } : values

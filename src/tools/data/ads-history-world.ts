@@ -15,7 +15,7 @@ import { createDraw, dot, list, type Random, round, zipf } from './random.ts'
  *   weariness = 1.5 · Σ recency(age, 1 day), at most 1.5, over the clicks on the same campaign
  *   return    = 1.2 · Σ recency(age, 5 days), at most 1.2, likewise
  *
- * with recency = 2^(−age / half-life) and likeness = e^(4 (cosine of the appeals − 1)). Nothing but the history tells
+ * with recency = 2^(−age / half-life) and likeness = e^(4 (cosine of the appeals − 1)). Nothing but the history says
  * what a user is interested in. The clicks of the rows join no history; b₀ and b₁ are solved for the wanted mean rates.
  */
 
@@ -113,7 +113,7 @@ export function createHistoryWorld(random: Random): World<HistoryImpression> {
 
 const conversionOfDevice = [-0.2, 0.4, 0]
 
-/** What the history says about a campaign, `alike` being its likeness to all. */
+/** Interest, weariness and return that a history gives a campaign, `alike` being its likeness to all. */
 function readHistory({ campaigns, ages }: HistoryImpression['history'], campaign: number, alike: readonly number[]) {
   let interest = 0
   let weariness = 0

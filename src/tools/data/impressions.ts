@@ -24,7 +24,7 @@ export interface ImpressionOptions {
   conversion_rate: number
 }
 
-/** What happened, and how probable it was. */
+/** The events of an impression, and how probable they were. */
 export interface Outcome {
   click: 0 | 1
   conversion: 0 | 1

@@ -42,10 +42,3 @@ export const cellId = (key: number, column: string): string =>
 
 /** Ids of elements have no spaces. */
 const letterCode = (letter: string) => `_${letter.codePointAt(0)!.toString(16)}_`
-
-/** Puts the focus into an input, with its text chosen, so that typing replaces it. */
-export function enter(id: string): void {
-  const input = document.getElementById(id)
-  input?.focus()
-  if (input instanceof HTMLInputElement) input.select()
-}

@@ -1,4 +1,4 @@
-import type { Violation } from '../../../base/errors.ts'
+import { ModelError, type Violation } from '../../../base/errors.ts'
 import type { CrossedField, Field, Side } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
@@ -33,8 +33,23 @@ export interface EncodeOptions {
   allocate?(rows: number): RowArrays | undefined
 }
 
-/** Arrays for the rows of a request. */
-export function allocateRows({ sparse, dense }: Layout, rows: number, options: EncodeOptions): RowArrays {
+/**
+ * Columns of lists and vectors that the rows of a request may have in all, for each value that it may have: rows repeat
+ * the context's.
+ */
+const columnsPerValue = 16
+
+/** Arrays for the rows of a request. Throws TOO_MANY_ROWS where lists make them large. */
+export function allocateRows(
+  { sparse, dense, groups }: Pick<Layout, 'sparse' | 'dense' | 'groups'>,
+  rows: number,
+  options: EncodeOptions,
+): RowArrays {
+  if (groups.length > 0 && rows * (sparse.length + dense.length) > columnsPerValue * (options.maxValues ?? Infinity))
+    throw new ModelError(
+      'TOO_MANY_ROWS',
+      `The request has ${rows} rows of ${sparse.length + dense.length} columns, as its lists and vectors are encoded: more than ${columnsPerValue} times the ${options.maxValues} values of MULTIGATE_MAX_LIST_VALUES`,
+    )
   return (
     options.allocate?.(rows) ?? {
       sparse: new Int32Array(rows * sparse.length),

@@ -228,6 +228,16 @@ t.test('all values of a request are bounded before they are encoded', async () =
   t.same(problemsOf({ history: many, ages: [] }, [{ item: 'a', tags: [] }], { maxValues: 100 }).length, 1)
 })
 
+t.test('rows that repeat long lists of the context are bounded, too', async () => {
+  const rows = Array.from({ length: 100 }, () => ({ item: 'a', tags: [] }))
+  const { rows: encode } = createEncoder(features)
+  t.equal(encode({}, rows, { ...options, maxValues: 100 }).rows, 100)
+  t.throws(() => encode({}, rows, { ...options, maxValues: 50 }), {
+    code: 'TOO_MANY_ROWS',
+    message: /100 rows of 14 columns/,
+  })
+})
+
 t.test('a request that failed leaves nothing behind', async () => {
   const encoder = createEncoder(features)
   t.throws(() => encoder.rows({ history: ['a', 'b'], ages: 'x' }, candidates, options))

@@ -41,30 +41,56 @@ export async function copyShop(folder: string): Promise<void> {
     await copyFile(join(fixtures, file), join(folder, file))
 }
 
-/** From what the script has left in `folder` to the page's end, each command as it stands there. */
-export async function walkThrough(t: Test, folder: string): Promise<void> {
-  await writeFile(join(folder, 'features.yaml'), blocks.features!)
-  await writeFile(join(folder, 'rows.yaml'), blocks.rows!)
-  await writeFile(join(folder, 'today.yaml'), blocks.refresh!)
+/** A shell in a folder in which `multigate` is this command line. */
+async function shellIn(folder: string): Promise<(script: string) => { status: number | null; stdout: string }> {
   const bin = join(folder, 'bin')
   await mkdir(bin)
   await writeFile(join(bin, 'multigate'), `#!/bin/sh\nexec "${process.execPath}" "${cli}" "$@"\n`)
   await chmod(join(bin, 'multigate'), 0o755)
   const env = { ...process.env, PATH: [bin, process.env.PATH].join(delimiter) }
-  const shell = (script: string) => spawnSync('bash', ['-c', `${script} 2>&1`], { cwd: folder, env, encoding: 'utf8' })
+  return (script) => spawnSync('bash', ['-c', `${script} 2>&1`], { cwd: folder, env, encoding: 'utf8' })
+}
+
+type Shell = Awaited<ReturnType<typeof shellIn>>
+
+/** Serves the models that the page has made, and compares the answer of a request with that of the page. */
+async function askAsOnPage(t: Test, folder: string, shell: Shell, ask: string, answer: string): Promise<void> {
+  const { port } = await startProcess(t, { MULTIGATE_MODELS: join(folder, 'models'), MULTIGATE_CACHE: 'off' })
+  const { version, predictions } = JSON.parse(shell(ask.replace('127.0.0.1:3000', `127.0.0.1:${port}`)).stdout)
+  const shown = JSON.parse(answer)
+  t.same([version, predictions.length], [shown.version, shown.predictions.length])
+  for (const [i, expected] of shown.predictions.entries())
+    for (const [name, value] of Object.entries<any>(expected)) {
+      const given = predictions[i][name]
+      if (typeof value === 'number') t.ok(Math.abs(given - value) < 0.01, `${i} ${name}`)
+      else t.same(given, value, `${i} ${name}`)
+    }
+}
+
+/** The section on a model with a history, each command as it stands there. */
+export async function walkHistory(t: Test, folder: string): Promise<void> {
+  await copyFile(join(fixtures, 'din-dynamo.onnx'), join(folder, 'history.onnx'))
+  await writeFile(join(folder, 'features.yaml'), blocks['history-features']!)
+  const shell = await shellIn(folder)
+  const { status, stdout } = shell(blocks['history-init']!)
+  t.equal(status, 0, stdout)
+  expectOutput(t, 'history-init', stdout)
+  await askAsOnPage(t, folder, shell, blocks['history-ask']!, blocks['history-answer']!)
+}
+
+/** From what the script has left in `folder` to the page's end, each command as it stands there. */
+export async function walkThrough(t: Test, folder: string): Promise<void> {
+  await writeFile(join(folder, 'features.yaml'), blocks.features!)
+  await writeFile(join(folder, 'rows.yaml'), blocks.rows!)
+  await writeFile(join(folder, 'today.yaml'), blocks.refresh!)
+  const shell = await shellIn(folder)
   const walk = (step: string) => {
     const { status, stdout } = shell(blocks[step]!)
     t.equal(status, 0, stdout)
     expectOutput(t, step, stdout)
   }
   for (const step of ['init', 'calibrate', 'quantize']) walk(step)
-  const { port } = await startProcess(t, { MULTIGATE_MODELS: join(folder, 'models'), MULTIGATE_CACHE: 'off' })
-  const { version, predictions } = JSON.parse(shell(blocks.ask!.replace('127.0.0.1:3000', `127.0.0.1:${port}`)).stdout)
-  const shown = JSON.parse(blocks.answer!)
-  t.same([version, predictions.length], [shown.version, shown.predictions.length])
-  for (const [i, expected] of shown.predictions.entries())
-    for (const [name, value] of Object.entries<any>(expected))
-      t.ok(name === 'id' ? predictions[i].id === value : Math.abs(predictions[i][name] - value) < 0.01, `${i} ${name}`)
+  await askAsOnPage(t, folder, shell, blocks.ask!, blocks.answer!)
   walk('train')
 }
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import { externalFiles } from '../../../src/model/graph/ir/external-data.ts'
 import { survey } from '../../../src/model/serving/version/survey.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
-import { blocks, copyShop, exported, walkThrough } from '../../support/pytorch-example.ts'
+import { blocks, copyShop, exported, walkHistory, walkThrough } from '../../support/pytorch-example.ts'
 
 /*
  * docs/from-pytorch.md, step by step, with the export that is kept in test/fixtures/pytorch. pytorch.full.test.ts
@@ -24,4 +24,8 @@ t.test('the kept export has its weights in a file, and every step of the page wo
   const { inputs } = await survey({ folder, format: 'onnx', file: 'shop.onnx', outputs: [] })
   t.match(inputs, [{ name: 'ids', ids: [4, 24, 501], shared: false }, { name: 'numbers' }])
   await walkThrough(t, folder)
+})
+
+t.test('a model with a history is named, served and asked as on the page', async (t) => {
+  await walkHistory(t, await temporaryFolder(t))
 })

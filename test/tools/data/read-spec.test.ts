@@ -81,7 +81,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/split\/train must be less than 1/,
     /^\/architecture\/num_experts must be at least 0/,
     /^\/architecture\/experts is unknown/,
-    /^\/data\/generator must be "ads-funnel" or "synthetic-tasks"$/,
+    /^\/data\/generator must be "ads-funnel" or "ads-history" or "synthetic-tasks"$/,
     /^\/precision must be "float32" or "bfloat16" or "int8"/,
   ]) {
     t.ok(

@@ -234,7 +234,7 @@ t.test('rows that repeat long lists of the context are bounded, too', async () =
   t.equal(encode({}, rows, { ...options, maxValues: 100 }).rows, 100)
   t.throws(() => encode({}, rows, { ...options, maxValues: 50 }), {
     code: 'TOO_MANY_ROWS',
-    message: /100 rows of 14 columns/,
+    message: /100 rows of 13 columns/,
   })
 })
 

@@ -5,8 +5,17 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { RequestRecord } from '../../src/schemas/requests.ts'
 import { createRequestRecorder, type RequestRecorder } from '../../src/server/request/request-recorder.ts'
 import { createRequestTimeline } from '../../src/server/request/request-timeline.ts'
-import { axeFindings, changeLook, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
+import {
+  axeFindings,
+  changeLook,
+  cramped,
+  looks,
+  openBrowser,
+  openPage,
+  skipBrowser as skip,
+} from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
+import { listCandidates, listContext, listFeatures } from '../support/list-features.ts'
 import { startTestServer, type TestServerOptions } from '../support/server.ts'
 
 const models = await temporaryFolder(t)
@@ -64,7 +73,10 @@ function record(more: Partial<RequestRecord>): RequestRecord {
 
 t.test('a slow request: where its time went, and into the playground', { skip }, async (t) => {
   const recorder = createRecorder()
-  const { origin, predict } = await start(t, { recorder })
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models)
+  await writeTestBundle(models, { name: 'lists', manifest: { features: listFeatures } })
+  const { origin, predict } = await start(t, { recorder, models, registry: { defaultModel: 'ads' } })
   t.equal((await predict(body, { 'x-request-id': 'mine' })).status, 200)
   await predict({ ...body, candidates: [{ campaign: 'c9', price: 'much' }] }, { 'x-request-id': 'bad' })
   recorder.add(record({ request_id: 'waited', total_ms: 90_000, queue_ms: 89_996 }))
@@ -88,6 +100,44 @@ t.test('a slow request: where its time went, and into the playground', { skip },
   await page.locator('tbody button[data-id="bad"]').click()
   await detail.getByText('/candidates/0/price').waitFor()
   t.match(await detail.textContent(), /INVALID_REQUEST/)
+
+  await t.test('lists, vectors and weights, and what the model does not take of them', async (t) => {
+    const history = [...listContext.history, ...Array.from({ length: 45 }, () => 'b')]
+    const context = { ...listContext, history, ages: history.map((_, i) => i) }
+    const candidates = [{ ...listCandidates[0], tags: { values: ['x', 'q', 'y'], weights: [2, 1, 0.5] } }]
+    const sent = { model: 'lists', context, candidates: [...candidates, ...listCandidates.slice(1)] }
+    t.equal((await predict(sent, { 'x-request-id': 'lists' })).status, 200)
+    await page.goto(`${origin}/#/requests?list=recent&id=lists`)
+    const listOf = (name: string) => detail.getByRole('list', { name: `Values of ${name}`, exact: true })
+    t.same(await listOf('history').getByRole('listitem').allTextContents(), ['a', 'zzz', 'b', 'b', 'b', 'b', '+ 44'])
+    await detail.getByText('50 values, of which at most 3 count').first().waitFor()
+    t.same(await listOf('tags of #1').getByRole('listitem').allTextContents(), [
+      'x, weight × 2',
+      'q, weight × 1',
+      'y, weight × 0.5',
+    ])
+    await detail.getByText('2 numbers: 0.5, -1').waitFor()
+
+    await detail.getByRole('button', { name: 'Mark unknown and cut values' }).press('Enter')
+    await detail.getByText('Marked as version 1 takes them now.').waitFor()
+    t.match(
+      await listOf('history').getByRole('listitem').nth(1).textContent(),
+      /^zzz, not known to the model: left out/,
+    )
+    t.match(await listOf('ages').getByRole('listitem').nth(1).textContent(), /^1, not known/, 'in all of its sequence')
+    t.match(await listOf('tags of #1').getByRole('listitem').nth(2).textContent(), /^y, .*cut/)
+    await detail.getByText('50 of 3; 1 not known, left out; 46 cut: the last 3 count').first().waitFor()
+    await listOf('history').getByRole('button', { name: 'Show 44 more values of history' }).press('Enter')
+    await listOf('history').getByRole('button', { name: 'Show fewer values of history' }).press('Enter')
+    await listOf('history').getByRole('button', { name: 'Show 44 more values of history' }).waitFor()
+    for (const look of looks.slice(1, 3)) {
+      await changeLook(page, look)
+      t.same([...(await axeFindings(page)), ...(await cramped(page))], [], look.name)
+    }
+    await detail.getByRole('link', { name: 'Open in the playground' }).click()
+    await page.getByRole('list', { name: 'Values of history', exact: true }).waitFor()
+    t.pass('they are in the playground')
+  })
   t.same(faults, [])
 })
 

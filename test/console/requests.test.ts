@@ -1,4 +1,7 @@
 import t from 'tap'
+import { readJson } from '../../src/console/pages/playground/state/paste.ts'
+import { decodeBody, encodeBody } from '../../src/console/pages/playground/state/state-codec.ts'
+import { describeVector, namesOf, valuesOfBody } from '../../src/console/pages/requests/body-values.ts'
 import { explain } from '../../src/console/pages/requests/explain.ts'
 import type { RequestRecord } from '../../src/schemas/requests.ts'
 
@@ -80,4 +83,81 @@ t.test('few other requests do not say what is usual', async (t) => {
     'Too few other recent requests of this model are recorded to say what is usual: 4.',
   )
   t.notMatch(explained(slow(), usual.slice(1)), 'median')
+})
+
+const weighted = { values: ['new', 'sale'], weights: [2, 0.5] }
+const withLists = {
+  context: { history: ['a', 'b'], ages: [1, 2], country: null },
+  candidates: [
+    { id: 'x', item: 'a', tags: weighted, image: [1, 2] },
+    { item: 'b', tags: [] },
+  ],
+}
+
+t.test('lists are read from bodies of rows and of columns', async (t) => {
+  const read = (body: unknown, url = '/predict') => valuesOfBody({ url, body })
+  const { candidates } = withLists
+  t.same(read(withLists), { context: { history: ['a', 'b'], ages: [1, 2] }, candidates })
+  const tags = { values: ['new', 'sale', 'old'], offsets: [0, 2, 3], weights: [2, 0.5, 1] }
+  t.same(read({ candidates: { item: ['a', 'b'], tags, image: [[1, 2], null] } }), {
+    context: {},
+    candidates: [
+      { item: 'a', tags: weighted, image: [1, 2] },
+      { item: 'b', tags: { values: ['old'], weights: [1] } },
+    ],
+  })
+  t.same(read({ context: { history: [] } }), { context: { history: [] }, candidates: [{}] }, 'the context is one row')
+  t.same(read({ candidates: [{ tags: ['a', null] }] })?.candidates, [{ tags: ['a', 'null'] }], 'a mistake is shown')
+  for (const [body, url] of [
+    [{ sparse: [[1]] }],
+    [{ candidates: [1] }],
+    [{ candidates: { tags: { values: [] } } }],
+    ['text'],
+    [undefined],
+    [withLists, '/v2/models/ads/infer'],
+  ] as const)
+    t.equal(read(body, url), undefined, JSON.stringify(body))
+})
+
+t.test('a recorded request keeps its lists in the playground', async (t) => {
+  const body = decodeBody(encodeBody(withLists))
+  const side = {
+    history: 'context',
+    ages: 'context',
+    item: 'candidate',
+    tags: 'candidate',
+    image: 'candidate',
+  } as const
+  const fields = Object.entries(side).map(([name, side]) => ({
+    name,
+    side,
+    kind: 'vocabulary',
+    type: 'string' as const,
+    required: false,
+    missing: 'default' as const,
+    encoding: {},
+  }))
+  t.same(readJson(body, fields), { ...valuesOfBody(record({ body: withLists })), moved: [], notes: [] })
+})
+
+t.test('names stand in the order of the model', async (t) => {
+  const fields = ['item', 'tags', 'image'].map((name) => ({ name }))
+  t.same(
+    namesOf(
+      [
+        { tags: [], old: 1, bid: 2 },
+        { item: 'a', id: 'x' },
+      ],
+      fields,
+    ),
+    ['id', 'bid', 'item', 'tags', 'old'],
+  )
+  t.same(namesOf([{}], fields), [])
+})
+
+t.test('vectors in a few words', async (t) => {
+  t.equal(describeVector([0.12345, -1, 3, 4]), '4 numbers: 0.123, -1, 3, …')
+  t.equal(describeVector([1.5]), '1 number: 1.5')
+  t.equal(describeVector([1, 2, 3]), '3 numbers: 1, 2, 3')
+  t.equal(describeVector([]), 'no numbers')
 })

@@ -7,14 +7,23 @@ export interface Chip {
   /** Says more of it, and how it looks. */
   note?: string | undefined
   tone?: string | undefined
+}
+
+/** The same, to edit. */
+export interface EditedChip extends Chip {
   /** Stands between the text and the button that removes it: its weight. */
   beside?(attributes: { label: string; tabIndex: number }): ComponentChildren
+}
+
+/** The same, to read alone. */
+export interface ReadChip extends Chip {
+  weight?: string | undefined
 }
 
 interface ChipsProps {
   /** The name of the list. */
   name: string
-  chips: readonly Chip[]
+  chips: readonly EditedChip[]
   /** Chips of a long list that are shown, the last ones, beside the text box; a button adds more. */
   most: number
   /** The place of the chip that is edited; undefined: the text box adds values at the end. */
@@ -113,8 +122,7 @@ export function Chips({ name, chips, most, editing, box, onEdit, onRemove }: Chi
               onClick={() => onEdit(place)}
               onKeyDown={(event) => onKeyDown(event, place)}
             >
-              <bdi>{chip.text === '' ? '(empty)' : chip.text}</bdi>
-              {chip.note && <span class="hidden">, {chip.note}</span>}
+              <ChipText {...chip} />
             </button>
             {chip.beside?.({ label, tabIndex })}
             <button
@@ -131,6 +139,56 @@ export function Chips({ name, chips, most, editing, box, onEdit, onRemove }: Chi
       })}
       {editing === undefined && entry}
     </ul>
+  )
+}
+
+/** A list of values to read: both ends of a long one, until a button shows the others. `ends`: chips at each end. */
+export function ReadChips({ name, chips, ends }: { name: string; chips: readonly ReadChip[]; ends: number }) {
+  const [head, setHead] = useState(ends)
+  // A gap for one value would be no shorter.
+  const hidden = chips.length - head - ends > 1 ? chips.length - head - ends : 0
+  const isLong = chips.length - 2 * ends > 1
+  const more = hidden > 0 ? `Show ${Math.min(hidden, step)} more values of ${name}` : `Show fewer values of ${name}`
+  const chipAt = ({ weight, ...chip }: ReadChip, place: number) => (
+    <li key={place} class={`chip read ${chip.tone ?? ''}`} title={chip.note}>
+      <span>
+        <ChipText {...chip} />
+      </span>
+      {weight !== undefined && (
+        <span class="small muted">
+          <span class="hidden">, weight </span>
+          <span aria-hidden="true">× </span>
+          {weight}
+        </span>
+      )}
+    </li>
+  )
+  return (
+    <ul class="chips" aria-label={`Values of ${name}`}>
+      {chips.slice(0, hidden > 0 ? head : chips.length).map(chipAt)}
+      {hidden > 0 && (
+        <li key="gap" class="muted" aria-hidden="true">
+          …
+        </li>
+      )}
+      {hidden > 0 && chips.slice(-ends).map((chip, i) => chipAt(chip, chips.length - ends + i))}
+      {isLong && (
+        <li key="more">
+          <button type="button" class="more" aria-label={more} onClick={() => setHead(hidden > 0 ? head + step : ends)}>
+            {hidden > 0 ? `+ ${hidden}` : 'fewer'}
+          </button>
+        </li>
+      )}
+    </ul>
+  )
+}
+
+function ChipText({ text, note }: Chip) {
+  return (
+    <>
+      <bdi>{text === '' ? '(empty)' : text}</bdi>
+      {note && <span class="hidden">, {note}</span>}
+    </>
   )
 }
 

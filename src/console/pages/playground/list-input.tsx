@@ -1,8 +1,8 @@
 import { useRef, useState } from 'preact/hooks'
-import { type Chip, Chips } from '../../parts/chips.tsx'
-import { number } from '../../parts/format.ts'
+import { Chips, type EditedChip } from '../../parts/chips.tsx'
 import { attributesOf, Combobox, type InputProps } from './combobox.tsx'
-import { type Fates, fatesOf, type Unknown, weightsOf, withSplice, withWeight } from './state/lists.ts'
+import { Count, chipOf } from './list-fates.tsx'
+import { fatesOf, type Unknown, weightsOf, withSplice, withWeight } from './state/lists.ts'
 import {
   type Field,
   type Item,
@@ -54,12 +54,9 @@ export function ListInput({
     const given = 'weights' in read ? read : { values: read }
     onValues(withSplice(values, field, { at, count, ...given }, sequence))
   }
-  const chips = items.map((item, at): Chip => {
-    const fate = fates.of[at]
+  const chips = items.map((item, at): EditedChip => {
     return {
-      text: textOfValue(item),
-      note: fate && notes[fate],
-      tone: fate,
+      ...chipOf(item, fates.of[at]),
       ...(field.list?.weighted && {
         beside: ({ label, tabIndex }) => (
           <input
@@ -104,7 +101,7 @@ export function ListInput({
         }
       />
       <p id={countId} class="small muted">
-        <Count field={field} length={items.length} fates={fates} isSent={value !== undefined} />
+        {value !== undefined && <Count field={field} fates={fates} />}
         {value === undefined && field.required && (
           <button type="button" class="link" onClick={() => onValues(withEmpty(values, sequence))}>
             Send an empty list<span class="hidden"> as {name}</span>
@@ -117,29 +114,6 @@ export function ListInput({
 
 const withEmpty = (values: Values, sequence: readonly Field[]): Values =>
   sequence.reduce((all, { name }) => (valueAt(all, name) === undefined ? withValue(all, name, []) : all), values)
-
-/** The fate of a value, in words. */
-const notes = {
-  unknown: 'not known to the model: counts as any other unknown value',
-  dropped: 'not known to the model: left out',
-  cut: 'beyond the most that the model takes: cut',
-}
-
-function Count({ field, length, fates, isSent }: { field: Field; length: number; fates: Fates; isSent: boolean }) {
-  const { max, keep = 'first' } = field.list!
-  if (!isSent) return null
-  const unknown = fates.of.filter((fate) => fate === 'unknown').length
-  return (
-    <>
-      {`${number(length, 9)} of ${number(max, 9)}`}
-      {fates.dropped > 0 && `; ${number(fates.dropped, 9)} not known, left out`}
-      {unknown > 0 && `; ${number(unknown, 9)} not known`}
-      {fates.cut > 0 && (
-        <strong class="warning">{`; ${number(fates.cut, 9)} cut: the ${keep} ${number(max, 9)} count`}</strong>
-      )}
-    </>
-  )
-}
 
 interface EntryProps extends InputProps {
   field: Field

@@ -4,11 +4,14 @@ import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Pairs, Scroll } from '../../parts/controls.tsx'
 import { date, milliseconds, number } from '../../parts/format.ts'
+import { jsonText } from '../../parts/json-text.ts'
 import { Empty, Pending } from '../../parts/states.tsx'
+import { valuesOfBody } from './body-values.ts'
 import { explain, type Others } from './explain.ts'
 import { playgroundOf, whyMissing } from './playground-link.ts'
 import type { RequestRecord } from './stages.ts'
 import { LargeWaterfall, Status } from './table.tsx'
+import { ShownValues } from './values.tsx'
 
 /** Characters of a body that are shown. */
 const mostShown = 20_000
@@ -120,7 +123,8 @@ function Facts({ record }: { record: RequestRecord }) {
 function Body({ record, areBodiesKept }: { record: RequestRecord; areBodiesKept: boolean }) {
   const playground = playgroundOf(record, areBodiesKept)
   const missing = whyMissing(record, areBodiesKept)
-  const text = missing === undefined ? JSON.stringify(record.body, null, 2) : ''
+  const text = missing === undefined ? jsonText(record.body) : ''
+  const values = valuesOfBody(record)
   return (
     <section class="body" aria-labelledby="request-body">
       <h3 id="request-body">Body</h3>
@@ -132,6 +136,7 @@ function Body({ record, areBodiesKept }: { record: RequestRecord; areBodiesKept:
           {playground.why}
         </p>
       )}
+      {values !== undefined && <ShownValues record={record} values={values} canAsk={'href' in playground} />}
       {missing === undefined && (
         <details>
           <summary>Show the body</summary>

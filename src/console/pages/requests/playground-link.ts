@@ -1,13 +1,13 @@
 import { isObject } from '../../../schemas/json.ts'
 import { hrefOf } from '../../base/router.ts'
 import { encodeBody } from '../playground/state/state-codec.ts'
+import { isPredict } from './body-values.ts'
 import type { RequestRecord } from './stages.ts'
 
 /** The link that opens a request in the playground, or why there is none. */
 export function playgroundOf(record: RequestRecord, areBodiesKept: boolean): { href: string } | { why: string } {
   const { method, url, model, body } = record
-  if (method !== 'POST' || !/(?:^|\/)predict$/.test(url))
-    return { why: 'The playground opens requests of POST /predict alone.' }
+  if (method !== 'POST' || !isPredict(url)) return { why: 'The playground opens requests of POST /predict alone.' }
   const missing = whyMissing(record, areBodiesKept)
   if (missing !== undefined) return { why: missing }
   if (model === undefined) return { why: 'It reached no model.' }

@@ -95,9 +95,11 @@ export function unknownIn(values: Values, prediction: Prediction | null | undefi
   return found
 }
 
+export type Fate = 'unknown' | 'dropped' | 'cut'
+
 /** The fate of each value of a list; undefined: it is taken. */
 export interface Fates {
-  of: readonly ('unknown' | 'dropped' | 'cut' | undefined)[]
+  of: readonly (Fate | undefined)[]
   /** Number of values that are left out as unknown, and of those that are cut. */
   dropped: number
   cut: number

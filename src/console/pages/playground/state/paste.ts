@@ -29,15 +29,29 @@ export function readPasted(text: string, fields: readonly Field[]): Pasted {
 export function readJson(value: unknown, fields: readonly Field[]): Pasted {
   if (Array.isArray(value)) return fit(undefined, value.map(rowOf), fields)
   if (!isObject(value)) throw new Error('This is neither an array of candidates nor a body of /predict')
-  if (Object.hasOwn(value, 'candidates') || Object.hasOwn(value, 'context')) {
-    const context = value.context === undefined || value.context === null ? {} : rowOf(value.context)
-    const { candidates = [{}] } = value
-    return fit(context, Array.isArray(candidates) ? candidates.map(rowOf) : columns(candidates), fields)
+  if (hasFields(value)) {
+    const { context, candidates } = readBody(value)
+    return fit(context, candidates, fields)
   }
   for (const form of ['sparse', 'dense', 'inputs'])
     if (Object.hasOwn(value, form) && !fields.some(({ name }) => name === form))
       throw new Error('This body has encoded tensors; the form takes named fields')
   return fit(undefined, [rowOf(value)], fields)
+}
+
+/** Whether a body names fields, and does not have tensors. */
+export const hasFields = (body: Record<string, unknown>): boolean =>
+  Object.hasOwn(body, 'candidates') || Object.hasOwn(body, 'context')
+
+/** The context and the candidates of a body that names fields; without candidates, it is one. Throws what is wrong. */
+export function readBody({ context, candidates = [{}] }: Record<string, unknown>): {
+  context: Values
+  candidates: Values[]
+} {
+  return {
+    context: context === undefined || context === null ? {} : rowOf(context),
+    candidates: Array.isArray(candidates) ? candidates.map(rowOf) : columns(candidates),
+  }
 }
 
 function parse(text: string): unknown {

@@ -9,6 +9,7 @@ import type { Features } from '../../src/schemas/features.ts'
 import { evaluationExample } from '../../src/server/routes/models-docs.ts'
 import { axeFindings, changeLook, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { listFeatures } from '../support/list-features.ts'
 import { startTestServer } from '../support/server.ts'
 
 const markup = '<img src=x onerror="document.title=1">'
@@ -66,6 +67,13 @@ async function start(t: { teardown(callback: () => Promise<void>): void }, admin
     manifest: { provenance: { field_options: { price: { bins: 16 }, country: { dim: 2, l2: 0.5 } } } },
   })
   await writeTestBundle(models, { name: 'wide', manifest: { features: wide } })
+  await writeTestBundle(models, {
+    name: 'lists',
+    manifest: {
+      features: listFeatures,
+      drift: { ...drift, lengths: { history: { edges: [0, 2], shares: [0.2, 0.5, 0.3] } } },
+    },
+  })
   const server = await startTestServer(t, {
     models,
     admin,
@@ -170,6 +178,23 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.close()
   })
 
+  await t.test('a list says how it is, and drifts by its length and its values', async (t) => {
+    const page = await visit('#/models/lists/1')
+    const history = page.getByRole('row', { name: /^history/ })
+    await history.getByText('in the test rows mostly 0 to 2 values').waitFor()
+    t.match(await history.textContent(), /at most 3; .* the last are kept.*sequence seen.*shares the table of item/)
+    t.match(await page.getByRole('row', { name: /^tags/ }).textContent(), /at most 2, with a weight each/)
+    t.match(await page.getByRole('row', { name: /^image/ }).textContent(), /2 numbers/)
+    const drifts = page.locator('.drifts > li')
+    const textOf = (name: string) => drifts.filter({ hasText: name }).locator('summary').textContent()
+    t.match(await textOf('history length'), /too few values0 of 500/)
+    t.match(await textOf('history values'), /no reference/)
+    t.match(await textOf('image vector'), /not compared/)
+    await drifts.filter({ hasText: 'history length' }).locator('summary').press('Enter')
+    await page.getByRole('img', { name: /^Shares of lengths of history then and now/ }).waitFor()
+    await page.close()
+  })
+
   await t.test('two versions are compared, whichever is named first', async (t) => {
     for (const hash of ['#/models/ads/2?against=1', '#/models/ads/1?against=2']) {
       const page = await visit(hash)
@@ -236,6 +261,7 @@ t.test('the pages of models', { skip }, async (t) => {
       ['#/models/ads/2', all],
       ['#/models', some],
       ['#/models/wide/1', some],
+      ['#/models/lists/1', some],
       ['#/models/ads/2?against=1', some],
     ] as const) {
       const page = await visit(hash)

@@ -99,6 +99,9 @@ export async function askVersion(
   }
 }
 
+export const askDistributions = (model: string, version: string): Promise<Schemas['VersionDistributions']> =>
+  ask(client.GET('/models/{model}/versions/{version}/distributions', { params: { path: { model, version } } }))
+
 /** The key that requests carry; '' where there is none. It is kept for this tab alone, until it is closed. */
 export const key = createKept('multigate-key', () => sessionStorage)
 

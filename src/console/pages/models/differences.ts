@@ -1,4 +1,5 @@
 import { date, number, own } from '../../parts/format.ts'
+import { describeField } from './describe-several.ts'
 import { architectureName, type Details, type Plan, type Task } from './words.ts'
 
 /** A line of a comparison; `side` holds the values as text. */
@@ -47,19 +48,7 @@ function architectureOf(details: Details): Pairs {
 
 function fieldRows(before: Details, after: Details): Difference[] {
   const fieldPairs = ({ fields = [] }: Details): Pairs =>
-    Object.fromEntries(
-      fields.map(({ name, side, kind, values, maximum, encoding, required, default: usual }) => {
-        const size = values?.count ?? encoding.buckets ?? (maximum === undefined ? undefined : maximum + 1)
-        const parts = [
-          side,
-          kind,
-          encoding.hash ?? '',
-          size === undefined ? '' : `${number(size, 9)} values`,
-          required ? 'required' : `default ${usual}`,
-        ]
-        return [name, parts.filter((part) => part !== '').join(', ')]
-      }),
-    )
+    Object.fromEntries(fields.map((field) => [field.name, describeField(field)]))
   return changed(fieldPairs(before), fieldPairs(after))
 }
 

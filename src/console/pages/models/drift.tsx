@@ -1,29 +1,20 @@
 import { useMemo, useState } from 'preact/hooks'
-import { ask, client } from '../../api/client.ts'
+import { askDistributions } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { number, percent } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { Pending } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-import { type Bin, type Distributions, driftWord } from './words.ts'
+import { type DriftRow, describeObservations, driftWord, fewest, rowsOf, subjectOf, summaryOf } from './drift-rows.ts'
+import type { Bin, Field } from './words.ts'
 
 const perPage = 15
 
-interface Row {
-  kind: 'field' | 'task'
-  name: string
-  psi: number | null
-  observations: number
-  bins: readonly Bin[]
-  unknown: number
-}
-
 /** Live values beside those of the test rows, what has moved most first. */
-export function Drift({ model, version }: { model: string; version: string }) {
-  const path = { model, version }
-  const asking = () => ask(client.GET('/models/{model}/versions/{version}/distributions', { params: { path } }))
+export function Drift({ model, version, fields }: { model: string; version: string; fields: readonly Field[] }) {
+  const asking = () => askDistributions(model, version)
   const { data, error, again } = useAsk(asking, [model, version], { everySeconds: 10 })
-  const rows = useMemo(() => (data === undefined ? [] : rowsOf(data)), [data])
+  const rows = useMemo(() => (data === undefined ? [] : rowsOf(data, fields)), [data, fields])
   const { shown, pager, field } = useSearch('fields and tasks', rows, perPage, ({ name }) => name)
   if (data === undefined) return <Pending what="distributions" error={error} again={again} />
   return (
@@ -32,6 +23,8 @@ export function Drift({ model, version }: { model: string; version: string }) {
         Compares live traffic with the rows that the version was judged on. The population stability index (PSI) adds up
         how far shares have moved: below 0.1 is steady, from 0.25 on the field has drifted and predictions may be worse
         than measured. One row per request counts, and up to 16 of its answers.
+        {fields.some(({ list }) => list !== undefined) &&
+          ' A list is compared twice: by its values, each of which counts, and by how many it has.'}
       </p>
       {field('Search fields and tasks', 'row small')}
       <p>
@@ -39,7 +32,7 @@ export function Drift({ model, version }: { model: string; version: string }) {
       </p>
       <ul class="drifts">
         {shown.map((row) => (
-          <DriftRow key={`${row.kind} ${row.name}`} row={row} />
+          <Row key={`${row.kind} ${row.name}`} row={row} />
         ))}
       </ul>
       {pager}
@@ -47,30 +40,7 @@ export function Drift({ model, version }: { model: string; version: string }) {
   )
 }
 
-/** Values of which an index is computed at least. */
-const fewest = 500
-
-/** How many have moved, in a sentence. */
-function summaryOf(rows: readonly Row[]): string {
-  const comparable = rows.filter(({ bins }) => bins.length > 0)
-  const measured = comparable.filter(({ psi }) => psi !== null)
-  if (comparable.length === 0)
-    return 'The version has no reference: drift cannot be measured. multigate calibrate adds one, from rows with labels.'
-  if (measured.length === 0) return `No index yet: each needs ${fewest} recent values.`
-  const words = [...measured, ...comparable.filter(({ psi }) => psi === null)].map(({ psi }) => driftWord(psi).word)
-  const counts = [...new Set(words)].map((word) => `${words.filter((one) => one === word).length} ${word}`)
-  return `Of ${comparable.length} fields and tasks: ${counts.join(', ')}.`
-}
-
-function rowsOf({ fields, tasks }: Distributions): Row[] {
-  const rows: Row[] = [
-    ...fields.map((field) => ({ kind: 'field' as const, ...field })),
-    ...tasks.map((task) => ({ kind: 'task' as const, unknown: 0, ...task })),
-  ]
-  return rows.sort((a, b) => (b.psi ?? -1) - (a.psi ?? -1) || b.unknown - a.unknown)
-}
-
-function DriftRow({ row }: { row: Row }) {
+function Row({ row }: { row: DriftRow }) {
   const [open, setOpen] = useState(false)
   const { kind, name, psi, observations, bins, unknown } = row
   const { word, tone } = driftWord(psi)
@@ -79,9 +49,13 @@ function DriftRow({ row }: { row: Row }) {
       <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>
           <span class="row">
-            <bdi class="drift-name">{name}</bdi>
-            {kind === 'task' && <span class="muted small">task</span>}
-            <span class={`pill ${tone}`}>{bins.length === 0 ? 'no reference' : word}</span>
+            <span class="drift-name">
+              <bdi>{name}</bdi>
+              {kind !== 'field' && <span class="muted small"> {kind}</span>}
+            </span>
+            <span class={`pill ${tone}`}>
+              {bins.length > 0 ? word : kind === 'vector' ? 'not compared' : 'no reference'}
+            </span>
             {psi !== null && <span class="small">PSI {number(psi)}</span>}
             {psi === null && bins.length > 0 && (
               <span class="small">
@@ -93,13 +67,9 @@ function DriftRow({ row }: { row: Row }) {
         </summary>
         {open && (
           <div class="drift-body">
-            <p class="small muted">
-              {number(observations, 9)} recent values{observations < fewest && `, of which an index needs ${fewest}`}.
-              {unknown > 0 &&
-                ` ${number(unknown, 9)} values were outside the vocabulary or range; the network treats them all alike.`}
-            </p>
+            <p class="small muted">{describeObservations(row)}</p>
             <MovedMost bins={bins} isProbability={kind === 'task'} />
-            {bins.length > 0 && <Histogram name={name} bins={bins} isProbability={kind === 'task'} />}
+            {bins.length > 0 && <Histogram row={row} />}
           </div>
         )}
       </details>
@@ -131,10 +101,12 @@ function labelOf(bin: Bin, isProbability: boolean): string {
 }
 
 /** Shares of then and now side by side, and the numbers as a table. */
-function Histogram({ name, bins, isProbability }: { name: string; bins: readonly Bin[]; isProbability: boolean }) {
+function Histogram({ row }: { row: DriftRow }) {
+  const { kind, bins } = row
+  const subject = subjectOf(row)
   const most = Math.max(1e-9, ...bins.flatMap(({ then, now }) => [then, now]))
   const height = (share: number) => (100 * share) / most
-  const label = (bin: Bin) => labelOf(bin, isProbability)
+  const label = (bin: Bin) => labelOf(bin, kind === 'task')
   return (
     <>
       <ul class="legend row small">
@@ -148,7 +120,7 @@ function Histogram({ name, bins, isProbability }: { name: string; bins: readonly
       <svg
         class="histogram"
         role="img"
-        aria-label={`Shares of ${name} then and now, up to ${percent(most)}; the numbers follow`}
+        aria-label={`Shares of ${subject} then and now, up to ${percent(most)}; the numbers follow`}
         viewBox={`0 0 ${bins.length * 10} 100`}
         preserveAspectRatio="none"
       >
@@ -167,10 +139,10 @@ function Histogram({ name, bins, isProbability }: { name: string; bins: readonly
       <details>
         <summary>Numbers</summary>
         <Table
-          label={`Shares of ${name}`}
+          label={`Shares of ${subject}`}
           rows={bins}
           columns={[
-            { title: 'Value', text: label },
+            { title: kind === 'length' ? 'Length' : 'Value', text: label },
             { title: 'Then', value: ({ then }) => then, format: percent },
             { title: 'Now', value: ({ now }) => now, format: percent },
           ]}

@@ -7,7 +7,8 @@ import { date, decimal, number, orDash } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { Empty, Pending } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
-import { driftWord, isLoaded, type Model, stateTones, type Version } from './words.ts'
+import { driftWord, subjectOf } from './drift-rows.ts'
+import { isLoaded, type Model, stateTones, type Version } from './words.ts'
 
 const modelsPerPage = 20
 
@@ -249,7 +250,7 @@ function DriftNote({ drift, href }: { drift: Version['drift']; href: string }) {
         <span>
           most:{' '}
           <a href={href}>
-            <bdi>{drift.name}</bdi>
+            <bdi>{drift.kind === 'length' ? subjectOf({ kind: 'length', name: drift.name }) : drift.name}</bdi>
           </a>{' '}
           (PSI {number(drift.psi)})
         </span>

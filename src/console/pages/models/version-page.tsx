@@ -31,7 +31,7 @@ const sections: readonly Section[] = [
     title: 'Fields',
     note: ({ fields = [] }) => `${fields.length} in all`,
     body: ({ name, fields = [], crossed }, version) => (
-      <Fields fields={fields} crossed={crossed} playground={hrefOf('playground', [name, version])} />
+      <Fields {...{ fields, crossed, version }} model={name} playground={hrefOf('playground', [name, version])} />
     ),
   },
   {
@@ -44,7 +44,11 @@ const sections: readonly Section[] = [
     title: 'Evaluation',
     body: ({ name }, version) => <Evaluation model={name} version={version} />,
   },
-  { id: 'drift', title: 'Drift', body: ({ name }, version) => <Drift model={name} version={version} /> },
+  {
+    id: 'drift',
+    title: 'Drift',
+    body: ({ name, fields = [] }, version) => <Drift model={name} {...{ version, fields }} />,
+  },
   {
     id: 'plan',
     title: 'Plan',

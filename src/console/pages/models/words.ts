@@ -14,14 +14,6 @@ export type Report = Schemas['EvaluationReport']
 export type TaskEvaluation = Report['tasks'][number]
 export type Plan = NonNullable<Details['plan']>
 
-/** A word for a population stability index, and how it is shown; by the usual convention. */
-export function driftWord(psi: number | null | undefined): { word: string; tone: string } {
-  if (psi === null || psi === undefined) return { word: 'too few values', tone: '' }
-  if (psi < 0.1) return { word: 'steady', tone: 'good' }
-  if (psi < 0.25) return { word: 'moved', tone: 'warning' }
-  return { word: 'drifted', tone: 'bad' }
-}
-
 export const stateTones: Record<Version['state'], string> = {
   ready: 'good',
   loading: '',

@@ -1,7 +1,7 @@
 import { type Signal, signal } from '@preact/signals'
 import { valueFor } from '../../../../base/maps.ts'
 import type { FeatureValue } from '../../../../schemas/feature-value.ts'
-import { ask, client, type Schemas } from '../../../api/client.ts'
+import { ask, askDistributions, client, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
 import { type Reference, type Values, valuesOf } from './model.ts'
@@ -31,7 +31,7 @@ export async function loadKnown(model: string, version: string): Promise<Known> 
   const params = { path: { model, version } }
   const [recorded, distributions] = await Promise.all([
     ask(client.GET('/models/{model}/versions/{version}/rows', { params })).catch(() => undefined),
-    ask(client.GET('/models/{model}/versions/{version}/distributions', { params })).catch(() => undefined),
+    askDistributions(model, version).catch(() => undefined),
   ])
   const rows = (recorded?.rows ?? []).map(({ context, candidate }) => ({
     context: withoutNull(context),

@@ -1,6 +1,6 @@
 import { standardNormal } from '../../../base/hash.ts'
 import type { FeatureValue } from '../../../schemas/feature-value.ts'
-import type { Field } from '../../../schemas/features.ts'
+import type { Field, NumericField } from '../../../schemas/features.ts'
 import { nameOfId, unscale } from './field.ts'
 import { type InputField, idsOf, inputFields, paddingOf, tableOf } from './table.ts'
 
@@ -30,12 +30,18 @@ export function drawRow(
 
 /** A random valid value of a field, or of a list of it. `random` is uniform over [0, 1). */
 export function drawValue(field: Exclude<InputField, { kind: 'vector' }>, random: () => number): string | number {
-  if (field.kind === 'numeric') return unscale(field, normal(random))
+  if (field.kind === 'numeric') return drawNumber(field, random)
   if (field.kind === 'hash') return `value ${Math.floor(random() * 1e9)}`
   // Padding is no value, and unknown values of a list may be refused.
   const first = field.list === undefined && field.owner === undefined ? 0 : tableOf(field).first
   const id = first + Math.floor(random() * (idsOf(field) - first))
   return nameOfId(field, id === paddingOf(field) && field.list !== undefined ? idsOf(field) - 1 : id)
+}
+
+/** Numbers that are scaled by their logarithm are counts, durations or prices: none is negative. */
+function drawNumber(field: NumericField, random: () => number): number {
+  const scaled = normal(random)
+  return unscale(field, field.scaling.method === 'log1p' ? Math.abs(scaled) : scaled)
 }
 
 const normal = (random: () => number) => Math.fround(standardNormal(random))

@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { ModelError } from '../../../../src/base/errors.ts'
+import { createUniform } from '../../../../src/base/hash.ts'
 import { contradictions } from '../../../../src/model/serving/bundle/consistency.ts'
 import { drawRow } from '../../../../src/model/serving/features/draw.ts'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
@@ -330,4 +331,12 @@ t.test('contradictions of lists and tables in a manifest are named', async () =>
     }).join(),
     /out_of_vocabulary has no meaning/,
   )
+})
+
+t.test('numbers that are drawn may be scaled by any logarithm', async () => {
+  const [, ages] = features
+  const widely: Features = [{ ...ages!, scaling: { method: 'log1p', scale: 30 } } as Features[number]]
+  const random = createUniform(3)
+  for (let i = 0; i < 100; i++)
+    for (const age of drawRow(widely, random).ages as number[]) t.ok(age >= 0 && Number.isFinite(age))
 })

@@ -28,6 +28,13 @@ t.test('every model that comes with the project is served', async (t) => {
   const server = await startTestServer(t, { models: join(root, 'models') })
   t.same(
     server.registry.live().map(({ name, version }) => `${name}/${version}`),
-    ['ads-funnel/1', 'ads-funnel-aitm/1', 'ads-funnel-moe/1', 'ads-funnel-shared-bottom/1', 'census-income/1'],
+    [
+      'ads-funnel/1',
+      'ads-funnel-aitm/1',
+      'ads-funnel-moe/1',
+      'ads-funnel-shared-bottom/1',
+      'ads-history/1',
+      'census-income/1',
+    ],
   )
 })

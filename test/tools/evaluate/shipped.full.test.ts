@@ -37,6 +37,19 @@ for (const name of names)
       t.not(verdict, 'worse', JSON.stringify(difference))
   })
 
+t.test('ads-history is calibrated on a million rows, and beats logistic regression in both tasks', async (t) => {
+  const file = join(await temporaryFolder(t), 'fresh.yaml')
+  const data = { generator: 'ads-history', rows: 1_000_000, skip: 2_000_000, seed: 20, click_rate: 0.05 }
+  await writeFile(file, JSON.stringify({ extends: join(specs, 'ads-history-fresh.yaml'), data }))
+  const { tasks } = await evaluateToJson({ data: file, target: 'ads-history', models })
+  for (const { name, metrics, baselines } of tasks) {
+    const { value, low, high } = metrics.calibration_ratio
+    t.ok(value! >= 0.95 && value! <= 1.05, `${name}: ${value} (${low} … ${high})`)
+    t.same(baselines.logistic!.crossed?.[0], 'segment × campaign')
+    t.match(baselines.logistic!.differences, { auc: { verdict: 'better' }, normalised_entropy: { verdict: 'better' } })
+  }
+})
+
 t.test('through HTTP too', async (t) => {
   const data = await freshRows(await temporaryFolder(t), 300_000)
   const server = await startTestServer(t, { models })

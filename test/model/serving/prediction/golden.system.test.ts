@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseManifest } from '../../../../src/model/serving/bundle/manifest.ts'
@@ -71,7 +71,9 @@ t.test('served answers are one per task and derived task, for each row', async (
 
 t.test('the models that come with the project say what they serve', async (t) => {
   const models = join(import.meta.dirname, '../../../../../models')
-  for (const name of ['ads-funnel', 'ads-funnel-aitm', 'ads-funnel-moe', 'ads-funnel-shared-bottom', 'census-income']) {
+  const names = await readdir(models)
+  t.equal(names.filter((name) => !name.includes('.')).length, 6)
+  for (const name of names.filter((name) => !name.includes('.'))) {
     const text = await readFile(join(models, name, '1/manifest.json'), 'utf8')
     const { golden, tasks, derived } = parseManifest(text, name)
     const expected = servedOf({ tasks, derived }, golden!.probabilities).flat()

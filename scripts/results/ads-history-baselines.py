@@ -36,7 +36,7 @@ def features(row):
     for campaign, age in zip(clicked, hours):
         counts[int(campaign[1:]) % buckets] += 2 ** (-age / 240)
     return [
-        *(codes[name].get(row[name], -1) for name in categorical),
+        *(codes[name].get(row[name], numpy.nan) for name in categorical),
         row["hour"],
         row["price"],
         len(clicked),

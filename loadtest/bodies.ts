@@ -1,5 +1,5 @@
+import { nameOfId } from '../src/model/serving/features/decode.ts'
 import type { Encoder } from '../src/model/serving/features/encoder.ts'
-import { nameOfId } from '../src/model/serving/features/field.ts'
 import { createLayout, givenColumns } from '../src/model/serving/features/layout.ts'
 import { type InputField, idsOf, inputFields, paddingOf, tableOf } from '../src/model/serving/features/table.ts'
 import type { Features, NumericField, Side, VectorField } from '../src/schemas/features.ts'

@@ -2,7 +2,7 @@ import { type CatalogueDescription, catalogueBytes } from '../../model/contracts
 import type { PlanCostsInUse } from '../../model/engines/plan/plan-cost.ts'
 import { hasEvaluation } from '../../model/serving/bundle/evaluation.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
-import { unscale } from '../../model/serving/features/field.ts'
+import { unscale } from '../../model/serving/features/decode.ts'
 import type { FieldColumn } from '../../model/serving/features/field-column.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
 import type { InputField } from '../../model/serving/features/table.ts'

@@ -1,12 +1,8 @@
 import { listProblems, ModelError, type Violation } from '../../base/errors.ts'
+import { nameOfId, unscale } from '../../model/serving/features/decode.ts'
 import { drawRow } from '../../model/serving/features/draw.ts'
 import { createEncoder } from '../../model/serving/features/encoder.ts'
-import {
-  createNumericFieldEncoder,
-  createSparseFieldEncoder,
-  nameOfId,
-  unscale,
-} from '../../model/serving/features/field.ts'
+import { createNumericFieldEncoder, createSparseFieldEncoder } from '../../model/serving/features/field.ts'
 import { createLayout } from '../../model/serving/features/layout.ts'
 import { type InputField, idsOf } from '../../model/serving/features/table.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'

@@ -1,7 +1,7 @@
 import { createBinOf, populationStability } from '../../model/serving/drift/bins.ts'
 import { fieldValuesOf } from '../../model/serving/drift/field-values.ts'
 import { referenceOf } from '../../model/serving/drift/monitor.ts'
-import { nameOfId, unscale } from '../../model/serving/features/field.ts'
+import { nameOfId, unscale } from '../../model/serving/features/decode.ts'
 import { layoutOf } from '../../model/serving/features/layout.ts'
 import { type InputField, tableOf } from '../../model/serving/features/table.ts'
 import type { DriftRow } from '../../schemas/evaluation.ts'

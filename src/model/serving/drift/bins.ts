@@ -1,5 +1,6 @@
 import type { Distribution } from '../../../schemas/manifest.ts'
-import { type FieldEncoder, nameOfId, unscale } from '../features/field.ts'
+import { nameOfId, unscale } from '../features/decode.ts'
+import type { FieldEncoder } from '../features/field.ts'
 import { type InputField, idsOf, tableOf } from '../features/table.ts'
 
 /** Live counts over a distribution's bins, with decay. */

@@ -1,7 +1,7 @@
 import { standardNormal } from '../../../base/hash.ts'
 import type { FeatureValue } from '../../../schemas/feature-value.ts'
 import type { Field, NumericField } from '../../../schemas/features.ts'
-import { nameOfId, unscale } from './field.ts'
+import { nameOfId, unscale } from './decode.ts'
 import { type InputField, idsOf, inputFields, paddingOf, tableOf } from './table.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { FieldEncoder } from './field.ts'
+import { boundsOf, type FieldEncoder } from './field.ts'
 
 /** The columns of `sparse` or `dense` that hold a field. */
 export interface FieldColumn {
@@ -42,6 +42,8 @@ export class ColumnGroup {
   /** Whether each member has exactly `max` values. */
   readonly exact: boolean
   readonly onCut: ((field: string, values: number) => unknown) | undefined
+  /** The test for unknown codes of each member. */
+  readonly unknownTests: readonly ReturnType<typeof unknownTest>[]
   /** Its place among the groups of the model. */
   readonly index: number
 
@@ -50,11 +52,23 @@ export class ColumnGroup {
     const { field } = encoder
     this.index = index
     this.members = members
+    this.unknownTests = members.map((member) => unknownTest(member.encoder))
     this.max = width
     this.exact = field.kind === 'vector'
     this.keepsLast = field.kind !== 'vector' && field.list?.keep === 'last'
     this.onCut = onCut
   }
+}
+
+/** Whether an encoded value is unknown; undefined where none of the field is. */
+export function unknownTest(encoder: FieldEncoder): ((code: number) => boolean) | undefined {
+  const { field } = encoder
+  if (field.kind === 'numeric') {
+    const bounds = boundsOf(field)
+    return bounds && ((code) => code <= bounds.low || code >= bounds.high)
+  }
+  const bucket = 'bucket' in encoder ? encoder.bucket : undefined
+  return bucket === undefined ? undefined : (code) => code === bucket
 }
 
 /** Groups lists by sequence; every other list, and every vector, is a group by itself. Sets the group of each. */

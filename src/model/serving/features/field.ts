@@ -26,6 +26,10 @@ export interface FieldEncoder {
   encode(value: unknown): number | string
   /** The same for one value of a list, where nothing counts as missing; undefined for a value that is left out. */
   item(value: unknown): number | string | undefined
+  /** Results of `item` for the values of a list's or a vector's default, none of which counts as unknown. */
+  defaults?: readonly (number | string | undefined)[]
+  /** The least number of its column, where that has one. */
+  least?: number
 }
 
 export interface SparseFieldEncoder extends FieldEncoder {
@@ -60,10 +64,12 @@ export function createSparseFieldEncoder(
   // A default outside the vocabulary was not sent by a client, so it is not counted. It is looked up without filling
   // the table: many encoders of a large vocabulary look up no other value.
   const search = field.kind === 'vocabulary' ? searchOf(field.values) : undefined
-  const missing = missingCode(field, known(field, offset, search))
+  const uncounted = known(field, offset, search)
+  const missing = missingCode(field, uncounted)
   const { ids, bucket } = tableOf(field)
   return {
     field,
+    defaults: defaultCodes(field, apartFromPadding(field, offset, uncounted)),
     offset,
     ids,
     bucket: bucket === undefined ? undefined : offset + bucket,
@@ -101,6 +107,11 @@ function apartFromPadding(
 function missingCode({ missing, list }: Exclude<InputField, { kind: 'vector' }>, item: FieldEncoder['item']) {
   if (missing === 'error') return requiredMessage
   return list === undefined ? item(missing.default)! : 0
+}
+
+/** The codes of the values of a default. */
+function defaultCodes({ missing }: InputField, item: FieldEncoder['item']): FieldEncoder['defaults'] & {} {
+  return missing !== 'error' && Array.isArray(missing.default) ? missing.default.map((value) => item(value)) : []
 }
 
 /**
@@ -159,22 +170,20 @@ export function createNumericFieldEncoder(
   const missing = missingCode(field, encodeScaled)
   const encode = (value: unknown) =>
     value === undefined || value === null ? missingValue(value, missing) : encodeNumber(value)
-  return { field, missing, encode, item: encodeNumber }
+  return { field, missing, encode, item: encodeNumber, defaults: defaultCodes(field, encodeScaled) }
 }
 
 /** Encodes one number of a vector. */
 export function createVectorEncoder(field: VectorField): FieldEncoder & { field: VectorField } {
   const { item } = createBareNumberEncoder(field.name)
   const missing = field.missing === 'error' ? requiredMessage : 0
-  return { field, missing, encode: item as FieldEncoder['encode'], item }
+  return { field, missing, encode: item as FieldEncoder['encode'], item, defaults: defaultCodes(field, item) }
 }
 
 /** Encodes one weight of a list. */
 export function createWeightEncoder(field: InputField): FieldEncoder {
-  const { item: number } = createBareNumberEncoder(field.name)
-  const item = (value: unknown) =>
-    typeof value === 'number' && value < 0 ? 'must be at least 0: it is a weight' : number(value)
-  return { field, missing: 0, encode: item as FieldEncoder['encode'], item }
+  const { item } = createBareNumberEncoder(field.name)
+  return { field, missing: 0, encode: item as FieldEncoder['encode'], item, least: 0 }
 }
 
 /** The encoded forms of values below and above the range of training; undefined where numbers are not clipped. */
@@ -289,29 +298,4 @@ export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return 'an object'
   return typeof value === 'undefined' ? 'absent' : `a ${typeof value}`
-}
-
-/** The value of a field's id, from 0; for the out-of-vocabulary bucket and for padding, an unknown value. */
-export function nameOfId(field: Exclude<OwnedField, HashField>, id: number): string | number {
-  const index = id - tableOf(field).first
-  if (field.kind === 'integer') return index < 0 ? field.size : index
-  if (index >= 0) return field.values[index]!
-  const known = new Set(field.values)
-  let unknown = 'unknown'
-  while (known.has(unknown)) unknown += '?'
-  return unknown
-}
-
-/** The inverse of scaling. */
-export function unscale({ scaling }: NumericField, scaled: number): number {
-  switch (scaling.method) {
-    case 'none':
-      return scaled
-    case 'standard':
-      return scaled * scaling.deviation + scaling.mean
-    case 'min_max':
-      return scaled * (scaling.max - scaling.min) + scaling.min
-    case 'log1p':
-      return Math.expm1(scaled * scaling.scale)
-  }
 }

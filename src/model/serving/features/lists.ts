@@ -6,6 +6,8 @@ import { invalidRequest, type Violations } from './problems.ts'
 
 /** Values of a list from `first` on, in an array that may hold those of other rows; their weights likewise. */
 export interface ListValues {
+  /** Whether they are the codes of a default: no client sent it, and nothing of it counts as unknown or cut. */
+  isDefault?: boolean
   values: ArrayLike<unknown>
   first: number
   length: number
@@ -116,14 +118,14 @@ export class ListEncoder {
     }
     const kept = this.#encodeValues(group, lists, target, row)
     if (kept < 0) return false
-    if (kept > group.max) this.#cut(group, kept, target, row)
+    if (kept > group.max) this.#cut(group, lists, kept, target, row)
     else if (kept < group.max) this.#pad(group, kept, target, row ?? 0)
     return true
   }
 
   /** Encodes the values, of which the last may have taken the columns of the first; −1 where one is wrong. */
   #encodeValues(
-    { members, max, keepsLast }: ColumnGroup,
+    { members, max, keepsLast, unknownTests }: ColumnGroup,
     lists: readonly ListValues[],
     { sparse, dense }: RowArrays,
     row: number | undefined,
@@ -137,15 +139,17 @@ export class ListEncoder {
     for (let i = 0; i < length; i++) {
       let keeps = true
       for (let m = 0; m < members.length; m++) {
-        const { values, first } = lists[m]!
-        const code = members[m]!.encoder.item(values[first + i])
+        const { values, first, isDefault } = lists[m]!
+        const value = values[first + i]
+        const code = isDefault ? (value as DefaultCode) : members[m]!.encoder.item(value)
         if (typeof code === 'number') codes[m] = code
         else if (code === undefined) keeps = false
         else {
           this.#wrong(members[m]!, row, `${placeOfValues(lists[m]!)}/${i}`, code)
           good = false
         }
-        if (this.#notes !== undefined && isUnknown(members[m]!, code)) this.#notes.unknown(row, members[m]!.name, i)
+        if (this.#notes === undefined || isDefault || typeof code === 'string') continue
+        if (code === undefined || unknownTests[m]?.(code)) this.#notes.unknown(row, members[m]!.name, i)
       }
       const place = kept < max ? kept : keepsLast ? kept % max : -1
       for (let m = 0; m < members.length; m++) {
@@ -167,11 +171,18 @@ export class ListEncoder {
     return good ? kept : -1
   }
 
-  #cut(group: ColumnGroup, kept: number, { sparse, dense }: RowArrays, row: number | undefined): void {
-    const { members, max, keepsLast, onCut } = group
-    for (const { name, sparse: isSparse, column, weights } of members) {
-      onCut?.(name, kept - max)
-      this.#notes?.cut(row, name)
+  #cut(
+    { members, max, keepsLast, onCut }: ColumnGroup,
+    lists: readonly ListValues[],
+    kept: number,
+    { sparse, dense }: RowArrays,
+    row: number | undefined,
+  ): void {
+    for (const [m, { name, sparse: isSparse, column, weights }] of members.entries()) {
+      if (!lists[m]!.isDefault) {
+        onCut?.(name, kept - max)
+        this.#notes?.cut(row, name)
+      }
       const turned = keepsLast ? kept % max : 0
       if (turned === 0) continue
       const [values, width] = isSparse ? [sparse, this.#widths.sparse] : [dense, this.#widths.dense]
@@ -201,18 +212,17 @@ function rotate(values: Int32Array | Float32Array, first: number, length: number
 /** A list in an object has its values there under a name. */
 const placeOfValues = ({ weights }: ListValues) => (weights === undefined ? '' : '/values')
 
-const isUnknown = ({ encoder }: FieldColumn, code: number | string | undefined): boolean =>
-  code === undefined || ('bucket' in encoder && code === encoder.bucket)
-
 function weightOf(value: unknown): number | string {
   if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
   return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
 }
 
+type DefaultCode = ReturnType<FieldColumn['encoder']['item']>
+
 /** The default of a list or vector. */
-function defaultOf({ encoder: { field } }: FieldColumn): ListValues | undefined {
-  return field.missing === 'error' ? undefined : plainList(field.missing.default as readonly unknown[])
+function defaultOf({ encoder: { field, defaults = [] } }: FieldColumn): ListValues | undefined {
+  return field.missing === 'error' ? undefined : { ...plainList(defaults), isDefault: true }
 }
 
 export function plainList(values: ArrayLike<unknown>): ListValues {

@@ -1,9 +1,7 @@
 import { isObject } from '../../../schemas/json.ts'
 import type { Encoder, ValueListeners } from '../features/encoder.ts'
-import { boundsOf } from '../features/field.ts'
-import type { ListNotes } from '../features/field-column.ts'
+import { type ListNotes, unknownTest } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
-import type { InputField } from '../features/table.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
@@ -77,12 +75,20 @@ export function encodeExplained(
   const notes = new RowNotes()
   const encoded = encodeQuery(rows, encoder, inputs, { ...options, notes })
   const unknown = unknownOf(rows, layout, encoded)
+  const most = Math.max(1, Math.min(mostOfRow, Math.floor(mostOfRequest / encoded.requested)))
   return {
     ...encoded,
-    unknown: unknown.map((names, row) => names && [...names, ...notes.of(notes.unknownValues, row)]),
+    unknown: unknown.map((names, row) => names && [...names, ...notes.of(notes.unknownValues, row).slice(0, most)]),
     cut: unknown.map((names, row) => names && notes.of(notes.cutLists, row)),
   }
 }
+
+/**
+ * Unknown values of lists that are named for a row, and for all rows of a request: every row names those of the
+ * context, so that 20,000 of them beside 1,000 candidates were a response of 330 MB.
+ */
+const mostOfRow = 100
+const mostOfRequest = 100_000
 
 /** Notes on the values of lists, for each row of the request; those of the context belong to all rows. */
 class RowNotes implements ListNotes {
@@ -90,7 +96,7 @@ class RowNotes implements ListNotes {
   readonly cutLists = new Map<number | undefined, string[]>()
 
   unknown(row: number | undefined, field: string, position: number): void {
-    add(this.unknownValues, row, `${field}[${position}]`)
+    if ((this.unknownValues.get(row)?.length ?? 0) < mostOfRow) add(this.unknownValues, row, `${field}[${position}]`)
   }
 
   cut(row: number | undefined, field: string): void {
@@ -139,8 +145,8 @@ export function unknownFields(
   given: (row: number, name: string) => boolean,
 ): (string[] | undefined)[] {
   const fields = slots.flatMap(({ name, column, sparse: isSparse, group, encoder }) => {
-    const { field, missing } = encoder
-    const isUnknown = unknownTest(field, 'bucket' in encoder ? (encoder.bucket as number | undefined) : undefined)
+    const { missing } = encoder
+    const isUnknown = unknownTest(encoder)
     if (isUnknown === undefined || group !== undefined) return []
     const [values, width] = isSparse ? [encoded.sparse, sparse.length] : [encoded.dense, dense.length]
     const byDefault = typeof missing === 'number' && isUnknown(missing)
@@ -155,13 +161,4 @@ export function unknownFields(
     unknown[row] = names
   }
   return unknown
-}
-
-/** Whether an encoded value is unknown; undefined where none is. `bucket`: the id of unknown values. */
-function unknownTest(field: InputField, bucket: number | undefined): ((code: number) => boolean) | undefined {
-  if (field.kind === 'numeric') {
-    const bounds = boundsOf(field)
-    return bounds && ((code) => code <= bounds.low || code >= bounds.high)
-  }
-  return bucket === undefined ? undefined : (code) => code === bucket
 }

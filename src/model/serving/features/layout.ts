@@ -39,21 +39,30 @@ export interface EncodeOptions {
  */
 const columnsPerValue = 16
 
-/** Arrays for the rows of a request. Throws TOO_MANY_ROWS where lists make them large. */
-export function allocateRows(
+/** Throws TOO_MANY_ROWS where lists make the rows of a request large. */
+export function checkColumns(
   { sparse, dense, groups }: Pick<Layout, 'sparse' | 'dense' | 'groups'>,
   rows: number,
-  options: EncodeOptions,
-): RowArrays {
+  options: Pick<EncodeOptions, 'maxValues'>,
+): void {
   if (groups.length > 0 && rows * (sparse.length + dense.length) > columnsPerValue * (options.maxValues ?? Infinity))
     throw new ModelError(
       'TOO_MANY_ROWS',
       `The request has ${rows} rows of ${sparse.length + dense.length} columns, as its lists and vectors are encoded: more than ${columnsPerValue} times the ${options.maxValues} values of MULTIGATE_MAX_LIST_VALUES`,
     )
+}
+
+/** Arrays for the rows of a request. Throws TOO_MANY_ROWS where lists make them large. */
+export function allocateRows(
+  layout: Pick<Layout, 'sparse' | 'dense' | 'groups'>,
+  rows: number,
+  options: EncodeOptions,
+): RowArrays {
+  checkColumns(layout, rows, options)
   return (
     options.allocate?.(rows) ?? {
-      sparse: new Int32Array(rows * sparse.length),
-      dense: new Float32Array(rows * dense.length),
+      sparse: new Int32Array(rows * layout.sparse.length),
+      dense: new Float32Array(rows * layout.dense.length),
     }
   )
 }

@@ -71,11 +71,12 @@ function storeIds(rows: Rows, { sparse }: Layout, target: Int32Array): boolean {
 function storeNumbers(rows: Rows, { dense }: Layout, target: Float32Array): boolean {
   if (!(rows instanceof NumberMatrix) || rows.width !== dense.length) return false
   const { values } = rows
-  for (let i = 0; i < values.length; i++) {
+  for (let i = 0, column = 0; i < values.length; i++) {
     const value = Math.fround(values[i]!)
     // NaN if the value is not finite.
-    if (value - value !== 0) return false
+    if (value - value !== 0 || (value < 0 && dense[column]!.least === 0)) return false
     target[i] = value
+    if (++column === dense.length) column = 0
   }
   return true
 }
@@ -111,9 +112,11 @@ function denseTensor({ dense }: Layout, target: Float32Array): Tensor {
     name: 'dense',
     width: dense.length,
     target,
-    encode(value) {
+    encode(value, column) {
       if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`
       if (!Number.isFinite(value)) return 'must be finite'
+      const { least, field } = dense[column]!
+      if (least !== undefined && value < least) return `is a weight of ${field.name}: must be at least ${least}`
       return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
     },
   }
@@ -203,14 +206,15 @@ export class NumberMatrix {
 
 /**
  * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number
- * too. Reports values that are not numbers, ragged arrays and missing arrays by their path below `path`, and returns
- * undefined then.
+ * too. `booleans`: false and true are 0 and 1. Reports values that are not numbers, ragged arrays and missing arrays by
+ * their path below `path`, and returns undefined then.
  */
 export function flattenRows(
   value: unknown,
   dims: readonly number[],
   path: string,
   problems: Violations,
+  booleans = false,
 ): NumberMatrix | undefined {
   if (!Array.isArray(value) || value.length === 0) {
     problems.add(
@@ -229,7 +233,7 @@ export function flattenRows(
   const read = (part: unknown, depth: number, place: () => string): void => {
     const side = shape[depth]
     if (side === undefined) {
-      if (typeof part === 'number') values[next++] = part
+      if (typeof part === 'number' || (booleans && typeof part === 'boolean')) values[next++] = Number(part)
       else problems.add(place(), `must be a number, not ${describeValue(part)}`)
       return
     }

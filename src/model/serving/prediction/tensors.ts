@@ -11,8 +11,9 @@ import {
   tensorWidth,
 } from '../../contracts/saved-signature.ts'
 import { type InputPart, partsOfInput } from '../../graph/lower/concatenate.ts'
+import { checkRowCount } from '../features/context.ts'
 import type { Encoder, TensorColumn } from '../features/encoder.ts'
-import { type EncodedRequest, type EncodeOptions, givenColumns, type Layout } from '../features/layout.ts'
+import { checkColumns, type EncodedRequest, type EncodeOptions, givenColumns, type Layout } from '../features/layout.ts'
 import { inTerms, Violations } from '../features/problems.ts'
 import { flattenRows, NumberMatrix } from '../features/tensors.ts'
 import { bindingsOf } from './bindings.ts'
@@ -147,12 +148,14 @@ export interface GatheredTensors {
 
 /**
  * Puts a request's tensors together: each nested arrays of numbers, [rows, …dims], or a NumberMatrix [rows, width].
- * Throws INVALID_REQUEST, with places below `/inputs`, for what is missing, unknown, ragged, or no number.
+ * Throws INVALID_REQUEST, with places below `/inputs`, for what is missing, unknown, ragged, or no number. `checkRows`
+ * throws where they are too many, before rows of the context are repeated for each.
  */
 export function gatherTensors(
   inputs: readonly InputTensor[],
   given: Record<string, unknown>,
   problems = new Violations(),
+  checkRows: (rows: number) => void = () => {},
 ): GatheredTensors {
   const before = problems.list.length
   const names = new Set(inputs.map(({ name }) => name))
@@ -169,7 +172,10 @@ export function gatherTensors(
       if (input.derived === undefined) problems.add(path, `is required: [${['rows', ...input.dims].join(', ')}]`)
       continue
     }
-    const matrix = value instanceof NumberMatrix ? value : flattenRows(value, input.dims, path, problems)
+    const matrix =
+      value instanceof NumberMatrix
+        ? value
+        : flattenRows(value, input.dims, path, problems, input.derived?.is === 'mask')
     if (matrix !== undefined) matrices.set(input, matrix)
   }
   problems.throwIfMore(before)
@@ -179,11 +185,15 @@ export function gatherTensors(
     if (matrix.rows !== rows && !(context && matrix.rows === 1))
       problems.add(placeOf(name), `has ${matrix.rows} rows where ${first!.name} has ${rows}`)
   problems.throwIfMore(before)
+  checkRows(rows)
   const sparse = join(inputs, 'sparse', matrices, rows)
   checkDerived(matrices, sparse, problems)
   problems.throwIfMore(before)
   return { sparse, dense: join(inputs, 'dense', matrices, rows) }
 }
+
+/** Columns that are faster to copy as one block than one by one. */
+const blockWidth = 32
 
 function join(
   inputs: readonly InputTensor[],
@@ -200,9 +210,14 @@ function join(
   for (const part of parts) {
     const { width, column, columns } = part
     const { values: from, rows: given } = matrices.get(part)!
-    for (let row = 0; row < rows; row++)
-      for (let i = 0, read = given === rows ? row * width : 0; i < width; i++)
-        values[row * total + (columns === undefined ? column + i : columns[i]!)] = from[read++]!
+    const follow = columns === undefined && width >= blockWidth
+    for (let row = 0; row < rows; row++) {
+      let read = given === rows ? row * width : 0
+      if (follow) values.set(from.subarray(read, read + width), row * total + column)
+      else
+        for (let i = 0; i < width; i++)
+          values[row * total + (columns === undefined ? column + i : columns[i]!)] = from[read++]!
+    }
   }
   return new NumberMatrix(rows, total, values)
 }
@@ -276,7 +291,10 @@ export function encodeInputs(
   given: Record<string, unknown>,
   options: EncodeOptions,
 ): EncodedRequest {
-  const { sparse, dense } = gatherTensors(inputs, given, options.problems)
+  const { sparse, dense } = gatherTensors(inputs, given, options.problems, (rows) => {
+    checkRowCount(rows, options)
+    checkColumns(encoder.layout, rows, options)
+  })
   const inTermsOf = inTensors(inputs)
   const encoded = inTerms(inTermsOf, () => encoder.tensors(sparse, dense, options))
   const placeOf: EncodedRequest['placeOf'] = (row, field) =>

@@ -3,9 +3,9 @@ import { Violations } from '../../../../src/model/serving/features/problems.ts'
 import { flattenRows } from '../../../../src/model/serving/features/tensors.ts'
 import { fc } from '../../../support/cases.ts'
 
-function flatten(value: unknown, dims: number[]) {
+function flatten(value: unknown, dims: number[], booleans?: boolean) {
   const problems = new Violations()
-  const matrix = flattenRows(value, dims, '/x', problems)
+  const matrix = flattenRows(value, dims, '/x', problems, booleans)
   return {
     values: matrix && [...matrix.values],
     problems: problems.list.map(({ path, message }) => `${path} ${message}`),
@@ -26,6 +26,22 @@ t.test('numbers are read row by row, of any shape', async (t) => {
   })
   fc.assert(law)
   t.same(flatten([1, 2], [1]).values, [1, 2], 'one number a row needs no brackets')
+})
+
+t.test('masks may be booleans, other tensors may not', async (t) => {
+  t.same(
+    flatten(
+      [
+        [true, false],
+        [1, 0],
+      ],
+      [2],
+      true,
+    ).values,
+    [1, 0, 1, 0],
+  )
+  t.same(flatten([[1, true]], [2]).problems, ['/x/0/1 must be a number, not a boolean'])
+  t.same(flatten([[1, 'true']], [2], true).problems, ['/x/0/1 must be a number, not a string'])
 })
 
 t.test('what is amiss is told with its place, whatever was read before it', async (t) => {

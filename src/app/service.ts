@@ -210,7 +210,7 @@ function createRegistry(
         onDelta: (event) => reportDelta(event, { model: name, version }, log),
         refuseDeltas:
           modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
-        onUnknown: (feature) => metrics().unknownValue(name, version, feature),
+        onUnknown: (feature, values) => metrics().countUnknown(name, version, feature, values),
         onCut: (feature, values) => metrics().cutValues(name, version, feature, values),
       }
       const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)

@@ -91,7 +91,7 @@ export async function startTestServer(
         maxQueueRows: 1000,
         maxRequestRows: 500,
         observer: metrics.batchObserver(name, version),
-        onUnknown: (feature) => metrics.unknownValue(name, version, feature),
+        onUnknown: (feature, values) => metrics.countUnknown(name, version, feature, values),
         onCut: (feature, values) => metrics.cutValues(name, version, feature, values),
         ...options.limits,
       }),

@@ -35,7 +35,8 @@ export interface Metrics {
   /** Connections that were closed on arrival, since the start. */
   connectionsRefused(): number
   batchObserver(model: string, version: string): BatchObserver
-  unknownValue(model: string, version: string, feature: string): void
+  /** Counts values of a field that a version doesn't know. */
+  countUnknown(model: string, version: string, feature: string, values: number): void
   /** Counts values that a list of a version lost as it was cut. */
   cutValues(model: string, version: string, feature: string, values: number): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
@@ -125,7 +126,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       Object.assign(counts.of('', '').outcomes, keys.denials())
       return counts.used()
     },
-    unknownValue: (name, version, feature) => unknown.add(name, version, feature, 1),
+    countUnknown: unknown.add,
     cutValues: cut.add,
     unknownValues: unknown.of,
     forget(name, version) {

@@ -112,7 +112,7 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
     const { name, version } = model.manifest
     metrics.ended({ model, outcome: 'queue_full', seconds: 0.01 })
     metrics.ended(answered(model, [0.5]))
-    metrics.unknownValue(name, version, 'country')
+    metrics.countUnknown(name, version, 'country', 1)
     const observer = metrics.batchObserver(name, version)
     observer.released?.({ rows: 3, requests: 1, reason: 'idle' })
     observer.waited?.(0.001)

@@ -109,8 +109,8 @@ export interface LoadOptions {
   onDelta?(event: DeltaEvent): void
   /** Why deltas are refused, whatever the version. */
   refuseDeltas?: string | undefined
-  /** Called for every value that the model doesn't know. */
-  onUnknown?(field: string): void
+  /** Called for values that the model doesn't know, with their number. */
+  onUnknown?(field: string, values: number): void
   /** Called for every list that is cut, with the number of values that it loses. */
   onCut?(field: string, values: number): void
 }

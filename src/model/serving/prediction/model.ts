@@ -56,7 +56,7 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
   const encoder = bundle.manifestless
     ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
     : encoderOf(manifest, {
-        onUnknown: (field) => isCounted(traffic) && options.onUnknown?.(field),
+        onUnknown: (field) => isCounted(traffic) && options.onUnknown?.(field, 1),
         onCut: (field, values) => isCounted(traffic) && options.onCut?.(field, values),
       })
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))

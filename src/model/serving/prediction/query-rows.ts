@@ -1,5 +1,5 @@
 import { isObject } from '../../../schemas/json.ts'
-import type { Encoder, ValueListeners } from '../features/encoder.ts'
+import type { Encoder } from '../features/encoder.ts'
 import { type ListNotes, unknownTest } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
 import { encodeInputs, type InputTensor } from './tensors.ts'
@@ -50,12 +50,14 @@ function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOpti
   return { ...encoded, sparse, dense }
 }
 
+type CountValues = (field: string, values: number) => void
+
 /** Reports the unknown and the cut values of rows that were encoded elsewhere. */
 export function countValues(
   { unknown, cut }: Extract<QueryRows, { form: 'encoded' }>,
-  { onUnknown, onCut }: ValueListeners,
+  { onUnknown, onCut }: { onUnknown?: CountValues; onCut?: CountValues },
 ): void {
-  for (const [field, count] of unknown) for (let i = 0; i < count; i++) onUnknown?.(field)
+  for (const [field, count] of unknown) onUnknown?.(field, count)
   for (const [field, count] of cut) onCut?.(field, count)
 }
 

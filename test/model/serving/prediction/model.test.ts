@@ -2,6 +2,7 @@ import t from 'tap'
 import type { Clock } from '../../../../src/base/clock.ts'
 import type { Signature } from '../../../../src/model/contracts/engine.ts'
 import { WorkerLostError } from '../../../../src/model/engines/pool/worker-client.ts'
+import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
 import type { LoadOptions, Query } from '../../../../src/model/serving/prediction/loaded-model.ts'
 import { loadModel } from '../../../../src/model/serving/prediction/model.ts'
 import type { QueryRows } from '../../../../src/model/serving/prediction/query-rows.ts'
@@ -276,10 +277,17 @@ t.test('a request given up rejects', async (t) => {
 })
 
 t.test('unknown values are reported', async (t) => {
-  const heard: string[] = []
-  const model = await load(exampleManifest(), { onUnknown: (field) => heard.push(field) }).loaded
+  const heard: [string, number][] = []
+  const onUnknown = (field: string, values: number) => heard.push([field, values])
+  const { loaded } = load(exampleManifest(), { onUnknown })
+  const model = await loaded
   await model.predict({ rows: { form: 'rows', context: { ...context, country: 'XX' }, candidates }, deadline }).table
-  t.same(heard, ['country'])
+  t.same(heard.splice(0), [['country', 1]])
+  const encoder = createEncoder(exampleManifest().features)
+  const encoded = encoder.rows(context, candidates, { maxRows: 10, partial: false })
+  const rows = { form: 'encoded' as const, encoded, unknown: new Map([['country', 1e6]]), cut: new Map() }
+  await model.predict({ rows, deadline }).table
+  t.same(heard, [['country', 1e6]], 'those that were found elsewhere, together')
 })
 
 t.test('an observer hears of batches', async (t) => {

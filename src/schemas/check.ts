@@ -150,13 +150,23 @@ function tagOf(objects: Schema[]): string | undefined {
   return Object.keys(first).find((key) => objects.every((member) => member.properties?.[key]?.const !== undefined))
 }
 
+/** Types of JSON, for messages. */
+const typeNames: Record<string, string> = {
+  array: 'a list',
+  string: 'a string',
+  number: 'a number',
+  integer: 'an integer',
+  boolean: 'a boolean',
+  null: 'null',
+}
+
 function choices(members: Schema[]): string {
   return members
     .map(({ const: constant, properties, patternProperties, type }) => {
       if (constant !== undefined) return JSON.stringify(constant)
       if (properties) return `an object with ${Object.keys(properties).join(', ')}`
       if (patternProperties) return 'an object'
-      return type === 'array' ? 'a list' : 'another type'
+      return typeNames[type ?? ''] ?? 'another type'
     })
     .join(' or ')
 }

@@ -34,7 +34,7 @@ t.test('speaks of the member that was meant', async (t) => {
   t.same(problemsOf(tagged, {}), ['/kind must be "a" or "b"'])
   t.same(problemsOf(untagged, { rows: 1.5 }), ['/rows must be an integer'])
   t.same(problemsOf(untagged, 'x'), [' must be an object with file, trim or an object with rows'])
-  t.same(problemsOf(Type.Union([Type.Literal('x'), Type.Number()]), 'y'), [' must be "x" or another type'])
+  t.same(problemsOf(Type.Union([Type.Literal('x'), Type.Number()]), 'y'), [' must be "x" or a number'])
 })
 
 t.test('a name that is nearly right is recognised', async (t) => {

@@ -205,9 +205,10 @@ function golden({ golden, tasks, derived }: Manifest): string[] {
 function drift({ drift, features, tasks, derived }: Manifest): string[] {
   if (drift === undefined) return []
   const problems: string[] = []
-  const check = (path: string, distribution: Distribution, known: boolean) => {
+  const check = (path: string, distribution: Distribution, known: boolean, fits = true) => {
     const bins = 'ids' in distribution ? distribution.ids : distribution.edges
     if (!known) problems.push(`${path} matches no field or task of that name: rename it, too, or remove it`)
+    else if (!fits) problems.push(`${path} has ${'ids' in distribution ? 'ids' : 'edges'}, which do not fit it`)
     if (distribution.shares.length !== bins.length + 1)
       problems.push(`${path}/shares must have one more value than there are bins`)
     const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
@@ -215,18 +216,21 @@ function drift({ drift, features, tasks, derived }: Manifest): string[] {
   }
   for (const [name, distribution] of Object.entries(drift.features)) {
     const field = features.find((candidate) => candidate.name === name)
-    check(`/drift/features/${name}`, distribution, field !== undefined && isDense(field) === 'edges' in distribution)
+    const fits = field !== undefined && isDense(field) === 'edges' in distribution
+    check(`/drift/features/${name}`, distribution, field !== undefined, fits)
   }
   for (const [name, distribution] of Object.entries(drift.lengths ?? {})) {
     const field = features.find((candidate) => candidate.name === name)
-    const isList = field !== undefined && 'list' in field && field.list !== undefined
-    check(`/drift/lengths/${name}`, distribution, isList && 'edges' in distribution)
+    if (field !== undefined && !('list' in field && field.list !== undefined))
+      problems.push(`/drift/lengths/${name} is of a field that is no list`)
+    else check(`/drift/lengths/${name}`, distribution, field !== undefined, 'edges' in distribution)
   }
   for (const [name, distribution] of Object.entries(drift.tasks)) {
     check(
       `/drift/tasks/${name}`,
       distribution,
-      'edges' in distribution && [...tasks, ...derived].some((task) => task.name === name),
+      [...tasks, ...derived].some((task) => task.name === name),
+      'edges' in distribution,
     )
   }
   return problems

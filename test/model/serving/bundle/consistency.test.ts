@@ -201,14 +201,17 @@ t.test('distributions to compare live traffic with must fit the fields and tasks
   t.same(found({ drift: { features: { hour: ids, price: numbers }, tasks: { ctr: numbers, ctcvr: numbers } } }), [])
   const wrong = {
     features: { hour: numbers, price: ids, nothing: ids, age: { edges: [2, 1], shares: [0.5, 0.5, 0] } },
+    lengths: { hour: numbers, nothing: numbers },
     tasks: { ctr: ids, nothing: numbers, cvr: { edges: [1], shares: [1, 0, 0] } },
   }
   t.same(found({ drift: wrong }), [
-    '/drift/features/hour matches no field or task of that name: rename it, too, or remove it',
-    '/drift/features/price matches no field or task of that name: rename it, too, or remove it',
+    '/drift/features/hour has edges, which do not fit it',
+    '/drift/features/price has ids, which do not fit it',
     '/drift/features/nothing matches no field or task of that name: rename it, too, or remove it',
     '/drift/features/age/edges must ascend',
-    '/drift/tasks/ctr matches no field or task of that name: rename it, too, or remove it',
+    '/drift/lengths/hour is of a field that is no list',
+    '/drift/lengths/nothing matches no field or task of that name: rename it, too, or remove it',
+    '/drift/tasks/ctr has ids, which do not fit it',
     '/drift/tasks/nothing matches no field or task of that name: rename it, too, or remove it',
     '/drift/tasks/cvr/shares must have one more value than there are bins',
   ])

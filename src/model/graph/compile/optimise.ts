@@ -5,6 +5,7 @@ import { constantBytes } from '../ir/external-data.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import { traceShapes } from '../ir/shapes.ts'
 import { canonicalise } from '../passes/canonicalise.ts'
+import { divideProducts } from '../passes/divide-products.ts'
 import { foldLinear } from '../passes/fold-linear.ts'
 import { foldNormalisation } from '../passes/fold-normalisation.ts'
 import { mergeChains } from '../passes/merge-chains.ts'
@@ -21,6 +22,7 @@ export const passes: [name: string, pass: Pass][] = [
   ['canonicalise', canonicalise],
   ['fold normalisation', foldNormalisation],
   ['fold linear', foldLinear],
+  ['divide products', divideProducts],
   ['mix experts', mixExperts],
   ['merge siblings', mergeSiblings],
   ['merge chains', mergeChains],

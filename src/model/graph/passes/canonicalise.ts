@@ -3,12 +3,14 @@ import { intAttribute, intsAttribute } from '../ir/attributes.ts'
 import { isGemm } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
+import { isPlainReshape } from '../ir/reshape.ts'
 import type { TensorShape } from '../ir/tensor-shape.ts'
 import { present } from '../operators/operator.ts'
 import { operatorOf } from '../operators/table.ts'
+import { attentionRules } from './attention-rules.ts'
 import { gatherRules } from './gather-rules.ts'
 import { productRules } from './product-rules.ts'
-import { bypass, isPlainReshape, type Rule } from './rule.ts'
+import { bypass, type Rule } from './rule.ts'
 
 /**
  * Rewrites graphs in the canonical form that the other passes expect:
@@ -21,7 +23,8 @@ import { bypass, isPlainReshape, type Rule } from './rule.ts'
  * - a product by a constant matrix is `Gemm(x, W, b)`, x [batch, k], W [k, n], b [n], without further attributes;
  * - an Einsum that is a matrix product is a MatMul;
  * - negative ids, counted from a table's end, are left to Gather, which counts likewise;
- * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul.
+ * - normalisation is a Mul and an Add by vectors; Sub and Div by constants are Add and Mul;
+ * - values are not repeated before they are combined, and a sum of products over a list is a MatMul.
  *
  * Returns the number of nodes that were rewritten. Operators that no pass knows are kept.
  */
@@ -229,6 +232,7 @@ const rules: Rule[] = [
   tidyConcat,
   ...gatherRules,
   ...productRules,
+  ...attentionRules,
 ]
 
 /** Whether a Transpose moves only dimensions of 1. */

@@ -1,7 +1,8 @@
 import { intAttribute } from '../ir/attributes.ts'
 import type { Graph } from '../ir/graph.ts'
+import { isPlainReshape } from '../ir/reshape.ts'
 import { pickedColumns } from '../operators/columns.ts'
-import { bypass, isPlainReshape, type Rule } from './rule.ts'
+import { bypass, type Rule } from './rule.ts'
 
 /**
  * Slice(Gather(table, ids)) → Gather(table's columns, ids): unused columns of a

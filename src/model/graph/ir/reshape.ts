@@ -1,0 +1,14 @@
+import { isExternal } from './constants.ts'
+import type { Graph } from './graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from './onnx_pb.ts'
+
+/** Whether a node is a Reshape to a constant shape, without attributes. */
+export function isPlainReshape(graph: Graph, node: NodeProto): boolean {
+  return (
+    node.opType === 'Reshape' &&
+    node.attribute.length === 0 &&
+    graph.constants.has(node.input[1]!) &&
+    !isExternal(graph.constants.get(node.input[1]!)!) &&
+    graph.constants.get(node.input[1]!)!.dataType === DataType.INT64
+  )
+}

@@ -2,8 +2,10 @@ import { product } from '../../../base/arrays.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
-import { type FeatureFinder, featureFinder, type Segment } from './columns.ts'
-import { edgesOf, type Owners } from './edges.ts'
+import { featureFinder } from './columns.ts'
+import { divideMixed } from './divide-mixed.ts'
+import { edgesOf } from './edges.ts'
+import { ownersOf } from './owners.ts'
 import type { CutGraph, Side, Sides } from './split-graphs.ts'
 
 /*
@@ -11,14 +13,14 @@ import type { CutGraph, Side, Sides } from './split-graphs.ts'
  * candidate's tower can be kept. Both may be of any depth and of any operators, for rows are independent of each other.
  */
 
-/** Cuts the regions out of a graph; returns a reason if there is nothing to split. */
-export function cutRegions(whole: Graph, sides: Sides): CutGraph | string {
-  for (const { name } of whole.inputs) {
-    const width = product(whole.shapes.get(name)?.dims.slice(1) ?? [])
-    if (whole.users(name).length === 0) continue
-    for (let column = 0; column < width; column++)
-      if (sides[name]?.[column] === undefined) return `the sides of the input ${name} are not known`
-  }
+/**
+ * Cuts the regions out of a graph; returns a reason if there is nothing to split. `divides`: with products divided that
+ * read features beside what was computed of both sides.
+ */
+export function cutRegions(given: Graph, sides: Sides, divides = false): CutGraph | string {
+  const unknown = unknownInput(given, sides)
+  if (unknown !== undefined) return `the sides of the input ${unknown} are not known`
+  const whole = divides ? divideMixed(given, sides) : given
   const rest = whole.copy()
   const features = featureFinder(rest)
   const owners = ownersOf(rest, features, sides)
@@ -53,6 +55,15 @@ export function cutRegions(whole: Graph, sides: Sides): CutGraph | string {
   }
 }
 
+/** An input of which the side of a column is not known. */
+function unknownInput(graph: Graph, sides: Sides): string | undefined {
+  const read = graph.inputs.filter(({ name }) => graph.users(name).length > 0)
+  return read.find(({ name }) => {
+    const width = product(graph.shapes.get(name)?.dims.slice(1) ?? [])
+    return Array.from({ length: width }, (_, column) => sides[name]?.[column]).includes(undefined)
+  })?.name
+}
+
 /** A graph that is not cut. */
 export function uncut(whole: Graph, sides: Sides): CutGraph {
   const features = featureFinder(whole)
@@ -79,34 +90,4 @@ function keepLive(graph: Graph): void {
   }
   graph.nodes = graph.nodes.filter((node) => live.has(node))
   graph.touch()
-}
-
-/** The sides that each tensor depends on; none for what depends on the number of rows alone. */
-function ownersOf(graph: Graph, features: FeatureFinder, sides: Sides): Owners {
-  const owners = new Map<string, ReadonlySet<Side>>()
-  for (const { name } of graph.inputs) owners.set(name, new Set(sides[name]))
-  const ofTensor = (name: string): Iterable<Side> => {
-    const segments = features(name)
-    return segments === undefined ? (owners.get(name) ?? []) : sidesOfSegments(segments, sides)
-  }
-  for (const node of graph.nodes) {
-    const owner = countsRows(graph, node)
-      ? []
-      : node.opType === 'Shape' || node.opType === 'Size'
-        ? everySide
-        : node.input.flatMap((name) => [...ofTensor(name)])
-    for (const output of node.output) owners.set(output, new Set(features(output) ? ofTensor(output) : owner))
-  }
-  return owners
-}
-
-const everySide: Side[] = ['context', 'candidate', 'cross']
-
-function sidesOfSegments(segments: readonly Segment[], sides: Sides): Side[] {
-  return segments.flatMap(({ input, columns }) => columns.map((column) => sides[input]![column]!))
-}
-
-/** Whether a node yields a shape of which all is known but the number of rows. */
-export function countsRows(graph: Graph, { opType, input }: NodeProto): boolean {
-  return opType === 'Shape' && graph.shapes.has(input[0] ?? '')
 }

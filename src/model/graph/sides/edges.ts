@@ -2,14 +2,11 @@ import { product } from '../../../base/arrays.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import type { FeatureFinder } from './columns.ts'
-import type { Side } from './split-graphs.ts'
+import type { Owners } from './owners.ts'
 
 /*
  * The edges of regions: the tensors that are kept of candidates, and those of the context that are repeated for rows.
  */
-
-/** By tensor, the sides that it depends on. */
-export type Owners = ReadonlyMap<string, ReadonlySet<Side>>
 
 /*
  * Costs in multiplications of a large product, as measured on an AMD EPYC with AVX2, 100 rows, at 27 ps each: an

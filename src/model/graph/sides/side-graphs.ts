@@ -4,11 +4,13 @@ import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
 import type { Segment } from './columns.ts'
-import { countsRows } from './cut-regions.ts'
+import { meetRows } from './meet-rows.ts'
+import { countsRows } from './owners.ts'
 import { RegionNodes, rowCount, rowShape } from './region-nodes.ts'
 import { features, pickColumns, rowIndexes, sideBySide } from './side-columns.ts'
 import type { CutGraph, Emit, Emitter, FirstLayer, Group, Side, Sides, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
+import { tidyVariant } from './tidy-variant.ts'
 
 /*
  * The graph variants that a graph is split into, for any arithmetic of their first layers.
@@ -49,7 +51,7 @@ export function assemble(
     })
   }
   replaceReads(plan, cut, sides, reads)
-  graph.tidy()
+  tidyVariant(plan)
   const declared = new Set(graph.inputs.map(({ name }) => name))
   for (const node of graph.nodes)
     for (const name of node.input)
@@ -94,18 +96,36 @@ function replaceReads(plan: VariantGraph, cut: CutGraph, sides: Sides, reads: Re
     cut.features
       .rest(name)!
       .every(({ input, columns }) => columns.every((column) => sides[input]![column] === 'context'))
-  // Values repeated for rows come last: then there are rows to be counted.
+  // Values of the context come last: then there are rows to be counted.
   const names = [...reads.features].sort((a, b) => Number(isShared(a)) - Number(isShared(b)))
+  const shared = new Set<string>()
   for (const name of names) {
     const segments = cut.features.rest(name)!
-    const { dtype, dims } = rest.shapes.get(name)!
-    const parts = segments.map((segment) => segmentRows(plan, segment, sides))
-    const flat = { dtype, dims: [-1, product(dims.slice(1))] }
+    const shape = rest.shapes.get(name)!
+    const { dtype, dims } = shape
+    const isOfContext = isShared(name) && !graph.isOutput(name) && segments.every(({ input }) => !plan.given?.(input))
+    const parts = segments.map((segment) =>
+      isOfContext ? features(plan, [segment], sides, ['context']) : segmentRows(plan, segment, sides),
+    )
+    const flat = { dtype, dims: [isOfContext ? 1 : -1, product(dims.slice(1))] }
     const whole = sideBySide(graph, parts, flat)
-    const value =
-      dims.length === 2 ? whole : graph.node('Reshape', [whole, graph.integers(dims)], { shape: { dtype, dims } })
+    const shaped =
+      dims.length === 2
+        ? whole
+        : graph.node('Reshape', [whole, graph.integers(dims)], {
+            shape: { dtype, dims: [flat.dims[0]!, ...dims.slice(1)] },
+          })
+    const value = isOfContext ? ofRequest(plan, shaped) : shaped
+    if (isOfContext) {
+      graph.shapes.set(value, shape)
+      shared.add(value)
+    }
     replaceUsers(graph, name, value)
   }
+  meetRows(graph, shared, {
+    rows: () => rowCount(graph, rowsInput(plan)),
+    contexts: () => graph.node('Shape', [planNames.requests], { shape: { dtype: DataType.INT64, dims: [1] } }),
+  })
   for (const node of reads.counts) replaceUsers(graph, node.output[0]!, rowShape(graph, rowsInput(plan), rest, node))
 }
 
@@ -173,7 +193,7 @@ export function partsOf(options: SplitOptions, kept: readonly (FirstLayer | stri
     const part = typeof layer === 'string' ? plan.region!(layer, ['candidate'])! : ofLayers.get(layer)!
     addOutput(plan, part, declare(planNames.part(i), floatShape(-1, layerWidth(cut, layer))))
   })
-  plan.graph.tidy()
+  tidyVariant(plan)
   return plan
 }
 
@@ -210,7 +230,7 @@ export function contextsOf(
     isWhole ? split.input[0]! : sideBySide(graph, parts, floatShape(1, width)),
     declare(planNames.contexts, floatShape(-1, width), 'requests'),
   )
-  graph.tidy()
+  tidyVariant(plan)
   return { plan, columns }
 }
 
@@ -274,14 +294,4 @@ export function ofRequest({ graph }: VariantGraph, values: string): string {
     graph.inputs.push(declare(requests, { dtype: DataType.INT32, dims: [-1] }, 'rows_or_1'))
   const shape = graph.shapes.get(values)
   return graph.node('Gather', [values, requests], { attributes: { axis: 0 }, ...(shape ? { shape } : {}) })
-}
-
-/** Removes a ReLU if it is the only user of an input; returns whether it did. */
-export function takeRelu(graph: Graph, input: string): boolean {
-  const [relu, ...more] = graph.users(input)
-  if (relu?.opType !== 'Relu' || more.length > 0 || graph.isOutput(input)) return false
-  graph.nodes.splice(graph.nodes.indexOf(relu), 1)
-  graph.touch()
-  graph.replace(relu.output[0]!, input)
-  return true
 }

@@ -11,11 +11,11 @@ import {
   layerWidth,
   ofRequest,
   partsOf,
+  type Reads,
   readsOf,
   readsSide,
   regionsRead,
   type SplitOptions,
-  takeRelu,
 } from './side-graphs.ts'
 import type { CutGraph, Emitter, FirstLayer, Group, Sides, SplitGraphs, VariantGraph } from './split-graphs.ts'
 import { planNames } from './tensor-names.ts'
@@ -28,7 +28,7 @@ import { planNames } from './tensor-names.ts'
  * context·W₁ + candidate·W₂ + cross·W₃ + b`. Returns a reason if the graph can't be split.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
-  const cut = cutRegions(graph, sides)
+  const cut = cutRegions(graph, sides, true)
   if (typeof cut === 'string') return cut
   const layers = firstLayers(cut.rest)
   return splitLayers({ cut, layers, emitter: floatEmitter(cut) })
@@ -65,17 +65,20 @@ export function regionalLayers({ whole, rest, regions }: CutGraph): FirstLayer[]
 export function splitLayers(options: SplitOptions): SplitGraphs | string {
   const { cut, layers, emitter } = options
   const { sides, regions } = cut
-  if (layers.length === 0 && regions.size === 0) return withoutProducts(cut.rest)
+  const reads = readsOf(cut, layers)
+  if (layers.length === 0 && regions.size === 0 && !readsLists(cut, reads)) return withoutProducts(cut.rest)
   const shared_context = cut.read.has('context') ? assemble(options, emitter.shared_context) : undefined
   if (typeof shared_context === 'string') return shared_context
 
   // A product of the candidate alone that is no region is cheaper to compute than to keep.
   const isOfCandidate = (layer: FirstLayer) => !readsSide(layer, sides, 'context') && !readsSide(layer, sides, 'cross')
-  // The cached variant gets parts of each row's candidate and context; kept parts come first.
-  const read = regionsRead(cut, readsOf(cut, layers))
+  // The cached variant gets parts of each row's candidate and context; kept parts come first. It computes lists of the
+  // context itself: they meet rows without being repeated for each.
+  const read = regionsRead(cut, reads)
+  const isList = (input: string) => cut.whole.shapes.get(cut.regions.get(input)!)!.dims.length > 2
   const ofSide = (side: 'candidate' | 'context') => [
     ...layers.filter((layer) => readsSide(layer, sides, side) && !isOfCandidate(layer)),
-    ...read.filter((input) => sides[input]![0] === side),
+    ...read.filter((input) => sides[input]![0] === side && (side === 'candidate' || !isList(input))),
   ]
   const kept = ofSide('candidate')
   if (kept.length === 0)
@@ -107,6 +110,15 @@ export function splitLayers(options: SplitOptions): SplitGraphs | string {
       context: contexts?.columns.get(layer) ?? -1,
     })),
   }
+}
+
+/** Whether nodes read lists of the context, such as the keys of attention: they are looked up once a request. */
+function readsLists({ rest, sides, features }: CutGraph, reads: Reads): boolean {
+  return [...reads.features].some((name) => {
+    const segments = features.rest(name)!
+    const isOfContext = segments.every(({ input, columns }) => columns.every((i) => sides[input]![i] === 'context'))
+    return isOfContext && rest.shapes.get(name)!.dims.length > 2
+  })
 }
 
 function floatEmitter({ rest, sides }: CutGraph): Emitter {
@@ -186,4 +198,14 @@ function contextOf(plan: VariantGraph, whole: Graph, group: Group, sides: Sides)
     attributes: { axis: 1 },
     shapes: sizes.map((n) => floatShape(1, n)),
   })
+}
+
+/** Removes a ReLU if it is the only user of an input; returns whether it did. */
+function takeRelu(graph: Graph, input: string): boolean {
+  const [relu, ...more] = graph.users(input)
+  if (relu?.opType !== 'Relu' || more.length > 0 || graph.isOutput(input)) return false
+  graph.nodes.splice(graph.nodes.indexOf(relu), 1)
+  graph.touch()
+  graph.replace(relu.output[0]!, input)
+  return true
 }

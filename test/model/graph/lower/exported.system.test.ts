@@ -107,11 +107,12 @@ for (const file of files)
 /**
  * Multiplications per row, and once a request, of the shared-context variant; of a graph with a user and a candidate.
  */
-const towers: Record<string, { shared: [number, number]; cached: number } | string> = {
+const towers: Record<string, { shared: [number, number]; cached: number }> = {
   'two-towers': { shared: [204, 216], cached: 0 },
   // The tower has 99.95 % of them.
   'user-tower': { shared: [330, 619_584], cached: 180 },
-  'target-attention': 'no product of features was found: Expand',
+  // Keys and values of the history are computed once.
+  'target-attention': { shared: [256, 96], cached: 224 },
 }
 
 for (const file of exported.filter((file) => !files.includes(file)))
@@ -132,8 +133,7 @@ for (const file of exported.filter((file) => !files.includes(file)))
     }
     const plans = splitSides(graph, sides)
     const expected = towers[model]!
-    if (typeof expected === 'string' || typeof plans === 'string')
-      return t.ok(String(plans).startsWith(String(expected)), String(plans))
+    if (typeof plans === 'string') throw new Error(plans)
     const { multiplications, multiplications_once } = passReport(plans.shared_context!.graph, '', 0)
     t.same([multiplications, multiplications_once], expected.shared)
     t.equal(multiplicationsOf(plans.cached!.graph), expected.cached)

@@ -1,0 +1,160 @@
+import { equal } from '../../../base/arrays.ts'
+import { intAttribute, intsAttribute } from '../ir/attributes.ts'
+import type { Graph } from '../ir/graph.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
+
+/*
+ * Values of the context meet the rows of its request without being repeated for each. They are [1, …] where a call has
+ * one request, and [rows, …] where it has several: the same graph computes both.
+ */
+
+/** Sizes that are known when a graph runs, int64 [1]. */
+export interface Counts {
+  /** The rows of the call. */
+  rows: () => string
+  /** The first side of values of the context: 1 or the number of rows. */
+  contexts: () => string
+}
+
+/** Element-wise operators, which repeat the smaller operand. */
+const elementwise = new Set(
+  'Add Sub Mul Div Pow Max Min Sum Mean Where Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor'.split(' '),
+)
+
+/** Operators of one input that compute each element from one. */
+const ofOneElement = new Set(
+  'Abs Cast Clip Elu Erf Exp Identity LeakyRelu Log Neg Not Reciprocal Relu Sigmoid Softplus Sqrt Tanh'.split(' '),
+)
+
+/**
+ * Has the nodes of a graph read values of the context, `shared`, whose shapes are given as [-1, …]: unchanged where
+ * the operator repeats them, in a product of matrices for all rows of a request, or else repeated.
+ */
+export function meetRows(graph: Graph, shared: Set<string>, counts: Counts): void {
+  if (shared.size === 0) return
+  graph.tidy()
+  const repeated = new Map<string, string>()
+  const repeat = (name: string): string => {
+    const known = repeated.get(name) ?? repeatForRows(graph, name, counts)
+    repeated.set(name, known)
+    return known
+  }
+  for (const node of [...graph.nodes]) {
+    const values = node.input.filter((name) => name !== '' && !graph.constants.has(name))
+    if (!values.some((name) => shared.has(name))) continue
+    const ofRows = values.filter((name) => !shared.has(name))
+    const [output] = node.output as [string]
+    if (ofRows.length === 0 && keepsRows(graph, node) && !graph.isOutput(output)) shared.add(output)
+    else if (ofRows.length > 0 && repeatsOperands(graph, node, values)) continue
+    else if (ofRows.length === 0 || !multiply(graph, node, shared, counts)) {
+      node.input = node.input.map((name) => (shared.has(name) ? repeat(name) : name))
+      graph.touch()
+    }
+  }
+  graph.tidy()
+}
+
+/** Whether each row of a node's output follows from the same row of its only input that is no constant. */
+function keepsRows(graph: Graph, node: NodeProto): boolean {
+  const [before, after] = [node.input[0]!, node.output[0]!].map((name) => graph.shapes.get(name)?.dims)
+  if (after?.[0] !== -1) return false
+  if (ofOneElement.has(node.opType)) return true
+  if (elementwise.has(node.opType))
+    return node.input.every((name) => !graph.constants.has(name) || isOfOneRow(graph, name, after.length))
+  if (before?.[0] !== -1) return false
+  if (node.opType === 'Reshape') return graph.integersOf(node.input[1]!)?.[0] === -1
+  if (node.opType === 'Transpose') return intsAttribute(node, 'perm')?.[0] === 0
+  return node.opType === 'Softmax' && intAttribute(node, 'axis', -1) !== 0
+}
+
+function isOfOneRow(graph: Graph, constant: string, rank: number): boolean {
+  const dims = graph.dimsOf(constant)!
+  return dims.length < rank || dims[0] === 1
+}
+
+/** Whether a node repeats the operands that have one row. */
+function repeatsOperands(graph: Graph, node: NodeProto, values: readonly string[]): boolean {
+  const rank = graph.shapes.get(node.output[0]!)?.dims.length
+  return elementwise.has(node.opType) && values.every((name) => graph.shapes.get(name)?.dims.length === rank)
+}
+
+/** [1 or rows, …] → [rows, …] */
+function repeatForRows(graph: Graph, name: string, { rows }: Counts): string {
+  const shape = graph.shapes.get(name)!
+  const target = sizes(graph, [rows(), shape.dims.slice(1)])
+  return graph.node('Expand', [name, target], { shape })
+}
+
+/** A shape: sizes that are known when the graph runs, and others. */
+function sizes(graph: Graph, parts: readonly (string | readonly number[])[]): string {
+  const names = parts.map((part) => (typeof part === 'string' ? part : graph.integers(part)))
+  const length = parts.reduce((sum, part) => sum + (typeof part === 'string' ? 1 : part.length), 0)
+  const shape = { dtype: DataType.INT64, dims: [length] }
+  return graph.node('Concat', names, { attributes: { axis: 0 }, shape, outputs: [graph.fresh(sizesName)] })
+}
+
+const sizesName = 'multigate:sizes'
+
+/** Whether a tensor is a shape made here: none of its sizes is 0, which would stand for that of a Reshape's input. */
+export const isOfSizes = (name: string): boolean => name.startsWith(sizesName)
+
+/**
+ * Computes a product of matrices per row, one of which is the context's, as one product for all rows of a request: the
+ * rows of the other are those of one matrix. Returns whether the node is such a product.
+ */
+function multiply(graph: Graph, node: NodeProto, shared: ReadonlySet<string>, counts: Counts): boolean {
+  if (node.opType !== 'MatMul' || node.input.length !== 2) return false
+  const [a, b] = node.input as [string, string]
+  const [left, right] = [graph.shapes.get(a), graph.shapes.get(b)]
+  const shape = graph.shapes.get(node.output[0]!)
+  if (left === undefined || right === undefined || shape === undefined) return false
+  const rank = shape.dims.length
+  const isKnown = [left, right, shape].every(
+    ({ dtype, dims }) =>
+      dtype === DataType.FLOAT && dims.length === rank && dims[0] === -1 && dims.slice(1).every((side) => side > 0),
+  )
+  if (!isKnown || rank < 3 || rank > 4) return false
+  if (!equal(left.dims.slice(1, -2), right.dims.slice(1, -2))) return false
+  const value = shared.has(b)
+    ? byContext(graph, a, b, counts)
+    : transposed(graph, byContext(graph, transposed(graph, b), transposed(graph, a), counts))
+  graph.bypass(node, value)
+  return true
+}
+
+/** rows [rows, heads…, m, k] · context [1 or rows, heads…, k, n] → [rows, heads…, m, n] */
+function byContext(graph: Graph, rows: string, context: string, { contexts }: Counts): string {
+  const [, ...sides] = graph.shapes.get(rows)!.dims
+  const n = graph.shapes.get(context)!.dims.at(-1)!
+  const [m, k] = sides.slice(-2) as [number, number]
+  const heads = sides.slice(0, -2)
+  const reshape = (x: string, target: string, ...dims: number[]) =>
+    graph.node('Reshape', [x, target], { shape: floatShape(...dims) })
+  if (heads.length === 0) {
+    const matrix = reshape(rows, sizes(graph, [contexts(), [-1, k]]), -1, -1, k)
+    const product = graph.node('MatMul', [matrix, context], { shape: floatShape(-1, -1, n) })
+    return reshape(product, graph.integers([-1, m, n]), -1, m, n)
+  }
+  // The rows of a head side by side: [1 or rows, rows or 1, heads, m, k] → [1 or rows, heads, rows·m or m, k].
+  const [h] = heads as [number]
+  const perm = [0, 2, 1, 3, 4]
+  const apart = reshape(rows, sizes(graph, [contexts(), [-1, h, m, k]]), -1, -1, h, m, k)
+  const byHead = graph.node('Transpose', [apart], { attributes: { perm }, shape: floatShape(-1, h, -1, m, k) })
+  const matrix = reshape(byHead, sizes(graph, [contexts(), [h, -1, k]]), -1, h, -1, k)
+  const product = graph.node('MatMul', [matrix, context], { shape: floatShape(-1, h, -1, n) })
+  const divided = reshape(product, sizes(graph, [contexts(), [h, -1, m, n]]), -1, h, -1, m, n)
+  const back = graph.node('Transpose', [divided], { attributes: { perm }, shape: floatShape(-1, -1, h, m, n) })
+  return reshape(back, graph.integers([-1, h, m, n]), -1, h, m, n)
+}
+
+/** The last two dimensions exchanged: without moving anything, where one of them is 1. */
+function transposed(graph: Graph, name: string): string {
+  const { dims, dtype } = graph.shapes.get(name)!
+  const [m, n] = dims.slice(-2) as [number, number]
+  const shape: TensorShape = { dtype, dims: [...dims.slice(0, -2), n, m] }
+  if (m === 1 || n === 1) return graph.node('Reshape', [name, graph.integers(shape.dims)], { shape })
+  const perm = [...dims.keys()]
+  perm.push(...perm.splice(-2).reverse())
+  return graph.node('Transpose', [name], { attributes: { perm }, shape })
+}

@@ -1,0 +1,33 @@
+import t from 'tap'
+import { optimise } from '../../../../src/model/graph/compile/optimise.ts'
+import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
+import { fc, randomCases, steadySeed } from '../../../support/cases.ts'
+import { Dice } from '../../../support/compile/dice.ts'
+import { prepared } from '../../../support/compile/law.ts'
+import { attentions, randomAttention } from '../../../support/compile/random-attention.ts'
+import { answersOf, differenceOf, feedsOf } from '../../../support/compile/run-graph.ts'
+import { breachOfPlans } from '../../../support/compile/run-plan.ts'
+
+t.test('answers the same where candidates attend to the history of a context', async (t) => {
+  const runs = randomCases(120)
+  const split = new Map<string, number>()
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), async (seed) => {
+      const dice = new Dice(seed)
+      const { graph: written, sides, kind } = randomAttention(dice)
+      const graph = await prepared(written)
+      const feeds = feedsOf(graph, 5, dice)
+      const expected = await answersOf(graph, [feeds])
+      await optimise(graph)
+      const changed = differenceOf(expected, await answersOf(graph, [feeds]))
+      if (changed) throw new Error(`${kind}, optimised: ${changed}`)
+      const plans = splitSides(graph, sides)
+      if (typeof plans === 'string') throw new Error(`${kind}: ${plans}`)
+      const breach = await breachOfPlans(graph, sides, plans, dice)
+      if (breach !== undefined) throw new Error(`${kind}: ${breach}`)
+      split.set(kind, (split.get(kind) ?? 0) + 1)
+    }),
+    { numRuns: runs, seed: steadySeed },
+  )
+  for (const kind of attentions) t.ok(split.get(kind)! > runs / 10, `${kind}: ${split.get(kind)}`)
+})

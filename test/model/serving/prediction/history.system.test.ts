@@ -9,22 +9,27 @@ const models = join(import.meta.dirname, '../../../../../models')
 t.test('ads-history answers by what the user has clicked, and how long ago', async (t) => {
   const { golden } = (await readBundle(models, 'ads-history', '1')).manifest
   const { predict } = await startTestServer(t, { models })
-  const row = golden!.rows[0]!
-  const ask = async (history: string[], ages: number[]) => {
-    const candidates = [{ ...row, history, history_age: ages, campaign: 'c1' }]
+  const { rows } = golden!
+  /** Answers to the golden rows, if their users had clicked on something else. */
+  const ask = async (clicked: (campaign: string) => string[], ages: number[]) => {
+    const candidates = rows.map((row) => ({ ...row, history: clicked(String(row.campaign)), history_age: ages }))
     const { status, body } = await predict({ model: 'ads-history', candidates, options: { unknown: true } })
     t.equal(status, 200)
-    return body.predictions[0]
+    return body.predictions as { ctr: number; cvr: number; unknown: string[]; cut: string[] }[]
   }
-  const [never, recently, longAgo] = [await ask([], []), await ask(['c1'], [60]), await ask(['c1'], [2000])]
-  t.ok(recently.ctr > 1.5 * never.ctr, `${never.ctr}, after a click on it ${recently.ctr}`)
-  t.ok(recently.ctr > 1.2 * longAgo.ctr, `${longAgo.ctr}, if that was long ago`)
-  t.ok(recently.cvr > never.cvr)
-  t.match(await ask(['c1', 'nothing'], [60, 50]), { unknown: ['history[1]'], ctr: recently.ctr })
+  const mean = (answers: { ctr: number; cvr: number }[], task: 'ctr' | 'cvr') =>
+    answers.reduce((sum, answer) => sum + answer[task], 0) / answers.length
+  const same = (campaign: string) => [campaign]
+  const [never, recently, longAgo] = [await ask(() => [], []), await ask(same, [60]), await ask(same, [2000])]
+  const means = [never, recently, longAgo].map((answers) => mean(answers, 'ctr'))
+  t.ok(means[1]! > 1.5 * means[0]! && means[1]! > 1.5 * means[2]!, `never, recently, long ago: ${means.join()}`)
+  t.ok(mean(recently, 'cvr') > mean(never, 'cvr'))
+  const [withUnknown] = await ask((campaign) => [campaign, 'nothing'], [60, 50])
+  t.match(withUnknown, { unknown: ['history[1]'], ctr: recently[0]!.ctr })
   const many = Array.from({ length: 60 }, (_, i) => `c${i}`)
-  const cut = await ask(
-    many,
+  const [cut] = await ask(
+    () => many,
     many.map((_, i) => 60 - i),
   )
-  t.same([cut.cut, cut.unknown], [['history', 'history_age'], []], 'the latest 50 count')
+  t.same([cut!.cut, cut!.unknown], [['history', 'history_age'], []], 'the latest 50 count')
 })

@@ -12,3 +12,12 @@ export function isPlainReshape(graph: Graph, node: NodeProto): boolean {
     graph.constants.get(node.input[1]!)!.dataType === DataType.INT64
   )
 }
+
+/** Name of a shape that follows from the number of requests in a call, before a number that makes it unique. */
+export const sizesName = 'multigate:sizes'
+
+/**
+ * Whether a tensor is such a shape: the rows of a request become those of one matrix by it. None of its sizes is 0,
+ * which would stand for that of a Reshape's input.
+ */
+export const isOfSizes = (name: string): boolean => name.startsWith(sizesName)

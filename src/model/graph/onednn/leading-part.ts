@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf'
 import type { Graph } from '../ir/graph.ts'
 import { NodeIndex } from '../ir/node-index.ts'
 import { TensorProto_DataType as DataType, type NodeProto, ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
+import { isOfSizes } from '../ir/reshape.ts'
 import { declare, type TensorShape } from '../ir/tensor-shape.ts'
 import type { Each } from '../rows/program.ts'
 
@@ -43,13 +44,19 @@ export class ReadableTensors {
   readonly #shapes: ReadonlyMap<string, TensorShape>
   /** The sides that each tensor depends on. */
   readonly #sides = new Map<string, { rows: boolean; requests: boolean }>()
+  /** Tensors in which the rows of a request are those of one matrix: their first side is not the number of rows. */
+  readonly #gathered = new Set<string>()
 
   constructor({ inputs, nodes, shapes }: Graph, { context, requests }: InputSides) {
     this.#shapes = shapes
     for (const { name } of inputs)
       this.#sides.set(name, { rows: !context.has(name) && name !== requests, requests: name === requests })
     // A tidy graph has its nodes in an order of computation.
-    for (const { input, output } of nodes) {
+    for (const { opType, input, output } of nodes) {
+      const isBack = opType === 'Reshape' && !isOfSizes(input[1]!)
+      const gathers = opType === 'Reshape' && isOfSizes(input[1]!)
+      if (gathers || (!isBack && input.some((name) => this.#gathered.has(name))))
+        for (const name of output) this.#gathered.add(name)
       const read = input.flatMap((name) => this.#sides.get(name) ?? [])
       const sides = { rows: read.some(({ rows }) => rows), requests: read.some(({ requests }) => requests) }
       for (const name of output) this.#sides.set(name, sides)
@@ -60,7 +67,8 @@ export class ReadableTensors {
     const shape = this.#shapes.get(name)
     const kind = shape && kinds[shape.dtype]
     const [first, ...dims] = shape?.dims ?? []
-    if (kind === undefined || first !== -1 || dims.some((side) => side < 0)) return undefined
+    if (kind === undefined || first !== -1 || dims.some((side) => side < 0) || this.#gathered.has(name))
+      return undefined
     const { rows, requests } = this.#sides.get(name)!
     // Rows that are spread from requests are a single one where there is one request.
     if (!rows && requests) return undefined

@@ -2,6 +2,7 @@ import { equal } from '../../../base/arrays.ts'
 import { intAttribute, intsAttribute } from '../ir/attributes.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import { sizesName } from '../ir/reshape.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
 
 /*
@@ -93,11 +94,6 @@ function sizes(graph: Graph, parts: readonly (string | readonly number[])[]): st
   const shape = { dtype: DataType.INT64, dims: [length] }
   return graph.node('Concat', names, { attributes: { axis: 0 }, shape, outputs: [graph.fresh(sizesName)] })
 }
-
-const sizesName = 'multigate:sizes'
-
-/** Whether a tensor is a shape made here: none of its sizes is 0, which would stand for that of a Reshape's input. */
-export const isOfSizes = (name: string): boolean => name.startsWith(sizesName)
 
 /**
  * Computes a product of matrices per row, one of which is the context's, as one product for all rows of a request: the

@@ -1,8 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf'
 import type { Graph } from '../ir/graph.ts'
 import { AttributeProtoSchema, type NodeProto } from '../ir/onnx_pb.ts'
-import { isPlainReshape } from '../ir/reshape.ts'
-import { isOfSizes } from './meet-rows.ts'
+import { isOfSizes, isPlainReshape } from '../ir/reshape.ts'
 import type { VariantGraph } from './split-graphs.ts'
 
 /**

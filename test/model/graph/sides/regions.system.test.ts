@@ -7,6 +7,7 @@ import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
 import { fc, randomCases, steadySeed } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { prepared } from '../../../support/compile/law.ts'
+import { randomAttention } from '../../../support/compile/random-attention.ts'
 import { randomTowers } from '../../../support/compile/random-towers.ts'
 import { answerWith, emptyGraph, feedsOf } from '../../../support/compile/run-graph.ts'
 import { breachOfPlans } from '../../../support/compile/run-plan.ts'
@@ -42,14 +43,18 @@ t.test('in int8 a row has one answer, however it is computed', async (t) => {
   let compiled = 0
   await fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => {
-      const { graph, sides } = randomTowers(seed, { activations: ['Relu', 'Relu', 'Relu', 'Tanh'] })
-      const read = await prepared(graph)
       const dice = new Dice(seed)
-      const feeds = feedsOf(read, 60, dice)
-      const inputs = {
-        ids: Int32Array.from(feeds.ids!.data as BigInt64Array, Number),
-        dense: feeds.dense!.data as Float32Array,
-      }
+      const { graph, sides } =
+        seed % 3 === 0
+          ? randomAttention(new Dice(seed))
+          : randomTowers(seed, { activations: ['Relu', 'Relu', 'Relu', 'Tanh'] })
+      const read = await prepared(graph)
+      const inputs = Object.fromEntries(
+        Object.entries(feedsOf(read, 60, dice)).map(([name, { data }]) => [
+          name,
+          data instanceof Float32Array ? data : Int32Array.from(data as BigInt64Array, Number),
+        ]),
+      )
       const { float32, int8, int8Problem } = await compile(read, {
         sides,
         fields: {},

@@ -38,10 +38,13 @@ export function drawValue(field: Exclude<InputField, { kind: 'vector' }>, random
   return nameOfId(field, id === paddingOf(field) && field.list !== undefined ? idsOf(field) - 1 : id)
 }
 
-/** Numbers that are scaled by their logarithm are counts, durations or prices: none is negative. */
+/** A logarithm takes numbers above −1 alone, which those drawn for a wide scale are rounded to. */
 function drawNumber(field: NumericField, random: () => number): number {
-  const scaled = normal(random)
-  return unscale(field, field.scaling.method === 'log1p' ? Math.abs(scaled) : scaled)
+  const value = unscale(field, normal(random))
+  return field.scaling.method === 'log1p' ? Math.max(value, leastOfLogarithm) : value
 }
+
+/** As float32, too. */
+const leastOfLogarithm = -1 + 2 ** -23
 
 const normal = (random: () => number) => Math.fround(standardNormal(random))

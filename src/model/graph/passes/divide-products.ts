@@ -70,13 +70,20 @@ function termsOf(graph: Graph, gemm: NodeProto, concat: NodeProto): Terms | unde
   }
   const groups = new Map<string, Term[]>()
   for (const term of found.values()) {
-    const combined = graph.producer(term.tensor)
-    const key = `${placesOf(graph, term.tensor)} ${combined !== undefined && combinesSizes(graph, combined)}`
+    const key = `${placesOf(graph, term.tensor)} ${isMet(graph, term.tensor)}`
     groups.set(key, [...(groups.get(key) ?? []), term])
   }
   const before = placesOf(graph, concat.output[0]!) * weights.k
   const after = [...found.values()].reduce((sum, { tensor, k }) => sum + placesOf(graph, tensor) * k, 0)
-  return after < before ? [...groups.values()] : undefined
+  // As many are fewer where the list depends on the context alone, and what met it does not.
+  const met = new Set([...groups.values()].map(([term]) => isMet(graph, term!.tensor)))
+  return after < before || (after === before && met.size === 2) ? [...groups.values()] : undefined
+}
+
+/** Whether a tensor combines a list with what is repeated for its items. */
+function isMet(graph: Graph, tensor: string): boolean {
+  const node = graph.producer(tensor)
+  return node !== undefined && combinesSizes(graph, node)
 }
 
 /** Adds a part's terms, `sign` times: sums and differences are taken apart, and repeated values are taken once. */

@@ -45,7 +45,8 @@ const divided: Record<string, [((met: Met) => string)[], number]> = {
   'without the product': [[k, difference, q], length + 1],
   'the two alone': [[q, k], length + 1],
   'q − k, and their sum': [[node('Sub', 'q', 'k'), node('Add', 'q', 'k')], length + 1],
-  'products alone beside q': [[q, product], length + 1],
+  'products beside q': [[q, product], length + 1],
+  'products beside k, which may depend on another side': [[k, product], 2 * length],
 }
 
 async function attention(parts: ((met: Met) => string)[]): Promise<Graph> {
@@ -83,7 +84,7 @@ for (const [name, [parts, products]] of Object.entries(divided))
 
 const whole: Record<string, ((met: Met) => string)[]> = {
   'nothing that is repeated': [k, node('Tanh', 'k')],
-  'products alone': [product, node('Mul', 'k', 'k')],
+  'what met the candidate alone': [product, node('Mul', 'q', 'k')],
 }
 for (const [name, parts] of Object.entries(whole))
   t.test(`leaves products of ${name}`, async (t) => {

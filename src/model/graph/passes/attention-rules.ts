@@ -1,7 +1,7 @@
 import { equal, positive } from '../../../base/arrays.ts'
 import { isGemm } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
-import type { NodeProto } from '../ir/onnx_pb.ts'
+import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import { isPlainReshape } from '../ir/reshape.ts'
 import { bypass, type Rule } from './rule.ts'
 
@@ -106,7 +106,7 @@ function matrixProduct(
   const [small, large] = [graph.shapes.get(a), graph.shapes.get(b)]
   if (small === undefined || large === undefined || !equal(large.dims, dims) || length < 2 || width < 2)
     return undefined
-  if (dims[0] !== -1 || length < 0 || width < 0) return undefined
+  if (dims[0] !== -1 || large.dtype !== DataType.FLOAT) return undefined
   const shapeOf = (...sides: number[]) => ({ dtype: large.dtype, dims: sides })
   const reshape = (...sides: number[]) =>
     graph.node('Reshape', [a, graph.integers(sides)], { shape: shapeOf(...sides) })

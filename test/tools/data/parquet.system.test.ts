@@ -153,7 +153,7 @@ t.test('columns that can not be read are refused where they are used', async (t)
     ]),
   }
   t.same(await problemsOf(t, files, {}), [])
-  const message = 'column "bytes" is binary: only strings, numbers, dates and times can be used'
+  const message = 'column "bytes" is binary: only strings, numbers, dates, times and lists of them can be used'
   t.same(
     await problemsOf(t, files, { group: 'bytes', tasks: [{ name: 'ctr', label: 'bytes == 1.0' }] }, [
       { name: 'bytes', kind: 'string', path: '/fields/0' },
@@ -248,10 +248,16 @@ t.test('reads what pyarrow writes', { skip: typeof python === 'string' && python
       columns.map((column) => (column === 'large' ? 'y' : null)),
       name,
     )
-    const unusable = { time: 'a time of day', bytes: 'binary', list: 'a list', struct: 'a struct', map: 'a map' }
-    for (const [column, type] of Object.entries(unusable))
+    const unusable = {
+      time: 'a time of day: only',
+      bytes: 'binary: only',
+      list: 'a list, where one value is wanted',
+      struct: 'a struct: only',
+      map: 'a map: only',
+    }
+    for (const [column, problem] of Object.entries(unusable))
       await t.rejects(read(folder, { ...spec, group: column }, []), {
-        message: new RegExp(`/group column "${column}" is ${type}: only`),
+        message: new RegExp(`/group column "${column}" is ${problem}`),
       })
   }
 })

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { NumberMatrix } from '../../model/serving/features/tensors.ts'
+import { NumberMatrix } from '../../model/serving/features/number-matrix.ts'
 import { parseText } from './read-json.ts'
 
 /*

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ModelError } from '../../../src/base/errors.ts'
-import { NumberMatrix } from '../../../src/model/serving/features/tensors.ts'
+import { NumberMatrix } from '../../../src/model/serving/features/number-matrix.ts'
 import { readJson } from '../../../src/server/body/read-json.ts'
 import { readTensors } from '../../../src/server/body/read-tensors.ts'
 import { fc, randomCases } from '../../support/cases.ts'

@@ -90,8 +90,11 @@ export function repeatContext(
   return { rows, sparse, dense }
 }
 
-/** Fills [rows, width] with copies of one row by doubling, so that most of the copying is done in large blocks. */
-function repeat<T extends Int32Array | Float32Array>(row: T, all: T): void {
+/**
+ * Fills [rows, width] with copies of one row, which may be its first, by doubling, so that most of the copying is done in
+ * large blocks.
+ */
+export function repeat<T extends Int32Array | Float32Array>(row: T, all: T): void {
   if (all.length === 0) return
   all.set(row)
   for (let filled = row.length; filled < all.length; filled *= 2) all.copyWithin(filled, 0, filled)

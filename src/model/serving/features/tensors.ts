@@ -1,12 +1,12 @@
-import { product } from '../../../base/arrays.ts'
-import { checkRowCount, keepGoodRows, noBids } from './context.ts'
+import { checkRowCount, keepGoodRows, noBids, repeat } from './context.ts'
 import { describeValue } from './field.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
+import { type ColumnPart, ColumnParts, NumberMatrix } from './number-matrix.ts'
 import { Violations } from './problems.ts'
 
 /**
- * The third form of a request: tensors in manifest order, as arrays of rows or as NumberMatrix. Ids are checked against
- * each field's range.
+ * The third form of a request: tensors in manifest order, as arrays of rows, as NumberMatrix or as ColumnParts. Ids are
+ * checked against each field's range.
  */
 export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, options: EncodeOptions): EncodedRequest {
   const problems = options.problems ?? new Violations()
@@ -29,19 +29,22 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
     problems: problems.list,
     placeOf: (row) => `/${denseRows === undefined ? 'sparse' : 'dense'}/${row}`,
   }
-  const idsStored = sparseRows === undefined || storeIds(sparseRows, layout, encoded.sparse)
-  const numbersStored = denseRows === undefined || storeNumbers(denseRows, layout, encoded.dense)
-  if (idsStored && numbersStored && problems.list.length === 0) return encoded
+  const ids = sparseTensor(layout, encoded.sparse)
+  const numbers = denseTensor(layout, encoded.dense)
+  const left: [Rows, Tensor][] = []
+  if (sparseRows && !store(sparseRows, ids, (part) => storeIds(part, layout, encoded.sparse)))
+    left.push([sparseRows, ids])
+  if (denseRows && !store(denseRows, numbers, (part) => storeNumbers(part, layout, encoded.dense)))
+    left.push([denseRows, numbers])
+  if (left.length === 0) return encoded
 
-  const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
-  const fillers: [Rows | undefined, Tensor][] = [
-    [idsStored ? undefined : sparseRows, sparseTensor(layout, encoded.sparse)],
-    [numbersStored ? undefined : denseRows, denseTensor(layout, encoded.dense)],
-  ]
-  for (const [rows, tensor] of fillers) {
-    if (rows instanceof NumberMatrix) fillFlat(rows, tensor, problems, bad)
-    else if (rows !== undefined) fill(rows, tensor, problems, bad)
+  // A value that holds for all rows refuses the request if it is wrong, even if bad rows are left out.
+  for (const [rows, tensor] of left) if (rows instanceof ColumnParts) fillShared(rows, tensor, problems, bad)
+  const partial = options.partial && problems.leaveOut()
+  for (const [rows, tensor] of left) {
+    if (rows instanceof ColumnParts) fillOwn(rows, tensor, problems, bad)
+    else fill(rows, tensor, problems, bad)
   }
   if (problems.list.length === 0) return encoded
   if (!partial) problems.throwIfAny()
@@ -49,39 +52,51 @@ export function encodeTensors(layout: Layout, sparse: unknown, dense: unknown, o
 }
 
 /**
- * Stores numbers that are all valid; returns false where one is not, or rows are no NumberMatrix of this width: the
- * target is undefined then.
+ * Stores numbers that are all valid; those that hold for all rows are checked once, and repeated. Returns false where
+ * one is not, or rows are no ColumnParts of this width: the target is undefined then.
  */
-function storeIds(rows: Rows, { sparse }: Layout, target: Int32Array): boolean {
-  const width = sparse.length
-  if (!(rows instanceof NumberMatrix) || rows.width !== width) return false
-  const { values } = rows
-  for (let i = 0, column = 0; i < values.length; i++) {
+function store(rows: Rows, { width, target }: Tensor, storePart: (part: ColumnPart) => boolean): boolean {
+  if (!(rows instanceof ColumnParts) || rows.width !== width) return false
+  const { shared, own } = rows
+  if (!shared.every(storePart)) return false
+  if (shared.length > 0) repeat(target.subarray(0, width), target)
+  return own.every(storePart)
+}
+
+/** Returns false where an id is invalid. */
+function storeIds({ matrix, columns }: ColumnPart, { sparse }: Layout, target: Int32Array): boolean {
+  const { width, values } = matrix
+  for (let i = 0, at = 0, row = 0; i < values.length; i++) {
+    const column = typeof columns === 'number' ? columns + at : columns[at]!
     const { offset, ids } = sparse[column]!
     const value = values[i]!
     const id = value | 0
     if (id !== value || id < offset || id >= offset + ids) return false
-    target[i] = id
-    if (++column === width) column = 0
+    target[row + column] = id
+    if (++at < width) continue
+    at = 0
+    row += sparse.length
   }
   return true
 }
 
 /** Likewise. */
-function storeNumbers(rows: Rows, { dense }: Layout, target: Float32Array): boolean {
-  if (!(rows instanceof NumberMatrix) || rows.width !== dense.length) return false
-  const { values } = rows
-  for (let i = 0, column = 0; i < values.length; i++) {
+function storeNumbers({ matrix, columns }: ColumnPart, { dense }: Layout, target: Float32Array): boolean {
+  const { width, values } = matrix
+  for (let i = 0, at = 0, row = 0; i < values.length; i++) {
+    const column = typeof columns === 'number' ? columns + at : columns[at]!
     const value = Math.fround(values[i]!)
     // NaN if the value is not finite.
     if (value - value !== 0 || (value < 0 && dense[column]!.least === 0)) return false
-    target[i] = value
-    if (++column === dense.length) column = 0
+    target[row + column] = value
+    if (++at < width) continue
+    at = 0
+    row += dense.length
   }
   return true
 }
 
-type Rows = unknown[] | NumberMatrix
+type Rows = unknown[] | ColumnParts
 
 interface Tensor {
   name: 'sparse' | 'dense'
@@ -128,7 +143,8 @@ function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problem
     if (value !== undefined) problems.add(`/${name}`, `must be left out: the model has no ${name} fields`)
     return undefined
   }
-  if (value instanceof NumberMatrix && value.rows > 0) return value
+  if (value instanceof NumberMatrix && value.rows > 0) return ColumnParts.of(value)
+  if (value instanceof ColumnParts && value.rows > 0) return value
   if (Array.isArray(value) && value.length > 0) return value
   const message =
     value === undefined ? `is required: [rows, ${width}]` : `must be an array of rows of ${width} numbers, at least one`
@@ -137,7 +153,7 @@ function matrix(name: 'sparse' | 'dense', value: unknown, width: number, problem
 }
 
 function countRows(rows: Rows): number {
-  return rows instanceof NumberMatrix ? rows.rows : rows.length
+  return rows instanceof ColumnParts ? rows.rows : rows.length
 }
 
 function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems: Violations, bad: Uint8Array): void {
@@ -163,106 +179,43 @@ function fill(rows: unknown[], { name, width, target, encode }: Tensor, problems
   }
 }
 
-/** The same for numbers in one array. */
-function fillFlat(
-  { rows, width: given, values }: NumberMatrix,
-  { name, width, target, encode }: Tensor,
+/** The same for numbers that hold for all rows. */
+function fillShared({ width, shared }: ColumnParts, tensor: Tensor, problems: Violations, bad: Uint8Array): void {
+  if (width !== tensor.width) return
+  for (const part of shared) fillPart(part, tensor, problems, bad)
+  if (shared.length > 0) repeat(tensor.target.subarray(0, width), tensor.target)
+}
+
+/** The same for all others. */
+function fillOwn({ rows, width, own }: ColumnParts, tensor: Tensor, problems: Violations, bad: Uint8Array): void {
+  if (width === tensor.width) {
+    for (const part of own) fillPart(part, tensor, problems, bad)
+    return
+  }
+  for (let row = 0; row < rows && !problems.full; row++)
+    problems.add(`/${tensor.name}/${row}`, wrongWidth(width, tensor.width))
+  bad.fill(1)
+}
+
+function fillPart(
+  { matrix: { rows, width, values }, columns }: ColumnPart,
+  { name, width: all, target, encode }: Tensor,
   problems: Violations,
   bad: Uint8Array,
 ): void {
-  if (given !== width) {
-    for (let row = 0; row < rows && !problems.full; row++) problems.add(`/${name}/${row}`, wrongWidth(given, width))
-    bad.fill(1)
-    return
-  }
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0, i = row * width; column < width; column++, i++) {
+  for (let row = 0, i = 0; row < rows; row++) {
+    for (let at = 0; at < width; at++, i++) {
+      const column = typeof columns === 'number' ? columns + at : columns[at]!
       const code = encode(values[i], column)
       if (typeof code === 'string') {
         problems.add(`/${name}/${row}/${column}`, code)
         bad[row] = 1
-        if (problems.full) break
-      } else target[i] = code
+        if (problems.full) return
+      } else target[row * all + column] = code
     }
   }
 }
 
 function wrongWidth(given: number, width: number): string {
   return `has ${given} values, not ${width}`
-}
-
-/** Unscaled numbers, row-major [rows, width]. */
-export class NumberMatrix {
-  readonly rows: number
-  readonly width: number
-  readonly values: Int32Array | Float32Array | Float64Array
-
-  constructor(rows: number, width: number, values: Int32Array | Float32Array | Float64Array) {
-    this.rows = rows
-    this.width = width
-    this.values = values
-  }
-}
-
-/**
- * Nested arrays of numbers, [rows, …dims], as one matrix [rows, width]; of `dims` [1] each row may be a plain number
- * too. `booleans`: false and true are 0 and 1. Reports values that are not numbers, ragged arrays and missing arrays by
- * their path below `path`, and returns undefined then.
- */
-export function flattenRows(
-  value: unknown,
-  dims: readonly number[],
-  path: string,
-  problems: Violations,
-  booleans = false,
-): NumberMatrix | undefined {
-  if (!Array.isArray(value) || value.length === 0) {
-    problems.add(
-      path,
-      `must be an array of at least one row, not ${Array.isArray(value) ? 'an empty one' : describeValue(value)}`,
-    )
-    return undefined
-  }
-  const width = product(dims)
-  const values = new Float64Array(value.length * width)
-  const before = problems.list.length
-  // One number per row is written with or without brackets.
-  const shape = dims.length === 1 && dims[0] === 1 && !Array.isArray(value[0]) ? [] : dims
-  if (fillPlain(value, shape, values)) return new NumberMatrix(value.length, width, values)
-  let next = 0
-  const read = (part: unknown, depth: number, place: () => string): void => {
-    const side = shape[depth]
-    if (side === undefined) {
-      if (typeof part === 'number' || (booleans && typeof part === 'boolean')) values[next++] = Number(part)
-      else problems.add(place(), `must be a number, not ${describeValue(part)}`)
-      return
-    }
-    if (!Array.isArray(part)) problems.add(place(), `must be an array of ${side}, not ${describeValue(part)}`)
-    else if (part.length !== side) problems.add(place(), `has ${part.length} values, not ${side}`)
-    else for (let i = 0; i < side; i++) read(part[i], depth + 1, () => `${place()}/${i}`)
-  }
-  for (let row = 0; row < value.length; row++) read(value[row], 0, () => `${path}/${row}`)
-  return problems.list.length === before ? new NumberMatrix(value.length, width, values) : undefined
-}
-
-/** The fast path for rows that are numbers or arrays of numbers; false if any row is neither. */
-function fillPlain(rows: readonly unknown[], shape: readonly number[], values: Float64Array): boolean {
-  const [side] = shape
-  if (shape.length > 1) return false
-  let next = 0
-  for (let row = 0; row < rows.length; row++) {
-    const part = rows[row]
-    if (side === undefined) {
-      if (typeof part !== 'number') return false
-      values[next++] = part
-      continue
-    }
-    if (!Array.isArray(part) || part.length !== side) return false
-    for (let i = 0; i < side; i++) {
-      const value: unknown = part[i]
-      if (typeof value !== 'number') return false
-      values[next++] = value
-    }
-  }
-  return true
 }

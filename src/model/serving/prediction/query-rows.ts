@@ -2,7 +2,8 @@ import { isObject } from '../../../schemas/json.ts'
 import type { Encoder } from '../features/encoder.ts'
 import { type ListNotes, unknownTest } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
-import { encodeInputs, type InputTensor } from './tensors.ts'
+import { encodeInputs } from './encode-inputs.ts'
+import type { InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
 export type QueryRows =

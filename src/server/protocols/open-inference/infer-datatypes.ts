@@ -1,4 +1,4 @@
-import type { NumberMatrix } from '../../../model/serving/features/tensors.ts'
+import type { NumberMatrix } from '../../../model/serving/features/number-matrix.ts'
 import type { InferDatatype } from '../../../schemas/infer.ts'
 
 type Values = NumberMatrix['values']

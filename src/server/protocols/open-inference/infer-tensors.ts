@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
+import { NumberMatrix } from '../../../model/serving/features/number-matrix.ts'
 import { invalidRequest } from '../../../model/serving/features/problems.ts'
-import { NumberMatrix } from '../../../model/serving/features/tensors.ts'
 import type { InputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { InferDatatype, InferInput } from '../../../schemas/infer.ts'
 import { type BadValue, datatypes } from './infer-datatypes.ts'

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
 import type { EncodeOptions } from '../../../../src/model/serving/features/layout.ts'
+import { flattenRows } from '../../../../src/model/serving/features/number-matrix.ts'
 import { Violations } from '../../../../src/model/serving/features/problems.ts'
-import { flattenRows } from '../../../../src/model/serving/features/tensors.ts'
-import { gatherTensors, type InputTensor } from '../../../../src/model/serving/prediction/tensors.ts'
+import { gatherTensors } from '../../../../src/model/serving/prediction/encode-inputs.ts'
+import type { InputTensor } from '../../../../src/model/serving/prediction/tensors.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
 import { problemsOf } from '../../../support/problems-of.ts'
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
-import { NumberMatrix } from '../../../../src/model/serving/features/tensors.ts'
-import { encodeInputs, type InputTensor } from '../../../../src/model/serving/prediction/tensors.ts'
+import { NumberMatrix } from '../../../../src/model/serving/features/number-matrix.ts'
+import { encodeInputs } from '../../../../src/model/serving/prediction/encode-inputs.ts'
+import type { InputTensor } from '../../../../src/model/serving/prediction/tensors.ts'
 import type { Features } from '../../../../src/schemas/features.ts'
 import { problemsOf } from '../../../support/problems-of.ts'
 
@@ -76,4 +77,61 @@ t.test('a weight below 0 is refused with its place, as in named features', async
     [`/dense/0/5 ${message}`],
   )
   t.equal(tensors(sparse, [weights.with(5, -0)], options).rows, 1)
+})
+
+t.test('a wrong value that holds for all rows is one problem, and refuses them all', async (t) => {
+  const wrong = ids.with(5, 99)
+  const given = { item: [3, 4, 99], views: [wrong], weights: [weights.with(2, Number.NaN)] }
+  for (const partial of [false, true])
+    t.same(
+      problemsOf(() => encodeInputs(encoder, inputs, given, { ...options, partial })),
+      [
+        '/inputs/views/0/5 is not an id of views: must be from 0 to 8',
+        '/inputs/weights/0/2 must be finite',
+        '/inputs/item/2 is not an id of item: must be from 0 to 8',
+      ],
+    )
+})
+
+t.test('a row that is left out leaves the context of the others as it is', async (t) => {
+  const given = { item: [3, 99, 4], views: [ids], weights: [weights] }
+  const { sparse, dense, index, problems } = encodeInputs(encoder, inputs, given, { ...options, partial: true })
+  t.same([...index!], [0, 2])
+  t.same([...sparse], [3, ...ids, 4, ...ids])
+  t.same([...dense], [...weights, ...weights])
+  t.same(
+    problems.map(({ path }) => path),
+    ['/inputs/item/1'],
+  )
+})
+
+t.test('a mask is compared with ids that hold for all rows, and those of each row with it', async (t) => {
+  const masked: InputTensor[] = [
+    ...inputs,
+    {
+      name: 'mask',
+      dtype: 'float32',
+      dims: [width],
+      width,
+      role: 'sparse',
+      column: 1,
+      derived: { is: 'mask', padding: 0, first: 1, width },
+      context: true,
+    },
+  ]
+  const mask = ids.map((id) => Number(id !== 0))
+  const given = { item: [3, 4], views: [ids], weights: [weights] }
+  t.equal(encodeInputs(encoder, masked, { ...given, mask: [mask] }, options).rows, 2)
+  const wrong = mask.with(0, 1)
+  const message = 'is 1, but the ids have padding (0) there'
+  for (const [views, sent, places] of [
+    [[ids], [wrong], ['/inputs/mask/0/0']],
+    [[ids], [mask, wrong], ['/inputs/mask/1/0']],
+    [[ids, ids], [wrong], ['/inputs/mask/0/0']],
+    [[ids.with(0, 1), ids], [wrong, wrong], ['/inputs/mask/1/0']],
+  ] as const)
+    t.same(
+      problemsOf(() => encodeInputs(encoder, masked, { ...given, views, mask: sent }, options)),
+      places.map((place) => `${place} ${message}`),
+    )
 })

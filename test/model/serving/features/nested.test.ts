@@ -1,6 +1,6 @@
 import t from 'tap'
+import { flattenRows } from '../../../../src/model/serving/features/number-matrix.ts'
 import { Violations } from '../../../../src/model/serving/features/problems.ts'
-import { flattenRows } from '../../../../src/model/serving/features/tensors.ts'
 import { fc } from '../../../support/cases.ts'
 
 function flatten(value: unknown, dims: number[], booleans?: boolean) {

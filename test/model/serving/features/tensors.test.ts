@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createEncoder } from '../../../../src/model/serving/features/encoder.ts'
 import type { EncodeOptions } from '../../../../src/model/serving/features/layout.ts'
-import { NumberMatrix } from '../../../../src/model/serving/features/tensors.ts'
+import { NumberMatrix } from '../../../../src/model/serving/features/number-matrix.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
 import { problemsOf } from '../../../support/problems-of.ts'
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { createCollector } from '../base/collect-garbage.ts'
 
 /** Memory that may be taken before the next collection, in % of the memory that is in use after the last one. */
 const growth = 300
@@ -43,9 +43,19 @@ const idleShare = 0.05
 /** Garbage that is worth a collection: as much as was in use after the last one, and this many bytes. */
 const worthwhile = 32 * 2 ** 20
 
+/**
+ * Growth of the process that is worth one, bytes, and the share of the interval that the main thread may be busy then:
+ * there may be garbage that V8 does not count, and would not collect soon.
+ */
+const worthwhileShared = 64 * 2 ** 20
+const halfIdleShare = 0.5
+
 export interface IdleCollectorOptions {
-  /** Memory in use, within the heap and outside it, bytes. */
-  used(): number
+  /**
+   * Memory in use, bytes: within the heap and outside it, as far as V8 counts it, and of the process. V8 counts no
+   * memory that threads share, though it alone can free that of requests.
+   */
+  used(): { own: number; resident: number }
   /** Share of time that the main thread was busy since the last call. */
   busy(): number
   collect(): void
@@ -59,27 +69,31 @@ export interface IdleCollectorOptions {
 export function createIdleCollector({ used, busy, collect }: IdleCollectorOptions): () => void {
   /** In use after the last collection, or less since. */
   let least = used()
+  let lookedAgain = false
   return () => {
     const share = busy()
-    const bytes = used()
-    least = Math.min(least, bytes)
-    if (share > idleShare || bytes < 2 * least + worthwhile) return
+    const { own, resident } = used()
+    least = { own: Math.min(least.own, own), resident: Math.min(least.resident, resident) }
+    const ownGarbage = share <= idleShare && own >= 2 * least.own + worthwhile
+    const sharedGarbage = share <= halfIdleShare && resident >= least.resident + worthwhileShared
+    if (!ownGarbage && !sharedGarbage) return
     collect()
-    least = used()
+    const left = used()
+    // Memory of large requests is kept for some seconds: it is looked for once more.
+    const again = !lookedAgain && left.resident >= least.resident + worthwhileShared
+    least = { own: left.own, resident: again ? least.resident : left.resident }
+    lookedAgain = again
   }
 }
 
 /** Has the garbage of this process collected when it is idle. */
 export function collectWhenIdle(): void {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  setFlagsFromString('--no-expose-gc')
   let last = performance.eventLoopUtilization()
   const look = createIdleCollector({
-    collect,
+    collect: createCollector(),
     used() {
-      const { heapUsed, external } = process.memoryUsage()
-      return heapUsed + external
+      const { heapUsed, external, rss } = process.memoryUsage()
+      return { own: heapUsed + external, resident: rss }
     },
     busy() {
       const now = performance.eventLoopUtilization()

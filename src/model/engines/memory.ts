@@ -1,3 +1,4 @@
+import type { Clock } from '../../base/clock.ts'
 import { ModelError } from '../../base/errors.ts'
 import type { Batch, RowBlock, SharedPart, Signature, Slab, TensorData } from '../contracts/engine.ts'
 
@@ -11,6 +12,12 @@ const slabBytes = 1 << 18
 
 /** Slabs that are kept though nothing is in them. */
 const spareSlabs = 4
+
+/**
+ * How long larger slabs are kept after the last of them was wanted, ms. The system provides 50 MB of new memory in 40
+ * ms, and V8 frees memory that threads share only where all of them collect their garbage.
+ */
+const largeKeptMs = 5000
 
 const bytesPerValue = 4
 
@@ -28,19 +35,33 @@ export interface SlabListener {
   removed(id: number): void
 }
 
-/** Allocates rows of one graph. A slab is used again once all that was in it has been released. */
+/** Timers that don't keep a process alive. */
+const backgroundTimers: Clock['after'] = (ms, callback) => {
+  const timer = setTimeout(callback, ms).unref()
+  return () => clearTimeout(timer)
+}
+
+/**
+ * Allocates rows of one graph. A slab is used again once all that was in it has been released; those of large requests
+ * until none has come for a while.
+ */
 export class SharedRows {
   readonly #inputs: Signature['inputs']
   readonly #listener: SlabListener
   readonly #slabRows: number
   readonly #slabs = new Map<number, OwnSlab>()
+  readonly #after: Clock['after']
   #spare: OwnSlab[] = []
+  /** Those of large requests that nothing is in. */
+  #large: OwnSlab[] = []
+  #cancelDrop: (() => void) | undefined
   #current: OwnSlab | undefined
   #nextId = 0
 
-  constructor(inputs: Signature['inputs'], listener: SlabListener) {
+  constructor(inputs: Signature['inputs'], listener: SlabListener, after = backgroundTimers) {
     this.#inputs = inputs
     this.#listener = listener
+    this.#after = after
     const rowBytes = inputs.reduce((sum, { width }) => sum + width * bytesPerValue, 0)
     this.#slabRows = Math.max(256, Math.floor(slabBytes / Math.max(1, rowBytes)))
   }
@@ -70,11 +91,34 @@ export class SharedRows {
   }
 
   #slabFor(rows: number): OwnSlab {
-    if (rows > this.#slabRows) return this.#create(rows)
+    if (rows > this.#slabRows) return this.#largeFor(rows)
     const current = this.#current
     if (current && current.next + rows <= current.rows) return current
     this.#current = this.#spare.pop() ?? this.#create(this.#slabRows)
     return this.#current
+  }
+
+  /** The smallest free one that is large enough, or a new one in place of the largest that is not. */
+  #largeFor(rows: number): OwnSlab {
+    this.#large.sort((a, b) => a.rows - b.rows)
+    const at = this.#large.findIndex((slab) => slab.rows >= rows)
+    if (at >= 0) return this.#large.splice(at, 1)[0]!
+    const small = this.#large.pop()
+    if (small !== undefined) this.#remove(small)
+    return this.#create(rows)
+  }
+
+  #keepLarge(slab: OwnSlab): void {
+    this.#large.push(slab)
+    this.#cancelDrop?.()
+    this.#cancelDrop = this.#after(largeKeptMs, () => {
+      for (const slab of this.#large.splice(0)) this.#remove(slab)
+    })
+  }
+
+  #remove({ id }: OwnSlab): void {
+    this.#slabs.delete(id)
+    this.#listener.removed(id)
   }
 
   #create(rows: number): OwnSlab {
@@ -90,12 +134,9 @@ export class SharedRows {
     if (--slab.live > 0) return
     slab.next = 0
     if (slab === this.#current) return
-    if (slab.rows === this.#slabRows && this.#spare.length < spareSlabs) {
-      this.#spare.push(slab)
-      return
-    }
-    this.#slabs.delete(slab.id)
-    this.#listener.removed(slab.id)
+    if (slab.rows > this.#slabRows) this.#keepLarge(slab)
+    else if (this.#spare.length < spareSlabs) this.#spare.push(slab)
+    else this.#remove(slab)
   }
 }
 
@@ -113,8 +154,11 @@ export class RowGatherer {
     this.#slabs.set(id, viewsOf(buffer, rows, this.#inputs))
   }
 
-  remove(id: number): void {
+  /** Bytes of the slab, which V8 frees once it collects the garbage of all threads. */
+  remove(id: number): number {
+    const [view] = Object.values(this.#slabs.get(id) ?? {})
     this.#slabs.delete(id)
+    return view?.buffer.byteLength ?? 0
   }
 
   gather(parts: readonly SharedPart[], about: Pick<Batch, 'tenants' | 'alike'> = {}): Batch {

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { median } from '../../../base/arrays.ts'
+import { createCollector } from '../../../base/collect-garbage.ts'
 import { setThreadPriority } from '../../../base/process.ts'
 import type { Batch, Engine, LoadedGraph, Outputs, TakeTurn } from '../../contracts/engine.ts'
 import { createEngine } from '../create.ts'
@@ -43,12 +44,25 @@ setThreadPriority(workerPriority)
 parentPort?.on('message', (message: WorkerRequest | WorkerNotice) => {
   if (message.type === 'add-slab') graphs.get(message.graph)?.gatherer.add(message.slab)
   // Calls that were asked for before may still read it.
-  else if (message.type === 'remove-slab')
-    takeTurn(async () => graphs.get(message.graph)?.gatherer.remove(message.slab))
+  else if (message.type === 'remove-slab') takeTurn(async () => removeSlab(message.graph, message.slab))
   // Takes turns of its own.
   else if (message.type === 'load') answer(message)
   else takeTurn(() => answer(message))
 })
+
+/** Removed memory that is worth a collection of this thread's garbage, bytes: V8 does not count what threads share. */
+const worthwhile = 32 * 2 ** 20
+
+let collect: (() => void) | undefined
+let removedBytes = 0
+
+function removeSlab(graph: number, slab: number): void {
+  removedBytes += graphs.get(graph)?.gatherer.remove(slab) ?? 0
+  if (removedBytes < worthwhile) return
+  removedBytes = 0
+  collect ??= createCollector()
+  collect()
+}
 
 /** Never rejects. */
 async function answer(request: WorkerRequest): Promise<void> {

@@ -91,8 +91,8 @@ export function repeatContext(
 }
 
 /**
- * Fills [rows, width] with copies of one row, which may be its first, by doubling, so that most of the copying is done in
- * large blocks.
+ * Fills [rows, width] with copies of one row, which may be its first, by doubling, so that most of the copying is done
+ * in large blocks.
  */
 export function repeat<T extends Int32Array | Float32Array>(row: T, all: T): void {
   if (all.length === 0) return

@@ -15,17 +15,25 @@ const slabRows = Math.floor((1 << 18) / 20)
 function setUp() {
   const gatherer = new RowGatherer(inputs)
   const slabs = new Set<number>()
-  const rows = new SharedRows(inputs, {
+  const state = { removedBytes: 0, waits: 0, pass: () => {} }
+  const listener = {
     added(slab: Slab) {
       slabs.add(slab.id)
       gatherer.add(slab)
     },
-    removed(id) {
+    removed(id: number) {
       slabs.delete(id)
-      gatherer.remove(id)
+      state.removedBytes += gatherer.remove(id)
     },
+  }
+  const rows = new SharedRows(inputs, listener, (_, callback) => {
+    state.waits++
+    state.pass = callback
+    return () => {
+      state.waits--
+    }
   })
-  return { rows, gatherer, slabs }
+  return { rows, gatherer, slabs, state }
 }
 
 /** Row i of the block that was made as the n-th. */
@@ -66,7 +74,7 @@ t.test("no row is mixed with another request's, and memory that is released is u
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const { rows, gatherer, slabs } = setUp()
+      const { rows, gatherer, slabs, state } = setUp()
       const live: { block: RowBlock; n: number; size: number }[] = []
       let made = 0
       for (const step of steps) {
@@ -113,6 +121,7 @@ t.test("no row is mixed with another request's, and memory that is released is u
           throw new Error('a listener was not told')
       }
       for (const { block } of live) block.release()
+      state.pass()
       const kept = rows.slabs()
       if (kept.length > 5 || kept.some(({ rows }) => rows > slabRows)) throw new Error(`${kept.length} slabs are kept`)
     }),
@@ -144,8 +153,8 @@ t.test('memory follows what is under way: most slabs go when a flood is over', a
   for (const block of again) block.release()
 })
 
-t.test('a large request has a slab of its own, as long as it lasts', async (t) => {
-  const { rows, slabs } = setUp()
+t.test('a large request has a slab of its own, which goes once none has come for a while', async (t) => {
+  const { rows, slabs, state } = setUp()
   const small = rows.allocate(1)
   const large = rows.allocate(slabRows + 1)
   t.not(large.part.slab, small.part.slab)
@@ -153,13 +162,34 @@ t.test('a large request has a slab of its own, as long as it lasts', async (t) =
   t.equal(next.part.slab, small.part.slab, 'others go on in theirs')
   large.release()
   large.release()
+  t.equal(state.waits, 1)
+  state.pass()
   t.same([...slabs], [small.part.slab])
+  t.equal(state.removedBytes, (slabRows + 1) * 20)
+})
+
+t.test('memory of large requests is used again, and there is as much of it as they need at a time', async (t) => {
+  const { rows, slabs, state } = setUp()
+  for (let i = 1; i <= 20; i++) {
+    const pair = [rows.allocate(slabRows + i), rows.allocate(slabRows + 1)]
+    for (const { release } of pair) release()
+    t.equal(slabs.size, 2)
+  }
+  t.equal(state.waits, 1, 'each begins the wait anew')
+  const [first, second] = [rows.allocate(slabRows + 20), rows.allocate(slabRows + 1)]
+  t.not(first.part.slab, second.part.slab)
+  state.pass()
+  t.equal(slabs.size, 2, 'slabs in use stay')
+  first.release()
+  state.pass()
+  t.same([...slabs], [second.part.slab])
 })
 
 t.test('what copies rows says when it does not know their memory', async (t) => {
-  const { rows, gatherer } = setUp()
+  const { rows, gatherer, state } = setUp()
   const { part, release } = rows.allocate(slabRows + 1)
   release()
+  state.pass()
   t.throws(() => gatherer.gather([part]), /no shared memory/)
 })
 

@@ -52,10 +52,11 @@ t.test('too many rows are refused before the context is repeated for each', asyn
     message: /1000000000 rows; at most 1000/,
   })
   const few = { item: new Array(100).fill(1), views: [ids], weights: [weights] }
-  t.throws(() => encodeInputs(encoder, inputs, few, { ...options, maxValues: 100 }), {
+  t.throws(() => encodeInputs(encoder, inputs, few, { ...options, maxValues: 2024 }), {
     code: 'TOO_MANY_ROWS',
-    message: /100 rows of 81 columns/,
+    message: /100 rows of 81 columns.*4 times the 2024 values/,
   })
+  t.equal(encodeInputs(encoder, inputs, few, { ...options, maxValues: 2025 }).rows, 100)
 })
 
 t.test('a weight below 0 is refused with its place, as in named features', async () => {

@@ -122,6 +122,21 @@ for (const [name, ask, message] of [
   ['fewer weights', () => row({ tags: { values: ['x'], weights: [] } }), /tags\/weights has 0 weights for 1 values$/],
   ['a negative weight', () => row({ tags: { values: ['x'], weights: [-1] } }), /tags\/weights\/0 must be a finite/],
   ['a million values', () => row({ tags: many }), beyond],
+  [
+    'null in a column',
+    () => column({ values: ['x', 'y', null], offsets: [0, 1, 1, 3] }),
+    /^\/candidates\/tags\/values\/2 /,
+  ],
+  [
+    'a negative weight in a column',
+    () => column({ values, offsets: [0, 1, 1, 3], weights: [1, 1, -1] }),
+    /^\/candidates\/tags\/weights\/2 must be a finite/,
+  ],
+  [
+    'inputs: null in a column',
+    () => serve({ context: listContext, inputs: { ...columns, tags: { values: [null], offsets: [0, 1, 1, 1] } } }),
+    /^\/inputs\/tags\/values\/0 must be a string, not null$/,
+  ],
   ['offsets that run back', () => column({ values, offsets: [0, 2, 1, 3] }), /offsets\/2 is 1, less than the offset/],
   ['offsets that overrun', () => column({ values, offsets: [0, 1, 1, 9] }), /offsets\/3 is 9, beyond the 3 values$/],
   ['offsets that lie', () => column({ values, offsets: [0, 1, 1, 2] }), /offsets\/3 is 2, but there are 3 values$/],

@@ -114,7 +114,7 @@ function encodeGroup(
     problems.add(`/candidates${pointer(own[0]!.name)}`, givenApart(apart))
     problems.throwIfAny()
   }
-  lists!.pathOf = ({ name }, row) => `/candidates${pointer(name)}/${row}`
+  lists!.pathOf = ({ name }, row) => `/candidates${pointer(name)}${row === undefined ? '' : `/${row}`}`
   for (let row = 0; row < encoded.rows; row++) {
     for (const { slot, values, lists: column } of own) {
       if (column === undefined) {
@@ -123,7 +123,7 @@ function encodeGroup(
       }
       const first = column.offsets[row]!
       const length = column.offsets[row + 1]! - first
-      lists!.takeValues(slot, { values: column.values, first, length, weights: column.weights }, row)
+      lists!.takeValues(slot, { values: column.values, first, length, weights: column.weights, ofColumn: true }, row)
     }
     if (!lists!.encode(group, encoded, row)) bad[row] = 1
   }

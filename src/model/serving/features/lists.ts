@@ -12,12 +12,14 @@ export interface ListValues {
   first: number
   length: number
   weights: ArrayLike<unknown> | undefined
+  /** Whether the array is that of a column, with the offsets of all rows. */
+  ofColumn?: boolean
 }
 
 /** In place of values that have a problem. */
 const unreadable: ListValues = { values: [], first: 0, length: -1, weights: undefined }
 
-/** The JSON pointer to a list in the request; `row` is undefined in the context. */
+/** The JSON pointer to a list in the request; `row` is undefined in the context, and for a column of all rows. */
 export type ListPath = (slot: FieldColumn, row: number | undefined) => string
 
 /** Reports a problem of a list; `place`: a JSON pointer below it. */
@@ -67,6 +69,19 @@ export class ListEncoder {
 
   #wrong(slot: FieldColumn, row: number | undefined, place: string, message: string): void {
     if (!this.#problems.full) this.#problems.add(this.pathOf(slot, row) + place, message)
+  }
+
+  #wrongValue(
+    slot: FieldColumn,
+    { ofColumn, first, weights }: ListValues,
+    what: 'values' | 'weights',
+    i: number,
+    row: number | undefined,
+    message: string,
+  ): void {
+    if (ofColumn) this.#wrong(slot, undefined, `/${what}/${first + i}`, message)
+    // A list in an object has its values there under a name.
+    else this.#wrong(slot, row, what === 'values' && weights === undefined ? `/${i}` : `/${what}/${i}`, message)
   }
 
   /** Takes values that were read before. Throws INVALID_REQUEST where the request has too many. */
@@ -145,7 +160,7 @@ export class ListEncoder {
         if (typeof code === 'number') codes[m] = code
         else if (code === undefined) keeps = false
         else {
-          this.#wrong(members[m]!, row, `${placeOfValues(lists[m]!)}/${i}`, code)
+          this.#wrongValue(members[m]!, lists[m]!, 'values', i, row, code)
           good = false
         }
         if (this.#notes === undefined || isDefault || typeof code === 'string') continue
@@ -162,7 +177,7 @@ export class ListEncoder {
         if (weights === undefined) continue
         const weight = given === undefined ? 1 : weightOf(given[first + i])
         if (typeof weight === 'string') {
-          this.#wrong(members[m]!, row, `/weights/${i}`, weight)
+          this.#wrongValue(members[m]!, lists[m]!, 'weights', i, row, weight)
           good = false
         } else if (keeps && place >= 0) dense[denseStart + weights + place] = weight
       }
@@ -208,9 +223,6 @@ function rotate(values: Int32Array | Float32Array, first: number, length: number
   values.copyWithin(first, first + by, first + length)
   values.set(start as never, first + length - by)
 }
-
-/** A list in an object has its values there under a name. */
-const placeOfValues = ({ weights }: ListValues) => (weights === undefined ? '' : '/values')
 
 function weightOf(value: unknown): number | string {
   if (typeof value !== 'number') return `must be a number, not ${describeValue(value)}`

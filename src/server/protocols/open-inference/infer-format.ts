@@ -12,6 +12,12 @@ export const inferFormat: BodyFormat<InferAsked> = {
   open({ bytes, headerLength }, bounds = defaultBounds) {
     const body = readBody(bytes, headerLength, bounds)
     const { inputs: _, ...asked } = body.request
-    return { asked, rowsFor: (model) => ({ rows: readRows(body, model), inTermsOf }) }
+    return {
+      asked,
+      rowsFor(model) {
+        const rows = readRows(body, model)
+        return { rows, inTermsOf: inTermsOf(rows) }
+      },
+    }
   },
 }

@@ -1,6 +1,7 @@
 import type { Violation } from '../../../base/errors.ts'
 import { shortName } from '../../../base/names.ts'
 import { invalidRequest, maxViolations } from '../../../model/serving/features/problems.ts'
+import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
 import { InferInput, InferRequest, InferRequestedOutput } from '../../../schemas/infer.ts'
 import { isObject } from '../../../schemas/json.ts'
 import { type JsonBounds, readJson } from '../../body/read-json.ts'
@@ -102,16 +103,29 @@ function asks(parameters: object | null | undefined, names: string[]): string | 
  * A problem of a query, whose places are those of `POST /predict`, in this protocol's terms. A place in a list is the
  * row and the position, whatever tensors the list came in.
  */
-export function inTermsOf({ path, message }: Violation): Violation {
+export function inTermsOf(rows: QueryRows): (problem: Violation) => Violation {
+  return (problem) => inTermsOfTensors(problem, rows)
+}
+
+function inTermsOfTensors({ path, message }: Violation, query: QueryRows): Violation {
   const [, part, escaped = '', ...place] = path.split('/')
   if ((part !== 'inputs' && part !== 'context' && part !== 'candidates') || escaped === '') return { path, message }
   const name = escaped.replaceAll('~1', '/').replaceAll('~0', '~')
   if (part === 'inputs') return { path: called('input', name) + indexed(place), message }
   // Only lists have places in the context: one of it holds for all rows.
-  const rows = part === 'context' && place.length > 0 ? ['0', ...place] : place
+  const rows = part === 'context' && place.length > 0 ? ['0', ...place] : byRow(place, name, query)
   const tensor = rows.find((segment) => segment === 'offsets' || segment === 'weights')
   const indices = rows.filter((segment) => segment !== tensor && segment !== 'values')
   return { path: called('input', tensor === undefined ? name : `${name}.${tensor}`) + indexed(indices), message }
+}
+
+/** The place of a value in a column of lists, `values/5`, as its row, `values`, and its position there. */
+function byRow(place: readonly string[], name: string, rows: QueryRows): readonly string[] {
+  const [what, index] = place
+  if (rows.form !== 'columns' || index === undefined || (what !== 'values' && what !== 'weights')) return place
+  const { offsets } = (rows.candidates as Record<string, { offsets: ArrayLike<number> }>)[name]!
+  const row = Array.from(offsets).findLastIndex((offset) => offset <= Number(index))
+  return [String(row), what, String(Number(index) - offsets[row]!)]
 }
 
 const indexed = (place: readonly string[]) => (place.length > 0 ? `[${place.join(', ')}]` : '')

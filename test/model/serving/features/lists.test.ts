@@ -269,6 +269,11 @@ t.test('offsets that run back, overrun or lie are refused', async () => {
   }
   const values = ['x', 'y', 'x']
   t.equal(problem({ values, offsets: [0, 1, 3] }), undefined)
+  t.equal(
+    problem({ values: ['x', 5, null], offsets: [0, 1, 3] }),
+    '/candidates/tags/values/1 must be a string, not a number; /candidates/tags/values/2 must be a string, not null',
+  )
+  t.equal(problem([['x'], ['x', 5]]), '/candidates/tags/1/1 must be a string, not a number')
   t.equal(problem({ values, offsets: [0, 2, 1] }), '/candidates/tags/offsets/2 is 1, less than the offset before it, 2')
   t.equal(problem({ values, offsets: [0, 9, 9] }), '/candidates/tags/offsets/1 is 9, beyond the 3 values')
   t.equal(problem({ values, offsets: [0, 1, 2] }), '/candidates/tags/offsets/2 is 2, but there are 3 values')

@@ -43,19 +43,15 @@ const idleShare = 0.05
 /** Garbage that is worth a collection: as much as was in use after the last one, and this many bytes. */
 const worthwhile = 32 * 2 ** 20
 
-/**
- * Growth of the process that is worth one, bytes, and the share of the interval that the main thread may be busy then:
- * there may be garbage that V8 does not count, and would not collect soon.
- */
+/** Growth of what V8 does not count that is worth one, bytes: it does not collect it soon. */
 const worthwhileShared = 64 * 2 ** 20
-const halfIdleShare = 0.5
 
 export interface IdleCollectorOptions {
   /**
-   * Memory in use, bytes: within the heap and outside it, as far as V8 counts it, and of the process. V8 counts no
-   * memory that threads share, though it alone can free that of requests.
+   * Memory in use, bytes: within the heap and outside it, as far as V8 counts it, and the process's other memory. There
+   * is memory that threads share among that, which V8 alone can free.
    */
-  used(): { own: number; resident: number }
+  used(): { own: number; other: number }
   /** Share of time that the main thread was busy since the last call. */
   busy(): number
   collect(): void
@@ -72,16 +68,15 @@ export function createIdleCollector({ used, busy, collect }: IdleCollectorOption
   let lookedAgain = false
   return () => {
     const share = busy()
-    const { own, resident } = used()
-    least = { own: Math.min(least.own, own), resident: Math.min(least.resident, resident) }
-    const ownGarbage = share <= idleShare && own >= 2 * least.own + worthwhile
-    const sharedGarbage = share <= halfIdleShare && resident >= least.resident + worthwhileShared
-    if (!ownGarbage && !sharedGarbage) return
+    const { own, other } = used()
+    least = { own: Math.min(least.own, own), other: Math.min(least.other, other) }
+    const isGarbage = own >= 2 * least.own + worthwhile || other >= least.other + worthwhileShared
+    if (share > idleShare || !isGarbage) return
     collect()
     const left = used()
     // Memory of large requests is kept for some seconds: it is looked for once more.
-    const again = !lookedAgain && left.resident >= least.resident + worthwhileShared
-    least = { own: left.own, resident: again ? least.resident : left.resident }
+    const again = !lookedAgain && left.other >= least.other + worthwhileShared
+    least = { own: left.own, other: again ? least.other : left.other }
     lookedAgain = again
   }
 }
@@ -92,8 +87,8 @@ export function collectWhenIdle(): void {
   const look = createIdleCollector({
     collect: createCollector(),
     used() {
-      const { heapUsed, external, rss } = process.memoryUsage()
-      return { own: heapUsed + external, resident: rss }
+      const { heapUsed, heapTotal, external, rss } = process.memoryUsage()
+      return { own: heapUsed + external, other: rss - heapTotal - external }
     },
     busy() {
       const now = performance.eventLoopUtilization()

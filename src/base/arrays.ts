@@ -25,8 +25,8 @@ export function concat<T extends Numbers>(type: new (length: number) => T, array
 }
 
 /** Indices of names that occur earlier in the list; in one pass, since there may be hundreds of thousands. */
-export function repeatedIndexes(names: readonly string[]): number[] {
-  const seen = new Set<string>()
+export function repeatedIndexes(names: readonly (string | number)[]): number[] {
+  const seen = new Set<string | number>()
   return names.flatMap((name, i) => {
     if (seen.has(name)) return [i]
     seen.add(name)

@@ -1,13 +1,14 @@
 import { repeatedIndexes } from '../../../base/arrays.ts'
 import { didYouMean } from '../../../schemas/closest-name.ts'
 import { type CrossedField, type Field, isDense } from '../../../schemas/features.ts'
-import type { Calibration, Distribution, FieldTensors, Manifest } from '../../../schemas/manifest.ts'
+import type { Calibration, FieldTensors, Manifest } from '../../../schemas/manifest.ts'
 import { crossedProblems } from '../features/crossed.ts'
 import { boundsOf, requiredMessage } from '../features/field.ts'
 import { type Layout, layoutOf } from '../features/layout.ts'
 import { ListEncoder } from '../features/lists.ts'
 import { Violations } from '../features/problems.ts'
 import { tableProblems } from '../features/table.ts'
+import { driftProblems } from './drift-consistency.ts'
 
 /** Contradictions in a well-formed manifest; each begins with a JSON pointer. */
 export function contradictions(manifest: Manifest): string[] {
@@ -17,7 +18,7 @@ export function contradictions(manifest: Manifest): string[] {
     ...graph(manifest),
     ...quantization(manifest),
     ...golden(manifest),
-    ...drift(manifest),
+    ...driftProblems(manifest),
   ]
 }
 
@@ -199,39 +200,5 @@ function golden({ golden, tasks, derived }: Manifest): string[] {
         `/golden/served/${i} has ${row.length} values for ${all} tasks: correct it, or remove /golden/served`,
       )
   })
-  return problems
-}
-
-function drift({ drift, features, tasks, derived }: Manifest): string[] {
-  if (drift === undefined) return []
-  const problems: string[] = []
-  const check = (path: string, distribution: Distribution, known: boolean, fits = true) => {
-    const bins = 'ids' in distribution ? distribution.ids : distribution.edges
-    if (!known) problems.push(`${path} matches no field or task of that name: rename it, too, or remove it`)
-    else if (!fits) problems.push(`${path} has ${'ids' in distribution ? 'ids' : 'edges'}, which do not fit it`)
-    if (distribution.shares.length !== bins.length + 1)
-      problems.push(`${path}/shares must have one more value than there are bins`)
-    const ascends = 'ids' in distribution || bins.every((edge, i) => i === 0 || edge > bins[i - 1]!)
-    if (!ascends) problems.push(`${path}/edges must ascend`)
-  }
-  for (const [name, distribution] of Object.entries(drift.features)) {
-    const field = features.find((candidate) => candidate.name === name)
-    const fits = field !== undefined && isDense(field) === 'edges' in distribution
-    check(`/drift/features/${name}`, distribution, field !== undefined, fits)
-  }
-  for (const [name, distribution] of Object.entries(drift.lengths ?? {})) {
-    const field = features.find((candidate) => candidate.name === name)
-    if (field !== undefined && !('list' in field && field.list !== undefined))
-      problems.push(`/drift/lengths/${name} is of a field that is no list`)
-    else check(`/drift/lengths/${name}`, distribution, field !== undefined, 'edges' in distribution)
-  }
-  for (const [name, distribution] of Object.entries(drift.tasks)) {
-    check(
-      `/drift/tasks/${name}`,
-      distribution,
-      [...tasks, ...derived].some((task) => task.name === name),
-      'edges' in distribution,
-    )
-  }
   return problems
 }

@@ -127,8 +127,12 @@ export class ListEncoder {
     }
     for (let m = 1; m < lists.length; m++) {
       if (lists[m]!.length === length) continue
-      const first = `${JSON.stringify(members[0]!.name)}, of the same sequence, has ${length}`
-      this.#wrong(members[m]!, row, '', `has ${lists[m]!.length} values where ${first}`)
+      const absent = [m, 0].find((member) => lists[member]!.isDefault)
+      const wrong = absent ?? m
+      const other = wrong === m ? 0 : m
+      const has = `${JSON.stringify(members[other]!.name)}, of the same sequence, has ${lists[other]!.length}`
+      if (absent === undefined) this.#wrong(members[m]!, row, '', `has ${lists[m]!.length} values where ${has}`)
+      else this.#wrong(members[absent]!, row, '', `is not given here, where ${has} values: give both in one place`)
       return false
     }
     const kept = this.#encodeValues(group, lists, target, row)

@@ -216,3 +216,42 @@ t.test('distributions to compare live traffic with must fit the fields and tasks
     '/drift/tasks/cvr/shares must have one more value than there are bins',
   ])
 })
+
+t.test('a distribution that no rows can have is refused with its place', async (t) => {
+  const drift = (features: object, lengths: object = {}) => found({ drift: { features, lengths, tasks: {} } as never })
+  t.same(drift({ price: { edges: [1, 2], shares: [0.3333, 0.3333, 0.3333] } }), [], 'shares are rounded')
+  t.same(drift({ price: { edges: [1], shares: [0.5, 0.4] } }), ['/drift/features/price/shares add up to 0.9, not 1'])
+  t.same(drift({ hour: { ids: [3, 3], shares: [0.5, 0.5, 0] } }), [
+    '/drift/features/hour/ids/1 is 3, which is there twice',
+  ])
+  // Ids are those of the tensor, where those of another field come first.
+  t.same(drift({ hour: { ids: [3, 26], shares: [0.5, 0.5, 0] } }), [])
+  t.same(drift({ hour: { ids: [2, 27], shares: [0.5, 0.5, 0] } }), [
+    '/drift/features/hour/ids/0 is 2, but the field has the ids from 3 to 26',
+    '/drift/features/hour/ids/1 is 27, but the field has the ids from 3 to 26',
+  ])
+})
+
+t.test('the distribution of a list and a vector is refused likewise', async (t) => {
+  const image = { name: 'image', side: 'context', kind: 'vector', length: 2, missing: 'error' } as const
+  const tags = {
+    name: 'tags',
+    side: 'context',
+    kind: 'integer',
+    size: 5,
+    out_of_vocabulary: 'drop',
+    missing: 'error',
+    list: { max: 3 },
+  } as const
+  const half = { edges: [1], shares: [0.5, 0.5] }
+  const drift = {
+    features: { image: half },
+    lengths: { tags: { edges: [-1, 2], shares: [0.5, 0.5, 0] }, image: half },
+    tasks: {},
+  }
+  t.same(found({ features: [...features, image, tags] as never, drift }), [
+    '/drift/features/image is of a vector, whose numbers are not watched: remove it',
+    '/drift/lengths/tags/edges/0 is -1, but no length is below 0',
+    '/drift/lengths/image is of a field that is no list',
+  ])
+})

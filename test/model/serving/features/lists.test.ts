@@ -188,7 +188,17 @@ t.test('a bad list is named with its place', async () => {
   t.same(problemsOf({ history: ['a'], ages: [] }, [good]), [
     '/context/ages has 0 values where "history", of the same sequence, has 1',
   ])
-  t.same(problemsOf({ history: ['a'] }, [{ ...good, ages: [1] }]).length, 2, 'a sequence stands in one place')
+  t.same(
+    problemsOf({ history: ['a'] }, [{ ...good, ages: [1] }]),
+    [
+      '/context/ages is not given here, where "history", of the same sequence, has 1 values: give both in one place',
+      '/candidates/0/ages is of the same sequence as "history", which the context gives: give both in one place',
+    ],
+    'a sequence stands in one place',
+  )
+  t.same(problemsOf({ ages: [1, 2] }, [good]), [
+    '/context/history is not given here, where "ages", of the same sequence, has 2 values: give both in one place',
+  ])
   t.same(problemsOf({}, [{ ...good, history: ['a'], ages: [1] }]), [], 'which may be the candidate')
 })
 

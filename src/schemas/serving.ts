@@ -160,6 +160,7 @@ const TensorInfo = Type.Object({
     Type.Literal('DT_INT64'),
     Type.Literal('DT_FLOAT'),
     Type.Literal('DT_STRING'),
+    Type.Literal('DT_BOOL'),
   ]),
   tensor_shape: Type.Object({
     dim: Type.Array(Type.Object({ size: Type.String(), name: Type.String() }), {

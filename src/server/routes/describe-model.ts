@@ -5,7 +5,7 @@ import { referenceOf } from '../../model/serving/drift/monitor.ts'
 import { unscale } from '../../model/serving/features/decode.ts'
 import type { FieldColumn } from '../../model/serving/features/field-column.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
-import type { InputField } from '../../model/serving/features/table.ts'
+import { type InputField, paddingOf, tableOf } from '../../model/serving/features/table.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import { defaultHash, type HashField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
@@ -163,7 +163,7 @@ function ofKind(field: InputField, path: string, reference: Reference): Partial<
         },
       }
     case 'integer':
-      return { out_of_vocabulary: field.out_of_vocabulary, minimum: 0, maximum: field.size - 1 }
+      return { out_of_vocabulary: field.out_of_vocabulary, ...knownIntegers(field) }
     case 'hash':
       return {}
     case 'vector':
@@ -176,6 +176,13 @@ function ofKind(field: InputField, path: string, reference: Reference): Partial<
       }
     }
   }
+}
+
+/** The range of integers that the model knows. One at an end that has the id of padding counts as unknown. */
+function knownIntegers(field: Extract<InputField, { kind: 'integer' }>): { minimum: number; maximum: number } {
+  const { size, list } = field
+  const padding = list === undefined ? undefined : paddingOf(field) - (tableOf(field).ids - size)
+  return { minimum: padding === 0 ? 1 : 0, maximum: padding === size - 1 ? size - 2 : size - 1 }
 }
 
 /** Edges are float32, of which six digits are exact. */

@@ -62,7 +62,12 @@ t.test('histories of both exporters become lists, a sequence, shared tables and 
     t.ok(left.some((line) => line.startsWith('/features/*/list/keep')))
     t.notOk(left.some((line) => line.includes('padding')))
   }
-  const { predict } = await startTestServer(t, { models })
+  const { predict, fastify } = await startTestServer(t, { models })
+  const { fields } = (await fastify.inject('/models/din-script')).json()
+  const range = (name: string) => fields.find((field: { name: string }) => field.name === name)
+  t.match(range('tags'), { minimum: 1, maximum: 6 }, '0 is padding')
+  t.match(range('hist'), { minimum: 1, maximum: 12 })
+  t.match(range('item'), { minimum: 0, maximum: 12 }, 'which a single value may be')
   for (const model of ['din-script', 'din-dynamo']) {
     const predictions: Record<string, number>[] = []
     for (const { context, candidate } of rowsOfLists(din)) {
@@ -97,7 +102,29 @@ t.test('lists of any length get one, and masks and lengths follow from them', as
     t.ok(left.some((line) => line.startsWith('/features/1/list/max: hist may be of any length')))
     t.ok(left.includes('/graph/inputs/fields: whether lengths is the lengths of hist'))
   }
-  const { predict } = await startTestServer(t, { models })
+  const { predict, fastify } = await startTestServer(t, { models })
+  const metadata = (await fastify.inject('/v2/models/masked-script')).json()
+  const mask = metadata.inputs.find(({ name }: { name: string }) => name === 'mask')
+  t.match(mask, { datatype: 'BOOL' }, 'as the graph has it')
+  t.match((await fastify.inject('/v1/models/masked-script/metadata')).json(), {
+    metadata: { signature_def: { signature_def: { serving_default: { inputs: { mask: { dtype: 'DT_BOOL' } } } } } },
+  })
+  const tensors = metadata.inputs.map(
+    ({ name, datatype, shape }: { name: string; datatype: string; shape: number[] }) => {
+      const data = masked.inputs[name]!.flatMap((row) =>
+        Array.isArray(row) ? [...row, ...new Array(shape[1]! - row.length).fill(0)] : row,
+      )
+      return {
+        name,
+        datatype,
+        shape: [data.length / (shape[1] ?? 1), ...shape.slice(1)],
+        data: datatype === 'BOOL' ? data.map(Boolean) : data,
+      }
+    },
+  )
+  const url = '/v2/models/masked-script/infer'
+  const { statusCode, body } = await fastify.inject({ method: 'POST', url, payload: { inputs: tensors } })
+  t.equal(statusCode, 200, body)
   for (const model of ['masked-script', 'masked-dynamo']) {
     const predictions: Record<string, number>[] = []
     for (const { context, candidate } of rowsOfLists(masked)) {

@@ -16,7 +16,7 @@ import { bindingsOf } from './bindings.ts'
 export interface InputTensor {
   name: string
   /** The type that the saved graph takes; requests may send the tensor as any numbers that fit. */
-  dtype: 'int32' | 'int64' | 'float32'
+  dtype: 'int32' | 'int64' | 'float32' | 'bool'
   /** After the rows: [31], or [] for one number per row. */
   dims: number[]
   /** Numbers of a row. */
@@ -130,6 +130,6 @@ function savedOutputs({ tasks, graph }: Manifest, saved: SavedSignature): Output
 
 function inputTensorOf(saved: SavedTensor, otherwise: InputTensor['dtype'], width: number) {
   const { name, dtype, dims } = saved
-  const known = dtype === 'int32' || dtype === 'int64' || dtype === 'float32'
+  const known = dtype === 'int32' || dtype === 'int64' || dtype === 'float32' || dtype === 'bool'
   return { name, dtype: known ? dtype : otherwise, dims: hasFreeLength(saved) ? [width] : dims }
 }

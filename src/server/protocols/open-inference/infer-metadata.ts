@@ -86,7 +86,7 @@ export async function inferMetadataRoutes(
 }
 
 /** The protocol's names of datatypes. */
-export const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32' } as const
+export const datatypeNames = { int32: 'INT32', int64: 'INT64', float32: 'FP32', bool: 'BOOL' } as const
 
 /** The model, and perhaps the version, that a path names. */
 export interface AskedModel {

@@ -124,7 +124,7 @@ function datatypeOf({ datatype: name }: InferInput, input: ModelInput, wrong: Wr
  * id.
  */
 export function datatypesOf({ role, dtype }: Pick<ModelInput, 'role' | 'dtype'>): readonly InferDatatype[] {
-  return role === 'dense' || dtype === 'float32' ? allDatatypes : integerDatatypes
+  return role === 'dense' || dtype === 'float32' || dtype === 'bool' ? allDatatypes : integerDatatypes
 }
 
 const allDatatypes = Object.keys(datatypes) as InferDatatype[]

@@ -55,7 +55,7 @@ export function describeSignatures(model: LoadedModel): ServingMetadata {
 
 type TensorInfo = ServingSignatureDef['inputs'][string]
 
-const dtypes = { int32: 'DT_INT32', int64: 'DT_INT64', float32: 'DT_FLOAT' } as const
+const dtypes = { int32: 'DT_INT32', int64: 'DT_INT64', float32: 'DT_FLOAT', bool: 'DT_BOOL' } as const
 const kinds = {
   vocabulary: 'DT_STRING',
   hash: 'DT_STRING',

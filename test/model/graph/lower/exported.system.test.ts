@@ -69,7 +69,7 @@ const exported = readdirSync(pytorch)
   .filter((name) => /-(script|dynamo)\.onnx$/.test(name))
   .filter((file) => io.probabilities[modelOf(file)] ?? io.towers[modelOf(file)])
 const files = exported.filter((file) => io.towers[modelOf(file)] === undefined)
-t.same([files.length, exported.length], [10, 16])
+t.same([files.length, exported.length], [10, 20])
 
 for (const file of files)
   t.test(`PyTorch's ${file}`, async (t) => {
@@ -107,12 +107,15 @@ for (const file of files)
 /**
  * Multiplications per row, and once a request, of the shared-context variant; of a graph with a user and a candidate.
  */
-const towers: Record<string, { shared: [number, number]; cached: number }> = {
+const towers: Record<string, { shared: [number, number]; cached: number } | string> = {
   'two-towers': { shared: [204, 216], cached: 0 },
   // The tower has 99.95 % of them.
   'user-tower': { shared: [330, 619_584], cached: 180 },
   // Keys and values of the history are computed once.
   'target-attention': { shared: [256, 96], cached: 224 },
+  'two-heads': { shared: [104, 0], cached: 104 },
+  // Each item of the history attends to the candidate: nothing of it is the user's alone.
+  'last-item': 'no product of features was found: Reshape',
 }
 
 for (const file of exported.filter((file) => !files.includes(file)))
@@ -133,7 +136,8 @@ for (const file of exported.filter((file) => !files.includes(file)))
     }
     const plans = splitSides(graph, sides)
     const expected = towers[model]!
-    if (typeof plans === 'string') throw new Error(plans)
+    if (typeof expected === 'string' || typeof plans === 'string')
+      return t.ok(String(plans).startsWith(String(expected)), String(plans))
     const { multiplications, multiplications_once } = passReport(plans.shared_context!.graph, '', 0)
     t.same([multiplications, multiplications_once], expected.shared)
     t.equal(multiplicationsOf(plans.cached!.graph), expected.cached)

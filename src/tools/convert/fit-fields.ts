@@ -19,7 +19,8 @@ export interface FittedInput {
 export function fitFields(features: readonly Field[], roles: readonly InputRole[], ids: boolean): FittedInput[] {
   const fields = fieldsOf(features, ids)
   const values = valuesOf(roles, ids)
-  expectColumns(fields, values, ids)
+  const unnamed = ids ? [] : weightedWithout(features, roles)
+  expectColumns(fields, values, ids, unnamed)
   const named = fields.flatMap((field) => {
     const role = values.find(({ input }) => input.name === field.name && isFilledBy(input, field))
     return role === undefined ? [] : [{ role, fields: [field] }]
@@ -40,20 +41,28 @@ export function fitFields(features: readonly Field[], roles: readonly InputRole[
 const isFilledBy = (input: SavedTensor, field: Field) => columnsOf(input, widthOf(field)) === widthOf(field)
 
 /** Refuses fields with another number of columns in all; a list of any length takes what it is given. */
-function expectColumns(fields: Field[], values: readonly InputRole[], ids: boolean): void {
+function expectColumns(fields: Field[], values: readonly InputRole[], ids: boolean, weighted: readonly string[]): void {
   if (values.some(({ input }) => hasFreeLength(input)) && fields.length >= values.length) return
   const given = fields.reduce((sum, field) => sum + widthOf(field), 0)
   const expected = values.reduce((sum, { input }) => sum + columnsOf(input), 0)
   if (given === expected && (fields.length > 0 || values.length === 0)) return
   const kind = ids ? 'sparse' : 'numeric'
   const plain = given === fields.length && values.every(({ is }) => is === 'columns')
-  throw new ModelError(
-    'INVALID_REQUEST',
-    plain
-      ? `the features have ${given} ${kind} fields, but the graph takes ${expected}`
-      : `the features have ${given} ${kind} columns (${fields.map(shown).join(', ')}), but the graph takes ${expected}: ${values.map(({ input }) => `${input.name} ${hasFreeLength(input) ? 'any' : columnsOf(input)}`).join(', ')}`,
-  )
+  const counts = plain
+    ? `the features have ${given} ${kind} fields, but the graph takes ${expected}`
+    : `the features have ${given} ${kind} columns (${fields.map(shown).join(', ')}), but the graph takes ${expected}: ${values.map(({ input }) => `${input.name} ${hasFreeLength(input) ? 'any' : columnsOf(input)}`).join(', ')}`
+  const hint = weighted.length === 0 ? '' : `; ${weightsHint(weighted[0]!)}`
+  throw new ModelError('INVALID_REQUEST', counts + hint)
 }
+
+/** Weighted lists, where the graph has fewer inputs that are called weights. */
+function weightedWithout(features: readonly Field[], roles: readonly InputRole[]): string[] {
+  const weighted = features.flatMap((field) => ('list' in field && field.list?.weighted ? [field.name] : []))
+  return weighted.slice(roles.filter(({ is }) => is === 'weights').length)
+}
+
+const weightsHint = (name: string) =>
+  `the weights of ${name} must be an input whose name contains "weight", such as ${name}_weight, so that /graph/inputs/fields/${name}/weights is written: rename the input of the graph`
 
 const shown = (field: Field) => `${field.name} ${widthOf(field)}`
 

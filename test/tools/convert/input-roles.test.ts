@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { InputUse, SavedTensor } from '../../../src/model/contracts/saved-signature.ts'
 import { describeFields } from '../../../src/tools/convert/describe-fields.ts'
+import { fitFields } from '../../../src/tools/convert/fit-fields.ts'
 import { rolesOf } from '../../../src/tools/convert/input-roles.ts'
 import { plainFields } from '../../../src/tools/convert/plain-fields.ts'
 
@@ -65,6 +66,22 @@ t.test('lists that meet, or have one mask, are a sequence; equal lengths alone m
   t.ok(left.some((line) => /list\/padding: .* stands for no value in hist, tags; taken is 0$/.test(line)))
   const sides = plainFields(rolesOf(inputs), { context: ['kinds'], cross: [] }).map(({ side }) => side)
   t.same(sides, ['context', 'context', 'candidate'])
+})
+
+t.test('weights that no name shows are refused with the name that would', async (t) => {
+  const numeric = { kind: 'numeric', side: 'candidate', scaling: { method: 'none' }, missing: 'error' } as const
+  const list = { max: 3, keep: 'first', weighted: true } as const
+  const tags = { name: 'tags', side: 'candidate', kind: 'integer', size: 9, missing: 'error', list } as const
+  const features = [
+    { ...tags, out_of_vocabulary: 'drop' as const },
+    { ...numeric, name: 'price' },
+  ]
+  const fit = (name: string) => {
+    const inputs = [ids('tags', 3, 'a', { padding: 0 }), numbers(name, 3, { meets: ['tags'] }), numbers('price', 1)]
+    return fitFields(features, rolesOf(inputs, features), false).map(({ role }) => role.input.name)
+  }
+  t.same(fit('tags_weight'), ['price'])
+  t.throws(() => fit('boost'), /the graph takes 4: .*; the weights of tags must be .* such as tags_weight, .*rename/)
 })
 
 t.test('masks, lengths and weights go to the list that they meet, or whose name they have', async (t) => {

@@ -136,6 +136,7 @@ function listOf({ read, description }: ParquetType): ParquetType {
 function valueType(element: SchemaElement): ParquetType {
   const logical = element.logical_type?.type
   const { type, converted_type: converted } = element
+  if (logical === 'NULL') return nothing
   if (converted === 'DECIMAL') return number
   if (converted === 'DATE' || converted?.startsWith('TIMESTAMP') || logical === 'TIMESTAMP' || type === 'INT96')
     return time
@@ -149,6 +150,7 @@ function valueType(element: SchemaElement): ParquetType {
 
 const string: ParquetType = { read: 'string', description: 'a string' }
 const number: ParquetType = { read: 'double', description: 'a number' }
+const nothing: ParquetType = { read: 'double', description: 'a null' }
 const time: ParquetType = { read: 'double', description: 'a time' }
 const unusable = (description: string): ParquetType => ({ read: undefined, description })
 

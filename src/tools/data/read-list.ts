@@ -24,18 +24,23 @@ interface NamedList extends ListReading {
  */
 export function readList(list: NamedList, cell: RowCell, weights: RowCell): ListValue | null {
   const { name, kind } = list
-  if (cell === null) return null
+  if (isMissing(list, cell)) return null
   const { items, own } = contentOf(list, cell)
   const values = items.map((item, i) =>
     kind === 'string' ? textOf(item, `${name}[${i}]`) : numberOf(item, `${name}[${i}]`),
   )
-  const given =
-    weights === null ? own : contentOf({ ...list, name: `weights of ${name}`, weighted: false }, weights).items
+  const given = isMissing(list, weights)
+    ? own
+    : contentOf({ ...list, name: `weights of ${name}`, weighted: false }, weights).items
   if (given === undefined) return { values }
   const numbers = given.map((item, i) => weightOf(item, `weight ${i} of ${name}`))
   if (numbers.length === values.length) return { values, weights: numbers }
   throw new Error(`${name} has ${numbers.length} weights for ${values.length} values`)
 }
+
+/** An empty cell, or JSON's null. */
+const isMissing = ({ separator }: ListReading, cell: RowCell): cell is null =>
+  cell === null || (separator === undefined && typeof cell === 'string' && cell.trim() === 'null')
 
 /** `own`: the weights that the cell gives, too. */
 interface Content {

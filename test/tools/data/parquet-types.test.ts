@@ -59,6 +59,11 @@ t.test('lists of values can be used, lists of anything else not', async (t) => {
     return { element: { name: 'x', ...element }, children, count: 1, path: ['x'] }
   }
   const list = (item: SchemaTree) => node({ converted_type: 'LIST' }, [node({ repetition_type: 'REPEATED' }, [item])])
+  const nulls = node({ type: 'INT32', logical_type: { type: 'NULL' } })
+  t.same(
+    [nulls, list(nulls)].map((child) => parquetTypeOf(child).description),
+    ['a null', 'a list of nulls'],
+  )
   t.equal(parquetTypeOf(list(list(node({ type: 'INT32' })))).description, 'a list of lists')
   t.equal(parquetTypeOf(list(node({}, [node({ type: 'INT32' })]))).description, 'a list of structs')
   t.equal(parquetTypeOf(list(node({ type: 'BYTE_ARRAY' }))).description, 'a list of binary')

@@ -15,6 +15,9 @@ t.test('a list in each of its forms', async (t) => {
   t.same(readList({ ...tags, separator: '|' }, '', null), { values: [] })
   t.same(readList(tags, [], null), { values: [] })
   t.equal(readList(tags, null, null), null)
+  t.equal(readList(tags, ' null', null), null, "JSON's null, as an empty cell")
+  t.same(readList({ ...tags, separator: '|' }, 'null', null), { values: ['null'] }, 'where cells are no JSON')
+  t.same(readList(tags, '["a"]', 'null'), { values: ['a'] })
 })
 
 t.test('weights from a column of their own, or beside the values', async (t) => {

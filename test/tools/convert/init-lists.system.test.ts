@@ -78,6 +78,14 @@ t.test('histories of both exporters become lists, a sequence, shared tables and 
     t.ok(worst(predictions, din) < 1e-5)
     const { body } = await predict({ model, inputs: din.inputs })
     t.ok(worst(body.predictions, din) < 1e-5, 'the tensors of the graph are taken too')
+    const turned = Object.fromEntries(
+      ['hist', 'hist_cat', 'tags'].map((name) => [
+        name,
+        din.inputs[name]!.map((ids) => (ids as number[]).toReversed()),
+      ]),
+    )
+    const padded = await predict({ model, inputs: { ...din.inputs, ...turned } })
+    t.ok(worst(padded.body.predictions, din) < 1e-5, 'with padding wherever it is')
   }
 })
 

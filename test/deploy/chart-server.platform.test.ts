@@ -154,7 +154,7 @@ t.test('the rendered Deployment serves, is probed, and passes `helm test`', { sk
   const verified = await call(command.map(at))
   t.equal(verified.status, 0, verified.output)
   t.match(verified.output, /^ads-funnel\/1: 8 golden rows answered correctly$/m)
-  t.equal(verified.output.trim().split('\n').length, 5)
+  t.equal(verified.output.trim().split('\n').length, 6)
 
   const manifest = join(models, 'ads-funnel/1/manifest.json')
   const changed = JSON.parse(await readFile(manifest, 'utf8'))

@@ -5,6 +5,7 @@ import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
 import { featureFinder } from './columns.ts'
 import { ownersOf } from './owners.ts'
+import { pickRows, sideBySide } from './side-columns.ts'
 import type { Sides } from './split-graphs.ts'
 
 /**
@@ -59,9 +60,8 @@ function divide(graph: Graph, gemm: NodeProto, own: readonly boolean[], parts: M
       if (own[i] === isOwn) for (let column = 0; column < width; column++) rows.push(row + column)
       row += width
     }
-    const w = new Float32Array(rows.length * n)
-    for (const [to, from] of rows.entries()) w.set(weights.w.subarray(from * n, (from + 1) * n), to * n)
-    return { x: joined(graph, names, rows.length, parts), w: { ...weights, k: rows.length, w } satisfies Weights }
+    const w: Weights = { ...weights, k: rows.length, w: pickRows(weights.w, n, rows) }
+    return { x: joined(graph, names, rows.length, parts), w }
   }
   const features = take(true)
   const sum = addGemm(graph, features.x, `${gemm.input[1]}/features`, features.w)
@@ -74,10 +74,7 @@ function joined(graph: Graph, names: readonly string[], width: number, parts: Ma
   const key = JSON.stringify(names)
   const known = parts.get(key)
   if (known !== undefined) return known
-  const whole =
-    names.length === 1
-      ? names[0]!
-      : graph.node('Concat', [...names], { attributes: { axis: 1 }, shape: floatShape(-1, width) })
+  const whole = sideBySide(graph, names, floatShape(-1, width))
   parts.set(key, whole)
   return whole
 }

@@ -37,7 +37,7 @@ export function meetRows(graph: Graph, shared: Set<string>, counts: Counts): voi
   graph.tidy()
   const repeated = new Map<string, string>()
   const repeat = (name: string): string => {
-    const known = repeated.get(name) ?? repeatForRows(graph, name, counts)
+    const known = repeated.get(name) ?? repeatForRows(graph, name, counts.rows)
     repeated.set(name, known)
     return known
   }
@@ -81,7 +81,7 @@ function repeatsOperands(graph: Graph, node: NodeProto, values: readonly string[
 }
 
 /** [1 or rows, …] → [rows, …] */
-function repeatForRows(graph: Graph, name: string, { rows }: Counts): string {
+export function repeatForRows(graph: Graph, name: string, rows: Counts['rows']): string {
   const shape = graph.shapes.get(name)!
   const target = sizes(graph, [rows(), shape.dims.slice(1)])
   return graph.node('Expand', [name, target], { shape })

@@ -4,7 +4,7 @@ import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto, type ValueInfoProto } from '../ir/onnx_pb.ts'
 import { declare, floatShape } from '../ir/tensor-shape.ts'
 import type { Segment } from './columns.ts'
-import { meetRows } from './meet-rows.ts'
+import { meetRows, repeatForRows } from './meet-rows.ts'
 import { countsRows } from './owners.ts'
 import { RegionNodes, rowCount, rowShape } from './region-nodes.ts'
 import { features, pickColumns, rowIndexes, sideBySide } from './side-columns.ts'
@@ -163,13 +163,10 @@ function segmentRows(plan: VariantGraph, segment: Segment, sides: Sides): string
 /** [requests, width] → [rows, width] */
 function repeat(plan: VariantGraph, values: string, width: number): string {
   const { graph } = plan
-  const gathered = ofRequest(plan, values) // [1, width] for a single request
-  const target = graph.node('Concat', [rowCount(graph, rowsInput(plan)), graph.integers([width])], {
-    attributes: { axis: 0 },
-    shape: { dtype: DataType.INT64, dims: [2] },
-  })
   const { dtype } = graph.shapes.get(values) ?? { dtype: DataType.FLOAT }
-  return graph.node('Expand', [gathered, target], { shape: { dtype, dims: [-1, width] } })
+  const gathered = ofRequest(plan, values) // [1, width] for a single request
+  graph.shapes.set(gathered, { dtype, dims: [-1, width] })
+  return repeatForRows(graph, gathered, () => rowCount(graph, rowsInput(plan)))
 }
 
 /** An input of the variant that has one row per row. */

@@ -5,6 +5,7 @@ import { importModel } from '../../src/tools/convert/import-model.ts'
 import { writeInit } from '../../src/tools/convert/write-init.ts'
 import { temporaryFolder } from '../support/bundle.ts'
 import { importOptions } from '../support/import-options.ts'
+import { initOptions } from '../support/init-options.ts'
 import { noReference, type Reference, readReference, referenceFolder, referenceModels } from '../support/reference.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
@@ -137,19 +138,10 @@ for (const model of referenceModels) {
       // The same with a manifest that was made of it: of one class, since the others differ by their layers alone.
       if (!model.endsWith('/mmoe')) continue
       await writeInit({
-        path: join(models, name, '1'),
-        models,
+        ...initOptions(join(models, name, '1'), models),
         name: `${name}-named`,
         version: '1',
         tasks: ['income', 'married'],
-        outputs: undefined,
-        stated: undefined,
-        derived: [],
-        data: undefined,
-        sides: { context: [], cross: [] },
-        golden: undefined,
-        allowUnused: false,
-        force: false,
       })
       named.push({ name: `${name}-named`, reference })
     }

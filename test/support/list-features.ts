@@ -1,9 +1,8 @@
 import type { Features } from '../../src/schemas/features.ts'
 import { testFeatures } from './bundle.ts'
 
-/** The fields of tests, and with them lists of a sequence, weighted and of numbers, and a vector; all have defaults. */
-export const listFeatures: Features = [
-  ...testFeatures,
+/** The items that a user viewed, of the table of `item`, and how long ago: lists of one sequence. */
+export const viewedItems = (sequence: string): Features => [
   {
     name: 'history',
     side: 'context',
@@ -12,7 +11,7 @@ export const listFeatures: Features = [
     out_of_vocabulary: 'drop',
     missing: { default: [] },
     list: { max: 3, keep: 'last' },
-    sequence: 'seen',
+    sequence,
   },
   {
     name: 'ages',
@@ -21,8 +20,14 @@ export const listFeatures: Features = [
     scaling: { method: 'log1p', scale: 1 },
     missing: { default: [] },
     list: { max: 3, keep: 'last' },
-    sequence: 'seen',
+    sequence,
   },
+]
+
+/** The fields of tests, and with them lists of a sequence, weighted and of numbers, and a vector; all have defaults. */
+export const listFeatures: Features = [
+  ...testFeatures,
+  ...viewedItems('seen'),
   {
     name: 'item',
     side: 'candidate',

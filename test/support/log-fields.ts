@@ -1,27 +1,10 @@
 import type { Features } from '../../src/schemas/features.ts'
+import { viewedItems } from './list-features.ts'
 
 /** Fields of a log: a sequence that shares a table, a weighted list that owns one, a vector, and single values. */
 export const logFields: Features = [
   { name: 'user', side: 'context', kind: 'integer', size: 40, out_of_vocabulary: 'bucket', missing: 'error' },
-  {
-    name: 'history',
-    side: 'context',
-    kind: 'shared',
-    table: 'item',
-    out_of_vocabulary: 'drop',
-    missing: { default: [] },
-    list: { max: 3, keep: 'last' },
-    sequence: 'views',
-  },
-  {
-    name: 'ages',
-    side: 'context',
-    kind: 'numeric',
-    scaling: { method: 'log1p', scale: 1 },
-    missing: { default: [] },
-    list: { max: 3, keep: 'last' },
-    sequence: 'views',
-  },
+  ...viewedItems('views'),
   {
     name: 'item',
     side: 'candidate',

@@ -28,7 +28,7 @@ t.test('what was added is told when it is asked for, once', async (t) => {
   ])
 })
 
-t.test('who asks for the same series gets the same', async (t) => {
+t.test('equal labels get the same series', async (t) => {
   const { tally, lines } = setUp()
   tally.series(labels('1', 'ok')).add(1)
   tally.series(labels('1', 'ok'), true).add(1)

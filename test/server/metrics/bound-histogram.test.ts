@@ -22,7 +22,7 @@ t.test('tells what a histogram of prom-client tells', async (t) => {
   t.match(await reference.getMetricsAsJSON(), await registry.getMetricsAsJSON(), 'as several processes add it up, too')
 })
 
-t.test('who asks for the same series gets the same', async (t) => {
+t.test('equal labels get the same series', async (t) => {
   const registry = new Registry()
   const tally = createHistogramTally(options.name, options.help, options.buckets, registry)
   tally.series(first).observe(1)

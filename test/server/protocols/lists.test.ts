@@ -260,7 +260,7 @@ t.test('rows of lists are bounded by their offsets', async (t) => {
   t.match(body.error, /501 rows; at most 500/)
 })
 
-t.test('what becomes of values is told by candidate, and counted', async (t) => {
+t.test('unknown and cut values are named by candidate, and counted', async (t) => {
   const options = { unknown: true }
   const { body } = await predict({ context: listContext, candidates: [plain, other], options })
   t.same(body.predictions[0].unknown, ['history[1]'])

@@ -246,7 +246,7 @@ t.test('fields that are not what the graph takes are refused, with their place',
   t.match(refusal(undefined, ['visits']), /there is no field "visits"; the fields are user, hist/)
 })
 
-t.test('a mean that is NaN without values is told, and golden rows have some', async (t) => {
+t.test('a mean that is NaN without values is reported, and golden rows have some', async (t) => {
   const graph = emptyGraph({ hist: { dtype: DataType.INT64, dims: [-1, 2] } })
   const equal = graph.node('Equal', ['hist', graph.constant('none', BigInt64Array.of(0n), [])])
   const known = graph.node('Cast', [graph.node('Not', [equal])], { attributes: { to: DataType.FLOAT } })

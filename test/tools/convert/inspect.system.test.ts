@@ -44,7 +44,7 @@ t.test('a version is told with its tasks, by name and by folder', async (t) => {
   t.same(JSON.parse(stdout), JSON.parse(JSON.stringify(byName)))
 })
 
-t.test('the parts of inputs are told, as a manifest names them or as init would', async (t) => {
+t.test('the report names the parts of inputs, as a manifest does or as init would', async (t) => {
   const masked = await inspect(await openSaved(listFixture('masked-dynamo'), 'models'))
   t.same(masked.parts, {
     hist: 'list, table of item',

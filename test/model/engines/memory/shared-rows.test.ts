@@ -175,7 +175,7 @@ t.test('memory of large requests is used again, and there is as much of it as th
     for (const { release } of pair) release()
     t.equal(slabs.size, 2)
   }
-  t.equal(state.waits, 1, 'each begins the wait anew')
+  t.equal(state.waits, 1, 'each starts the wait again')
   const [first, second] = [rows.allocate(slabRows + 20), rows.allocate(slabRows + 1)]
   t.not(first.part.slab, second.part.slab)
   state.pass()

@@ -8,30 +8,13 @@ import { encodeExplained } from '../../../../src/model/serving/prediction/query-
 import type { Features } from '../../../../src/schemas/features.ts'
 import { fc } from '../../../support/cases.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
+import { viewedItems } from '../../../support/list-features.ts'
 
 /*
  * The table of `item` has the ids 0 (unknown) to 3 (c); that of `tags` 4 (padding), 5 (unknown), 6 (x), 7 (y).
  */
 const features: Features = [
-  {
-    name: 'history',
-    side: 'context',
-    kind: 'shared',
-    table: 'item',
-    out_of_vocabulary: 'drop',
-    missing: { default: [] },
-    list: { max: 3, keep: 'last' },
-    sequence: 'views',
-  },
-  {
-    name: 'ages',
-    side: 'context',
-    kind: 'numeric',
-    scaling: { method: 'log1p', scale: 1 },
-    missing: { default: [] },
-    list: { max: 3, keep: 'last' },
-    sequence: 'views',
-  },
+  ...viewedItems('views'),
   {
     name: 'item',
     side: 'candidate',
@@ -112,7 +95,7 @@ t.test('weights stand beside the values of a list', async () => {
   t.same([...dense], [0, 0, 0, 0.5, 2, 0, 1])
 })
 
-t.test('what becomes of values is told by candidate and position', async () => {
+t.test('answers name unknown and cut values by candidate and position', async () => {
   const rows = { form: 'rows', context, candidates } as const
   const { unknown, cut } = encodeExplained(rows, createEncoder(features), [], options)
   t.same(unknown, [['history[1]'], ['history[1]'], ['history[1]', 'tags[1]']])

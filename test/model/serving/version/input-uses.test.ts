@@ -103,7 +103,7 @@ t.test('columns that are cut out, or stand side by side, have uses of their own'
   t.ok(await apart(longer, 2))
 })
 
-t.test('a length that is free is told, and needs a manifest', async (t) => {
+t.test('a list without a length is reported, and needs a manifest', async (t) => {
   const graph = emptyGraph({ hist: ids(-1, -2) })
   const source = await save(t, answer(graph, [sum(graph, look(graph, table(graph, 'items', 5), 'hist'))], 2))
   t.match((await survey(source)).inputs, [{ name: 'hist', dims: [-1], ids: [5], shared: true }])
@@ -113,7 +113,7 @@ t.test('a length that is free is told, and needs a manifest', async (t) => {
   })
 })
 
-t.test('values and offsets are told by name where a look-up shows them', async (t) => {
+t.test('values and offsets are named where a look-up shows them', async (t) => {
   const ragged = (offsets: string, length: string) => {
     const graph = emptyGraph({ clicks: ids(-1), [offsets]: ids(-1) })
     graph.inputs[1] = declare(offsets, ids(-1), length)

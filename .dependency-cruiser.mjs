@@ -59,6 +59,10 @@ export const order = [
       'add [passes](recipes.md#add-a-compiler-pass); `compile/optimise.ts` lists them',
     ],
     'model/graph/int8': ['quantises layers and tables', 'how it rounds'],
+    'model/graph/lists': [
+      'cuts lists to their lengths, where padding adds nothing',
+      'where lists enter; operators say what becomes of their places',
+    ],
   },
   {
     'model/graph/compile': [

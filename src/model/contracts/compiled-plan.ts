@@ -1,4 +1,5 @@
 import type { TableFormat } from '../../schemas/precision.ts'
+import type { ListLength } from './list-length.ts'
 import type { LiveTables } from './live-tables.ts'
 
 /**
@@ -8,6 +9,8 @@ export interface VariantFile {
   file: string
   context: PackedInput[]
   rows: PackedInput[]
+  /** The lengths that it takes, if its lists are cut to them. */
+  lists?: ListLength[]
 }
 
 export interface VariantFiles {
@@ -38,6 +41,8 @@ export interface PlanDescription {
   output: string
   /** Columns of the output. */
   width: number
+  /** Why the padding of lists is computed like values, by the names of these lists. */
+  paddedLists?: Record<string, string>
   passes: PassReport[]
   float32: VariantFiles
   int8?: VariantFiles & { effort: Effort; passes: PassReport[] }

@@ -1,3 +1,4 @@
+import type { ListColumns } from '../../../src/model/contracts/list-length.ts'
 import type { Graph } from '../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
 import { floatShape } from '../../../src/model/graph/ir/tensor-shape.ts'
@@ -13,6 +14,8 @@ export interface RandomAttention {
   graph: Graph
   sides: Sides
   kind: (typeof attentions)[number]
+  /** The history, and the candidate's tags. */
+  lists: ListColumns[]
 }
 
 /**
@@ -38,9 +41,15 @@ export function randomAttention(dice: Dice): RandomAttention {
   answerWith(graph, graph.node('Sigmoid', [logits.name]))
   const of = (side: Side, width: number) => new Array<Side>(width).fill(side)
   const other = dice.pick<Side>(['candidate', 'cross'])
+  const list = (name: string, size: number) => ({
+    name,
+    size,
+    members: [{ input: name, columns: Array.from({ length: size }, (_, i) => i), padding: 0 }],
+  })
   return {
     graph,
     kind,
+    lists: [list('hist', length), list('tags', 2)],
     sides: {
       hist: of('context', length),
       item: of(dice.chance(0.9) ? 'candidate' : 'cross', 1),

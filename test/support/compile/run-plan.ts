@@ -1,7 +1,11 @@
 import ort from 'onnxruntime-node'
 import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
+import type { ListColumns } from '../../../src/model/contracts/list-length.ts'
+import { lengthTensor, longestList } from '../../../src/model/contracts/list-length.ts'
 import { createRowMemory } from '../../../src/model/engines/plan/row-memory.ts'
+import { changeEach, type Plans } from '../../../src/model/graph/compile/compiled-graph.ts'
 import type { Graph } from '../../../src/model/graph/ir/graph.ts'
+import { cutLists } from '../../../src/model/graph/lists/cut-lists.ts'
 import type { Sides, SplitGraphs, VariantGraph } from '../../../src/model/graph/sides/split-graphs.ts'
 import { planNames } from '../../../src/model/graph/sides/tensor-names.ts'
 import type { Dice } from './dice.ts'
@@ -11,6 +15,7 @@ type Data = Float32Array | Int32Array | BigInt64Array
 
 /**
  * Where a plan answers something else than the whole graph, or than its variant `full`, on random requests and slots.
+ * `lists` end in padding.
  */
 export async function breachOfPlans(
   graph: Graph,
@@ -18,10 +23,11 @@ export async function breachOfPlans(
   plans: SplitGraphs,
   dice: Dice,
   full?: VariantGraph,
+  lists: readonly ListColumns[] = [],
 ): Promise<string | undefined> {
   for (const requests of [[1], [2], [6], [2, 1, 3]]) {
     const rows = requests.reduce((sum, count) => sum + count, 0)
-    const feeds = requestsOf(graph, sides, requests, dice)
+    const feeds = requestsOf(graph, sides, requests, dice, lists)
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)
     const expected = full ? [await answersOfFresh(full, feeds, requests)] : await answersOf(graph, [feeds])
     if (plans.shared_context) {
@@ -61,10 +67,17 @@ function numbersOf(requests: readonly number[]): number[] {
 }
 
 /** Rows of requests: every row of one has the same context. */
-function requestsOf(graph: Graph, sides: Sides, requests: readonly number[], dice: Dice): Feeds {
+function requestsOf(
+  graph: Graph,
+  sides: Sides,
+  requests: readonly number[],
+  dice: Dice,
+  lists: readonly ListColumns[],
+): Feeds {
   const numbers = numbersOf(requests)
   const firsts = firstsOf(requests)
   const feeds = feedsOf(graph, numbers.length, dice)
+  for (const list of lists) endInPadding(feeds, list, numbers.length, dice)
   for (const [name, tensor] of Object.entries(feeds)) {
     const data = tensor.data as Data
     const width = columnsOf(tensor)
@@ -77,6 +90,24 @@ function requestsOf(graph: Graph, sides: Sides, requests: readonly number[], dic
   }
   return feeds
 }
+
+/** Gives each row's list a random length, 0 included. */
+function endInPadding(feeds: Feeds, { size, members }: ListColumns, rows: number, dice: Dice): void {
+  const longest = dice.between(0, size)
+  for (let row = 0; row < rows; row++) {
+    const length = dice.between(0, longest)
+    for (const { input, columns, padding } of members) {
+      const { data } = feeds[input]! as { data: Data }
+      const width = columnsOf(feeds[input]!)
+      for (const column of columns.slice(length))
+        data[row * width + column] = data instanceof BigInt64Array ? BigInt(padding) : padding
+    }
+  }
+}
+
+/** The plans with lists, however short, that are cut to their lengths; `left` receives why a list is not. */
+export const withCutLists = (plans: Plans, lists: readonly ListColumns[], left: Map<string, string>): Plans =>
+  changeEach(plans, (variant) => cutLists(variant, lists, (list, reason) => left.set(list, reason), 2))
 
 /** Makes the candidate of one row that of another. */
 function sameCandidate(feeds: Feeds, sides: Sides, from: number, to: number): void {
@@ -105,7 +136,7 @@ function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): 
 
 /** The inputs of a plan for these rows; `requests`: how many rows of each request there are. */
 function feedsOfPlan(
-  { graph, context, rows }: VariantGraph,
+  { graph, context, rows, lists = [] }: VariantGraph,
   feeds: Feeds,
   wanted: number[],
   requests: number[],
@@ -116,6 +147,16 @@ function feedsOfPlan(
   if (graph.inputs.some(({ name }) => name === planNames.requests)) {
     const numbers = Int32Array.from(requests.length === 1 ? [0] : numbersOf(requests))
     all[planNames.requests] = new ort.Tensor('int32', numbers, [numbers.length])
+  }
+  for (const list of lists) {
+    const inputs = Object.fromEntries(
+      list.members.map(({ input }) => [input, Array.from(feeds[input]!.data as ArrayLike<number | bigint>, Number)]),
+    )
+    const total = feeds[list.members[0]!.input]!.dims[0]!
+    const { data, dims } = lengthTensor(
+      longestList(list, inputs, total, list.each === 'requests' ? firstsOf(requests) : wanted),
+    )
+    all[list.name] = new ort.Tensor('int64', data, dims)
   }
   return all
 }

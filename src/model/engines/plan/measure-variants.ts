@@ -53,6 +53,8 @@ export async function measureVariants(variants: readonly TimedVariant[], takeTur
   }
 }
 
+type Inputs = Pick<TimedVariant, 'context' | 'rows' | 'lists'>
+
 /** Requests with these numbers of rows; candidates from number `first` on are in slots here and there. */
 function requestsOf(counts: readonly number[], first: number, slots = 1): RequestRows[] {
   let start = 0
@@ -63,12 +65,19 @@ function requestsOf(counts: readonly number[], first: number, slots = 1): Reques
   })
 }
 
-/** A batch of zeros with every input of a variant. */
-export function zeros({ context, rows: perRow }: TimedVariant, rows: number): Batch {
+/** A batch of zeros with every input of a variant; lists have all their places. */
+export function zeros({ context, rows: perRow, lists }: Inputs, rows: number): Batch {
   const inputs: Batch['inputs'] = {}
   for (const { input, width, type } of [...context, ...perRow]) {
     const size = rows * Math.max(width, (inputs[input]?.length ?? 0) / rows)
     inputs[input] = type === 'float32' ? new Float32Array(size) : new Int32Array(size)
   }
+  for (const { members } of lists)
+    for (const { input, columns, padding } of members) {
+      const values = inputs[input]!
+      const width = values.length / rows
+      for (let row = 0; row < rows; row++)
+        for (const column of columns) values[row * width + column] = padding === 0 ? 1 : 0
+    }
   return { rows, inputs }
 }

@@ -5,6 +5,7 @@ import { ModelError, reasonOf } from '../../../base/errors.ts'
 import { inputsOf, onnxruntime, tensorOf } from '../../../base/onnxruntime.ts'
 import type { Cost, VariantFile } from '../../contracts/compiled-plan.ts'
 import type { Batch } from '../../contracts/engine.ts'
+import { lengthTensor, longestList } from '../../contracts/list-length.ts'
 import { OnednnUnavailable } from '../../graph/onednn/errors.ts'
 import type { ProgramOptions } from '../../graph/onednn/open-program.ts'
 import { planNames } from '../../graph/sides/tensor-names.ts'
@@ -74,7 +75,7 @@ interface Call {
 /** A graph of a plan, or the one that it was compiled from, that computes rows of batches. */
 export function createVariant(
   session: GraphSession,
-  file: Pick<VariantFile, 'context' | 'rows'>,
+  file: Pick<VariantFile, 'context' | 'rows' | 'lists'>,
   live: Record<string, Feed> = {},
 ): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
@@ -93,6 +94,10 @@ export function createVariant(
     if (ofRows) return ({ batch, all }) => ofRows.pack(batch, all)
     if (name === planNames.requests) return ({ requests, all }) => numbersOf(requests, all.length)
     if (layer !== undefined) return ({ sums }) => sums[layer]!
+    const list = file.lists?.find((other) => other.name === name)
+    if (list)
+      return ({ batch, firsts, all }) =>
+        lengthTensor(longestList(list, batch.inputs, batch.rows, list.each === 'requests' ? firsts : all))
     // These are replaced between calls.
     return () => live[name]!
   })
@@ -112,6 +117,7 @@ export function createVariant(
     session,
     context,
     rows,
+    lists: file.lists ?? [],
     byRequest,
     mostRows: Number.POSITIVE_INFINITY,
     cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },

@@ -1,5 +1,6 @@
 import type { Cost, LayerParts } from '../../contracts/compiled-plan.ts'
 import type { Batch } from '../../contracts/engine.ts'
+import type { ListLength } from '../../contracts/list-length.ts'
 import { planNames } from '../../graph/sides/tensor-names.ts'
 import type { Feed, Packer } from './packing.ts'
 import type { RowMemory } from './row-memory.ts'
@@ -17,6 +18,8 @@ export interface TimedVariant {
   /** Columns that it reads of each request's first row, and of every row. */
   context: readonly Column[]
   rows: readonly Column[]
+  /** The lists that are cut to their lengths. */
+  lists: readonly ListLength[]
   /** Whether requests in one call have contexts of their own. */
   byRequest: boolean
   /** Most rows per call. */
@@ -68,6 +71,7 @@ export function createCachedVariant(
   return {
     context: [...(contextEncoder?.context ?? []), ...cached.context],
     rows: cached.rows,
+    lists: [...(contextEncoder?.lists ?? []), ...cached.lists],
     byRequest: contextEncoder !== undefined || cached.byRequest,
     mostRows: memory.mostRows,
     timedSlots: memory.timedSlots,

@@ -32,10 +32,11 @@ export async function buildPlan(request: PrepareRequest, folder: string): Promis
   }
 }
 
-function compileOne(graph: Graph, { sides, fields, precision, quantization, live, tables }: PrepareRequest) {
+function compileOne(graph: Graph, { sides, fields, lists, precision, quantization, live, tables }: PrepareRequest) {
   return compile(graph, {
     sides,
     fields,
+    ...(lists && { lists }),
     quantization: precision === 'int8' ? quantization : undefined,
     ...(precision === 'float32' && live !== undefined && { live }),
     ...(tables !== undefined && tables !== 'float32' && { tables: { format: tables, judged: quantization?.judged } }),

@@ -1,4 +1,5 @@
 import type { Effort, Verdict } from '../../contracts/compiled-plan.ts'
+import type { ListColumns } from '../../contracts/list-length.ts'
 import type { LiveColumns } from '../../contracts/live-tables.ts'
 import { equalise } from '../int8/equalise.ts'
 import { compareLogits, type JudgedRows, logitsOf, meanShift, passesClearly } from '../int8/judge.ts'
@@ -6,8 +7,9 @@ import { calibrate, type InputRows } from '../int8/observe-ranges.ts'
 import { quantise, shiftLogits } from '../int8/quantise.ts'
 import type { FieldIds, TableScales } from '../int8/quantised-table.ts'
 import type { Graph } from '../ir/graph.ts'
+import { cutLists } from '../lists/cut-lists.ts'
 import { cutRegions, uncut } from '../sides/cut-regions.ts'
-import type { CutGraph, Sides } from '../sides/split-graphs.ts'
+import type { CutGraph, Sides, VariantGraph } from '../sides/split-graphs.ts'
 import { splitSides } from '../sides/split-sides.ts'
 import { fullVariant } from '../sides/tensor-names.ts'
 import { type CompiledGraph, changeEach, type Plans } from './compiled-graph.ts'
@@ -21,6 +23,8 @@ export interface CompileOptions {
   sides: Sides | undefined
   /** Per input of ids, the ids that each column can hold, if known. */
   fields: Record<string, FieldIds[]>
+  /** The lists among the columns of its inputs; default: none. */
+  lists?: readonly ListColumns[]
   /** Rows for int8: the first half sets its scales, the second evaluates it. Without them int8 is not compiled. */
   quantization: { scales: InputRows; judged: JudgedRows | undefined } | undefined
   /** Columns whose table rows may change while the plan is served; not with int8. */
@@ -65,7 +69,20 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
       compiled.int8Problem = error instanceof Error ? error.message : String(error)
     }
   }
-  return options.tables ? narrowPlans(graph, compiled, options.tables) : compiled
+  return cutPlans(options.tables ? await narrowPlans(graph, compiled, options.tables) : compiled, options.lists ?? [])
+}
+
+/** The same plans, with lists that are cut to their lengths. */
+function cutPlans(compiled: CompiledGraph, lists: readonly ListColumns[]): CompiledGraph {
+  if (lists.length === 0) return compiled
+  const paddedLists: Record<string, string> = {}
+  const cut = (variant: VariantGraph) =>
+    cutLists(variant, lists, (list, reason) => {
+      paddedLists[list] ??= reason
+    })
+  const { float32, int8 } = compiled
+  const plans = { float32: changeEach(float32, cut), int8: int8 && { ...int8, ...changeEach(int8, cut) } }
+  return { ...compiled, ...plans, ...(Object.keys(paddedLists).length > 0 && { paddedLists }) }
 }
 
 function plansOf(graph: Graph, sides: Sides | undefined): Plans {

@@ -32,6 +32,8 @@ export type FoundTables = ReadonlyMap<string, LiveTable>
 export interface CompiledGraph {
   passes: PassReport[]
   float32: Plans
+  /** Why the padding of lists is computed like values, by the names of these lists. */
+  paddedLists?: Record<string, string>
   /** If it was requested and is possible. */
   int8: (Plans & { effort: Effort; verdict: Verdict | undefined; passes: PassReport[] }) | undefined
   /** Why int8 is missing, if it was requested. */

@@ -1,5 +1,6 @@
 import { concat } from '../../../base/arrays.ts'
 import type { CompiledPlan, VariantFile, VariantFiles, Verdict } from '../../contracts/compiled-plan.ts'
+import { lengthTensor } from '../../contracts/list-length.ts'
 import { compareLogits, type JudgedRows, judgedLogits, logit } from '../int8/judge.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
 import { openFastLibrary } from '../onednn/library.ts'
@@ -81,13 +82,15 @@ function filesIn({ float32, int8 }: Plan['description'], precision: Rounding): V
 async function predict(
   program: OpenProgram,
   output: string,
-  { rows: packed }: VariantFile,
+  { rows: packed, lists = [] }: VariantFile,
   { rows, inputs }: InputRows,
 ): Promise<Float32Array> {
   const parts: Float32Array[] = []
   for (let start = 0; start < rows; start += chunk) {
     const count = Math.min(chunk, rows - start)
     const feeds = program.inputs.map(({ name, type }) => {
+      const list = lists.find((other) => other.name === name)
+      if (list !== undefined) return lengthTensor(list.size)
       const { input, columns } = packed.find((other) => other.name === name)!
       const width = columns.length
       const values = inputs[input]!.slice(start * width, (start + count) * width)

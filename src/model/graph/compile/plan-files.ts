@@ -12,7 +12,7 @@ import { isMarked } from '../ir/ids.ts'
 import { TensorProto_DataType as DataType, type TensorProto, TensorProtoSchema } from '../ir/onnx_pb.ts'
 import { writeOutSigmoids } from '../ir/sigmoids.ts'
 import type { VariantGraph } from '../sides/split-graphs.ts'
-import { isOfLiveTables } from '../sides/tensor-names.ts'
+import { isAdded } from '../sides/tensor-names.ts'
 import type { CompiledGraph, FoundTables, Plans } from './compiled-graph.ts'
 import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from './stored-files.ts'
 
@@ -21,7 +21,7 @@ import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from '.
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 12
+export const compilerVersion = 13
 
 export const planFile = 'plan.json'
 
@@ -44,6 +44,7 @@ export async function savePlan(
       inputs: inputsOf(graph),
       output,
       width: columnsOfOutput(graph, output),
+      ...(compiled.paddedLists === undefined ? {} : { paddedLists: compiled.paddedLists }),
       passes: compiled.passes,
       float32,
       ...(int8 === undefined
@@ -154,7 +155,7 @@ function createWriter(folder: string) {
   /** Writes one graph; `set` receives what its set of variants is described by. */
   async function part(
     name: string,
-    { graph, context, rows }: VariantGraph,
+    { graph, context, rows, lists }: VariantGraph,
     set?: { structure: Hash; tables: Set<string> },
   ): Promise<VariantFile> {
     const file = `${name}.onnx`
@@ -164,7 +165,7 @@ function createWriter(folder: string) {
     set?.structure.update(structureOf(graph))
     for (const tensor of moved.constants.values())
       if (isExternal(tensor)) set?.tables.add(externalPlace(tensor).location)
-    return { file, context, rows }
+    return { file, context, rows, ...(lists && { lists }) }
   }
 
   return {
@@ -205,7 +206,7 @@ function structureOf(graph: Graph): Uint8Array {
 
 /** Inputs of a graph for engines: [rows, width]. */
 function inputsOf(graph: Graph): PlanDescription['inputs'] {
-  const inputs = graph.inputs.filter(({ name }) => !isOfLiveTables(name))
+  const inputs = graph.inputs.filter(({ name }) => !isAdded(name))
   return inputs.map((input) => {
     const { name } = input
     const dtype = graph.shapes.get(name)?.dtype === DataType.FLOAT ? 'float32' : 'int32'

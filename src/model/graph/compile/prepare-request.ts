@@ -1,6 +1,7 @@
 import type { TableFormat } from '../../../schemas/precision.ts'
 import type { CompiledPlan, Precision } from '../../contracts/compiled-plan.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
+import type { ListColumns } from '../../contracts/list-length.ts'
 import type { LiveColumns } from '../../contracts/live-tables.ts'
 import type { JudgedRows } from '../int8/judge.ts'
 import type { InputRows } from '../int8/observe-ranges.ts'
@@ -13,6 +14,8 @@ export interface PrepareRequest {
   output: string
   sides: Sides | undefined
   fields: Record<string, FieldIds[]>
+  /** The lists among the columns of its inputs; default: none. */
+  lists?: readonly ListColumns[]
   /** `auto`: the fastest on this machine of those that clearly pass their check. */
   precision: Precision | 'auto'
   /** The format of the rows of large tables; default: float32. */

@@ -153,13 +153,25 @@ async function choose(
 }
 
 function planKey(request: BuildRequest): string {
-  const { source, output, sides, fields, precision, quantization, live, tables = 'float32', identity } = request
+  const {
+    source,
+    output,
+    sides,
+    fields,
+    precision,
+    quantization,
+    live,
+    lists = [],
+    tables = 'float32',
+    identity,
+  } = request
   const { format, file, signature, joined, outputs } = source
   // A plan without int8, because its rows could not be read, must not be reused when they can.
   const int8 = precision === 'int8' && quantization !== undefined
   const read = [format, file, signature, joined, outputs]
   const parts: unknown[] = [compilerVersion, ...read, output, sides, fields, precision, int8 && largestWeight, identity]
   if (live !== undefined) parts.push(live)
+  if (lists.length > 0) parts.push(lists)
   if (tables !== 'float32') parts.push(tables, quantization !== undefined)
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32)
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { inputsOf, tensorOf } from '../../../base/onnxruntime.ts'
 import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../contracts/compiled-plan.ts'
+import { lengthTensor } from '../../contracts/list-length.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import type { ProgramResults } from '../onednn/create-program.ts'
 import { openProgram, type ProgramOptions } from '../onednn/open-program.ts'
@@ -148,5 +149,6 @@ export function graphFeeds(
     const numbers = Int32Array.from(requests.flatMap((count, request) => new Array<number>(count).fill(request)))
     feeds[planNames.requests] = { data: numbers, dims: [total] }
   }
+  for (const list of file.lists ?? []) feeds[list.name] = lengthTensor(list.size)
   return feeds
 }

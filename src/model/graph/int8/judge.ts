@@ -63,13 +63,13 @@ export async function judgedLogits(folder: string, file: VariantFile, rows: Inpu
 /** Probabilities [rows, tasks] computed by a plan's file, in ONNX Runtime. */
 export async function judgedProbabilities(
   folder: string,
-  { file, rows: packed }: VariantFile,
+  { file, rows: packed, lists }: VariantFile,
   { rows, inputs }: InputRows,
 ): Promise<Float32Array> {
   const session = await openSession(join(folder, file))
   try {
     const own = Object.fromEntries(packed.map(({ name, input }) => [name, inputs[input]!]))
-    return await predictRows(session, session.outputNames[0]!, { rows, inputs: own })
+    return await predictRows(session, session.outputNames[0]!, { rows, inputs: own }, lists)
   } finally {
     await session.release()
   }

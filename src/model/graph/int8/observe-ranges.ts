@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type ort from 'onnxruntime-node'
-import { onnxruntime, withExternalData } from '../../../base/onnxruntime.ts'
+import { onnxruntime, tensorOf, withExternalData } from '../../../base/onnxruntime.ts'
+import { type ListLength, lengthTensor } from '../../contracts/list-length.ts'
 import type { Graph } from '../ir/graph.ts'
 import { ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
 import type { Segment } from '../sides/columns.ts'
@@ -32,15 +33,20 @@ export function openSession(graph: Uint8Array | string, folder?: string): Promis
     : onnxruntime.InferenceSession.create(graph, options)
 }
 
-/** Feeds of rows `start` … `start + count` for a session that takes the saved graph's own inputs. */
+/**
+ * Feeds of rows `start` … `start + count` for a session that takes the saved graph's own inputs, and its lists whole.
+ */
 export function feedsOf(
   session: ort.InferenceSession,
   { inputs, rows }: InputRows,
   start: number,
   count: number,
+  lists: readonly ListLength[] = [],
 ): Record<string, ort.Tensor> {
   const feeds: Record<string, ort.Tensor> = {}
+  for (const { name, size } of lists) feeds[name] = tensorOf(lengthTensor(size))
   for (const input of session.inputMetadata) {
+    if (feeds[input.name] !== undefined) continue
     const values = inputs[input.name]
     if (values === undefined || !input.isTensor) throw new Error(`there are no values of the input ${input.name}`)
     const width = values.length / rows
@@ -64,11 +70,13 @@ export async function predictRows(
   session: ort.InferenceSession,
   output: string,
   rows: InputRows,
+  lists?: readonly ListLength[],
 ): Promise<Float32Array> {
   let all: Float32Array | undefined
   for (let start = 0; start < rows.rows; start += chunk) {
     const count = Math.min(chunk, rows.rows - start)
-    const result = (await session.run(feedsOf(session, rows, start, count), [output]))[output]!.data as Float32Array
+    const result = (await session.run(feedsOf(session, rows, start, count, lists), [output]))[output]!
+      .data as Float32Array
     all ??= new Float32Array((result.length / count) * rows.rows)
     all.set(result, (result.length / count) * start)
   }

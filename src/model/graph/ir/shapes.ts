@@ -22,18 +22,21 @@ const largeTable = 1 << 20
 /** Wider inputs cannot be features, and running the graph on them would take gigabytes. */
 const largestInput = 100_000
 
+/** The elements of inputs of int64 that are not 0. */
+export type TracedNumbers = Readonly<Record<string, number>>
+
 /**
  * Determines the shape of every tensor by running the graph on zeros at two batch sizes: a dimension that grows with
  * the batch is a multiple of it, any other is fixed. This works for every operator that ONNX Runtime supports.
  *
  * Fills `graph.shapes`. Rejects with ONNX Runtime's error if it cannot run the graph.
  */
-export async function traceShapes(graph: Graph): Promise<void> {
+export async function traceShapes(graph: Graph, numbers: TracedNumbers = {}): Promise<void> {
   const { session, names } = await openTraced(graph)
   try {
     const large = largeTensor(session)
     if (large !== undefined) throw new Error(large)
-    const [first, second] = [await runOn(session, batches[0]), await runOn(session, batches[1])]
+    const [first, second] = [await runOn(session, batches[0], numbers), await runOn(session, batches[1], numbers)]
     for (const name of names) {
       const [a, b] = [first[name]!, second[name]!]
       const dims = sidesOf(a.dims, b.dims)
@@ -123,7 +126,11 @@ const zeros = {
   bool: Uint8Array,
 }
 
-async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.InferenceSession.OnnxValueMapType> {
+async function runOn(
+  session: ort.InferenceSession,
+  batch: number,
+  numbers: TracedNumbers,
+): Promise<ort.InferenceSession.OnnxValueMapType> {
   const feeds: Record<string, ort.Tensor> = {}
   for (const input of session.inputMetadata) {
     if (!input.isTensor) throw new Error(`the input ${input.name} is not a tensor`)
@@ -133,7 +140,10 @@ async function runOn(session: ort.InferenceSession, batch: number): Promise<ort.
       throw new Error(`the input ${input.name} is ${size / batch} wide, more than ${largestInput}`)
     if (!Object.hasOwn(zeros, input.type)) throw new Error(`the input ${input.name} is ${input.type}`)
     const type = input.type as keyof typeof zeros
-    feeds[input.name] = new onnxruntime.Tensor(type, new zeros[type](size) as never, dims)
+    const values = new zeros[type](size)
+    const number = numbers[input.name]
+    if (number !== undefined && values instanceof BigInt64Array) values.fill(BigInt(number))
+    feeds[input.name] = new onnxruntime.Tensor(type, values as never, dims)
   }
   return await session.run(feeds, { logSeverityLevel: 4 })
 }

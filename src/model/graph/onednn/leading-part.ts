@@ -15,6 +15,8 @@ import type { Each } from '../rows/program.ts'
 export interface InputSides {
   context: ReadonlySet<string>
   requests: string
+  /** Inputs that say the lengths of lists. */
+  lengths?: ReadonlySet<string>
 }
 
 export interface Cut {
@@ -47,10 +49,13 @@ export class ReadableTensors {
   /** Tensors in which the rows of a request are those of one matrix: their first side is not the number of rows. */
   readonly #gathered = new Set<string>()
 
-  constructor({ inputs, nodes, shapes }: Graph, { context, requests }: InputSides) {
+  constructor({ inputs, nodes, shapes }: Graph, { context, requests, lengths }: InputSides) {
     this.#shapes = shapes
     for (const { name } of inputs)
-      this.#sides.set(name, { rows: !context.has(name) && name !== requests, requests: name === requests })
+      this.#sides.set(name, {
+        rows: !context.has(name) && name !== requests && !lengths?.has(name),
+        requests: name === requests,
+      })
     // A tidy graph has its nodes in an order of computation.
     for (const { opType, input, output } of nodes) {
       const isBack = opType === 'Reshape' && !isOfSizes(input[1]!)

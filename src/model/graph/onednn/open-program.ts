@@ -4,6 +4,7 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { product } from '../../../base/arrays.ts'
 import { inputsOf, onnxruntime, tensorOf, withExternalData } from '../../../base/onnxruntime.ts'
 import type { VariantFile } from '../../contracts/compiled-plan.ts'
+import type { ListLength } from '../../contracts/list-length.ts'
 import { Graph } from '../ir/graph.ts'
 import { traceShapes } from '../ir/shapes.ts'
 import { restoreSigmoids } from '../ir/sigmoids.ts'
@@ -54,14 +55,20 @@ export async function openProgram(
   const graph = Graph.parse(await readFile(join(folder, file.file)), folder)
   restoreSigmoids(graph)
   graph.tidy()
-  const sides: InputSides = { context: new Set(file.context.map(({ name }) => name)), requests: options.requests }
+  const sides: InputSides = {
+    context: new Set(file.context.map(({ name }) => name)),
+    requests: options.requests,
+    lengths: new Set(file.lists?.map(({ name }) => name)),
+  }
+  const lists = file.lists ?? []
   try {
+    if (lists.length > 0) throw new NotTranslated('lists are cut to their lengths')
     const { inputs, run, close } = createProgram(library, graph, { ...options, ...sides })
     return { inputs, run: async (feeds) => run(feeds), close: async () => close() }
   } catch (error) {
     if (!(error instanceof NotTranslated)) throw error
     const { message: reason } = error
-    const joined = await openBehind(library, graph, sides, options)
+    const joined = await openBehind(library, graph, sides, { ...options, lists })
     return joined ? { ...joined, reason } : `${reason}, and no large product follows`
   }
 }
@@ -71,10 +78,10 @@ async function openBehind(
   library: Library,
   graph: Graph,
   sides: InputSides,
-  options: ProgramOptions,
+  options: ProgramOptions & { lists: readonly ListLength[] },
 ): Promise<OpenProgram | undefined> {
   // ONNX Runtime can't run every graph on zeros.
-  const isTraced = await traceShapes(graph).then(
+  const isTraced = await traceLists(graph, options.lists).then(
     () => true,
     () => false,
   )
@@ -90,6 +97,21 @@ async function openBehind(
   } catch (error) {
     program.close()
     throw error
+  }
+}
+
+/** Traces the shapes of a graph: a side that a list's length changes is −1, and no program reads such a tensor. */
+async function traceLists(graph: Graph, lists: readonly ListLength[]): Promise<void> {
+  await traceShapes(graph, Object.fromEntries(lists.map(({ name, size }) => [name, size])))
+  if (lists.length === 0) return
+  const whole = new Map(graph.shapes)
+  await traceShapes(graph, Object.fromEntries(lists.map(({ name }) => [name, 1])))
+  for (const [name, { dtype, dims }] of whole) {
+    const short = graph.shapes.get(name)?.dims
+    graph.shapes.set(name, {
+      dtype,
+      dims: dims.map((side, i) => (short?.[i] === side ? side : i === 0 ? Math.min(side, -2) : -1)),
+    })
   }
 }
 

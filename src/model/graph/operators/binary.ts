@@ -10,7 +10,9 @@ import {
   present,
   type Rule,
   unfollowed,
+  untrained,
 } from './operator.ts'
+import { eachPlace } from './places.ts'
 
 /*
  * Functions of several numbers, element by element: an entry of `binary`, at the end, is all that there is to an
@@ -104,6 +106,8 @@ function arithmetic({ of, gradient, tensorflow: names, folds, columns = each(), 
   const compute = present(of)
   return {
     columns,
+    places: eachPlace,
+    ...(compute && { number: compute }),
     gradient,
     rows: own ?? (compute ? rows.elementwise(compute) : notMet),
     tensorflow: { names, inputs: 2, ...(folds && compute && { fold: compute }) },
@@ -111,8 +115,10 @@ function arithmetic({ of, gradient, tensorflow: names, folds, columns = each(), 
 }
 
 /** A truth value of two inputs. */
-const comparison = (name: string): Operator => ({
+const comparison = (name: string, holds: (a: number, b: number) => boolean): Operator => ({
   columns: each(),
+  places: eachPlace,
+  number: (a, b) => Number(holds(a!, b!)),
   gradient: 'constant',
   rows: notMet,
   tensorflow: { names: [name], inputs: 2, result: 'bool' },
@@ -127,16 +133,17 @@ export const binary: Record<string, Operator> = {
     columns: each(addedByConstant),
     rows: rows.add,
   }),
-  And: comparison('LogicalAnd'),
+  And: comparison('LogicalAnd', (a, b) => a !== 0 && b !== 0),
   Div: arithmetic({ of: (a, b) => a / b, gradient: divide, tensorflow: ['RealDiv', 'Div', 'TruncateDiv'] }),
-  Equal: comparison('Equal'),
-  Greater: comparison('Greater'),
-  GreaterOrEqual: comparison('GreaterEqual'),
-  Less: comparison('Less'),
-  LessOrEqual: comparison('LessEqual'),
+  Equal: comparison('Equal', (a, b) => a === b),
+  Greater: comparison('Greater', (a, b) => a > b),
+  GreaterOrEqual: comparison('GreaterEqual', (a, b) => a >= b),
+  Less: comparison('Less', (a, b) => a < b),
+  LessOrEqual: comparison('LessEqual', (a, b) => a <= b),
   Max: arithmetic({ of: Math.max, gradient: extreme, tensorflow: ['Maximum'], folds: true }),
   Mean: {
     columns: unfollowed,
+    places: eachPlace,
     gradient: eachInput(({ append, gradient, node }) =>
       append.multiply(gradient, append.scalar(1 / node.input.length)),
     ),
@@ -149,14 +156,24 @@ export const binary: Record<string, Operator> = {
     gradient: eachInput(({ append, gradient, node }, input) => append.multiply(gradient, node.input[1 - input]!)),
     tensorflow: ['Mul'],
   }),
-  Or: comparison('LogicalOr'),
+  Or: comparison('LogicalOr', (a, b) => a !== 0 || b !== 0),
   Pow: arithmetic({ of: notMet, gradient: power, tensorflow: ['Pow'] }),
+  PRelu: {
+    ...arithmetic({ of: (x, slope) => (x < 0 ? slope * x : x), gradient: untrained, tensorflow: [] }),
+    tensorflow: composed,
+  },
   Sub: arithmetic({
     of: (a, b) => a - b,
     gradient: eachInput(({ append, gradient }, input) => (input === 0 ? gradient : append.unary('Neg', gradient))),
     tensorflow: ['Sub'],
     folds: true,
   }),
-  Sum: { columns: unfollowed, gradient: sum, rows: notMet, tensorflow: composed },
-  Where: { columns: each(addedByChoice), gradient: where, rows: notMet, tensorflow: otherArguments },
+  Sum: { columns: unfollowed, places: eachPlace, gradient: sum, rows: notMet, tensorflow: composed },
+  Where: {
+    columns: each(addedByChoice),
+    places: eachPlace,
+    gradient: where,
+    rows: notMet,
+    tensorflow: otherArguments,
+  },
 }

@@ -12,7 +12,10 @@ import {
   ofOneInput,
   otherArguments,
   type Rule,
+  untrained,
+  wholeLists,
 } from './operator.ts'
+import { normalisedPlaces, reducedPlaces, samePlaces, softmaxOfPlaces } from './places.ts'
 
 /*
  * Normalisations. In training they are written out in elementary operators, which ONNX Runtime's inference builds have;
@@ -201,19 +204,46 @@ const mixed = absent('each of its columns depends on several of the input')
 export const normalisation: Record<string, Operator> = {
   BatchNormalization: {
     columns: absent('canonicalise makes a Mul and an Add of it'),
+    places: absent('canonicalise makes a Mul and an Add of it'),
     gradient: batchNormalization,
     rows: absent('canonicalise makes a Mul and an Add of it'),
     tensorflow: otherArguments,
   },
   DequantizeLinear: {
     columns: absent('tables of int8 are followed as tables'),
+    places: samePlaces,
     gradient: absent('int8 is not trained'),
     rows: dequantizeLinear,
     tensorflow: composed,
   },
-  LayerNormalization: { columns: mixed, gradient: layerNormalization, rows: notMet, tensorflow: composed },
-  LogSoftmax: { columns: mixed, gradient: logSoftmax, rows: notMet, tensorflow: otherArguments },
-  ReduceMean: { columns: mixed, gradient: mean, rows: notMet, tensorflow: otherArguments },
-  ReduceSum: { columns: mixed, gradient: sum, rows: notMet, tensorflow: otherArguments },
-  Softmax: { columns: mixed, gradient: softmax, rows: softmaxOfRows, tensorflow: otherArguments },
+  LayerNormalization: {
+    columns: mixed,
+    places: normalisedPlaces,
+    gradient: layerNormalization,
+    rows: notMet,
+    tensorflow: composed,
+  },
+  LogSoftmax: { columns: mixed, places: wholeLists, gradient: logSoftmax, rows: notMet, tensorflow: otherArguments },
+  ReduceMax: {
+    columns: mixed,
+    places: reducedPlaces('max'),
+    gradient: untrained,
+    rows: notMet,
+    tensorflow: otherArguments,
+  },
+  ReduceMean: {
+    columns: mixed,
+    places: reducedPlaces('mean'),
+    gradient: mean,
+    rows: notMet,
+    tensorflow: otherArguments,
+  },
+  ReduceSum: { columns: mixed, places: reducedPlaces('sum'), gradient: sum, rows: notMet, tensorflow: otherArguments },
+  Softmax: {
+    columns: mixed,
+    places: softmaxOfPlaces,
+    gradient: softmax,
+    rows: softmaxOfRows,
+    tensorflow: otherArguments,
+  },
 }

@@ -2,6 +2,7 @@ import type { NodeProto } from '../ir/onnx_pb.ts'
 import type { Translator } from '../rows/translation.ts'
 import type { Appender } from './appender.ts'
 import type { FollowColumns } from './columns.ts'
+import type { FollowPlaces } from './places.ts'
 
 /**
  * All that this program knows of an operator of ONNX; `table.ts` lists the operators, and the rooms ask it. An absent
@@ -13,6 +14,10 @@ export interface Operator {
    * candidates and to tables.
    */
   columns: Facet<FollowColumns>
+  /** How the places of a list follow from those of its inputs: so lists are cut to their lengths. */
+  places: Facet<FollowPlaces>
+  /** Its value of numbers; truth values are 0 and 1. */
+  number?: (...values: number[]) => number
   /** Its gradient, for training; `constant`: of its outputs, truth values and integers, there is none. */
   gradient: Facet<Rule | 'constant'>
   /**
@@ -80,6 +85,7 @@ export const ofOneInput =
 export const notMet = absent('rankers hardly have it: ONNX Runtime computes it')
 export const unfollowed = absent('no pass has needed it')
 export const untrained = absent('no trained network has had it')
+export const wholeLists = absent('no list has been computed by it: its places are not followed')
 export const composed = absent('no operator of TensorFlow is the same')
 export const otherArguments = absent('TensorFlow gives its arguments in another way: lower/tensorflow/operators/')
 export const dropped = absent('canonicalise drops it')

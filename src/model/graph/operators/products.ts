@@ -1,7 +1,8 @@
 import { product } from '../../../base/arrays.ts'
 import { attribute, floatAttribute, intAttribute } from '../ir/attributes.ts'
 import type { Appender } from './appender.ts'
-import { absent, type Operator, otherArguments, type Rule } from './operator.ts'
+import { absent, type Operator, otherArguments, type Rule, wholeLists } from './operator.ts'
+import { multipliedPlaces, rowsByWeights } from './places.ts'
 
 /* Products of matrices. ONNX Runtime fuses a transposition with the product that reads it. */
 
@@ -152,10 +153,17 @@ const ofBackEnds = absent('whatever computes products brings its own: engines/sm
 export const products: Record<string, Operator> = {
   Einsum: {
     columns: mixed,
+    places: wholeLists,
     gradient: einsum,
     rows: absent('canonicalise makes a MatMul of it'),
     tensorflow: otherArguments,
   },
-  Gemm: { columns: mixed, gradient: gemm, rows: ofBackEnds, tensorflow: absent('TensorFlow has MatMul and BiasAdd') },
-  MatMul: { columns: mixed, gradient: matMul, rows: ofBackEnds, tensorflow: otherArguments },
+  Gemm: {
+    columns: mixed,
+    places: rowsByWeights(1, 2),
+    gradient: gemm,
+    rows: ofBackEnds,
+    tensorflow: absent('TensorFlow has MatMul and BiasAdd'),
+  },
+  MatMul: { columns: mixed, places: multipliedPlaces, gradient: matMul, rows: ofBackEnds, tensorflow: otherArguments },
 }

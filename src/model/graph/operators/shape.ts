@@ -4,6 +4,14 @@ import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import * as rows from '../rows/layout.ts'
 import type { Appender } from './appender.ts'
 import { joined, picked, reshaped } from './columns.ts'
+import {
+  dividedPlaces,
+  gatheredPlaces,
+  joinedPlaces,
+  repeatedPlaces,
+  reshapedPlaces,
+  transposedPlaces,
+} from './moved-places.ts'
 import { absent, notMet, type Operator, ofOneInput, otherArguments, type Rule } from './operator.ts'
 
 /* Operators that move elements and compute none. */
@@ -129,6 +137,7 @@ const rewritten = absent('canonicalise makes a Reshape of it')
 /** Operators of integers, which computed shapes are made of. */
 const ofIntegers = (): Operator => ({
   columns: absent('its output is no row'),
+  places: absent('its output is no place of a list'),
   gradient: 'constant',
   rows: absent('its output is no row'),
   tensorflow: otherArguments,
@@ -137,16 +146,40 @@ const ofIntegers = (): Operator => ({
 export const shape: Record<string, Operator> = {
   ArgMax: ofIntegers(),
   ArgMin: ofIntegers(),
-  Concat: { columns: joined, gradient: concat, rows: rows.concat, tensorflow: otherArguments },
-  Expand: { columns: absent('it repeats columns'), gradient: expand, rows: notMet, tensorflow: otherArguments },
-  Flatten: { columns: rewritten, gradient: reshape, rows: rows.flatten, tensorflow: absent('TensorFlow has Reshape') },
-  Gather: { columns: picked, gradient: gather, rows: rows.gather, tensorflow: otherArguments },
-  Reshape: { columns: reshaped, gradient: reshape, rows: rows.reshape, tensorflow: otherArguments },
+  Concat: { columns: joined, places: joinedPlaces, gradient: concat, rows: rows.concat, tensorflow: otherArguments },
+  Expand: {
+    columns: absent('it repeats columns'),
+    places: repeatedPlaces,
+    gradient: expand,
+    rows: notMet,
+    tensorflow: otherArguments,
+  },
+  Flatten: {
+    columns: rewritten,
+    places: rewritten,
+    gradient: reshape,
+    rows: rows.flatten,
+    tensorflow: absent('TensorFlow has Reshape'),
+  },
+  Gather: { columns: picked, places: gatheredPlaces, gradient: gather, rows: rows.gather, tensorflow: otherArguments },
+  Reshape: {
+    columns: reshaped,
+    places: reshapedPlaces,
+    gradient: reshape,
+    rows: rows.reshape,
+    tensorflow: otherArguments,
+  },
   Shape: ofIntegers(),
   Size: ofIntegers(),
-  Slice: { columns: picked, gradient: slice, rows: rows.slice, tensorflow: otherArguments },
-  Split: { columns: picked, gradient: split, rows: rows.split, tensorflow: otherArguments },
-  Squeeze: { columns: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
-  Transpose: { columns: rewritten, gradient: transpose, rows: notMet, tensorflow: otherArguments },
-  Unsqueeze: { columns: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
+  Slice: { columns: picked, places: dividedPlaces, gradient: slice, rows: rows.slice, tensorflow: otherArguments },
+  Split: { columns: picked, places: dividedPlaces, gradient: split, rows: rows.split, tensorflow: otherArguments },
+  Squeeze: { columns: rewritten, places: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
+  Transpose: {
+    columns: rewritten,
+    places: transposedPlaces,
+    gradient: transpose,
+    rows: notMet,
+    tensorflow: otherArguments,
+  },
+  Unsqueeze: { columns: rewritten, places: rewritten, gradient: reshape, rows: rewritten, tensorflow: otherArguments },
 }

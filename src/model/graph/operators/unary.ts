@@ -3,6 +3,7 @@ import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import type { Loop } from '../rows/arithmetic.ts'
 import * as rows from '../rows/arithmetic.ts'
 import { each, type Followed } from './columns.ts'
+import { castPlaces, unchangedPlaces } from './moved-places.ts'
 import {
   type Application,
   composed,
@@ -16,6 +17,7 @@ import {
   unfollowed,
   untrained,
 } from './operator.ts'
+import { eachPlace } from './places.ts'
 
 /*
  * Functions of one number: an entry of `unary`, at the end, is all that there is to an operator. In gradients x is the
@@ -98,9 +100,17 @@ interface FunctionFacets extends Pick<Operator, 'gradient' | 'tensorflow' | 'ker
   rows?: Operator['rows']
 }
 
+function ofOne(loop: Loop, value: number): number {
+  const floats = Float32Array.of(value, 0)
+  loop(floats, 0, 1, 1)
+  return floats[1]!
+}
+
 /** A function that is met in rankers. */
 const functionOf = ({ loop, ...facets }: FunctionFacets): Operator => ({
   columns: each(),
+  places: eachPlace,
+  number: (value) => ofOne(loop, value!),
   rows: rows.unary(loop),
   ...facets,
 })
@@ -108,6 +118,7 @@ const functionOf = ({ loop, ...facets }: FunctionFacets): Operator => ({
 /** A function that only ONNX Runtime computes, unless its entry adds `rows`. */
 const rare = (tensorflowName: string, gradient: Operator['gradient'] = untrained): Operator => ({
   columns: each(),
+  places: eachPlace,
   gradient,
   rows: notMet,
   tensorflow: from(tensorflowName),
@@ -126,12 +137,18 @@ export const unary: Record<string, Operator> = {
     tensorflow: from('Abs'),
   }),
   Atan: { ...rare('Atan'), columns: unfollowed },
-  Cast: { columns: each(addedByCast), gradient: cast, rows: rows.cast, tensorflow: otherArguments },
+  Cast: {
+    columns: each(addedByCast),
+    places: castPlaces,
+    gradient: cast,
+    rows: rows.cast,
+    tensorflow: otherArguments,
+  },
   Ceil: rare('Ceil'),
-  Clip: { columns: each(), gradient: clip, rows: notMet, tensorflow: composed },
+  Clip: { columns: each(), places: eachPlace, gradient: clip, rows: notMet, tensorflow: composed },
   Cos: { ...rare('Cos'), columns: unfollowed },
   // At inference; in training a mask is multiplied.
-  Dropout: { columns: dropped, gradient: identity, rows: dropped, tensorflow: composed },
+  Dropout: { columns: dropped, places: dropped, gradient: identity, rows: dropped, tensorflow: composed },
   Elu: {
     ...rare('Elu', elu),
     keras: 'elu',
@@ -147,18 +164,27 @@ export const unary: Record<string, Operator> = {
     keras: 'exponential',
   }),
   Floor: rare('Floor'),
-  HardSigmoid: { columns: each(), gradient: untrained, rows: notMet, tensorflow: composed },
+  HardSigmoid: { columns: each(), places: eachPlace, gradient: untrained, rows: notMet, tensorflow: composed },
   Identity: {
     columns: dropped,
+    places: unchangedPlaces,
     gradient: identity,
     rows: (t, node) => t.set(node.output[0]!, t.tensor(node.input[0]!)),
     tensorflow: otherArguments,
     keras: 'linear',
   },
-  IsInf: { columns: unfollowed, gradient: 'constant', rows: notMet, tensorflow: isTrue('IsInf') },
-  IsNaN: { columns: each(), gradient: 'constant', rows: notMet, tensorflow: isTrue('IsNan') },
+  IsInf: { columns: unfollowed, places: eachPlace, gradient: 'constant', rows: notMet, tensorflow: isTrue('IsInf') },
+  IsNaN: {
+    columns: each(),
+    places: eachPlace,
+    number: (value) => Number(Number.isNaN(value)),
+    gradient: 'constant',
+    rows: notMet,
+    tensorflow: isTrue('IsNan'),
+  },
   LeakyRelu: {
     columns: each(),
+    places: eachPlace,
     gradient: leakyRelu,
     rows: (t, node) => rows.unary(leakyReluLoop(floatAttribute(node, 'alpha', 0.01)))(t, node),
     tensorflow: otherArguments,
@@ -177,7 +203,7 @@ export const unary: Record<string, Operator> = {
     gradient: ofOneInput(({ append, gradient }) => append.unary('Neg', gradient)),
     tensorflow: from('Neg'),
   }),
-  Not: rare('LogicalNot', 'constant'),
+  Not: { ...rare('LogicalNot', 'constant'), number: (value) => Number(value === 0) },
   Reciprocal: {
     ...rare(
       'Reciprocal',

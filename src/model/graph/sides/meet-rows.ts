@@ -4,6 +4,7 @@ import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import { sizesName } from '../ir/reshape.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
+import { isElementwise } from '../operators/table.ts'
 
 /*
  * Values of the context meet the rows of its request without being repeated for each. They are [1, …] where a call has
@@ -17,16 +18,6 @@ export interface Counts {
   /** The first side of values of the context: 1 or the number of rows. */
   contexts: () => string
 }
-
-/** Element-wise operators, which repeat the smaller operand. */
-const elementwise = new Set(
-  'Add Sub Mul Div Pow Max Min Sum Mean Where Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor'.split(' '),
-)
-
-/** Operators of one input that compute each element from one. */
-const ofOneElement = new Set(
-  'Abs Cast Clip Elu Erf Exp Identity LeakyRelu Log Neg Not Reciprocal Relu Sigmoid Softplus Sqrt Tanh'.split(' '),
-)
 
 /**
  * Has the nodes of a graph read values of the context, `shared`, whose shapes are given as [-1, …]: unchanged where
@@ -60,8 +51,7 @@ export function meetRows(graph: Graph, shared: Set<string>, counts: Counts): voi
 function keepsRows(graph: Graph, node: NodeProto): boolean {
   const [before, after] = [node.input[0]!, node.output[0]!].map((name) => graph.shapes.get(name)?.dims)
   if (after?.[0] !== -1) return false
-  if (ofOneElement.has(node.opType)) return true
-  if (elementwise.has(node.opType))
+  if (isElementwise(node))
     return node.input.every((name) => !graph.constants.has(name) || isOfOneRow(graph, name, after.length))
   if (before?.[0] !== -1) return false
   if (node.opType === 'Reshape') return graph.integersOf(node.input[1]!)?.[0] === -1
@@ -77,7 +67,7 @@ function isOfOneRow(graph: Graph, constant: string, rank: number): boolean {
 /** Whether a node repeats the operands that have one row. */
 function repeatsOperands(graph: Graph, node: NodeProto, values: readonly string[]): boolean {
   const rank = graph.shapes.get(node.output[0]!)?.dims.length
-  return elementwise.has(node.opType) && values.every((name) => graph.shapes.get(name)?.dims.length === rank)
+  return isElementwise(node) && values.every((name) => graph.shapes.get(name)?.dims.length === rank)
 }
 
 /** [1 or rows, …] → [rows, …] */

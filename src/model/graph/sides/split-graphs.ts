@@ -1,4 +1,5 @@
 import type { LayerParts, PackedInput } from '../../contracts/compiled-plan.ts'
+import type { ListLength } from '../../contracts/list-length.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import type { FeatureFinder, Segment } from './columns.ts'
@@ -29,6 +30,8 @@ export interface VariantGraph {
   context: PackedInput[]
   /** Inputs of each row. */
   rows: PackedInput[]
+  /** The lengths that its lists are cut to. */
+  lists?: ListLength[]
   /** The replacement of each first layer's output. */
   replaced: Map<FirstLayer, string>
   /** Adds a region's nodes: one input of the rest, computed from columns of these sides; undefined for other inputs. */

@@ -6,6 +6,7 @@ const sums = 'multigate:sum:'
 const overlays = 'multigate:overlay:'
 const pages = 'multigate:pages:'
 const slots = 'multigate:slots:'
+const lengths = 'multigate:length:'
 
 /** Names of tensors that compiled graphs have beside the saved graph's own; the prefix avoids collisions. */
 export const planNames = {
@@ -20,6 +21,8 @@ export const planNames = {
     input.startsWith(sums) ? Number(input.slice(sums.length)) : undefined,
   /** The request of each row; a single number for a single request. */
   requests: 'multigate:requests',
+  /** The length of a sequence's longest list, see `ListLength`. */
+  length: (list: number) => `${lengths}${list}`,
   /** Output of a first layer for candidates. */
   part: (layer: number) => `multigate:part:${layer}`,
   /** The overlay of a live table. */
@@ -31,9 +34,9 @@ export const planNames = {
   region: (each: 'rows' | 'requests', tensor: string) => `multigate:region:${each}:${tensor}`,
 }
 
-/** Whether an input belongs to live tables, and not to the saved graph. */
-export function isOfLiveTables(input: string): boolean {
-  return [overlays, pages, slots].some((prefix) => input.startsWith(prefix))
+/** Whether an input belongs to live tables or to lists, and not to the saved graph. */
+export function isAdded(input: string): boolean {
+  return [overlays, pages, slots, lengths].some((prefix) => input.startsWith(prefix))
 }
 
 /** The name that a tensor has in the whole graph. */

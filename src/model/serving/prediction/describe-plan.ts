@@ -65,6 +65,9 @@ function notesOf(
 ): string[] {
   return [
     ...roundingNotes(plan, manifest),
+    ...Object.entries(plan.description.paddedLists ?? {}).map(
+      ([list, reason]) => `the padding of ${list} is computed like values: ${reason}`,
+    ),
     ...(unsplit === undefined ? [] : [`the graph is not taken apart by side: ${unsplit}`]),
     ...(catalogueProblem === undefined ? [] : [`the catalogue is not used: ${catalogueProblem}`]),
   ]

@@ -6,6 +6,7 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import type { ReadyCatalogue } from '../../contracts/catalogue.ts'
 import type { CompiledPlan } from '../../contracts/compiled-plan.ts'
 import type { GraphSource } from '../../contracts/engine.ts'
+import type { ListColumns } from '../../contracts/list-length.ts'
 import { descriptionFile } from '../../engines/catalogue/key-index.ts'
 import { takesSaved } from '../../engines/plan/choose-variant.ts'
 import { type PlanCostsInUse, placeOf, readKept } from '../../engines/plan/plan-cost.ts'
@@ -18,8 +19,8 @@ import type { InputRows } from '../../graph/int8/observe-ranges.ts'
 import type { Sides } from '../../graph/sides/split-graphs.ts'
 import { type QuantizationRows, readQuantizationRows } from '../bundle/quantization.ts'
 import type { Bundle } from '../bundle/read.ts'
-import { layoutOf } from '../features/layout.ts'
-import { bindingsOf, namedInputs } from './bindings.ts'
+import { type Layout, layoutOf } from '../features/layout.ts'
+import { type Bindings, bindingsOf, namedInputs } from './bindings.ts'
 import { refusals, wantsRounding } from './describe-plan.ts'
 import type { CompileOutcome, LoadOptions } from './loaded-model.ts'
 
@@ -181,12 +182,28 @@ export function describeGraph(
     output: ports.probabilities,
     sides,
     fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
+    lists: listColumns(layout, ports),
     precision,
     tables,
     ...(live.length > 0 && precision === 'float32' && { live: { input: ports.sparse!, columns: live } }),
     quantization: rows && halves(manifest, rows, sparse.length, dense.length),
     identity: JSON.stringify(files),
   }
+}
+
+/** The lists of each sequence, as columns of the graph's inputs; a list of weights is one of its own. */
+function listColumns({ groups }: Layout, { sparse, dense }: Bindings): ListColumns[] {
+  const columnsFrom = (first: number, width: number) => Array.from({ length: width }, (_, i) => first + i)
+  return groups.flatMap(({ members, max, exact }) => {
+    if (exact) return []
+    const { field } = members[0]!.encoder
+    const sequence = field.kind === 'vector' ? undefined : field.sequence
+    const lists = members.flatMap(({ sparse: isSparse, column, weights, width, padding }) => [
+      { input: (isSparse ? sparse : dense)!, columns: columnsFrom(column, width), padding },
+      ...(weights === undefined ? [] : [{ input: dense!, columns: columnsFrom(weights, width), padding: 0 }]),
+    ])
+    return [{ name: sequence ?? field.name, size: max, members: lists }]
+  })
 }
 
 /** The first half of the rows sets scales, the second judges. */

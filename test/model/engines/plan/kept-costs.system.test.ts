@@ -180,6 +180,7 @@ t.test(
         session,
         context: [],
         rows,
+        lists: [],
         byRequest: false,
         mostRows: Number.POSITIVE_INFINITY,
         cost: none,

@@ -7,6 +7,7 @@ t.test('timed calls read slots here and there, and others from call to call', as
   const variant: TimedVariant = {
     context: [],
     rows: [{ input: 'sparse', width: 1, type: 'int32' }],
+    lists: [],
     byRequest: false,
     mostRows: 1000,
     timedSlots: 512,

@@ -5,7 +5,8 @@ import { encodeQuantizationRows } from '../src/model/serving/bundle/quantization
 import { encodeDelta, fileOf } from '../src/model/serving/deltas/delta-file.ts'
 import type { Features } from '../src/schemas/features.ts'
 import { createQueries, drawEncodedRows } from './bodies.ts'
-import { integerField, numberField, tasks } from './competitors/models.ts'
+import { integerField, numberField } from './competitors/columns.ts'
+import { tasks } from './competitors/models.ts'
 import { largeGraph, writeTable } from './large-graph.ts'
 
 /* Versions with one large table for all of their fields, and deltas of it. */

@@ -1,4 +1,5 @@
 import { jsonContent, type RequestContent } from '../request-file.ts'
+import { idFields } from './columns.ts'
 import { type ReferenceModel, tasks } from './models.ts'
 import type { Query } from './queries.ts'
 
@@ -95,15 +96,18 @@ function tensorsOf(query: Query, model: ReferenceModel) {
 }
 
 /** Names as in `featuresOf`; ids are relative to their field. */
-function toColumns(query: Query, { sparse, dense }: ReferenceModel) {
-  const context: Record<string, number> = {}
+function toColumns(query: Query, model: ReferenceModel) {
+  const { sparse, dense } = model
+  const context: Record<string, number | number[]> = {}
   const candidates: Record<string, number[]> = {}
   const add = (name: string, isContext: boolean, value: (row: number) => number) => {
     if (isContext) context[name] = value(0)
     else candidates[name] = Array.from({ length: query.rows }, (_, row) => value(row))
   }
-  for (let field = 0; field < sparse.fields; field++)
-    add(`c${field}`, field < sparse.context, (row) => query.sparse[row * sparse.fields + field]! - field * sparse.ids)
+  for (const { name, side, column, list, firstId } of idFields(model))
+    if (list === undefined)
+      add(name, side === 'context', (row) => query.sparse[row * sparse.fields + column]! - firstId)
+    else context[name] = Array.from(query.sparse.subarray(column, column + list), (id) => id - firstId)
   for (let field = 0; field < dense.fields; field++)
     add(`x${field}`, field < dense.context, (row) => query.dense[row * dense.fields + field]!)
   return { context, candidates }

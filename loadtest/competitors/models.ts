@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildArchitecture } from '../../src/model/graph/architectures/build.ts'
 import { type LayersModel, readLayersModel } from '../../src/model/graph/lower/layers/layers-model.ts'
@@ -7,18 +7,20 @@ import { lowerLayersModel } from '../../src/model/graph/lower/layers/lower-layer
 import { layersModelFile, layersModelFiles } from '../../src/model/graph/lower/layers/write-layers-model.ts'
 import { encodeQuantizationRows } from '../../src/model/serving/bundle/quantization.ts'
 import { writeBundle } from '../../src/model/serving/bundle/write.ts'
-import type { Features, Side } from '../../src/schemas/features.ts'
+import type { Manifest } from '../../src/schemas/manifest.ts'
 import type { Precision } from '../../src/schemas/precision.ts'
 import { createRandom } from '../../src/tools/data/random.ts'
 import { drawEncodedRows } from '../bodies.ts'
 import { optionsOf } from '../training/networks.ts'
+import { type AttentionModel, attentionGraph } from './attention.ts'
+import { featuresOf, type ModelColumns } from './columns.ts'
 
-/** A multi-gate mixture of experts with random weights, of the size of a real one. */
-export interface ReferenceModel {
+/** A model with random weights, of the size of a real one. */
+export type ReferenceModel = MixtureModel | AttentionModel
+
+/** A multi-gate mixture of experts. */
+export interface MixtureModel extends ModelColumns {
   name: string
-  /** The first `context` fields belong to the context, the others to the candidate; each has `ids` ids of its own. */
-  sparse: { fields: number; context: number; ids: number }
-  dense: { fields: number; context: number }
   /** Embedding dimension. */
   embedding: number
   experts: number
@@ -29,7 +31,7 @@ export interface ReferenceModel {
 
 export const tasks = ['ctr', 'cvr']
 
-export const referenceModels: Record<'small' | 'prod', ReferenceModel> = {
+export const referenceModels = {
   small: {
     name: 'small',
     sparse: { fields: 5, context: 2, ids: 20 },
@@ -48,7 +50,15 @@ export const referenceModels: Record<'small' | 'prod', ReferenceModel> = {
     expert: [256, 128],
     tower: 64,
   },
-}
+  din: {
+    name: 'din',
+    sparse: { fields: 52, context: 51, ids: 10_000, history: 50 },
+    dense: { fields: 2, context: 1 },
+    embedding: 32,
+    unit: [64, 16],
+    hidden: 64,
+  },
+} satisfies Record<string, ReferenceModel>
 
 /** Where a reference model lies: as a bundle, alone in a folder of models, and as ONNX. */
 export interface ModelFiles {
@@ -62,6 +72,8 @@ const rounded = ['bfloat16', 'int8'] as const
 /** Random rows: half of them set the scales of int8, half judge the precision. */
 const quantizationRows = 2048
 const quantizationFile = 'quantization.bin'
+const onnxFile = 'model.onnx'
+const probabilities = 'probabilities'
 
 /** Changes with what is made here, so that a cache of an older form isn't taken for it. */
 const format = 4
@@ -86,30 +98,11 @@ export async function prepareModel(model: ReferenceModel, cache: string): Promis
   await writeModel(model, version)
   for (const precision of rounded)
     await writeModel(model, join(temporary, precision, model.name, '1'), '1', seed, precision)
-  const onnx = lowerLayersModel(await readLayersModel(version, layersModelFile), ['probabilities'])
-  await writeFile(join(temporary, `${model.name}.onnx`), onnx)
+  await writeFile(join(temporary, `${model.name}.onnx`), await readOnnx(model, version))
   await rm(folder, { recursive: true, force: true })
   await rename(temporary, folder)
   return files
 }
-
-/** Names `c0`, `c1`, … and `x0`, `x1`, …: categorical and numeric. */
-export function featuresOf({ sparse, dense }: ReferenceModel): Features {
-  return [
-    ...Array.from({ length: sparse.fields }, (_, i) =>
-      integerField(`c${i}`, sparse.ids, i < sparse.context ? 'context' : 'candidate'),
-    ),
-    ...Array.from({ length: dense.fields }, (_, i) =>
-      numberField(`x${i}`, i < dense.context ? 'context' : 'candidate'),
-    ),
-  ]
-}
-
-export const integerField = (name: string, size: number, side: Side) =>
-  ({ name, side, kind: 'integer', size, out_of_vocabulary: 'error', missing: 'error' }) as const
-
-export const numberField = (name: string, side: Side) =>
-  ({ name, side, kind: 'numeric', scaling: { method: 'none' }, missing: 'error' }) as const
 
 /** Writes a version of a model as a bundle; other weights for each seed. */
 export async function writeModel(
@@ -119,8 +112,7 @@ export async function writeModel(
   weights = seed,
   precision: Precision = 'float32',
 ): Promise<void> {
-  const built = build(model, weights)
-  randomiseWeights(built, weights)
+  const { graph, files } = graphOf(model, weights)
   const features = featuresOf(model)
   const judged = precision === 'float32' ? undefined : { file: quantizationFile, rows: quantizationRows, labels: false }
   await writeBundle(folder, {
@@ -132,24 +124,40 @@ export async function writeModel(
       features,
       tasks: tasks.map((name) => ({ name })),
       derived: [],
-      graph: {
-        format: 'layers',
-        file: layersModelFile,
-        inputs: { sparse: 'sparse', dense: 'dense' },
-        outputs: { probabilities: 'probabilities', logits: 'logits' },
-      },
+      graph,
       precision,
       ...(judged && { quantization: judged }),
     },
     files: {
-      ...layersModelFiles(built),
+      ...files,
       ...(judged && { [judged.file]: encodeQuantizationRows(drawEncodedRows(features, quantizationRows, seed)) }),
     },
   })
 }
 
+/** A mixture is written as a layers model, attention as ONNX. */
+function graphOf(model: ReferenceModel, seed: number): { graph: Manifest['graph']; files: Record<string, Uint8Array> } {
+  const inputs = { sparse: 'sparse', dense: 'dense' }
+  if (isAttention(model)) {
+    const graph: Manifest['graph'] = { format: 'onnx', file: onnxFile, inputs, outputs: { probabilities } }
+    return { graph, files: { [onnxFile]: attentionGraph(model, tasks.length, seed).toBytes() } }
+  }
+  const built = build(model, seed)
+  randomiseWeights(built, seed)
+  const outputs = { probabilities, logits: 'logits' }
+  return { graph: { format: 'layers', file: layersModelFile, inputs, outputs }, files: layersModelFiles(built) }
+}
+
+/** The graph of a version as ONNX, for the competitors. */
+async function readOnnx(model: ReferenceModel, version: string): Promise<Uint8Array> {
+  if (isAttention(model)) return readFile(join(version, onnxFile))
+  return lowerLayersModel(await readLayersModel(version, layersModelFile), [probabilities])
+}
+
+const isAttention = (model: ReferenceModel): model is AttentionModel => 'unit' in model
+
 /** Without normalisation layers, which ONNX Runtime would not fold for the competitors. */
-function build(model: ReferenceModel, seed: number): LayersModel {
+function build(model: MixtureModel, seed: number): LayersModel {
   const { sparse, dense, embedding } = model
   const shape = { sparseFields: sparse.fields, denseFields: dense.fields, ids: sparse.fields * sparse.ids }
   const options = { ...optionsOf({ ...model, dim: embedding }), normalisation: 'none' as const }

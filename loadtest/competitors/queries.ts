@@ -1,6 +1,6 @@
-import { createRandom } from '../../src/tools/data/random.ts'
+import { createRandom, type Random } from '../../src/tools/data/random.ts'
 import { type Catalogue, createCandidates, usualCatalogue } from '../candidates.ts'
-import type { ReferenceModel } from './models.ts'
+import { type IdField, idFields, type ModelColumns } from './columns.ts'
 
 /** One user and the candidates: encoded, context and candidates side by side. */
 export interface Query {
@@ -19,19 +19,20 @@ export type Candidates = 'new' | 'seen'
 
 /** Draws queries, seeded. */
 export function createQueries(
-  { sparse, dense }: ReferenceModel,
+  model: ModelColumns,
   candidates: Candidates | Catalogue,
   seed: number,
 ): (rows: number) => Query {
+  const { sparse, dense } = model
   const random = createRandom(seed)
-  const draw = (side: 'context' | 'candidate') => {
-    const columns = ({ context, fields }: { context: number; fields: number }) =>
-      side === 'context' ? range(0, context) : range(context, fields)
-    return {
-      ids: columns(sparse).map((field) => field * sparse.ids + random.integer(sparse.ids)),
-      numbers: columns(dense).map(() => Math.round(random.normal() * 1e5) / 1e5),
-    }
-  }
+  const fields = idFields(model)
+  const draw = (side: 'context' | 'candidate') => ({
+    ids: fields.flatMap((field) => (field.side === side ? drawIds(field, sparse.ids, random) : [])),
+    numbers: Array.from(
+      { length: side === 'context' ? dense.context : dense.fields - dense.context },
+      () => Math.round(random.normal() * 1e5) / 1e5,
+    ),
+  })
   const catalogue = candidates === 'seen' ? usualCatalogue : candidates
   const drawCandidates = createCandidates(catalogue, random, () => draw('candidate'))
 
@@ -52,4 +53,8 @@ export function createQueries(
   }
 }
 
-const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i)
+/** One id, or those of a full list, none of which is padding. */
+function drawIds({ firstId, list }: IdField, ids: number, random: Random): number[] {
+  if (list === undefined) return [firstId + random.integer(ids)]
+  return Array.from({ length: list }, () => firstId + 1 + random.integer(ids - 1))
+}

@@ -2,7 +2,7 @@ import type { referenceModels } from './models.ts'
 
 /** The model and rows of requests. */
 export interface Scenario {
-  name: 'S1' | 'S2' | 'S3' | 'S4'
+  name: 'S1' | 'S2' | 'S3' | 'S4' | 'S5'
   title: string
   model: keyof typeof referenceModels
   /** Rows of the requests, in turn. */
@@ -22,6 +22,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'S2', title: 'prod model, 1 row', model: 'prod', rows: [1], distinct: 196_608 },
   { name: 'S3', title: 'prod model, 1 user × 100 candidates', model: 'prod', rows: [100], distinct: 4096 },
   { name: 'S4', title: 'prod model, 1 user × 10–70 candidates', model: 'prod', rows: scattered(mix), distinct: 12_288 },
+  { name: 'S5', title: 'history of 50, 1 user × 200 candidates', model: 'din', rows: [200], distinct: 2048 },
 ]
 
 export function meanRows({ rows }: Scenario): number {

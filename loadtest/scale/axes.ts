@@ -1,9 +1,9 @@
-import { type ReferenceModel, referenceModels } from '../competitors/models.ts'
+import { type MixtureModel, referenceModels } from '../competitors/models.ts'
 import { createQueries, type Query } from '../competitors/queries.ts'
 
 /** The settings with which a value of an axis is measured. */
 export interface Point {
-  model: ReferenceModel
+  model: MixtureModel
   /** Copies of the model that are served. */
   copies: number
   /** Candidates per request. */
@@ -23,7 +23,7 @@ export interface Axis {
 }
 
 /** Neither small nor large: a request of 100 rows takes a millisecond. */
-const middle: ReferenceModel = {
+const middle: MixtureModel = {
   name: 'middle',
   sparse: { fields: 10, context: 5, ids: 1000 },
   dense: { fields: 5, context: 2 },
@@ -35,7 +35,7 @@ const middle: ReferenceModel = {
 
 const usual: Point = { model: middle, copies: 1, rows: 100, connections: 8, distinct: 512 }
 
-const withModel = (change: Partial<ReferenceModel>, name: string): Point => ({
+const withModel = (change: Partial<MixtureModel>, name: string): Point => ({
   ...usual,
   model: { ...middle, ...change, name },
 })

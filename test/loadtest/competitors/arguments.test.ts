@@ -11,7 +11,7 @@ t.test('a full run has everything, and writes the results and the README', async
     deadline: 60,
   })
   t.same(all.servers, ['multigate', 'processes', 'bfloat16', 'int8', 'fastify', 'rust', 'triton', 'fastapi', 'mosec'])
-  t.same(all.scenarios, ['S1', 'S2', 'S3', 'S4'])
+  t.same(all.scenarios, ['S1', 'S2', 'S3', 'S4', 'S5'])
 })
 
 t.test('the short form installs nothing and writes nothing', async (t) => {

@@ -40,9 +40,11 @@ t.test('one process answers what its model and set-up allow, and servers take tu
     ['fastify', 'S2', 'S3', 'S4'],
     ['mosec', 'S2'],
     ['mosec', 'S3', 'S4'],
+    ['fastify', 'S5'],
+    ['mosec', 'S5'],
   ])
   t.same(
     planSessions(cells, 1).map(({ server }) => server),
-    ['mosec', 'fastify', 'mosec', 'mosec', 'fastify'],
+    ['mosec', 'fastify', 'mosec', 'mosec', 'fastify', 'mosec', 'fastify'],
   )
 })

@@ -58,6 +58,24 @@ t.test('ids lie in the range of their own field', async (t) => {
       if (Math.floor(id / model.sparse.ids) !== i % model.sparse.fields) t.fail(`${id} in field ${i}`)
 })
 
+t.test(
+  'a history is the same list of items in each row, without padding, of which candidates are others',
+  async (t) => {
+    const { din } = referenceModels
+    const { fields, context, ids, history } = din.sparse
+    const { rows, sparse } = createQueries(din, 'new', 1)(200)
+    const historyOf = (row: number) => sparse.subarray(row * fields + context - history, row * fields + context)
+    const first = historyOf(0)
+    t.equal(first.length, 50)
+    t.ok(new Set(first).size > 40)
+    t.ok(first.every((id) => id > ids && id < 2 * ids))
+    for (let row = 1; row < rows; row++) if (historyOf(row).join() !== first.join()) t.fail(`row ${row} has another`)
+    const items = Array.from({ length: rows }, (_, row) => sparse[row * fields + context]!)
+    t.ok(new Set(items).size > 190)
+    t.ok(items.every((id) => id >= ids && id < 2 * ids))
+  },
+)
+
 t.test('the same seed draws the same queries', async (t) => {
   t.same(draw('seen', 5, 3), draw('seen', 5, 3))
   t.notOk(isDeepStrictEqual(draw('seen', 5, 3), draw('seen', 6, 3)))
@@ -67,5 +85,5 @@ t.test('S4 has the users of DLRM-v2, a tenth of their rows', async (t) => {
   const { rows } = scenarios.find(({ name }) => name === 'S4')!
   const times = (count: number) => rows.filter((row) => row === count).length
   t.same([10, 20, 30, 40, 50, 60, 70].map(times), [2, 12, 2, 1, 1, 1, 1])
-  t.same(scenarios.map(meanRows), [1, 1, 100, 27])
+  t.same(scenarios.map(meanRows), [1, 1, 100, 27, 200])
 })

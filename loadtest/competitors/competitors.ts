@@ -12,7 +12,7 @@ import { installPeers, pinnedVersions } from './installed-competitors.ts'
 import { planCells, planSessions, type Session } from './plan.ts'
 import { toMarkdown } from './report.ts'
 import { createRequests } from './requests.ts'
-import { addTo, type ComparisonReport } from './results.ts'
+import { addTo, type ComparisonReport, type FailedServer, isFailed } from './results.ts'
 import { scenarios } from './scenarios.ts'
 import { type ServerKind, type ServerName, servers } from './servers.ts'
 
@@ -43,7 +43,8 @@ async function readReport(file: string): Promise<ComparisonReport> {
 
 /**
  * Installs missing competitors, checks every server's answers, and measures the servers in turns. A competitor that
- * can't be installed or fails is omitted, which the report mentions. Rejects if a server of this project fails.
+ * can't be installed is omitted, and one that fails from the scenarios in question, which the report mentions. Rejects
+ * if a server of this project fails.
  */
 async function runComparison(options: ComparisonArguments, machine: Machine, log: Log): Promise<ComparisonReport> {
   const wanted = options.servers.filter((name) => servers[name].installed)
@@ -57,17 +58,22 @@ async function runComparison(options: ComparisonArguments, machine: Machine, log
   const bench = new Bench(options, { folder, requests, closedLoop, date: machine.date, log })
   const cells = planCells(names, chosen)
   log(`${cells.length} cells; closed loop by ${closedLoop.generator}`)
+  const failed: FailedServer[] = []
   const runAll = async (sessions: Session[], measure: Measure) => {
     for (const session of sessions) {
-      if (missing.has(session.server)) continue
+      const { server } = session
+      const cells = session.cells.filter(({ scenario }) => !isFailed(failed, server, scenario.name))
+      if (cells.length === 0) continue
       try {
-        await bench.run(session, measure)
+        await bench.run({ ...session, cells }, measure)
       } catch (error) {
-        // A server of this project has to work; a precision may be none of this machine's.
-        const { installed, precision }: ServerKind = servers[session.server]
+        // A server of this project has to work; a precision may be none of this machine's, or of this model's.
+        const { installed, precision }: ServerKind = servers[server]
         if (!installed && precision === undefined) throw error
-        missing.set(session.server, `it failed: ${reasonOf(error)}`)
-        log(`${session.server} is omitted: ${reasonOf(error)}`)
+        const reason = reasonOf(error)
+        const names = [...new Set(cells.map(({ scenario }) => scenario.name))]
+        failed.push(...names.map((scenario) => ({ server, scenario, reason })))
+        log(`${server} is omitted from ${names.join(', ')}: ${reason}`)
       }
     }
   }
@@ -93,8 +99,9 @@ async function runComparison(options: ComparisonArguments, machine: Machine, log
       largestDifference: Math.max(0, ...Object.values(bench.differences)),
       differences: bench.differences,
     },
-    servers: await Promise.all(names.filter((name) => !missing.has(name)).map(describeServer)),
+    servers: await Promise.all(names.map(describeServer)),
     missing: [...missing].map(([name, reason]) => ({ name: servers[name as ServerName].title, reason })),
+    failed,
     cells: bench.results.filter(({ closed }) => closed.length > 0),
   }
 }

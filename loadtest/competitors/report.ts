@@ -9,6 +9,7 @@ import {
   type Differences,
   findCell,
   goodputAtThree,
+  isFailed,
 } from './results.ts'
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
@@ -33,6 +34,9 @@ export function toMarkdown(report: ComparisonReport): string {
       `Answers were checked first; none differs from ONNX Runtime's on the exported graph by more than ${method.largestDifference.toExponential(1)}${byPrecision(method.differences)}.`,
     ].join('\n'),
     ...report.missing.map(({ name, reason }) => `**Omitted: ${name}**, ${reason}`),
+    ...(report.failed ?? []).map(
+      ({ server, scenario, reason }) => `**Omitted: ${servers[server].title} in ${scenario}**, ${reason}`,
+    ),
     '## Requests per second',
     summaryTable(report),
     '## Closed loop',
@@ -64,13 +68,17 @@ export function summaryTable(report: ComparisonReport): string {
   for (const { server, form, candidates } of report.cells)
     if (!rows.some((row) => row.server === server && row.form === form && row.candidates === candidates))
       rows.push({ server, form, candidates })
+  for (const { server } of report.failed ?? [])
+    if (!rows.some((row) => row.server === server))
+      rows.push({ server, form: servers[server].forms[0]!, candidates: 'new' })
   rows.sort((a, b) => serverNames.indexOf(a.server) - serverNames.indexOf(b.server))
   const cellOf = (row: Row, scenario: Scenario['name']) => findCell(report.cells, { ...row, scenario })
   const columns: Columns<Row> = { server: nameOf }
   for (const { name, title } of chosen(report))
     columns[`${name}: ${title}`] = (row) => {
       const cell = cellOf(row, name)
-      return cell ? whole(bestOf(cell).requestsPerSecond) : '–'
+      if (cell) return whole(bestOf(cell).requestsPerSecond)
+      return isFailed(report.failed ?? [], row.server, name) ? 'omitted' : '–'
     }
   if (report.cells.some(({ scenario, open }) => scenario === 'S3' && open.some(({ load }) => load === 3)))
     columns[`S3 at 3×: in ${report.method.deadlineMs} ms, of the maximum`] = (row) => {

@@ -30,6 +30,13 @@ export interface CellResult {
 /** Largest difference of a probability from the reference, by precision. */
 export type Differences = Partial<Record<keyof typeof tolerances, number>>
 
+/** A server that failed in a scenario, or does not serve its model in the server's precision. */
+export interface FailedServer {
+  server: ServerName
+  scenario: Scenario['name']
+  reason: string
+}
+
 export interface ComparisonReport {
   machine: Machine
   method: {
@@ -49,7 +56,9 @@ export interface ComparisonReport {
     differences?: Differences
   }
   servers: { name: string; versions: Record<string, string> }[]
+  /** Servers that could not be installed. */
   missing: { name: string; reason: string }[]
+  failed?: FailedServer[]
   cells: CellResult[]
 }
 
@@ -91,6 +100,9 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
   const cells = new Map([...earlier.cells, ...report.cells].map((cell) => [keyOf(cell), cell]))
   const newOnes = report.servers.map(({ name }) => name)
   const tried = [...newOnes, ...report.missing.map(({ name }) => name)]
+  const failed = report.failed ?? []
+  const isMeasured = ({ server, scenario }: FailedServer) =>
+    report.cells.some((cell) => cell.server === server && cell.scenario === scenario)
   return {
     ...report,
     method: {
@@ -100,8 +112,16 @@ export function addTo(earlier: ComparisonReport, report: ComparisonReport): Comp
     },
     servers: [...earlier.servers.filter(({ name }) => !newOnes.includes(name)), ...report.servers],
     missing: [...earlier.missing.filter(({ name }) => !tried.includes(name)), ...report.missing],
+    failed: [
+      ...(earlier.failed ?? []).filter((one) => !isMeasured(one) && !isFailed(failed, one.server, one.scenario)),
+      ...failed,
+    ],
     cells: [...cells.values()],
   }
+}
+
+export function isFailed(failed: readonly FailedServer[], server: ServerName, scenario: Scenario['name']): boolean {
+  return failed.some((one) => one.server === server && one.scenario === scenario)
 }
 
 type CellKey = Pick<CellResult, 'server' | 'scenario' | 'form' | 'candidates'>

@@ -106,6 +106,29 @@ t.test('the report says who was left out, what was late, and how servers compare
   t.match(text, '| 1.00 / 7.00 |')
 })
 
+t.test('a server that fails in a scenario is omitted from it alone, until it is measured', async (t) => {
+  const cells = [cell({ server: 'int8', form: 'binary', scenario: 'S2' }), cell({ scenario: 'S5', form: 'binary' })]
+  const failure = { server: 'int8', scenario: 'S5', reason: 'int8 fails its check' } as const
+  const failed = [failure]
+  const some: ComparisonReport = { ...report, cells, failed }
+  t.match(toMarkdown(some), '**Omitted: multigate, int8 in S5**, int8 fails its check')
+  t.same(summaryTable(some).split('\n').slice(2), [
+    '| multigate, binary tensors, new candidates | – | 1,000 |',
+    '| multigate, int8, new candidates | 1,000 | omitted |',
+  ])
+  t.match(
+    summaryTable({ ...some, cells: cells.slice(1) }),
+    '| multigate, int8, new candidates | omitted |',
+    'it has a row where it is never measured',
+  )
+  t.same(addTo(some, { ...report, cells: [] }).failed, failed, 'a run without it says nothing of it')
+  t.same(addTo({ ...report, cells: [] }, some).failed, failed)
+  const again = [{ ...failure, reason: 'another' }]
+  t.same(addTo(some, { ...some, failed: again }).failed, again)
+  const measured = addTo(some, { ...report, cells: [cell({ server: 'int8', form: 'binary', scenario: 'S5' })] })
+  t.same(measured.failed, [])
+})
+
 t.test('results beside earlier ones have a row for each cell that both have', async (t) => {
   const now: ComparisonReport = {
     ...report,

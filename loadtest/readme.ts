@@ -36,7 +36,7 @@ const rows: Row[] = [
 
 const notMeasured = '–'
 
-/** One row per server: throughput of a small and of a wide model, and goodput at three times the maximum. */
+/** One row per server: throughput of several models, and goodput at three times the maximum. */
 export function benchmarkTable({ competitors, own }: Results): string {
   type Cell = Pick<ComparisonReport['cells'][number], 'scenario' | 'candidates'>
   const cellOf = ({ server, form }: Row, cell: Cell) => findCell(competitors.cells, { server, form, ...cell })
@@ -49,8 +49,8 @@ export function benchmarkTable({ competitors, own }: Results): string {
     return cell && goodputAtThree(cell)
   }
   /** Only multigate has a cache of candidates. */
-  const newAndCached = (figure: typeof throughput, row: Row) =>
-    [figure(row, { scenario: 'S3', candidates: 'new' }), figure(row, { scenario: 'S3', candidates: 'seen' })]
+  const newAndCached = (figure: typeof throughput, row: Row, scenario: Cell['scenario']) =>
+    [figure(row, { scenario, candidates: 'new' }), figure(row, { scenario, candidates: 'seen' })]
       .filter((text) => text !== undefined)
       .join(' / ') || notMeasured
   const cheap = ({ title }: Row) => {
@@ -62,8 +62,9 @@ export function benchmarkTable({ competitors, own }: Results): string {
     server: ({ title }) => title,
     'small model, 1 row': (row) => throughput(row, { scenario: 'S1', candidates: 'new' }) ?? notMeasured,
     'wide model, 1 row': (row) => throughput(row, { scenario: 'S2', candidates: 'new' }) ?? notMeasured,
-    'wide model, 100 candidates: new / cached': (row) => newAndCached(throughput, row),
-    'its goodput at 3×': (row) => newAndCached(goodput, row),
+    'wide model, 100 candidates: new / cached': (row) => newAndCached(throughput, row, 'S3'),
+    'its goodput at 3×': (row) => newAndCached(goodput, row, 'S3'),
+    'history of 50, 200 candidates: new / cached': (row) => newAndCached(throughput, row, 'S5'),
     'goodput of a cheap model at 3×': (row) => cheap(row) ?? notMeasured,
   }
   return table(shown, rows)

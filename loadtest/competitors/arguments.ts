@@ -46,7 +46,10 @@ export function defaultCache(): string {
 }
 
 const options = {
-  short: ['', 'about a minute: only servers that need no installation, one number of connections, few open-loop runs'],
+  short: [
+    '',
+    'about two minutes: only servers that need no installation, one number of connections, few open-loop runs',
+  ],
   servers: ['<names>', `comma-separated, of ${serverNames.join(', ')}`, listOf(serverNames)],
   scenarios: ['<names>', `comma-separated, of ${scenarioNames.join(', ')} (default: all)`, listOf(scenarioNames)],
   duration: ['<seconds>', 'one closed-loop run, whole seconds (default: 4)', wholeNumber],

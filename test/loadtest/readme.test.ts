@@ -18,15 +18,15 @@ t.test("the README's table is made from the committed results", async (t) => {
 t.test('it has a row for each server, and a dash for what was not measured', async (t) => {
   const rows = benchmarkTable(results).split('\n').slice(2)
   t.equal(rows.length, 6)
-  for (const row of rows) t.equal(row.split(' | ').length, 6)
+  for (const row of rows) t.equal(row.split(' | ').length, 7)
   const without = {
     competitors: { ...results.competitors, cells: results.competitors.cells.filter(({ server }) => server !== 'rust') },
     own: { ...results.own, openLoop: [] },
   }
   const fewer = benchmarkTable(without).split('\n').slice(2)
-  t.equal(fewer[3], '| Rust: axum + ort | – | – | – | – | – |')
+  t.equal(fewer[3], '| Rust: axum + ort | – | – | – | – | – | – |')
   for (const [i, row] of rows.entries())
-    if (i !== 3) t.equal(row.split(' | ').slice(0, 5).join(), fewer[i]!.split(' | ').slice(0, 5).join())
+    if (i !== 3) t.equal(row.split(' | ').slice(0, 6).join(), fewer[i]!.split(' | ').slice(0, 6).join())
 })
 
 t.test('goodput is answers in time, of the maximum', async (t) => {

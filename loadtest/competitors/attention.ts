@@ -10,6 +10,7 @@ import { type IdField, idFields, type ModelColumns } from './columns.ts'
  */
 export interface AttentionModel extends ModelColumns {
   name: string
+  sparse: ModelColumns['sparse'] & { history: number }
   /** Embedding dimension. */
   embedding: number
   /** Widths of the unit's hidden layers. */

@@ -29,6 +29,22 @@ t.test('it has a row for each server, and a dash for what was not measured', asy
     if (i !== 3) t.equal(row.split(' | ').slice(0, 6).join(), fewer[i]!.split(' | ').slice(0, 6).join())
 })
 
+t.test('a history is shown with new and with cached candidates', async (t) => {
+  const { cells } = results.competitors
+  const like = cells.find(({ server, form }) => server === 'multigate' && form === 'tensors')!
+  const cellOf = (candidates: 'new' | 'seen', requestsPerSecond: number) => ({
+    ...like,
+    scenario: 'S5' as const,
+    candidates,
+    closed: [{ ...like.closed[0]!, requestsPerSecond }],
+  })
+  const competitors = { ...results.competitors, cells: [cellOf('new', 1234), cellOf('seen', 2345)] }
+  const [row] = benchmarkTable({ competitors, own: { ...results.own, openLoop: [] } })
+    .split('\n')
+    .slice(2)
+  t.equal(row, '| multigate | – | – | – | – | 1,234 / 2,345 | – |')
+})
+
 t.test('goodput is answers in time, of the maximum', async (t) => {
   const [run] = results.own.openLoop.filter(({ target, load }) => target === 'multigate' && load === 3)
   const changed = { ...run!, seconds: 2, rate: 3000, result: { ...run!.result, good: 500 } }

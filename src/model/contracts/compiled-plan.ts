@@ -113,6 +113,8 @@ export interface Cost {
   b: number
   /** The same for a request that shares a call with others; default: as alone. */
   joined?: { a: number; b: number }
+  /** The same where lists have one value each, if the graph cuts them to their lengths; otherwise they are whole. */
+  short?: Omit<Cost, 'engine' | 'short'>
 }
 
 export type PlanCosts = Record<'full' | 'shared_context' | 'candidate_encoder' | 'cached', Cost> & {

@@ -1,5 +1,5 @@
 import type { CompiledPlan, Cost, PlanCosts } from '../../contracts/compiled-plan.ts'
-import { costOf, shareOf, totalOf } from './plan-cost.ts'
+import { atLength, costOf, shareOf, totalOf } from './plan-cost.ts'
 import type { FullCost } from './variant.ts'
 
 /*
@@ -14,6 +14,16 @@ export interface VariantCosts {
   cached: FullCost | undefined
   /** To look up one candidate in the cache, µs. */
   lookUp: number
+}
+
+/** The same costs where lists have this part of their places, see `atLength`. */
+export function costsAtLength({ full, shared_context, cached, lookUp }: VariantCosts, part: number): VariantCosts {
+  return {
+    full: atLength(full, part),
+    shared_context: shared_context && atLength(shared_context, part),
+    cached: cached && atLength(cached, part),
+    lookUp,
+  }
 }
 
 /** Rows of a request, and how many of them can be computed from the cache. */
@@ -34,7 +44,7 @@ export function payingVariants(costs: Partial<PlanCosts> & Pick<PlanCosts, 'full
   cached: boolean
 } {
   // For single requests it makes no difference what joined ones cost.
-  const whole = (cost: Cost | undefined) => cost && { ...cost, joined: cost.joined ?? cost }
+  const whole = (cost: Cost | undefined) => cost && { a: cost.a, b: cost.b, joined: cost.joined ?? cost }
   const { shared_context, cached } = usefulVariants({
     full: whole(costs.full)!,
     shared_context: whole(costs.shared_context),
@@ -143,7 +153,7 @@ const rowsPerSlot = 2
 
 /** Decides whether a batch's candidates are looked up, by the share of candidates that were cached recently. */
 export class LookUpPolicy {
-  readonly #costs: VariantCosts
+  #costs: VariantCosts
   readonly #slots: number
   /** Moving share of candidates that were cached, or worth caching, when they were looked up; optimistic at first. */
   #cachedShare = 1
@@ -153,6 +163,11 @@ export class LookUpPolicy {
   constructor(costs: VariantCosts, slots: number) {
     this.#costs = costs
     this.#slots = slots
+  }
+
+  /** From now on calls cost this. */
+  use(costs: VariantCosts): void {
+    this.#costs = costs
   }
 
   /** Whether to look up the candidates of requests with these rows, which cost `cost` µs without the cache. */

@@ -1,6 +1,6 @@
 import { scatter } from '../../../base/hash.ts'
 import type { Batch, TakeTurn } from '../../contracts/engine.ts'
-import type { RequestRows, TimedVariant } from './variant.ts'
+import type { LinearCost, RequestRows, TimedVariant } from './variant.ts'
 
 /** Rows per request of each timed call. The costs of a row, a call, a joined request and its row follow from them. */
 const measuredRequests = [[1], [128], new Array<number>(8).fill(16), new Array<number>(64).fill(2)] as const
@@ -13,15 +13,32 @@ const timedCalls = 15
 const longest = 150
 
 /**
- * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros. The variants take
- * turns, so that other load affects all of them; each call waits for its turn. Cached candidates differ from call to
- * call, as those of clients do: reading the same ones again takes half as long.
+ * Measures what a row, a call and a request cost in each variant on this machine, on rows of zeros with whole lists,
+ * and with lists of one value where they are cut to their lengths.
  */
 export async function measureVariants(variants: readonly TimedVariant[], takeTurn: TakeTurn): Promise<void> {
+  const whole = await measure(variants, takeTurn, 'whole')
+  const cutting = variants.filter(({ lists }) => lists.length > 0)
+  const short = cutting.length === 0 ? [] : await measure(cutting, takeTurn, 'short')
+  for (const [i, variant] of variants.entries()) {
+    const ofShort = short[cutting.indexOf(variant)]
+    variant.cost = { ...variant.cost, ...whole[i]!, ...(ofShort && { short: ofShort }) }
+  }
+}
+
+/**
+ * The variants take turns, so that other load affects all of them; each call waits for its turn. Cached candidates
+ * differ from call to call, as those of clients do: reading the same ones again takes half as long.
+ */
+async function measure(
+  variants: readonly TimedVariant[],
+  takeTurn: TakeTurn,
+  lists: 'whole' | 'short',
+): Promise<LinearCost[]> {
   const best = variants.map(() => measuredRequests.map(() => Number.POSITIVE_INFINITY))
   for (const [size, counts] of measuredRequests.entries()) {
     const rows = counts.reduce((sum, count) => sum + count, 0)
-    const batches = variants.map((variant) => zeros(variant, rows))
+    const batches = variants.map((variant) => zeros(variant, rows, lists))
     const started = performance.now()
     for (let call = 0; call < coldCalls + timedCalls; call++) {
       const last = performance.now() - started > longest * variants.length
@@ -38,19 +55,19 @@ export async function measureVariants(variants: readonly TimedVariant[], takeTur
       if (last) break
     }
   }
-  for (const [i, variant] of variants.entries()) {
-    const [one, many, few, most] = best[i] as [number, number, number, number]
-    // Where 128 rows are too many for a call, only the calls of one row count.
-    const a = Number.isFinite(many) ? Math.max(0, (many - one) / 127) : one
-    const b = Math.max(0, one - a)
-    variant.cost = { ...variant.cost, a, b, joined: { a, b: 0 } }
-    if (!variant.byRequest) continue
-    // 8 requests: b + 128·joined.a + 7·joined.b; 64: b + 128·joined.a + 63·joined.b.
-    const request = Math.max(0, (most - few) / 56)
-    variant.cost.joined = Number.isFinite(many)
-      ? { a: Math.max(a, (few - b - 7 * request) / 128), b: request }
-      : { a, b }
-  }
+  return variants.map(({ byRequest }, i) => costFrom(best[i] as [number, number, number, number], byRequest))
+}
+
+/** The cost that follows from the times of `measuredRequests`, µs. */
+function costFrom([one, many, few, most]: [number, number, number, number], byRequest: boolean): LinearCost {
+  // Where 128 rows are too many for a call, only the calls of one row count.
+  const a = Number.isFinite(many) ? Math.max(0, (many - one) / 127) : one
+  const b = Math.max(0, one - a)
+  if (!byRequest) return { a, b, joined: { a, b: 0 } }
+  if (!Number.isFinite(many)) return { a, b, joined: { a, b } }
+  // 8 requests: b + 128·joined.a + 7·joined.b; 64: b + 128·joined.a + 63·joined.b.
+  const request = Math.max(0, (most - few) / 56)
+  return { a, b, joined: { a: Math.max(a, (few - b - 7 * request) / 128), b: request } }
 }
 
 type Inputs = Pick<TimedVariant, 'context' | 'rows' | 'lists'>
@@ -65,8 +82,12 @@ function requestsOf(counts: readonly number[], first: number, slots = 1): Reques
   })
 }
 
-/** A batch of zeros with every input of a variant; lists have all their places. */
-export function zeros({ context, rows: perRow, lists }: Inputs, rows: number): Batch {
+/** A batch of zeros with every input of a variant, and with values in all places of lists, or in the first. */
+export function zeros(
+  { context, rows: perRow, lists }: Inputs,
+  rows: number,
+  length: 'whole' | 'short' = 'whole',
+): Batch {
   const inputs: Batch['inputs'] = {}
   for (const { input, width, type } of [...context, ...perRow]) {
     const size = rows * Math.max(width, (inputs[input]?.length ?? 0) / rows)
@@ -77,7 +98,10 @@ export function zeros({ context, rows: perRow, lists }: Inputs, rows: number): B
       const values = inputs[input]!
       const width = values.length / rows
       for (let row = 0; row < rows; row++)
-        for (const column of columns) values[row * width + column] = padding === 0 ? 1 : 0
+        for (const [place, column] of columns.entries()) {
+          const value = padding === 0 ? 1 : 0
+          values[row * width + column] = place === 0 || length === 'whole' ? value : padding
+        }
     }
   return { rows, inputs }
 }

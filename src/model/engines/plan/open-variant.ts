@@ -13,11 +13,9 @@ import { createPacker, type Feed, type Packer } from './packing.ts'
 import type { FullCost, GraphSession, OpenVariant, RequestRows, Variant } from './variant.ts'
 
 /** A cost with its default for joined requests: they share a call for free where their contexts make no difference. */
-export function fullCost(
-  { byRequest }: Variant,
-  { a, b, joined = { a, b: byRequest ? b : 0 }, ...engine }: Cost,
-): FullCost {
-  return { a, b, joined, ...engine }
+export function fullCost({ byRequest }: Variant, { short, engine, ...whole }: Cost): FullCost {
+  const filled = ({ a, b, joined = { a, b: byRequest ? b : 0 } }: Cost) => ({ a, b, joined })
+  return { ...filled(whole), ...(engine && { engine }), ...(short && { short: filled(short) }) }
 }
 
 /** Opens one graph of a plan in ONNX Runtime. Rejects with MODEL_FAILED where the file can't be opened. */

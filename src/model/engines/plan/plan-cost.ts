@@ -23,6 +23,15 @@ export function costOf({ a, b }: Cost, rows: number): number {
   return rows === 0 ? 0 : a * rows + b
 }
 
+/** A cost where lists have this part of their places, from 0 for one place to 1 for all. */
+export function atLength(cost: FullCost, part: number): FullCost {
+  const { short, engine, ...whole } = cost
+  if (short === undefined) return cost
+  const between = (from: number, to: number) => from + part * (to - from)
+  const joined = { a: between(short.joined.a, whole.joined.a), b: between(short.joined.b, whole.joined.b) }
+  return { a: between(short.a, whole.a), b: between(short.b, whole.b), joined, ...(engine && { engine }) }
+}
+
 /** Whether a request of `rows` rows costs less in another's call than in its own. */
 function joins({ a, b, joined }: FullCost, rows: number): boolean {
   return joined.a * rows + joined.b < a * rows + b

@@ -1,8 +1,10 @@
 import { concat } from '../../../base/arrays.ts'
 import { type Batch, type GraphStats, noCache } from '../../contracts/engine.ts'
+import { longestList } from '../../contracts/list-length.ts'
 import type { CandidateRows, Candidates } from './candidates.ts'
 import {
   chooseCached,
+  costsAtLength,
   divide,
   type LookedUp,
   LookUpPolicy,
@@ -34,8 +36,11 @@ export class VariantRunner {
   readonly #sharedContext: Variant | undefined
   readonly #candidates: Candidates | undefined
   readonly #output: string
-  readonly #costs: VariantCosts
+  /** The costs with whole lists, and with lists as they were asked for recently. */
+  readonly #measured: VariantCosts
+  #costs: VariantCosts
   readonly #policy: LookUpPolicy
+  readonly #length = new RecentLength()
   /** The inputs that rows of one request have to share. */
   readonly #context: readonly Packer[]
   readonly #rows: GraphStats['rows'] = { exported: 0, full: 0, shared_context: 0, cached: 0 }
@@ -50,12 +55,13 @@ export class VariantRunner {
     isSaved = false,
   ) {
     const { full, sharedContext, candidates } = variants
-    this.#costs = usefulVariants({
+    this.#measured = usefulVariants({
       full: full.cost,
       shared_context: sharedContext?.cost,
       cached: candidates?.variant.cost,
       lookUp: lookUpUnderLoad * lookUp,
     })
+    this.#costs = this.#measured
     this.#full = full
     this.#countedAs = isSaved ? 'exported' : 'full'
     this.#sharedContext = this.#costs.shared_context && sharedContext
@@ -68,6 +74,7 @@ export class VariantRunner {
   /** The output, [batch.rows, width]. */
   async run(batch: Batch): Promise<Float32Array> {
     const requests = batch.requests ?? [batch.rows]
+    this.#noteLengths(batch, requests)
     const uncached = divide(this.#costs, requests)
     const looksUp = this.#policy.wants(requests, uncached.cost)
     const output = new ScatteredOutput(batch.rows)
@@ -80,6 +87,22 @@ export class VariantRunner {
       if (full.length > 0) await this.#compute('full', this.#full, batch, [{ rows: full }], output)
     } else await this.#compute('full', this.#full, batch, [{ rows: this.#range(0, batch.rows) }], output)
     return output.values
+  }
+
+  /** Costs follow the lengths of lists that are asked for: those of each request's first row. */
+  #noteLengths(batch: Batch, requests: readonly number[]): void {
+    const { lists } = this.#sharedContext ?? this.#full
+    if (lists.length === 0) return
+    let start = 0
+    for (const rows of requests) {
+      let part = 0
+      for (const list of lists) part += (longestList(list, batch.inputs, batch.rows, [start]) - 1) / (list.size - 1)
+      this.#length.add(part / lists.length)
+      start += rows
+    }
+    if (!this.#length.hasMoved()) return
+    this.#costs = costsAtLength(this.#measured, this.#length.value)
+    this.#policy.use(this.#costs)
   }
 
   stats(): Pick<GraphStats, 'rows' | 'cache'> {
@@ -105,7 +128,8 @@ export class VariantRunner {
     output: ScatteredOutput,
   ): Promise<void> {
     // The full graph takes any rows in one call.
-    const calls = name === 'full' ? [requests] : callsOf(variant, requests)
+    const { mostRows } = variant
+    const calls = name === 'full' ? [requests] : callsOf({ cost: this.#costs[name]!, mostRows }, requests)
     for (const call of calls) {
       const { [this.#output]: values } = await variant.run(batch, call)
       const rows = concat(
@@ -167,6 +191,29 @@ export class VariantRunner {
     return this.#ascending.subarray(start, start + count)
   }
 }
+
+/** The moving mean of the part of their places that lists have, from 0 for one place to 1 for all. */
+class RecentLength {
+  /** Until some are asked for, lists count as whole. */
+  value = 1
+  /** The value that costs follow from. */
+  #used = 1
+
+  add(part: number): void {
+    this.value += recentWeight * (part - this.value)
+  }
+
+  /** Whether the value has moved so far that costs should follow. */
+  hasMoved(): boolean {
+    if (Math.abs(this.value - this.#used) < leastMove) return false
+    this.#used = this.value
+    return true
+  }
+}
+
+/** About the last 50 requests count. */
+const recentWeight = 0.02
+const leastMove = 0.05
 
 /**
  * Gathers rows, computed in one or several calls, in the batch's order. A call's outputs may live only until the next

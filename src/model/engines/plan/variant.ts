@@ -59,7 +59,10 @@ export interface OpenVariant extends Variant {
   run(batch: Batch, requests: readonly RequestRows[], sums?: readonly Feed[]): Promise<Results>
 }
 /** A variant's cost, µs, with that of a request which shares its call. */
-export type FullCost = Cost & Required<Pick<Cost, 'joined'>>
+export type FullCost = Cost & Required<Pick<Cost, 'joined'>> & { short?: LinearCost }
+
+/** A cost without what computes it. */
+export type LinearCost = Required<Pick<Cost, 'a' | 'b' | 'joined'>>
 
 /** Adds the contexts' part of each layer to the cached part of the candidate, and computes the rest of the graph. */
 export function createCachedVariant(

@@ -175,6 +175,7 @@ export function describeGraph(
   if (ports.sparse !== undefined) sides[ports.sparse] = sparse
   if (ports.dense !== undefined) sides[ports.dense] = dense
   const fields = layout.sparse.map(({ offset, ids }) => ({ offset, ids }))
+  const lists = listColumns(layout, ports)
   const live = layout.sparse.flatMap(({ offset, ids, field }, column) =>
     field.kind !== 'crossed' && (field.owner ?? field).live === true ? [{ column, offset, ids }] : [],
   )
@@ -182,7 +183,7 @@ export function describeGraph(
     output: ports.probabilities,
     sides,
     fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
-    lists: listColumns(layout, ports),
+    ...(lists.length > 0 && { lists }),
     precision,
     tables,
     ...(live.length > 0 && precision === 'float32' && { live: { input: ports.sparse!, columns: live } }),

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { measureVariants } from '../../../../src/model/engines/plan/measure-variants.ts'
+import { measureVariants, zeros } from '../../../../src/model/engines/plan/measure-variants.ts'
 import type { TimedVariant } from '../../../../src/model/engines/plan/variant.ts'
 
 t.test('timed calls read slots here and there, and others from call to call', async (t) => {
@@ -24,4 +24,35 @@ t.test('timed calls read slots here and there, and others from call to call', as
   t.not(wide[0]!.join(), wide[1]!.join())
   t.ok(new Set(wide.flat()).size > 400)
   t.ok(variant.cost.a >= 0 && variant.cost.b >= 0)
+})
+
+const list = { input: 'sparse', columns: [1, 2, 3], padding: 0 }
+const listed: TimedVariant = {
+  context: [{ input: 'sparse', width: 5, type: 'int32' }],
+  rows: [{ input: 'dense', width: 1, type: 'float32' }],
+  lists: [{ name: 'length', size: 3, each: 'requests', members: [list] }],
+  byRequest: true,
+  mostRows: 1000,
+  cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
+  run: async () => undefined,
+}
+
+t.test('timed lists are whole, or have one value', async (t) => {
+  t.same(zeros(listed, 2).inputs.sparse, Int32Array.of(0, 1, 1, 1, 0, 0, 1, 1, 1, 0))
+  t.same(zeros(listed, 1, 'short').inputs.sparse, Int32Array.of(0, 1, 0, 0, 0))
+  const other = { ...listed, lists: [{ ...listed.lists[0]!, members: [{ ...list, padding: 7 }] }] }
+  t.same(zeros(other, 1, 'short').inputs.sparse, Int32Array.of(0, 0, 7, 7, 0))
+})
+
+t.test('variants that cut lists cost less where these are short', async (t) => {
+  const lengths: number[] = []
+  const variant: TimedVariant = {
+    ...listed,
+    run: async ({ inputs }) => lengths.push(inputs.sparse!.slice(1, 4).filter((id) => id !== 0).length),
+  }
+  const plain: TimedVariant = { ...variant, lists: [], run: async () => undefined }
+  await measureVariants([plain, variant], (work) => work())
+  t.same([...new Set(lengths)], [3, 1])
+  t.ok(variant.cost.short!.a >= 0)
+  t.equal(plain.cost.short, undefined)
 })

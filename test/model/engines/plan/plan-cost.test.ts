@@ -1,5 +1,5 @@
 import t from 'tap'
-import { callsOf, costOf, shareOf, totalOf } from '../../../../src/model/engines/plan/plan-cost.ts'
+import { atLength, callsOf, costOf, shareOf, totalOf } from '../../../../src/model/engines/plan/plan-cost.ts'
 import type { FullCost } from '../../../../src/model/engines/plan/variant.ts'
 import { fc } from '../../../support/cases.ts'
 
@@ -20,6 +20,14 @@ t.test('small requests share a call, large ones have their own', async (t) => {
   t.same(rowsOf(callsOf({ cost, mostRows: 12 }, requestsOf([5, 3, 30, 4, 1, 2]))), [[5, 3], [12], [12], [6, 4, 1], [2]])
   // Requests that cost as much either way go alone.
   t.same(rowsOf(callsOf({ cost, mostRows: Number.POSITIVE_INFINITY }, requestsOf([20, 20]))), [[20], [20]])
+})
+
+t.test('a cost follows from how long lists are', async (t) => {
+  const listed: FullCost = { ...cost, engine: 'onnx', short: { a: 1, b: 30, joined: { a: 2, b: 0 } } }
+  t.same(atLength(listed, 0), { a: 1, b: 30, joined: { a: 2, b: 0 }, engine: 'onnx' })
+  t.same(atLength(listed, 0.5), { a: 1.5, b: 40, joined: { a: 3, b: 5 }, engine: 'onnx' })
+  t.same(atLength(listed, 1), { ...cost, engine: 'onnx' })
+  t.equal(atLength(cost, 0.5), cost)
 })
 
 t.test('the first request of a call pays for it, the others for what they add', async (t) => {

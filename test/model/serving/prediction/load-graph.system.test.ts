@@ -17,6 +17,7 @@ import { temporaryFolder, testFeatures, writeTestBundle } from '../../../support
 import { Dice } from '../../../support/compile/dice.ts'
 import { createFakeEnginePool } from '../../../support/fakes/engine-pool.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
+import { listFeatures } from '../../../support/list-features.ts'
 
 const pool = await createEnginePool({ engine: 'onnx', workers: 2 })
 t.teardown(() => pool.close())
@@ -307,6 +308,18 @@ t.test('the memory for candidates is shared by the workers', async (t) => {
   for (const candidateBytes of [0, 1, 100_001])
     await free(await load(bundle, { pool: watching, candidateBytes, cache }))
   t.same(loads, [0, 0, 50_000])
+})
+
+t.test('the compiler gets the lists of each sequence, and of none', async (t) => {
+  const { lists, sides } = describeGraph(exampleManifest({ features: listFeatures }), undefined)
+  const [ids, numbers] = Object.keys(sides!)
+  t.same(
+    lists!.map(({ name, size, members }) => [name, size, members.map(({ input, padding }) => `${input} ${padding}`)]),
+    [
+      ['seen', 3, [`${ids} 78`, `${numbers} 0`]],
+      ['tags', 2, [`${ids} 82`, `${numbers} 0`]],
+    ],
+  )
 })
 
 t.test('what the compiler is told of a version', async (t) => {

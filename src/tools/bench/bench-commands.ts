@@ -35,6 +35,11 @@ export function createBenchCommand(context: CommandContext): Command {
         .default([1, 32, 100, 256], '1,32,100,256'),
     )
     .option('--requests <number>', 'requests per call', parseCount, 1)
+    .option(
+      '--list-values <number>',
+      'values of each list, where it has as many places; default: any number',
+      parseCount,
+    )
     .option('--seconds <number>', 'time to measure each plan with each number of rows, s', parsePositive, 1)
     .option('--threads <number>', 'threads per call, at most 64', parseThreads, 1)
     .addHelpText(

@@ -13,6 +13,8 @@ export interface BenchOptions {
   rows: number[]
   /** Requests per call. */
   requests: number
+  /** Values of each list; default: any number. */
+  listValues?: number | undefined
   /** Time to measure each plan with each number of rows, s. */
   seconds: number
   threads: number
@@ -75,14 +77,14 @@ export async function bench(target: Target, options: BenchOptions): Promise<Benc
 }
 
 async function benchPrepared(target: Target, prepared: Prepared, options: BenchOptions): Promise<BenchReport> {
-  const { rows, requests, seconds, threads, random, now, signal, progress } = options
+  const { rows, requests, listValues, seconds, threads, random, now, signal, progress } = options
   const engine = await createOnnxEngine({ threads })
   const products = await productsOf(prepared)
   const plans = plansOf(prepared, products)
   const measurements: Measurement[] = []
   for (const count of rows) {
     progress(`measuring ${requests} × ${count} rows`)
-    const shape = { rows: count, requests }
+    const shape = { rows: count, requests, listValues }
     measurements.push(...(await measure({ target, plans, engine, shape, seconds, random, now, signal })))
   }
   return {

@@ -2,7 +2,7 @@ import { median } from '../../base/arrays.ts'
 import { type CompiledPlan, filesOf, type Precision } from '../../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../../model/contracts/engine.ts'
 import { logit } from '../../model/graph/int8/judge.ts'
-import { drawBatch, redraw } from './rows.ts'
+import { drawBatch, redraw, type Shape } from './rows.ts'
 import type { Target } from './target.ts'
 
 /** The compiled plans of a graph, by precision; undefined where it has none. */
@@ -39,7 +39,7 @@ export interface MeasureOptions {
   /** The compiled plans; undefined if the graph is not compiled. */
   plans: Plans | undefined
   engine: Engine
-  shape: { rows: number; requests: number }
+  shape: Shape
   /** Time to measure each contestant, s. */
   seconds: number
   random: () => number

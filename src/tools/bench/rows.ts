@@ -15,8 +15,20 @@ export function sampleDraw(values: Float64Array): Draw {
   return (random) => values[Math.floor(random() * values.length)]!
 }
 
+/** Rows per request, and requests per call; values of each list, by default any number of at least 1. */
+export interface Shape {
+  rows: number
+  requests: number
+  listValues?: number | undefined
+}
+
 /** Draws rows of every input, each value independently, and how long its lists are; row-major. */
-export function drawRows(inputs: TargetInput[], rows: number, random: () => number): Record<string, TensorData> {
+export function drawRows(
+  inputs: TargetInput[],
+  rows: number,
+  random: () => number,
+  listValues?: number,
+): Record<string, TensorData> {
   const drawn: Record<string, TensorData> = {}
   const lengths = new Map<object, number[]>()
   for (const { name, dtype, draws, lists = [] } of inputs) {
@@ -28,7 +40,7 @@ export function drawRows(inputs: TargetInput[], rows: number, random: () => numb
     for (const list of lists) {
       const { width, sequence } = list
       const own = valueFor(lengths, sequence, () =>
-        Array.from({ length: rows }, () => 1 + Math.floor(random() * width)),
+        Array.from({ length: rows }, () => Math.min(width, listValues ?? 1 + Math.floor(random() * width))),
       )
       for (let row = 0; row < rows; row++) setLength(data, row * draws.length, list, own[row]!)
     }
@@ -57,17 +69,12 @@ function shareContext(inputs: TargetInput[], batch: Batch, start: number, count:
 }
 
 /** Draws a batch of `requests` requests with `rows` rows, each with one context unless `contextPerRow`. */
-export function drawBatch(
-  inputs: TargetInput[],
-  shape: { rows: number; requests: number },
-  random: () => number,
-  contextPerRow = false,
-): Batch {
+export function drawBatch(inputs: TargetInput[], shape: Shape, random: () => number, contextPerRow = false): Batch {
   const total = shape.rows * shape.requests
   const batch: Batch = {
     rows: total,
     requests: new Array<number>(shape.requests).fill(shape.rows),
-    inputs: drawRows(inputs, total, random),
+    inputs: drawRows(inputs, total, random, shape.listValues),
   }
   if (!contextPerRow)
     for (let start = 0; start < total; start += shape.rows) shareContext(inputs, batch, start, shape.rows)
@@ -78,7 +85,7 @@ export function drawBatch(
 export function redraw(
   inputs: TargetInput[],
   batch: Batch,
-  shape: { rows: number; requests: number },
+  shape: Shape,
   wanted: readonly Side[],
   random: () => number,
 ): Batch {

@@ -23,6 +23,19 @@ t.test('each request has one context, and other candidates', async (t) => {
   t.ok(new Set(column(drawBatch(inputs, shape, () => dice.next(), true).inputs.ids!, 0)).size > 10)
 })
 
+t.test('lists have any number of values, or a given one', async (t) => {
+  const dice = new Dice(4)
+  const list = { column: 0, width: 2, padding: 0, sequence: {} }
+  const listed: TargetInput[] = [{ ...inputs[0]!, lists: [list] }]
+  const lengths = (listValues?: number) => {
+    const { ids } = drawRows(listed, 40, () => dice.next(), listValues)
+    return new Set(column(ids!, 1).map((id) => (id === 0 ? 1 : 2)))
+  }
+  t.same([...lengths(1)], [1])
+  t.same([...lengths(9)], [2])
+  t.equal(lengths().size, 2)
+})
+
 t.test('a batch is drawn anew in part', async (t) => {
   const dice = new Dice(2)
   const batch = drawBatch(inputs, shape, () => dice.next())

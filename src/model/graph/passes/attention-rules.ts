@@ -3,6 +3,7 @@ import { isGemm } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import { isPlainReshape } from '../ir/reshape.ts'
+import { isElementwise } from '../operators/table.ts'
 import { bypass, type Rule } from './rule.ts'
 
 /*
@@ -25,6 +26,28 @@ const dropExpand: Rule = (graph, node) => {
     return true
   }
   return false
+}
+
+/** Where(c, a, Expand(0)) → Where(c, a, 0): a number fits any shape that another operand has. */
+const dropExpandedNumber: Rule = (graph, node) => {
+  const dims = graph.shapes.get(node.output[0]!)?.dims
+  if (dims === undefined || !isElementwise(node)) return false
+  if (
+    !node.input.some((name) => equal(graph.shapes.get(name)?.dims, dims) && expandedNumber(graph, name) === undefined)
+  )
+    return false
+  const inputs = node.input.map((name) => expandedNumber(graph, name) ?? name)
+  if (equal(inputs, node.input)) return false
+  node.input = inputs
+  graph.touch()
+  return true
+}
+
+/** The constant of one number that an Expand repeats. */
+function expandedNumber(graph: Graph, name: string): string | undefined {
+  const node = graph.producer(name)
+  const source = node?.opType === 'Expand' ? node.input[0]! : ''
+  return graph.dimsOf(source)?.every((side) => side === 1) ? source : undefined
 }
 
 /** The tensor [batch, 1, …] that an Expand repeats along other dimensions than the batch; undefined if it is none. */
@@ -117,7 +140,13 @@ function matrixProduct(
   return undefined
 }
 
-export const attentionRules: readonly Rule[] = [dropExpand, dropNot, activateBeforeReshape, sumOfProducts]
+export const attentionRules: readonly Rule[] = [
+  dropExpand,
+  dropExpandedNumber,
+  dropNot,
+  activateBeforeReshape,
+  sumOfProducts,
+]
 
 /** Whether a node combines operands of different sizes, as attention combines a candidate with each item. */
 export function combinesSizes(graph: Graph, node: NodeProto): boolean {

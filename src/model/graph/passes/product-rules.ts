@@ -1,4 +1,4 @@
-import { equal, product } from '../../../base/arrays.ts'
+import { equal, positive, product } from '../../../base/arrays.ts'
 import { floatAttribute, intAttribute, intsAttribute } from '../ir/attributes.ts'
 import { isGemm, vectorOf, weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
@@ -17,6 +17,34 @@ const transposeConstant: Rule = (graph, node) => {
   return bypass(graph, node, graph.constant(`${name}/transposed`, permute(values, dims, [1, 0]), [dims[1]!, dims[0]!]))
 }
 
+/** Split of a constant vector, or of the rows of a constant matrix → constants. */
+const splitConstant: Rule = (graph, node) => {
+  if (node.opType !== 'Split') return false
+  const [name] = node.input as [string]
+  const [values, dims] = [graph.floats(name), graph.dimsOf(name)]
+  const sizes = node.output.map((part) => graph.shapes.get(part)?.dims[0])
+  if (values === undefined || dims === undefined || positive(intAttribute(node, 'axis', 0), dims.length) !== 0)
+    return false
+  if (dims.length > 2 || sizes.includes(undefined) || node.output.some((part) => graph.isOutput(part))) return false
+  const width = product(dims.slice(1))
+  let row = 0
+  for (const [i, part] of node.output.entries()) {
+    const size = sizes[i]!
+    const rows = values.slice(row * width, (row + size) * width)
+    row += size
+    graph.replace(part, graph.constant(`${name}/part`, rows, [size, ...dims.slice(1)]))
+  }
+  graph.nodes.splice(graph.nodes.indexOf(node), 1)
+  graph.touch()
+  return true
+}
+
+/** The open side of a shape, if those before it are 1: the rows of such a tensor are those of a matrix. */
+function openSide(dims: readonly number[]): number | undefined {
+  const at = dims.findIndex((side) => side !== 1)
+  return dims[at]! < 0 && dims.slice(at + 1).every((side) => side > 0) ? at : undefined
+}
+
 /** MatMul by a constant matrix → Gemm; more than two dimensions are flattened to rows for it. */
 const matMulToGemm: Rule = (graph, node) => {
   if (node.opType !== 'MatMul') return false
@@ -25,7 +53,7 @@ const matMulToGemm: Rule = (graph, node) => {
   const dims = graph.dimsOf(w)
   if (before === undefined || dims?.length !== 2 || graph.floats(w) === undefined) return false
   const [k, n] = dims as [number, number]
-  if (before.dims.length < 2 || before.dims[0]! >= 0) return false
+  if (before.dims.length < 2 || openSide(before.dims) === undefined) return false
   if (before.dims.length === 2) {
     const gemm = graph.node('Gemm', [x, w], { shape: floatShape(before.dims[0]!, n) })
     return bypass(graph, node, gemm)
@@ -98,18 +126,47 @@ const biasThroughReshape: Rule = (graph, node) => {
     const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
     const shape = graph.shapes.get(node.output[0]!)
     const values = graph.floats(b)
-    if (reshape === undefined || !isGemm(graph, gemm) || values === undefined || shape?.dims[0] !== -1) continue
+    if (reshape === undefined || !isGemm(graph, gemm) || values === undefined || shape === undefined) continue
+    const open = openSide(shape.dims)
+    if (open === undefined || shape.dims[open] !== -1) continue
     if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) continue
     if (!equal(graph.shapes.get(x)?.dims, shape.dims)) continue
     const dims = graph.dimsOf(b)!
-    const sides = shape.dims.slice(1)
-    const all = broadcast(values, dims.length > sides.length && dims[0] === 1 ? dims.slice(1) : dims, sides)
+    const sides = shape.dims.slice(open + 1)
+    const all = broadcast(values, trimmed(dims, sides.length), sides)
     const { n, b: former } = weightsOf(graph, gemm)
     if (all === undefined || !all.every((value, i) => value === all[i % n])) continue
     const sum = former.map((value, i) => value + all[i]!)
     const inputs = [gemm.input[0]!, gemm.input[1]!, graph.constant(`${b}/bias`, sum, [n])]
     const product = graph.node('Gemm', inputs, { shape: graph.shapes.get(gemm.output[0]!)! })
     return bypass(graph, node, graph.node('Reshape', [product, graph.integers(shape.dims)], { shape }))
+  }
+  return false
+}
+
+/** A shape without the sides of 1 before its last `length`. */
+function trimmed(dims: readonly number[], length: number): readonly number[] {
+  const before = Math.max(0, dims.length - length)
+  return dims.slice(0, before).every((side) => side === 1) ? dims.slice(before) : dims
+}
+
+/** Reshape(Gemm) · c → Reshape(Gemm · c): a product's factor belongs to its weights. */
+const factorThroughReshape: Rule = (graph, node) => {
+  if (node.opType !== 'Mul') return false
+  for (const [x, c] of [node.input, [...node.input].reverse()] as [string, string][]) {
+    const reshape = graph.producer(x)
+    const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
+    const values = graph.floats(c)
+    const shape = graph.shapes.get(x)
+    if (reshape === undefined || !isGemm(graph, gemm) || values?.length !== 1 || shape === undefined) continue
+    if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) continue
+    if (!equal(graph.shapes.get(node.output[0]!)?.dims, shape.dims)) continue
+    const { k, n, w, b } = weightsOf(graph, gemm)
+    const scaled = (numbers: Float32Array) => numbers.map((value) => value * values[0]!)
+    const name = gemm.input[1]!
+    const inputs = [graph.constant(`${name}/times`, scaled(w), [k, n]), graph.constant(`${name}/bias`, scaled(b), [n])]
+    const product = graph.node('Gemm', [gemm.input[0]!, ...inputs], { shape: graph.shapes.get(gemm.output[0]!)! })
+    return bypass(graph, node, graph.node('Reshape', [product, reshape.input[1]!], { shape }))
   }
   return false
 }
@@ -188,11 +245,13 @@ function hasConstant(graph: Graph, { input }: NodeProto): boolean {
 /** Canonical forms of products by constants and of operators that can be folded into them; see `canonicalise`. */
 export const productRules: Rule[] = [
   transposeConstant,
+  splitConstant,
   matMulToGemm,
   einsumToMatMul,
   plainGemm,
   biasIntoGemm,
   biasThroughReshape,
+  factorThroughReshape,
   plainNormalisation,
   plainArithmetic,
 ]

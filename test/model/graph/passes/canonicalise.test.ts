@@ -127,6 +127,25 @@ const forms: Record<string, [(graph: Graph) => string | string[], string]> = {
   ],
   'MatMul and Add': [(g) => g.node('Add', [vector(g, 1, 4), g.node('MatMul', ['x', matrix(g, 6, 4)])]), 'Gemm'],
   'MatMul by a transposed constant': [(g) => g.node('MatMul', ['x', g.node('Transpose', [matrix(g, 4, 6)])]), 'Gemm'],
+  'MatMul by a part of a constant, of a sequence of one, times a number': [
+    (g) => {
+      const [, part] = g.nodeOf('Split', [matrix(g, 9, 6), g.integers([5, 4])], 2, axis(0))
+      const [bias] = g.nodeOf('Split', [vector(g, 9), g.integers([4, 5])], 2, axis(0))
+      const row = g.node('Reshape', ['x', g.integers([1, -1, 6])])
+      const product = g.node('MatMul', [row, g.node('Transpose', [part!])])
+      const heads = g.node('Reshape', [g.node('Add', [product, bias!]), g.integers([-1, 2, 1, 2])])
+      return g.node('Mul', [heads, g.constant('factor', Float32Array.of(0.5), [])])
+    },
+    'Gemm Reshape',
+  ],
+  'a number that is repeated': [
+    (g) => {
+      const zeros = g.node('Expand', [g.constant('zero', Float32Array.of(0), []), g.node('Shape', ['x'])])
+      const isNegative = g.node('Less', ['x', g.constant('zero', Float32Array.of(0), [])])
+      return g.node('Where', [isNegative, g.constant('least', Float32Array.of(-1e9), []), zeros])
+    },
+    'Less Where',
+  ],
   'MatMul of three dimensions': [
     (g) => g.node('MatMul', [shaped(g, 'x', 2, 3), matrix(g, 3, 4)]),
     'Reshape Gemm Reshape',

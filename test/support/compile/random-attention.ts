@@ -20,14 +20,15 @@ export interface RandomAttention {
 
 /**
  * A model in which candidates attend to a history of the context: ids `hist` [batch, L], of which 0 is padding, `item`
- * [batch, 1] of the same table, `tags` [batch, 2] of the candidate, and `dense` [batch, 2] of both sides.
+ * [batch, 1] of the same table, `tags` [batch, 2] of the candidate, and `dense` [batch, 2] of both sides. `factor`: of
+ * the widths of its layers.
  */
-export function randomAttention(dice: Dice): RandomAttention {
-  const [length, dim] = [dice.between(2, 4), 2 * dice.between(1, 2)]
+export function randomAttention(dice: Dice, factor = 1): RandomAttention {
+  const [length, dim] = [dice.between(2, 4), factor * 2 * dice.between(1, 2)]
   const ids = (width: number) => ({ dtype: DataType.INT64, dims: [-1, width] })
   const graph = emptyGraph({ hist: ids(length), item: ids(1), tags: ids(2), dense: floatShape(-1, 2) })
   const kind = dice.pick(attentions)
-  const write = new AttentionWriter(graph, dice, length, dim)
+  const write = new AttentionWriter(graph, dice, { length, dim, factor })
   const pooled = write.attend(kind)
   const x = new Writer(graph, dice).concat(
     dice.shuffled([
@@ -37,7 +38,7 @@ export function randomAttention(dice: Dice): RandomAttention {
       { name: 'dense', n: 2 },
     ]),
   )
-  const logits = new Writer(graph, dice).mlp(x, [dice.between(2, 5), 2], { linear: true })
+  const logits = new Writer(graph, dice).mlp(x, [factor * dice.between(2, 5), 2], { linear: true })
   answerWith(graph, graph.node('Sigmoid', [logits.name]))
   const of = (side: Side, width: number) => new Array<Side>(width).fill(side)
   const other = dice.pick<Side>(['candidate', 'cross'])
@@ -64,16 +65,18 @@ class AttentionWriter {
   readonly #dice: Dice
   readonly #length: number
   readonly #dim: number
+  readonly #factor: number
   readonly #keys: string
   /** [batch, dim] */
   readonly query: string
   readonly #table: string
 
-  constructor(graph: Graph, dice: Dice, length: number, dim: number) {
+  constructor(graph: Graph, dice: Dice, { length, dim, factor }: { length: number; dim: number; factor: number }) {
     this.#graph = graph
     this.#dice = dice
     this.#length = length
     this.#dim = dim
+    this.#factor = factor
     this.#table = graph.constant('table', dice.floats(vocabulary * dim), [vocabulary, dim])
     this.#keys = graph.node('Gather', [this.#table, 'hist'])
     this.query = this.#reshape(graph.node('Gather', [this.#table, 'item']), dim)
@@ -155,7 +158,7 @@ class AttentionWriter {
     let x = graph.node('Concat', parts, { attributes: { axis: dice.pick([2, -1]) } })
     let width = parts.length * this.#dim
     for (let layer = dice.between(1, 2); layer > 0; layer--) {
-      const n = dice.between(2, 4)
+      const n = this.#factor * dice.between(2, 4)
       x = this.#layer(x, width, n)
       const slopes = () => graph.constant('slopes', dice.floats(n), [n])
       x = dice.chance(0.7) ? graph.node(dice.pick(['Relu', 'Tanh']), [x]) : graph.node('PRelu', [x, slopes()])
@@ -166,7 +169,10 @@ class AttentionWriter {
 
   #layer(x: string, k: number, n: number): string {
     const graph = this.#graph
-    const product = graph.node('MatMul', [x, graph.constant('kernel', this.#dice.floats(k * n), [k, n])])
+    const product = graph.node('MatMul', [
+      x,
+      graph.constant('kernel', this.#dice.floats(k * n, 1 / Math.sqrt(this.#factor)), [k, n]),
+    ])
     return graph.node('Add', this.#dice.shuffled([product, graph.constant('bias', this.#dice.floats(n), [n])]))
   }
 

@@ -1,4 +1,5 @@
 import ort from 'onnxruntime-node'
+import type { InputRows } from '../../../src/model/graph/int8/observe-ranges.ts'
 import { Graph } from '../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
 import { declare, type TensorShape } from '../../../src/model/graph/ir/tensor-shape.ts'
@@ -55,6 +56,15 @@ export function feedsOf(graph: Graph, rows: number, dice: Dice): Feeds {
   return feeds
 }
 
+/** Such rows as int8 sets its scales by. */
+export function inputRowsOf(graph: Graph, rows: number, dice: Dice): InputRows {
+  const inputs = Object.entries(feedsOf(graph, rows, dice)).map(([name, { data }]) => [
+    name,
+    data instanceof Float32Array ? data : Int32Array.from(data as BigInt64Array, Number),
+  ])
+  return { rows, inputs: Object.fromEntries(inputs) }
+}
+
 /** The answers of ONNX Runtime for each of several batches; it rewrites nothing itself unless `optimised`. */
 export async function answersOf(graph: Graph, batches: Feeds[], optimised = false): Promise<Answers[]> {
   const session = await ort.InferenceSession.create(graph.copy().toBytes(), {
@@ -77,11 +87,11 @@ export async function answersOf(graph: Graph, batches: Feeds[], optimised = fals
   }
 }
 
-/** Largest difference allowed, as a part of a tensor's largest value, or of 1. */
-const tolerance = 1e-5
-
-/** Where two lists of answers differ; undefined where they don't. */
-export function differenceOf(expected: Answers[], actual: Answers[]): string | undefined {
+/**
+ * Where two lists of answers differ; undefined where they don't. `tolerance`: the largest difference allowed, as a part
+ * of a tensor's largest value, or of 1.
+ */
+export function differenceOf(expected: Answers[], actual: Answers[], tolerance = 1e-5): string | undefined {
   for (const [batch, answers] of expected.entries())
     for (const [name, { dims, values }] of Object.entries(answers)) {
       const other = actual[batch]?.[name]

@@ -15,7 +15,7 @@ type Data = Float32Array | Int32Array | BigInt64Array
 
 /**
  * Where a plan answers something else than the whole graph, or than its variant `full`, on random requests and slots.
- * `lists` end in padding.
+ * `lists` end in padding; `tolerance`: as of `differenceOf`.
  */
 export async function breachOfPlans(
   graph: Graph,
@@ -23,7 +23,7 @@ export async function breachOfPlans(
   plans: SplitGraphs,
   dice: Dice,
   full?: VariantGraph,
-  lists: readonly ListColumns[] = [],
+  { lists = [], tolerance }: { lists?: readonly ListColumns[]; tolerance?: number } = {},
 ): Promise<string | undefined> {
   for (const requests of [[1], [2], [6], [2, 1, 3]]) {
     const rows = requests.reduce((sum, count) => sum + count, 0)
@@ -31,7 +31,7 @@ export async function breachOfPlans(
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)
     const expected = full ? [await answersOfFresh(full, feeds, requests)] : await answersOf(graph, [feeds])
     if (plans.shared_context) {
-      const breach = differenceOf(expected, [await answersOfFresh(plans.shared_context, feeds, requests)])
+      const breach = differenceOf(expected, [await answersOfFresh(plans.shared_context, feeds, requests)], tolerance)
       if (breach) return `fresh: ${breach}`
     }
     if (plans.cached) {
@@ -40,7 +40,7 @@ export async function breachOfPlans(
       const candidates = Array.from({ length: rows }, (_, i) => i)
       const slots = dice.shuffled(Array.from({ length: size }, (_, i) => i)).slice(0, rows)
       const kept = { requests, candidates, slots, size, row }
-      const breach = differenceOf(expected, [await answersOfKnown(plans, feeds, kept)])
+      const breach = differenceOf(expected, [await answersOfKnown(plans, feeds, kept)], tolerance)
       if (breach) return `known: ${breach}`
     }
   }

@@ -1,4 +1,3 @@
-import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../ir/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../ir/tensor-shape.ts'
 import type { Segment } from '../sides/columns.ts'
@@ -16,6 +15,7 @@ import type {
 } from '../sides/split-graphs.ts'
 import { roundToBytes, sideBySide, sumsOf, toBytes, toFloats } from './int8-matrix.ts'
 import type { QuantisedLayers, QuantisedSegment } from './quantise-layers.ts'
+import { valueBytes } from './value-bytes.ts'
 
 /** Computes the first layers of each graph variant in int8. */
 export class Int8Emitter implements Emitter {
@@ -171,10 +171,11 @@ export class Int8Emitter implements Emitter {
     const rows: number[] = []
     let first = 0
     for (const [i, segment] of layer.segments.entries()) {
-      const { table, repeats } = quantised[i]!
+      const { table, repeats, steps } = quantised[i]!
       const own = rowIndexes([segment], this.#sides, wanted)
-      if (table !== undefined)
-        for (let copy = 0; copy < this.#copies; copy++) for (const row of own) rows.push(starts[first + row]! + copy)
+      if (steps !== 'of column')
+        for (let copy = 0; copy < (table ? this.#copies : repeats[0]!); copy++)
+          for (const row of own) rows.push(starts[first + row]! + copy)
       else
         for (const row of own) for (let copy = 0; copy < repeats[row]!; copy++) rows.push(starts[first + row]! + copy)
       first += segment.columns.length * segment.dim
@@ -222,34 +223,4 @@ export function featureBytes(
   if (parts.length <= 1) return parts[0]
   const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, width] }
   return target.node('Concat', parts, { attributes: { axis: 1 }, shape })
-}
-
-/**
- * Values rounded to bytes. Copies of a column are shifted by fractions of a step, so that together they are as fine as
- * their number: Σ round(x + δᵢ) ≈ n·x.
- */
-function valueBytes(
-  target: Graph,
-  values: string,
-  positions: number[],
-  { scale, zero, repeats }: QuantisedSegment,
-  batch: number,
-): { tensor: string; columns: number } {
-  const copies = positions.flatMap((i, place) =>
-    Array.from({ length: repeats[i]! }, (_, copy) => ({ i, place, shift: (copy + 0.5) / repeats[i]! - 0.5 })),
-  )
-  const columns = copies.length
-  let x = values
-  if (columns > positions.length) {
-    const places = target.integers(copies.map(({ place }) => place))
-    const shifts = Float32Array.from(copies, ({ i, shift }) => shift * scale[i]!)
-    const shape = floatShape(batch, columns)
-    x = target.node('Gather', [x, places], { attributes: { axis: 1 }, shape })
-    x = target.node('Add', [x, target.constant('values/shift', shifts, [columns])], { shape })
-  }
-  const scales = Float32Array.from(copies, ({ i }) => scale[i]!)
-  const zeros = Uint8Array.from(copies, ({ i }) => zero[i]!)
-  const names = [target.constant('values/scale', scales, [columns]), target.constant('values/zero', zeros, [columns])]
-  const shape: TensorShape = { dtype: DataType.UINT8, dims: [batch, columns] }
-  return { tensor: target.node('QuantizeLinear', [x, ...names], { attributes: { axis: 1 }, shape }), columns }
 }

@@ -8,6 +8,7 @@ import type { Segment } from '../sides/columns.ts'
 import type { CutGraph } from '../sides/split-graphs.ts'
 import { firstLayers, regionalLayers } from '../sides/split-sides.ts'
 import { hiddenLayers, type Maxima } from './equalise.ts'
+import { mixedProducts } from './mixed-products.ts'
 import { type Range, rangeKey } from './quantise-layers.ts'
 
 /** Rows of a graph's inputs, by input, row-major; ids as int32 or, if the graph takes them so, float32. */
@@ -94,16 +95,18 @@ export async function calibrate(cut: CutGraph, rows: InputRows): Promise<Calibra
   const watched = cut.whole.copy()
   const hidden = hiddenLayers(watched, new Set(cut.regions.values())).map(({ output }) => output[0]!)
   const values = new Map<string, Segment>()
-  for (const { gemm, segments } of [...firstLayers(cut.rest), ...regionalLayers(cut)])
+  const layers = [...firstLayers(cut.rest), ...regionalLayers(cut)]
+  for (const { gemm, segments } of [...layers, ...mixedProducts(cut, layers, new Set(hidden))])
     for (const [i, segment] of segments.entries())
       if (segment.table === undefined) values.set(rangeKey(gemm.input[0]!, i), segment)
-  const built = new Map<string, string>()
+  const built = new Map<string, { name: string; width: number }>()
   for (const [key, segment] of values) {
     const positions = segment.columns.map((_, i) => i)
     // An input cannot be an output too.
-    built.set(key, watched.node('Identity', [segment.build(watched, packedInput(watched, cut, segment), positions)]))
+    const name = watched.node('Identity', [segment.build(watched, packedInput(watched, cut, segment), positions)])
+    built.set(key, { name, width: positions.length })
   }
-  const names = [...hidden, ...built.values()]
+  const names = [...hidden, ...[...built.values()].map(({ name }) => name)]
   watched.outputs.splice(0, Infinity, ...names.map((name) => create(ValueInfoProtoSchema, { name })))
   const maxima: Maxima = new Map()
   const ranges = new Map<string, Range>()
@@ -115,14 +118,13 @@ export async function calibrate(cut: CutGraph, rows: InputRows): Promise<Calibra
       const results = await session.run(feedsOf(session, rows, start, count))
       for (const name of hidden) {
         const data = results[name]!.data as Float32Array
-        const width = data.length / count
+        const width = cut.whole.shapes.get(name)!.dims.at(-1)!
         const largest = maxima.get(name) ?? new Float32Array(width)
         maxima.set(name, largest)
         for (let i = 0; i < data.length; i++) if (data[i]! > largest[i % width]!) largest[i % width] = data[i]!
       }
-      for (const [key, name] of built) {
+      for (const [key, { name, width }] of built) {
         const data = results[name]!.data as Float32Array
-        const width = data.length / count
         const range = ranges.get(key) ?? {
           lo: new Float32Array(width).fill(Number.POSITIVE_INFINITY),
           hi: new Float32Array(width).fill(Number.NEGATIVE_INFINITY),
@@ -141,10 +143,10 @@ export async function calibrate(cut: CutGraph, rows: InputRows): Promise<Calibra
   return { maxima, ranges }
 }
 
-/** The columns of a segment, picked from its input or its region. */
-function packedInput(graph: Graph, { rest, regions }: CutGraph, { input: source, columns }: Segment): string {
+/** The columns of a segment, picked from its input, its region or a mixed tensor. */
+function packedInput(graph: Graph, { rest, regions, mixed }: CutGraph, { input: source, columns }: Segment): string {
   const { dtype, dims } = rest.shapes.get(source)!
-  const tensor = regions.get(source)
+  const tensor = regions.get(source) ?? mixed.get(source)
   const input = tensor === undefined ? source : graph.node('Reshape', [tensor, graph.integers([-1, dims[1]!])])
   const [, width] = dims
   // A single column, [batch], becomes a matrix when its values are recomputed.

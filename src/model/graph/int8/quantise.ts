@@ -1,13 +1,16 @@
 import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import type { Segment } from '../sides/columns.ts'
 import { assemble, groupsOf } from '../sides/side-graphs.ts'
 import type { CutGraph, FirstLayer, Side, Sides, SplitGraphs, VariantGraph } from '../sides/split-graphs.ts'
 import { firstLayers, regionalLayers, splitLayers, withoutProducts } from '../sides/split-sides.ts'
 import { nameInWhole } from '../sides/tensor-names.ts'
 import { Int8Emitter } from './int8-emitter.ts'
 import { sideBySideCopies, toBytes, toFloats, toInt8 } from './int8-matrix.ts'
+import { mixedProducts } from './mixed-products.ts'
 import { type QuantisedLayers, type QuantiseOptions, quantiseLayers } from './quantise-layers.ts'
+import { valueBytes } from './value-bytes.ts'
 
 /**
  * The int8 variants of a cut graph: the full one and those by side. Scales are fixed, so that a row's answer does not
@@ -21,16 +24,20 @@ import { type QuantisedLayers, type QuantiseOptions, quantiseLayers } from './qu
 export function quantise(cut: CutGraph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
   const layers = firstLayers(cut.rest)
   const regional = regionalLayers(cut)
-  if (layers.length + regional.length === 0) throw new Error(withoutProducts(cut.rest))
+  const all = [...layers, ...regional]
+  const mixed = mixedProducts(cut, all, options.hidden)
+  if (all.length + mixed.length === 0) throw new Error(withoutProducts(cut.rest))
   takeHidden(cut.rest, layers, options.hidden)
   takeHidden(cut.whole, regional, options.hidden)
-  const all = [...layers, ...regional]
-  const quantised = quantiseLayers(cut, all, options)
+  const quantised = quantiseLayers(cut, all, mixed, options)
   const groups = new Map(
     [...groupsOf(regional)].flatMap((group) => group.map(({ output }) => [output, group] as const)),
   )
   const emitter = (sides: Sides) => new Int8Emitter(groups, quantised, sides, options.effort.copies)
-  const finish = (variant: VariantGraph) => quantiseHiddenLayers(variant, quantised.layers, options)
+  const finish = (variant: VariantGraph) => {
+    const bytes = [...variant.replaced].flatMap(([layer, name]) => (quantised.layers.get(layer)!.hidden ? [name] : []))
+    quantiseHiddenLayers(variant.graph, [...bytes, ...quantiseMixed(variant.graph, mixed, quantised)], options)
+  }
 
   const sides = allCandidate(cut)
   const whole = emitter(sides)
@@ -60,13 +67,43 @@ function allCandidate({ rest }: CutGraph): Sides {
   )
 }
 
-/** Replaces the products after the first layers, as far as they read bytes now. */
-export function quantiseHiddenLayers(
-  { graph: target, replaced }: VariantGraph,
-  layers: QuantisedLayers['layers'],
+/** Replaces products of values that are no features; returns the tensors of bytes that replace their ReLUs. */
+function quantiseMixed(target: Graph, mixed: FirstLayer[], { layers, segments }: QuantisedLayers): string[] {
+  const ofProducts = new Map(mixed.map((layer) => [layer.gemm.output[0]!, layer]))
+  const known = new Map<string, ReturnType<typeof valueBytes>>()
+  const hiddenBytes: string[] = []
+  for (const gemm of [...target.nodes]) {
+    const layer = gemm.opType === 'Gemm' ? ofProducts.get(nameInWhole(gemm.output[0]!)) : undefined
+    if (layer === undefined) continue
+    const [x] = gemm.input as [string]
+    const [segment] = layer.segments as [Segment]
+    const batch = target.shapes.get(x)!.dims[0]!
+    const bytes = known.get(x) ?? valueBytes(target, x, segment.columns, segments.get(segment)!, batch)
+    known.set(x, bytes)
+    const { matrix, offset, starts, hidden } = layers.get(layer)!
+    const copies = matrix.k / starts.length
+    const rows = Array.from({ length: copies }, (_, copy) => starts.map((start) => start + copy)).flat()
+    if (!hidden) {
+      target.bypass(gemm, toFloats(target, bytes.tensor, matrix, rows, Float32Array.from(offset), batch))
+      continue
+    }
+    const sums = Int32Array.from(offset, (value, j) => Math.round(value / matrix.scale[j]!))
+    const start = target.constant('sums', sums, [matrix.n])
+    const [relu] = target.users(gemm.output[0]!) as [NodeProto]
+    const output = toBytes(target, bytes.tensor, matrix, rows, start, batch)
+    target.bypass(relu, output)
+    hiddenBytes.push(output)
+  }
+  return hiddenBytes
+}
+
+/** Replaces the products after these hidden layers, as far as they read bytes now. */
+function quantiseHiddenLayers(
+  target: Graph,
+  bytes: readonly string[],
   options: Pick<QuantiseOptions, 'hidden' | 'effort'>,
 ): void {
-  const open = [...replaced].flatMap(([layer, name]) => (layers.get(layer)!.hidden ? [name] : []))
+  const open = [...bytes]
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     for (const user of [...target.users(name)]) {
       if (user.opType === 'Split') {

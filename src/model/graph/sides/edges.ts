@@ -2,7 +2,7 @@ import { product } from '../../../base/arrays.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import type { FeatureFinder } from './columns.ts'
-import type { Owners } from './owners.ts'
+import type { Owners } from './split-graphs.ts'
 
 /*
  * The edges of regions: the tensors that are kept of candidates, and those of the context that are repeated for rows.

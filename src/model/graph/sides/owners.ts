@@ -1,10 +1,7 @@
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import type { FeatureFinder, Segment } from './columns.ts'
-import type { Side, Sides } from './split-graphs.ts'
-
-/** By tensor, the sides that it depends on. */
-export type Owners = ReadonlyMap<string, ReadonlySet<Side>>
+import type { Owners, Side, Sides } from './split-graphs.ts'
 
 /** The sides that each tensor depends on; none for what depends on the number of rows alone. */
 export function ownersOf(graph: Graph, features: FeatureFinder, sides: Sides): Owners {

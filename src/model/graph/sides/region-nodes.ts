@@ -26,8 +26,13 @@ export class RegionNodes {
     this.#emitter = emitter
   }
 
-  /** One input of the rest, [batch, width], computed from columns of these sides; undefined if it is no region's. */
+  /**
+   * One input of the rest, [batch, width], computed from columns of these sides; undefined if it is neither a region's
+   * nor a mixed tensor.
+   */
   columns(input: string, wanted: Side[]): string | undefined {
+    const mixed = this.#cut.mixed.get(input)
+    if (mixed !== undefined) return this.#mixed(mixed)
     const tensor = this.#cut.regions.get(input)
     if (tensor === undefined) return undefined
     // Features first: they are the inputs that rows can be counted by.
@@ -37,6 +42,13 @@ export class RegionNodes {
     if (dims.length === 2) return value
     const shape = { dtype: DataType.FLOAT, dims: [batchOf(wanted), product(dims.slice(1))] }
     return this.#once(`${tensor}/region`, wanted, () => reshape(this.#plan.graph, value, shape))
+  }
+
+  /** The variant's name of a mixed tensor: it may be the output of a first layer. */
+  #mixed(tensor: string): string {
+    const { graph, replaced } = this.#plan
+    const layer = [...replaced.keys()].find(({ output }) => output === tensor)
+    return layer === undefined || graph.isOutput(tensor) ? tensor : replaced.get(layer)!
   }
 
   #namesFor(wanted: Side[]): Map<string, string> {

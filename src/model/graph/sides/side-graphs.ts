@@ -67,11 +67,11 @@ export interface Reads {
   counts: Set<NodeProto>
 }
 
-export function readsOf({ rest, features }: CutGraph, layers: readonly FirstLayer[]): Reads {
+export function readsOf({ rest, features, mixed }: CutGraph, layers: readonly FirstLayer[]): Reads {
   const replaced = new Set(layers.map(({ output }) => output))
   const reads: Reads = { features: new Set(), counts: new Set() }
   const seen = new Set<string>()
-  const open = rest.outputs.map(({ name }) => name)
+  const open = [...rest.outputs.map(({ name }) => name), ...mixed.values()]
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     if (seen.has(name) || replaced.has(name)) continue
     seen.add(name)

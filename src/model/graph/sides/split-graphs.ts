@@ -7,17 +7,29 @@ import type { FeatureFinder, Segment } from './columns.ts'
 export type Side = 'context' | 'candidate' | 'cross'
 /** Per input of the graph, the side of each column. */
 export type Sides = Record<string, readonly Side[]>
+/** By tensor, the sides that it depends on. */
+export type Owners = ReadonlyMap<string, ReadonlySet<Side>>
 
 /** A graph of which the regions are cut out: the parts that read the context alone or the candidate alone. */
 export interface CutGraph {
   /** The graph before. */
   whole: Graph
-  /** The other nodes. Inputs: the graph's own, and [rows, width] for each tensor that they read from a region. */
+  /**
+   * The other nodes. Inputs: the graph's own, and [rows, width] for each tensor that they read from a region, and for
+   * each mixed one.
+   */
   rest: Graph
   /** Sides of the columns of all of the rest's inputs. */
   sides: Sides
   /** By those inputs of the rest: the tensor of the whole graph, [rows, …]. */
   regions: ReadonlyMap<string, string>
+  /**
+   * By other inputs of the rest, of side `cross`: the tensor of the rest, [rows, width], computed of both sides, that
+   * products read beside columns of one.
+   */
+  mixed: ReadonlyMap<string, string>
+  /** The sides that the whole graph's tensors depend on; none are known of a graph that is not cut. */
+  owners: Owners
   /** The sides of which the outputs read columns. */
   read: ReadonlySet<Side>
   /** Features among the tensors of the two graphs. */
@@ -34,7 +46,10 @@ export interface VariantGraph {
   lists?: ListLength[]
   /** The replacement of each first layer's output. */
   replaced: Map<FirstLayer, string>
-  /** Adds a region's nodes: one input of the rest, computed from columns of these sides; undefined for other inputs. */
+  /**
+   * One input of the rest, computed from columns of these sides: the nodes of its region are added, a mixed tensor has
+   * its own; undefined for other inputs.
+   */
   region?: (input: string, wanted: Side[]) => string | undefined
   /** A tensor of a region that is given for each row. */
   given?: (input: string) => string | undefined
@@ -62,7 +77,7 @@ export interface SplitGraphs {
   layers: LayerParts[]
 }
 
-/** A product of features: it reads only columns of the inputs. */
+/** A product of features: it reads only columns of the inputs. Mixed tensors count as inputs. */
 export interface FirstLayer {
   gemm: NodeProto
   segments: Segment[]

@@ -28,7 +28,7 @@ import { planNames } from './tensor-names.ts'
  * context·W₁ + candidate·W₂ + cross·W₃ + b`. Returns a reason if the graph can't be split.
  */
 export function splitSides(graph: Graph, sides: Sides): SplitGraphs | string {
-  const cut = cutRegions(graph, sides, true)
+  const cut = cutRegions(graph, sides)
   if (typeof cut === 'string') return cut
   const layers = firstLayers(cut.rest)
   return splitLayers({ cut, layers, emitter: floatEmitter(cut) })

@@ -218,7 +218,7 @@ t.test('what can not be computed in int8 says so', async (t) => {
     fields: {},
   }
   const problemOf = async (graph: Graph) => (await compile(reread(graph), { ...options, quantization })).int8Problem
-  const odd = buildModel(exampleModel)
+  const odd = buildModel({ ...exampleModel, width: 8 })
   // Ids that depend on each other are no columns.
   const sum = odd.node('ReduceSum', ['sparse', odd.integers([1])], { attributes: { keepdims: 1 } })
   const same = odd.node('Mul', [odd.node('Sub', [sum, sum]), 'sparse'])

@@ -7,9 +7,8 @@ import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
 import { fc, randomCases, steadySeed } from '../../../support/cases.ts'
 import { Dice } from '../../../support/compile/dice.ts'
 import { prepared } from '../../../support/compile/law.ts'
-import { randomAttention } from '../../../support/compile/random-attention.ts'
 import { randomTowers } from '../../../support/compile/random-towers.ts'
-import { answerWith, emptyGraph, feedsOf } from '../../../support/compile/run-graph.ts'
+import { answerWith, emptyGraph, inputRowsOf } from '../../../support/compile/run-graph.ts'
 import { breachOfPlans } from '../../../support/compile/run-plan.ts'
 
 t.test('answers the same where users and candidates have towers of their own', async (t) => {
@@ -44,21 +43,12 @@ t.test('in int8 a row has one answer, however it is computed', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => {
       const dice = new Dice(seed)
-      const { graph, sides } =
-        seed % 3 === 0
-          ? randomAttention(new Dice(seed))
-          : randomTowers(seed, { activations: ['Relu', 'Relu', 'Relu', 'Tanh'] })
+      const { graph, sides } = randomTowers(seed, { activations: ['Relu', 'Relu', 'Relu', 'Tanh'] })
       const read = await prepared(graph)
-      const inputs = Object.fromEntries(
-        Object.entries(feedsOf(read, 60, dice)).map(([name, { data }]) => [
-          name,
-          data instanceof Float32Array ? data : Int32Array.from(data as BigInt64Array, Number),
-        ]),
-      )
       const { float32, int8, int8Problem } = await compile(read, {
         sides,
         fields: {},
-        quantization: { scales: { rows: 60, inputs }, judged: undefined },
+        quantization: { scales: inputRowsOf(read, 60, dice), judged: undefined },
       })
       if (int8 === undefined) {
         if (!/^no hidden layer|^no product of features/.test(int8Problem!)) throw new Error(int8Problem)

@@ -211,6 +211,19 @@ t.test('rows that ids are looked up in need not be the ids themselves', async (t
   t.ok(distance(float32, int8) < 0.2, `${distance(float32, int8)} apart`)
 })
 
+t.test('what mixes columns before the first product is left in float32', async (t) => {
+  const dice = new Dice(4)
+  const graph = emptyGraph({ x: floatShape(-1, 32), y: floatShape(-1, 32) })
+  const weights = (k: number, n: number) => graph.constant('kernel', dice.floats(k * n, 1 / Math.sqrt(k)), [k, n])
+  const mixed = graph.node('Add', ['x', graph.node('Softmax', [graph.node('Mul', ['x', 'y'])])])
+  const hidden = graph.node('Relu', [graph.node('MatMul', [mixed, weights(32, 64)])])
+  answerWith(graph, graph.node('Sigmoid', [graph.node('MatMul', [hidden, weights(64, 2)])]))
+  const rows = (): InputRows => ({ rows: 300, inputs: { x: dice.floats(300 * 32, 2), y: dice.floats(300 * 32, 2) } })
+  const { float32, int8, compiled } = await logitsFor(graph, rows(), rows())
+  t.match(operatorsOf(compiled.int8!.full.graph), /^Mul Softmax Add Mul Add QuantizeLinear QGemm MatMulIntegerToFloat/)
+  t.ok(distance(float32, int8) < 0.1, `${distance(float32, int8)} apart`)
+})
+
 t.test('what can not be computed in int8 says so', async (t) => {
   const { quantization, ...options } = {
     quantization: { scales: rowsOf(exampleModel, 9, 1), judged: undefined },

@@ -15,6 +15,9 @@ export const steps = 255
  */
 const headroom = 1.25
 
+/** For items of lists and what follows from them: new rows exceed the range of a thousand by more. */
+const listHeadroom = 1.6
+
 /**
  * A column that was hardly ever positive gets this share of the other ranges, so that values of new rows are not
  * clipped.
@@ -55,6 +58,7 @@ function feedsProducts(graph: Graph, name: string, edges: ReadonlySet<string>): 
  */
 export function equalise(graph: Graph, maxima: Maxima, edges?: ReadonlySet<string>): Set<string> {
   const scaled = new Set<string>()
+  const ofItems = itemsOf(graph)
   for (const { input, output } of hiddenLayers(graph, edges)) {
     const largest = maxima.get(output[0]!)
     const gemm = graph.producer(input[0]!)
@@ -62,7 +66,8 @@ export function equalise(graph: Graph, maxima: Maxima, edges?: ReadonlySet<strin
     const { k, n, w, b } = weightsOf(graph, gemm)
     const mean = largest.reduce((sum, value) => sum + value, 0) / n
     const floor = mean > 0 ? mean * least : 1
-    const scales = Float64Array.from(largest, (value) => (Math.max(value, floor) * headroom) / steps)
+    const room = ofItems.has(output[0]!) ? listHeadroom : headroom
+    const scales = Float64Array.from(largest, (value) => (Math.max(value, floor) * room) / steps)
     const name = gemm.input[1]!
     gemm.input = [
       gemm.input[0]!,
@@ -83,6 +88,15 @@ export function equalise(graph: Graph, maxima: Maxima, edges?: ReadonlySet<strin
   }
   graph.tidy()
   return scaled
+}
+
+/** The items of lists as rows, [rows · items, n], and what follows from them. */
+function itemsOf({ nodes, shapes }: Graph): Set<string> {
+  const found = new Set<string>()
+  for (const { input, output } of nodes)
+    for (const name of output)
+      if (input.some((from) => found.has(from)) || (shapes.get(name)?.dims[0] ?? 0) < -1) found.add(name)
+  return found
 }
 
 function scaleReaders(graph: Graph, name: string, scales: Float64Array): void {

@@ -25,7 +25,10 @@ export function quantise(cut: CutGraph, options: QuantiseOptions): { full: Varia
   const layers = firstLayers(cut.rest)
   const regional = regionalLayers(cut)
   const all = [...layers, ...regional]
-  const mixed = mixedProducts(cut, all, options.hidden)
+  const found = mixedProducts(cut, all, options.hidden)
+  const ofRows = found.filter(({ gemm }) => !isOfItems(cut.whole, gemm))
+  // Copies of all items of a list would take many times as long as the product in float32.
+  const mixed = options.effort.copies > 1 && all.length + ofRows.length > 0 ? ofRows : found
   if (all.length + mixed.length === 0) throw new Error(withoutProducts(cut.rest))
   takeHidden(cut.rest, layers, options.hidden)
   takeHidden(cut.whole, regional, options.hidden)
@@ -50,6 +53,11 @@ export function quantise(cut: CutGraph, options: QuantiseOptions): { full: Varia
       if (variant) finish(variant)
   }
   return { full, split }
+}
+
+/** Whether a product has a row for each item of a list. */
+function isOfItems({ shapes }: Graph, { output }: NodeProto): boolean {
+  return (shapes.get(output[0]!)?.dims[0] ?? 0) < -1
 }
 
 /** The ReLU after a hidden layer's product is replaced with it. */

@@ -10,7 +10,7 @@ import * as Type from 'typebox'
 
 /** An activation that every engine and the compiler know. */
 export type ActivationName = Static<typeof ActivationName>
-const ActivationName = Type.Union([
+export const ActivationName = Type.Union([
   Type.Literal('linear'),
   Type.Literal('relu'),
   Type.Literal('sigmoid'),

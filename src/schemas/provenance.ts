@@ -36,9 +36,17 @@ export const Provenance = Type.Object(
           l2: Type.Optional(Type.Number()),
           column: Type.Optional(Type.String()),
           expression: Type.Optional(Type.String()),
+          pooling: Type.Optional(Type.String()),
+          separator: Type.Optional(Type.String()),
+          weights: Type.Optional(Type.String()),
         }),
         { description: 'By field, what a training spec says of its place in the network, and of where its values are' },
       ),
+    ),
+    sequences: Type.Optional(
+      Type.Array(Type.Record(Type.String(), Type.Unknown()), {
+        description: 'How the network reads sequences, as the training spec says it',
+      }),
     ),
     tasks: Type.Optional(
       Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown()), {

@@ -242,7 +242,16 @@ export const rowsCommon = {
   publish: Type.Optional(Publish),
 }
 
-export type RowsSpec = Static<typeof RowsSpec>
+/** Where the values of a field are. A training spec says it of its own fields. */
+export interface FieldPlace {
+  name: string
+  column?: string | undefined
+  expression?: string | undefined
+  list?: { separator?: string | undefined } | undefined
+  weights?: string | undefined
+}
+
+export type RowsSpec = Omit<Static<typeof RowsSpec>, 'fields'> & { fields: readonly FieldPlace[] }
 export const RowsSpec = Type.Object(
   {
     description: Type.Optional(Type.String()),

@@ -1,9 +1,11 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
-import { type CrossedField, crossedParts, FieldName, hashParts, LoggedAs, Side } from './features.ts'
+import type { CrossedField } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
-import { column, expression, RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
+import { RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
+import { TrainCrossed, TrainField } from './train-fields.ts'
+import { TrainSequence } from './train-sequences.ts'
 
 /*
  * A training specification: everything `multigate train` needs to make a model version out of data.
@@ -43,116 +45,6 @@ export const TrainDerivedTask = Type.Object(
     calibration: Type.Optional(CalibrationMethod),
   },
   { ...strict, description: 'A probability composed of others, e.g. ctcvr = ctr · cvr' },
-)
-
-const fieldCommon = {
-  name: FieldName,
-  column: Type.Optional(column("Column that holds the values; default: the field's name")),
-  expression: Type.Optional(expression('Computes the values from columns, instead of `column`')),
-  side: Type.Union(Side.anyOf, { default: 'candidate', description: 'What the value depends on, see the manifest' }),
-}
-const outOfVocabulary = Type.Union([Type.Literal('bucket'), Type.Literal('error')], {
-  default: 'bucket',
-  description: 'What an unknown value does when served',
-})
-const missing = <T extends Type.TSchema>(value: T) =>
-  Type.Union([Type.Literal('error'), Type.Object({ default: value }, strict)], {
-    default: 'error',
-    description: 'What a missing value does, in training and when served',
-  })
-
-/** Given for one field, they give each field a table of its own. */
-const ownTable = {
-  dim: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 65536, description: "Dimension of the field's embedding; default: dim_emb" }),
-  ),
-  l2: Type.Optional(
-    Type.Number({ minimum: 0, description: "Penalty on the field's embedding table; default: embedding_l2" }),
-  ),
-}
-
-export type TrainField = Static<typeof TrainField>
-export const TrainField = Type.Union(
-  [
-    Type.Object(
-      {
-        ...fieldCommon,
-        kind: Type.Literal('vocabulary'),
-        min_count: Type.Integer({
-          minimum: 1,
-          default: 1,
-          description: 'Values seen in fewer training rows count as unknown',
-        }),
-        out_of_vocabulary: outOfVocabulary,
-        missing: missing(Type.String()),
-        ...ownTable,
-        log: LoggedAs,
-      },
-      { ...strict, description: 'A string looked up in the list of values of the training rows' },
-    ),
-    Type.Object(
-      {
-        ...fieldCommon,
-        kind: Type.Literal('hash'),
-        ...hashParts,
-        missing: missing(Type.String()),
-        ...ownTable,
-        log: LoggedAs,
-      },
-      { ...strict, description: 'A string hashed to an id' },
-    ),
-    Type.Object(
-      {
-        ...fieldCommon,
-        kind: Type.Literal('integer'),
-        size: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 2, description: 'Known ids are 0 … size − 1' }),
-        out_of_vocabulary: outOfVocabulary,
-        missing: missing(Type.Integer()),
-        ...ownTable,
-        log: LoggedAs,
-      },
-      { ...strict, description: 'An integer that is an id already' },
-    ),
-    Type.Object(
-      {
-        ...fieldCommon,
-        kind: Type.Literal('numeric'),
-        scaling: Type.Union(
-          [Type.Literal('standard'), Type.Literal('min_max'), Type.Literal('log1p'), Type.Literal('none')],
-          {
-            default: 'standard',
-            description: 'How a number is scaled, by statistics of the training rows',
-          },
-        ),
-        clip: Type.Optional(
-          Type.Boolean({
-            description:
-              'With `standard`: clip values to the range of the training rows, and count those beyond as unknown; default: true',
-          }),
-        ),
-        bins: Type.Optional(
-          Type.Integer({
-            minimum: 2,
-            maximum: 256,
-            description:
-              'The network also gets the number by this many bins, between quantiles of the training rows, with linear interpolation',
-          }),
-        ),
-        missing: missing(Type.Number()),
-        log: LoggedAs,
-      },
-      { ...strict, description: 'A number' },
-    ),
-  ],
-  { description: 'One input field' },
-)
-
-/** Most ids of a crossed field, where the spec gives no number. */
-const defaultBuckets = 100_000
-
-const TrainCrossed = Type.Object(
-  { name: FieldName, kind: Type.Literal('crossed'), ...crossedParts({ default: defaultBuckets }), ...ownTable },
-  { ...strict, description: 'A field that is computed from others, and has no column: see the manifest' },
 )
 
 export type Training = Static<typeof Training>
@@ -284,6 +176,9 @@ export const TrainSpec = Type.Object(
       maxItems: 4096,
       description: 'Input fields, in order; crossed ones come last',
     }),
+    sequences: Type.Optional(
+      Type.Array(TrainSequence, { minItems: 1, maxItems: 64, description: 'How the network reads sequences' }),
+    ),
     ...rowsCommon,
     split: Type.Optional(Split),
     architecture: Type.Optional(ArchitectureOptions),

@@ -8,7 +8,8 @@ import { isBins } from '../../model/graph/architectures/numeric-bins.ts'
 import { hasOwnTables } from '../../model/graph/architectures/own-tables.ts'
 import { renameExternal } from '../../model/graph/ir/external-data.ts'
 import { partsOf } from '../../model/graph/lower/concatenate.ts'
-import { readLayersModel } from '../../model/graph/lower/layers/layers-model.ts'
+import { type LayersModel, readLayersModel } from '../../model/graph/lower/layers/layers-model.ts'
+import { isListClass } from '../../model/graph/lower/layers/list-classes.ts'
 import { lowerLayersModel } from '../../model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile } from '../../model/graph/lower/layers/write-layers-model.ts'
 import { readComplete } from '../../model/graph/lower/read-graph.ts'
@@ -118,6 +119,7 @@ const writers: Record<
   async tfjs({ folder: from, manifest }, folder, name) {
     needLayers(manifest)
     const { weights: _, ...read } = await readLayersModel(from, manifest.graph.file)
+    if (hasLists(read)) throw new ModelError('UNSUPPORTED_GRAPH', 'TensorFlow.js has no layers of lists: use --to onnx')
     const json = JSON.parse(await readFile(join(from, manifest.graph.file), 'utf8'))
     const shards: string[] = json.weightsManifest.flatMap(({ paths }: { paths: string[] }) => paths)
     await mkdir(join(folder, name))
@@ -141,12 +143,11 @@ const writers: Record<
     const lacking = [
       ...(hasOwnTables(model.weights.keys()) ? ['a table per field'] : []),
       ...([...model.layers.keys()].some(isBins) ? ['bins'] : []),
+      ...(hasLists(model) ? ['lists'] : []),
     ].join(' or ')
+    const others = hasLists(model) ? '--to onnx' : '--to tfjs or --to onnx'
     if (lacking !== '')
-      throw new ModelError(
-        'UNSUPPORTED_GRAPH',
-        `the reference's classes don't have ${lacking}: use --to tfjs or --to onnx`,
-      )
+      throw new ModelError('UNSUPPORTED_GRAPH', `the reference's classes don't have ${lacking}: use ${others}`)
     const layout = layoutOf(manifest)
     const table = model.weights.get('embedding/embeddings')
     const shape = {
@@ -171,6 +172,9 @@ const writers: Record<
     return { files: [name], ids: shape.ids }
   },
 }
+
+const hasLists = ({ layers }: Pick<LayersModel, 'layers'>): boolean =>
+  [...layers.values()].some(({ className }) => isListClass(className))
 
 /** Each opens the written graph, checks its answers to the golden rows and returns their number. */
 const checkers: Record<ExportFormat, (bundle: Bundle, folder: string, name: string) => Promise<number>> = {

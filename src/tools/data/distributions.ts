@@ -4,7 +4,7 @@ import type { Layout } from '../../model/serving/features/layout.ts'
 import type { Distribution, DriftReference } from '../../schemas/manifest.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
 import { NumberColumn } from './columns.ts'
-import type { EncodedRows } from './encode-rows.ts'
+import type { EncodedRows } from './packed-rows.ts'
 
 /** Number of equal-mass bins for numbers: deciles. */
 const numberBins = 10

@@ -6,22 +6,13 @@ import { blockRows, KeptRows } from './column-blocks.ts'
 import { type CellColumn, StringColumn } from './columns.ts'
 import type { Dataset } from './dataset.ts'
 import { createListsEncoder } from './encode-lists.ts'
+import { ListColumn } from './list-column.ts'
+import { type EncodedRows, type PackedRows, packedGroups, RowPacker } from './packed-rows.ts'
 import { RowProblems } from './source.ts'
 import type { Parts } from './split.ts'
 
 /** Rows that are encoded field by field; the encoded form of this many stays in a core's cache. */
 const stripRows = 2048
-
-/** Encoded rows, row-major: the network's inputs. */
-export interface EncodedRows {
-  rows: number
-  /** int32 [rows, sparse fields], ids in the shared id space; in memory that threads can share. */
-  sparse: Int32Array
-  /** float32 [rows, dense fields]; likewise. */
-  dense: Float32Array
-  sparseFields: number
-  denseFields: number
-}
 
 export interface EncodeOptions extends Omit<LayoutOptions, 'onUnknown'> {
   problems?: RowProblems
@@ -139,26 +130,68 @@ export function encodeParts(
   { cells, parts, place, rows }: Pick<Dataset, 'cells' | 'parts' | 'place' | 'rows'>,
   kept: readonly Int32Array[],
   { problems, ...options }: EncodeOptions & { problems: RowProblems },
-): Record<keyof Parts, EncodedRows> {
+): Record<keyof Parts, PackedRows> {
   const marks = new Uint8Array(rows)
   for (const part of kept) for (const row of part) marks[row] = 1
   const keptRows = new KeptRows(marks)
   const layout = createLayout(fields, options)
   const encode = createRowsEncoder(layout, cells, place, problems)
+  const packs = packedGroups(layout).length > 0
   const targets = [parts.train, parts.validation, parts.test].map((part) => ({
     part,
     next: 0,
-    encoded: allocateRows(layout, part.length),
+    ...(packs ? packedTarget(layout, cells, part, encode) : plainTarget(layout, part, encode)),
   }))
   for (let block = 0; block * blockRows < rows; block++) {
     for (const target of targets) {
       const from = target.next
-      const { part, encoded } = target
+      const { part, take } = target
       while (target.next < part.length && part[target.next]! < (block + 1) * blockRows) target.next++
-      encode(part, from, target.next, encoded)
+      take(from, target.next)
     }
     for (const column of cells) column.keep(keptRows, block)
   }
   const [train, validation, test] = targets.map(({ encoded }) => encoded)
   return { train: train!, validation: validation!, test: test! }
+}
+
+/** Where a part's rows are encoded; `take` encodes those from `from` to `end`, after those before. */
+interface PartTarget {
+  encoded: PackedRows
+  take(from: number, end: number): void
+}
+
+function plainTarget(layout: Layout, part: Int32Array, encode: RowsEncoder): PartTarget {
+  const encoded = allocateRows(layout, part.length)
+  return { encoded, take: (from, end) => encode(part, from, end, encoded) }
+}
+
+/** Encodes strip by strip, with padding, and packs each. */
+function packedTarget(layout: Layout, cells: readonly CellColumn[], part: Int32Array, encode: RowsEncoder): PartTarget {
+  const packer = new RowPacker(layout, part.length, mostValues(layout, cells, part))
+  const strip = allocateRows(layout, Math.min(stripRows, part.length))
+  return {
+    encoded: packer.packed,
+    take(from, end) {
+      for (let start = from; start < end; start += stripRows) {
+        const some = part.subarray(start, Math.min(end, start + stripRows))
+        encode(some, 0, some.length, strip)
+        packer.add(strip, some.length)
+      }
+    },
+  }
+}
+
+/** Per packed group, the values that the rows have at most. */
+function mostValues(layout: Layout, cells: readonly CellColumn[], rows: Int32Array): number[] {
+  return packedGroups(layout).map(({ members: [member], max }) => {
+    const column = cells[layout.slots.indexOf(member!)]!
+    const missing = Math.min(max, member!.encoder.defaults?.length ?? 0)
+    let values = 0
+    for (const row of rows) {
+      const length = column instanceof ListColumn ? column.lengthOf(row) : max
+      values += length < 0 ? missing : Math.min(max, length)
+    }
+    return values
+  })
 }

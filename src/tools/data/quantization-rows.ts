@@ -1,6 +1,7 @@
 import { createUniform } from '../../base/hash.ts'
 import type { QuantizationRows } from '../../model/serving/bundle/quantization.ts'
-import type { EncodedRows } from './encode-rows.ts'
+import type { EncodedRows } from './packed-rows.ts'
+import { type PackedRows, unpackRows } from './packed-rows.ts'
 
 export const quantizationFile = 'quantization.bin'
 
@@ -17,17 +18,13 @@ export interface LabelledRows {
  * Chooses rows for int8 from rows with labels that were not trained on, such as the validation rows: at most
  * `usualQuantizationRows`, as `chooseRows` does.
  */
-export function chooseQuantizationRows({ encoded, labels }: LabelledRows): QuantizationRows {
-  const { sparse, dense, sparseFields, denseFields } = encoded
+export function chooseQuantizationRows({
+  encoded,
+  labels,
+}: Pick<LabelledRows, 'labels'> & { encoded: PackedRows }): QuantizationRows {
   const chosen = chooseRows(encoded.rows, usualQuantizationRows)
   return toQuantizationRows({
-    encoded: {
-      rows: chosen.length,
-      sparse: pickRows(sparse, sparseFields, chosen, new Int32Array(chosen.length * sparseFields)),
-      dense: pickRows(dense, denseFields, chosen, new Float32Array(chosen.length * denseFields)),
-      sparseFields,
-      denseFields,
-    },
+    encoded: unpackRows(encoded, chosen),
     labels: labels.map((values) => Int8Array.from(chosen, (row) => values[row]!)),
   })
 }
@@ -66,9 +63,4 @@ export function toQuantizationRows({ encoded, labels }: LabelledRows): Quantizat
       return label < 0 ? Number.NaN : label
     }),
   }
-}
-
-function pickRows<T extends Int32Array | Float32Array>(from: T, width: number, rows: readonly number[], to: T): T {
-  for (const [i, row] of rows.entries()) to.set(from.subarray(row * width, (row + 1) * width), i * width)
-  return to
 }

@@ -10,18 +10,19 @@ import { suggestNames } from '../../base/names.ts'
 import { optionProblems } from '../../model/graph/architectures/build.ts'
 import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
 import { knownNames, withArchitectures, withCanonicalArchitecture } from '../../model/graph/architectures/table.ts'
-import { crossedProblems, crossedSides } from '../../model/serving/features/crossed.ts'
+import { crossedSides } from '../../model/serving/features/crossed.ts'
 import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Publish } from '../../schemas/publish.ts'
 import { RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
+import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
 import { hasParts, partProblems } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
-import { refuseLists } from './refuse-lists.ts'
+import { severalProblems } from './several-problems.ts'
 import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
 
 const CompleteSpec = withArchitectures(TrainSpec)
@@ -76,31 +77,8 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
     problems.push(...contradictions(spec))
     if (problems.length === 0) return { file, spec }
   }
-  const named = problems.map((problem) => refuseLists(withNames(problem, written), written))
+  const named = problems.map((problem) => withNames(problem, written))
   throw new SpecError(file, [...named, ...(await dataProblems(checked as Partial<RowsSpec>, named, file))])
-}
-
-/** Adds to `problems` where crossed fields stand before others, or are made of what can't be crossed. */
-function withCrossedApart({ fields: written, ...spec }: Static<typeof TrainSpec>, problems: Violation[]): TrainSpec {
-  const fields = written.filter((field) => field.kind !== 'crossed')
-  const crossed = written.flatMap((field) => {
-    if (field.kind !== 'crossed') return []
-    const { kind: _, dim: __, l2: ___, ...rest } = field
-    return [rest]
-  })
-  const own = written.flatMap((field) => {
-    if (field.kind === 'numeric' || (field.dim === undefined && field.l2 === undefined)) return []
-    return [[field.name, { dim: field.dim, l2: field.l2 }]]
-  })
-  const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
-  if (early >= 0)
-    problems.push({ path: `/fields/${early}`, message: 'is crossed: crossed fields come after all others' })
-  else
-    for (const { path, message } of crossedProblems(crossed, fields)) {
-      const [, index, ...rest] = path.split('/')
-      problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
-    }
-  return { ...spec, fields, crossed, ...(own.length > 0 && { embeddings: Object.fromEntries(own) }) }
 }
 
 /** Problems of a spec's data, columns and expressions, where nothing else is wrong. */
@@ -207,7 +185,10 @@ function contradictions({ tasks, derived, fields, crossed, training, ...spec }: 
   const about = { tasks: names, sides: sidesOf([...fields, ...crossedSides(crossed, fields)]) }
   for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
     problems.push({ path: `/architecture${path}`, message })
-  problems.push(...uselessOptions(training, fields))
+  problems.push(
+    ...severalProblems(fields, spec.sequences, spec.architecture !== undefined),
+    ...uselessOptions(training, fields),
+  )
   const selection = training.select === undefined ? undefined : checkSelection(training.select, tasks)
   if (selection !== undefined) problems.push({ path: '/training/select', message: selection })
   return problems

@@ -1,4 +1,5 @@
-import type { TrainField } from '../../schemas/train-spec.ts'
+import type { TrainField } from '../../schemas/train-fields.ts'
+import { numbersOf } from '../data/packed-rows.ts'
 import { createRandom } from '../data/random.ts'
 import { SpecError } from '../data/source.ts'
 import type { Examples } from './terms.ts'
@@ -6,27 +7,38 @@ import type { Examples } from './terms.ts'
 /** Most rows whose values place the edges. */
 const mostRows = 200_000
 
+/** Columns of numbers that a field takes, the weights of its values included. */
+function denseColumns(field: TrainField): number {
+  if (field.kind === 'vector') return field.length
+  const { max = 1, weighted = false } = field.list ?? {}
+  return max * (Number(field.kind === 'numeric') + Number(weighted))
+}
+
 /**
- * Per numeric field with `bins`, the edges between them: quantiles of its scaled values in the training rows. A value
- * that fills a bin alone, such as 0 in amounts, is an edge, and leaves the other quantiles to the other rows. Undefined
- * for the other fields. Throws a SpecError where a field has one value alone.
+ * Per column of numbers of a field with `bins`, the edges between them: quantiles of its scaled values in the training
+ * rows. A value that fills a bin alone, such as 0 in amounts, is an edge, and leaves the other quantiles to the other
+ * rows. Undefined for the other columns. Throws a SpecError where a field has one value alone.
  */
 export function binEdges(
   file: string,
   fields: readonly TrainField[],
-  { encoded: { rows, dense, denseFields } }: Pick<Examples, 'encoded'>,
+  { encoded }: Pick<Examples, 'encoded'>,
 ): (number[] | undefined)[] {
-  const numeric = fields.flatMap((field, index) => (field.kind === 'numeric' ? [{ bins: field.bins, index }] : []))
-  const taken = Math.min(rows, mostRows)
-  return numeric.map(({ bins, index }, column) => {
+  const columns = fields.flatMap((field, index) => {
+    const bins = field.kind === 'numeric' ? field.bins : undefined
+    return Array.from({ length: denseColumns(field) }, () => ({ bins, index }))
+  })
+  const taken = Math.min(encoded.rows, mostRows)
+  return columns.map(({ bins, index }, column) => {
     if (bins === undefined) return undefined
     const random = createRandom(column)
     // One of each stretch, drawn: rows may repeat in their order.
     const rowOf = (i: number) => {
-      const [start, end] = [i, i + 1].map((cut) => Math.floor((cut * rows) / taken)) as [number, number]
+      const [start, end] = [i, i + 1].map((cut) => Math.floor((cut * encoded.rows) / taken)) as [number, number]
       return start + random.integer(end - start)
     }
-    const values = Float32Array.from({ length: taken }, (_, i) => dense[rowOf(i) * denseFields + column]!).sort()
+    const numberOf = numbersOf(encoded, column)
+    const values = Float32Array.from({ length: taken }, (_, i) => numberOf(rowOf(i))).sort()
     const edges = edgesOf(values, bins)
     if (edges.length > 1) return edges
     const message = `${fields[index]!.name} has the same value in all training rows: leave bins out`

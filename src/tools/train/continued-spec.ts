@@ -12,12 +12,8 @@ import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   if (!isObject(written)) return written
   const { features, crossed = [], tasks, derived, provenance } = manifest
-  const read = (name: string) => {
-    const { column, expression } = provenance?.field_options?.[name] ?? {}
-    return expression === undefined ? { ...(column !== undefined && { column }) } : { expression }
-  }
   const fields = [
-    ...features.map((field) => ({ ...writtenField(field), ...read(field.name) })),
+    ...features.map((field) => ({ ...writtenField(field), ...readingOf(field, provenance) })),
     ...crossed.map(writtenCrossed),
   ]
   const trained = (name: string) => provenance?.tasks?.[name]
@@ -43,9 +39,21 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     tables: written.tables ?? manifest.tables,
     split: written.split ?? usualSplit(written),
     training: written.training ?? {},
+    ...(written.sequences === undefined && provenance?.sequences && { sequences: provenance.sequences }),
     fields: completed('/fields', written.fields, fields),
     tasks: inOrderOf(known, completed('/tasks', written.tasks, known)),
     derived: completed('/derived', written.derived, products),
+  }
+}
+
+/** Where a field's values are in the rows. */
+function readingOf(field: Field, provenance: Manifest['provenance']): Record<string, unknown> {
+  const { column, expression, separator, weights } = provenance?.field_options?.[field.name] ?? {}
+  const list = field.kind === 'vector' ? {} : field.list
+  return {
+    ...(expression === undefined ? column !== undefined && { column } : { expression }),
+    ...(separator !== undefined && list && { list: { ...list, separator } }),
+    ...(weights !== undefined && { weights }),
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Violation } from '../../base/errors.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import {
   createNumericFieldEncoder,
@@ -6,45 +5,20 @@ import {
   requiredMessage,
 } from '../../model/serving/features/field.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
-import { type CrossedField, defaultHash, type Field, type Scaling } from '../../schemas/features.ts'
-import type { TrainField } from '../../schemas/train-spec.ts'
-import type { CellColumn } from '../data/columns.ts'
+import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
+import type { TrainField } from '../../schemas/train-fields.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type Cell, type LoadedSpec, SpecError } from '../data/source.ts'
-
-/**
- * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not
- * leak into them. A missing cell counts as its field's default. `cells` is [field][row].
- */
-export function fitFields(
-  fields: readonly TrainField[],
-  cells: readonly CellColumn[],
-  train: Int32Array,
-): { fields: Field[]; problems: Violation[] } {
-  const problems: Violation[] = []
-  const fitted = fields.map((field, index) => {
-    const column = cells[index]!
-    const present = function* () {
-      for (const row of train) {
-        const cell = column.at(row) ?? (field.missing === 'error' ? null : field.missing.default)
-        if (cell !== null) yield cell
-      }
-    }
-    const fit = fitField(field, present() as Iterable<Cell>)
-    if (fit.kind === 'vocabulary' && fit.values.length === 0) {
-      problems.push({ path: `/fields/${index}`, message: 'no value is frequent enough in the training rows' })
-    }
-    return fit
-  })
-  return { fields: fitted, problems }
-}
+import { fitFields, severalOf } from './fit-fields.ts'
 
 /**
  * Creates a check of cells that needs no vocabulary or scaling: returns the problem of a cell that a request could not
  * contain either. A value missing from the vocabulary is found by `encodeRows`.
  */
-function createCellCheck(field: TrainField): (cell: Cell) => string | undefined {
+function createCellCheck(
+  field: Exclude<TrainField, { kind: 'shared' | 'vector' }>,
+): (cell: Cell) => string | undefined {
   const encoder =
     field.kind === 'integer'
       ? createSparseFieldEncoder(field, 0)
@@ -60,108 +34,24 @@ function createCellCheck(field: TrainField): (cell: Cell) => string | undefined 
 
 /**
  * Per column of ids the id of values outside the field's vocabulary or range; −1 where a field refuses them, hashes,
- * or is crossed.
+ * is a list or crossed.
  */
 export function unknownIdsOf({ sparse }: Pick<Layout, 'sparse'>): Int32Array {
-  return Int32Array.from(sparse, ({ field, offset }) =>
-    'out_of_vocabulary' in field && field.out_of_vocabulary === 'bucket' ? offset : -1,
-  )
+  return Int32Array.from(sparse, ({ field, bucket = -1 }) => ('list' in field && field.list ? -1 : bucket))
 }
 
 /** How the fields of a training spec are read. */
 export function readingsOf(fields: readonly TrainField[]): FieldReading[] {
-  return fields.map((field, index) => ({
-    name: field.name,
-    path: `/fields/${index}`,
-    kind: field.kind === 'vocabulary' || field.kind === 'hash' ? 'string' : 'number',
-    column: field.column,
-    expression: field.expression,
-    problemOf: createCellCheck(field),
-  }))
-}
-
-function fitField(field: TrainField, present: Iterable<Cell>): Field {
-  const fitted = fitKind(field, present)
-  return field.log === undefined ? fitted : { ...fitted, log: field.log }
-}
-
-function fitKind(field: TrainField, present: Iterable<Cell>): Field {
-  const { name, side } = field
-  if (field.kind === 'vocabulary') {
-    const { kind, out_of_vocabulary, missing } = field
-    return { name, side, kind, values: vocabulary(present, field.min_count), out_of_vocabulary, missing }
-  }
-  if (field.kind === 'hash') {
-    const { kind, hash, buckets, seed, missing } = field
-    return {
-      ...{ name, side, kind },
-      // Older releases refuse the property.
-      ...(hash !== undefined && hash !== defaultHash && { hash }),
-      buckets,
-      ...(seed !== undefined && { seed }),
-      missing,
-    }
-  }
-  if (field.kind === 'integer') {
-    const { kind, size, out_of_vocabulary, missing } = field
-    return { name, side, kind, size, out_of_vocabulary, missing }
-  }
-  return {
-    name,
-    side,
-    kind: field.kind,
-    scaling: fitScaling(field, present as Iterable<number>),
-    missing: field.missing,
-  }
-}
-
-/** Values with at least `minCount` occurrences, in the order of their UTF-16 units, independent of the locale. */
-function vocabulary(cells: Iterable<Cell>, minCount: number): string[] {
-  const counts = new Map<string, number>()
-  for (const cell of cells) counts.set(String(cell), (counts.get(String(cell)) ?? 0) + 1)
-  return [...counts]
-    .filter(([, count]) => count >= minCount)
-    .map(([value]) => value)
-    .sort()
-}
-
-/** A constant column keeps its own scale. */
-function fitScaling(
-  { scaling: method, clip }: Extract<TrainField, { kind: 'numeric' }>,
-  numbers: Iterable<number>,
-): Scaling {
-  if (method === 'none') return { method }
-  const { min, max, mean, deviation } = statistics(method === 'log1p' ? mapped(numbers, Math.log1p) : numbers)
-  if (method === 'standard')
-    return { method, mean, deviation: deviation > 0 ? deviation : 1, ...(clip !== false && { range: [min, max] }) }
-  if (method === 'min_max') return max > min ? { method, min, max } : { method, min, max: min + 1 }
-  return { method, scale: deviation > 0 ? deviation : 1 }
-}
-
-/** Welford's algorithm: one pass, no cancellation. Without numbers: min 0, max 0, mean 0, deviation 0. */
-function statistics(numbers: Iterable<number>): { min: number; max: number; mean: number; deviation: number } {
-  let count = 0
-  let min = Number.POSITIVE_INFINITY
-  let max = Number.NEGATIVE_INFINITY
-  let mean = 0
-  let squares = 0
-  for (const x of numbers) {
-    // log1p of a value that the field rejects.
-    if (!Number.isFinite(x)) continue
-    count += 1
-    const delta = x - mean
-    mean += delta / count
-    squares += delta * (x - mean)
-    if (x < min) min = x
-    if (x > max) max = x
-  }
-  return count === 0
-    ? { min: 0, max: 0, mean: 0, deviation: 0 }
-    : { min, max, mean, deviation: Math.sqrt(squares / count) }
-}
-
-function* mapped(numbers: Iterable<number>, f: (x: number) => number): Iterable<number> {
-  for (const x of numbers) yield f(x)
+  return fields.map((field, index) => {
+    const owner = field.kind === 'shared' ? fields.find(({ name }) => name === field.table) : field
+    const { name, column, expression } = field
+    const kind = owner?.kind === 'vocabulary' || owner?.kind === 'hash' ? 'string' : 'number'
+    const reading = { name, path: `/fields/${index}`, kind, column, expression } as const
+    if (field.kind === 'vector') return { ...reading, list: { separator: field.list?.separator } }
+    const { list, weights } = field
+    if (list) return { ...reading, list: { separator: list.separator, weights, weighted: list.weighted === true } }
+    return { ...reading, ...(field.kind !== 'shared' && { problemOf: createCellCheck(field) }) }
+  })
 }
 
 /**
@@ -189,7 +79,7 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
       problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
     else
       for (const [key, before] of changedOptions(field, written))
-        problems.push({ path: `/fields/${index}/${key}`, message: `must be ${before}, as in ${title}` })
+        problems.push({ path: `/fields/${index}/${key}`, message: `must be ${wanted(before)}, as in ${title}` })
     return cells[index]!
   })
   spec.fields.forEach((field, index) => {
@@ -210,6 +100,12 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
   return features
 }
 
+/** `before`: an option's value, or whether it was given. */
+function wanted(before: unknown): unknown {
+  if (before === undefined || before === false) return 'left out'
+  return before === true ? 'given' : before
+}
+
 /** Options that give a field's values other ids, with their values before; seeds of two hashes are not compared. */
 function changedOptions(before: Field, now: TrainField): [option: string, before: unknown][] {
   const [was, is] = [optionsOf(before), optionsOf(now)]
@@ -218,8 +114,13 @@ function changedOptions(before: Field, now: TrainField): [option: string, before
 }
 
 function optionsOf(field: Field | TrainField): Record<string, unknown> {
-  const { side, size, buckets, seed } = field as Partial<Record<'side' | 'size' | 'buckets' | 'seed', unknown>>
-  return { side, size, hash: field.kind === 'hash' ? (field.hash ?? defaultHash) : undefined, buckets, seed }
+  const { side, size, buckets, seed, table, length } = field as Record<string, unknown>
+  const hash = field.kind === 'hash' ? (field.hash ?? defaultHash) : undefined
+  const { list, sequence } = field.kind === 'vector' ? {} : severalOf(field)
+  const { max, keep = 'first', weighted = false, padding } = list ?? {}
+  const lists = { list: list !== undefined, sequence, 'list/max': max, 'list/padding': padding }
+  const ofList = list && { 'list/keep': keep, 'list/weighted': weighted }
+  return { side, size, hash, buckets, seed, table, length, ...lists, ...ofList }
 }
 
 function describeCrossed(crossed: readonly CrossedField[]): string {

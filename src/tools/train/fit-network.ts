@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
 import type { Training, TrainSpec } from '../../schemas/train-spec.ts'
+import { arraysOf } from '../data/packed-rows.ts'
 import { type LoadedSpec, SpecError } from '../data/source.ts'
 import type { EncodedParts } from './encode-dataset.ts'
 import { type FitInput, stepBounds } from './fit.ts'
@@ -188,8 +189,7 @@ function digestOf(parts: readonly Examples[]): string {
       hash.update(Buffer.from(new Uint8Array(buffer, byteOffset + start, Math.min(step, byteLength - start))))
   }
   for (const { encoded, labels, weights } of parts) {
-    add(encoded.sparse)
-    add(encoded.dense)
+    for (const values of arraysOf(encoded)) add(values)
     for (const values of labels) add(values)
     if (weights) add(weights)
   }

@@ -1,5 +1,5 @@
 import type { TrainTask } from '../../schemas/train-spec.ts'
-import type { EncodedRows } from '../data/encode-rows.ts'
+import type { PackedRows } from '../data/packed-rows.ts'
 import { productLabel } from '../evaluate/task-rows.ts'
 import { shared, shareFloats } from './threads/shared.ts'
 
@@ -53,7 +53,7 @@ export function termLabels(
 
 /** Encoded rows with their labels: per task, per row 1, 0, or −1 outside the task's sample space. */
 export interface Examples {
-  encoded: EncodedRows
+  encoded: PackedRows
   labels: Int8Array[]
   /** Per row its weight; undefined: each weighs 1. */
   weights?: Float32Array | undefined

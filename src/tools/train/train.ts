@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
 import type { ModelShape } from '../../model/graph/architectures/layers.ts'
-import type { OwnTable } from '../../model/graph/architectures/own-tables.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
@@ -13,7 +12,6 @@ import { writeBundle } from '../../model/serving/bundle/write.ts'
 import { createLayout, type Layout, ownIdsOf } from '../../model/serving/features/layout.ts'
 import { bindingsOf, namedInputs } from '../../model/serving/prediction/bindings.ts'
 import { servedOf } from '../../model/serving/prediction/served.ts'
-import type { ArchitectureOptions } from '../../schemas/architecture.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../../schemas/manifest.ts'
@@ -21,7 +19,7 @@ import type { Provenance } from '../../schemas/provenance.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { columnProblems, type Dataset, judgingBytes, readDataset } from '../data/dataset.ts'
 import { describeData, measureDistributions } from '../data/distributions.ts'
-import type { EncodedRows } from '../data/encode-rows.ts'
+import { type PackedRows, unpackRows, unpackStrips } from '../data/packed-rows.ts'
 import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
 import { type LoadedSpec, SpecError } from '../data/source.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
@@ -29,6 +27,7 @@ import { qualityOf } from '../evaluate/publish.ts'
 import { readingProgress } from '../evaluate/session.ts'
 import { binEdges } from './bin-edges.ts'
 import { calibrateTasks } from './calibrate-tasks.ts'
+import { columnGroups, ownTables } from './column-groups.ts'
 import { type EncodedParts, encodeDataset, expectSelectable, warnOfOneClass } from './encode-dataset.ts'
 import { fieldsOf, readingsOf } from './fields.ts'
 import type { FitResult } from './fit.ts'
@@ -114,6 +113,7 @@ export async function train(
     rows,
     field_options: fieldOptionsOf(spec, from),
     tasks: taskOptionsOf(spec),
+    ...sequencesOf(spec, from),
     ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
     threads,
     engine: 'onnxruntime',
@@ -123,7 +123,7 @@ export async function train(
   const { report, scored } = judged
   if (report.publish?.passed !== false) {
     signal.throwIfAborted()
-    const drift = measureDistributions(layout, [examples.test.encoded], scored.predictions)
+    const drift = measureDistributions(layout, unpackStrips(examples.test.encoded), scored.predictions)
     const manifest = { ...described, quality: qualityOf(report), drift }
     await writeBundle(folder, { manifest, files: { ...files, ...evaluationFiles(report) } }, { replace: options.force })
   }
@@ -151,17 +151,19 @@ function threadsFor(wanted: number, stepRows: number, log: (line: string) => voi
 
 function shapeOf(
   { spec, file }: LoadedSpec,
-  { sparse, dense, ids }: Layout,
+  layout: Layout,
   { train: rows }: EncodedParts,
   from: Bundle | undefined,
 ): ModelShape {
+  const { sparse, dense, ids } = layout
   return {
     sparseFields: sparse.length,
     denseFields: dense.length,
     ids,
     sides: { sparse: sparse.map(({ field }) => field.side), dense: dense.map(({ field }) => field.side) },
     tasks: spec.tasks.map(({ name }) => name),
-    tables: spec.embeddings && spec.architecture && ownTables(spec.embeddings, spec.architecture, sparse),
+    tables: spec.embeddings && spec.architecture && ownTables(spec.embeddings, spec.architecture, layout),
+    groups: from ? undefined : columnGroups(spec, layout),
     // A version that training goes on from has its own.
     bins: from ? undefined : binEdges(file, spec.fields, rows),
     startLogits: startLogits(spec.tasks, rows),
@@ -175,12 +177,27 @@ type FieldOptions = NonNullable<Provenance['field_options']>
 function fieldOptionsOf({ fields, crossed, embeddings = {} }: TrainSpec, from: Bundle | undefined): FieldOptions {
   const kept = from?.manifest.provenance?.field_options ?? {}
   const options = [...fields, ...crossed].map((field) => {
-    const { column, expression, bins } = field as { column?: string; expression?: string; bins?: number }
-    const network = from ? kept[field.name] : { ...embeddings[field.name], bins }
-    const given = Object.entries({ ...network, column, expression }).filter(([, value]) => value !== undefined)
+    const { column, expression, ...rest } = field as FieldOptions[string]
+    const { bins, dim, pooling } = rest
+    const network = from ? kept[field.name] : { dim, bins, pooling, ...embeddings[field.name] }
+    const given = Object.entries({ ...network, column, expression, ...readingOf(field) }).filter(
+      ([, value]) => value !== undefined,
+    )
     return [field.name, Object.fromEntries(given)] as const
   })
   return Object.fromEntries(options.filter(([, given]) => Object.keys(given).length > 0))
+}
+
+/** How a field's values are read, where that is not by its column alone. */
+function readingOf(field: TrainSpec['fields'][number] | TrainSpec['crossed'][number]): FieldOptions[string] {
+  const { list, weights } = field as { list?: { separator?: string }; weights?: string }
+  return { separator: list?.separator, weights } as FieldOptions[string]
+}
+
+/** How the network reads sequences: as in the version that training goes on from. */
+function sequencesOf(spec: TrainSpec, from: Bundle | undefined): Pick<Provenance, 'sequences'> {
+  const { sequences } = from ? (from.manifest.provenance ?? {}) : spec
+  return sequences ? { sequences } : {}
 }
 
 /** Options of each task, which a spec that goes on from this version may leave out. */
@@ -190,18 +207,6 @@ function taskOptionsOf({ tasks, derived }: TrainSpec): Record<string, Record<str
     calibration === undefined ? [] : [[name, { calibration }] as const],
   )
   return Object.fromEntries([...options, ...calibrations])
-}
-
-/** A table per column of ids, as wide and penalised as its field asks for. */
-function ownTables(
-  embeddings: NonNullable<TrainSpec['embeddings']>,
-  { dim_emb, embedding_l2 }: ArchitectureOptions,
-  columns: Layout['sparse'],
-): OwnTable[] {
-  return columns.map(({ field, ids }) => {
-    const { dim = dim_emb, l2 = embedding_l2 } = embeddings[field.name] ?? {}
-    return { ids, dim, l2 }
-  })
 }
 
 function describeBundle(
@@ -241,12 +246,10 @@ export async function goldenRows(
   { graph, files }: Saved,
   features: readonly Field[],
   { cells, parts }: Dataset,
-  test: EncodedRows,
+  test: PackedRows,
 ): Promise<GoldenRows> {
   const count = Math.min(goldenRowCount, test.rows)
   const picked = Array.from({ length: count }, (_, i) => Math.floor((i * test.rows) / count))
-  const row = <T extends Int32Array | Float32Array>(values: T, width: number, i: number) =>
-    values.slice(i * width, (i + 1) * width) as T
   const folder = await mkdtemp(join(tmpdir(), 'multigate-golden-'))
   try {
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
@@ -258,7 +261,8 @@ export async function goldenRows(
     const loaded = await engine.load({ folder, file, format, outputs: [output], ...(joined && { joined }) })
     const probabilities: number[][] = []
     for (const i of picked) {
-      const inputs = namedInputs(takes, row(test.sparse, test.sparseFields, i), row(test.dense, test.denseFields, i))
+      const { sparse, dense } = unpackRows(test, [i])
+      const inputs = namedInputs(takes, sparse, dense)
       probabilities.push(Array.from((await loaded.run({ rows: 1, inputs }, [output]))[output]!))
     }
     await loaded.close()

@@ -232,17 +232,3 @@ t.test('options of an architecture fit the tasks and the fields', async (t) => {
   t.match(await problems({ name: 'ple', dims_tasks: 7 }), [/^\/architecture\/dims_tasks must be a list or an object$/])
   t.match(await problems({ name: 'ple', gate_temperature: 0 }), [/^\/architecture\/gate_temperature /])
 })
-
-t.test('training refuses lists and vectors, and says what takes them', async (t) => {
-  const spec = tinySpec()
-  const fields = [
-    { ...spec.fields[0], list: { max: 5 } },
-    { name: 'image', side: 'candidate', kind: 'vector', length: 4 },
-    { name: 'x', side: 'candidate', kind: 'odd' },
-  ]
-  const folder = t.testdir({ 'spec.yaml': JSON.stringify({ ...spec, fields }) })
-  const problems = (await problemsOf(folder)).filter((problem) => problem.startsWith('/fields'))
-  t.match(problems[0], "/fields/0/list can't be trained: training takes one value per field; multigate init")
-  t.match(problems[1], "/fields/1/kind vector can't be trained: ")
-  t.match(problems[2], '/fields/2/kind must be "vocabulary" or')
-})

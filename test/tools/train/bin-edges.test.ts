@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { TrainField } from '../../../src/schemas/train-spec.ts'
+import type { TrainField } from '../../../src/schemas/train-fields.ts'
 import { binEdges } from '../../../src/tools/train/bin-edges.ts'
 
 const fields = [

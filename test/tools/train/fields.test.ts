@@ -1,9 +1,10 @@
 import t from 'tap'
-import type { TrainField } from '../../../src/schemas/train-spec.ts'
+import type { TrainField } from '../../../src/schemas/train-fields.ts'
 import { columnOf } from '../../../src/tools/data/columns.ts'
 import { encodeRows } from '../../../src/tools/data/encode-rows.ts'
 import type { Cell } from '../../../src/tools/data/source.ts'
-import { fitFields, readingsOf } from '../../../src/tools/train/fields.ts'
+import { readingsOf } from '../../../src/tools/train/fields.ts'
+import { fitFields } from '../../../src/tools/train/fit-fields.ts'
 
 const place = (row: number) => `line ${row + 1}`
 const rows = (...values: number[]) => Int32Array.from(values)

@@ -18,8 +18,16 @@ import { openTrainer, type TrainerSetup } from '../../support/trainer.ts'
 interface Kept {
   rate: number
   shape: Pick<ModelShape, 'sparseFields' | 'denseFields' | 'ids' | 'sides'>
+  /** For cases with `groups`, as are the rows of lists. */
+  listShape: Kept['shape']
   /** `labels`: per task. */
-  rows: { sparse: number[][]; dense: number[][]; labels: number[][]; weights: number[] }
+  rows: {
+    lists: { sparse: number[][]; dense: number[][] }
+    sparse: number[][]
+    dense: number[][]
+    labels: number[][]
+    weights: number[]
+  }
   cases: Record<string, KeptCase>
 }
 
@@ -37,6 +45,7 @@ interface KeptCase {
   turns?: [number, number][]
   bins?: NonNullable<ModelShape['bins']>
   tables?: NonNullable<ModelShape['tables']>
+  groups?: NonNullable<ModelShape['groups']>
   /** Before each step. */
   losses: number[]
   /** In inference, before and after all steps. */
@@ -109,16 +118,18 @@ function epochsOf({ turns, losses }: KeptCase): { bounds: StepBounds[]; loss: nu
 }
 
 function open(t: Test, one: KeptCase) {
-  const { tasks, terms, orderPenalty, uncertainty, weighted, architecture, adagrad, rates, bins, tables } = one
-  const { rows, shape, rate } = kept
+  const { tasks, terms, orderPenalty, uncertainty, weighted, architecture, adagrad, rates, bins, tables, groups } = one
+  const { rows, rate } = kept
+  const shape = groups ? kept.listShape : kept.shape
+  const { sparse, dense } = groups ? rows.lists : rows
   return openTrainer(t, {
     ...{ architecture, terms, orderPenalty, uncertainty, learningRate: rate },
     ...(adagrad && { adagrad }),
     ...(rates && { rates }),
-    shape: { ...shape, tasks, tables, bins: bins?.map((edges) => edges ?? undefined), seed: 1 },
+    shape: { ...shape, tasks, tables, groups, bins: bins?.map((edges) => edges ?? undefined), seed: 1 },
     rows: {
-      sparse: Int32Array.from(rows.sparse.flat()),
-      dense: Float32Array.from(rows.dense.flat()),
+      sparse: Int32Array.from(sparse.flat()),
+      dense: Float32Array.from(dense.flat()),
       labels: tasks.map((_, task) => Int8Array.from(rows.labels[task]!)),
       ...(weighted && { weights: Float32Array.from(rows.weights) }),
     },

@@ -6,7 +6,8 @@ import { readDataset } from '../../../src/tools/data/dataset.ts'
 import { encodeParts } from '../../../src/tools/data/encode-rows.ts'
 import { readRowsSpec, readSpec } from '../../../src/tools/data/read-spec.ts'
 import { RowProblems, SpecError } from '../../../src/tools/data/source.ts'
-import { fitFields, readingsOf } from '../../../src/tools/train/fields.ts'
+import { readingsOf } from '../../../src/tools/train/fields.ts'
+import { fitFields } from '../../../src/tools/train/fit-fields.ts'
 import { specs } from '../../support/tiny.ts'
 
 const shared = join(specs, '../../../../../shared/data')

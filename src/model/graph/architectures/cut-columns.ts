@@ -8,7 +8,7 @@ export function columnCutter(
   layers: LayersBuilder,
   name: string,
   columns: SymbolicTensor,
-): (start: number, length: number, i: number) => SymbolicTensor {
+): (start: number, length: number, i: number | string) => SymbolicTensor {
   const count = columns.dims[0]!
   let image: SymbolicTensor | undefined
   return (start, length, i) => {

@@ -47,7 +47,7 @@ interface Definition {
 
 /**
  * Records layers of Keras one by one, and makes a layers model of them. It knows only standard layers, so that any
- * TensorFlow.js program opens a saved model.
+ * TensorFlow.js program opens a saved model, unless it has lists (`custom`).
  *
  * Every layer has a name of its own. Its initial weights follow from that name and `seed` alone, so that one more task
  * or expert does not change those of others. A layer that is applied again shares its weights.
@@ -180,6 +180,16 @@ export class LayersBuilder {
   /** [B, n, w] → [B, w]: the mean over n. */
   globalAveragePooling1D(name: string, x: SymbolicTensor): SymbolicTensor {
     return this.#apply(name, { className: 'GlobalAveragePooling1D' }, [x], [x.dims[1]!])
+  }
+
+  /** A layer of a class that Keras has not, without weights: float32 [B, …dims]. */
+  custom(
+    name: string,
+    definition: Pick<Definition, 'className' | 'config'>,
+    inputs: SymbolicTensor[],
+    dims: number[],
+  ): SymbolicTensor {
+    return { ...this.#apply(name, definition, inputs, dims), dtype: 'float32' }
   }
 
   /** The model of everything recorded, with its initial weights. */

@@ -3,6 +3,7 @@ import type { ActivationName, Normalisation } from '../../../schemas/architectur
 import type { Side } from '../../../schemas/features.ts'
 import type { LayersModel } from '../lower/layers/layers-model.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import { type ColumnGroups, embedIds, type InputColumns, inputColumns, projectVectors, runsOf } from './list-inputs.ts'
 import { numericBins } from './numeric-bins.ts'
 import { embedColumns, type OwnTable } from './own-tables.ts'
 
@@ -28,6 +29,8 @@ export interface ModelShape {
   tables?: OwnTable[] | undefined
   /** Per column of `dense`, the edges of its bins, ascending; none: the number alone. */
   bins?: (readonly number[] | undefined)[] | undefined
+  /** Where columns belong together: lists, vectors and sequences; default: each is a field. Needs `sides`. */
+  groups?: ColumnGroups | undefined
   /** Per task, the logit that it starts around: the initial bias of its last layer. Default: 0. */
   startLogits?: number[] | undefined
   /** Same seed, same initial weights. */
@@ -42,8 +45,10 @@ export interface ModelInputs {
   dense: SymbolicTensor | undefined
   /** Per column of `dense`, its bins [B, n]; empty where none has any. */
   bins: readonly (SymbolicTensor | undefined)[]
-  /** `dense` with all bins: [B, D + n + …] */
+  /** Single numbers with all bins: [B, D + n + …] */
   numbers: SymbolicTensor | undefined
+  /** The columns, where they belong together. */
+  columns?: InputColumns | undefined
 }
 
 /** Columns of numbers and their bins, in a layer of this name where there are any: [B, D + n + …]. */
@@ -58,11 +63,18 @@ export function withBins(
 }
 
 /** Throws INVALID_BUNDLE if there is no field. */
-export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bins = [] }: ModelShape): ModelInputs {
+export function inputsOf(layers: LayersBuilder, shape: ModelShape): ModelInputs {
+  const { sparseFields, denseFields, bins = [], groups } = shape
   if (sparseFields + denseFields === 0) throw new ModelError('INVALID_BUNDLE', 'a model needs at least one field')
   const sparse = sparseFields > 0 ? layers.input('sparse', sparseFields, 'int32') : undefined
   const dense = denseFields > 0 ? layers.input('dense', denseFields, 'float32') : undefined
   const binned = dense ? numericBins(layers, dense, bins) : []
+  if (groups) {
+    const columns = inputColumns(layers, { sparse, dense })
+    const single = runsOf(groups.numbers).map(({ start, length }) => columns.numbers(start, length))
+    const numbers = single.length > 0 ? withBins(layers, 'numbers', single, binned) : undefined
+    return { sparse, dense, bins: binned, numbers, columns }
+  }
   return { sparse, dense, bins: binned, numbers: dense && withBins(layers, 'numbers', [dense], binned) }
 }
 
@@ -72,22 +84,25 @@ export function inputsOf(layers: LayersBuilder, { sparseFields, denseFields, bin
  */
 export function embedInputs(
   layers: LayersBuilder,
-  { sparse, dense, numbers }: ModelInputs,
+  { sparse, dense, numbers, columns }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
   shape: ModelShape,
   names: EmbeddingNames = sharedEmbedding,
 ): SymbolicTensor {
   const parts: SymbolicTensor[] = []
-  if (sparse !== undefined && shape.tables) parts.push(...embedColumns(layers, names.table, sparse, shape.tables))
+  const { groups } = shape
+  if (columns && groups) parts.push(...embedIds(layers, columns, options, shape, names))
+  else if (sparse !== undefined && shape.tables) parts.push(...embedColumns(layers, names.table, sparse, shape.tables))
   else if (sparse !== undefined) {
     const { dim_emb, embedding_l2 } = options
     const embedded = layers.embedding(names.table, sparse, shape.ids, dim_emb, embedding_l2) // [B, F, d]
     parts.push(layers.flatten(names.flat, embedded)) // [B, F·d]
   }
   if (dense !== undefined && numbers !== undefined) {
-    const width = dense.dims[0]! * options.dim_emb
+    const width = (groups?.numbers.length ?? dense.dims[0]!) * options.dim_emb
     parts.push(layers.dense(names.dense, numbers, width, { useBias: false })) // [B, D·d]
   }
+  if (columns && groups) parts.push(...projectVectors(layers, columns, options, groups, names))
   return concatenateColumns(layers, names.features, parts) // [B, (F + D)·d]
 }
 

@@ -6,11 +6,13 @@ export interface OwnTable {
   ids: number
   dim: number
   l2: number
+  /** The column whose table it is; default: this one. */
+  owner?: number | undefined
 }
 
 /** Whether a model has a table per column of ids. */
 export const hasOwnTables = (weights: Iterable<string>): boolean =>
-  [...weights].some((name) => name.includes('/field_'))
+  [...weights].some((name) => /\/field_\d+\/embeddings$/.test(name))
 
 /**
  * Embeds columns of ids, [B, F], each by a table of its own, `<name>/field_<column>`: per column [B, its width].

@@ -3,6 +3,7 @@ import type { Side } from '../../../schemas/features.ts'
 import { columnCutter } from './cut-columns.ts'
 import { concatenateColumns, type ModelInputs, type ModelShape, withBins } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import { embedIds, type InputColumns, projectVectors, runsOf } from './list-inputs.ts'
 import { embedColumns } from './own-tables.ts'
 
 /** The sides of a model's columns, from its fields in their order. */
@@ -19,14 +20,15 @@ export function sidesOf(fields: readonly { kind: string; side: Side }[]): NonNul
  */
 export function embedSide(
   layers: LayersBuilder,
-  { sparse, dense, bins }: ModelInputs,
+  { sparse, dense, bins, columns: grouped }: ModelInputs,
   options: { dim_emb: number; embedding_l2: number },
   shape: ModelShape,
   side: Side,
 ): SymbolicTensor {
-  const { sides } = shape
+  const { sides, groups } = shape
   if (sides === undefined)
     throw new ModelError('INVALID_BUNDLE', `experts of the ${side} need the sides of the model's fields`)
+  if (grouped && groups) return embedSideOfGroups(layers, { columns: grouped, bins }, options, shape, side)
   const pick = (name: string, columns: SymbolicTensor | undefined, of: Side[]) =>
     columns === undefined
       ? []
@@ -58,20 +60,40 @@ export function embedSide(
   return concatenateColumns(layers, `features_${side}`, parts) // [B, (f + c)·d]
 }
 
+function embedSideOfGroups(
+  layers: LayersBuilder,
+  { columns, bins }: { columns: InputColumns; bins: ModelInputs['bins'] },
+  options: { dim_emb: number; embedding_l2: number },
+  shape: ModelShape,
+  side: Side,
+): SymbolicTensor {
+  const names = {
+    table: 'embedding',
+    flat: `embedding_${side}/flat`,
+    dense: `dense_embedding_${side}`,
+    features: `features_${side}`,
+  }
+  const parts = embedIds(layers, columns, options, shape, names, side)
+  const numbers = shape.groups!.numbers.filter((column) => shape.sides!.dense[column] === side)
+  if (numbers.length > 0) {
+    const picked = runsOf(numbers).map(({ start, length }) => columns.numbers(start, length))
+    const own = withBins(
+      layers,
+      `dense_${side}`,
+      picked,
+      numbers.map((column) => bins[column]),
+    )
+    parts.push(layers.dense(names.dense, own, numbers.length * options.dim_emb, { useBias: false }))
+  }
+  parts.push(...projectVectors(layers, columns, options, shape.groups!, names, side))
+  if (parts.length === 0) throw new ModelError('INVALID_BUNDLE', `experts of the ${side} need a field of that side`)
+  return concatenateColumns(layers, names.features, parts)
+}
+
 /** The wanted columns of [B, n], cut into runs of neighbours. */
 function cutRuns(layers: LayersBuilder, name: string, columns: SymbolicTensor, wanted: boolean[]): SymbolicTensor[] {
   const cut = columnCutter(layers, name, columns)
-  return runsOf(wanted).map(({ start, length }, i) => cut(start, length, i))
-}
-
-/** Maximal runs of `true`. */
-function runsOf(wanted: boolean[]): { start: number; length: number }[] {
-  const runs: { start: number; length: number }[] = []
-  wanted.forEach((one, i) => {
-    if (!one) return
-    const last = runs.at(-1)
-    if (last !== undefined && last.start + last.length === i) last.length++
-    else runs.push({ start: i, length: 1 })
-  })
-  return runs
+  return runsOf(wanted.flatMap((one, column) => (one ? [column] : []))).map(({ start, length }, i) =>
+    cut(start, length, i),
+  )
 }

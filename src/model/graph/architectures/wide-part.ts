@@ -1,6 +1,8 @@
 import { concatenateColumns, type ModelInputs, type ModelShape } from './layers.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
+import type { ColumnGroups, InputColumns } from './list-inputs.ts'
 import { embedColumns, type OwnTable } from './own-tables.ts'
+import { embedWide } from './wide-lists.ts'
 
 /** Whether a weight is the wide part's of ids, one column per task. */
 export const isWideTable = (name: string): boolean => /^wide(\/field_\d+)?\/embeddings$/.test(name)
@@ -12,19 +14,22 @@ export const wideSum = 'wide_sum/kernel'
  * The wide part of Wide & Deep (H.-T. Cheng et al., DLRS 2016): for each task the sum of a weight per id, and of each
  * number times a weight, [B, T]. All of them start at 0.
  *
+ * The weights of a list's values are pooled as the list is, and those of a sequence by their mean.
+ *
  * The sum over fields is a product with a constant matrix, which the compiler divides by sides as any first layer.
  */
 export function widePart(
   layers: LayersBuilder,
-  { sparse, numbers }: ModelInputs,
+  { sparse, numbers, columns }: ModelInputs,
   { wide_l2 = 0 }: { wide_l2?: number },
-  { ids, tables, tasks }: ModelShape,
+  shape: ModelShape,
 ): SymbolicTensor {
+  const { ids, tables, tasks, groups } = shape
   const width = tasks.length
   const zeros = () => undefined
   const parts: SymbolicTensor[] = []
   if (sparse !== undefined) {
-    const flat = tables ? wideColumns(sparse, tables) : wideOfAll(sparse) // [B, F·T]
+    const flat = wideOf(sparse) // [B, F·T]
     const sum = layers.dense('wide_sum', flat, width, { useBias: false })
     layers.start(sum, 'kernel', (values) => {
       values.forEach((_, i) => {
@@ -44,6 +49,16 @@ export function widePart(
     const weights = layers.embedding('wide', sparse, ids, width, wide_l2) // [B, F, T]
     layers.start(weights, 'embeddings', zeros)
     return layers.flatten('wide_flat', weights)
+  }
+
+  function wideOf(sparse: SymbolicTensor): SymbolicTensor {
+    if (columns && groups) return wideGroups(columns, groups)
+    return tables ? wideColumns(sparse, tables) : wideOfAll(sparse)
+  }
+
+  function wideGroups(columns: InputColumns, groups: ColumnGroups): SymbolicTensor {
+    const weights = embedWide(layers, columns, groups, { ids, tables, width, l2: wide_l2 })
+    return concatenateColumns(layers, 'wide_flat', weights)
   }
 
   function wideColumns(sparse: SymbolicTensor, tables: readonly OwnTable[]): SymbolicTensor {

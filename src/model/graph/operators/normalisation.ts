@@ -12,7 +12,6 @@ import {
   ofOneInput,
   otherArguments,
   type Rule,
-  untrained,
   wholeLists,
 } from './operator.ts'
 import { normalisedPlaces, reducedPlaces, samePlaces, softmaxOfPlaces } from './places.ts'
@@ -199,6 +198,14 @@ const mean = ofOneInput((application, x, y) => {
   return repeated(application, append.multiply(gradient, append.divide(append.sizeOf(y), append.sizeOf(x))))
 })
 
+/** g where the maximum is, in equal parts where it is several times. */
+const maximum = ofOneInput((application, x, y) => {
+  const { append, gradient } = application
+  const most = append.indicator('Equal', x, repeated(application, y))
+  const count = append.reduce('ReduceSum', most, axesOf(application), true)
+  return append.multiply(append.divide(most, count), repeated(application, gradient))
+})
+
 const mixed = absent('each of its columns depends on several of the input')
 
 export const normalisation: Record<string, Operator> = {
@@ -227,7 +234,7 @@ export const normalisation: Record<string, Operator> = {
   ReduceMax: {
     columns: mixed,
     places: reducedPlaces('max'),
-    gradient: untrained,
+    gradient: maximum,
     rows: notMet,
     tensorflow: otherArguments,
   },

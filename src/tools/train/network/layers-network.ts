@@ -56,6 +56,7 @@ export function layersNetwork(
         trained,
         masks: masksOf(model, training, inputNames),
         l2: penaltiesOf(model),
+        paddings: paddingsOf(training),
         columnwise: new Set(names.filter(isWideTable)),
       }
     },
@@ -103,6 +104,16 @@ function masksOf({ layers }: LayersModel, graph: Graph, inputs: ReadonlySet<stri
     if (typeof rate !== 'number') throw new Error(`the input ${declared.name} is no layer's mask`)
     return [{ name: declared.name, dims: sidesOf(graph, declared)!, rate }]
   })
+}
+
+/** By tensor of ids, the id that a mask of a list leaves out. */
+function paddingsOf(graph: Graph): Map<string, number> {
+  const paddings = new Map<string, number>()
+  for (const { opType, input } of graph.nodes) {
+    const padding = opType === 'Equal' ? graph.integersOf(input[1]!) : undefined
+    if (padding?.length === 1) paddings.set(input[0]!, padding[0]!)
+  }
+  return paddings
 }
 
 function penaltiesOf({ layers }: LayersModel): Map<string, number> {

@@ -22,6 +22,8 @@ export interface TrainableGraph {
   masks: Mask[]
   /** Penalty on the squares of each table's rows; none for others. */
   l2: ReadonlyMap<string, number>
+  /** By tensor of ids, the id of places without a value, which masks leave out. */
+  paddings?: ReadonlyMap<string, number>
   /** Tables whose columns have nothing in common. */
   columnwise?: ReadonlySet<string>
 }
@@ -100,7 +102,8 @@ export async function makeTrainingStep(
   const lookUps = cut.map(({ table, input, indexes, dims }) => {
     const gradient = gradients.get(input)
     const index = tables.findIndex(({ name }) => name === table)
-    return { table: index, input, indexes, dims, gradient: gradient && own(gradient) }
+    const padding = network.paddings?.get(indexes)
+    return { table: index, input, indexes, dims, padding, gradient: gradient && own(gradient) }
   })
   for (const { gradient } of lookUps) if (gradient !== undefined) outputs.push(gradient)
   training.outputs.push(...outputs.map((name) => declare(name, floatShape())))

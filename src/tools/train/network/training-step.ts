@@ -86,6 +86,8 @@ export interface LookUp {
   indexes: string
   /** Sides of the indexes after the batch. */
   dims: number[]
+  /** The number of places without a value, whose row is neither read nor trained; undefined: there are none. */
+  padding: number | undefined
   /** Output with the gradient of `input`; undefined where the table is not trained. */
   gradient: string | undefined
 }

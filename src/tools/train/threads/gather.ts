@@ -1,4 +1,5 @@
 import { fillCrossed } from '../../../model/serving/features/crossed.ts'
+import { unpackRow } from '../../data/packed-rows.ts'
 import type { TermLabels } from '../terms.ts'
 import type { SharedExamples, StepBounds, ThreadSetup } from './protocol.ts'
 
@@ -41,13 +42,13 @@ export function createGather(setup: GatherSetup): (step: StepBounds, epoch: numb
   const labels = new Float32Array(largest * terms)
   const coefficients = new Float32Array(largest * terms)
   const mask = createMasking(setup)
+  const unpacked = { sparse, dense }
   return (step, epoch) => {
     const { start, end } = partOf(step, thread, threads)
     const rows = end - start
     for (let i = 0; i < rows; i++) {
       const row = order[start + i]!
-      for (let f = 0; f < sparseFields; f++) sparse[i * sparseFields + f] = examples.sparse[row * sparseFields + f]!
-      for (let f = 0; f < denseFields; f++) dense[i * denseFields + f] = examples.dense[row * denseFields + f]!
+      unpackRow(examples, row, unpacked, i)
       mask?.(sparse, i * sparseFields, row, epoch)
     }
     for (let term = 0; term < terms; term++) {

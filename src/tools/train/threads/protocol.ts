@@ -1,19 +1,12 @@
 import type { CrossedColumn } from '../../../model/serving/features/crossed.ts'
+import type { PackedRows } from '../../data/packed-rows.ts'
 import type { TrainingStep } from '../network/training-step.ts'
 import type { TermLabels } from '../terms.ts'
 import type { Rates } from './adam.ts'
 import type { TableMemory } from './table-updates.ts'
 
 /** Rows in memory that all threads share. */
-export interface SharedRows {
-  rows: number
-  /** int32 [rows, fields] */
-  sparse: Int32Array
-  /** float32 [rows, fields] */
-  dense: Float32Array
-  sparseFields: number
-  denseFields: number
-}
+export type SharedRows = PackedRows
 
 /** Training rows, and what they know of each term of the loss. */
 export interface SharedExamples extends SharedRows {

@@ -50,13 +50,13 @@ export class RowReader {
   /** The graphs' inputs: [rows, …dims, width] per look-up. */
   read(rows: number, ids: readonly Int32Array[]): Tensors {
     const read: Tensors = {}
-    this.#plan.lookUps.forEach(({ input, table, dims }, i) => {
+    this.#plan.lookUps.forEach(({ input, table, dims, padding }, i) => {
       const width = this.widths[i]!
       const values = this.#rows[i]!.subarray(0, ids[i]!.length * width)
       expectRows(ids[i]!, this.#plan.tables[table]!)
       const decay = this.#decays[table]
-      if (this.#alone && decay) for (const id of ids[i]!) decay.settle(id)
-      copyRows(this.#tables[table]!.values, width, ids[i]!, values)
+      if (this.#alone && decay) for (const id of ids[i]!) if (id !== padding) decay.settle(id)
+      copyRows(this.#tables[table]!.values, width, ids[i]!, values, padding)
       if (!this.#alone) decay?.decay(ids[i]!, values)
       read[input] = tensor(values, [rows, ...dims, width])
     })
@@ -70,11 +70,21 @@ function expectRows(ids: Int32Array, { name, rows }: Table): void {
     if (ids[i]! < 0 || ids[i]! >= rows) throw new Error(`the table ${name} has ${rows} rows, and none of id ${ids[i]}`)
 }
 
-/** Rows of a table [ids, width]. */
-function copyRows(table: Float32Array, width: number, ids: Int32Array, out: Float32Array): void {
+/** Rows of a table [ids, width]; zeros in place of that of padding. */
+function copyRows(
+  table: Float32Array,
+  width: number,
+  ids: Int32Array,
+  out: Float32Array,
+  padding: number | undefined,
+): void {
   for (let i = 0; i < ids.length; i++) {
     const from = ids[i]! * width
     const to = i * width
+    if (ids[i] === padding) {
+      for (let j = 0; j < width; j++) out[to + j] = 0
+      continue
+    }
     for (let j = 0; j < width; j++) out[to + j] = table[from + j]!
   }
 }

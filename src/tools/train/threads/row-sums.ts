@@ -32,11 +32,12 @@ export class RowSums {
     this.count = 0
   }
 
-  /** `gradients`: [ids, width]. */
-  add(ids: Int32Array, gradients: Float32Array): void {
+  /** `gradients`: [ids, width]; those of `padding` don't count. */
+  add(ids: Int32Array, gradients: Float32Array, padding?: number): void {
     const { width } = this.#table
     for (let i = 0; i < ids.length; i++) {
       const row = ids[i]!
+      if (row === padding) continue
       if (this.threads > 1 && row % this.threads !== this.thread) continue
       const from = i * width
       const sums = this.values

@@ -2,6 +2,7 @@ import type ort from 'onnxruntime-node'
 import { product } from '../../../base/arrays.ts'
 import { murmur3 } from '../../../base/hash.ts'
 import { onnxruntime } from '../../../base/onnxruntime.ts'
+import { unpackRange } from '../../data/packed-rows.ts'
 import { type Place, stepInputs, type TrainingStep } from '../network/training-step.ts'
 import { type AdamMemory, createAdamMemory, type StepScale, stepScale } from './adam.ts'
 import { createTableUpdates } from './create-table-updates.ts'
@@ -113,15 +114,13 @@ export class Stepper {
 
   /** Writes logits [rows, tasks] of rows `start` to `end`, in inference mode, into `logits`. */
   async logits(shared: SharedRows, start: number, end: number, logits: Float32Array): Promise<void> {
-    const { sparse, dense, sparseFields, denseFields } = shared
     const { inference } = this.#sessions
     const reader = new RowReader(this.#plan, this.#setup.tables, this.#indexes, Math.min(inferenceRows, end - start))
     for (let from = start; from < end; from += inferenceRows) {
       const to = Math.min(end, from + inferenceRows)
       // ONNX Runtime takes no shared memory.
-      const ids = Int32Array.from(sparse.subarray(from * sparseFields, to * sparseFields))
-      const numbers = Float32Array.from(dense.subarray(from * denseFields, to * denseFields))
-      const inputs = this.#inputs(to - from, ids, numbers)
+      const { sparse, dense } = unpackRange(shared, from, to)
+      const inputs = this.#inputs(to - from, sparse, dense)
       const rows = reader.read(to - from, await reader.idsOf(inputs))
       const feeds: Tensors = { ...inputs, ...rows, ...this.#parameters, ...this.#statistics }
       const answers = await this.#run(inference, feeds)
@@ -202,8 +201,8 @@ export class Stepper {
       for (let i = offset; i < offset + size; i++) weights[i] = weights[i]! * momentum + gradients[i]! * (1 - momentum)
     for (const updates of this.#updates) updates?.sums.begin()
     for (const lists of rows)
-      lookUps.forEach(({ table, gradient }, i) => {
-        if (gradient) this.#updates[table]!.sums.add(lists[i]!.ids, lists[i]!.gradients)
+      lookUps.forEach(({ table, gradient, padding }, i) => {
+        if (gradient) this.#updates[table]!.sums.add(lists[i]!.ids, lists[i]!.gradients, padding)
       })
     for (const updates of this.#updates) updates?.step(scale)
   }

@@ -221,6 +221,13 @@ const cases: Case[] = [
           : g.node(name, ['x'], { attributes: { keepdims, axes: [0, -1] } }),
     })),
   ),
+  {
+    name: 'ReduceMax',
+    inputs: { x: [-1, 4, 3] },
+    build: (g) => g.node('ReduceMax', ['x'], { attributes: { keepdims: 0, axes: [1] } }),
+    // No two of the numbers are equal.
+    idle: ['Div'],
+  },
   { name: 'ReduceMean of all', inputs: { x: [-1, 3] }, build: op('ReduceMean', ['x'], { keepdims: 0 }) },
   { name: 'ReduceSum of none', inputs: { x: [-1, 3] }, build: op('ReduceSum', ['x'], { noop_with_empty_axes: 1 }) },
   {

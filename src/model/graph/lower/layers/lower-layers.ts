@@ -16,6 +16,7 @@ import {
   type Value,
 } from './layer-rules.ts'
 import type { Layer, LayersModel, TensorReference } from './layers-model.ts'
+import { listLowerings } from './lists.ts'
 import { lowerAdd, lowerAverage, lowerDot, lowerMaximum, lowerMultiply } from './merge.ts'
 import {
   lowerConcatenate,
@@ -44,6 +45,7 @@ const lowerings: Record<string, Lowering> = {
   Rescaling: lowerRescaling,
   Reshape: lowerReshape,
   Softmax: lowerSoftmax,
+  ...listLowerings,
 }
 
 /** Protobuf's limit for one message, which applies to ONNX files. */

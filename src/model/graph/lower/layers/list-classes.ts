@@ -1,0 +1,15 @@
+/*
+ * Layers of lists, of which TensorFlow.js and Keras have none; lists.ts has what they compute.
+ */
+
+/** Names of the layers' classes. */
+export const listClasses = {
+  mask: 'multigate>ListMask',
+  pooling: 'multigate>ListPooling',
+  attention: 'multigate>ListAttention',
+  pairs: 'multigate>ItemPairs',
+  sum: 'multigate>ItemSum',
+} as const
+
+/** Whether a class of layers is one of these. */
+export const isListClass = (className: string): boolean => className.startsWith('multigate>')

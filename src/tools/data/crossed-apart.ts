@@ -1,0 +1,31 @@
+import type { Static } from 'typebox'
+import type { Violation } from '../../base/errors.ts'
+import { crossedProblems } from '../../model/serving/features/crossed.ts'
+import type { TrainSpec } from '../../schemas/train-spec.ts'
+
+/** Adds to `problems` where crossed fields stand before others, or are made of what can't be crossed. */
+export function withCrossedApart(
+  { fields: written, ...spec }: Static<typeof TrainSpec>,
+  problems: Violation[],
+): TrainSpec {
+  const fields = written.filter((field) => field.kind !== 'crossed')
+  const crossed = written.flatMap((field) => {
+    if (field.kind !== 'crossed') return []
+    const { kind: _, dim: __, l2: ___, ...rest } = field
+    return [rest]
+  })
+  const own = written.flatMap((field) => {
+    if (field.kind === 'numeric' || field.kind === 'shared' || field.kind === 'vector') return []
+    if (field.dim === undefined && field.l2 === undefined) return []
+    return [[field.name, { dim: field.dim, l2: field.l2 }]]
+  })
+  const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
+  if (early >= 0)
+    problems.push({ path: `/fields/${early}`, message: 'is crossed: crossed fields come after all others' })
+  else
+    for (const { path, message } of crossedProblems(crossed, fields)) {
+      const [, index, ...rest] = path.split('/')
+      problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
+    }
+  return { ...spec, fields, crossed, ...(own.length > 0 && { embeddings: Object.fromEntries(own) }) }
+}

@@ -43,6 +43,11 @@ export const Provenance = Type.Object(
         { description: 'By field, what a training spec says of its place in the network, and of where its values are' },
       ),
     ),
+    history_of: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: 'What lists are made of in the rows, as the training spec says it',
+      }),
+    ),
     sequences: Type.Optional(
       Type.Array(Type.Record(Type.String(), Type.Unknown()), {
         description: 'How the network reads sequences, as the training spec says it',

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { History } from './history.ts'
 import { TaskName } from './manifest.ts'
 import { Publish } from './publish.ts'
 
@@ -31,6 +32,12 @@ export const PartFiles = Type.Object(
 const filesCommon = {
   validation: Type.Optional(PartFiles),
   test: Type.Optional(PartFiles),
+  past: Type.Optional(
+    Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'Files of the same form and columns, whose rows are in histories alone, and in no part',
+    }),
+  ),
   obtain: Type.Optional(
     Type.String({ maxLength: 1024, description: 'Where the files come from, for the message if one is missing' }),
   ),
@@ -230,6 +237,7 @@ export const rowsCommon = {
       'Column that names the group of a row, such as the user: intervals and GAUC respect that rows of a group are alike',
     ),
   ),
+  history: Type.Optional(History),
   weight: Type.Optional(column("Column of the rows' weights, in loss and metrics; default: every row weighs 1")),
   slices: Type.Optional(
     Type.Array(column('Field or column'), {

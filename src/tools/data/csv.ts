@@ -29,7 +29,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
   const parts: CsvFile[] = []
   const bytes = files.map(({ path }) => statSync(path).size)
   const total = bytes.reduce((sum, size) => sum + size, 0)
-  const own = { validation: 0, test: 0 }
+  const own = { validation: 0, test: 0, past: 0 }
   let bytesRead = () => 0
 
   async function* rows(wanted: ReadonlySet<number> = new Set(names.keys())): AsyncGenerator<readonly Cell[]> {

@@ -6,6 +6,7 @@ import { createAdsHistory } from './ads-history.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
 import { ListColumn } from './list-column.ts'
+import { expectHistoryMemory, type HistoryRows, makeHistories } from './make-histories.ts'
 import { partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -37,7 +38,7 @@ export interface Dataset {
 }
 
 /** The parts of a spec that say how its rows are read. */
-export type RowsToRead = Pick<RowsSpec, 'data' | 'tasks' | 'group' | 'weight' | 'slices' | 'split'>
+export type RowsToRead = Pick<RowsSpec, 'data' | 'tasks' | 'group' | 'weight' | 'slices' | 'split' | 'history'>
 
 export interface ReadOptions {
   signal?: AbortSignal | undefined
@@ -70,21 +71,26 @@ export async function readDataset(
 ): Promise<Dataset> {
   const { source, readers } = await openDataset({ file, spec }, fields)
   await pauseFor(options.signal)
-  const read = await readRows(source, readers, file, options)
+  const { histories, ...read } = await readRows(source, readers, file, options)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
+  if (spec.history && histories) {
+    const made = withHistories(read.cells, readers, histories, spec.history.last, file)
+    expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, options.memory)
+    read.cells = made.cells
+  }
   const problems: Violation[] = []
   if (read.weights?.every((weight) => weight === 0))
     problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
   if (read.weights && !Number.isFinite(sum(read.weights)))
     problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
-  const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0 } }, problems)
+  const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0, past: 0 } }, problems)
   if (problems.length > 0) throw new SpecError(file, problems)
   return { ...read, parts, place: source.place }
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
   const { signal, onProgress } = options
-  const cells = readers.fields.map(({ kind, list }) => {
+  const cells: CellColumn[] = readers.fields.map(({ kind, list }) => {
     if (list) return new ListColumn(kind, list.weighted === true)
     return kind === 'string' ? new StringColumn() : new NumberColumn()
   })
@@ -93,12 +99,13 @@ async function readRows(source: Source, readers: Readers, file: string, options:
   const groups = readers.group && new StringColumn()
   const weights = readers.weight && new NumberColumn()
   const times = readers.time && new NumberColumn()
+  const history = readers.history && { by: new StringColumn(), order: new NumberColumn(), where: new LabelColumn() }
   const slices = readers.slices.map(({ name, kind }) => ({
     name,
     column: kind === 'string' ? new StringColumn() : new NumberColumn(),
   }))
   const columns: CellColumn[] = [...cells, ...slices.map(({ column }) => column), ...oracles]
-  for (const column of [groups, weights, times]) if (column) columns.push(column)
+  for (const column of [groups, weights, times, history?.by, history?.order]) if (column) columns.push(column)
   const problems = new RowProblems()
   const memory = new MemoryCheck(options.memory)
   const pauseRows = Math.max(1, Math.min(pause, Math.floor(pauseCells / source.columns.length)))
@@ -115,7 +122,7 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     for await (const row of source.rows(readers.columns)) {
       for (let index = 0; index < cells.length; index++) {
         const { path, read } = readers.fields[index]!
-        cells[index]!.push(attempt(path, read, row) as never)
+        ;(cells[index] as StringColumn).push(attempt(path, read, row) as never)
       }
       for (let index = 0; index < labels.length; index++) {
         const { label, oracle } = readers.tasks[index]!
@@ -124,6 +131,11 @@ async function readRows(source: Source, readers: Readers, file: string, options:
       }
       if (readers.group) groups!.push(attempt('/group', readers.group, row))
       if (readers.weight) weights!.push(attempt('/weight', readers.weight, row))
+      if (readers.history && history) {
+        history.by.push(attempt('/history/by', readers.history.by, row))
+        history.order.push(attempt('/history/order', readers.history.order, row))
+        history.where.push(attempt('/history/where', readers.history.where, row) ?? 0)
+      }
       if (readers.time) times!.push(attempt('/split/column', readers.time, row))
       for (let index = 0; index < slices.length; index++)
         slices[index]!.column.push(attempt(`/slices/${index}`, readers.slices[index]!.read, row) as never)
@@ -153,7 +165,30 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     weights: weights?.flat(),
     times: times?.flat(),
     slices,
+    histories: history && { by: history.by, order: history.order.flat(), where: history.where.flat() },
   }
+}
+
+/**
+ * The cells with lists in place of the columns that histories are made of. Throws a SpecError where no row would be in
+ * a history.
+ */
+function withHistories(
+  cells: readonly CellColumn[],
+  { fields }: Readers,
+  rows: HistoryRows,
+  last: number,
+  file: string,
+): { cells: CellColumn[]; lists: ListColumn[] } {
+  if (!rows.where.includes(1))
+    throw new SpecError(file, [{ path: '/history/where', message: 'is true of no row: every history would be empty' }])
+  const wanted = fields.flatMap(({ history }, index) => (history ? [index] : []))
+  const lists = makeHistories(
+    wanted.map((index) => cells[index] as StringColumn | NumberColumn),
+    rows,
+    last,
+  )
+  return { lists, cells: cells.map((column, index) => lists[wanted.indexOf(index)] ?? column) }
 }
 
 /** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */

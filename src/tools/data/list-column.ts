@@ -44,6 +44,12 @@ export class ListColumn implements CellColumn {
     })
   }
 
+  /** Appends a list of values that `values` has already. */
+  point(start: number, length: number): void {
+    this.#starts.push(start)
+    this.#lengths.push(length + 1)
+  }
+
   /** Where the row's values begin in `values`. */
   startOf(row: number): number {
     return this.#starts.at(row)

@@ -38,7 +38,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
   const library: Library = { ...(await import('hyparquet')), ...(await import('hyparquet-compressors')) }
   const problems: Violation[] = []
   const files: ParquetFile[] = []
-  const own = { validation: 0, test: 0 }
+  const own = { validation: 0, test: 0, past: 0 }
   let rows = 0
   for (const { path, place, part } of located) {
     try {

@@ -1,6 +1,6 @@
 import type { Violation } from '../../base/errors.ts'
 import type { PartFiles, RowData, Split } from '../../schemas/rows-spec.ts'
-import type { OwnPart } from './source.ts'
+import type { FilePart, OwnPart } from './source.ts'
 import { type Parts, type Shares, type SplitColumns, splitRows } from './split.ts'
 
 const ownParts: readonly OwnPart[] = ['validation', 'test']
@@ -51,13 +51,13 @@ function sharesOf(split: Split, data: RowData): Shares {
 export interface RowsOfParts extends SplitColumns {
   rows: number
   /** The number of them that come from files of a part; see `Source.ownRows`. */
-  own: Record<OwnPart, number>
+  own: Record<FilePart, number>
 }
 
 /** Divides the rows. Parts of too few rows are added to `problems`. */
 export function partsOf({ data, split }: SaysParts, read: RowsOfParts, problems: Violation[]): Parts {
   const { rows, own, times, groups } = read
-  const divided = rows - own.validation - own.test
+  const divided = rows - own.validation - own.test - own.past
   const all = range(0, divided)
   const none = new Int32Array()
   if (!hasParts({ data, split })) return { train: none, validation: none, test: all }

@@ -19,6 +19,7 @@ import { RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
+import { withHistory } from './history-fields.ts'
 import { hasParts, partProblems } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -73,8 +74,10 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
   const problems: Violation[] = []
   const checked = check(CompleteSpec, written, '', problems) as Static<typeof TrainSpec>
   if (problems.length === 0) {
-    const spec = withCrossedApart(checked, problems)
-    problems.push(...contradictions(spec))
+    const apart = withCrossedApart(checked, problems)
+    const { fields, problems: ofHistory } = withHistory(apart.fields, apart.history)
+    const spec = { ...apart, fields }
+    problems.push(...ofHistory, ...contradictions(spec))
     if (problems.length === 0) return { file, spec }
   }
   const named = problems.map((problem) => withNames(problem, written))
@@ -215,13 +218,15 @@ function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fiel
   return problems
 }
 
-function contradictionsOfRows({ data, tasks, fields, split, group, publish }: RowsSpec): Violation[] {
+function contradictionsOfRows({ data, tasks, fields, split, group, publish, history }: RowsSpec): Violation[] {
   const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
   fields.forEach((field, index) => {
     if (field.column !== undefined && field.expression !== undefined)
       problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
   })
   problems.push(...publishProblems(publish, '/publish'), ...partProblems({ data, split }))
+  if (history === undefined && 'past' in data && data.past !== undefined)
+    problems.push({ path: '/data/past', message: 'has no effect without history' })
   if (split?.by === 'group' && group === undefined)
     problems.push({ path: '/split/by', message: 'needs a column of groups: name it as `group`' })
   return problems

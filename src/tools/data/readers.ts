@@ -22,6 +22,8 @@ export interface FieldReading extends FieldSource {
   kind: 'string' | 'number'
   /** How its list, or its vector, is read; undefined for one value. */
   list?: ListReading | undefined
+  /** Whether the values of earlier rows are wanted, and not the row's own. */
+  history?: boolean | undefined
   /** Describes what is wrong with a cell, if anything is. */
   problemOf?(cell: Cell): string | undefined
 }
@@ -30,19 +32,21 @@ export interface FieldReading extends FieldSource {
 export interface Readers {
   /** Indexes of the columns that are read. */
   columns: ReadonlySet<number>
-  fields: (Pick<FieldReading, 'path' | 'kind' | 'list'> & { read: Reader<Cell | ListValue> })[]
+  fields: (Pick<FieldReading, 'path' | 'kind' | 'list' | 'history'> & { read: Reader<Cell | ListValue> })[]
   /** `label`: 1, 0, or −1 outside the sample space. */
   tasks: { label: Reader<number>; oracle: Reader<number> | undefined }[]
   group: Reader<string | null> | undefined
   weight: Reader<number> | undefined
   time: Reader<number> | undefined
+  /** `where`: 1 where a row is in histories of later ones, else 0. */
+  history: { by: Reader<string | null>; order: Reader<number>; where: Reader<number> } | undefined
   /** Readers of slices that are no fields. */
   slices: { name: string; kind: 'string' | 'number'; read: Reader<Cell> }[]
 }
 
 /** Creates the readers of columns and expressions, which are known to be valid. */
 export function createReaders(
-  spec: Pick<RowsSpec, 'tasks' | 'group' | 'weight' | 'slices' | 'split'>,
+  spec: Pick<RowsSpec, 'tasks' | 'group' | 'weight' | 'slices' | 'split' | 'history'>,
   fields: readonly FieldReading[],
   columns: readonly Column[],
 ): Readers {
@@ -66,13 +70,13 @@ export function createReaders(
       return toNumber(cell)
     }
   }
-  const { group, weight, split, slices = [] } = spec
+  const { group, weight, split, slices = [], history } = spec
   return {
     columns: used,
     fields: fields.map((field) => {
-      const { expression, kind, path, list } = field
+      const { expression, kind, path, list, history } = field
       const read = expression === undefined ? cellOf(field.column ?? field.name) : compile(expression)
-      if (list === undefined) return { path, kind, list, read: checked(field, read as Reader<Cell>) }
+      if (list === undefined) return { path, kind, list, history, read: checked(field, read as Reader<Cell>) }
       const weights = list.weights === undefined ? () => null : cellOf(list.weights)
       const named = { ...list, name: field.name, kind }
       return { path, kind, list, read: (row) => readList(named, read(row), weights(row)) }
@@ -88,6 +92,11 @@ export function createReaders(
     group: group === undefined ? undefined : string(column(group)),
     weight: weight === undefined ? undefined : weightOf(number(column(weight))),
     time: split?.by === 'time' ? number(column(split.column)) : undefined,
+    history: history && {
+      by: string(column(history.by)),
+      order: number(column(history.order)),
+      where: history.where === undefined ? () => 1 : truth(compile(history.where)),
+    },
     slices: slices
       .filter((name) => !fields.some((field) => field.name === name))
       .map((name) => {
@@ -136,6 +145,15 @@ function probability(read: Reader<number>): Reader<number> {
     const value = read(row)
     if (value < 0 || value > 1) throw new Error(`a probability must lie between 0 and 1, not be ${value}`)
     return value
+  }
+}
+
+function truth(read: Reader<Cell>): Reader<number> {
+  return (row) => {
+    const value = read(row)
+    if (value === null || value === 0) return 0
+    if (value !== 1) throw new Error(`where must yield true or false, not ${JSON.stringify(value)}`)
+    return 1
   }
 }
 

@@ -101,6 +101,11 @@ function referencesOf(spec: unknown, fields: readonly FieldSource[]): Reference[
   })
   add(spec, '', 'group', 'column')
   add(spec, '', 'weight', 'column')
+  if (isObject(spec.history)) {
+    add(spec.history, '/history', 'by', 'column')
+    add(spec.history, '/history', 'order', 'column')
+    add(spec.history, '/history', 'where', 'expression')
+  }
   if (Array.isArray(spec.slices))
     spec.slices.forEach((name, index) => {
       if (typeof name !== 'string' || fields.some((field) => field.name === name)) return

@@ -16,10 +16,12 @@ export function severalProblems(
   isNew = true,
 ): Violation[] {
   const problems = fields.flatMap((field, index) =>
-    [...uselessOptions(field, sequences), ...(isNew ? numberProblems(field, fields) : [])].map(({ path, message }) => ({
-      path: `/fields/${index}${path}`,
-      message,
-    })),
+    [...uselessOptions(field, sequences), ...(isNew ? newListProblems(field, fields) : [])].map(
+      ({ path, message }) => ({
+        path: `/fields/${index}${path}`,
+        message,
+      }),
+    ),
   )
   for (const problem of tableProblems(fields.map(describedField))) {
     const [, path, message] = /^(\/\S*) (.*)$/.exec(problem)!
@@ -67,9 +69,15 @@ function uselessOptions(field: TrainField, sequences: readonly TrainSequence[]):
   return problems
 }
 
-/** Problems of a list of numbers for a new network. */
-function numberProblems(field: TrainField, fields: readonly TrainField[]): Violation[] {
+/** Problems of a list for a new network. */
+function newListProblems(field: TrainField, fields: readonly TrainField[]): Violation[] {
   const problems: Violation[] = []
+  const owner = field.kind === 'shared' && field.list ? fields.find(({ name }) => name === field.table) : undefined
+  if (owner && 'out_of_vocabulary' in owner && !isList(owner) && owner.out_of_vocabulary === 'error')
+    problems.push({
+      path: '/table',
+      message: `${JSON.stringify(owner.name)} has no row for padding, whose id would be that of its first value: give it out_of_vocabulary: bucket`,
+    })
   if (field.kind !== 'numeric' || field.list === undefined) return problems
   if (field.bins !== undefined)
     problems.push({ path: '/bins', message: 'are those of one number, and the field is a list' })

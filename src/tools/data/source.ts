@@ -38,10 +38,10 @@ export interface Source {
    */
   rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly RowCell[]> | Iterable<readonly RowCell[]>
   /**
-   * Rows of the files that are a part of their own, once all are read: the last ones are those of test, before them
-   * validation.
+   * Rows of the files that are a part of their own, once all are read: the last ones are those of the past, before them
+   * test, then validation.
    */
-  ownRows?(): Record<OwnPart, number>
+  ownRows?(): Record<FilePart, number>
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
 }
@@ -49,12 +49,15 @@ export interface Source {
 /** A part of the rows that may have files of its own. */
 export type OwnPart = 'validation' | 'test'
 
+/** A part, or rows that are in histories alone. */
+export type FilePart = OwnPart | 'past'
+
 export interface DataFile {
   path: string
   /** Its place in the spec, for messages. */
   place: string
   /** The part that its rows belong to; undefined: those that the split says. */
-  part: OwnPart | undefined
+  part: FilePart | undefined
 }
 
 /**
@@ -68,6 +71,7 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
     { paths, place: `/data/${form}`, part: undefined },
     { paths: data.validation?.files ?? [], place: '/data/validation/files', part: 'validation' as const },
     { paths: data.test?.files ?? [], place: '/data/test/files', part: 'test' as const },
+    { paths: data.past ?? [], place: '/data/past', part: 'past' as const },
   ].flatMap(({ paths, place, part }) =>
     paths.map((written, index) => ({
       written,

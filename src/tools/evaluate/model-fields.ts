@@ -1,6 +1,7 @@
 import type { Violation } from '../../base/errors.ts'
 import { inputFields } from '../../model/serving/features/table.ts'
 import type { Field } from '../../schemas/features.ts'
+import { historyField } from '../../schemas/history.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import type { FieldReading } from '../data/readers.ts'
 import type { PredictorField } from './predictor.ts'
@@ -18,15 +19,26 @@ export const hasSeveral = ({ kind, list }: Pick<PredictorField, 'kind' | 'list'>
   kind === 'vector' || list !== undefined
 
 /** How a version's fields are read: as the spec says, else from the column of the field's name. */
-export function readingsOfModel(fields: readonly PredictorField[], spec: Pick<RowsSpec, 'fields'>): FieldReading[] {
+export function readingsOfModel(
+  fields: readonly PredictorField[],
+  spec: Pick<RowsSpec, 'fields' | 'history'>,
+): FieldReading[] {
+  const { history } = spec
   return fields.map((field): FieldReading => {
     const { name, kind } = field
+    const text = kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number'
+    const of = history?.of.find((one) => historyField(history, one) === name)
+    if (of !== undefined) {
+      const { column = of, expression } = spec.fields.find((written) => written.name === of) ?? {}
+      const read = expression === undefined ? { column } : { expression }
+      return { name, path: '/history', kind: text, ...read, history: true }
+    }
     const index = spec.fields.findIndex((written) => written.name === name)
     const { column, expression, list, weights } = spec.fields[index] ?? {}
     return {
       name,
       path: index < 0 ? '/fields' : `/fields/${index}`,
-      kind: kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number',
+      kind: text,
       column,
       expression,
       list: hasSeveral(field)

@@ -12,8 +12,12 @@ import type { CalibrationMethod } from '../../schemas/train-spec.ts'
 export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   if (!isObject(written)) return written
   const { features, crossed = [], tasks, derived, provenance } = manifest
+  const history = written.history === undefined ? provenance?.history_of : written.history
+  const made = isObject(history) ? madeFields(history) : []
   const fields = [
-    ...features.map((field) => ({ ...writtenField(field), ...readingOf(field, provenance) })),
+    ...features
+      .filter(({ name }) => !made.includes(name))
+      .map((field) => ({ ...writtenField(field), ...readingOf(field, provenance) })),
     ...crossed.map(writtenCrossed),
   ]
   const trained = (name: string) => provenance?.tasks?.[name]
@@ -40,10 +44,16 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     split: written.split ?? usualSplit(written),
     training: written.training ?? {},
     ...(written.sequences === undefined && provenance?.sequences && { sequences: provenance.sequences }),
+    ...(history !== undefined && { history }),
     fields: completed('/fields', written.fields, fields),
     tasks: inOrderOf(known, completed('/tasks', written.tasks, known)),
     derived: completed('/derived', written.derived, products),
   }
+}
+
+/** Names of the lists that are made of rows. */
+function madeFields({ name = 'history', of }: Record<string, unknown>): string[] {
+  return Array.isArray(of) ? of.map((field) => `${name}_${field}`) : []
 }
 
 /** Where a field's values are in the rows. */

@@ -6,6 +6,7 @@ import {
 } from '../../model/serving/features/field.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
 import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
+import { type History, historyField } from '../../schemas/history.ts'
 import type { TrainField } from '../../schemas/train-fields.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { FieldReading } from '../data/readers.ts'
@@ -41,8 +42,10 @@ export function unknownIdsOf({ sparse }: Pick<Layout, 'sparse'>): Int32Array {
 }
 
 /** How the fields of a training spec are read. */
-export function readingsOf(fields: readonly TrainField[]): FieldReading[] {
-  return fields.map((field, index) => {
+export function readingsOf(fields: readonly TrainField[], history?: History): FieldReading[] {
+  return fields.map((field, index): FieldReading => {
+    const of = fields.find(({ name }) => history?.of.includes(name) && historyField(history, name) === field.name)
+    if (of !== undefined) return historyReading(of, field.name, fields)
     const owner = field.kind === 'shared' ? fields.find(({ name }) => name === field.table) : field
     const { name, column, expression } = field
     const kind = owner?.kind === 'vocabulary' || owner?.kind === 'hash' ? 'string' : 'number'
@@ -54,6 +57,13 @@ export function readingsOf(fields: readonly TrainField[]): FieldReading[] {
   })
 }
 
+/** Reads the values of a field, of which the lists of a history are made. */
+function historyReading(of: TrainField, name: string, fields: readonly TrainField[]): FieldReading {
+  const [{ kind, expression }] = readingsOf([of, ...fields.filter((field) => field !== of)]) as [FieldReading]
+  const column = expression === undefined ? (of.column ?? of.name) : undefined
+  return { name, path: '/history', kind, column, expression, history: true }
+}
+
 /**
  * The fields of the version to be: fitted to the training rows, or those of the version that training goes on from,
  * whose tables have a row for each value. The data set's cells become those of the fields, in their order.
@@ -63,7 +73,7 @@ export function readingsOf(fields: readonly TrainField[]): FieldReading[] {
 export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bundle | undefined): Field[] {
   const { cells, parts } = dataset
   if (from === undefined) {
-    const { fields, problems } = fitFields(spec.fields, cells, parts.train)
+    const { fields, problems } = fitFields(spec.fields, cells, parts.train, spec.history)
     if (problems.length > 0) throw new SpecError(file, problems)
     return fields
   }

@@ -1,5 +1,6 @@
 import type { Violation } from '../../base/errors.ts'
 import { defaultHash, type Field, type Scaling } from '../../schemas/features.ts'
+import { type History, historyField } from '../../schemas/history.ts'
 import type { ListOptions } from '../../schemas/list-options.ts'
 import type { TrainField } from '../../schemas/train-fields.ts'
 import { type CellColumn, StringColumn } from '../data/columns.ts'
@@ -17,17 +18,21 @@ interface FieldRows {
 /**
  * Fits the manifest's fields: vocabularies and scaling come from the rows `train` only, so that the other rows do not
  * leak into them. A missing cell counts as its field's default. A vocabulary has the values of all fields that share
- * it. `cells` is [field][row].
+ * it, but for the lists of a history, which repeat them. `cells` is [field][row].
  */
 export function fitFields(
   fields: readonly TrainField[],
   cells: readonly CellColumn[],
   train: Int32Array,
+  history?: History,
 ): { fields: Field[]; problems: Violation[] } {
   const problems: Violation[] = []
   const of = fields.map((field, index): FieldRows => ({ field, column: cells[index]!, rows: train }))
+  const made = new Set(history?.of.map((name) => historyField(history, name)))
   const fitted = fields.map((field, index) => {
-    const sharing = of.filter((other) => other.field.kind === 'shared' && other.field.table === field.name)
+    const sharing = of.filter(
+      (other) => other.field.kind === 'shared' && other.field.table === field.name && !made.has(other.field.name),
+    )
     const fit = fitField(field, [of[index]!, ...sharing])
     if (fit.kind === 'vocabulary' && fit.values.length === 0) {
       problems.push({ path: `/fields/${index}`, message: 'no value is frequent enough in the training rows' })

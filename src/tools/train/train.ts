@@ -58,13 +58,13 @@ export async function train(
   const folder = join(options.models, spec.name, String(spec.version))
   if (existsSync(folder) && !options.force) {
     const exists = { path: '/version', message: `${folder} exists already; --force replaces it` }
-    throw new SpecError(file, [exists, ...(await columnProblems(loaded, readingsOf(spec.fields)))])
+    throw new SpecError(file, [exists, ...(await columnProblems(loaded, readingsOf(spec.fields, spec.history)))])
   }
 
   expectStart(loaded, from)
   if (spec.publish?.bfloat16) await expectBfloat16(file)
   const started = now()
-  const dataset = await readDataset(loaded, readingsOf(spec.fields), {
+  const dataset = await readDataset(loaded, readingsOf(spec.fields, spec.history), {
     signal,
     bytesAfter,
     onProgress: readingProgress(options.progress),
@@ -194,10 +194,11 @@ function readingOf(field: TrainSpec['fields'][number] | TrainSpec['crossed'][num
   return { separator: list?.separator, weights } as FieldOptions[string]
 }
 
-/** How the network reads sequences: as in the version that training goes on from. */
-function sequencesOf(spec: TrainSpec, from: Bundle | undefined): Pick<Provenance, 'sequences'> {
+/** How the network reads sequences, as in the version that training goes on from, and what histories are made of. */
+function sequencesOf(spec: TrainSpec, from: Bundle | undefined): Pick<Provenance, 'sequences' | 'history_of'> {
   const { sequences } = from ? (from.manifest.provenance ?? {}) : spec
-  return sequences ? { sequences } : {}
+  const { history } = spec
+  return { ...(sequences && { sequences }), ...(history && { history_of: history }) }
 }
 
 /** Options of each task, which a spec that goes on from this version may leave out. */

@@ -65,6 +65,12 @@ t.test('a list of numbers needs ids beside it, except in a version that has it a
   t.same(problemsOf([item, alone], [], false), [])
 })
 
+t.test('a list needs a row for padding in the table that it shares', async (t) => {
+  t.match(problemsOf([{ ...item, out_of_vocabulary: 'error' }, history]), [
+    /^\/fields\/1\/table "item" has no row for padding, whose id would be that of its first value/,
+  ])
+})
+
 t.test('a sequence that contradicts its fields is named', async (t) => {
   t.match(problemsOf(fields, [{ ...din, name: 'view' }]), [
     /^\/sequences\/0\/name no field is of the sequence "view"; did you mean "views"\?/,

@@ -1,0 +1,85 @@
+import { formatBytes } from '../../base/terminal.ts'
+import { type NumberColumn, StringColumn, usableMemory } from './columns.ts'
+import { ListColumn } from './list-column.ts'
+import { SpecError } from './source.ts'
+
+/** Per row, what histories are made of. */
+export interface HistoryRows {
+  /** Whose row it is. */
+  by: StringColumn
+  order: Float64Array
+  /** 1 where a row is in histories of later ones. */
+  where: Int8Array
+}
+
+/**
+ * Per column, the list of each row: the values of the latest `last` rows of the same `by` and an earlier `order`, the
+ * latest last. Rows of one time don't see each other. A row that lacks one of the values is in no history, and one
+ * without `by` has none.
+ */
+export function makeHistories(
+  columns: readonly (StringColumn | NumberColumn)[],
+  rows: HistoryRows,
+  last: number,
+): ListColumn[] {
+  const { by, order, where } = rows
+  const lists = columns.map((column) => new ListColumn(column instanceof StringColumn ? 'string' : 'number', false))
+  const starts = new Uint32Array(by.length)
+  const lengths = new Uint32Array(by.length)
+  const isComplete = (row: number) => columns.every((column) => column.at(row) !== null)
+  let seen = 0
+  for (const group of groupsOf(by)) {
+    // Where times are equal, rows keep their order.
+    group.sort((a, b) => order[a]! - order[b]! || a - b)
+    const first = seen
+    for (let i = 0; i < group.length; ) {
+      let end = i
+      while (end < group.length && order[group[end]!] === order[group[i]!]) end++
+      const length = Math.min(last, seen - first)
+      for (let j = i; j < end; j++) {
+        starts[group[j]!] = seen - length
+        lengths[group[j]!] = length
+      }
+      for (; i < end; i++) {
+        const row = group[i]!
+        if (where[row] !== 1 || !isComplete(row)) continue
+        columns.forEach((column, c) => {
+          lists[c]!.values.push(column.at(row) as never)
+        })
+        seen++
+      }
+    }
+  }
+  for (let row = 0; row < by.length; row++) for (const list of lists) list.point(starts[row]!, lengths[row]!)
+  return lists
+}
+
+/** The rows of each value, in their order; of a missing one none. */
+function groupsOf(by: StringColumn): Uint32Array[] {
+  const counts = new Uint32Array(by.values.length)
+  for (let row = 0; row < by.length; row++) {
+    const code = by.codeAt(row)
+    if (code >= 0) counts[code]!++
+  }
+  const groups = Array.from(counts, (count) => new Uint32Array(count))
+  counts.fill(0)
+  for (let row = 0; row < by.length; row++) {
+    const code = by.codeAt(row)
+    if (code >= 0) groups[code]![counts[code]!++] = row
+  }
+  return groups
+}
+
+/** Throws a SpecError where the histories of all rows, encoded, would not fit into memory. */
+export function expectHistoryMemory(
+  file: string,
+  lists: readonly ListColumn[],
+  bytesPerValue: number,
+  available = usableMemory(),
+): void {
+  let values = 0
+  for (const list of lists) for (let row = 0; row < list.length; row++) values += list.lengthOf(row)
+  if (values * bytesPerValue <= available) return
+  const message = `the histories of all rows have ${values.toLocaleString('en')} values, which would take ${formatBytes(values * bytesPerValue)} of memory, and ${formatBytes(available)} are available: lower last, give fewer rows, or more memory`
+  throw new SpecError(file, [{ path: '/history/last', message }])
+}

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { cli } from '../../support/entries.ts'
+import { listCsv, listSpec } from '../../support/list-rows.ts'
 import { tinyCsv, tinySpec } from '../../support/tiny.ts'
 
 /** Enough for an epoch to take longer than it takes to stop it. */
@@ -17,6 +18,7 @@ async function shop(t: Test, changes: object = {}, name = 'shop') {
   const folder = join(t.testdirName, name)
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
+  if ('sequences' in changes) await writeFile(join(folder, 'views.csv'), listCsv(rows))
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), training, ...changes }))
   const args = ['train', join(folder, 'spec.yaml'), '--models', join(folder, 'models'), '--run', join(folder, 'run')]
   const change = (more: object) =>
@@ -39,15 +41,21 @@ async function stopAt(args: string[], pattern: RegExp, signal: NodeJS.Signals) {
 
 const weights = (folder: string) => readFile(join(folder, 'models/tiny/1/group1-shard1of1.bin'))
 
-for (const threads of [1, 2])
-  t.test(`a killed run goes on, and ends with the weights of one that was not, on ${threads} threads`, async (t) => {
+const lists = { ...listSpec(), name: 'tiny', data: { csv: ['views.csv'], separator: ';' }, derived: [], training }
+
+for (const [threads, changes, title] of [
+  [1, {}, '1 thread'],
+  [2, {}, '2 threads'],
+  [1, lists, '1 thread, with lists'],
+] as const)
+  t.test(`a killed run goes on, and ends with the weights of one that was not, on ${title}`, async (t) => {
     const more = ['--threads', `${threads}`]
     t.testdir({})
-    const whole = await shop(t, {}, 'whole')
+    const whole = await shop(t, changes, 'whole')
     t.match(await runCli([...whole.args, ...more]), { code: 0 })
     t.notOk((await readdir(whole.folder)).includes('run'), 'a complete run leaves nothing')
 
-    const killed = await shop(t, {}, 'killed')
+    const killed = await shop(t, changes, 'killed')
     const { code } = await stopAt([...killed.args, ...more], /^epoch 2\/8/, 'SIGKILL')
     t.equal(code, 'SIGKILL')
     t.ok((await readdir(killed.run)).includes('run.json'))

@@ -97,7 +97,7 @@ export function inputColumns(
   }
   const ids = cut('sparse', sparse)
   const masked = once((column: number, max: number, padding: number) =>
-    listMask(layers, `mask_${column}`, ids(column, max), padding),
+    listMask(layers, `mask_${column}`, ids(column, max), { column, padding }),
   )
   return { ids, numbers: cut('dense', dense), mask: ({ column, padding }, max) => masked(column, max, padding) }
 }

@@ -5,9 +5,19 @@ import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
 
 /* Layers of lists, recorded; lower/layers/lists.ts has what they compute. L is the most values of a list. */
 
-/** Ids [B, L] → 1 where there is a value, 0 where there is padding [B, L]. */
-export function listMask(layers: LayersBuilder, name: string, ids: SymbolicTensor, padding: number): SymbolicTensor {
-  return layers.custom(name, { className: listClasses.mask, config: { padding } }, [ids], ids.dims)
+/** Ids [B, L] → 1 where there is a value, 0 where there is padding [B, L]. `column`: the first of the ids' columns. */
+export function listMask(
+  layers: LayersBuilder,
+  name: string,
+  ids: SymbolicTensor,
+  { column, padding }: { column: number; padding: number },
+): SymbolicTensor {
+  return layers.custom(
+    name,
+    { className: listClasses.mask, config: { padding, column, max: ids.dims[0]! } },
+    [ids],
+    ids.dims,
+  )
 }
 
 /** [B, L, w], a mask [B, L] and, where there are any, weights [B, L] → [B, w]. */
@@ -70,7 +80,7 @@ export function interestUnit(
 ): SymbolicTensor {
   const [length, width] = keys.dims as [number, number]
   const dims = [length, 4 * width + (more?.dims[1] ?? 0)]
-  const pairs = [query, keys, ...(more ? [more] : [])]
+  const pairs = [query, keys, ...(more ? [more] : []), mask]
   let x = layers.custom(`${name}/pairs`, { className: listClasses.pairs }, pairs, dims)
   for (const [i, units] of widths.entries()) {
     x = layers.dense(`${name}/dense_${i}`, x, units) // [B, L, units]

@@ -12,7 +12,17 @@ import {
   reshapedPlaces,
   transposedPlaces,
 } from './moved-places.ts'
-import { absent, notMet, type Operator, ofOneInput, otherArguments, type Rule } from './operator.ts'
+import {
+  absent,
+  composed,
+  notMet,
+  type Operator,
+  ofOneInput,
+  otherArguments,
+  type Rule,
+  unfollowed,
+  wholeLists,
+} from './operator.ts'
 
 /* Operators that move elements and compute none. */
 
@@ -90,7 +100,8 @@ const largestSelection = 1 << 16
  * Rows or columns chosen by constant indexes: the gradient goes back by a product with the matrix that chooses them, so
  * that an element that is chosen twice gets both.
  *
- * A table's rows are no case of this: its look-up is an input of the graph, and so is its gradient a tensor of rows.
+ * Rows by computed indexes: the gradient is added to zeros there. A table's rows are no case of this: its look-up is an
+ * input of the graph, and so is its gradient a tensor of rows.
  */
 const gather: Rule = ({ append, gradient, node, wanted }) => {
   if (!wanted(0)) return [undefined]
@@ -99,8 +110,10 @@ const gather: Rule = ({ append, gradient, node, wanted }) => {
   const axis = positive(intAttribute(node, 'axis', 0), dims.length)
   const side = dims[axis]!
   const chosen = append.graph.integersOf(indexes)
+  const isRows = axis === 0 && append.dims(indexes).length === 1 && append.graph.opset >= firstSum
+  if (chosen === undefined && isRows) return [scatter(append, x, indexes, gradient)]
   if (chosen === undefined || side < 0)
-    throw new Error('a look-up in what is computed is supported by constant indexes alone')
+    throw new Error('a look-up of columns in what is computed is supported by constant indexes alone')
   if (chosen.length * side > largestSelection) throw new Error(`a look-up of ${chosen.length} in ${side} is too large`)
 
   // [… before, chosen, … after] → the axis last → · [chosen, side] → back.
@@ -127,6 +140,27 @@ const gather: Rule = ({ append, gradient, node, wanted }) => {
       last.map((_, i) => last.indexOf(i)),
     ),
   ]
+}
+
+/** The operator set from which ScatterND adds. */
+const firstSum = 16
+
+/** Zeros of the shape of `x`, with `gradient` added at the rows that `indexes` [n] name. */
+function scatter(append: Appender, x: string, indexes: string, gradient: string): string {
+  const dims = append.dims(x)
+  const shape = append.node('Shape', [x], { dtype: DataType.INT64, dims: [dims.length] })
+  const zeros = append.op('Expand', [append.scalar(0), shape], dims)
+  const count = append.dims(indexes)[0]!
+  const wide = append.node('Cast', [indexes], { dtype: DataType.INT64, dims: [count] }, { to: DataType.INT64 })
+  const rows = append.node('Unsqueeze', [wide, append.graph.integers([1])], { dtype: DataType.INT64, dims: [count, 1] })
+  return append.op('ScatterND', [zeros, rows, gradient], dims, { reduction: 'add' })
+}
+
+/** Rows in place of others have the gradient of the result there; each is replaced once. */
+const scatterRows: Rule = ({ append, gradient, node, wanted }) => {
+  const [, indexes, updates] = node.input as [string, string, string]
+  if (wanted(0)) throw new Error('rows are supported in place of constants alone')
+  return [undefined, undefined, append.op('GatherND', [gradient, indexes], append.dims(updates))]
 }
 
 /** In a Reshape to a known shape at most one side, the batch's, is open. */
@@ -168,6 +202,13 @@ export const shape: Record<string, Operator> = {
     gradient: reshape,
     rows: rows.reshape,
     tensorflow: otherArguments,
+  },
+  ScatterND: {
+    columns: unfollowed,
+    places: wholeLists,
+    gradient: scatterRows,
+    rows: notMet,
+    tensorflow: composed,
   },
   Shape: ofIntegers(),
   Size: ofIntegers(),

@@ -7,12 +7,13 @@ import { isWideTable } from '../../../model/graph/architectures/wide-part.ts'
 import { sidesOf } from '../../../model/graph/ir/declared.ts'
 import type { Graph } from '../../../model/graph/ir/graph.ts'
 import type { LayersModel, Weight } from '../../../model/graph/lower/layers/layers-model.ts'
+import { itemsInput, listClasses } from '../../../model/graph/lower/layers/list-classes.ts'
 import { lowerToGraph } from '../../../model/graph/lower/layers/lower-layers.ts'
 import { layersModelFile, layersModelFiles } from '../../../model/graph/lower/layers/write-layers-model.ts'
 import type { ArchitectureOptions } from '../../../schemas/architecture.ts'
 import { keepStatistics } from './keep-statistics.ts'
 import type { Network } from './network.ts'
-import type { Mask } from './training-step.ts'
+import type { Items, Mask } from './training-step.ts'
 
 /** A new network of a built-in architecture, with initial weights. */
 export function createArchitecture(options: ArchitectureOptions, shape: ModelShape): Network {
@@ -54,6 +55,7 @@ export function layersNetwork(
         logits: outputs.logits,
         inputs: { sparse: input('sparse'), dense: input('dense') },
         trained,
+        items: itemsOf(model, training),
         masks: masksOf(model, training, inputNames),
         l2: penaltiesOf(model),
         paddings: paddingsOf(training),
@@ -96,13 +98,28 @@ function statisticsOf({ layers, weights }: LayersModel): Set<string> {
 }
 
 /** Inputs that only training has. */
-function masksOf({ layers }: LayersModel, graph: Graph, inputs: ReadonlySet<string>): Mask[] {
+function masksOf(model: LayersModel, graph: Graph, inputs: ReadonlySet<string>): Mask[] {
+  const { layers } = model
   return graph.inputs.flatMap((declared) => {
-    if (inputs.has(declared.name)) return []
+    if (inputs.has(declared.name) || itemsMask(model, declared.name)) return []
     const layer = layers.get(declared.name.slice(0, declared.name.lastIndexOf(':mask')))
     const rate = layer?.config.rate
     if (typeof rate !== 'number') throw new Error(`the input ${declared.name} is no layer's mask`)
     return [{ name: declared.name, dims: sidesOf(graph, declared)!, rate }]
+  })
+}
+
+/** The mask of a list whose items an input names. */
+const itemsMask = ({ layers }: LayersModel, input: string) =>
+  [...layers.values()].find(({ name, className }) => className === listClasses.mask && itemsInput(name) === input)
+
+/** Inputs with the places of the values of lists. */
+function itemsOf(model: LayersModel, graph: Graph): Items[] {
+  return graph.inputs.flatMap(({ name }) => {
+    const mask = itemsMask(model, name)
+    if (mask === undefined) return []
+    const { column, padding, max } = mask.config as { column: number; padding: number; max: number }
+    return [{ name, column, padding, max }]
   })
 }
 

@@ -7,7 +7,7 @@ import { TensorProto_DataType as DataType, type NodeProto } from '../../../model
 import { traceShapes } from '../../../model/graph/ir/shapes.ts'
 import { declare, floatShape } from '../../../model/graph/ir/tensor-shape.ts'
 import { appendLoss, type LossOptions } from './loss.ts'
-import type { Mask, Parameter, Place, Statistic, Table, TrainingStep } from './training-step.ts'
+import type { Items, Mask, Parameter, Place, Statistic, Table, TrainingStep } from './training-step.ts'
 
 /** A network to train, as graphs that share their constants. */
 export interface TrainableGraph {
@@ -20,6 +20,8 @@ export interface TrainableGraph {
   /** Names of the constants that are trained, tables among them. */
   trained: ReadonlySet<string>
   masks: Mask[]
+  /** Inputs of `training` with the places of values; default: none. */
+  items?: Items[]
   /** Penalty on the squares of each table's rows; none for others. */
   l2: ReadonlyMap<string, number>
   /** By tensor of ids, the id of places without a value, which masks leave out. */
@@ -122,6 +124,7 @@ export async function makeTrainingStep(
     tables,
     lookUps,
     masks,
+    items: network.items ?? [],
     loss: scalar,
     logits,
     tasks,

@@ -1,8 +1,8 @@
 /** The graphs that a thread needs to take steps, and where their tensors lie in its memory. Can be sent to a thread. */
 export interface TrainingStep {
   /**
-   * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `labels`, `coefficients`, `share` and the parameters;
-   * outputs: the loss, gradients and the batch's statistics.
+   * ONNX. Inputs: the batch's inputs, `lookUps`, `masks`, `items`, `labels`, `coefficients`, `share` and the
+   * parameters; outputs: the loss, gradients and the batch's statistics.
    */
   step: Uint8Array
   /** ONNX. Inputs: the batch's inputs, `lookUps`, parameters and statistics; output: `logits` [rows, tasks]. */
@@ -22,6 +22,7 @@ export interface TrainingStep {
   tables: Table[]
   lookUps: LookUp[]
   masks: Mask[]
+  items: Items[]
   loss: string
   logits: string
   /** Columns of `logits`. */
@@ -90,6 +91,19 @@ export interface LookUp {
   padding: number | undefined
   /** Output with the gradient of `input`; undefined where the table is not trained. */
   gradient: string | undefined
+}
+
+/**
+ * The places of values among those of a list in all rows of a batch, [rows · max]: int32 [items], or one place of
+ * padding where there are none.
+ */
+export interface Items {
+  name: string
+  /** The first column of the list's ids, and their number. */
+  column: number
+  max: number
+  /** The id of places without a value. */
+  padding: number
 }
 
 /** The tensor that a dropout layer multiplies with: float32 [rows, …dims]. */

@@ -8,6 +8,7 @@ import { type AdamMemory, createAdamMemory, type StepScale, stepScale } from './
 import { createTableUpdates } from './create-table-updates.ts'
 import { Exchange } from './exchange.ts'
 import { createGather, drawMask, partOf, type StepRows } from './gather.ts'
+import { placesOf } from './places.ts'
 import type { RowGradients, SharedRows, StepBounds, ThreadSetup } from './protocol.ts'
 import { type RowDecay, rowDecayOf } from './row-decay.ts'
 import { RowReader, sessionOptions, type Tensors, tensor } from './row-reader.ts'
@@ -136,6 +137,7 @@ export class Stepper {
     const ids = await this.#reader.idsOf(inputs)
     const feeds: Tensors = {
       ...{ ...inputs, ...this.#reader.read(rows, ids), ...this.#parameters, ...this.#draw(rows, step, number) },
+      ...this.#items(part),
       [stepInputs.labels]: tensor(part.labels, [rows, terms]),
       [stepInputs.coefficients]: tensor(part.coefficients, [rows, terms]),
       [stepInputs.share]: tensor(Float32Array.of(rows / (step.end - step.start)), []),
@@ -186,6 +188,16 @@ export class Stepper {
       masks[name] = tensor(values, [rows, ...dims])
     })
     return masks
+  }
+
+  #items({ rows, sparse }: StepRows): Tensors {
+    const { sparseFields } = this.#setup.examples
+    const found: Tensors = {}
+    for (const items of this.#plan.items) {
+      const places = placesOf(sparse, rows, sparseFields, items)
+      found[items.name] = tensor(places, [places.length])
+    }
+    return found
   }
 
   #pass(elapsed: number): void {

@@ -231,6 +231,26 @@ const cases: Case[] = [
   { name: 'ReduceMean of all', inputs: { x: [-1, 3] }, build: op('ReduceMean', ['x'], { keepdims: 0 }) },
   { name: 'ReduceSum of none', inputs: { x: [-1, 3] }, build: op('ReduceSum', ['x'], { noop_with_empty_axes: 1 }) },
   {
+    // The second row is chosen twice.
+    name: 'Gather of rows by computed indexes',
+    inputs: { x: [4, 3] },
+    build: (g) => {
+      const places = g.node('Add', [
+        g.constant('some', BigInt64Array.of(0n, 1n, 2n), [3]),
+        g.constant('more', BigInt64Array.of(1n, 0n, 1n), [3]),
+      ])
+      return g.node('Gather', ['x', places], { attributes: { axis: 0 } })
+    },
+  },
+  {
+    name: 'ScatterND of rows beside zeros',
+    inputs: { x: [2, 3] },
+    build: (g) => {
+      const zeros = g.constant('zeros', new Float32Array(12), [4, 3])
+      return g.node('ScatterND', [zeros, g.constant('places', BigInt64Array.of(3n, 1n), [2, 1]), 'x'])
+    },
+  },
+  {
     name: 'Gather of columns',
     inputs: { x: [-1, 4] },
     build: (g) => g.node('Gather', ['x', g.integers([2, 0, -2])], { attributes: { axis: 1 } }),

@@ -29,6 +29,11 @@ export interface Application {
   weight(name: string, shape: number[]): string
   /** A new input of the graph, float32 [B, …dims], for a mask of this application; its name. */
   mask(dims: number[]): string
+  /**
+   * The input of the graph, int32 [items], with the places of the values of lists among [B · L]; the same for all
+   * applications that name the layer of its mask.
+   */
+  items(mask: string): string
 }
 
 /** Adds the nodes of one application; returns its output. Throws UNSUPPORTED_GRAPH naming the layer. */

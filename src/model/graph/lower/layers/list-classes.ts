@@ -13,3 +13,6 @@ export const listClasses = {
 
 /** Whether a class of layers is one of these. */
 export const isListClass = (className: string): boolean => className.startsWith('multigate>')
+
+/** The input with the places of values, for the layer of a mask. */
+export const itemsInput = (mask: string): string => `${mask}:items`

@@ -120,32 +120,53 @@ const lowerAttention: Lowering = (application) => {
 }
 
 /**
- * A query [B, w], items [B, L, w] and, where there is more of them, [B, L, n] → [B, L, 4·w + n]: items, the query,
- * their difference and their product, side by side.
+ * A query [B, w], items [B, L, w], where there is more of them, [B, L, n], and their mask → [B, L, 4·w + n]: items, the
+ * query, their difference and their product, side by side. In training of those that there are alone, [items, 4·w + n].
  */
 const lowerPairs: Lowering = (application) => {
-  const { output, node, integers } = application
-  const ranks = application.inputs.length === 3 ? [1, 2, 2] : [1, 2]
-  const [query, items, more] = inputsOf(application, ...ranks) as [Value, Value, Value?]
+  const { training, output, node, integers } = application
+  const ranks = application.inputs.length === 4 ? [1, 2, 2, 1] : [1, 2, 1]
+  const [query, items, ...others] = inputsOf(application, ...ranks) as [Value, Value, ...Value[]]
+  const mask = others.pop()!
   const [length, width] = items.dims as [number, number]
   const { op } = nodesOf(application)
   const row = op('Reshape', [query.name, integers([-1, 1, width])])
   const repeated = op('Expand', [row, integers([1, length, 1])]) // [B, L, w]
-  const parts = [items.name, repeated, op('Sub', [items.name, repeated]), op('Mul', [items.name, repeated])]
-  node('Concat', more ? [...parts, more.name] : parts, output, { axis: 2 })
-  return floats(output, length, 4 * width + (more?.dims[1] ?? 0))
+  const present = (name: string, side: number) =>
+    training
+      ? op('Gather', [op('Reshape', [name, integers([-1, side])]), application.items(mask.name)], { axis: 0 })
+      : name
+  const [item, asked] = [present(items.name, width), present(repeated, width)]
+  const parts = [item, asked, op('Sub', [item, asked]), op('Mul', [item, asked])]
+  const more = others.map(({ name, dims }) => present(name, dims[1]!))
+  node('Concat', [...parts, ...more], output, { axis: training ? 1 : 2 })
+  const columns = 4 * width + others.reduce((sum, { dims }) => sum + dims[1]!, 0)
+  return training ? floats(output, columns) : floats(output, length, columns)
 }
 
-/** Scores [B, L, 1], values [B, L, w] and their mask [B, L] → the sum of the values, each times its score [B, w]. */
+/**
+ * Scores [B, L, 1], values [B, L, w] and their mask [B, L] → the sum of the values, each times its score [B, w]. In
+ * training, scores are those of `lowerPairs`, [items, 1].
+ */
 const lowerSum: Lowering = (application) => {
-  const { output, node, integers } = application
-  const [scores, values, mask] = inputsOf(application, 2, 2, 1) as [Value, Value, Value]
+  const { training, output, node, integers } = application
+  const [scores, values, mask] = inputsOf(application, training ? 1 : 2, 2, 1) as [Value, Value, Value]
   const [length, width] = values.dims as [number, number]
   const { op } = nodesOf(application)
-  const weights = op('Mul', [op('Reshape', [scores.name, integers([-1, length])]), mask.name]) // [B, L]
+  const whole = training ? scattered(application, scores.name, mask.name) : scores.name
+  const weights = op('Mul', [op('Reshape', [whole, integers([-1, length])]), mask.name]) // [B, L]
   const sum = op('MatMul', [op('Reshape', [weights, integers([-1, 1, length])]), values.name]) // [B, 1, w]
   node('Reshape', [sum, integers([-1, width])], output)
   return floats(output, width)
+}
+
+/** Scores of items [items, 1] in their places [B · L, 1], beside zeros. */
+function scattered(application: Application, scores: string, mask: string): string {
+  const { op, scalar } = nodesOf(application)
+  const { integers } = application
+  const zeros = op('Mul', [op('Reshape', [mask, integers([-1, 1])]), scalar('zero', 0)])
+  const places = op('Cast', [application.items(mask)], { to: DataType.INT64 })
+  return op('ScatterND', [zeros, op('Reshape', [places, integers([-1, 1])]), scores])
 }
 
 export const listLowerings: Record<string, Lowering> = {

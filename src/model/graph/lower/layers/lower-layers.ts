@@ -16,6 +16,7 @@ import {
   type Value,
 } from './layer-rules.ts'
 import type { Layer, LayersModel, TensorReference } from './layers-model.ts'
+import { itemsInput } from './list-classes.ts'
 import { listLowerings } from './lists.ts'
 import { lowerAdd, lowerAverage, lowerDot, lowerMaximum, lowerMultiply } from './merge.ts'
 import {
@@ -70,7 +71,8 @@ export function lowerLayersModel(model: LayersModel, outputs: string[]): Uint8Ar
  * graph. Tensors are named after the layer they come from, inner ones with a colon and the operator.
  *
  * With `training`, normalisation takes the statistics of the batch (`training_mode`), and a dropout layer multiplies by
- * an input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops. Throws UNSUPPORTED_GRAPH
+ * an input of the graph of its own, `<layer>:mask`, float32 of the shape of what it drops; and items of lists are
+ * computed without padding, by inputs `<mask>:items`. Throws UNSUPPORTED_GRAPH
  * naming the layer and its class, INVALID_BUNDLE if a layer or a weight is missing.
  */
 export function lowerToGraph(model: LayersModel, outputs: string[], options: LowerOptions = {}): Graph {
@@ -115,6 +117,12 @@ export function lowerToGraph(model: LayersModel, outputs: string[], options: Low
       mask(dims) {
         const name = graph.fresh(`${layer.name}:mask`)
         graph.inputs.push(declared({ name, dtype: 'float32', dims }))
+        return name
+      },
+      items(mask) {
+        const name = itemsInput(mask)
+        if (graph.inputs.every((input) => input.name !== name))
+          graph.inputs.push(declare(name, { dtype: DataType.INT32, dims: [-1] }, name))
         return name
       },
     })

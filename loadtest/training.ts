@@ -34,7 +34,7 @@ const options = {
   rounds: ['<count>', 'rounds, interleaved', Number, 3],
   seconds: ['<seconds>', 'length of a measurement', Number, 4],
   batches: ['<sizes>', 'comma-separated', String, '512,2048'],
-  networks: ['<names>', 'comma-separated, of small and wide', String, 'small,wide'],
+  networks: ['<names>', 'comma-separated, of small, wide and history', String, 'small,wide,history'],
   core: ['<number>', 'the core that programs are pinned to; two threads also use the one before it', Number, 1],
   keras: ['<python>', 'Python with tensorflow, e.g. of a virtual environment with tensorflow-cpu==2.15.*'],
   pytorch: ['<python>', 'Python with torch'],
@@ -95,7 +95,7 @@ async function measure(
   log: Log,
 ): Promise<TrainingReport> {
   const cells: TrainingCell[] = names.split(',').flatMap((name) => {
-    if (!Object.hasOwn(networks, name)) throw new Error(`there is no network ${name}, but small and wide`)
+    if (!Object.hasOwn(networks, name)) throw new Error(`there is no network ${name}, but small, wide and history`)
     const network = name as NetworkName
     return batches
       .split(',')

@@ -15,18 +15,32 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 layers = tf.keras.layers
 ROWS = 32768
 network, batch, seconds = json.loads(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+HISTORY, PADDING = network.get("history"), network["ids"] - 1
 
 
 def hidden(x, width):
     return layers.ReLU()(layers.BatchNormalization()(layers.Dense(width)(x)))
 
 
+def attend(item, items, ids):
+    asked = tf.broadcast_to(item, tf.shape(items))
+    y = tf.concat([items, asked, items - asked, items * asked], 2)
+    for width in HISTORY["dims"]:
+        y = layers.Dense(width, activation="relu")(y)
+    scores = layers.Dense(1)(y) * tf.cast(ids != PADDING, tf.float32)[:, :, None]
+    return tf.reduce_sum(scores * items, 1)
+
+
 def build():
     dim, fields, numbers = network["dim"], network["sparseFields"], network["denseFields"]
-    sparse = layers.Input([fields], dtype="int32")
+    longest = HISTORY["max"] if HISTORY else 0
+    sparse = layers.Input([fields + longest], dtype="int32")
     dense = layers.Input([numbers])
-    embedded = layers.Flatten()(layers.Embedding(network["ids"], dim)(sparse))
-    x = layers.Concatenate()([embedded, layers.Dense(numbers * dim, use_bias=False)(dense)])
+    table = layers.Embedding(network["ids"], dim)
+    parts = [layers.Flatten()(table(sparse[:, :fields])), layers.Dense(numbers * dim, use_bias=False)(dense)]
+    if HISTORY:
+        parts.append(attend(table(sparse[:, :1]), table(sparse[:, fields:]), sparse[:, fields:]))
+    x = layers.Concatenate()(parts)
 
     def expert():
         y = x
@@ -59,7 +73,12 @@ def step(sparse, dense, labels):
 
 
 random = np.random.default_rng(1)
-sparse = random.integers(0, network["ids"], [ROWS, network["sparseFields"]], dtype=np.int32)
+sparse = random.integers(0, network["ids"] - bool(HISTORY), [ROWS, network["sparseFields"]], dtype=np.int32)
+if HISTORY:
+    longest = HISTORY["max"]
+    viewed = random.integers(0, PADDING, [ROWS, longest], dtype=np.int32)
+    viewed[np.arange(longest) >= random.integers(0, longest + 1, [ROWS, 1])] = PADDING
+    sparse = np.concatenate([sparse, viewed], 1)
 dense = random.normal(size=[ROWS, network["denseFields"]]).astype(np.float32)
 labels = random.integers(0, 2, [ROWS, len(network["tasks"])]).astype(np.float32)
 

@@ -14,6 +14,8 @@ export interface BenchNetwork {
   /** Width of a tower's hidden layer. */
   tower: number
   tasks: string[]
+  /** Items of the user's history, to which the first sparse field attends by DIN, and widths of its hidden layers. */
+  history?: { max: number; dims: number[] }
   /** Rows of the file for `multigate train`. */
   fileRows: number
 }
@@ -28,6 +30,11 @@ export const networks = {
     title: '26 + 13 fields, 100,000 ids, d 16, 8 experts 256-128',
     ...{ sparseFields: 26, denseFields: 13, ids: 100_000, dim: 16, experts: 8, expert: [256, 128], tower: 32 },
     ...{ tasks: ['a', 'b'], fileRows: 40_000 },
+  },
+  history: {
+    title: '12 + 6 fields, a history of 20 at most, half full, DIN 64-16, 10,000 ids, d 16, 4 experts 64-32',
+    ...{ sparseFields: 12, denseFields: 6, ids: 10_000, dim: 16, experts: 4, expert: [64, 32], tower: 32 },
+    ...{ history: { max: 20, dims: [64, 16] }, tasks: ['a', 'b'], fileRows: 100_000 },
   },
 } satisfies Record<string, BenchNetwork>
 

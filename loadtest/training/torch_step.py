@@ -14,6 +14,7 @@ from torch.nn import functional as F
 torch.set_num_threads(1)
 ROWS = 32768
 network, batch, seconds = json.loads(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+HISTORY, PADDING = network.get("history"), network["ids"] - 1
 
 
 def mlp(width, hidden, output):
@@ -24,11 +25,20 @@ def mlp(width, hidden, output):
     return nn.Sequential(*parts, nn.Linear(width, output))
 
 
+def attention(width):
+    for size in HISTORY["dims"]:
+        yield from (nn.Linear(width, size), nn.ReLU())
+        width = size
+    yield nn.Linear(width, 1)
+
+
 class Mmoe(nn.Module):
     def __init__(self):
         super().__init__()
         dim, numbers, *inner, output = network["dim"], network["denseFields"], *network["expert"]
-        width = (network["sparseFields"] + numbers) * dim
+        width = (network["sparseFields"] + numbers + (1 if HISTORY else 0)) * dim
+        if HISTORY:
+            self.unit = nn.Sequential(*attention(4 * dim))
         self.table = nn.Embedding(network["ids"], dim, sparse=True)
         self.dense = nn.Linear(numbers, numbers * dim, bias=False)
         self.experts = nn.ModuleList(mlp(width, inner, output) for _ in range(network["experts"]))
@@ -36,16 +46,31 @@ class Mmoe(nn.Module):
         self.towers = nn.ModuleList(mlp(output, [network["tower"]], 1) for _ in network["tasks"])
 
     def forward(self, sparse, dense):
-        x = torch.cat([self.table(sparse).flatten(1), self.dense(dense)], 1)
+        fields = network["sparseFields"]
+        parts = [self.table(sparse[:, :fields]).flatten(1), self.dense(dense)]
+        if HISTORY:
+            parts.append(self.attend(self.table(sparse[:, :1]), sparse[:, fields:]))
+        x = torch.cat(parts, 1)
         experts = torch.stack([expert(x) for expert in self.experts], 1)
         mixed = [torch.bmm(gate(x).softmax(1).unsqueeze(1), experts).squeeze(1) for gate in self.gates]
         return torch.cat([tower(y) for tower, y in zip(self.towers, mixed)], 1)
+
+    def attend(self, item, ids):
+        items = self.table(ids)
+        asked = item.expand_as(items)
+        scores = self.unit(torch.cat([items, asked, items - asked, items * asked], 2)).squeeze(2)
+        return torch.bmm((scores * (ids != PADDING)).unsqueeze(1), items).squeeze(1)
 
 
 model = Mmoe()
 rest = [value for name, value in model.named_parameters() if not name.startswith("table.")]
 optimisers = [torch.optim.Adam(rest, 1e-3, foreach=True), torch.optim.SparseAdam(model.table.parameters(), 1e-3)]
-sparse = torch.randint(network["ids"], [ROWS, network["sparseFields"]])
+sparse = torch.randint(network["ids"] - bool(HISTORY), [ROWS, network["sparseFields"]])
+if HISTORY:
+    longest = HISTORY["max"]
+    viewed = torch.randint(PADDING, [ROWS, longest])
+    viewed[torch.arange(longest) >= torch.randint(longest + 1, [ROWS, 1])] = PADDING
+    sparse = torch.cat([sparse, viewed], 1)
 dense = torch.randn(ROWS, network["denseFields"])
 labels = torch.randint(2, [ROWS, len(network["tasks"])]).float()
 

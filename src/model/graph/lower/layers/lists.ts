@@ -162,9 +162,10 @@ const lowerSum: Lowering = (application) => {
 
 /** Scores of items [items, 1] in their places [B · L, 1], beside zeros. */
 function scattered(application: Application, scores: string, mask: string): string {
-  const { op, scalar } = nodesOf(application)
+  const { op } = nodesOf(application)
   const { integers } = application
-  const zeros = op('Mul', [op('Reshape', [mask, integers([-1, 1])]), scalar('zero', 0)])
+  // The mask is 0 wherever no score replaces it.
+  const zeros = op('Reshape', [mask, integers([-1, 1])])
   const places = op('Cast', [application.items(mask)], { to: DataType.INT64 })
   return op('ScatterND', [zeros, op('Reshape', [places, integers([-1, 1])]), scores])
 }

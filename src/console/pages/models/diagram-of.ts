@@ -1,5 +1,5 @@
 import type { Architecture } from '../../../model/graph/architectures/architecture.ts'
-import { type Box, type Column, idsOf, taskId } from '../../../model/graph/architectures/diagram.ts'
+import { type Box, type Column, idsOf, sequenceBoxes, taskId } from '../../../model/graph/architectures/diagram.ts'
 import { findArchitecture } from '../../../model/graph/architectures/table.ts'
 import type { Details, Field } from './words.ts'
 
@@ -21,7 +21,10 @@ export function diagramOf(details: Details): Column[] {
       ? generic(details, tasks)
       : [
           { title: 'Fields', boxes: groups },
-          { title: 'Embeddings', boxes: embeddings(architecture, options, own, fields, groups, tasks) },
+          {
+            title: 'Embeddings',
+            boxes: embeddings(architecture, options, own, fields, groups, tasks, details.provenance?.sequences),
+          },
           ...withWidePart(architecture.diagram(options as never, tasks), options),
         ]
   const derived = (details.tasks ?? []).flatMap(({ name, product }) =>
@@ -69,8 +72,10 @@ function embeddings(
   fields: readonly Part[],
   groups: readonly Box[],
   tasks: string[],
+  sequences: readonly Record<string, unknown>[] = [],
 ): Box[] {
   const reads = idsOf(groups)
+  const attended = sequenceBoxes(sequences, reads)
   const wide = options.wide
     ? [{ id: widePart, title: 'Wide part', note: 'a weight for each value and task', reads }]
     : []
@@ -78,12 +83,12 @@ function embeddings(
   const dims = [Number(options.dim_emb), ...ownDims(own)]
   const [least, most] = [Math.min(...dims), Math.max(...dims)]
   const title = `${fields.length} × ${least === most ? most : `${least}–${most}`} numbers`
-  const box = { title, reads: [...reads, ...idsOf(bins)] }
+  const box = { title, reads: [...reads, ...idsOf(bins), ...idsOf(attended)] }
   const others = dims.length > 1 ? `; ${describeDims(own)}` : ''
   if (!ownEmbeddings)
-    return [...bins, { ...box, id: 'embedding', note: `a learnt vector for each field${others}` }, ...wide]
+    return [...bins, ...attended, { ...box, id: 'embedding', note: `a learnt vector for each field${others}` }, ...wide]
   const ofTasks = tasks.map((task) => ({ ...box, id: `embedding ${task}`, note: `vectors of ${task} alone${others}` }))
-  return [...bins, ...ofTasks, ...wide]
+  return [...bins, ...attended, ...ofTasks, ...wide]
 }
 
 const ownDims = (own: FieldOptions) => Object.values(own).flatMap(({ dim }) => dim ?? [])

@@ -83,7 +83,7 @@ type Given = NonNullable<Details['provenance']>
 
 /** How a version came to be, as names and values; what the manifest does not say is left out. */
 export function provenanceRows(given: Given): [string, string][] {
-  const { field_options: options } = given
+  const { field_options: options, sequences, history_of: history } = given
   const { created, command, data, rows, epochs, kept, from, calibration, seed, threads, engine, multigate } = given
   const found: [string, string | undefined][] = [
     ['Made', created === undefined ? undefined : dateOf(created)],
@@ -97,6 +97,8 @@ export function provenanceRows(given: Given): [string, string][] {
     ['Epochs', epochs?.toString()],
     ['Kept', kept && `epoch ${kept.epoch}, best by ${kept.metric}: ${number(kept.value, 5)}`],
     ['Options of fields', options && describeOptions(options)],
+    ['Sequences', sequences && describeOptions(Object.fromEntries(sequences.map(byName)))],
+    ['Histories', history && describeOptions({ [`${history.name}`]: history })],
     ['Started from', from],
     [
       'Recalibrated',
@@ -109,6 +111,8 @@ export function provenanceRows(given: Given): [string, string][] {
   ]
   return found.filter((row): row is [string, string] => row[1] !== undefined)
 }
+
+const byName = ({ name, ...own }: Record<string, unknown>): [string, object] => [String(name), own]
 
 /** `colour: dim 2, l2 0.5; shop: l2 0`; undefined where no field has any. */
 function describeOptions(options: Readonly<Record<string, object>>): string | undefined {

@@ -36,6 +36,14 @@ export function towerColumns(options: object, tasks: string[], source: (task: st
   ]
 }
 
+/** Sequences of lists, by how the network reads them: as a training spec says it. */
+export function sequenceBoxes(sequences: readonly Record<string, unknown>[], reads: string[]): Box[] {
+  return sequences.map(({ name, attention, target }) => {
+    const compared = Array.isArray(target) ? `compared with ${target.join(', ')}` : 'pooled'
+    return { id: `sequence ${name}`, title: `Sequence ${name}`, note: `${attention}: ${compared}`, reads }
+  })
+}
+
 export const taskColumn = (tasks: string[], source: (task: string) => string): Column => ({
   title: 'Tasks',
   boxes: tasks.map((task) => ({ id: taskId(task), title: task, note: 'probability', reads: [source(task)] })),

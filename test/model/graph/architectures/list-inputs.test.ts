@@ -1,6 +1,7 @@
 import ort from 'onnxruntime-node'
 import t from 'tap'
 import { buildArchitecture, graphOutputs } from '../../../../src/model/graph/architectures/build.ts'
+import { sequenceBoxes } from '../../../../src/model/graph/architectures/diagram.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
 import type { SequenceShape } from '../../../../src/model/graph/architectures/list-inputs.ts'
 import { optimise, passReport } from '../../../../src/model/graph/compile/optimise.ts'
@@ -126,4 +127,15 @@ t.test('graphs without lists have none of their layers', async (t) => {
   const { groups: _, ...plain } = shape
   const { layers } = buildArchitecture(architecture, plain)
   t.notOk([...layers.values()].some(({ className }) => className.startsWith('multigate>')))
+})
+
+t.test('a drawing says how a sequence is read', async (t) => {
+  const sequences = [
+    { name: 'views', attention: 'din', target: ['item', 'shop'] },
+    { name: 'searches', attention: 'none' },
+  ]
+  t.same(sequenceBoxes(sequences, ['fields']), [
+    { id: 'sequence views', title: 'Sequence views', note: 'din: compared with item, shop', reads: ['fields'] },
+    { id: 'sequence searches', title: 'Sequence searches', note: 'none: pooled', reads: ['fields'] },
+  ])
 })

@@ -60,6 +60,8 @@ const terms: Record<string, string> = {
   epochs: 'Epochs',
   kept: 'Kept',
   rows: 'Rows',
+  sequences: 'Sequences',
+  history_of: 'Histories are made of',
   engine: 'Engine',
   multigate: 'multigate',
 }

@@ -120,6 +120,15 @@ t.test('two runs give the same weights, bit for bit, and two threads nearly the 
   t.ok(floats(one).every((value, i) => Math.abs(value - floats(two)[i]!) < 1e-3))
 })
 
+t.test('it is exported as ONNX, and not to programs without such layers', async (t) => {
+  const { folder } = await trained(t)
+  const run = (to: string) =>
+    runCli(['export', 'views', '--models', join(folder, 'models'), '--to', to, '--out', join(folder, `as-${to}`)])
+  t.match(await run('onnx'), { code: 0, stdout: /8 golden rows answered/ })
+  t.match(await run('tfjs'), { code: 1, stderr: /TensorFlow\.js has no layers of lists: use --to onnx/ })
+  t.match(await run('keras-weights'), { code: 1, stderr: /the reference's classes don't have lists: use --to onnx/ })
+})
+
 t.test('rows that do not fit are named with their line', async (t) => {
   const folder = await temporaryFolder(t)
   const [header, first, ...others] = listCsv(40).split('\n') as [string, string, ...string[]]

@@ -99,6 +99,29 @@ const withGenres = (spec) => ({
   training: { ...spec.training, tables: 'adagrad', schedule: 'cosine' },
 })
 
+/** Films by their ids and years alone, beside the user where that is a field. */
+const withoutGenres = ({ fields }) => fields.filter(({ kind, name }) => kind !== 'numeric' || name === 'year')
+const genres = {
+  ...{ name: 'genres', side: 'candidate', kind: 'vocabulary', min_count: 3, out_of_vocabulary: 'drop' },
+  ...{ missing: { default: [] }, list: { max: 8, separator: '|' } },
+}
+/** Genres as a list, and the last 20 films that the user liked before. */
+const withHistory = (attention) => (spec) => ({
+  fields: [...withoutGenres(spec), genres],
+  history: {
+    ...{ name: 'history', of: ['movie_id'], by: 'user_id', order: 'timestamp' },
+    ...{ where: 'double(rating) >= 4.0', last: 20 },
+  },
+  sequences: [{ name: 'history', attention, ...(attention === 'none' ? {} : { target: ['movie_id'] }) }],
+})
+const movies = {
+  plain: (spec) => ({ fields: withoutGenres(spec) }),
+  genres: (spec) => ({ fields: [...withoutGenres(spec), genres] }),
+  pooled: withHistory('none'),
+  din: withHistory('din'),
+  two_heads: withHistory('multi_head'),
+}
+
 /** One without markers in docs/results.md has not been trained: add its section first. */
 export const experiments = {
   'census-income': {
@@ -139,6 +162,13 @@ export const experiments = {
   movielens: {
     parts: { 'by time': { spec: 'movielens' }, 'by user': { spec: 'movielens-by-user' } },
     variants: { shared_bottom, multi_gate, crossed: withGenres },
+    metrics: [auc('liked'), auc('loved')],
+  },
+  'movielens-history': {
+    parts: { 'by time': { spec: 'movielens' }, 'by user': { spec: 'movielens-by-user' } },
+    variants: movies,
+    title: 'network',
+    reference: 'plain',
     metrics: [auc('liked'), auc('loved')],
   },
   'ads-funnel': {

@@ -149,6 +149,10 @@ function elementwise(followed: Followed, added: (followed: Followed) => number[]
       const known = built(target).get(key)
       if (known !== undefined) return known
       const output = target.fresh(node.output[0]!)
+      // A graph that has dropped the node may know another shape by its name.
+      const former = target.shapes.get(output)
+      if (former !== undefined && former.dims.length !== 2)
+        target.shapes.set(output, { dtype: former.dtype, dims: [former.dims[0]!, positions.length] })
       copy.output = [output]
       copy.name = output
       target.nodes.push(copy)

@@ -273,3 +273,21 @@ t.test('survives being saved', async (t) => {
     Object.assign(plan, { graph: reread(plan.graph) })
   t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
 })
+
+t.test('splits what is computed of ids without a second dimension', async (t) => {
+  const dice = new Dice(5)
+  const graph = emptyGraph({ id: { dtype: DataType.INT64, dims: [-1] }, x: floatShape(-1, 2) })
+  const id = graph.node('Cast', ['id'], { attributes: { to: DataType.INT32 } })
+  const row = graph.node('Mod', [id, graph.constant('rows', Int32Array.of(5), [])])
+  const looked = graph.node('Gather', [graph.constant('table', dice.floats(15), [5, 3]), row])
+  const shifted = graph.node('Add', [looked, graph.node('Softmax', [looked])])
+  const features = graph.node('Concat', ['x', shifted], { attributes: { axis: 1 } })
+  const gemm = graph.node('Gemm', [features, graph.constant('kernel', dice.floats(20), [5, 4])])
+  answerWith(graph, graph.node('Tanh', [gemm]))
+  const read = await prepared(graph)
+  await optimise(read)
+  const sides: Sides = { id: ['candidate'], x: ['context', 'context'] }
+  const plans = splitSides(read, sides)
+  if (typeof plans === 'string') throw new Error(plans)
+  t.equal(await breachOfPlans(read, sides, plans, new Dice(1)), undefined)
+})

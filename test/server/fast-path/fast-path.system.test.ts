@@ -35,6 +35,8 @@ writeFileSync(
 const followed = { MULTIGATE_SLOW_REQUESTS: '1' }
 const settings = {
   MULTIGATE_MODELS: models,
+  // By the same costs, both compute a request by the same graphs, to the last bit.
+  MULTIGATE_CACHE: await temporaryFolder(t),
   MULTIGATE_DEFAULT_MODEL: 'ads',
   MULTIGATE_MAX_LIST_VALUES: '100',
   MULTIGATE_MAX_BODY_BYTES: '20000',

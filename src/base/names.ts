@@ -30,3 +30,8 @@ export function suggestNames(wrong: string, known: readonly string[], lead = 'it
 export function compareVersions(a: string, b: string): number {
   return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
 }
+
+/** The problem of a name that no field has, with those that it may stand for. */
+export function notAField(name: string, fields: readonly string[]): string {
+  return `${JSON.stringify(name)} is not a field${suggestNames(name, fields)}`
+}

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { crossedParts, FieldName, hashParts, LoggedAs, SharedField, Side, VectorField } from './features.ts'
-import { ListOptions } from './list-options.ts'
+import { ListOptions, several as served } from './list-options.ts'
 import { column, expression, strict } from './rows-spec.ts'
 
 /* The fields of a training specification: those of a manifest, without what follows from the rows. */
@@ -51,14 +51,7 @@ const several = {
     ),
   ),
   weights: Type.Optional(column("Column of the weights of a weighted list's values, a list of the same form")),
-  sequence: Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 128,
-      description:
-        'Name of a sequence: its lists describe the same items, position by position, so they are equally long',
-    }),
-  ),
+  sequence: served.sequence,
   pooling: Type.Optional(Pooling),
 }
 

@@ -1,5 +1,5 @@
 import type { Violation } from '../../base/errors.ts'
-import { suggestNames } from '../../base/names.ts'
+import { notAField } from '../../base/names.ts'
 import { type History, historyField } from '../../schemas/history.ts'
 import type { TrainField } from '../../schemas/train-fields.ts'
 
@@ -28,10 +28,10 @@ function listOf(of: string, fields: readonly TrainField[], history: History): Tr
   const field = fields.find(({ name }) => name === of)
   const name = JSON.stringify(of)
   if (field === undefined)
-    return `${name} is not a field${suggestNames(
+    return notAField(
       of,
       fields.map((one) => one.name),
-    )}`
+    )
   if (field.kind === 'vector' || field.list !== undefined)
     return `${name} is ${field.kind === 'vector' ? 'a vector' : 'a list'}: a history is of fields of one value`
   const common = {

@@ -1,6 +1,6 @@
 import { repeatedIndexes } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
-import { suggestNames } from '../../base/names.ts'
+import { notAField, suggestNames } from '../../base/names.ts'
 import { tableProblems } from '../../model/serving/features/table.ts'
 import type { Field } from '../../schemas/features.ts'
 import type { TrainField } from '../../schemas/train-fields.ts'
@@ -150,10 +150,10 @@ function targetProblem(
   const field = fields.find(({ name }) => name === target)
   const name = JSON.stringify(target)
   if (field === undefined)
-    return `${name} is not a field${suggestNames(
+    return notAField(
       target,
       fields.map((one) => one.name),
-    )}`
+    )
   if (isList(field) || field.kind === 'vector' || field.kind === 'numeric')
     return `${name} is ${isList(field) ? 'a list' : `a ${field.kind} field`}: items are compared with one id`
   const table = tableOf(field)

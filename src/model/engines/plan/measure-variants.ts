@@ -97,11 +97,10 @@ export function zeros(
     for (const { input, columns, padding } of members) {
       const values = inputs[input]!
       const width = values.length / rows
+      const value = padding === 0 ? 1 : 0
       for (let row = 0; row < rows; row++)
-        for (const [place, column] of columns.entries()) {
-          const value = padding === 0 ? 1 : 0
+        for (const [place, column] of columns.entries())
           values[row * width + column] = place === 0 || length === 'whole' ? value : padding
-        }
     }
   return { rows, inputs }
 }

@@ -1,7 +1,7 @@
 import { isGemm, weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
-import { floatShape } from '../ir/tensor-shape.ts'
+import { floatShape, isOfItems } from '../ir/tensor-shape.ts'
 
 /** The largest value of each column of a tensor, over some rows. */
 export type Maxima = Map<string, Float32Array>
@@ -94,8 +94,7 @@ export function equalise(graph: Graph, maxima: Maxima, edges?: ReadonlySet<strin
 function itemsOf({ nodes, shapes }: Graph): Set<string> {
   const found = new Set<string>()
   for (const { input, output } of nodes)
-    for (const name of output)
-      if (input.some((from) => found.has(from)) || (shapes.get(name)?.dims[0] ?? 0) < -1) found.add(name)
+    for (const name of output) if (input.some((from) => found.has(from)) || isOfItems(shapes.get(name))) found.add(name)
   return found
 }
 

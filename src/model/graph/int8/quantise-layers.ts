@@ -1,6 +1,7 @@
 import type { Effort } from '../../contracts/compiled-plan.ts'
 import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
+import { isOfItems } from '../ir/tensor-shape.ts'
 import type { Segment } from '../sides/columns.ts'
 import { groupsOf } from '../sides/side-graphs.ts'
 import type { CutGraph, FirstLayer } from '../sides/split-graphs.ts'
@@ -89,7 +90,7 @@ export function quantiseLayers(
   options: QuantiseOptions,
 ): QuantisedLayers {
   const stepsOf = ({ input }: Segment): Steps => {
-    if (graph.shapes.get(input)!.dims[0]! < -1) return 'uniform'
+    if (isOfItems(graph.shapes.get(input))) return 'uniform'
     return whole.inputs.some(({ name }) => name === input) ? 'of column' : 'multiplied'
   }
   const quantised: QuantisedLayers = { layers: new Map(), segments: new Map() }

@@ -1,6 +1,7 @@
 import { weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
+import { isOfItems } from '../ir/tensor-shape.ts'
 import type { Segment } from '../sides/columns.ts'
 import { assemble, groupsOf } from '../sides/side-graphs.ts'
 import type { CutGraph, FirstLayer, Side, Sides, SplitGraphs, VariantGraph } from '../sides/split-graphs.ts'
@@ -26,7 +27,7 @@ export function quantise(cut: CutGraph, options: QuantiseOptions): { full: Varia
   const regional = regionalLayers(cut)
   const all = [...layers, ...regional]
   const found = mixedProducts(cut, all, options.hidden)
-  const ofRows = found.filter(({ gemm }) => !isOfItems(cut.whole, gemm))
+  const ofRows = found.filter(({ gemm }) => !isOfItems(cut.whole.shapes.get(gemm.output[0]!)))
   // Copies of all items of a list would take many times as long as the product in float32.
   const mixed = options.effort.copies > 1 && all.length + ofRows.length > 0 ? ofRows : found
   if (all.length + mixed.length === 0) throw new Error(withoutProducts(cut.rest))
@@ -53,11 +54,6 @@ export function quantise(cut: CutGraph, options: QuantiseOptions): { full: Varia
       if (variant) finish(variant)
   }
   return { full, split }
-}
-
-/** Whether a product has a row for each item of a list. */
-function isOfItems({ shapes }: Graph, { output }: NodeProto): boolean {
-  return (shapes.get(output[0]!)?.dims[0] ?? 0) < -1
 }
 
 /** The ReLU after a hidden layer's product is replaced with it. */

@@ -10,6 +10,9 @@ export interface TensorShape {
   dims: number[]
 }
 
+/** Whether a tensor has rows for each item of a list, [batch·items, …]. */
+export const isOfItems = (shape: TensorShape | undefined): boolean => (shape?.dims[0] ?? 0) < -1
+
 export const floatShape = (...dims: number[]): TensorShape => ({ dtype: DataType.FLOAT, dims })
 
 /** Declares an input or output; `count` names the size that −1 stands for. */

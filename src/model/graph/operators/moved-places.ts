@@ -2,7 +2,7 @@ import { positive } from '../../../base/arrays.ts'
 import { intAttribute, intsAttribute } from '../ir/attributes.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
-import { type Axis, isSameAxis, placesOf, regroup, repad } from './axes.ts'
+import { type Axis, isSameAxis, placesOf, regroup, repad, sizeOfAxis } from './axes.ts'
 
 import { type FollowPlaces, NotCut } from './places.ts'
 
@@ -37,11 +37,9 @@ export const joinedPlaces: FollowPlaces = ({ node, axesOf }) => {
   const rank = all[0]!.length
   const along = positive(intAttribute(node, 'axis', 0), rank)
   if (all.some((axes) => placesOf(axes[along]!))) throw new NotCut('puts lists one behind the other')
-  const sizes = all.map((axes) => axes[along]!)
-  const total = sizes.every((axis) => axis.every((factor) => typeof factor === 'number'))
-    ? [sizes.reduce((sum, axis) => sum + (axis as number[]).reduce((a, b) => a * b, 1), 0)]
-    : undefined
-  if (total === undefined) throw new NotCut('joins sizes that a call gives')
+  const sizes = all.map((axes) => sizeOfAxis(axes[along]!))
+  if (!sizes.every((size) => size !== undefined)) throw new NotCut('joins sizes that a call gives')
+  const total = [sizes.reduce((sum, size) => sum + size)]
   return [
     all[0]!.map((_, at): Axis => {
       if (at === along) return total

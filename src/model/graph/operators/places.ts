@@ -52,25 +52,25 @@ const addsNothing = ({ value, unlessEmpty }: Padding, other: Padding): boolean =
 export const eachPlace: FollowPlaces = (met) => {
   const { node } = met
   const inputs = node.input.filter((name) => name !== '')
-  const all = inputs.map((name) => ({ name, axes: met.axesOf(name) }))
-  const rank = Math.max(...all.map(({ axes }) => axes.length))
+  const operands = inputs.map((name) => ({ name, axes: met.axesOf(name) }))
+  const rank = Math.max(...operands.map(({ axes }) => axes.length))
   const output = Array.from({ length: rank }, (_, at): Axis => {
-    const aligned = all.map(({ name, axes }) => {
+    const aligned = operands.map(({ name, axes }) => {
       const axis = at - (rank - axes.length)
       return { name, axis, factors: axes[axis] ?? [] }
     })
-    const [widest] = aligned.filter(({ factors }) => placesOf(factors)).concat(aligned)
-    const first = placesOf(widest!.factors) ? widest! : (aligned.find(({ factors }) => factors.length > 0) ?? widest!)
-    const places = onlyPlaces(first.factors)
+    const all = aligned.map(({ factors }) => factors)
+    const whole = all.find(placesOf) ?? all.find(({ length }) => length > 0) ?? []
+    const places = onlyPlaces(whole)
     for (const { name, axis, factors } of aligned) {
-      if (factors.length === 0 || isSameAxis(factors, first.factors)) continue
+      if (factors.length === 0 || isSameAxis(factors, whole)) continue
       if (places === undefined || !met.graph.constants.has(name) || factors[0] !== places.size) {
-        if (placesOf(first.factors)) throw new NotCut('meets values of another number')
+        if (placesOf(whole)) throw new NotCut('meets values of another number')
         continue
       }
       met.cutConstant(name, axis, places)
     }
-    if (placesOf(first.factors) === undefined) return first.factors
+    if (placesOf(whole) === undefined) return whole
     const paddings = aligned.map(({ name, factors }): Padding => {
       const own = placesOf(factors)
       if (own !== undefined) return own.padding
@@ -78,7 +78,7 @@ export const eachPlace: FollowPlaces = (met) => {
       const isCut = factors.length > 0
       return { alike: !isCut || value !== undefined, ...(value !== undefined && { value }) }
     })
-    return repad(first.factors, () => combine(met, paddings))
+    return repad(whole, () => combine(met, paddings))
   })
   return [output]
 }
@@ -198,7 +198,7 @@ function alignStacks(a: readonly Axis[], b: readonly Axis[]): Axis[] {
     if (left.length > 0 && right.length > 0 && !isSameAxis(left, right)) {
       if (placesOf(left) || placesOf(right)) throw new NotCut('meets values of another number')
     }
-    const [own, other] = placesOf(left) || left.length > 0 ? [left, right] : [right, left]
+    const [own, other] = left.length > 0 ? [left, right] : [right, left]
     return repad(own, (padding) => {
       const second = placesOf(other)?.padding ?? { alike: true }
       if (productOf(padding).value === 0 || productOf(second).value === 0) return { alike: true, value: 0 }

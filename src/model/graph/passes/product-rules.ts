@@ -118,19 +118,24 @@ const biasIntoGemm: Rule = (graph, node) => {
   return false
 }
 
+/** The product whose reshaped rows `x` only `node` reads, if the node keeps their shape. */
+function reshapedProduct(graph: Graph, x: string, node: NodeProto): NodeProto | undefined {
+  const reshape = graph.producer(x)
+  const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
+  if (reshape === undefined || !isGemm(graph, gemm)) return undefined
+  if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) return undefined
+  return equal(graph.shapes.get(x)?.dims, graph.shapes.get(node.output[0]!)?.dims ?? []) ? gemm : undefined
+}
+
 /** Reshape(Gemm) + constant → Reshape(Gemm with bias), if every row of the product gets the same. */
 const biasThroughReshape: Rule = (graph, node) => {
   if (node.opType !== 'Add') return false
   for (const [x, b] of [node.input, [...node.input].reverse()] as [string, string][]) {
-    const reshape = graph.producer(x)
-    const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
-    const shape = graph.shapes.get(node.output[0]!)
+    const [gemm, shape] = [reshapedProduct(graph, x, node), graph.shapes.get(node.output[0]!)]
     const values = graph.floats(b)
-    if (reshape === undefined || !isGemm(graph, gemm) || values === undefined || shape === undefined) continue
+    if (gemm === undefined || values === undefined || shape === undefined) continue
     const open = openSide(shape.dims)
     if (open === undefined || shape.dims[open] !== -1) continue
-    if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) continue
-    if (!equal(graph.shapes.get(x)?.dims, shape.dims)) continue
     const dims = graph.dimsOf(b)!
     const sides = shape.dims.slice(open + 1)
     const all = broadcast(values, trimmed(dims, sides.length), sides)
@@ -154,19 +159,15 @@ function trimmed(dims: readonly number[], length: number): readonly number[] {
 const factorThroughReshape: Rule = (graph, node) => {
   if (node.opType !== 'Mul') return false
   for (const [x, c] of [node.input, [...node.input].reverse()] as [string, string][]) {
-    const reshape = graph.producer(x)
-    const gemm = reshape?.opType === 'Reshape' ? graph.producer(reshape.input[0]!) : undefined
+    const [gemm, shape] = [reshapedProduct(graph, x, node), graph.shapes.get(x)]
     const values = graph.floats(c)
-    const shape = graph.shapes.get(x)
-    if (reshape === undefined || !isGemm(graph, gemm) || values?.length !== 1 || shape === undefined) continue
-    if (!graph.isPrivate(x, node) || !graph.isPrivate(gemm.output[0]!, reshape)) continue
-    if (!equal(graph.shapes.get(node.output[0]!)?.dims, shape.dims)) continue
+    if (gemm === undefined || values?.length !== 1 || shape === undefined) continue
     const { k, n, w, b } = weightsOf(graph, gemm)
     const scaled = (numbers: Float32Array) => numbers.map((value) => value * values[0]!)
     const name = gemm.input[1]!
     const inputs = [graph.constant(`${name}/times`, scaled(w), [k, n]), graph.constant(`${name}/bias`, scaled(b), [n])]
     const product = graph.node('Gemm', [gemm.input[0]!, ...inputs], { shape: graph.shapes.get(gemm.output[0]!)! })
-    return bypass(graph, node, graph.node('Reshape', [product, reshape.input[1]!], { shape }))
+    return bypass(graph, node, graph.node('Reshape', [product, graph.producer(x)!.input[1]!], { shape }))
   }
   return false
 }

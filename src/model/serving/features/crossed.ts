@@ -1,6 +1,6 @@
 import type { Violation } from '../../../base/errors.ts'
 import { addBlock, endHash } from '../../../base/hash.ts'
-import { suggestNames } from '../../../base/names.ts'
+import { notAField } from '../../../base/names.ts'
 import type { CrossedField, Side } from '../../../schemas/features.ts'
 
 /** A field that a crossed field may name. */
@@ -48,7 +48,7 @@ function problemOf(
   if (crossed.has(part)) return `${JSON.stringify(part)} is crossed: name the fields that it is made of instead`
   const field = known.get(part)
   const sparse = [...known.values()].flatMap((field) => (hasOneId(field) ? [field.name] : []))
-  if (field === undefined) return `${JSON.stringify(part)} is not a field${suggestNames(part, sparse)}`
+  if (field === undefined) return notAField(part, sparse)
   if (hasOneId(field)) return undefined
   const what = field.list === undefined ? field.kind : 'a list'
   return `${JSON.stringify(part)} is ${what === 'vector' ? 'a vector' : what}: only fields with one id can be crossed`

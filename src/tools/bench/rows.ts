@@ -76,9 +76,10 @@ export function drawBatch(inputs: TargetInput[], shape: Shape, random: () => num
     requests: new Array<number>(shape.requests).fill(shape.rows),
     inputs: drawRows(inputs, total, random, shape.listValues),
   }
-  if (!contextPerRow)
-    for (let start = 0; start < total; start += shape.rows) shareContext(inputs, batch, start, shape.rows)
-  return batch
+  if (contextPerRow) return batch
+  for (let start = 0; start < total; start += shape.rows) shareContext(inputs, batch, start, shape.rows)
+  // A service knows that a request has one context, too: nothing compares its rows.
+  return { ...batch, alike: new Array<boolean>(shape.requests).fill(true) }
 }
 
 /** A copy of the batch with other values in the columns of these sides. */

@@ -48,7 +48,9 @@ export function createPacker({ name, input, columns }: PackedInput, type: string
     if (sameType(values)) {
       const [bits, out] = [bitsOf(values), bitsOf(scratch as TensorData)]
       for (let i = 0; i < rows.length; i++) copyColumns(bits, rows[i]! * width, out, i * count)
-    } else {
+    } else if (scratch instanceof BigInt64Array && values instanceof Int32Array)
+      widen(values, width, rows, columns, scratch)
+    else {
       let to = 0
       for (const row of rows)
         for (const column of columns) {
@@ -97,6 +99,27 @@ const wordOfFloat = new Int32Array(float.buffer)
 function floatOf(word: number): number {
   wordOfFloat[0] = word
   return float[0]!
+}
+
+/** Writes columns of rows as int64, in words of 32 bits: a BigInt per number would be garbage. */
+function widen(
+  values: Int32Array,
+  width: number,
+  rows: Int32Array,
+  columns: readonly number[],
+  out: BigInt64Array,
+): void {
+  const words = new Int32Array(out.buffer, out.byteOffset, 2 * out.length)
+  let to = 0
+  for (let i = 0; i < rows.length; i++) {
+    const from = rows[i]! * width
+    for (let j = 0; j < columns.length; j++) {
+      const value = values[from + columns[j]!]!
+      words[to] = value
+      words[to + 1] = value < 0 ? -1 : 0
+      to += 2
+    }
+  }
 }
 
 /** The same memory as int32 words: 0 and −0 differ in them, a NaN equals itself. */

@@ -95,6 +95,11 @@ function combine(met: MeetsPlaces, paddings: readonly Padding[]): Padding {
     if (zero !== undefined) return { alike: true, value: 0 }
     if (paddings.some(({ value }) => value === 0)) return { alike, value: 0, unlessEmpty: true }
   }
+  // Nothing that is computed is lower than what masks it.
+  if (opType === 'Min' && paddings.some(isLow)) {
+    const { value } = paddings.find(isLow)!
+    return value === undefined ? { alike, low: true } : { alike: true, value }
+  }
   const values = paddings.map(({ value, unlessEmpty }) => (unlessEmpty ? undefined : value))
   const value = values.includes(undefined) ? undefined : met.compute(values as number[])
   if (value !== undefined) return { alike: true, value }

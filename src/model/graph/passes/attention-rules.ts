@@ -11,13 +11,13 @@ import { bypass, type Rule } from './rule.ts'
  * combined, and sums over items or over columns are products of matrices.
  */
 
-/** Operators of two operands, the smaller of which counts as repeated. */
-const broadcasts = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Pow', 'Equal', 'Less', 'Greater', 'And', 'Or'])
+/** Whether a node combines two operands, the smaller of which counts as repeated. */
+const combinesTwo = (node: NodeProto): boolean => node.input.length === 2 && isElementwise(node)
 
 /** Mul(x, Expand(y)) → Mul(x, y), if x has all of the output's elements. */
 const dropExpand: Rule = (graph, node) => {
   const dims = graph.shapes.get(node.output[0]!)?.dims
-  if (dims === undefined || node.input.length !== 2 || !broadcasts.has(node.opType)) return false
+  if (dims === undefined || !combinesTwo(node)) return false
   for (const [i, name] of node.input.entries()) {
     const source = repeated(graph, name)
     if (source === undefined || !equal(graph.shapes.get(node.input[1 - i]!)?.dims, dims)) continue
@@ -150,7 +150,7 @@ export const attentionRules: readonly Rule[] = [
 
 /** Whether a node combines operands of different sizes, as attention combines a candidate with each item. */
 export function combinesSizes(graph: Graph, node: NodeProto): boolean {
-  if (!broadcasts.has(node.opType)) return false
+  if (!combinesTwo(node)) return false
   const dims = node.input.map((name) => graph.shapes.get(name)?.dims)
   return dims.every((sides) => sides?.[0] === -1) && !equal(dims[0], dims[1]!)
 }

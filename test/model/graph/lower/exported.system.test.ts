@@ -143,6 +143,11 @@ for (const file of exported.filter((file) => !files.includes(file)))
     const { multiplications, multiplications_once } = passReport(plans.shared_context!.graph, '', 0)
     t.same([multiplications, multiplications_once], expected.shared)
     t.equal(multiplicationsOf(plans.cached!.graph), expected.cached)
+    // Scores stay as the product leaves them, head by head, and the request's mask is a limit to them.
+    const moved = plans.shared_context!.graph.nodes.filter(({ opType }) => opType === 'Transpose')
+    const heads = moved.filter(({ attribute }) => attribute[0]!.ints.length === 5 && attribute[0]!.ints[1] === 2n)
+    if (model === 'two-heads') t.equal(heads.length, 2, 'queries by head, and what they find by row')
+    t.notMatch(operatorsOf(plans.shared_context!.graph), /Where Softmax/)
     t.equal(await breachOfPlans(graph, sides, plans, new Dice(1)), undefined)
   })
 

@@ -1,6 +1,7 @@
 import { product } from '../../../base/arrays.ts'
 import { ModelError } from '../../../base/errors.ts'
 import { differentiate } from '../../../model/graph/gradients/differentiate.ts'
+import { leaveOutDifferences } from '../../../model/graph/gradients/leave-out-differences.ts'
 import { intAttribute } from '../../../model/graph/ir/attributes.ts'
 import type { Graph } from '../../../model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../../../model/graph/ir/onnx_pb.ts'
@@ -54,6 +55,7 @@ export async function makeTrainingStep(
   const tasks = training.shapes.get(logits)?.dims[1]
   if (tasks === undefined) throw new ModelError('UNSUPPORTED_GRAPH', `the width of the logits ${logits} is not known`)
 
+  leaveOutDifferences(training, trained)
   const indexes = indexGraph(training)
   const cut = cutLookUps(training)
   cutLookUps(inference)

@@ -10,10 +10,16 @@ export const TrainSequence = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 128, description: 'The `sequence` that fields name' }),
     attention: Type.Union(
-      [Type.Literal('none'), Type.Literal('dot_product'), Type.Literal('multi_head'), Type.Literal('din')],
+      [
+        Type.Literal('none'),
+        Type.Literal('dot_product'),
+        Type.Literal('multi_head'),
+        Type.Literal('din'),
+        Type.Literal('time_decay'),
+      ],
       {
         description:
-          '`none`: each list is pooled; `dot_product`: items count by the softmax of their product with the target; `multi_head`: the same in several projections; `din`: by a network of item and target, without a softmax (Zhou et al., KDD 2018)',
+          '`none`: each list is pooled; `dot_product`: items count by the softmax of their product with the target; `multi_head`: the same in several projections; `din`: by a network of item and target, without a softmax (Zhou et al., KDD 2018); `time_decay`: by their likeness to the target and their age',
       },
     ),
     target: Type.Optional(
@@ -25,7 +31,23 @@ export const TrainSequence = Type.Object(
       }),
     ),
     heads: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 64, description: 'Projections of `multi_head`; default: 2' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 64,
+        description: 'Projections of `multi_head` and `time_decay`; default: 2',
+      }),
+    ),
+    ages: Type.Optional({
+      ...FieldName,
+      description: 'The list of numbers that says how long ago each item was, for `time_decay`; unscaled',
+    }),
+    half_lives: Type.Optional(
+      Type.Array(Type.Number({ exclusiveMinimum: 0 }), {
+        minItems: 1,
+        maxItems: 16,
+        uniqueItems: true,
+        description: 'Of `time_decay`, in the unit of `ages`: an item of this age counts half',
+      }),
     ),
     dim: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1024, description: 'Width of each head of `multi_head`; default: dim_emb' }),

@@ -109,12 +109,17 @@ function sequenceProblems(sequence: TrainSequence, fields: readonly TrainField[]
     const message = `no field is of the sequence ${JSON.stringify(name)}${suggestNames(name, known)}`
     return [{ path: '/name', message }]
   }
-  for (const option of optionsOfOthers(attention))
-    if (sequence[option] !== undefined)
+  const own: readonly string[] = optionsOf[attention]
+  for (const option of Object.keys(sequence))
+    if (!['name', 'attention', ...own].includes(option))
       problems.push({ path: `/${option}`, message: `has no effect with attention: ${attention}` })
   if (attention === 'none') return problems
   if (target === undefined)
     return [...problems, { path: '/target', message: `is what ${attention} compares items with` }]
+  const aged = agesProblem(sequence, members)
+  if (aged !== undefined) problems.push({ path: '/ages', message: aged })
+  if (attention === 'time_decay' && sequence.half_lives === undefined)
+    problems.push({ path: '/half_lives', message: 'says after how long items count half, in the unit of ages' })
   const weighted = members.find(({ list }) => list!.weighted)
   if (weighted !== undefined)
     problems.push({
@@ -129,15 +134,28 @@ function sequenceProblems(sequence: TrainSequence, fields: readonly TrainField[]
   return problems
 }
 
-/** Options that other kinds of attention have. */
-function optionsOfOthers(
-  attention: TrainSequence['attention'],
-): ('target' | 'heads' | 'dim' | 'dims' | 'activation')[] {
-  if (attention === 'din') return ['heads', 'dim']
-  if (attention === 'multi_head') return ['dims', 'activation']
-  return attention === 'none'
-    ? ['target', 'heads', 'dim', 'dims', 'activation']
-    : ['heads', 'dim', 'dims', 'activation']
+/** The options that each kind of attention has. */
+const optionsOf = {
+  none: [],
+  dot_product: ['target'],
+  multi_head: ['target', 'heads', 'dim'],
+  din: ['target', 'dims', 'activation'],
+  time_decay: ['target', 'heads', 'ages', 'half_lives'],
+} satisfies Record<TrainSequence['attention'], Exclude<keyof TrainSequence, 'name' | 'attention'>[]>
+
+function agesProblem({ ages, attention }: TrainSequence, members: readonly Several[]): string | undefined {
+  if (attention !== 'time_decay') return undefined
+  const numbers = members.filter(({ kind }) => kind === 'numeric')
+  if (ages === undefined) return 'is a list of numbers of the sequence: how long ago each item was'
+  const field = numbers.find(({ name }) => name === ages)
+  if (field === undefined)
+    return notAField(
+      ages,
+      numbers.map(({ name }) => name),
+    )
+  return 'scaling' in field && field.scaling === 'none'
+    ? undefined
+    : `${JSON.stringify(ages)} must have scaling: none, since half_lives are in its unit`
 }
 
 /** `tables`: of the sequence's lists; `before`: targets before it. */

@@ -53,7 +53,7 @@ function maskOf(members: readonly FieldColumn[]): MaskShape {
 }
 
 function sequenceOf(
-  { name, target = [], ...options }: TrainSequence,
+  { name, target = [], ages, ...options }: TrainSequence,
   members: readonly FieldColumn[],
   mask: MaskShape,
   layout: Layout,
@@ -65,9 +65,17 @@ function sequenceOf(
     const [{ column }] = left.splice(index, 1) as [FieldColumn]
     return { ids: column, target: slot.column }
   })
+  const [age] =
+    ages === undefined
+      ? []
+      : left.splice(
+          left.findIndex((member) => member.name === ages),
+          1,
+        )
   const sides = new Set([...members, ...targets].map(({ encoder }) => encoder.field.side))
   const side: Side = sides.size === 1 ? [...sides][0]! : 'cross'
-  return { name, side, max: members[0]!.width, mask, compared, more: left.map(valuesOf), options }
+  const max = members[0]!.width
+  return { name, side, max, mask, compared, more: left.map(valuesOf), ...(age && { ages: age.column }), options }
 }
 
 /** The name of the field that owns a field's table. */

@@ -65,6 +65,27 @@ t.test('a list of numbers needs ids beside it, except in a version that has it a
   t.same(problemsOf([item, alone], [], false), [])
 })
 
+t.test('time decay has ages, in a unit, and half-lives', (t) => {
+  const decay = { name: 'views', attention: 'time_decay', target: ['item'], ages: 'age', half_lives: [1, 7] }
+  const raw = { ...ages, name: 'age', scaling: 'none' }
+  const found = (sequence: object, age: object = raw) => problemsOf([item, user, history, age], [sequence])
+  t.same(found(decay), [])
+  t.same(found({ ...decay, heads: 3, dims: [4] }), ['/sequences/0/dims has no effect with attention: time_decay'])
+  t.same(found({ ...decay, ages: undefined, half_lives: undefined }), [
+    '/sequences/0/ages is a list of numbers of the sequence: how long ago each item was',
+    '/sequences/0/half_lives says after how long items count half, in the unit of ages',
+  ])
+  t.match(found({ ...decay, ages: 'history' }), [/^\/sequences\/0\/ages "history" is not a field.*age/])
+  t.same(found(decay, { ...raw, scaling: 'log1p' }), [
+    '/sequences/0/ages "age" must have scaling: none, since half_lives are in its unit',
+  ])
+  t.same(found({ ...decay, attention: 'dot_product' }), [
+    '/sequences/0/ages has no effect with attention: dot_product',
+    '/sequences/0/half_lives has no effect with attention: dot_product',
+  ])
+  t.end()
+})
+
 t.test('a list needs a row for padding in the table that it shares', async (t) => {
   t.match(problemsOf([{ ...item, out_of_vocabulary: 'error' }, history]), [
     /^\/fields\/1\/table "item" has no row for padding, whose id would be that of its first value/,

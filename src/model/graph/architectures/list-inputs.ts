@@ -3,7 +3,15 @@ import type { Pooling } from '../../../schemas/train-fields.ts'
 import type { TrainSequence } from '../../../schemas/train-sequences.ts'
 import { columnCutter } from './cut-columns.ts'
 import type { LayersBuilder, SymbolicTensor } from './layers-builder.ts'
-import { dotAttention, type Items, interestUnit, listMask, multiHeadAttention, poolList } from './list-layers.ts'
+import {
+  dotAttention,
+  type Items,
+  interestUnit,
+  listMask,
+  multiHeadAttention,
+  poolList,
+  timeDecay,
+} from './list-layers.ts'
 import type { OwnTable } from './own-tables.ts'
 
 /*
@@ -76,7 +84,9 @@ export interface SequenceShape {
   compared: { ids: number; target: number }[]
   /** Other lists that describe the items. */
   more: ListValues[]
-  options: Pick<TrainSequence, 'attention' | 'heads' | 'dim' | 'dims' | 'activation'>
+  /** The first column of how long ago each item was. */
+  ages?: number | undefined
+  options: Pick<TrainSequence, 'attention' | 'heads' | 'dim' | 'dims' | 'activation' | 'half_lives'>
 }
 
 /** Columns of a model's inputs, each cut out once. */
@@ -193,7 +203,7 @@ function attend(
   columns: InputColumns,
   tables: Tables,
   { dim_emb }: Options,
-  { name: sequence, max, mask, compared, more, options }: SequenceShape,
+  { name: sequence, max, mask, compared, more, ages, options }: SequenceShape,
   names: Names,
 ): SymbolicTensor {
   const name = `${names.features}/${sequence}`
@@ -214,6 +224,10 @@ function attend(
   const query = beside('query_of', targets)
   const { attention, heads = 2, dim = dim_emb, dims = [64, 16], activation = 'relu' } = options
   if (attention === 'din') return interestUnit(layers, name, query, items, { widths: dims, activation })
+  if (attention === 'time_decay') {
+    const { half_lives: halfLives = [] } = options
+    return timeDecay(layers, name, query, items, { ages: columns.numbers(ages!, max), heads, halfLives })
+  }
   if (attention === 'multi_head') return multiHeadAttention(layers, name, query, items, { heads, width: dim })
   return dotAttention(layers, name, query, items)
 }

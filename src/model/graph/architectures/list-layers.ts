@@ -89,3 +89,30 @@ export function interestUnit(
   const scores = layers.dense(`${name}/score`, x, 1) // [B, L, 1]
   return layers.custom(name, { className: listClasses.sum }, [scores, values, mask], [values.dims[1]!])
 }
+
+/**
+ * What each of `heads` queries finds, by how long ago; lower/layers/lists.ts has the formula. A query starts as the
+ * target itself, so that items like it count.
+ */
+export function timeDecay(
+  layers: LayersBuilder,
+  name: string,
+  query: SymbolicTensor,
+  { keys, values, mask }: Items,
+  { ages, heads, halfLives }: { ages: SymbolicTensor; heads: number; halfLives: readonly number[] },
+): SymbolicTensor {
+  const width = query.dims[0]!
+  const queries = layers.dense(`${name}/query`, query, heads * width, { useBias: false })
+  layers.start(queries, 'kernel', (kernel) => {
+    kernel.fill(0)
+    for (let row = 0; row < width; row++)
+      for (let head = 0; head < heads; head++) kernel[row * heads * width + head * width + row] = 1 + head
+  })
+  const offsets = layers.dense(`${name}/offset`, query, heads)
+  layers.startBias(offsets, -1)
+  const rates = halfLives.length
+  const dims = [heads * rates + rates * values.dims[1]! + rates]
+  const config = { half_lives: [...halfLives] }
+  const inputs = [queries, offsets, keys, values, ages, mask]
+  return layers.custom(name, { className: listClasses.timeDecay, config }, inputs, dims)
+}

@@ -42,7 +42,12 @@ const shape = {
 
 const withSequence = (options: SequenceShape['options']): ModelShape => ({
   ...shape,
-  groups: { ...shape.groups!, sequences: [{ ...sequence, options } as SequenceShape] },
+  groups: {
+    ...shape.groups!,
+    sequences: [
+      { ...sequence, ...(options.attention === 'time_decay' && { more: [], ages: 0 }), options } as SequenceShape,
+    ],
+  },
 })
 const architecture: ArchitectureOptions = {
   ...{ name: 'multi_gate', dim_emb: 6, embedding_l2: 0, num_experts: 2, dims_expert: [8], num_hidden_expert: 1 },
@@ -82,6 +87,7 @@ const attentions: SequenceShape['options'][] = [
   { attention: 'din', dims: [16, 4] },
   { attention: 'multi_head', heads: 2, dim: 3 },
   { attention: 'dot_product' },
+  { attention: 'time_decay', heads: 2, half_lives: [1, 4] },
 ]
 
 for (const options of attentions) {

@@ -9,6 +9,7 @@ export const listClasses = {
   attention: 'multigate>ListAttention',
   pairs: 'multigate>ItemPairs',
   sum: 'multigate>ItemSum',
+  timeDecay: 'multigate>TimeDecay',
 } as const
 
 /** Whether a class of layers is one of these. */

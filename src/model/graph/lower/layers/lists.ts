@@ -170,10 +170,60 @@ function scattered(application: Application, scores: string, mask: string): stri
   return op('ScatterND', [zeros, op('Reshape', [places, integers([-1, 1])]), scores])
 }
 
+/**
+ * Queries [B, h·w] with an offset each [B, h], keys [B, L, w], values [B, L, v], their ages [B, L] and their mask →
+ * [B, h·r + r·v + r], for r half-lives: how much there is of what each query asks for, how items were on average, and
+ * how many there are, each by how long ago. An item counts 2^(−age ÷ half-life), and softplus(query · key + offset) of
+ * it is what the query asks for. Amounts are logarithms, ln(1 + sum).
+ */
+const lowerTimeDecay: Lowering = (application) => {
+  const { layer, graph, output, node, integers } = application
+  const [query, offset, keys, values, ages, mask] = inputsOf(application, 1, 1, 2, 2, 1, 1) as [
+    ...[Value, Value, Value],
+    ...[Value, Value, Value],
+  ]
+  const halfLives = layer.config.half_lives
+  const [length, width] = keys.dims as [number, number]
+  const [heads] = offset.dims as [number]
+  if (!isPositiveList(halfLives) || query.dims[0] !== heads * width)
+    throw unsupported(layer, `can't compare [${query.dims}] with [${keys.dims}] in ${heads} heads`)
+  const rates = halfLives.length
+  const { op, scalar } = nodesOf(application)
+  const amount = (sum: string) => op('Log', [op('Add', [sum, scalar('one', 1)])])
+  const items = (name: string) => op('Reshape', [name, integers([-1, length, 1])])
+
+  const decay = graph.constant(
+    `${output}:rates`,
+    Float32Array.from(halfLives, (one) => -Math.LN2 / one),
+    [1, 1, rates],
+  )
+  const since = op('Max', [ages.name, scalar('zero', 0)])
+  const recency = op('Mul', [op('Exp', [op('Mul', [items(since), decay])]), items(mask.name)]) // [B, L, r]
+  const total = op('ReduceSum', [recency, integers([1])], { keepdims: 0 }) // [B, r]
+
+  const turned = op('Transpose', [keys.name], { perm: [0, 2, 1] }) // [B, w, L]
+  const products = op('MatMul', [op('Reshape', [query.name, integers([-1, heads, width])]), turned]) // [B, h, L]
+  const scores = op('Add', [products, op('Reshape', [offset.name, integers([-1, heads, 1])])])
+  const alike = op('MatMul', [op('Softplus', [scores]), recency]) // [B, h, r]
+
+  const sums = op('MatMul', [op('Transpose', [recency], { perm: [0, 2, 1] }), values.name]) // [B, r, v]
+  const some = op('Add', [op('Reshape', [total, integers([-1, rates, 1])]), scalar('more', 1)])
+  const flat = (name: string, columns: number) => op('Reshape', [name, integers([-1, columns])])
+  const [asked, mean] = [heads * rates, rates * values.dims[1]!]
+  const parts = [flat(amount(alike), asked), flat(op('Div', [sums, some]), mean), amount(total)]
+  node('Concat', parts, output, { axis: 1 })
+  return floats(output, asked + mean + rates)
+}
+
+function isPositiveList(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number' && one > 0)
+}
+
 export const listLowerings: Record<string, Lowering> = {
   [listClasses.mask]: lowerMask,
   [listClasses.pooling]: lowerPooling,
   [listClasses.attention]: lowerAttention,
   [listClasses.pairs]: lowerPairs,
   [listClasses.sum]: lowerSum,
+  [listClasses.timeDecay]: lowerTimeDecay,
 }

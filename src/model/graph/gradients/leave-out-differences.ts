@@ -6,8 +6,8 @@ import { floatShape } from '../ir/tensor-shape.ts'
 
 /**
  * Leaves differences out of concatenations that a weight multiplies, `[a, b, a − b]·W = [a, b]·(T·W)`: T, of 0, 1 and
- * −1, adds the rows of W that multiply a difference to those of its parts. In training, where W changes at each step,
- * T·W is as little work as W is small, and DIN's first layer (Zhou et al., KDD 2018) reads three tensors instead of four.
+ * −1, adds the rows of W that multiply a difference to those of its parts. DIN's first layer (Zhou et al., KDD 2018)
+ * reads three tensors instead of four; T·W is little work, though W changes at each step of training.
  *
  * `weights`: the constants that are trained. Returns how many products were changed.
  */

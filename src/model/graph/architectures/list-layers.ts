@@ -91,8 +91,8 @@ export function interestUnit(
 }
 
 /**
- * Items like the target, by how long ago they were, for each of `heads` kinds of likeness; lower/layers/lists.ts has the
- * formula. A query starts as the target itself, so that items like it count.
+ * Items like the target, by how long ago, for each of `heads` kinds of likeness; lower/layers/lists.ts has the formula.
+ * A query starts as the target itself, so that items like it count.
  */
 export function timeDecay(
   layers: LayersBuilder,

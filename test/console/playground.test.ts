@@ -1,5 +1,6 @@
 import t from 'tap'
 import { drawForm, drawValue, exampleInputs, firstForm, rowsOf } from '../../src/console/pages/playground/state/draw.ts'
+import { firstModel } from '../../src/console/pages/playground/state/first-model.ts'
 import {
   bodyOf,
   candidatesOf,
@@ -68,6 +69,15 @@ const anyText = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.string({ unit: fc.constantFrom('"', ',', ';', '\t', '\n', '\r\n', "'", '\\', '<', '$', '`', ' ', 'a', 'ש') }),
 )
+
+t.test('the playground begins with the default model, else with ads-history, else with any that answers', (t) => {
+  const models = ['ads-funnel', 'ads-history', 'shop'].map((name) => ({ name, answers: name !== 'ads-funnel' }))
+  t.equal(firstModel(models), 'ads-history')
+  t.equal(firstModel(models.map((one) => ({ ...one, default: one.name === 'shop' }))), 'shop')
+  t.equal(firstModel(models.filter(({ name }) => name !== 'ads-history')), 'shop')
+  t.equal(firstModel(models.slice(0, 1)), undefined)
+  t.end()
+})
 
 t.test('CSV', async (t) => {
   t.test('is read back as it was written, whatever the values', async () => {

@@ -8,6 +8,7 @@ import { answering, Heading } from './notices.tsx'
 import { RawInputs } from './raw-inputs.tsx'
 import { CopyButton } from './request-code.tsx'
 import { drawForm } from './state/draw.ts'
+import { firstModel } from './state/first-model.ts'
 import { type First, firstShared } from './state/first-shared.ts'
 import { nextKey, type Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
@@ -29,8 +30,7 @@ export function PlaygroundPage({ route }: { route: Route }) {
     )
   const { models } = data
   const [named, version] = route.path
-  const model =
-    named ?? models.find((model) => model.default)?.name ?? models.find((one) => answering(one).length > 0)?.name
+  const model = named ?? firstModel(models.map((one) => ({ ...one, answers: answering(one).length > 0 })))
   if (model === undefined)
     return (
       <div class="page">

@@ -3,13 +3,22 @@
 //   node scripts/build-modules.mjs            all, and removes what deleted sources left
 //   node scripts/build-modules.mjs FILE…      these
 import { rmSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { build } from 'esbuild'
 import { filesBelow } from './files.mjs'
+import { replaceScriptUrls } from './script-urls.mjs'
 import { webassembly } from './webassembly.mjs'
 
 const root = join(import.meta.dirname, '..')
 const folders = ['src', 'test', 'loadtest']
+
+/**
+ * Threads run the bundles of their scripts, which start several times as fast, where TEST_SCRIPTS is the URL of the
+ * bundles' folder (scripts/test.mjs).
+ */
+const bundledScripts = replaceScriptUrls(
+  (script, url) => `(process.env.TEST_SCRIPTS ? new URL('./${basename(script)}', process.env.TEST_SCRIPTS) : ${url})`,
+)
 
 /** Compiles sources, paths from the root, and the WebAssembly and the modules of the console that they import. */
 export async function buildModules(files, done = new Set()) {
@@ -29,6 +38,7 @@ export async function buildModules(files, done = new Set()) {
     logLevel: 'warning',
     plugins: [
       webassembly,
+      bundledScripts,
       {
         name: 'modules',
         setup: ({ onResolve }) => {

@@ -9,12 +9,11 @@ import { build, context } from 'esbuild'
 import { licencesOf } from './bundled-licences.mjs'
 import { filesBelow } from './files.mjs'
 import { removeOldChunks } from './old-chunks.mjs'
+import { replaceScriptUrls, scriptUrl } from './script-urls.mjs'
 import { webassembly } from './webassembly.mjs'
 
 process.chdir(join(import.meta.dirname, '..'))
 const to = 'dist'
-/** How sources name the script of a thread or a process. */
-const scriptUrl = /new URL\(\s*'([^']+\.js)',\s*import\.meta\.url\s*\)/g
 
 const { optionalDependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 // prom-client needs this one in every process: its copy and those of tracing share what is global.
@@ -44,7 +43,8 @@ const options = {
   },
   plugins: [
     webassembly,
-    { name: 'scripts', setup: putBesideEachOther },
+    // Scripts lie beside whatever starts them, in whatever folders their sources are.
+    replaceScriptUrls((script) => `new URL('./${basename(script)}', import.meta.url)`),
     { name: 'finish', setup: (builder) => builder.onEnd(finish) },
   ],
   logLevel: 'warning',
@@ -72,18 +72,6 @@ function entryPoints() {
     named[name] = path
   }
   return named
-}
-
-/** Scripts lie beside whatever starts them, in whatever folders their sources are. */
-function putBesideEachOther({ onLoad }) {
-  onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({
-    contents: readFileSync(path, 'utf8').replace(
-      scriptUrl,
-      (_, script) => `new URL('./${basename(script)}', import.meta.url)`,
-    ),
-    loader: 'ts',
-    watchFiles: [path],
-  }))
 }
 
 /** Writes what has changed, and the licences of what is bundled, and removes what is of no use any more. */

@@ -29,6 +29,7 @@ const buildFiles = [
   'scripts/bundled-licences.mjs',
   'scripts/files.mjs',
   'scripts/old-chunks.mjs',
+  'scripts/script-urls.mjs',
 ]
 const lock = sha256(process.version, readFileSync('package-lock.json'))
 

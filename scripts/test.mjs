@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { Parser } from 'tap-parser'
 import { checkCoverage } from './coverage.mjs'
 import { chooseFiles, testFiles } from './test-files.mjs'
@@ -36,8 +37,11 @@ const shared = mkdtempSync(join(tmpdir(), 'multigate-test-'))
 const env = { ...process.env, MULTIGATE_CACHE: join(shared, 'plans'), TEST_RUN: shared }
 const run = spawnSync(process.execPath, ['scripts/run-test-files.mjs', results, ...files], {
   stdio: 'inherit',
-  // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
-  env: measuresCoverage ? { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) } : env,
+  env: measuresCoverage
+    ? // Node writes one profile per process here, and passes the variable on to worker threads and child processes.
+      { ...env, NODE_V8_COVERAGE: join(process.cwd(), profiles) }
+    : // Threads run the scripts that are shipped, which load faster than single modules.
+      { ...env, TEST_SCRIPTS: `${pathToFileURL('dist')}/` },
 })
 rmSync(shared, { recursive: true, force: true })
 

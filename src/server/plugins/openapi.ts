@@ -19,6 +19,9 @@ const swaggerUiFiles = join(dirname(createRequire(import.meta.url).resolve('@fas
 
 const staticName = ({ params }: FastifyRequest) => (params as { '*': string })['*']
 
+/** Fastify copies what it is given. */
+const schemas = Object.values(documentSchemas(components))
+
 interface OpenApiOptions {
   version: string
   /** The console is at `/`. */
@@ -27,7 +30,7 @@ interface OpenApiOptions {
 
 /** OpenAPI 3.1 at `/docs/json` and `/docs/yaml`, and Swagger UI at `/docs`. Registered before the routes. */
 export const openapi = fastifyPlugin(async (app: FastifyInstance, { version, hasConsole }: OpenApiOptions) => {
-  for (const schema of Object.values(documentSchemas(components))) app.addSchema(schema)
+  for (const schema of schemas) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

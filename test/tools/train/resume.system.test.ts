@@ -10,8 +10,8 @@ import { cli } from '../../support/entries.ts'
 import { listCsv, listSpec } from '../../support/list-rows.ts'
 import { tinyCsv, tinySpec } from '../../support/tiny.ts'
 
-/** Enough for an epoch to take longer than it takes to stop it. */
-const rows = 8000
+const preload = new URL('../../support/signal-at-line.js', import.meta.url).href
+const rows = 1000
 const training = { ...tinySpec().training, epochs: 8, patience: 8, batch_size: 48, unknown: 0.05 }
 
 async function shop(t: Test, changes: object = {}, name = 'shop') {
@@ -26,15 +26,15 @@ async function shop(t: Test, changes: object = {}, name = 'shop') {
   return { folder, run: join(folder, 'run'), args, change }
 }
 
-/** Runs until a line matches, sends the signal, and waits for the end. */
-async function stopAt(args: string[], pattern: RegExp, signal: NodeJS.Signals) {
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+/** Runs until a line begins so, which sends the signal, and waits for the end. */
+async function stopAt(args: string[], line: string, signal: NodeJS.Signals) {
+  const child = spawn(process.execPath, ['--import', preload, cli, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, LINE: line, SIGNAL: signal },
+  })
   const ended = once(child, 'exit')
   const lines: string[] = []
-  for await (const line of createInterface(child.stderr)) {
-    lines.push(line)
-    if (pattern.test(line)) child.kill(signal)
-  }
+  for await (const line of createInterface(child.stderr)) lines.push(line)
   const [code, killed] = (await ended) as [number | null, NodeJS.Signals | null]
   return { code: code ?? killed, lines }
 }
@@ -56,7 +56,7 @@ for (const [threads, changes, title] of [
     t.notOk((await readdir(whole.folder)).includes('run'), 'a complete run leaves nothing')
 
     const killed = await shop(t, changes, 'killed')
-    const { code } = await stopAt([...killed.args, ...more], /^epoch 2\/8/, 'SIGKILL')
+    const { code } = await stopAt([...killed.args, ...more], 'epoch 2/8', 'SIGKILL')
     t.equal(code, 'SIGKILL')
     t.ok((await readdir(killed.run)).includes('run.json'))
     const history = (await readFile(join(killed.run, 'history.jsonl'), 'utf8')).trim().split('\n')
@@ -74,7 +74,7 @@ t.test('after Ctrl-C nothing is written but the run, which goes on as it was beg
   t.testdir({})
   const { args, folder, run, change } = await shop(t)
   t.match(await runCli([...args, '--resume']), { code: 1, stderr: /run holds no unfinished run/ })
-  const { code, lines } = await stopAt(args, /^epoch 1\/8/, 'SIGINT')
+  const { code, lines } = await stopAt(args, 'epoch 1/8', 'SIGINT')
   t.equal(code, 130)
   t.match(lines.join('\n'), /the run in .*run can go on after its last complete epoch: --resume/)
   t.notOk((await readdir(folder)).includes('models'))
@@ -112,6 +112,8 @@ t.test('two processes do not share a run', async (t) => {
   const first = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(first, 'exit')
   for await (const line of createInterface(first.stderr)) if (/^epoch 1\/500/.test(line)) break
+  // It is alive all the same, and not done before it is killed.
+  first.kill('SIGSTOP')
   const before = await readFile(join(run, 'run.pid'), 'utf8')
   for (const more of [[], ['--resume']]) {
     const { code, stderr } = await runCli([...args, ...more])

@@ -23,6 +23,7 @@ type Judged = EvaluationReport['tasks'][number]
 
 const silent: FitObserver = { step() {}, epoch() {} }
 
+/** With a brief report, which has no baselines and slices, unless `options` say otherwise. */
 async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}, rows?: number) {
   await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), ...changes }))
@@ -38,6 +39,7 @@ async function trainIn(folder: string, changes: object = {}, options: Partial<Tr
     now: () => 0,
     signal: new AbortController().signal,
     observer: silent,
+    brief: true,
     // Some trainings give the same weights.
     cache: process.env.MULTIGATE_CACHE,
     log() {},
@@ -47,7 +49,8 @@ async function trainIn(folder: string, changes: object = {}, options: Partial<Tr
 
 const folder = await temporaryFolder(t)
 const epochs: EpochReport[] = []
-const whole = await trainIn(folder, {}, { observer: { step() {}, epoch: (report) => epochs.push(report) } })
+const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
+const whole = await trainIn(folder, {}, { observer, brief: false })
 
 t.test('writes a version that can be read, with quality, golden rows and provenance', async (t) => {
   const { report } = whole
@@ -129,7 +132,7 @@ t.test('the same seed gives the same model, bit for bit', async (t) => {
 })
 
 t.test('a brief report has the same metrics, without baselines', async (t) => {
-  const brief = await trainIn(t.testdir(), {}, { brief: true })
+  const brief = await trainIn(t.testdir())
   const metrics = ({ report }: typeof whole) => report.tasks.map(({ metrics }) => metrics)
   const logistic = ({ report }: typeof whole) => report.tasks.some(({ baselines }) => baselines.logistic)
   t.same(metrics(brief), metrics(whole))
@@ -327,7 +330,7 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
 t.test('a task that simpler predictions beat says so in the log, the report and the manifest', async (t) => {
   const folder = t.testdir({})
   const training = { epochs: 1, batch_size: 512, learning_rate: 1e-6 }
-  const { report } = await trainIn(folder, { training, derived: [] }, {}, 6000)
+  const { report } = await trainIn(folder, { training, derived: [] }, { brief: false }, 6000)
   const found = report.warnings.filter((warning) => /than (its base rate|logistic regression)/.test(warning))
   t.match(found, [/^ctr is worse than logistic regression on the same fields: AUC 0\.\d+, not 0\.\d+; normalised/])
   const { quality } = (await readBundle(join(folder, 'models'), 'tiny', '1')).manifest

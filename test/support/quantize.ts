@@ -10,11 +10,11 @@ import { evaluateDefaults } from './evaluate.ts'
 /** Rows of a shop. */
 export const count = 1200
 
-/** A version, `count` rows of its fields with labels, and their spec. */
-export async function writeShop(
-  t: Test,
-  { bundle = {}, spec = {}, rows = count }: Partial<{ bundle: TestBundle; spec: object; rows: number }> = {},
-) {
+/**
+ * A version, `count` rows of its fields with labels, and their spec. Its plans are kept in `cache`, a folder of its own
+ * by default.
+ */
+export async function writeShop(t: Test, { bundle = {}, spec = {}, rows = count, cache }: ShopOptions = {}) {
   const folder = await temporaryFolder(t)
   const models = join(folder, 'models')
   await writeTestBundle(models, { name: 'shop', ...bundle })
@@ -29,7 +29,14 @@ export async function writeShop(
     { name: 'cvr', label: 'sale == "1"', where: 'click == "1"' },
   ]
   await writeFile(data, JSON.stringify({ data: { csv: ['rows.csv'] }, tasks, ...spec }))
-  return { folder, models, data, drawn, cache: join(folder, 'cache') }
+  return { folder, models, data, drawn, cache: cache ?? join(folder, 'cache') }
+}
+
+interface ShopOptions {
+  bundle?: TestBundle
+  spec?: object
+  rows?: number
+  cache?: string | undefined
 }
 
 export type Shop = Awaited<ReturnType<typeof writeShop>>

@@ -13,6 +13,9 @@ import { runCli, spawnCli } from '../../support/cli.ts'
 import { evaluateToJson } from '../../support/evaluate.ts'
 import { count, quantize, writeShop } from '../../support/quantize.ts'
 
+/** For tests that no plan of another one disturbs. */
+const cache = process.env.MULTIGATE_CACHE
+
 /** The plan that a server would compile or find. */
 async function prepareAsServer(bundle: Bundle, cache: string) {
   const rows = await readQuantizationRows(bundle)
@@ -85,14 +88,14 @@ t.test('writes the next version, with rows that judge its precision', async (t) 
 })
 
 t.test('takes the validation rows of a spec that splits its rows', async (t) => {
-  const shop = await writeShop(t, { spec: { split: { by: 'order', train: 0.5, validation: 0.25, test: 0.25 } } })
+  const shop = await writeShop(t, { cache, spec: { split: { by: 'order', train: 0.5, validation: 0.25, test: 0.25 } } })
   t.match(JSON.parse((await quantize(shop, { dryRun: true })).printed), { rows: 300 })
   t.match(JSON.parse((await quantize(shop, { dryRun: true, part: 'test' })).printed), { rows: 300 })
   t.match(JSON.parse((await quantize(shop, { dryRun: true, part: 'train' })).printed), { rows: 600 })
 })
 
 t.test('replaces the rows that a version has, whatever their file is called', async (t) => {
-  const shop = await writeShop(t)
+  const shop = await writeShop(t, { cache })
   t.equal((await quantize(shop)).code, 0)
   const folder = join(shop.models, 'shop/2')
   const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8'))
@@ -111,7 +114,7 @@ t.test('replaces the rows that a version has, whatever their file is called', as
   const names = await readdir(join(shop.models, 'shop/3'))
   t.ok(names.includes('quantization.bin') && !names.includes('rows.bin'), names.join())
 
-  const taken = await writeShop(t, { bundle: { files: { 'quantization.bin': Buffer.from('something else') } } })
+  const taken = await writeShop(t, { cache, bundle: { files: { 'quantization.bin': Buffer.from('something else') } } })
   t.equal((await quantize(taken, { precision: 'float32' })).code, 0)
   const bundle = await readBundle(taken.models, 'shop', '2')
   t.equal(bundle.manifest.quantization?.file, 'quantization-2.bin')
@@ -120,7 +123,7 @@ t.test('replaces the rows that a version has, whatever their file is called', as
 
 t.test('keeps live tables in float32', async (t) => {
   const features = testFeatures.map((field) => (field.name === 'campaign' ? { ...field, live: true } : field))
-  const shop = await writeShop(t, { bundle: { manifest: { features: features as typeof testFeatures } } })
+  const shop = await writeShop(t, { cache, bundle: { manifest: { features: features as typeof testFeatures } } })
   await t.rejects(quantize(shop), { message: /^shop has live fields, .* --precision float32 keeps them$/ })
   t.equal((await quantize(shop, { precision: 'float32' })).code, 0)
 })

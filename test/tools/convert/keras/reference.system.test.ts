@@ -7,38 +7,19 @@ import { blocksOf } from '../../../../src/tools/convert/keras/blocks.ts'
 import { readHdf5, readWhole } from '../../../../src/tools/convert/keras/hdf5.ts'
 import { recognise } from '../../../../src/tools/convert/keras/recognise.ts'
 import { importOptions } from '../../../support/import-options.ts'
+import { importedFiles, importsReference, quickest } from '../../../support/keras/reference-files.ts'
 import { noReference, type ReferenceModel, readReference, referenceFolder } from '../../../support/reference.ts'
 
 /*
- * Every file that Keras 2.15 and Keras 3 saved of the reference's classes, against what Keras itself answered.
+ * Files that Keras 2.15 and Keras 3 saved of the reference's classes, against what Keras itself answered;
+ * reference.full.test.ts imports all of them.
  */
 
-// Each version is loaded as the server would, in threads of its own.
-
-const files = [
-  ...['aitm', 'mmoe', 'moe', 'shared_bottom'].map((model) => `keras2/${model}/model.weights.h5`),
-  ...['mmoe', 'moe', 'shared_bottom'].map((model) => `keras2/${model}/weights-renamed.h5`),
-  ...['mmoe', 'moe', 'shared_bottom'].map((model) => `keras3/${model}/model.weights.h5`),
-  ...['keras2/mmoe/model.keras', 'keras3/mmoe/model.keras'],
-]
-
-for (const file of files)
-  t.test(file, { skip: noReference }, async (t) => {
-    const folder = t.testdir()
-    const path = join(referenceFolder, file)
-    const golden = join(dirname(path), 'io.json')
-    const { manifest, plan } = await importModel(
-      importOptions(path, folder, { golden, tasks: ['income_50k', 'never_married'] }),
-    )
-    t.equal(manifest.golden?.rows.length, 64)
-    t.equal(manifest.golden?.tolerance, 1e-5)
-    t.ok(plan.compiled)
-    const { options } = await readReference(dirname(file) as ReferenceModel)
-    t.same(manifest.architecture, options, 'the options follow from the weights')
-  })
+for (const file of importedFiles.slice(0, quickest))
+  t.test(file, { skip: noReference }, (t) => importsReference(t, file))
 
 t.test('each weight is taken for what it is', { skip: noReference }, async (t) => {
-  for (const file of files.filter((file) => basename(file) === 'model.weights.h5')) {
+  for (const file of importedFiles.filter((file) => basename(file) === 'model.weights.h5')) {
     const { weights } = await readReference(dirname(file) as ReferenceModel)
     const path = join(referenceFolder, file)
     const found = recognise(blocksOf(await readHdf5(await readWhole(path, 2 ** 31 - 1), path)), { options: {} }, path)

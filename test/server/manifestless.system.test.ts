@@ -52,8 +52,10 @@ async function writeGraph(models: string, version: string, bytes: Uint8Array): P
   await writeFile(join(models, version, 'model.onnx'), bytes)
 }
 
+/** Several servers open the same plans. */
+const cache = await temporaryFolder(t)
+
 async function serve(t: Test, models: string) {
-  const cache = await temporaryFolder(t)
   const compiler = { cache, candidateBytes: 1 << 20, now: Date.now }
   return startTestServer(t, { models, limits: { compiler } })
 }

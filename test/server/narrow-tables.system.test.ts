@@ -10,6 +10,8 @@ import { ads, type NarrowBundle, writeNarrowBundle } from '../support/narrow-bun
 import { startTestServer, type TestServer } from '../support/server.ts'
 
 const shipped = join(import.meta.dirname, '../../../models/ads-funnel')
+/** Several servers open the same plans. */
+const cache = await temporaryFolder(t)
 
 interface Served extends TestServer {
   warnings: string[]
@@ -38,7 +40,7 @@ function countedClock(): { clock: Clock; pending(): number } {
 async function serve(t: Test, models: string, model: string, clock = systemClock): Promise<Served> {
   const warnings: string[] = []
   const onWarning = (message: string) => warnings.push(message)
-  const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 20, now: Date.now, onWarning }
+  const compiler = { cache, candidateBytes: 1 << 20, now: Date.now, onWarning }
   return { ...(await startTestServer(t, { models, clock, limits: { compiler } })), warnings, model }
 }
 

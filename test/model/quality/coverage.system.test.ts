@@ -4,6 +4,7 @@ import { perfectCalibrationError } from '../../../src/model/quality/calibration-
 import { judge } from '../../../src/model/quality/judge.ts'
 import { rank } from '../../../src/model/quality/ranking.ts'
 import { createRandom } from '../../../src/tools/data/random.ts'
+import { randomCases } from '../../support/cases.ts'
 import { coverageOf, covered, shareAbovePerfect } from '../../support/coverage.ts'
 import {
   drawRows,
@@ -22,7 +23,7 @@ import {
 const few = { sets: 80, replicates: 150, truth: 300_000 }
 
 t.test('intervals cover the truth about as often as they say', async (t) => {
-  const shares = coverageOf(independent, { ...few, sets: 300, rows: 1000, seed: 60_000 })
+  const shares = coverageOf(independent, { ...few, sets: randomCases(300, 150), rows: 1000, seed: 60_000 })
   for (const name of covered) t.ok(shares[name] >= 0.88, `${name}: ${shares[name]}`)
 })
 
@@ -51,14 +52,19 @@ function calibrationErrors(population: Population, rows: number, draws: number, 
 }
 
 t.test('the calibration error of calibrated predictions is chance, most of which is taken off', async (t) => {
-  const { measured, debiased, inPerfect } = calibrationErrors(independent, 2000, 60, 0)
+  const { measured, debiased, inPerfect } = calibrationErrors(independent, 2000, randomCases(60, 30), 0)
   t.ok(measured > 0.008, `measured ${measured}`)
   t.ok(debiased < 0.35 * measured, `debiased ${debiased}`)
   t.ok(inPerfect >= 0.88, `within what perfect calibration gives: ${inPerfect}`)
 })
 
 t.test('a miscalibration of 0.03 is found', async (t) => {
-  const { measured, debiased, inPerfect } = calibrationErrors({ ...independent, base: 0 }, 4096, 30, 0.03)
+  const { measured, debiased, inPerfect } = calibrationErrors(
+    { ...independent, base: 0 },
+    4096,
+    randomCases(30, 15),
+    0.03,
+  )
   t.ok(measured > 0.029, `measured ${measured}`)
   t.ok(debiased > 0.023 && debiased < 0.033, `debiased ${debiased}`)
   t.ok(inPerfect < 0.5, `within what perfect calibration gives: ${inPerfect}`)

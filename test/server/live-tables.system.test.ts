@@ -71,7 +71,7 @@ async function expectedAnswers(t: Test): Promise<Answer[]> {
   return answers
 }
 
-const compiler = { cache: undefined, candidateBytes: 1 << 22, now: Date.now }
+const compiler = { cache: await temporaryFolder(t), candidateBytes: 1 << 22, now: Date.now }
 
 t.test('answers under load are from before a delta or from after it, whatever dies meanwhile', async (t) => {
   const answers = await expectedAnswers(t)

@@ -25,7 +25,7 @@ import { startTestServer } from '../../support/server.ts'
  * it is as good as the truth. Labels of `shifted` are more often 1 than it says.
  */
 
-const count = 2000
+const count = 1000
 
 type Row = Record<string, FeatureValue>
 

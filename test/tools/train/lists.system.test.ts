@@ -21,7 +21,7 @@ async function trained(t: Test, changes: object = {}, rows = 600): Promise<{ fol
   return { folder, manifest: (await readBundle(join(folder, 'models'), 'views', '1')).manifest }
 }
 
-/** What the spec describes as it is; tests only read it. */
+/** The version that the spec describes; tests only read it. */
 const plain = await trained(t)
 
 const weightsOf = (folder: string, version = '1') =>

@@ -99,6 +99,14 @@ export const hashParts = {
   ),
 }
 
+/** Whether the table of a field that is no list has a row for padding. */
+export const Padded = Type.Optional(
+  Type.Boolean({
+    default: false,
+    description: 'The table has one more row, the first, for places without a value in lists that share it',
+  }),
+)
+
 export type HashField = Static<typeof HashField>
 export const HashField = Type.Object(
   {
@@ -106,6 +114,7 @@ export const HashField = Type.Object(
     side: Side,
     kind: Type.Literal('hash'),
     ...hashParts,
+    padded: Padded,
     missing: missing(Type.String()),
     ...several,
     live: Live,

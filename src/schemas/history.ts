@@ -19,7 +19,8 @@ export const History = Type.Object(
       minItems: 1,
       maxItems: 16,
       uniqueItems: true,
-      description: 'Fields of one value, whose values of earlier rows are the lists',
+      description:
+        'Fields whose values of earlier rows are the lists; of a list, all values of those rows, which are pooled',
     }),
     by: column('Column that names whose history it is, such as the user'),
     order: column('Column of numbers that grow with time: a row sees rows of an earlier time alone'),
@@ -31,6 +32,14 @@ export const History = Type.Object(
       }),
     ),
     last: Type.Integer({ minimum: 1, maximum: longestList, description: 'Most rows of a history: the latest ones' }),
+    max: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: longestList,
+        description:
+          'Most values of the history of a list: those of the latest rows; default: as many as `last` rows have at most',
+      }),
+    ),
   },
   {
     additionalProperties: false,

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { crossedParts, FieldName, hashParts, LoggedAs, SharedField, Side, VectorField } from './features.ts'
+import { crossedParts, FieldName, hashParts, LoggedAs, Padded, SharedField, Side, VectorField } from './features.ts'
 import { ListOptions, several as served } from './list-options.ts'
 import { column, expression, strict } from './rows-spec.ts'
 
@@ -90,6 +90,7 @@ export const TrainField = Type.Union(
         ...fieldCommon,
         kind: Type.Literal('hash'),
         ...hashParts,
+        padded: Padded,
         missing: missing(Type.String()),
         ...several,
         ...ownTable,

@@ -74,8 +74,9 @@ export async function readDataset(
   const { histories, ...read } = await readRows(source, readers, file, options)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
   if (spec.history && histories) {
-    const made = withHistories(read.cells, readers, histories, spec.history.last, file)
-    expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, options.memory)
+    const { last, max } = spec.history
+    const made = withHistories(read.cells, readers, histories, last, file)
+    expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, options.memory, max)
     read.cells = made.cells
   }
   const problems: Violation[] = []
@@ -184,7 +185,7 @@ function withHistories(
     throw new SpecError(file, [{ path: '/history/where', message: 'is true of no row: every history would be empty' }])
   const wanted = fields.flatMap(({ history }, index) => (history ? [index] : []))
   const lists = makeHistories(
-    wanted.map((index) => cells[index] as StringColumn | NumberColumn),
+    wanted.map((index) => cells[index] as StringColumn | NumberColumn | ListColumn),
     rows,
     last,
   )

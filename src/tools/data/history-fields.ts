@@ -1,7 +1,9 @@
 import type { Violation } from '../../base/errors.ts'
 import { notAField } from '../../base/names.ts'
 import { type History, historyField } from '../../schemas/history.ts'
-import type { TrainField } from '../../schemas/train-fields.ts'
+import { type ListOptions, longestList } from '../../schemas/list-options.ts'
+import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
+import type { TrainSequence } from '../../schemas/train-sequences.ts'
 
 /**
  * Fields with the lists of a history, which come last, and problems of what the history names. A field of one of their
@@ -19,9 +21,49 @@ export function withHistory(
     problems.push({ path: `/history/of/${i}`, message: list })
     return []
   })
+  if (history.max !== undefined && problems.length === 0 && !lists.some(isUnaligned))
+    problems.push({ path: '/history/max', message: 'has no effect: no field of the history is a list' })
   const names = new Set(lists.map(({ name }) => name))
-  return { fields: [...fields.filter(({ name }) => !names.has(name)), ...lists], problems }
+  const others = fields.filter(({ name }) => !names.has(name)).map((field) => withPadding(field, lists))
+  return { fields: [...others, ...lists], problems }
 }
+
+/** Lists of a hash field that is none need a row of its table for padding. */
+function withPadding(field: TrainField, lists: readonly TrainField[]): TrainField {
+  if (field.kind !== 'hash' || field.list !== undefined) return field
+  return lists.some((list) => list.kind === 'shared' && list.table === field.name) ? { ...field, padded: true } : field
+}
+
+/** Problems of sequences that would attend to the values of lists, of which rows have any number. */
+export function unalignedHistories(
+  sequences: readonly TrainSequence[] = [],
+  fields: readonly TrainField[],
+  history: History | undefined,
+): Violation[] {
+  if (history === undefined) return []
+  const tableOf = (field: TrainField) => (field.kind === 'shared' ? field.table : field.name)
+  const made = history.of.map((of) => fields.find(({ name }) => name === historyField(history, of)))
+  const lists = made.flatMap((list, i) => (list && isUnaligned(list) ? [{ list, of: history.of[i]! }] : []))
+  const aligned = made.filter((list) => list && !isUnaligned(list)) as TrainField[]
+  return sequences.flatMap(({ name, attention, target = [] }, index): Violation[] => {
+    if (name !== history.name || attention === 'none' || lists.length === 0) return []
+    if (aligned.length === 0) {
+      const message = `has nothing to attend to: ${history.of.join(' and ')} ${lists.length > 1 ? 'are lists' : 'is a list'}, of which each earlier row has any number of values, so that they are pooled and in no sequence`
+      return [{ path: `/sequences/${index}/name`, message }]
+    }
+    return target.flatMap((one, i): Violation[] => {
+      const field = fields.find((candidate) => candidate.name === one)
+      if (field === undefined || aligned.some((list) => tableOf(list) === tableOf(field))) return []
+      const same = lists.find(({ list }) => tableOf(list) === tableOf(field))
+      if (same === undefined) return []
+      const message = `${JSON.stringify(one)} can't be compared with ${same.list.name}: ${same.of} is a list, of which each earlier row has any number of values, so that they are pooled and in no sequence`
+      return [{ path: `/sequences/${index}/target/${i}`, message }]
+    })
+  })
+}
+
+/** Whether a list of a history has any number of values for each earlier row. */
+const isUnaligned = (field: TrainField): boolean => field.kind !== 'vector' && field.sequence === undefined
 
 /** The list of a field's earlier values; as a string, why there can be none. */
 function listOf(of: string, fields: readonly TrainField[], history: History): TrainField | string {
@@ -32,14 +74,14 @@ function listOf(of: string, fields: readonly TrainField[], history: History): Tr
       of,
       fields.map((one) => one.name),
     )
-  if (field.kind === 'vector' || field.list !== undefined)
-    return `${name} is ${field.kind === 'vector' ? 'a vector' : 'a list'}: a history is of fields of one value`
+  if (field.kind === 'vector') return `${name} is a vector, of which there are no lists`
+  if (field.kind === 'numeric' && field.list !== undefined)
+    return `${name} is a list of numbers, which do not show how many of them there are`
   const common = {
     name: historyField(history, of),
     side: 'context' as const,
     missing: { default: [] },
-    list: { max: history.last, keep: 'last' as const },
-    sequence: history.name,
+    ...(field.list === undefined ? ofRows(history) : ofLists(history, field.list, field.pooling)),
   }
   if (field.kind === 'numeric') {
     const { kind, scaling, clip } = field
@@ -47,7 +89,18 @@ function listOf(of: string, fields: readonly TrainField[], history: History): Tr
   }
   const table = field.kind === 'shared' ? field.table : of
   const owner = fields.find((one) => one.name === table)
-  if (owner?.kind === 'hash')
-    return `${name} hashes its values, and its table has no row for padding: make it a vocabulary, or integers`
-  return { ...common, kind: 'shared', table, out_of_vocabulary: 'drop' }
+  // No value of a hash is unknown.
+  return { ...common, kind: 'shared', table, ...(owner?.kind !== 'hash' && { out_of_vocabulary: 'drop' }) }
+}
+
+/** One value for each earlier row. */
+function ofRows({ name, last }: History) {
+  return { list: { max: last, keep: 'last' as const }, sequence: name }
+}
+
+/** All values of the lists of earlier rows. */
+function ofLists({ last, max }: History, { max: ofRow, weighted }: ListOptions, pooling: Pooling | undefined) {
+  const most = max ?? Math.min(longestList, last * ofRow)
+  const list = { max: most, keep: 'last' as const, ...(weighted && { weighted }) }
+  return { list, ...(pooling && { pooling }) }
 }

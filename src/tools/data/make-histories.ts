@@ -1,4 +1,5 @@
 import { formatBytes } from '../../base/terminal.ts'
+import { Blocks } from './column-blocks.ts'
 import { type NumberColumn, StringColumn, usableMemory } from './columns.ts'
 import { ListColumn } from './list-column.ts'
 import { SpecError } from './source.ts'
@@ -12,21 +13,31 @@ export interface HistoryRows {
   where: Int8Array
 }
 
+/** The values of rows that are in histories, one row after the other. */
+interface EarlierValues {
+  list: ListColumn
+  /** Appends those of a row. */
+  add(row: number): void
+  /** Appends a list to `list`: the values of `length` rows that were added, from `start` on. */
+  point(start: number, length: number): void
+}
+
 /**
  * Per column, the list of each row: the values of the latest `last` rows of the same `by` and an earlier `order`, the
  * latest last. Rows of one time don't see each other. A row that lacks one of the values is in no history, and one
- * without `by` has none.
+ * without `by` has none. Of a column of lists, a history has the values of all of them; a missing list has none.
  */
 export function makeHistories(
-  columns: readonly (StringColumn | NumberColumn)[],
+  columns: readonly (StringColumn | NumberColumn | ListColumn)[],
   rows: HistoryRows,
   last: number,
 ): ListColumn[] {
   const { by, order, where } = rows
-  const lists = columns.map((column) => new ListColumn(column instanceof StringColumn ? 'string' : 'number', false))
+  const earlier = columns.map((column) => (column instanceof ListColumn ? valuesOfLists(column) : singleValues(column)))
   const starts = new Uint32Array(by.length)
   const lengths = new Uint32Array(by.length)
-  const isComplete = (row: number) => columns.every((column) => column.at(row) !== null)
+  const single = columns.filter((column) => !(column instanceof ListColumn))
+  const isComplete = (row: number) => single.every((column) => column.at(row) !== null)
   let seen = 0
   for (const group of groupsOf(by)) {
     // Where times are equal, rows keep their order.
@@ -43,15 +54,44 @@ export function makeHistories(
       for (; i < end; i++) {
         const row = group[i]!
         if (where[row] !== 1 || !isComplete(row)) continue
-        columns.forEach((column, c) => {
-          lists[c]!.values.push(column.at(row) as never)
-        })
+        for (const values of earlier) values.add(row)
         seen++
       }
     }
   }
-  for (let row = 0; row < by.length; row++) for (const list of lists) list.point(starts[row]!, lengths[row]!)
-  return lists
+  for (let row = 0; row < by.length; row++) for (const values of earlier) values.point(starts[row]!, lengths[row]!)
+  return earlier.map(({ list }) => list)
+}
+
+function singleValues(column: StringColumn | NumberColumn): EarlierValues {
+  const list = new ListColumn(column instanceof StringColumn ? 'string' : 'number', false)
+  return {
+    list,
+    add: (row) => list.values.push(column.at(row) as never),
+    point: (start, length) => list.point(start, length),
+  }
+}
+
+function valuesOfLists(column: ListColumn): EarlierValues {
+  const list = new ListColumn(column.values instanceof StringColumn ? 'string' : 'number', column.weights !== undefined)
+  // Where the values of the rows begin, and where those of the last one end.
+  const bounds = new Blocks([Uint32Array, Float64Array])
+  bounds.push(0)
+  return {
+    list,
+    add(row) {
+      const start = column.startOf(row)
+      for (let i = start; i < start + column.lengthOf(row); i++) {
+        list.values.push(column.values.at(i) as never)
+        list.weights?.push(column.weights!.at(i))
+      }
+      bounds.push(list.values.length)
+    },
+    point(start, length) {
+      const first = bounds.at(start)
+      list.point(first, bounds.at(start + length) - first)
+    },
+  }
 }
 
 /** The rows of each value, in their order; of a missing one none. */
@@ -70,15 +110,19 @@ function groupsOf(by: StringColumn): Uint32Array[] {
   return groups
 }
 
-/** Throws a SpecError where the histories of all rows, encoded, would not fit into memory. */
+/**
+ * Throws a SpecError where the histories of all rows, encoded, would not fit into memory. `max`: most values that the
+ * history of a list keeps.
+ */
 export function expectHistoryMemory(
   file: string,
   lists: readonly ListColumn[],
   bytesPerValue: number,
   available = usableMemory(),
+  max = Number.POSITIVE_INFINITY,
 ): void {
   let values = 0
-  for (const list of lists) for (let row = 0; row < list.length; row++) values += list.lengthOf(row)
+  for (const list of lists) for (let row = 0; row < list.length; row++) values += Math.min(max, list.lengthOf(row))
   if (values * bytesPerValue <= available) return
   const message = `the histories of all rows have ${values.toLocaleString('en')} values, which would take ${formatBytes(values * bytesPerValue)} of memory, and ${formatBytes(available)} are available: lower last, give fewer rows, or more memory`
   throw new SpecError(file, [{ path: '/history/last', message }])

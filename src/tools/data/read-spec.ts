@@ -19,7 +19,7 @@ import { RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
-import { withHistory } from './history-fields.ts'
+import { unalignedHistories, withHistory } from './history-fields.ts'
 import { hasParts, partProblems } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -77,7 +77,8 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
     const apart = withCrossedApart(checked, problems)
     const { fields, problems: ofHistory } = withHistory(apart.fields, apart.history)
     const spec = { ...apart, fields }
-    problems.push(...ofHistory, ...contradictions(spec))
+    const unaligned = unalignedHistories(apart.sequences, fields, apart.history)
+    problems.push(...ofHistory, ...(unaligned.length > 0 ? unaligned : contradictions(spec)))
     if (problems.length === 0) return { file, spec }
   }
   const named = problems.map((problem) => withNames(problem, written))

@@ -79,7 +79,7 @@ export function createReaders(
       if (list === undefined) return { path, kind, list, history, read: checked(field, read as Reader<Cell>) }
       const weights = list.weights === undefined ? () => null : cellOf(list.weights)
       const named = { ...list, name: field.name, kind }
-      return { path, kind, list, read: (row) => readList(named, read(row), weights(row)) }
+      return { path, kind, list, history, read: (row) => readList(named, read(row), weights(row)) }
     }),
     tasks: spec.tasks.map(({ label, where, oracle }) => {
       const readLabel = compile(label)

@@ -29,9 +29,13 @@ export function readingsOfModel(
     const text = kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number'
     const of = history?.of.find((one) => historyField(history, one) === name)
     if (of !== undefined) {
-      const { column = of, expression } = spec.fields.find((written) => written.name === of) ?? {}
+      const { column = of, expression, list, weights } = spec.fields.find((written) => written.name === of) ?? {}
       const read = expression === undefined ? { column } : { expression }
-      return { name, path: '/history', kind: text, ...read, history: true }
+      const source = fields.find((one) => one.name === of)
+      const isList = source === undefined ? list !== undefined : hasSeveral(source)
+      const weighted = field.list?.weighted === true
+      const several = isList ? { list: { separator: list?.separator, weights, weighted } } : {}
+      return { name, path: '/history', kind: text, ...read, ...several, history: true }
     }
     const index = spec.fields.findIndex((written) => written.name === name)
     const { column, expression, list, weights } = spec.fields[index] ?? {}

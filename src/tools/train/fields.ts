@@ -59,9 +59,9 @@ export function readingsOf(fields: readonly TrainField[], history?: History): Fi
 
 /** Reads the values of a field, of which the lists of a history are made. */
 function historyReading(of: TrainField, name: string, fields: readonly TrainField[]): FieldReading {
-  const [{ kind, expression }] = readingsOf([of, ...fields.filter((field) => field !== of)]) as [FieldReading]
+  const [{ kind, expression, list }] = readingsOf([of, ...fields.filter((field) => field !== of)]) as [FieldReading]
   const column = expression === undefined ? (of.column ?? of.name) : undefined
-  return { name, path: '/history', kind, column, expression, history: true }
+  return { name, path: '/history', kind, column, expression, list, history: true }
 }
 
 /**
@@ -124,13 +124,13 @@ function changedOptions(before: Field, now: TrainField): [option: string, before
 }
 
 function optionsOf(field: Field | TrainField): Record<string, unknown> {
-  const { side, size, buckets, seed, table, length } = field as Record<string, unknown>
+  const { side, size, buckets, seed, padded = false, table, length } = field as Record<string, unknown>
   const hash = field.kind === 'hash' ? (field.hash ?? defaultHash) : undefined
   const { list, sequence } = field.kind === 'vector' ? {} : severalOf(field)
   const { max, keep = 'first', weighted = false, padding } = list ?? {}
   const lists = { list: list !== undefined, sequence, 'list/max': max, 'list/padding': padding }
   const ofList = list && { 'list/keep': keep, 'list/weighted': weighted }
-  return { side, size, hash, buckets, seed, table, length, ...lists, ...ofList }
+  return { side, size, hash, buckets, seed, padded, table, length, ...lists, ...ofList }
 }
 
 function describeCrossed(crossed: readonly CrossedField[]): string {

@@ -60,13 +60,14 @@ function fitKind(field: TrainField, sharing: readonly FieldRows[]): Field {
     return { ...common, kind, values: vocabulary(sharing, field.min_count), out_of_vocabulary, missing, ...several }
   }
   if (field.kind === 'hash') {
-    const { kind, hash, buckets, seed, missing } = field
+    const { kind, hash, buckets, seed, padded, missing } = field
     return {
       ...{ ...common, kind },
       // Older releases refuse the property.
       ...(hash !== undefined && hash !== defaultHash && { hash }),
       buckets,
       ...(seed !== undefined && { seed }),
+      ...(padded && { padded }),
       missing,
       ...several,
     }

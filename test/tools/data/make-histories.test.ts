@@ -1,5 +1,6 @@
 import t from 'tap'
 import { columnOf, NumberColumn, StringColumn } from '../../../src/tools/data/columns.ts'
+import { ListColumn } from '../../../src/tools/data/list-column.ts'
 import { expectHistoryMemory, makeHistories } from '../../../src/tools/data/make-histories.ts'
 import { fc } from '../../support/cases.ts'
 
@@ -65,6 +66,24 @@ t.test('a row has the latest values of the same user from earlier times, in thei
   )
 })
 
+t.test('of lists, a history has the values of all of them, with their weights', async (t) => {
+  const lists = new ListColumn('string', true)
+  lists.push({ values: ['a', 'b'], weights: [1, 2] })
+  // Neither a missing list nor an empty one keeps its row out of the history.
+  lists.push(null)
+  lists.push({ values: [] })
+  lists.push({ values: ['c'], weights: [3] })
+  lists.push(null)
+  const items = stringsOf(['x', 'y', 'z', null, 'x'])
+  const rows = { by: stringsOf(['u', 'u', 'u', 'u', 'u']), order: Float64Array.of(0, 1, 2, 3, 4) }
+  const histories = (columns: Parameters<typeof makeHistories>[0], last: number) =>
+    makeHistories(columns, { ...rows, where: new Int8Array(5).fill(1) }, last).map((list) => list.at(4))
+  t.same(histories([lists], 4), [{ values: ['a', 'b', 'c'], weights: [1, 2, 3] }])
+  t.same(histories([lists], 3), [{ values: ['c'], weights: [3] }], 'of the latest three rows')
+  // The row without an item is in no history of both.
+  t.same(histories([items, lists], 3), [['x', 'y', 'z'], { values: ['a', 'b'], weights: [1, 2] }])
+})
+
 t.test('a user with a hundred thousand rows takes no longer than as many users', async (t) => {
   const rows = 100_000
   const items = columnOf(Array.from({ length: rows }, (_, i) => `i${i}`)) as StringColumn
@@ -97,4 +116,5 @@ t.test('histories that would not fit, encoded, are refused by their number', asy
     message: /history\/last the histories of all rows have 945 values, which would take 15\.1 kB|945 values/,
   })
   t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, 945 * 16))
+  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, 99 * 16, 1), 'of one value each, but the first')
 })

@@ -135,8 +135,9 @@ t.test('what a history can not be made of is named', async (t) => {
   await problem({ order: 'user' }, /\/history\/order .*must be a number, not "u\d+"/)
   await problem({ where: 'click = 1' }, /\/history\/where /)
   await problem({ where: 'click == 7.0' }, /\/history\/where is true of no row: every history would be empty/)
-  const hashed = [...spec.fields.filter(({ name }) => name !== 'item'), { name: 'item', kind: 'hash', buckets: 9 }]
-  await problem({}, /\/history\/of\/0 "item" hashes its values/, { fields: hashed })
+  const vector = [...spec.fields.slice(0, 2), { name: 'row', kind: 'vector', length: 2 }]
+  await problem({}, /\/history\/of\/1 "row" is a vector/, { fields: vector })
+  await problem({ max: 9 }, /\/history\/max has no effect: no field of the history is a list/)
   const data = { ...spec.data, past: ['log.parquet'] }
   await t.rejects(read(folder, { history: undefined, sequences: undefined, data }), {
     message: /\/data\/past has no effect without history/,

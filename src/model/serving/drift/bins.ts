@@ -159,7 +159,7 @@ function labelOf({ low, high }: Range): string {
 }
 
 function describeId(field: InputField, id: number): BinDescription {
-  if (field.kind === 'hash') return { label: `bucket ${id}` }
+  if (field.kind === 'hash') return { label: `bucket ${id - tableOf(field).first}` }
   if (field.kind === 'numeric' || field.kind === 'vector' || id < 0 || id >= idsOf(field)) return { label: `id ${id}` }
   if (id === tableOf(field).bucket) return { label: 'unknown values' }
   const value = nameOfId(field, id)

@@ -22,12 +22,17 @@ export interface TableRows {
 /** The rows of the table that a field reads. */
 export function tableOf(field: OwnedField): TableRows {
   const owner = field.owner ?? field
-  const padded = owner.list !== undefined && owner.list.padding === undefined
+  const padded = owner.list === undefined ? isPadded(owner) : owner.list.padding === undefined
   const bucketed = owner.kind !== 'hash' && owner.out_of_vocabulary === 'bucket'
   const padding = padded ? 0 : undefined
   const bucket = bucketed ? Number(padded) : undefined
   const first = Number(padded) + Number(bucketed)
   return { padding, bucket, first, ids: first + known(owner) }
+}
+
+/** Whether the table of a field that is no list has a row for padding: others have the id 0 for unknown values. */
+function isPadded(owner: SparseField): boolean {
+  return owner.kind === 'hash' && owner.padded === true
 }
 
 function known(owner: SparseField): number {
@@ -100,7 +105,7 @@ function ownerProblems(field: SharedField, features: readonly Field[]): string[]
     return [`/out_of_vocabulary has no meaning: ${table} hashes its values, so that none is unknown`]
   if (field.list !== undefined && owner.kind === 'hash' && padding === undefined && owner.list === undefined)
     return [
-      `/table ${table} has no row for padding, as it hashes its values: let ${JSON.stringify(field.name)} own the table, and ${table} share it`,
+      `/table ${table} has no row for padding, as it hashes its values: give ${table} padded: true, or let ${JSON.stringify(field.name)} own the table, and ${table} share it`,
     ]
   return []
 }
@@ -123,6 +128,8 @@ function listProblems(field: InputField): string[] {
   if (field.kind !== 'hash' && field.out_of_vocabulary === 'drop' && !isList)
     problems.push('/out_of_vocabulary is drop, which belongs to lists: a single value is bucket or error')
   if (!isList) return problems
+  if (field.kind === 'hash' && field.owner === undefined && field.padded)
+    problems.push('/padded has no meaning: a list has a row for padding already')
   const { ids, bucket } = tableOf(field)
   const padding = paddingOf(field)
   if (padding >= ids) problems.push(`/list/padding is ${padding}, but the table has the ids 0 to ${ids - 1}`)

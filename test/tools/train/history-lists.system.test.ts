@@ -1,0 +1,158 @@
+// Histories of fields that hash their values, and of lists: trained, served, judged, and continued.
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { layoutOf } from '../../../src/model/serving/features/layout.ts'
+import { readBundle } from '../../../src/model/serving/version/read-version.ts'
+import { createRandom } from '../../../src/tools/data/random.ts'
+import { readSpec } from '../../../src/tools/data/read-spec.ts'
+import { temporaryFolder } from '../../support/bundle.ts'
+import { runCli } from '../../support/cli.ts'
+import { startTestServer } from '../../support/server.ts'
+import { specs } from '../../support/tiny.ts'
+import { trainIn } from '../../support/trained.ts'
+
+const movie = { name: 'movie', kind: 'hash', buckets: 50 }
+const genres = {
+  ...{ name: 'genres', column: 'kinds', kind: 'vocabulary', missing: { default: [] } },
+  ...{ list: { max: 2, separator: '|' }, pooling: 'sum' },
+}
+const history = { of: ['movie', 'genres'], by: 'user', order: 'time', where: 'click == "1"', last: 3, max: 4 }
+const spec = {
+  name: 'films',
+  data: { csv: ['log.csv'] },
+  tasks: [{ name: 'ctr', label: 'click == "1"' }],
+  fields: [{ name: 'hour', side: 'context', kind: 'integer', size: 24 }, movie, genres],
+  history,
+  sequences: [{ name: 'history', attention: 'din', target: ['movie'], dims: [4] }],
+  group: 'user',
+  split: { by: 'random', train: 0.6, validation: 0.2, test: 0.2 },
+  architecture: {
+    name: 'shared_bottom',
+    dim_emb: 4,
+    embedding_l2: 0.01,
+    dims_shared: [8],
+    dims_tasks: [4],
+    activation: 'tanh',
+  },
+  training: { epochs: 1, batch_size: 64, learning_rate: 0.01 },
+}
+
+function csv(first: number, count = 700): string {
+  const random = createRandom(first + 1)
+  const kinds = ['drama', 'war', 'comedy']
+  const lines = Array.from({ length: count }, (_, i) => {
+    const some = kinds.filter(() => random.uniform() < 0.5).join('|')
+    const click = Number(random.uniform() < 0.4)
+    return `u${random.integer(12)},${first + i},m${random.integer(30)},${some},${click},${random.integer(24)}`
+  })
+  return `user,time,movie,kinds,click,hour\n${lines.join('\n')}\n`
+}
+
+const folder = await temporaryFolder(t)
+const models = join(folder, 'models')
+await writeFile(join(folder, 'log.csv'), csv(0))
+await writeFile(join(folder, 'next.csv'), csv(1000))
+await trainIn(folder, spec)
+const { manifest } = await readBundle(models, 'films', '1')
+
+t.test('the list of hashed values shares their table, which has a row for padding', async (t) => {
+  t.match(manifest.features, [
+    { name: 'hour' },
+    { ...movie, padded: true },
+    { name: 'genres', list: { max: 2 } },
+    { name: 'history_movie', kind: 'shared', table: 'movie', list: { max: 3, keep: 'last' }, sequence: 'history' },
+    { name: 'history_genres', kind: 'shared', table: 'genres', out_of_vocabulary: 'drop', list: { max: 4 } },
+  ])
+  t.notOk('sequence' in manifest.features[4]!, 'values of lists are in no sequence')
+  t.same(manifest.provenance!.field_options!.history_genres, { pooling: 'sum' })
+  const { byName, sparse } = layoutOf(manifest)
+  const [single, list] = [byName.get('movie')!, byName.get('history_movie')!]
+  const { offset, ids } = sparse[single.column]!
+  t.equal(ids, 51)
+  t.equal(list.padding, offset)
+  for (let i = 0; i < 500; i++) {
+    const id = single.encoder.encode(`m${i}`)
+    t.ok((id as number) > offset)
+    t.equal(list.encoder.item(`m${i}`), id)
+  }
+})
+
+t.test('the server answers as training did, and needs no history', async (t) => {
+  // It refuses versions that answer golden rows otherwise.
+  const server = await startTestServer(t, { models })
+  const rows = manifest.golden!.rows
+  t.ok(rows.some(({ history_genres: values }) => (values as string[]).length > 0))
+  const ask = async (body: object) => {
+    const { status, body: answer } = await server.predict(body)
+    t.equal(status, 200)
+    const { predictions } = answer
+    return Array.isArray(predictions) ? predictions.map(({ ctr }: { ctr: number }) => ctr) : predictions.ctr
+  }
+  const given = await ask({ candidates: rows })
+  given.forEach((ctr: number, i: number) => {
+    t.ok(Math.abs(ctr - manifest.golden!.served![i]![0]!) < 1e-5)
+  })
+  const columns = Object.fromEntries(Object.keys(rows[0]!).map((name) => [name, rows.map((row) => row[name]!)]))
+  t.same(await ask({ candidates: columns }), given)
+  const row = { hour: 3, movie: 'm1' }
+  const [none, empty, some] = await ask({
+    candidates: [row, { ...row, history_movie: [], history_genres: [] }, { ...row, history_genres: ['war', 'war'] }],
+  })
+  t.equal(empty, none)
+  t.not(some, none)
+})
+
+t.test('the version is judged by its rows, calibrated, and goes on with those of the next day', async (t) => {
+  await writeFile(join(folder, 'judge.json'), JSON.stringify(spec))
+  const options = ['--models', models, '--data', join(folder, 'judge.json')]
+  t.match(await runCli(['evaluate', 'films/1', ...options]), { code: 0, stdout: /ctr/ })
+  const { fields, training: _, architecture: __, sequences: ___, name: ____, ...rows } = spec
+  await writeFile(join(folder, 'rows.json'), JSON.stringify({ ...rows, fields: [read(fields[2]!)] }))
+  const judged = await runCli([
+    'evaluate',
+    'films/1',
+    '--models',
+    models,
+    '--data',
+    join(folder, 'rows.json'),
+    '--json',
+  ])
+  t.equal(judged.code, 0, judged.stderr)
+  const data = { csv: ['next.csv'], past: ['log.csv'] }
+  await trainIn(folder, { data, training: spec.training, split: spec.split, group: 'user' }, 'films')
+  const next = (await readBundle(models, 'films', '2')).manifest
+  t.same(next.features.slice(1), manifest.features.slice(1))
+  t.match(next.provenance, { from: 'films/1', history_of: history })
+})
+
+/** How a field is read, without what the version says of it. */
+function read({ name, column, list }: Partial<typeof genres>) {
+  return { name, column, list: { separator: list!.separator } }
+}
+
+t.test('the values of lists are not attended to, which the message says', async (t) => {
+  const problem = async (changes: object, message: RegExp) => {
+    await writeFile(join(folder, 'wrong.json'), JSON.stringify({ ...spec, ...changes }))
+    await t.rejects(readSpec(join(folder, 'wrong.json'), specs), { message })
+  }
+  const kind = { name: 'kind', column: 'hour', kind: 'shared', table: 'genres', out_of_vocabulary: 'bucket' }
+  const [sequence] = spec.sequences
+  await problem(
+    { fields: [...spec.fields, kind], sequences: [{ ...sequence, target: ['kind'] }] },
+    /\/sequences\/0\/target\/0 "kind" can't be compared with history_genres: genres is a list, of which each earlier row has any number/,
+  )
+  await problem(
+    { history: { ...history, of: ['genres'] } },
+    /\/sequences\/0\/name has nothing to attend to: genres is a list, of which each/,
+  )
+  const ages = { name: 'ages', kind: 'numeric', column: 'kinds', list: { max: 2, separator: '|' } }
+  await problem(
+    { fields: [...spec.fields, ages], history: { ...history, of: ['movie', 'ages'] } },
+    /\/history\/of\/1 "ages" is a list of numbers, which do not show how many of them there are/,
+  )
+  await problem(
+    { fields: [...spec.fields.slice(0, 2), { ...genres, kind: 'hash', buckets: 5, padded: true }] },
+    /\/fields\/2\/padded has no meaning: a list has a row for padding already/,
+  )
+})

@@ -5,7 +5,7 @@ import { longestList, several } from './list-options.ts'
  * A model's input fields. Sparse fields (vocabulary, hash, integer) become rows of one embedding table: each takes the
  * next `rows` ids in manifest order. Dense fields (numeric, vector) become columns of one float32 matrix, in manifest
  * order. A list of at most n values takes n columns, filled up with padding. Crossed fields, made of sparse ones, are
- * sparse columns after all others.
+ * sparse columns after all others; one made of a list has as many as the list.
  */
 
 /** A field's name: a key of requests, in which `__proto__` is refused. */
@@ -246,7 +246,7 @@ export const crossedParts = (buckets: { default?: number } = {}) => ({
     minItems: 2,
     maxItems: 8,
     uniqueItems: true,
-    description: 'Sparse fields whose values are combined',
+    description: 'Sparse fields whose values are combined; one of them may be a list',
   }),
   buckets: Type.Integer({
     minimum: 1,
@@ -263,7 +263,7 @@ export const CrossedField = Type.Object(
   {
     additionalProperties: false,
     description:
-      'A field that no request gives: its id is the combination of the ids of other fields, each counted from 0. Where there are at most `buckets` combinations, each has an id: ((a · B) + b) · C + c, with B and C the numbers of ids; else it is MurmurHash3_x86_32 of the ids as little-endian int32, modulo `buckets`',
+      'A field that no request gives: its id is the combination of the ids of other fields, each counted from 0. Where there are at most `buckets` combinations, each has an id: ((a · B) + b) · C + c, with B and C the numbers of ids; else it is MurmurHash3_x86_32 of the ids as little-endian int32, modulo `buckets`. Where one of the fields is a list, each of its values has such an id, one more, and 0 is that of padding',
   },
 )
 

@@ -182,6 +182,11 @@ export const CrossedDetails = Type.Object(
     of: Type.Array(Type.String(), { description: 'The fields whose values are combined' }),
     ids: Type.Array(Type.Integer(), { description: '[first id, last id] in the shared id space' }),
     hashed: Type.Boolean({ description: 'Combinations share ids: there are more of them' }),
+    max: Type.Optional(
+      Type.Integer({
+        description: 'Most values of its list, where one of the fields is a list; the first id is that of padding',
+      }),
+    ),
   },
   { description: 'A crossed field' },
 )

@@ -185,6 +185,12 @@ export const TrainField = Type.Union(
 const defaultBuckets = 100_000
 
 export const TrainCrossed = Type.Object(
-  { name: FieldName, kind: Type.Literal('crossed'), ...crossedParts({ default: defaultBuckets }), ...ownTable },
+  {
+    name: FieldName,
+    kind: Type.Literal('crossed'),
+    ...crossedParts({ default: defaultBuckets }),
+    pooling: Type.Optional(Pooling),
+    ...ownTable,
+  },
   { ...strict, description: 'A field that is computed from others, and has no column: see the manifest' },
 )

@@ -4,7 +4,7 @@ import type { CrossedField } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
 import { RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
-import { TrainCrossed, TrainField } from './train-fields.ts'
+import { type Pooling, TrainCrossed, TrainField } from './train-fields.ts'
 import { TrainSequence } from './train-sequences.ts'
 
 /*
@@ -143,6 +143,8 @@ export interface TrainSpec extends Omit<Static<typeof TrainSpec>, 'fields'> {
   crossed: CrossedField[]
   /** Fields that ask for an embedding of their own, by name; undefined where none does. */
   embeddings?: Record<string, OwnEmbedding>
+  /** How crossed fields that are lists are pooled, by name, where the spec says it. */
+  poolings?: Record<string, Pooling>
 }
 
 export interface OwnEmbedding {

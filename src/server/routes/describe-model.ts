@@ -137,9 +137,10 @@ function encodingOf({ hash = defaultHash, buckets, seed }: HashField): FieldDeta
 }
 
 function describeCrossed({ crossed }: Layout): CrossedDetails[] {
-  return crossed.map(({ field: { name, side, of }, offset, ids, hashed }) => ({
+  return crossed.map(({ field: { name, side, of }, offset, ids, hashed, list }) => ({
     ...{ name, side, of, hashed },
     ids: [offset, offset + ids - 1],
+    ...(list && { max: list.width }),
   }))
 }
 

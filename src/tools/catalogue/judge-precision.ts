@@ -109,10 +109,10 @@ function withContexts(manifest: Manifest, { rows, inputs }: Batch): JudgedRows {
   const other = encoder.rows(undefined, drawn, { maxRows: rows, partial: false })
   for (const { side, name } of manifest.features) {
     if (side === 'candidate') continue
-    const { sparse: isSparse, column } = encoder.layout.byName.get(name)!
+    const { sparse: isSparse, column, width, weights } = encoder.layout.byName.get(name)!
     const [to, from] = isSparse ? [sparse!, other.sparse] : [dense!, other.dense]
-    const width = from.length / rows
-    for (let row = 0; row < rows; row++) to[row * width + column] = from[row * width + column]!
+    copyColumns(to, from, rows, column, width)
+    if (weights !== undefined) copyColumns(dense!, other.dense, rows, weights, width)
   }
   const { crossed, sparse: columns } = encoder.layout
   if (sparse) fillCrossed(crossed, sparse as Int32Array, columns.length, 0, rows)
@@ -125,6 +125,18 @@ function withContexts(manifest: Manifest, { rows, inputs }: Batch): JudgedRows {
     labels: undefined,
     tasks: manifest.tasks.map(({ name }) => name),
   }
+}
+
+function copyColumns<T extends InputRows['inputs'][string]>(
+  to: T,
+  from: ArrayLike<number>,
+  rows: number,
+  first: number,
+  columns: number,
+): void {
+  const width = from.length / rows
+  for (let row = 0; row < rows; row++)
+    for (let i = row * width + first; i < row * width + first + columns; i++) to[i] = from[i]!
 }
 
 /** Rows per call. */

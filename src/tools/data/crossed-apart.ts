@@ -11,7 +11,7 @@ export function withCrossedApart(
   const fields = written.filter((field) => field.kind !== 'crossed')
   const crossed = written.flatMap((field) => {
     if (field.kind !== 'crossed') return []
-    const { kind: _, dim: __, l2: ___, ...rest } = field
+    const { kind: _, dim: __, l2: ___, pooling: ____, ...rest } = field
     return [rest]
   })
   const own = written.flatMap((field) => {
@@ -19,6 +19,9 @@ export function withCrossedApart(
     if (field.dim === undefined && field.l2 === undefined) return []
     return [[field.name, { dim: field.dim, l2: field.l2 }]]
   })
+  const poolings = written.flatMap((field) =>
+    field.kind === 'crossed' && field.pooling !== undefined ? [[field.name, field.pooling] as const] : [],
+  )
   const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
   if (early >= 0)
     problems.push({ path: `/fields/${early}`, message: 'is crossed: crossed fields come after all others' })
@@ -27,5 +30,20 @@ export function withCrossedApart(
       const [, index, ...rest] = path.split('/')
       problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
     }
-  return { ...spec, fields, crossed, ...(own.length > 0 && { embeddings: Object.fromEntries(own) }) }
+  for (const [name] of poolings) if (!hasList(name)) problems.push(uselessPooling(written, name))
+  return {
+    ...{ ...spec, fields, crossed },
+    ...(own.length > 0 && { embeddings: Object.fromEntries(own) }),
+    ...(poolings.length > 0 && { poolings: Object.fromEntries(poolings) }),
+  }
+
+  function hasList(name: string): boolean {
+    const { of } = crossed.find((one) => one.name === name)!
+    return fields.some((field) => of.includes(field.name) && field.list !== undefined)
+  }
+}
+
+function uselessPooling(written: readonly { name: string }[], name: string): Violation {
+  const index = written.findIndex((field) => field.name === name)
+  return { path: `/fields/${index}/pooling`, message: 'has no effect: none of the fields that it is made of is a list' }
 }

@@ -64,12 +64,17 @@ export class RowPacker {
   /** `mostValues`: per packed group, the most values that the rows have in one of its members. */
   constructor(layout: Layout, rows: number, mostValues: readonly number[]) {
     this.#groups = packedGroups(layout)
-    const groups = this.#groups.map(({ members, max }, i): PackedGroup => {
+    const groups = this.#groups.map(({ members, max, index }, i): PackedGroup => {
       const most = mostValues[i]!
+      const made = layout.crossed.filter(({ list }) => list?.group === index)
       return {
         max,
         ends: new Uint32Array(new SharedArrayBuffer(4 * rows)),
-        members: members.flatMap((member) => packedMembers(member, most)),
+        members: [
+          ...members.flatMap((member) => packedMembers(member, most)),
+          // As many values as the list that they are made of.
+          ...made.map(({ column, offset }) => ({ sparse: true, column, padding: offset, values: sharedIds(most) })),
+        ],
       }
     })
     const plain = {

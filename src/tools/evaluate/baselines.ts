@@ -6,6 +6,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { chooseCrosses } from './choose-crosses.ts'
 import { encodeLinear, type LinearRows, withCrosses } from './linear-rows.ts'
 import { fitLogistic } from './logistic.ts'
+import { hasSeveral } from './model-fields.ts'
 import type { Predictor, PredictorField } from './predictor.ts'
 import { groupRows, type TaskRows, taskRows } from './task-rows.ts'
 
@@ -90,7 +91,11 @@ function createRegression(
   rows: Int32Array,
 ): Regression {
   const plain = encodeLinear(fields, cells, rows)
-  const given = crossed.map(({ of }) => of.map((name) => fields.findIndex((field) => field.name === name)))
+  const given = crossed.flatMap(({ of }) => {
+    const parts = of.map((name) => fields.findIndex((field) => field.name === name))
+    // The regression has the values of lists, not their combinations.
+    return parts.some((index) => hasSeveral(fields[index]!)) ? [] : [parts]
+  })
   let known: { key: string; linear: LinearRows } = { key: '[]', linear: plain }
   return async (own, watch) => {
     const { positions, labels, weights } = own

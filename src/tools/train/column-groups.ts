@@ -11,10 +11,13 @@ import type { TrainSpec } from '../../schemas/train-spec.ts'
  * Which columns belong together, for a new network; undefined where each is a field. Fields and sequences must have
  * passed `severalProblems`.
  */
-export function columnGroups({ fields, sequences = [] }: TrainSpec, layout: Layout): ColumnGroups | undefined {
+export function columnGroups(
+  { fields, sequences = [], poolings = {} }: TrainSpec,
+  layout: Layout,
+): ColumnGroups | undefined {
   if (layout.groups.length === 0) return undefined
   const groups: ColumnGroups = {
-    ids: [...singleColumns(layout, true), ...layout.crossed.map((column) => layout.sparse.indexOf(column))],
+    ids: [...singleColumns(layout, true), ...layout.crossed.flatMap(({ list, column }) => (list ? [] : [column]))],
     numbers: singleColumns(layout, false),
     ...{ vectors: [], lists: [], sequences: [] },
   }
@@ -38,6 +41,16 @@ export function columnGroups({ fields, sequences = [] }: TrainSpec, layout: Layo
       const list = { name, side: encoder.field.side, max: width, values: valuesOf(slot), mask, pooling }
       groups.lists.push({ ...list, ...(weights !== undefined && { weights }) })
     }
+  }
+  for (const crossed of layout.crossed) {
+    const { list, field, column, offset } = crossed
+    if (list === undefined) continue
+    const { weights } = layout.byName.get(field.of[list.part]!)!
+    groups.lists.push({
+      ...{ name: field.name, side: field.side, max: list.width, values: { ids: column } },
+      ...{ mask: { column, padding: offset }, pooling: poolings[field.name] ?? 'mean' },
+      ...(weights !== undefined && { weights }),
+    })
   }
   return groups
 }

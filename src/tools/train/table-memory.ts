@@ -15,7 +15,10 @@ export function expectTableMemory({ file, spec }: LoadedSpec, layout: Layout, av
   const { architecture, tasks, fields, crossed, embeddings = {} } = spec
   if (architecture === undefined || layout.sparse.length === 0) return
   const tables = architectureOf(architecture.name).ownEmbeddings ? tasks.length : 1
-  const weights = layout.sparse.map(({ field, ids }) => {
+  const weights = layout.sparse.map(({ field, ids }, column) => {
+    // The columns of a list read one table, and so do fields that share it.
+    const isOwner = layout.sparse[column - 1]?.field !== field && !('owner' in field && field.owner)
+    if (!isOwner) return 0
     const dim = embeddings[field.name]?.dim ?? architecture.dim_emb
     return ids * (dim * tables + (architecture.wide ? tasks.length : 0))
   })

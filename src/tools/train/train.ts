@@ -174,11 +174,14 @@ function shapeOf(
 type FieldOptions = NonNullable<Provenance['field_options']>
 
 /** By field, its options in the network, which are those of the version that training goes on from, and its column. */
-function fieldOptionsOf({ fields, crossed, embeddings = {} }: TrainSpec, from: Bundle | undefined): FieldOptions {
+function fieldOptionsOf(
+  { fields, crossed, embeddings = {}, poolings = {} }: TrainSpec,
+  from: Bundle | undefined,
+): FieldOptions {
   const kept = from?.manifest.provenance?.field_options ?? {}
   const options = [...fields, ...crossed].map((field) => {
     const { column, expression, ...rest } = field as FieldOptions[string]
-    const { bins, dim, pooling } = rest
+    const { bins, dim, pooling = poolings[field.name] } = rest
     const network = from ? kept[field.name] : { dim, bins, pooling, ...embeddings[field.name] }
     const given = Object.entries({ ...network, column, expression, ...readingOf(field) }).filter(
       ([, value]) => value !== undefined,

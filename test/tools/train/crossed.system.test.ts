@@ -174,6 +174,6 @@ t.test('specs with crossed fields that make no sense', async (t) => {
     '/fields/1/buckets must be at least 1',
   ])
   t.same(await problems(...fields, { name: 'a', kind: 'crossed', of: ['colour', 'size'] }), [
-    '/fields/5/of/1 "size" is numeric: only fields with one id can be crossed',
+    '/fields/5/of/1 "size" is numeric: only fields with ids can be crossed',
   ])
 })

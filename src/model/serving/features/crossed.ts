@@ -29,13 +29,20 @@ export function crossedSides(
 export function crossedProblems(crossed: readonly CrossedField[], fields: readonly Part[]): Violation[] {
   const known = new Map(fields.map((field) => [field.name, field]))
   const names = new Set(crossed.flatMap(({ name }) => (known.has(name) ? [] : [name])))
-  return crossed.flatMap(({ name, of }, index) =>
+  return crossed.flatMap(({ name, of }, index) => {
     // A name that is used twice is a problem of its own.
-    (known.has(name) ? [] : of).flatMap((part, i): Violation[] => {
-      const message = problemOf(part, name, known, names)
+    if (known.has(name)) return []
+    const lists = of.filter((part) => known.get(part)?.list !== undefined)
+    return of.flatMap((part, i): Violation[] => {
+      const message = problemOf(part, name, known, names) ?? secondList(part, lists)
       return message === undefined ? [] : [{ path: `/${index}/of/${i}`, message }]
-    }),
-  )
+    })
+  })
+}
+
+function secondList(part: string, [first, ...others]: readonly string[]): string | undefined {
+  if (!others.includes(part)) return undefined
+  return `${JSON.stringify(part)} is a list, as ${JSON.stringify(first)} is: one of the fields may be a list`
 }
 
 function problemOf(
@@ -47,20 +54,17 @@ function problemOf(
   if (part === name) return 'is the field itself'
   if (crossed.has(part)) return `${JSON.stringify(part)} is crossed: name the fields that it is made of instead`
   const field = known.get(part)
-  const sparse = [...known.values()].flatMap((field) => (hasOneId(field) ? [field.name] : []))
+  const sparse = [...known.values()].flatMap((field) => (hasIds(field) ? [field.name] : []))
   if (field === undefined) return notAField(part, sparse)
-  if (hasOneId(field)) return undefined
-  const what = field.list === undefined ? field.kind : 'a list'
-  return `${JSON.stringify(part)} is ${what === 'vector' ? 'a vector' : what}: only fields with one id can be crossed`
+  if (hasIds(field)) return undefined
+  return `${JSON.stringify(part)} is ${field.kind === 'vector' ? 'a vector' : field.kind}: only fields with ids can be crossed`
 }
 
-/** Whether each row has exactly one id of a field. */
-function hasOneId({ kind, list }: Part): boolean {
-  return kind !== 'numeric' && kind !== 'vector' && list === undefined
-}
+const hasIds = ({ kind }: Part): boolean => kind !== 'numeric' && kind !== 'vector'
 
-/** A column of ids that a crossed field is made of. */
+/** The ids that a crossed field is made of. */
 export interface CrossedPart {
+  /** The first column of a list. */
   column: number
   /** Its first id, and their number. */
   offset: number
@@ -73,19 +77,33 @@ export function crossedIds(buckets: number, parts: readonly CrossedPart[]): { id
   return { ids: Math.min(buckets, combinations), hashed: combinations > buckets }
 }
 
-/** A crossed field's column. */
+/** A crossed field's columns: one, or those of a list. */
 export interface CrossedColumn {
+  /** The first of them. */
+  column: number
   /** Its first id, and their number. */
   offset: number
   ids: number
   hashed: boolean
   field: Pick<CrossedField, 'seed'>
   parts: readonly CrossedPart[]
+  /** Where one of the parts is a list: the first id is that of places without a value. */
+  list?: CrossedList | undefined
+}
+
+interface CrossedList {
+  /** Which of the parts is the list. */
+  part: number
+  /** Its columns, and the id of those without a value. */
+  width: number
+  padding: number
+  /** Its place among the groups of the layout. */
+  group: number
 }
 
 /**
- * Computes the ids of crossed fields for rows [first, end) from the ids of their parts, in place. `sparse`: int32
- * [rows, width], the crossed fields' columns last.
+ * Computes the ids of crossed fields for rows [first, end) from the ids of their parts, in place; of a list, one for
+ * each of its values. `sparse`: int32 [rows, width].
  */
 export function fillCrossed(
   crossed: readonly CrossedColumn[],
@@ -94,8 +112,13 @@ export function fillCrossed(
   first: number,
   end: number,
 ): void {
-  crossed.forEach(({ offset, ids, hashed, field: { seed }, parts }, i) => {
-    const column = width - crossed.length + i
+  for (const one of crossed) {
+    if (one.list) {
+      fillList(one, one.list, sparse, width, first, end)
+      continue
+    }
+    const { column, offset, ids, hashed, parts, field } = one
+    const { seed } = field
     for (let start = first * width; start < end * width; start += width) {
       let id = hashed ? seed | 0 : 0
       for (const part of parts) {
@@ -104,7 +127,33 @@ export function fillCrossed(
       }
       sparse[start + column] = offset + (hashed ? endHash(id, parts.length) % ids : id)
     }
-  })
+  }
+}
+
+/** Combines each value of a list with the other parts, as a single value. */
+function fillList(
+  { column, offset, ids, hashed, parts, field: { seed } }: CrossedColumn,
+  { part: list, width: places, padding }: CrossedList,
+  sparse: Int32Array,
+  width: number,
+  first: number,
+  end: number,
+): void {
+  const values = parts[list]!.column
+  for (let start = first * width; start < end * width; start += width)
+    for (let place = 0; place < places; place++) {
+      if (sparse[start + values + place] === padding) {
+        sparse[start + column + place] = offset
+        continue
+      }
+      let id = hashed ? seed | 0 : 0
+      for (let p = 0; p < parts.length; p++) {
+        const part = parts[p]!
+        const value = sparse[start + part.column + (p === list ? place : 0)]! - part.offset
+        id = hashed ? addBlock(id, value) : id * part.ids + value
+      }
+      sparse[start + column + place] = offset + 1 + (hashed ? endHash(id, parts.length) % (ids - 1) : id)
+    }
 }
 
 /** Widens rows in place from `narrow` columns to `width`; the last columns of each hold anything. */

@@ -106,7 +106,7 @@ export interface Layout {
   /** The fields that requests give, in manifest order. */
   slots: FieldColumn[]
   byName: Map<string, FieldColumn>
-  /** Crossed fields last. */
+  /** Crossed fields last; of one made of a list, the same for each of its columns. */
   sparse: SparseColumn[]
   /** The last ones of `sparse`, which are computed from others. */
   crossed: (SparseColumn & CrossedColumn & { field: CrossedSide })[]
@@ -119,7 +119,7 @@ export interface Layout {
 
 /** Columns of ids that requests give as tensors. */
 export function givenColumns({ sparse, crossed }: Layout): SparseColumn[] {
-  return crossed.length === 0 ? sparse : sparse.slice(0, -crossed.length)
+  return crossed.length === 0 ? sparse : sparse.slice(0, crossed[0]!.column)
 }
 
 /** Whether the ids of sparse fields begin at 0: of all, or of those with these names. Others share one id space. */
@@ -259,9 +259,17 @@ function addCrossed(layout: Layout, crossed: CrossedField, ownIds: OwnIds): void
   }
   const isOwn = hasOwnIds(crossed, ownIds)
   const offset = isOwn ? 0 : layout.ids
-  const { ids, hashed } = crossedIds(crossed.buckets, parts)
-  const column = { field, offset, ids, hashed, bucket: undefined, plain: offset, largest: offset + ids - 1, parts }
+  const combined = crossedIds(crossed.buckets, parts)
+  const part = columns.findIndex(({ group }) => group !== undefined)
+  const list = part < 0 ? undefined : crossedList(part, columns[part]!)
+  const ids = combined.ids + Number(list !== undefined)
+  const given = { field, offset, ids, bucket: undefined, plain: offset, largest: offset + ids - 1 }
+  const column = { ...given, column: layout.sparse.length, hashed: combined.hashed, parts, ...(list && { list }) }
   layout.ids += ids
-  layout.sparse.push(column)
+  for (let i = 0; i < (list?.width ?? 1); i++) layout.sparse.push(column)
   layout.crossed.push(column)
+}
+
+function crossedList(part: number, { width, padding, group }: FieldColumn): NonNullable<CrossedColumn['list']> {
+  return { part, width, padding, group: group!.index }
 }

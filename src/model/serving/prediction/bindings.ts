@@ -72,11 +72,10 @@ function fieldTensors(
     for (const [tensor, is] of [[mask, 'mask'] as const, [lengths, 'lengths'] as const])
       if (tensor !== undefined) roles.sparse.fields.tensors.push({ tensor, first, width, is, padding })
   }
-  layout.crossed.forEach(({ field: { name } }, i) => {
-    const column = layout.sparse.length - layout.crossed.length + i
-    const tensor = Object.hasOwn(named, name) ? named[name]!.ids : undefined
-    if (tensor !== undefined) take(roles.sparse, tensor, column, 1)
-  })
+  for (const { column, list, field } of layout.crossed) {
+    const tensor = Object.hasOwn(named, field.name) ? named[field.name]!.ids : undefined
+    if (tensor !== undefined) take(roles.sparse, tensor, column, list?.width ?? 1)
+  }
   const left = ({ left, fields }: Role) => ({ fields, columns: [...left] })
   return { sparse: left(roles.sparse), dense: left(roles.dense) }
 }

@@ -193,9 +193,9 @@ export function describeGraph(
 }
 
 /** The lists of each sequence, as columns of the graph's inputs; a list of weights is one of its own. */
-function listColumns({ groups }: Layout, { sparse, dense }: Bindings): ListColumns[] {
+function listColumns({ groups, crossed }: Layout, { sparse, dense }: Bindings): ListColumns[] {
   const columnsFrom = (first: number, width: number) => Array.from({ length: width }, (_, i) => first + i)
-  return groups.flatMap(({ members, max, exact }) => {
+  return groups.flatMap(({ members, max, exact, index }) => {
     if (exact) return []
     const { field } = members[0]!.encoder
     const sequence = field.kind === 'vector' ? undefined : field.sequence
@@ -203,7 +203,11 @@ function listColumns({ groups }: Layout, { sparse, dense }: Bindings): ListColum
       { input: (isSparse ? sparse : dense)!, columns: columnsFrom(column, width), padding },
       ...(weights === undefined ? [] : [{ input: dense!, columns: columnsFrom(weights, width), padding: 0 }]),
     ])
-    return [{ name: sequence ?? field.name, size: max, members: lists }]
+    // Crossed fields made of the list have a value where it has one.
+    const made = crossed.flatMap(({ list, column, offset }) =>
+      list?.group === index ? [{ input: sparse!, columns: columnsFrom(column, list.width), padding: offset }] : [],
+    )
+    return [{ name: sequence ?? field.name, size: max, members: [...lists, ...made] }]
   })
 }
 

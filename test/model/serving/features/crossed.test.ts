@@ -65,7 +65,13 @@ for (const { ids, seed, buckets, id } of [
   t.test(`many combinations are hashed as in Python: ${ids}`, async (t) => {
     const parts = ids.map((_, column) => ({ column, offset: 0, ids: 2 ** 31 }))
     const sparse = Int32Array.from([...ids, 0])
-    fillCrossed([{ offset: 0, ids: buckets, hashed: true, field: { seed }, parts }], sparse, ids.length + 1, 0, 1)
+    fillCrossed(
+      [{ column: ids.length, offset: 0, ids: buckets, hashed: true, field: { seed }, parts }],
+      sparse,
+      ids.length + 1,
+      0,
+      1,
+    )
     t.equal(sparse.at(-1), id)
   })
 
@@ -153,6 +159,57 @@ t.test('a request that gives one gets an error that says what it is', async (t) 
   )
 })
 
+t.test('each value of a list is combined as a single one, behind the id of padding', async (t) => {
+  const tags: Features[number] = {
+    ...{ name: 'tags', side: 'candidate', kind: 'vocabulary', values: ['a', 'b', 'c'], out_of_vocabulary: 'bucket' },
+    ...{ missing: { default: [] }, list: { max: 3, keep: 'last' } },
+  }
+  const tag: Features[number] = { name: 'tag', side: 'candidate', kind: 'shared', table: 'tags', missing: 'error' }
+  const all: Features = [tags, ...features, tag]
+  for (const buckets of [5, 100_000]) {
+    const of = (list: string) => ['country', list, 'campaign']
+    const fields = [
+      { name: 'of_list', of: of('tags'), buckets, seed: 7 },
+      { name: 'of_one', of: of('tag'), buckets, seed: 7 },
+    ]
+    for (const ownIds of [false, true]) {
+      const encoder = createEncoder(all, { crossed: fields, ownIds })
+      const { layout } = encoder
+      const [ofList, ofOne] = layout.crossed as [(typeof layout.crossed)[0], (typeof layout.crossed)[0]]
+      t.equal(layout.sparse.length, 3 + 4 + 1 + 3 + 1)
+      t.equal(ofList.ids, ofOne.ids + 1)
+      const row = (values: string[]) => ({ campaign: 'c2', creative: 'y', price: 1, tag: 'a', tags: values })
+      const lists = [['a', 'b'], [], ['c', 'nobody knows', 'b', 'a'], ['a']]
+      const rows = encoder.rows(context, lists.map(row), options)
+      const width = layout.sparse.length
+      lists.forEach((values, i) => {
+        const taken = values.slice(-3)
+        const ids = taken.map((tag) => {
+          const { sparse } = encoder.rows(context, [{ ...row([]), tag }], options)
+          return sparse[ofOne.column]! - ofOne.offset + 1
+        })
+        const got = rows.sparse.subarray(i * width + ofList.column, i * width + ofList.column + 3)
+        t.same(
+          Array.from(got, (id) => id - ofList.offset),
+          [...ids, 0, 0, 0].slice(0, 3),
+        )
+      })
+      const names = ['campaign', 'creative', 'price', 'tag', 'tags'] as const
+      const columns = Object.fromEntries(names.map((name) => [name, lists.map((values) => row(values)[name])]))
+      t.same([...encoder.columns(context, columns, options).sparse], [...rows.sparse])
+      const given = lists.map((_, i) => [...rows.sparse.subarray(i * width, i * width + 8)])
+      const dense = lists.map((_, i) => [...rows.dense.subarray(i * 2, i * 2 + 2)])
+      t.same([...encoder.tensors(given, dense, options).sparse], [...rows.sparse])
+    }
+  }
+  const problems = (...of: string[]) =>
+    contradictions({ ...exampleManifest(), features: [...all, { ...tags, name: 'more' }], crossed: [{ ...exact, of }] })
+  t.same(problems('tags', 'country'), [])
+  t.same(problems('tags', 'country', 'more'), [
+    '/crossed/0/of/2 "more" is a list, as "tags" is: one of the fields may be a list',
+  ])
+})
+
 t.test('manifests with crossed fields that make no sense', async (t) => {
   const problems = (...fields: Partial<CrossedField>[]) =>
     contradictions({ ...exampleManifest(), crossed: fields.map((field) => ({ ...exact, ...field })) })
@@ -166,7 +223,7 @@ t.test('manifests with crossed fields that make no sense', async (t) => {
     '/crossed/0/of/1 "campain" is not a field; did you mean "campaign"? It has country, hour, campaign, creative',
   ])
   t.same(problems({ of: ['country', 'price'] }), [
-    '/crossed/0/of/1 "price" is numeric: only fields with one id can be crossed',
+    '/crossed/0/of/1 "price" is numeric: only fields with ids can be crossed',
   ])
   const far = exampleManifest().features.map((field) =>
     field.name === 'price'

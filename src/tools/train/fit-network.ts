@@ -11,6 +11,7 @@ import { logVarianceName, makeTrainingStep, type TrainableGraph } from './networ
 import type { Network } from './network/network.ts'
 import type { TrainingStep } from './network/training-step.ts'
 import { freezeShared, type OwnWeights, ownWeights } from './own-weights.ts'
+import { paddingRows } from './padding-rows.ts'
 import type { RunFolder, RunIdentity } from './run-folder.ts'
 import { validate } from './selection.ts'
 import { type Examples, termLabels, termsOf } from './terms.ts'
@@ -41,7 +42,7 @@ export async function fitNetwork(
   const { plan, own } = await planOf(
     network,
     spec,
-    { learnt: from !== undefined, uncertainty: isUncertain },
+    { learnt: from !== undefined, uncertainty: isUncertain, layout },
     (opened) => opened,
   )
   const start = `${from?.manifest.name ?? ''} ${from?.manifest.version ?? ''}`
@@ -74,9 +75,9 @@ async function fitOwn(
   common: Common,
 ): Promise<FittedNetwork> {
   const { fitted, logits, valuesOf } = before
-  const { tasks, options, rows: validation, examples } = common
+  const { tasks, options, rows: validation, examples, layout } = common
   const { log, threads } = options
-  const { plan } = await planOf(network, spec, { learnt: true, uncertainty: false }, (opened) =>
+  const { plan } = await planOf(network, spec, { learnt: true, uncertainty: false, layout }, (opened) =>
     freezeShared(opened, own, valuesOf),
   )
   const dense = plan.parameters.reduce((sum, { size }) => sum + size, 0)
@@ -122,7 +123,7 @@ function ratesOf(file: string, training: Training, rows: number, threads: number
 async function planOf(
   network: Network,
   { training, tasks }: TrainSpec,
-  { learnt, uncertainty }: { learnt: boolean; uncertainty: boolean },
+  { learnt, uncertainty, layout }: { learnt: boolean; uncertainty: boolean; layout: Layout },
   change: (opened: TrainableGraph) => TrainableGraph,
 ): Promise<{ plan: TrainingStep; own: OwnWeights | undefined }> {
   const { order_penalty: orderPenalty, tables, tables_learning_rate: asked } = training
@@ -132,11 +133,18 @@ async function planOf(
     // Before the graphs are changed.
     const own = ownWeights(opened, tasks.length)
     const loss = { terms: termsOf(tasks), orderPenalty, uncertainty }
-    return { plan: await makeTrainingStep(opened, loss, tables === 'adagrad' ? rate : undefined), own }
+    const plan = await makeTrainingStep(opened, loss, tables === 'adagrad' ? rate : undefined)
+    return { plan: withPadding(plan, layout), own }
   } catch (cause) {
     if (!(cause instanceof ModelError)) throw cause
     throw new ModelError(cause.code, `${network.title} can't be trained: ${cause.message}`, { cause })
   }
+}
+
+/** Keeps penalties from rows of padding. */
+function withPadding(plan: TrainingStep, layout: Layout): TrainingStep {
+  const rowsOf = paddingRows(layout)
+  return { ...plan, tables: plan.tables.map((table) => ({ ...table, padding: rowsOf(table.name) })) }
 }
 
 async function begin(

@@ -3,6 +3,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readLayersModel } from '../../../src/model/graph/lower/layers/layers-model.ts'
+import { layoutOf } from '../../../src/model/serving/features/layout.ts'
 import { readBundle } from '../../../src/model/serving/version/read-version.ts'
 import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
@@ -69,6 +70,36 @@ t.test('the row of padding is neither read nor trained', async (t) => {
   const padding = 25 + 1 + (features[1] as { values: string[] }).values.length
   t.same(rows(end, padding), rows(start, padding))
   t.notSame(rows(end, padding + 1), rows(start, padding + 1))
+})
+
+t.test('no penalty pulls the row of padding, and all other rows have it', async (t) => {
+  const penalised = (dim?: number, tables = 'adam') => ({
+    architecture: { ...spec.architecture, embedding_l2: 0.05, wide: true, wide_l2: 0.05 },
+    fields: spec.fields.map((field) => (dim !== undefined && field.name === 'tags' ? { ...field, dim } : field)),
+    training: { ...spec.training, epochs: 1, tables },
+  })
+  for (const [dim, tables] of [
+    [undefined, 'adam'],
+    [3, 'adam'],
+    [3, 'adagrad'],
+  ] as const) {
+    const changes = penalised(dim, tables)
+    const rates = { learning_rate: 1e-30, ...(tables === 'adagrad' && { tables_learning_rate: 1e-30 }) }
+    const before = await trained(t, { ...changes, training: { ...changes.training, ...rates } })
+    const after = await trained(t, changes)
+    const { column, padding } = layoutOf(after.manifest).byName.get('tags')!
+    const own = dim === undefined ? '' : `field_${column}/`
+    const width = dim ?? 4
+    const name = `embedding/${own}embeddings`
+    const [start, end] = [await valuesOf(before.folder, name), await valuesOf(after.folder, name)]
+    const row = (values: Float32Array, id: number) => Array.from(values.subarray(id * width, (id + 1) * width))
+    t.same(row(end, padding), row(start, padding), `${name}, ${tables}`)
+    t.ok(row(end, padding).some((value) => value !== 0))
+    t.notSame(row(end, padding + 1), row(start, padding + 1))
+    if (dim !== undefined) continue
+    // No row of the data reads that of unknown hours, which the penalty pulls nevertheless.
+    for (const [j, value] of row(end, 0).entries()) t.ok(Math.abs(value) < Math.abs(row(start, 0)[j]!))
+  }
 })
 
 t.test('an architecture of each kind and each attention are trained', async (t) => {

@@ -60,8 +60,10 @@ export interface Table {
   width: number
   /** False: its rows are read and never changed. */
   trained: boolean
-  /** Penalty on the sum of the squares of all rows; 0: none. */
+  /** Penalty on the sum of the squares of all rows but those of padding; 0: none. */
   l2: number
+  /** Rows of padding, which no value has; default: none. */
+  padding?: readonly number[]
   /** Undefined: Adam. */
   adagrad: Adagrad | undefined
 }

@@ -5,17 +5,20 @@ import type { TableMemory, TableUpdates } from './table-updates.ts'
 
 /**
  * Adam. Without a penalty, rows that no row of the batch reads keep their moments too, so that a step is as cheap as
- * its batch. A penalty is one on all rows, and steps all.
+ * its batch. A penalty is one on all rows but those of padding, and steps all of them.
  */
 export class AdamUpdates implements TableUpdates {
   readonly sums: RowSums
   readonly #table: Table
   readonly #memory: TableMemory
+  /** Per row 1 where it is padding; undefined where none is. */
+  readonly #padding: Uint8Array | undefined
 
   constructor(table: Table, memory: TableMemory, sums: RowSums) {
     this.#table = table
     this.#memory = memory
     this.sums = sums
+    this.#padding = marksOf(table)
   }
 
   step(scale: StepScale): void {
@@ -23,7 +26,7 @@ export class AdamUpdates implements TableUpdates {
     if (this.#table.l2 === 0) for (let slot = 0; slot < count; slot++) this.#stepRow(rows[slot]!, values, slot, scale)
     else
       for (let row = this.sums.thread; row < this.#table.rows; row += this.sums.threads)
-        this.#stepRow(row, values, this.sums.slotOf(row), scale)
+        if (this.#padding?.[row] !== 1) this.#stepRow(row, values, this.sums.slotOf(row), scale)
   }
 
   begin(): void {}
@@ -46,4 +49,11 @@ export class AdamUpdates implements TableUpdates {
       values[row + j] = values[row + j]! - (rate * m) / (Math.sqrt(v) * scale + adam.epsilon)
     }
   }
+}
+
+function marksOf({ rows, padding = [] }: Table): Uint8Array | undefined {
+  if (padding.length === 0) return undefined
+  const marks = new Uint8Array(rows)
+  for (const row of padding) marks[row] = 1
+  return marks
 }

@@ -39,7 +39,7 @@ t.test('all specs are valid', async (t) => {
 })
 
 t.test('data that is missing is described', async (t) => {
-  for (const name of ['ali-ccp', 'aliexpress', 'criteo']) {
+  for (const name of ['ali-ccp', 'aliexpress', 'criteo', 'kuairand']) {
     const { file, spec } = await readSpec(name, specs)
     const absent = { ...spec, data: { ...spec.data, csv: ['absent.csv'] } as RowData }
     await t.rejects(readDataset({ file, spec: absent }, []), SpecError)

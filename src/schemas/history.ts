@@ -1,9 +1,29 @@
 import Type, { type Static } from 'typebox'
+import { FieldName } from './features.ts'
 import { longestList } from './list-options.ts'
 
 /* Histories that are made from the rows themselves. */
 
 const column = (description: string) => Type.String({ minLength: 1, maxLength: 256, description })
+
+export type HistoryOutcome = Static<typeof HistoryOutcome>
+const HistoryOutcome = Type.Object(
+  {
+    name: { ...FieldName, description: 'Its list is named after the history and it: history_rating' },
+    column: Type.Optional(column('Column of numbers; default: the name')),
+    expression: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: 'Computes the number from columns, instead of `column`; true is 1',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'A number that is known of earlier rows alone, such as a rating; scaled as `standard`',
+  },
+)
 
 export type History = Static<typeof History>
 export const History = Type.Object(
@@ -22,6 +42,14 @@ export const History = Type.Object(
       description:
         'Fields whose values of earlier rows are the lists; of a list, all values of those rows, which are pooled',
     }),
+    outcomes: Type.Optional(
+      Type.Array(HistoryOutcome, {
+        minItems: 1,
+        maxItems: 16,
+        description:
+          'Numbers that only the earlier rows have, such as a rating or whether a click was a sale: a list each, and no input of the row itself',
+      }),
+    ),
     by: column('Column that names whose history it is, such as the user'),
     order: column('Column of numbers that grow with time: a row sees rows of an earlier time alone'),
     where: Type.Optional(

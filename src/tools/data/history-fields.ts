@@ -1,9 +1,11 @@
+import { repeatedIndexes } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
 import { notAField } from '../../base/names.ts'
-import { type History, historyField } from '../../schemas/history.ts'
+import { type History, type HistoryOutcome, historyField } from '../../schemas/history.ts'
 import { type ListOptions, longestList } from '../../schemas/list-options.ts'
 import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
 import type { TrainSequence } from '../../schemas/train-sequences.ts'
+import type { FieldReading } from './readers.ts'
 
 /**
  * Fields with the lists of a history, which come last, and problems of what the history names. A field of one of their
@@ -23,6 +25,13 @@ export function withHistory(
   })
   if (history.max !== undefined && problems.length === 0 && !lists.some(isUnaligned))
     problems.push({ path: '/history/max', message: 'has no effect: no field of the history is a list' })
+  lists.push(...(history.outcomes ?? []).map((outcome) => outcomeList(outcome, history)))
+  const twice = repeatedIndexes(lists.map(({ name }) => name))
+  for (const index of problems.length === 0 ? twice : [])
+    problems.push({
+      path: `/history/outcomes/${index - history.of.length}/name`,
+      message: `${JSON.stringify(lists[index]!.name)} is a list of the history already`,
+    })
   const names = new Set(lists.map(({ name }) => name))
   const others = fields.filter(({ name }) => !names.has(name)).map((field) => withPadding(field, lists))
   return { fields: [...others, ...lists], problems }
@@ -103,4 +112,27 @@ function ofLists({ last, max }: History, { max: ofRow, weighted }: ListOptions, 
   const most = max ?? Math.min(longestList, last * ofRow)
   const list = { max: most, keep: 'last' as const, ...(weighted && { weighted }) }
   return { list, ...(pooling && { pooling }) }
+}
+
+/** The list of what came of earlier rows. */
+function outcomeList({ name }: HistoryOutcome, history: History): TrainField {
+  return {
+    name: historyField(history, name),
+    kind: 'numeric',
+    side: 'context',
+    scaling: 'standard',
+    missing: { default: [] },
+    list: { max: history.last, keep: 'last' },
+    sequence: history.name,
+  }
+}
+
+/** Where the numbers of a history's list of outcomes are; undefined for other fields. */
+export function outcomeReading(name: string, history: History | undefined): FieldReading | undefined {
+  const index = history?.outcomes?.findIndex((one) => historyField(history, one.name) === name) ?? -1
+  const outcome = history?.outcomes?.[index]
+  if (outcome === undefined) return undefined
+  const { expression } = outcome
+  const column = expression === undefined ? (outcome.column ?? outcome.name) : undefined
+  return { name, path: `/history/outcomes/${index}`, kind: 'number', column, expression, history: true }
 }

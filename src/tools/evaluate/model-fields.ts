@@ -3,6 +3,7 @@ import { inputFields } from '../../model/serving/features/table.ts'
 import type { Field } from '../../schemas/features.ts'
 import { historyField } from '../../schemas/history.ts'
 import type { RowsSpec } from '../../schemas/rows-spec.ts'
+import { outcomeReading } from '../data/history-fields.ts'
 import type { FieldReading } from '../data/readers.ts'
 import type { PredictorField } from './predictor.ts'
 
@@ -37,6 +38,8 @@ export function readingsOfModel(
       const several = isList ? { list: { separator: list?.separator, weights, weighted } } : {}
       return { name, path: '/history', kind: text, ...read, ...several, history: true }
     }
+    const outcome = outcomeReading(name, history)
+    if (outcome !== undefined) return outcome
     const index = spec.fields.findIndex((written) => written.name === name)
     const { column, expression, list, weights } = spec.fields[index] ?? {}
     return {

@@ -52,8 +52,9 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
 }
 
 /** Names of the lists that are made of rows. */
-function madeFields({ name = 'history', of }: Record<string, unknown>): string[] {
-  return Array.isArray(of) ? of.map((field) => `${name}_${field}`) : []
+function madeFields({ name = 'history', of, outcomes }: Record<string, unknown>): string[] {
+  const named = Array.isArray(outcomes) ? outcomes.map((outcome) => isObject(outcome) && outcome.name) : []
+  return [...(Array.isArray(of) ? of : []), ...named].map((field) => `${name}_${field}`)
 }
 
 /** Where a field's values are in the rows. */

@@ -9,6 +9,7 @@ import { type CrossedField, defaultHash, type Field } from '../../schemas/featur
 import { type History, historyField } from '../../schemas/history.ts'
 import type { TrainField } from '../../schemas/train-fields.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { outcomeReading } from '../data/history-fields.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type Cell, type LoadedSpec, SpecError } from '../data/source.ts'
 import { fitFields, severalOf } from './fit-fields.ts'
@@ -46,6 +47,8 @@ export function readingsOf(fields: readonly TrainField[], history?: History): Fi
   return fields.map((field, index): FieldReading => {
     const of = fields.find(({ name }) => history?.of.includes(name) && historyField(history, name) === field.name)
     if (of !== undefined) return historyReading(of, field.name, fields)
+    const outcome = outcomeReading(field.name, history)
+    if (outcome !== undefined) return outcome
     const owner = field.kind === 'shared' ? fields.find(({ name }) => name === field.table) : field
     const { name, column, expression } = field
     const kind = owner?.kind === 'vocabulary' || owner?.kind === 'hash' ? 'string' : 'number'

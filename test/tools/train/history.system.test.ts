@@ -126,11 +126,63 @@ t.test('from Parquet to a served version, and on from it with the rows of the ne
   t.match(judged, { code: 0, stdout: /ctr/ })
 })
 
+t.test('outcomes are lists of earlier rows, and no inputs of the row itself', async (t) => {
+  const rows = drawRows(0, 900)
+  const folder = await folderOf(t, { 'log.parquet': rows, 'next.parquet': drawRows(1000) })
+  const outcomes = [{ name: 'row' }, { name: 'clicked', expression: 'click == 1.0' }]
+  const rated = { of: ['item'], outcomes, by: 'user', order: 'time', last: 3 }
+  const changes = { history: rated, fields: spec.fields.filter(({ name }) => name !== 'row') }
+  const { cells } = await read(folder, changes)
+  t.equal(cells.length, 5)
+  const [items, named, clicked] = cells.slice(2)
+  let values = 0
+  rows.forEach((row, index) => {
+    const seen = (named!.at(index) as number[]).map((name) => rows[name]!)
+    values += seen.length
+    t.ok(seen.every(({ user, time }) => user === row.user && time < row.time))
+    t.strictSame(
+      items!.at(index),
+      seen.map(({ item }) => item),
+    )
+    t.strictSame(
+      clicked!.at(index),
+      seen.map(({ click }) => click),
+    )
+  })
+  t.ok(values > 2000)
+
+  await trainIn(folder, { ...spec, ...changes })
+  const models = join(folder, 'models')
+  const { manifest } = await readBundle(models, 'shop', '1')
+  t.strictSame(
+    manifest.features.map(({ name }) => name),
+    ['hour', 'item', 'history_item', 'history_row', 'history_clicked'],
+  )
+  const server = await startTestServer(t, { models })
+  const context = { hour: 3, history_item: ['i1', 'i2'], history_row: [1, 2], history_clicked: [0, 1] }
+  const { status } = await server.predict({ context, candidates: [{ item: 'i1' }] })
+  t.equal(status, 200)
+  const data = { parquet: ['next.parquet'], past: ['log.parquet'] }
+  await trainIn(folder, { data, training: spec.training }, 'shop')
+  t.match((await readBundle(models, 'shop', '2')).manifest.provenance, { history_of: rated })
+  await writeFile(join(folder, 'spec.json'), JSON.stringify({ ...spec, ...changes }))
+  const judged = await runCli(['evaluate', 'shop/1', '--models', models, '--data', join(folder, 'spec.json')])
+  t.match(judged, { code: 0, stdout: /ctr/ })
+})
+
 t.test('what a history can not be made of is named', async (t) => {
   const folder = await folderOf(t, { 'log.parquet': drawRows(0, 50) })
   const problem = async (changes: object, message: RegExp, more: object = {}) =>
     t.rejects(read(folder, { history: { ...history, ...changes }, ...more }), { message })
   await problem({ of: ['itm'] }, /\/history\/of\/0 "itm" is not a field; did you mean "item"\?/)
+  const outcome = (outcome: object) => ({ outcomes: [outcome] })
+  await problem(
+    outcome({ name: 'item' }),
+    /\/history\/outcomes\/0\/name "history_item" is a list of the history already/,
+  )
+  await problem(outcome({ name: 'rating' }), /\/history\/outcomes\/0\/column no column "rating"/)
+  await problem(outcome({ name: 'buy', expression: 'click = 1' }), /\/history\/outcomes\/0\/expression /)
+  await problem(outcome({ name: 'user' }), /\/history\/outcomes\/0 .*must be a number, not "u\d+"/)
   await problem({ by: 'usr' }, /\/history\/by no column "usr"/)
   await problem({ order: 'user' }, /\/history\/order .*must be a number, not "u\d+"/)
   await problem({ where: 'click = 1' }, /\/history\/where /)

@@ -22,6 +22,7 @@ interface Impression {
   video: number
   time: number
   click: number
+  longView: number
 }
 
 /** Impressions of `days` days, in the order of the public files: by user, then by time. */
@@ -41,7 +42,7 @@ function drawLog(first: number, days: number, perUser: number): { rows: Impressi
       const [duration, played] = [5000 + 1000 * video, click * 9000]
       const feedback = [click, like, 0, 0, 0, 0, longView, played, duration, 0, 0, 0, 0]
       lines.push([user, video, date, local.getUTCHours() * 100, time, ...feedback, random.integer(3)].join(','))
-      rows.push({ user, video, time, click })
+      rows.push({ user, video, time, click, longView })
     }
   }
   return { rows, csv: `${lines.join('\n')}\n` }
@@ -67,6 +68,7 @@ t.test('the spec trains on files of the public format, with histories of earlier
   const rows = Object.values(logs).flatMap((log) => log.rows)
   const names = spec.fields.map(({ name }) => name)
   const lists = cells[names.indexOf('history_video_id')]!
+  const longViews = cells[names.indexOf('history_long_view')]!
   const hours = cells[names.indexOf('hour')]!
   rows.forEach((row, index) => {
     const clicked = rows.filter(({ user, time, click }) => user === row.user && time < row.time && click === 1)
@@ -74,6 +76,10 @@ t.test('the spec trains on files of the public format, with histories of earlier
     t.strictSame(
       lists.at(index),
       latest.map(({ video }) => String(video)),
+    )
+    t.strictSame(
+      longViews.at(index),
+      latest.map(({ longView }) => longView),
     )
     t.equal(hours.at(index), new Date(row.time + 8 * 3600 * 1000).getUTCHours())
   })
@@ -88,9 +94,9 @@ t.test('the spec trains on files of the public format, with histories of earlier
     manifest.tasks.map(({ name }) => name),
     ['click', 'long_view', 'like'],
   )
-  // Feedback and watch time are known only afterwards.
+  // Feedback and watch time are inputs of later impressions alone.
   t.strictSame(
     manifest.features.map(({ name }) => name),
-    ['user_id', 'tab', 'hour', 'video_id', 'duration_ms', 'history_video_id'],
+    ['user_id', 'tab', 'hour', 'video_id', 'duration_ms', 'history_video_id', 'history_long_view', 'history_is_like'],
   )
 })

@@ -23,8 +23,8 @@ t.test('the path of a request on the page is the one that requests take', async 
     [],
     `modules that ${page} names twice`,
   )
-  // A process of its own: to count calls, V8 forgets the coverage of the process.
-  const { NODE_V8_COVERAGE: _, ...env } = process.env
+  // A process of its own, whose threads run single modules: to count calls, V8 forgets the coverage of the process.
+  const { NODE_V8_COVERAGE: _, TEST_SCRIPTS: __, ...env } = process.env
   const script = join(root, 'scripts/count-modules.mjs')
   const { stdout } = await promisify(execFile)(process.execPath, [script, '--json', join(root, 'build/src')], { env })
   const byRequest: Record<string, string[]> = JSON.parse(stdout)

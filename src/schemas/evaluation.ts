@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { Comparison, count, Difference, Estimate, Metrics, orNull } from './comparison.ts'
 import { TaskName } from './manifest.ts'
+import { SequenceUse } from './sequence-use.ts'
 import { PrecisionCheck } from './served-plan.ts'
 
 /*
@@ -271,6 +272,7 @@ export const EvaluationReport = Type.Object(
     drift: Type.Optional(Type.Array(DriftRow)),
     gates: Type.Optional(GateUse),
     history: Type.Optional(Type.Array(Epoch)),
+    sequences: Type.Optional(Type.Array(SequenceUse)),
   },
   { ...strict, description: 'report.json: an evaluation of a model version' },
 )

@@ -18,6 +18,7 @@ import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task
 import type { JudgeContext, PartName } from './judge-context.ts'
 import type { Predictor, PredictorTask } from './predictor.ts'
 import type { ScoredPart } from './score-rows.ts'
+import { describeSequences } from './sequences.ts'
 import { sliceRows } from './slices.ts'
 import { groupRows, type RowGroups, repeatedRows, taskRows } from './task-rows.ts'
 import { weaknessesOf } from './weaknesses.ts'
@@ -30,7 +31,7 @@ const sliceBuckets = 1024
 export interface EvaluateInput extends Omit<JudgeContext, 'part'> {
   part: PartName | 'half'
   dataset: Dataset
-  predictor: Pick<Predictor, 'model' | 'fields' | 'crossed' | 'tasks'>
+  predictor: Pick<Predictor, 'model' | 'fields' | 'crossed' | 'tasks' | 'attention'>
   scored: ScoredPart
   /** The manifest of a version on disk, for drift. */
   manifest?: Manifest | undefined
@@ -111,6 +112,8 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
   await pause('comparing distributions')
   const drift = manifest && !brief ? compareDistributions(manifest, dataset, scored) : []
   const history = historyOf(predictor.model.provenance)
+  const attention = brief ? undefined : await predictor.attention?.()
+  const sequences = brief ? [] : describeSequences(predictor.fields, dataset.cells, rows, attention)
   const report: EvaluationReport = {
     report: 1,
     created: new Date(input.now()).toISOString(),
@@ -137,6 +140,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     ...(drift.length > 0 && { drift }),
     ...(scored.gates.length > 0 && { gates: describeGates(scored.gates, slicings) }),
     ...(history && { history }),
+    ...(sequences.length > 0 && { sequences }),
   }
   return { report, tasks, groups, scored }
 }

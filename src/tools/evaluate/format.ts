@@ -3,6 +3,7 @@ import { formatTable, grouped, showProgress, type Terminal } from '../../base/te
 import { formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
 import { type Comparison, type Estimate, type MetricName, metricNames } from '../../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../schemas/evaluation.ts'
+import { formatSequences } from './format-sequences.ts'
 import { digits } from './report/base/numbers.ts'
 
 export const metricTitles: Record<MetricName, string> = {
@@ -29,9 +30,10 @@ function formatInterval({ low, high }: Estimate, decimals: number): string {
 }
 
 /** A report as text, task by task. */
-export function formatEvaluation({ tasks, warnings, comparison, publish }: EvaluationReport): string {
+export function formatEvaluation({ tasks, warnings, comparison, publish, sequences }: EvaluationReport): string {
   return [
     ...tasks.map(formatTask),
+    ...(sequences ? [formatSequences(sequences)] : []),
     ...(comparison ? [formatComparison(comparison)] : []),
     ...(publish ? [formatPublish(publish)] : []),
     ...(warnings.length > 0 ? [warnings.map((warning) => `warning: ${warning}`).join('\n')] : []),

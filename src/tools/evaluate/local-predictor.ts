@@ -7,6 +7,7 @@ import { createEnginePool } from '../../model/engines/pool/pool.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { loadModel } from '../../model/serving/prediction/model.ts'
 import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
+import { attentionOf } from './attention.ts'
 import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
 
 /** Rows of a call: enough for the products of matrices to be fast. */
@@ -81,6 +82,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
       kind: field.kind,
       ids: sparse ? loaded.encoder.layout.sparse[column]!.ids : undefined,
       list: field.kind === 'vector' ? undefined : field.list,
+      sequence: field.kind === 'vector' ? undefined : field.sequence,
     })),
     crossed: manifest.crossed ?? [],
     tasks: [...manifest.tasks, ...manifest.derived],
@@ -105,6 +107,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
         throw (error instanceof ModelError && error.problems && rowErrorOf(error.problems)) || error
       }
     },
+    attention: () => attentionOf(bundle),
     async close() {
       await loaded.close()
       await pool.close()

@@ -11,7 +11,8 @@ import type { PredictorField } from './predictor.ts'
 export function predictorFields(features: readonly Field[]): PredictorField[] {
   return inputFields(features).map((field) => {
     const { name, side, kind } = field
-    return { name, side, kind, ids: undefined, list: field.kind === 'vector' ? undefined : field.list }
+    const { list, sequence } = field.kind === 'vector' ? {} : field
+    return { name, side, kind, ids: undefined, list, sequence }
   })
 }
 

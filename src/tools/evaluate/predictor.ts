@@ -7,6 +7,7 @@ import type { Calibration } from '../../schemas/manifest.ts'
 import type { ModelDetails } from '../../schemas/models.ts'
 import type { PredictionColumns } from '../../schemas/predict.ts'
 import { connectService, type ServiceAddress } from '../client/service-client.ts'
+import type { AttentionBySequence } from './attention.ts'
 
 /** A field that a version must be given. */
 export interface PredictorField {
@@ -18,6 +19,8 @@ export interface PredictorField {
   ids: number | undefined
   /** Options of a list; undefined for others. */
   list?: ListOptions | undefined
+  /** Its sequence, where that is known. */
+  sequence?: string | undefined
 }
 
 export interface PredictorTask {
@@ -72,6 +75,8 @@ export interface Predictor {
    * ModelError for other failures.
    */
   predict(columns: Record<string, FeatureValue[]>): Promise<PredictedRows>
+  /** Its attention to sequences of its golden rows; undefined where that can't be known. */
+  attention?(): Promise<AttentionBySequence>
   close(): Promise<void>
 }
 

@@ -7,6 +7,7 @@ import { cardSection } from './sections/card.ts'
 import { comparisonSection } from './sections/comparison.ts'
 import { driftSection, fieldsSection } from './sections/drift.ts'
 import type { Section } from './sections/section.ts'
+import { sequencesSection } from './sections/sequences.ts'
 import { slicesSection } from './sections/slices.ts'
 import { summarySection } from './sections/summary.ts'
 import { gatesSection, tasksSection } from './sections/tasks.ts'
@@ -21,6 +22,7 @@ const sectionsOf = [
   tasksSection,
   slicesSection,
   gatesSection,
+  sequencesSection,
   precisionsSection,
   driftSection,
   historySection,

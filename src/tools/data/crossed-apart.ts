@@ -1,14 +1,19 @@
 import type { Static } from 'typebox'
 import type { Violation } from '../../base/errors.ts'
 import { crossedProblems } from '../../model/serving/features/crossed.ts'
+import type { TrainField } from '../../schemas/train-fields.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 
-/** Adds to `problems` where crossed fields stand before others, or are made of what can't be crossed. */
+/**
+ * The spec with its crossed fields apart from others, to which `fields` adds those that are made of rows. Adds to
+ * `problems` where crossed fields stand before others, or are made of what can't be crossed.
+ */
 export function withCrossedApart(
   { fields: written, ...spec }: Static<typeof TrainSpec>,
+  fields: TrainField[],
   problems: Violation[],
 ): TrainSpec {
-  const fields = written.filter((field) => field.kind !== 'crossed')
+  const given = written.filter(({ kind }) => kind !== 'crossed').length
   const crossed = written.flatMap((field) => {
     if (field.kind !== 'crossed') return []
     const { kind: _, dim: __, l2: ___, pooling: ____, ...rest } = field
@@ -22,13 +27,13 @@ export function withCrossedApart(
   const poolings = written.flatMap((field) =>
     field.kind === 'crossed' && field.pooling !== undefined ? [[field.name, field.pooling] as const] : [],
   )
-  const early = written.slice(0, fields.length).findIndex(({ kind }) => kind === 'crossed')
+  const early = written.slice(0, given).findIndex(({ kind }) => kind === 'crossed')
   if (early >= 0)
     problems.push({ path: `/fields/${early}`, message: 'is crossed: crossed fields come after all others' })
   else
     for (const { path, message } of crossedProblems(crossed, fields)) {
       const [, index, ...rest] = path.split('/')
-      problems.push({ path: ['/fields', fields.length + Number(index), ...rest].join('/'), message })
+      problems.push({ path: ['/fields', given + Number(index), ...rest].join('/'), message })
     }
   for (const [name] of poolings) if (!hasList(name)) problems.push(uselessPooling(written, name))
   return {

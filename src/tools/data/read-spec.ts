@@ -74,10 +74,10 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
   const problems: Violation[] = []
   const checked = check(CompleteSpec, written, '', problems) as Static<typeof TrainSpec>
   if (problems.length === 0) {
-    const apart = withCrossedApart(checked, problems)
-    const { fields, problems: ofHistory } = withHistory(apart.fields, apart.history)
-    const spec = { ...apart, fields }
-    const unaligned = unalignedHistories(apart.sequences, fields, apart.history)
+    const given = checked.fields.filter((field) => field.kind !== 'crossed')
+    const { fields, problems: ofHistory } = withHistory(given, checked.history)
+    const spec = withCrossedApart(checked, fields, problems)
+    const unaligned = unalignedHistories(spec.sequences, fields, spec.history)
     problems.push(...ofHistory, ...(unaligned.length > 0 ? unaligned : contradictions(spec)))
     if (problems.length === 0) return { file, spec }
   }

@@ -4,55 +4,18 @@ import { join } from 'node:path'
 import t from 'tap'
 import { layoutOf } from '../../../src/model/serving/features/layout.ts'
 import { readBundle } from '../../../src/model/serving/version/read-version.ts'
-import { createRandom } from '../../../src/tools/data/random.ts'
 import { readSpec } from '../../../src/tools/data/read-spec.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
+import { filmCsv, genres, history, movie, filmSpec as spec } from '../../support/film-rows.ts'
 import { startTestServer } from '../../support/server.ts'
 import { specs } from '../../support/tiny.ts'
 import { trainIn } from '../../support/trained.ts'
 
-const movie = { name: 'movie', kind: 'hash', buckets: 50 }
-const genres = {
-  ...{ name: 'genres', column: 'kinds', kind: 'vocabulary', missing: { default: [] } },
-  ...{ list: { max: 2, separator: '|' }, pooling: 'sum' },
-}
-const history = { of: ['movie', 'genres'], by: 'user', order: 'time', where: 'click == "1"', last: 3, max: 4 }
-const spec = {
-  name: 'films',
-  data: { csv: ['log.csv'] },
-  tasks: [{ name: 'ctr', label: 'click == "1"' }],
-  fields: [{ name: 'hour', side: 'context', kind: 'integer', size: 24 }, movie, genres],
-  history,
-  sequences: [{ name: 'history', attention: 'din', target: ['movie'], dims: [4] }],
-  group: 'user',
-  split: { by: 'random', train: 0.6, validation: 0.2, test: 0.2 },
-  architecture: {
-    name: 'shared_bottom',
-    dim_emb: 4,
-    embedding_l2: 0.01,
-    dims_shared: [8],
-    dims_tasks: [4],
-    activation: 'tanh',
-  },
-  training: { epochs: 1, batch_size: 64, learning_rate: 0.01 },
-}
-
-function csv(first: number, count = 700): string {
-  const random = createRandom(first + 1)
-  const kinds = ['drama', 'war', 'comedy']
-  const lines = Array.from({ length: count }, (_, i) => {
-    const some = kinds.filter(() => random.uniform() < 0.5).join('|')
-    const click = Number(random.uniform() < 0.4)
-    return `u${random.integer(12)},${first + i},m${random.integer(30)},${some},${click},${random.integer(24)}`
-  })
-  return `user,time,movie,kinds,click,hour\n${lines.join('\n')}\n`
-}
-
 const folder = await temporaryFolder(t)
 const models = join(folder, 'models')
-await writeFile(join(folder, 'log.csv'), csv(0))
-await writeFile(join(folder, 'next.csv'), csv(1000))
+await writeFile(join(folder, 'log.csv'), filmCsv(0))
+await writeFile(join(folder, 'next.csv'), filmCsv(1000))
 await trainIn(folder, spec)
 const { manifest } = await readBundle(models, 'films', '1')
 

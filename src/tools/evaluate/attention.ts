@@ -63,9 +63,9 @@ async function weightsOf(
   inputs: Record<string, Int32Array | Float32Array>,
   rows: number,
 ): Promise<Float32Array | undefined> {
+  const classes: string[] = [listClasses.attention, listClasses.sum, listClasses.timeDecay]
   const layers = [...model.layers.values()].filter(
-    ({ name, className }) =>
-      (className === listClasses.attention || className === listClasses.sum) && name.endsWith(`/${sequence}`),
+    ({ name, className }) => classes.includes(className) && name.endsWith(`/${sequence}`),
   )
   if (layers.length === 0) return undefined
   const graph = lowerToGraph(
@@ -105,10 +105,22 @@ async function weightsOf(
   }
 }
 
-/** The weights that a layer's values are multiplied with, [B, 1, L], or [B, h, 1, L] of h heads. */
+/**
+ * The weights that a layer's values are multiplied with, [B, 1, L], or [B, h, 1, L] of h heads; of time decay, likeness
+ * times the mean of what is left by its half-lives, [B, h, L].
+ */
 function weightsTensor(graph: Graph, output: string): string | undefined {
-  const product = graph.producer(graph.producer(output)?.input[0] ?? '')
-  return product?.opType === 'MatMul' ? product.input[0] : undefined
+  const source = (name: string | undefined) => graph.producer(name ?? '')
+  const last = source(output)
+  const product = source(last?.input[0])
+  if (product?.opType === 'MatMul') return product.input[0]
+  // ln(1 + likeness · recency), flat, comes first.
+  const alike = source(source(source(product?.input[0])?.input[0])?.input[0])
+  if (last?.opType !== 'Concat' || alike?.opType !== 'MatMul') return undefined
+  const [likeness, recency] = alike.input as [string, string]
+  const left = graph.node('ReduceMean', [recency], { attributes: { axes: [2], keepdims: 0 } })
+  const length = graph.node('Unsqueeze', [left, graph.integers([1])])
+  return graph.node('Mul', [likeness, length])
 }
 
 interface Weights {

@@ -99,6 +99,24 @@ t.test('of DIN, whose weights are no shares, and of tasks with layers of their o
     t.ok(Math.abs(items.reduce((all, { weight }) => all + weight, 0) - 1) < 1e-5, 'of two tasks and two heads')
 })
 
+t.test('of time decay, by which an item counts less the older it is', async (t) => {
+  const decay = { name: 'views', attention: 'time_decay', target: ['item'], ages: 'ages', half_lives: [30], heads: 3 }
+  const fields = spec.fields.map((field) => (field.name === 'ages' ? { ...field, scaling: 'none' } : field))
+  const { sequences } = await judged({ fields, sequences: [decay] })
+  const rows = rowsWithItems(sequences[0]!)
+  let compared = 0
+  for (const { items } of rows)
+    for (const { values, weight } of items) {
+      t.ok(weight > 0)
+      for (const other of items.filter((one) => one.values.viewed === values.viewed && one.values !== values)) {
+        const older = Number(other.values.ages) - Number(values.ages)
+        t.ok(Math.abs(other.weight / weight - 2 ** (-older / 30)) < 1e-4)
+        compared++
+      }
+    }
+  t.ok(rows.length > 0 && compared > 0, `${compared} pairs of one item`)
+})
+
 t.test('a version without lists has no such part, and one that pools them no attention', async (t) => {
   const { sequences, html } = await judged({ sequences: [{ name: 'views', attention: 'none' }] })
   t.same(

@@ -1,4 +1,4 @@
-// Training goes on from a graph of PyTorch with lists, as it was exported: the bundled ads-history.
+// Training goes on from a graph of PyTorch with lists, as it was exported: a mixture of experts that attends to a history.
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -7,7 +7,7 @@ import { readBundle } from '../../../src/model/serving/version/read-version.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { trainIn } from '../../support/trained.ts'
 
-const shipped = join(import.meta.dirname, '../../../../models/ads-history')
+const exported = join(import.meta.dirname, '../../../../test/fixtures/pytorch/ads-history')
 const spec = {
   data: { generator: 'ads-history', rows: 4000, seed: 3, click_rate: 0.05, conversion_rate: 0.15 },
   tasks: [
@@ -18,7 +18,7 @@ const spec = {
 
 async function continued(t: Parameters<typeof temporaryFolder>[0], training: object) {
   const models = join(await temporaryFolder(t), 'models')
-  await cp(shipped, join(models, 'ads-history'), { recursive: true })
+  await cp(exported, join(models, 'ads-history'), { recursive: true })
   await trainIn(join(models, '..'), { ...spec, training: { epochs: 1, batch_size: 512, ...training } }, 'ads-history')
   const [before, after] = [await readBundle(models, 'ads-history', '1'), await readBundle(models, 'ads-history', '2')]
   const graphs = await Promise.all(

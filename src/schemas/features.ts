@@ -102,8 +102,8 @@ export const hashParts = {
 /** Whether the table of a field that is no list has a row for padding. */
 export const Padded = Type.Optional(
   Type.Boolean({
-    default: false,
-    description: 'The table has one more row, the first, for places without a value in lists that share it',
+    description:
+      'The table has one more row, the first, for places without a value in lists that share it; default: false',
   }),
 )
 

@@ -32,13 +32,13 @@ async function main(args) {
   withPart(await readFile(page, 'utf8'), name, '', 'results.md')
   const file = join(docs, 'results', `${name}.json`)
   const raw = existsSync(file) ? await readRaw(file) : { experiment: name, runs: [] }
+  // Figures of models that a Python script beside the experiments has trained.
+  const others = experiment.others ? await readRaw(join(docs, 'results', `${name}-baselines.json`)) : { runs: [] }
   const keep = async (raw) => {
     await mkdir(join(docs, 'results'), { recursive: true })
     await writeFile(file, `${JSON.stringify(raw, null, 1)}\n`)
-    await writeFile(
-      page,
-      withPart(await readFile(page, 'utf8'), name, renderTables(name, experiment, raw), 'results.md'),
-    )
+    const tables = renderTables(name, experiment, { ...raw, runs: [...raw.runs, ...others.runs] })
+    await writeFile(page, withPart(await readFile(page, 'utf8'), name, tables, 'results.md'))
   }
   if (!render) {
     const { trainRuns } = await import('./results/train-runs.mjs')

@@ -28,12 +28,15 @@ export function metricOf({ tasks }, { mean }) {
   return values.some((value) => value === undefined) ? undefined : meanOf(values)
 }
 
-/** Two tables and what they rest on: means over seeds, and differences from one variant, paired by seed. */
+/**
+ * Two tables and what they rest on: means over seeds, and differences from one variant, paired by seed. A run without a
+ * seed is the same for each.
+ */
 export function renderTables(name, experiment, { runs, machine }) {
   const { parts, variants, metrics, published, reference: first = 'multi_gate' } = experiment
-  const { title = 'architecture', partTitle = 'part' } = experiment
+  const { title = 'architecture', partTitle = 'part', others = [] } = experiment
   const rows = Object.keys(parts).flatMap((part) =>
-    Object.keys(variants).flatMap((variant) => {
+    [...Object.keys(variants), ...others].flatMap((variant) => {
       const own = runs.filter((run) => run.part === part && run.variant === variant)
       return own.length === 0 ? [] : [{ part, variant, runs: own.sort((a, b) => a.seed - b.seed) }]
     }),
@@ -44,8 +47,8 @@ export function renderTables(name, experiment, { runs, machine }) {
   const names = ({ part, variant }) => [...(several ? [part] : []), ...(single ? [] : [`\`${variant}\``])]
   const means = rows.map((row) => [
     ...names(row),
-    row.runs[0].weights.toLocaleString('en'),
-    String(row.runs.length),
+    row.runs[0].weights?.toLocaleString('en') ?? '–',
+    row.runs[0].seed === undefined ? '–' : String(row.runs.length),
     ...metrics.map((metric) => interval(valuesOf(row.runs, metric), metric)),
     ...(published ? [publishedOf(published[row.variant])] : []),
   ])
@@ -78,11 +81,13 @@ const machineOf = ({ processor, node, multigate }) => `multigate ${multigate}, N
 const valuesOf = (runs, metric) => runs.map((run) => metricOf(run, metric)).filter((value) => value !== undefined)
 
 function paired(runs, reference, metric) {
-  return runs.flatMap((run) => {
-    const other = reference.find(({ seed }) => seed === run.seed)
-    const values = [metricOf(run, metric), other && metricOf(other, metric)]
-    return values.some((value) => value === undefined) ? [] : [values[0] - values[1]]
-  })
+  const isPair = (a, b) => a.seed === b.seed || a.seed === undefined || b.seed === undefined
+  return runs.flatMap((run) =>
+    reference
+      .filter((other) => isPair(run, other))
+      .map((other) => metricOf(run, metric) - metricOf(other, metric))
+      .filter((difference) => !Number.isNaN(difference)),
+  )
 }
 
 /**
@@ -92,7 +97,7 @@ function paired(runs, reference, metric) {
 function rowsLine(part, runs, metrics) {
   const halves = metrics.flatMap(({ title, rows, mean: [name] }) => {
     const [task, metric] = name.split('.')
-    const own = runs.flatMap(({ tasks }) => (rows && tasks[task] ? [tasks[task][metric]] : []))
+    const own = runs.flatMap(({ tasks }) => (rows && tasks[task]?.[metric].high ? [tasks[task][metric]] : []))
     if (own.length === 0) return []
     return [`${title} ± ${number(meanOf(own.map(({ low, high }) => (high - low) / 2)), 4)}`]
   })

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import { multigateVersion } from '../../build/src/base/project.js'
 import { readSpec } from '../../build/src/tools/data/read-spec.js'
 import { createProgress } from '../../build/src/tools/train/run-train.js'
-import { train } from '../../build/src/tools/train/train.js'
+import { readRows, train } from '../../build/src/tools/train/train.js'
 
 const specs = join(import.meta.dirname, '../../src/tools/train/specs')
 
 /**
  * Trains what `raw.runs` lacks of an experiment: each variant on each part, from each of the seeds 1 … `seeds`. `keep`
- * is called with the raw figures after each run. Runs whose spec has changed do not count, and are dropped.
+ * is called with the raw figures after each run. Runs whose spec has changed do not count, and are dropped. With
+ * `keepRows`, rows are read or generated once for all runs, and stay in memory.
  */
 export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) {
   const highest = Math.max(seeds, ...raw.runs.map(({ seed }) => seed))
@@ -21,6 +22,7 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
     ({ key, variant, seed }) =>
       seed <= seeds && (only === undefined || variant === only) && !raw.runs.some((run) => keyOf(run) === key),
   )
+  const rowsOf = experiment.keepRows ? keptRows({ signal }) : () => undefined
   const models = await mkdtemp(join(tmpdir(), 'multigate-results-'))
   try {
     for (const [index, { part, variant, seed, digest, loaded }] of missing.entries()) {
@@ -36,7 +38,7 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
       }
       const { report, fitted } = await train(loaded, {
         ...{ models, force: true, threads: 1, from: undefined, run: undefined, resume: false },
-        brief: !experiment.baselines,
+        ...{ brief: !experiment.baselines, dataset: await rowsOf(loaded) },
         ...{ command: 'results', multigateVersion, now: Date.now, signal, observer, cache: undefined, log },
       }).finally(observer.stop)
       const tasks = Object.fromEntries(
@@ -54,6 +56,17 @@ export async function trainRuns(experiment, raw, { seeds, only, signal, keep }) 
     }
   } finally {
     await rm(models, { recursive: true, force: true })
+  }
+}
+
+/** Reads the rows of each spec once: all that the network alone makes different have the same. */
+function keptRows(options) {
+  const read = new Map()
+  return (loaded) => {
+    const { architecture, sequences, training, ...rows } = loaded.spec
+    const key = JSON.stringify(rows)
+    if (!read.has(key)) read.set(key, readRows(loaded, options))
+    return read.get(key)
   }
 }
 

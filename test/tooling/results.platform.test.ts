@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -79,16 +79,63 @@ t.test('tables are rendered from the figures of runs, with t-intervals over seed
   t.match(text, '1,234 test rows, which leave open: AUC of `income_50k` ± .0200, AUC of `never_married` ± .0100\n')
 })
 
+t.test('models trained elsewhere stand below the others, and one without seeds beside each seed', async (t) => {
+  const of = (variant: string, auc: number, seed?: number) => ({
+    ...{ part: 'by time', variant, seed },
+    ...(seed !== undefined && { weights: 1000 }),
+    tasks: { liked: { rows: 9, auc: estimate(auc) }, loved: { rows: 9, auc: estimate(auc) } },
+  })
+  const trained = { ...raw, runs: [of('plain', 0.6, 1), of('plain', 0.62, 2), of('din', 0.7, 1), of('din', 0.71, 2)] }
+  const others = { runs: [of('trees_on_counts', 0.8)] }
+  const docs = t.testdir({
+    'results.md': '<!-- movielens-history -->\n<!-- /movielens-history -->\n',
+    results: {
+      'movielens-history.json': JSON.stringify(trained),
+      'movielens-history-baselines.json': JSON.stringify(others),
+    },
+  })
+  t.equal(run('movielens-history', '--render', '--docs', docs).stderr, '')
+  const rows = (await readFile(join(docs, 'results.md'), 'utf8')).split('\n').filter((line) => line.startsWith('| by'))
+  t.match(rows[2], '| by time | `trees_on_counts` | – | – | .8000 | .8000 |')
+  // .8 − .6 and .8 − .62.
+  t.match(rows[4], '| by time | `trees_on_counts` | +.1900 (+.0629 … +.3171) |')
+})
+
 t.test('the tables of docs/results.md are those of the figures beside it', async (t) => {
   const page = await readFile(join(root, 'docs/results.md'), 'utf8')
   const names = [...page.matchAll(/<!-- \/(.*) -->/g)].map(([, name]) => name!)
   t.ok(names.includes('census-income'))
-  const docs = t.testdir({ 'results.md': page, results: {} })
-  for (const name of names) {
-    await writeFile(join(docs, `results/${name}.json`), await readFile(join(root, `docs/results/${name}.json`)))
-    t.equal(run(name, '--render', '--docs', docs).stderr, '')
-  }
+  const docs = t.testdir({ 'results.md': page })
+  await cp(join(root, 'docs/results'), join(docs, 'results'), { recursive: true })
+  for (const name of names) t.equal(run(name, '--render', '--docs', docs).stderr, '')
   t.equal(await readFile(join(docs, 'results.md'), 'utf8'), page)
+})
+
+t.test('rows are written with the part that the split puts them in', async (t) => {
+  const times = [5, 1, 3, 2, 4]
+  const spec = {
+    data: { csv: ['rows.csv'] },
+    tasks: [{ name: 'ctr', label: 'click == "1"' }],
+    split: { by: 'time', column: 'time', train: 0.5, validation: 0.25, test: 0.25 },
+  }
+  const folder = t.testdir({
+    'spec.json': JSON.stringify(spec),
+    'rows.csv': `time,click\n${times.map((time) => `${time},${time % 2}\n`).join('')}`,
+  })
+  const script = join(root, 'scripts/write-rows.mjs')
+  const written = spawnSync(process.execPath, [script, join(folder, 'spec.json'), '--parts'], { encoding: 'utf8' })
+  t.equal(written.stderr, '')
+  const rows = written.stdout.trim().split('\n')
+  t.strictSame(
+    rows.map((row) => JSON.parse(row)),
+    [
+      { time: '5', click: '1', part: 'test' },
+      { time: '1', click: '1', part: 'train' },
+      { time: '3', click: '1', part: 'train' },
+      { time: '2', click: '0', part: 'train' },
+      { time: '4', click: '0', part: 'validation' },
+    ],
+  )
 })
 
 t.test('wrong use and unreadable figures are named, and the page stays', async (t) => {
@@ -116,7 +163,7 @@ t.test('every part and architecture is trained from every seed, once', async (t)
   type Spec = { data: object }
   const drawn = new Set<number>()
   const fields = [1, 2, 3, 4].map((i) => ({ name: `x${i}`, kind: 'numeric', scaling: 'none' }))
-  const experiment = (epochs: number) => ({
+  const experiment = (epochs: number, keepRows = false) => ({
     spec: 'synthetic-tasks',
     parts: {
       drawn: {
@@ -132,6 +179,7 @@ t.test('every part and architecture is trained from every seed, once', async (t)
       single_task: () => ({ fields, architecture: { name: 'single_task', dims_tasks: [] } }),
     },
     training: { epochs },
+    keepRows,
   })
   const raw: Raw = { runs: [] }
   const trained = async (epochs: number, options: { seeds: number; only?: string }) => {
@@ -156,6 +204,12 @@ t.test('every part and architecture is trained from every seed, once', async (t)
   t.ok(raw.runs.every(({ tasks, weights, epochs }) => tasks.first!.rows === 30 && weights > 0 && epochs === 1))
   t.equal(await trained(2, { seeds: 1, only: 'single_task' }), 2, 'a changed spec is trained again')
   t.equal(raw.runs.length, 2, 'runs of the spec before the change are dropped, other seeds too')
+  const kept: Raw = { runs: [] }
+  const { signal } = new AbortController()
+  await trainRuns(experiment(2, true), kept, { seeds: 1, signal, keep: async () => {} })
+  const figuresOf = ({ runs }: Raw) => runs.filter(({ variant }) => variant === 'single_task').map(({ tasks }) => tasks)
+  t.equal(kept.runs.length, 4)
+  t.strictSame(figuresOf(kept), figuresOf(raw), 'the second network on rows that are read once learns from the same')
   await t.rejects(
     trainRuns(experiment(3), raw, { seeds: 1, signal: AbortSignal.abort(new Error('stop')), keep: async () => {} }),
     /stop/,

@@ -123,16 +123,17 @@ function encoderOf(column: CellColumn, { encode }: FieldEncoder): (row: number) 
 
 /**
  * Encodes the parts of a data set, and lets go of the cells of all rows but `kept`, block by block, so that cells and
- * encoded rows are not in memory together. Cells that do not fit are added to `options.problems`.
+ * encoded rows are not in memory together; without `kept` all cells stay. Cells that do not fit are added to
+ * `options.problems`.
  */
 export function encodeParts(
   fields: readonly Field[],
   { cells, parts, place, rows }: Pick<Dataset, 'cells' | 'parts' | 'place' | 'rows'>,
-  kept: readonly Int32Array[],
+  kept: readonly Int32Array[] | undefined,
   { problems, ...options }: EncodeOptions & { problems: RowProblems },
 ): Record<keyof Parts, PackedRows> {
   const marks = new Uint8Array(rows)
-  for (const part of kept) for (const row of part) marks[row] = 1
+  for (const part of kept ?? []) for (const row of part) marks[row] = 1
   const keptRows = new KeptRows(marks)
   const layout = createLayout(fields, options)
   const encode = createRowsEncoder(layout, cells, place, problems)
@@ -149,7 +150,7 @@ export function encodeParts(
       while (target.next < part.length && part[target.next]! < (block + 1) * blockRows) target.next++
       take(from, target.next)
     }
-    for (const column of cells) column.keep(keptRows, block)
+    if (kept) for (const column of cells) column.keep(keptRows, block)
   }
   const [train, validation, test] = targets.map(({ encoded }) => encoded)
   return { train: train!, validation: validation!, test: test! }

@@ -16,19 +16,21 @@ export interface EncodedParts {
 }
 
 /**
- * Encodes the rows of each part, and lets go of the cells that judging does not need. Throws a SpecError that lists
- * cells which a request could not contain either.
+ * Encodes the rows of each part, and lets go of the cells that judging does not need, unless `stays`. Throws a
+ * SpecError that lists cells which a request could not contain either.
  */
 export function encodeDataset(
   file: string,
   fields: readonly Field[],
   dataset: Dataset,
   options: LayoutOptions,
+  stays: boolean,
 ): EncodedParts {
   const { labels, weights, parts } = dataset
   dataset.repeatedTests = repeatedRows(dataset, parts.test)
   const found = new RowProblems()
-  const encoded = encodeParts(fields, dataset, [parts.test, rowsToFit(parts.train)], { ...options, problems: found })
+  const kept = stays ? undefined : [parts.test, rowsToFit(parts.train)]
+  const encoded = encodeParts(fields, dataset, kept, { ...options, problems: found })
   const listed = found.list()
   if (listed.length > 0) throw new SpecError(file, listed)
   const examplesOf = (part: keyof EncodedParts): Examples => ({

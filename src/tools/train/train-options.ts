@@ -1,4 +1,5 @@
 import type { Bundle } from '../../model/serving/bundle/read.ts'
+import type { Dataset } from '../data/dataset.ts'
 import type { Progress } from '../evaluate/format.ts'
 import type { FitObserver } from './fit.ts'
 import type { RunFolder } from './run-folder.ts'
@@ -29,5 +30,7 @@ export interface TrainOptions {
   cache: string | undefined
   /** Judge by metrics and their intervals alone: no baselines, slices or distributions. */
   brief?: boolean
+  /** The spec's rows, read before; they stay for other trainings. */
+  dataset?: Dataset
   log(line: string): void
 }

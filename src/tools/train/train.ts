@@ -64,17 +64,13 @@ export async function train(
   expectStart(loaded, from)
   if (spec.publish?.bfloat16) await expectBfloat16(file)
   const started = now()
-  const dataset = await readDataset(loaded, readingsOf(spec.fields, spec.history), {
-    signal,
-    bytesAfter,
-    onProgress: readingProgress(options.progress),
-  })
+  const dataset = options.dataset ? { ...options.dataset } : await readRows(loaded, options)
   const fields = fieldsOf(loaded, dataset, from)
   const ownIds = from ? ownIdsOf(from.manifest) : spec.embeddings !== undefined
   const columns = { crossed: spec.crossed, ownIds }
   const layout = createLayout(fields, columns)
   if (from === undefined) expectTableMemory(loaded, layout)
-  const examples = encodeDataset(file, fields, dataset, columns)
+  const examples = encodeDataset(file, fields, dataset, columns, options.dataset !== undefined)
   const rows = {
     train: dataset.parts.train.length,
     validation: dataset.parts.validation.length,
@@ -129,6 +125,15 @@ export async function train(
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
+}
+
+/** Reads the rows of a spec to train on. Rejects as `readDataset`. */
+export function readRows(
+  { spec, file }: LoadedSpec,
+  { signal, progress }: Pick<TrainOptions, 'signal' | 'progress'>,
+): Promise<Dataset> {
+  const onProgress = readingProgress(progress)
+  return readDataset({ file, spec }, readingsOf(spec.fields, spec.history), { signal, bytesAfter, onProgress })
 }
 
 /** A condition that this machine can't check would be found only after the training. Rejects with a SpecError. */

@@ -48,6 +48,17 @@ t.test('parts are encoded as their rows are, and cells of other rows are let go'
   }
 })
 
+t.test('all cells stay for others where none are named', (t) => {
+  const parts = splitRows({ by: 'order' }, { train: 0.6, validation: 0.2, test: 0.2 }, rows)
+  const cells = columns()
+  const [once, again] = [0, 1].map(() =>
+    encodeParts(fields, { cells, parts, place, rows }, undefined, { problems: new RowProblems(), ownIds: false }),
+  )
+  t.strictSame(once, again)
+  for (const column of cells) t.doesNotThrow(() => column.at(parts.train[1]!))
+  t.end()
+})
+
 t.test('cells that do not fit are named with their row', async (t) => {
   const parts = { train: Int32Array.of(0, 1), validation: Int32Array.of(2), test: Int32Array.of(3) }
   const cells = [columnOf(['a', 'b', 'c', 'd']), columnOf([1, null, 3, 4]), columnOf([1, 2, 3, 4.5])]

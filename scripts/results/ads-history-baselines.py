@@ -11,52 +11,22 @@ rows of a second file test. Not tuned. Prints JSON, with the entropies of the tr
 
 import json
 import sys
-from pathlib import Path
 
 import lightgbm
 import numpy
 import yaml
+from history_counts import categorical, counts, rows_of, specs
 from sklearn.metrics import roc_auc_score
 
-specs = Path(__file__).parents[2] / "src/tools/train/specs"
 split = yaml.safe_load((specs / "ads-history.yaml").read_text())["split"]
-fields = {field["name"]: field for field in yaml.safe_load((specs / "features/ads-history.yaml").read_text())["features"]}
-categorical = ["country", "segment", "device", "campaign"]
-codes = {name: {value: i for i, value in enumerate(fields[name]["values"])} for name in categorical}
-tags = fields["tags"]["values"]
-buckets = 64
-
-
-def features(row):
-    """The values of a row as numbers: how often and how recently the user clicked on anything, on this, and on what."""
-    clicked = row["history"]
-    hours = row["history_age"]
-    same = [age for campaign, age in zip(clicked, hours) if campaign == row["campaign"]]
-    counts = numpy.zeros(buckets)
-    for campaign, age in zip(clicked, hours):
-        counts[int(campaign[1:]) % buckets] += 2 ** (-age / 240)
-    return [
-        *(codes[name].get(row[name], numpy.nan) for name in categorical),
-        row["hour"],
-        row["price"],
-        len(clicked),
-        hours[-1] if hours else numpy.nan,
-        sum(2 ** (-age / 240) for age in hours),
-        len(same),
-        same[-1] if same else numpy.nan,
-        *(tag in row["tags"] for tag in tags),
-        *row["image"],
-        *counts,
-    ]
 
 
 def read(path):
     matrix, labels, truth = [], [], []
-    with open(path) as lines:
-        for row in map(json.loads, lines):
-            matrix.append(numpy.array(features(row), numpy.float32))
-            labels.append((row["click"], row["conversion"]))
-            truth.append((row["p_click"], row["p_conversion"]))
+    for row in rows_of(path):
+        matrix.append(numpy.array(counts(row), numpy.float32))
+        labels.append((row["click"], row["conversion"]))
+        truth.append((row["p_click"], row["p_conversion"]))
     return numpy.stack(matrix), numpy.array(labels), numpy.array(truth)
 
 

@@ -131,6 +131,18 @@ const settledMovies = (spec) => ({
   training: { ...spec.training, tables: 'adagrad', schedule: 'cosine' },
 })
 
+/** The history of clicks by another attention. */
+const attending =
+  (attention) =>
+  ({ sequences: [{ name, target }] }) => ({
+    sequences: [{ name, attention, ...(attention === 'none' ? {} : { target }) }],
+  })
+/** Half-lives of hours to days, each four times the one before: none is taken from how the clicks are generated. */
+const decaying = ({ fields, sequences: [{ name, target }] }) => ({
+  fields: fields.map((field) => (field.name === 'history_age' ? { ...field, scaling: 'none' } : field)),
+  sequences: [{ name, attention: 'time_decay', target, ages: 'history_age', half_lives: [6, 24, 96, 384] }],
+})
+
 /** One without markers in docs/results.md has not been trained: add its section first. */
 export const experiments = {
   'census-income': {
@@ -188,6 +200,16 @@ export const experiments = {
     reference: 'plain',
     keepRows: true,
     metrics: [auc('liked'), auc('loved')],
+  },
+  'ads-history': {
+    spec: 'ads-history-din',
+    parts: { 'test rows of the spec': {} },
+    variants: { pooled: attending('none'), two_heads: attending('multi_head'), din: () => ({}), time_decay: decaying },
+    others: ['logistic', 'trees_on_counts', 'true_probabilities'],
+    title: 'network',
+    reference: 'pooled',
+    keepRows: true,
+    metrics: [auc('ctr'), auc('cvr')],
   },
   'ads-funnel': {
     parts: {

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import numpy
-import yaml
 
-specs = Path(__file__).parents[2] / "src/tools/train/specs"
-fields = {field["name"]: field for field in yaml.safe_load((specs / "features/ads-history.yaml").read_text())["features"]}
+root = Path(__file__).parents[2]
+specs = root / "src/tools/train/specs"
+manifest = json.loads((root / "models/ads-history/1/manifest.json").read_text())
+fields = {field["name"]: field for field in manifest["features"]}
 categorical = ["country", "segment", "device", "campaign"]
 codes = {name: {value: i for i, value in enumerate(fields[name]["values"])} for name in categorical}
 tags = fields["tags"]["values"]

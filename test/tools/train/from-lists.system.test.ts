@@ -1,4 +1,4 @@
-// Training goes on from a graph of PyTorch with lists, as it was exported: a mixture of experts that attends to a history.
+// Training goes on from a graph of PyTorch with lists, as it was exported: a mixture that attends to a history.
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'

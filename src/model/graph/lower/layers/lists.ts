@@ -173,8 +173,8 @@ function scattered(application: Application, scores: string, mask: string): stri
 /**
  * Queries [B, h·w] with an offset each [B, h], keys [B, L, w], values [B, L, v], their ages [B, L] and their mask →
  * [B, h·r + r·v + r], for r half-lives: how much there is of what each query asks for, how items were on average, and
- * how many there are, each by how long ago. An item counts 2^(−age ÷ half-life), and softplus(query · key + offset) of
- * it is what the query asks for. Amounts are logarithms, ln(1 + sum).
+ * how many there are, each by how long ago. An item counts 2^(−age ÷ half-life), and a query asks for ln(1 + e^(query ·
+ * key + offset)) of it. Amounts are logarithms, ln(1 + sum).
  */
 const lowerTimeDecay: Lowering = (application) => {
   const { layer, graph, output, node, integers } = application
@@ -204,7 +204,9 @@ const lowerTimeDecay: Lowering = (application) => {
   const turned = op('Transpose', [keys.name], { perm: [0, 2, 1] }) // [B, w, L]
   const products = op('MatMul', [op('Reshape', [query.name, integers([-1, heads, width])]), turned]) // [B, h, L]
   const scores = op('Add', [products, op('Reshape', [offset.name, integers([-1, heads, 1])])])
-  const alike = op('MatMul', [op('Softplus', [scores]), recency]) // [B, h, r]
+  // ONNX Runtime computes exponentials and logarithms in vectors, and Softplus one by one.
+  const likeness = amount(op('Exp', [op('Min', [scores, scalar('most', 30)])]))
+  const alike = op('MatMul', [likeness, recency]) // [B, h, r]
 
   const sums = op('MatMul', [op('Transpose', [recency], { perm: [0, 2, 1] }), values.name]) // [B, r, v]
   const some = op('Add', [op('Reshape', [total, integers([-1, rates, 1])]), scalar('more', 1)])

@@ -50,6 +50,11 @@ export const History = Type.Object(
           'Numbers that only the earlier rows have, such as a rating or whether a click was a sale: a list each, and no input of the row itself',
       }),
     ),
+    ages: Type.Optional({
+      ...FieldName,
+      description:
+        'A list more, named after the history and this: how long before the row each earlier row was, in the unit of `order`, as `time_decay` reads it',
+    }),
     by: column('Column that names whose history it is, such as the user'),
     order: column('Column of numbers that grow with time: a row sees rows of an earlier time alone'),
     where: Type.Optional(

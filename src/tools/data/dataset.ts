@@ -77,7 +77,7 @@ export async function readDataset(
     const { last, max } = spec.history
     const made = withHistories(read.cells, readers, histories, last, file)
     expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, options.memory, max)
-    read.cells = made.cells
+    read.cells = withAges(made.cells, readers, histories)
   }
   const problems: Violation[] = []
   if (read.weights?.every((weight) => weight === 0))
@@ -190,6 +190,19 @@ function withHistories(
     last,
   )
   return { lists, cells: cells.map((column, index) => lists[wanted.indexOf(index)] ?? column) }
+}
+
+/** The cells with ages in place of the times of earlier rows. */
+function withAges(cells: readonly CellColumn[], { fields }: Readers, { order }: HistoryRows): CellColumn[] {
+  return cells.map((column, index) => {
+    if (fields[index]?.history !== 'ages') return column
+    const ages = new ListColumn('number', false)
+    for (let row = 0; row < order.length; row++) {
+      const times = column.at(row) as number[]
+      ages.push({ values: times.map((time) => order[row]! - time) })
+    }
+    return ages
+  })
 }
 
 /** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */

@@ -1,7 +1,7 @@
 import { repeatedIndexes } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
 import { notAField } from '../../base/names.ts'
-import { type History, type HistoryOutcome, historyField } from '../../schemas/history.ts'
+import { type History, historyField } from '../../schemas/history.ts'
 import { type ListOptions, longestList } from '../../schemas/list-options.ts'
 import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
 import type { TrainSequence } from '../../schemas/train-sequences.ts'
@@ -25,11 +25,15 @@ export function withHistory(
   })
   if (history.max !== undefined && problems.length === 0 && !lists.some(isUnaligned))
     problems.push({ path: '/history/max', message: 'has no effect: no field of the history is a list' })
-  lists.push(...(history.outcomes ?? []).map((outcome) => outcomeList(outcome, history)))
+  lists.push(...(history.outcomes ?? []).map((outcome) => numbersOf(outcome.name, 'standard', history)))
+  if (history.ages !== undefined) lists.push(numbersOf(history.ages, 'none', history))
   const twice = repeatedIndexes(lists.map(({ name }) => name))
   for (const index of problems.length === 0 ? twice : [])
     problems.push({
-      path: `/history/outcomes/${index - history.of.length}/name`,
+      path:
+        index === lists.length - 1 && history.ages !== undefined
+          ? '/history/ages'
+          : `/history/outcomes/${index - history.of.length}/name`,
       message: `${JSON.stringify(lists[index]!.name)} is a list of the history already`,
     })
   const names = new Set(lists.map(({ name }) => name))
@@ -114,21 +118,23 @@ function ofLists({ last, max }: History, { max: ofRow, weighted }: ListOptions, 
   return { list, ...(pooling && { pooling }) }
 }
 
-/** The list of what came of earlier rows. */
-function outcomeList({ name }: HistoryOutcome, history: History): TrainField {
+/** The list of what came of earlier rows, or of how long ago they were. */
+function numbersOf(name: string, scaling: 'standard' | 'none', history: History): TrainField {
   return {
     name: historyField(history, name),
     kind: 'numeric',
     side: 'context',
-    scaling: 'standard',
+    scaling,
     missing: { default: [] },
     list: { max: history.last, keep: 'last' },
     sequence: history.name,
   }
 }
 
-/** Where the numbers of a history's list of outcomes are; undefined for other fields. */
+/** Where the numbers of a history's list of outcomes, or of ages, are; undefined for other fields. */
 export function outcomeReading(name: string, history: History | undefined): FieldReading | undefined {
+  if (history?.ages !== undefined && historyField(history, history.ages) === name)
+    return { name, path: '/history/ages', kind: 'number', column: history.order, history: 'ages' }
   const index = history?.outcomes?.findIndex((one) => historyField(history, one.name) === name) ?? -1
   const outcome = history?.outcomes?.[index]
   if (outcome === undefined) return undefined

@@ -52,9 +52,11 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
 }
 
 /** Names of the lists that are made of rows. */
-function madeFields({ name = 'history', of, outcomes }: Record<string, unknown>): string[] {
+function madeFields({ name = 'history', of, outcomes, ages }: Record<string, unknown>): string[] {
   const named = Array.isArray(outcomes) ? outcomes.map((outcome) => isObject(outcome) && outcome.name) : []
-  return [...(Array.isArray(of) ? of : []), ...named].map((field) => `${name}_${field}`)
+  return [...(Array.isArray(of) ? of : []), ...named, ...(ages === undefined ? [] : [ages])].map(
+    (field) => `${name}_${field}`,
+  )
 }
 
 /** Where a field's values are in the rows. */

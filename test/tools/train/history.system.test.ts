@@ -126,15 +126,17 @@ t.test('from Parquet to a served version, and on from it with the rows of the ne
   t.match(judged, { code: 0, stdout: /ctr/ })
 })
 
-t.test('outcomes are lists of earlier rows, and no inputs of the row itself', async (t) => {
+t.test('outcomes and ages are lists of earlier rows, and no inputs of the row itself', async (t) => {
   const rows = drawRows(0, 900)
   const folder = await folderOf(t, { 'log.parquet': rows, 'next.parquet': drawRows(1000) })
   const outcomes = [{ name: 'row' }, { name: 'clicked', expression: 'click == 1.0' }]
-  const rated = { of: ['item'], outcomes, by: 'user', order: 'time', last: 3 }
-  const changes = { history: rated, fields: spec.fields.filter(({ name }) => name !== 'row') }
+  const rated = { of: ['item'], outcomes, ages: 'age', by: 'user', order: 'time', last: 3 }
+  const decay = { attention: 'time_decay', target: ['item'], ages: 'history_age', half_lives: [2, 8] }
+  const sequences = [{ name: 'history', ...decay }]
+  const changes = { history: rated, sequences, fields: spec.fields.filter(({ name }) => name !== 'row') }
   const { cells } = await read(folder, changes)
-  t.equal(cells.length, 5)
-  const [items, named, clicked] = cells.slice(2)
+  t.equal(cells.length, 6)
+  const [items, named, clicked, ages] = cells.slice(2)
   let values = 0
   rows.forEach((row, index) => {
     const seen = (named!.at(index) as number[]).map((name) => rows[name]!)
@@ -148,6 +150,10 @@ t.test('outcomes are lists of earlier rows, and no inputs of the row itself', as
       clicked!.at(index),
       seen.map(({ click }) => click),
     )
+    t.strictSame(
+      ages!.at(index),
+      seen.map(({ time }) => row.time - time),
+    )
   })
   t.ok(values > 2000)
 
@@ -156,10 +162,16 @@ t.test('outcomes are lists of earlier rows, and no inputs of the row itself', as
   const { manifest } = await readBundle(models, 'shop', '1')
   t.strictSame(
     manifest.features.map(({ name }) => name),
-    ['hour', 'item', 'history_item', 'history_row', 'history_clicked'],
+    ['hour', 'item', 'history_item', 'history_row', 'history_clicked', 'history_age'],
   )
   const server = await startTestServer(t, { models })
-  const context = { hour: 3, history_item: ['i1', 'i2'], history_row: [1, 2], history_clicked: [0, 1] }
+  const context = {
+    hour: 3,
+    history_item: ['i1', 'i2'],
+    history_row: [1, 2],
+    history_clicked: [0, 1],
+    history_age: [4, 1],
+  }
   const { status } = await server.predict({ context, candidates: [{ item: 'i1' }] })
   t.equal(status, 200)
   const data = { parquet: ['next.parquet'], past: ['log.parquet'] }
@@ -180,6 +192,7 @@ t.test('what a history can not be made of is named', async (t) => {
     outcome({ name: 'item' }),
     /\/history\/outcomes\/0\/name "history_item" is a list of the history already/,
   )
+  await problem({ ages: 'item' }, /\/history\/ages "history_item" is a list of the history already/)
   await problem(outcome({ name: 'rating' }), /\/history\/outcomes\/0\/column no column "rating"/)
   await problem(outcome({ name: 'buy', expression: 'click = 1' }), /\/history\/outcomes\/0\/expression /)
   await problem(outcome({ name: 'user' }), /\/history\/outcomes\/0 .*must be a number, not "u\d+"/)

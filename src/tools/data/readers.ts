@@ -22,7 +22,7 @@ export interface FieldReading extends FieldSource {
   kind: 'string' | 'number'
   /** How its list, or its vector, is read; undefined for one value. */
   list?: ListReading | undefined
-  /** Whether the values of earlier rows are wanted, and not the row's own; `ages`: by how much the row's exceeds them. */
+  /** Whether the values of earlier rows are wanted, not the row's own; `ages`: by how much the row's exceeds them. */
   history?: boolean | 'ages' | undefined
   /** Describes what is wrong with a cell, if anything is. */
   problemOf?(cell: Cell): string | undefined

@@ -73,7 +73,10 @@ const anyText = fc.oneof(
 t.test('the playground begins with the default model, else with ads-history, else with any that answers', (t) => {
   const models = ['ads-funnel', 'ads-history', 'shop'].map((name) => ({ name, answers: name !== 'ads-funnel' }))
   t.equal(firstModel(models), 'ads-history')
-  t.equal(firstModel(models.map((one) => ({ ...one, default: one.name === 'shop' }))), 'shop')
+  const withDefault = (name: string) => models.map((one) => ({ ...one, default: one.name === name }))
+  t.equal(firstModel(withDefault('shop')), 'shop')
+  t.equal(firstModel(withDefault('ads-funnel')), 'ads-history', 'which is the default where none is set')
+  t.equal(firstModel(withDefault('ads-funnel').filter(({ name }) => name !== 'ads-history')), 'ads-funnel')
   t.equal(firstModel(models.filter(({ name }) => name !== 'ads-history')), 'shop')
   t.equal(firstModel(models.slice(0, 1)), undefined)
   t.end()

@@ -42,7 +42,7 @@ export const TrainSequence = Type.Object(
       description: 'The list of numbers that says how long ago each item was, for `time_decay`; unscaled',
     }),
     half_lives: Type.Optional(
-      Type.Array(Type.Number({ exclusiveMinimum: 0 }), {
+      Type.Array(Type.Number({ minimum: 1e-30, maximum: 1e30 }), {
         minItems: 1,
         maxItems: 16,
         uniqueItems: true,

@@ -148,11 +148,10 @@ function agesProblem({ ages, attention }: TrainSequence, members: readonly Sever
   const numbers = members.filter(({ kind }) => kind === 'numeric')
   if (ages === undefined) return 'is a list of numbers of the sequence: how long ago each item was'
   const field = numbers.find(({ name }) => name === ages)
-  if (field === undefined)
-    return notAField(
-      ages,
-      numbers.map(({ name }) => name),
-    )
+  if (field === undefined) {
+    const names = numbers.map(({ name }) => name)
+    return `${JSON.stringify(ages)} is no list of numbers of the sequence${suggestNames(ages, names)}`
+  }
   return 'scaling' in field && field.scaling === 'none'
     ? undefined
     : `${JSON.stringify(ages)} must have scaling: none, since half_lives are in its unit`

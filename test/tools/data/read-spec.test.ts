@@ -61,6 +61,7 @@ t.test('lists all problems at once, each with its path', async (t) => {
     architecture: { name: 'multi_gate', num_experts: -1, experts: 4 },
     data: { generator: 'clicks' },
     precision: 'int4',
+    sequences: [{ name: 'views', attention: 'time_decay', half_lives: [1e-40, 1, 1e300] }],
   }
   const folder = t.testdir({ 'spec.yaml': JSON.stringify(spec) })
   const problems = await problemsOf(folder)
@@ -82,6 +83,8 @@ t.test('lists all problems at once, each with its path', async (t) => {
     /^\/architecture\/num_experts must be at least 0/,
     /^\/architecture\/experts is unknown/,
     /^\/data\/generator must be "ads-funnel" or "ads-history" or "synthetic-tasks"$/,
+    /^\/sequences\/0\/half_lives\/0 must be at least 1e-30/,
+    /^\/sequences\/0\/half_lives\/2 must be at most 1e\+30/,
     /^\/precision must be "float32" or "bfloat16" or "int8"/,
   ]) {
     t.ok(

@@ -75,7 +75,9 @@ t.test('time decay has ages, in a unit, and half-lives', (t) => {
     '/sequences/0/ages is a list of numbers of the sequence: how long ago each item was',
     '/sequences/0/half_lives says after how long items count half, in the unit of ages',
   ])
-  t.match(found({ ...decay, ages: 'history' }), [/^\/sequences\/0\/ages "history" is not a field.*age/])
+  t.match(found({ ...decay, ages: 'history' }), [
+    /^\/sequences\/0\/ages "history" is no list of numbers of the sequence; it has age/,
+  ])
   t.same(found(decay, { ...raw, scaling: 'log1p' }), [
     '/sequences/0/ages "age" must have scaling: none, since half_lives are in its unit',
   ])

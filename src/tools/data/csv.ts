@@ -65,6 +65,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
             index += 1
           }
         }
+        if (header) throw new Error('is empty')
       } catch (error) {
         throw new SpecError(specFile, [{ path: place, message: `${basename(file)}: ${csvProblem(error)}` }])
       }

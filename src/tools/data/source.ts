@@ -79,7 +79,7 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
     })),
   )
   const problems = listed.flatMap(({ written, file }) => {
-    const message = pathProblem(file.path, written)
+    const message = pathProblem(file.path, written) ?? repeatedProblem(file, listed)
     return message === undefined ? [] : [{ path: file.place, message }]
   })
   if (problems.length > 0)
@@ -92,7 +92,16 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
 
 function pathProblem(path: string, written: string): string | undefined {
   if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
-  return isOrdinary(statSync(path)) ? undefined : `${written} is a pipe or a device, not a file`
+  const found = statSync(path)
+  if (found.isDirectory()) return `${written} is a folder, not a file`
+  return isOrdinary(found) ? undefined : `${written} is a pipe or a device, not a file`
+}
+
+/** Rows of the past that are among the others, too, would be twice in histories. */
+function repeatedProblem({ path, place, part }: DataFile, listed: readonly { file: DataFile }[]): string | undefined {
+  if (part !== 'past') return undefined
+  const first = listed.find(({ file }) => file.path === path)!.file
+  return first.place === place ? undefined : `is ${first.place}, too: its rows would be in histories twice`
 }
 
 /** An invalid spec, or data that does not fit it: lists every problem with its place. */

@@ -29,6 +29,7 @@ export function fitFields(
   const problems: Violation[] = []
   const of = fields.map((field, index): FieldRows => ({ field, column: cells[index]!, rows: train }))
   const made = new Set(history?.of.map((name) => historyField(history, name)))
+  const outcomes = new Set(history?.outcomes?.map(({ name }) => historyField(history, name)))
   const fitted = fields.map((field, index) => {
     const sharing = of.filter(
       (other) => other.field.kind === 'shared' && other.field.table === field.name && !made.has(other.field.name),
@@ -37,10 +38,16 @@ export function fitFields(
     if (fit.kind === 'vocabulary' && fit.values.length === 0) {
       problems.push({ path: `/fields/${index}`, message: 'no value is frequent enough in the training rows' })
     }
+    if (fit.kind === 'numeric' && !Object.values(fit.scaling).flat().every(isUsable)) {
+      const path = made.has(field.name) || outcomes.has(field.name) ? '/history' : `/fields/${index}`
+      problems.push({ path, message: `${field.name} has numbers too large to be scaled in the training rows` })
+    }
     return fit
   })
   return { fields: fitted, problems }
 }
+
+const isUsable = (part: string | number) => typeof part === 'string' || Number.isFinite(part)
 
 /** The field, and those that share its table. */
 function fitField(field: TrainField, sharing: readonly FieldRows[]): Field {

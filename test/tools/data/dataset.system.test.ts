@@ -222,6 +222,7 @@ t.test('names malformed files', async (t) => {
   t.match(await problemsOf(t, two, { 'tiny.csv': header + good, 'two.csv': 'a,b\n' }), [
     '/data/csv/1 two.csv: line 1 names no column "colour", which tiny.csv has',
   ])
+  t.match(await problemsOf(t, two, { 'tiny.csv': header + good, 'two.csv': '' }), ['/data/csv/1 two.csv: is empty'])
   const zipped = { data: { csv: ['tiny.csv.gz'] } }
   t.match(await problemsOf(t, zipped, { 'tiny.csv.gz': 'not gzip' }), [
     '/data/csv/0 tiny.csv.gz: is no valid gzip file (incorrect header check)',
@@ -235,6 +236,12 @@ t.test('refuses a pipe, which blocks', async (t) => {
     t.match(await problemsOf(t, { data }, {}), [
       `/data/${Object.keys(data)[0]}/0 ${pipe} is a pipe or a device, not a file`,
     ])
+})
+
+t.test('refuses a folder', async (t) => {
+  const folder = await temporaryFolder(t)
+  for (const data of [{ csv: [folder] }, { parquet: [folder] }])
+    t.match(await problemsOf(t, { data }, {}), [`/data/${Object.keys(data)[0]}/0 ${folder} is a folder, not a file`])
 })
 
 t.test('refuses parts that hold too few rows', async (t) => {

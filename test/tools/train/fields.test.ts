@@ -146,3 +146,35 @@ t.test('cells that a request could not hold either are told with their place', a
   const { encoded } = encodeRows(fitted, cells.map(columnOf), rows(0), place)
   t.equal(encoded.sparse[1], 4 + 1, 'the second field comes after the first one')
 })
+
+t.test('numbers whose spread no number holds are refused, where their list was made too', async (t) => {
+  const numeric = (name: string): TrainField => ({
+    name,
+    side: 'candidate',
+    kind: 'numeric',
+    scaling: 'standard',
+    missing: 'error',
+  })
+  const history = { name: 'history', of: ['price'], by: 'user', order: 'time', last: 3, outcomes: [{ name: 'gain' }] }
+  const fields = ['price', 'history_price', 'history_gain'].map(numeric)
+  const { problems } = fitFields(
+    fields,
+    fields.map(() => columnOf([-1e308, 1e308])),
+    rows(0, 1),
+    history,
+  )
+  t.same(problems, [
+    { path: '/fields/0', message: 'price has numbers too large to be scaled in the training rows' },
+    { path: '/history', message: 'history_price has numbers too large to be scaled in the training rows' },
+    { path: '/history', message: 'history_gain has numbers too large to be scaled in the training rows' },
+  ])
+  t.same(
+    fitFields(
+      fields,
+      fields.map(() => columnOf([-1e38, 1e38])),
+      rows(0, 1),
+      history,
+    ).problems,
+    [],
+  )
+})

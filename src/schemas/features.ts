@@ -8,10 +8,12 @@ import { longestList, several } from './list-options.ts'
  * sparse columns after all others; one made of a list has as many as the list.
  */
 
+export const longestFieldName = 128
+
 /** A field's name: a key of requests, in which `__proto__` is refused. */
 export const FieldName = Type.String({
   minLength: 1,
-  maxLength: 128,
+  maxLength: longestFieldName,
   pattern: '^(?!(?:id|bid|__proto__)$)[^\\u0000-\\u001f\\u007f-\\u009f]+$',
   description: 'Name of the field in requests, without control characters; `id`, `bid` and `__proto__` are reserved',
 })

@@ -1,5 +1,6 @@
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sum } from '../../model/quality/metrics.ts'
+import { longestList } from '../../schemas/list-options.ts'
 import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { createAdsHistory } from './ads-history.ts'
@@ -74,9 +75,10 @@ export async function readDataset(
   const { histories, ...read } = await readRows(source, readers, file, options)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
   if (spec.history && histories) {
-    const { last, max } = spec.history
+    const { last, max = longestList } = spec.history
     const made = withHistories(read.cells, readers, histories, last, file)
-    expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, options.memory, max)
+    const most = readers.fields.filter(({ history }) => history).map(({ list }) => (list === undefined ? last : max))
+    expectHistoryMemory(file, made.lists, options.bytesAfter ?? judgingBytes, most, options.memory)
     read.cells = withAges(made.cells, readers, histories)
   }
   const problems: Violation[] = []
@@ -189,6 +191,11 @@ function withHistories(
     rows,
     last,
   )
+  if (!lists.some(hasValues)) {
+    const message =
+      'every history would be empty: no row has an earlier one of the same user; `past` of `data` gives rows of days before'
+    throw new SpecError(file, [{ path: '/history', message }])
+  }
   return { lists, cells: cells.map((column, index) => lists[wanted.indexOf(index)] ?? column) }
 }
 
@@ -203,6 +210,11 @@ function withAges(cells: readonly CellColumn[], { fields }: Readers, { order }: 
     }
     return ages
   })
+}
+
+function hasValues(list: ListColumn): boolean {
+  for (let row = 0; row < list.length; row++) if (list.lengthOf(row) > 0) return true
+  return false
 }
 
 /** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */

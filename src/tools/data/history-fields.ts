@@ -1,6 +1,7 @@
 import { repeatedIndexes } from '../../base/arrays.ts'
 import type { Violation } from '../../base/errors.ts'
 import { notAField } from '../../base/names.ts'
+import { longestFieldName } from '../../schemas/features.ts'
 import { type History, historyField } from '../../schemas/history.ts'
 import { type ListOptions, longestList } from '../../schemas/list-options.ts'
 import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
@@ -8,37 +9,58 @@ import type { TrainSequence } from '../../schemas/train-sequences.ts'
 import type { FieldReading } from './readers.ts'
 
 /**
- * Fields with the lists of a history, which come last, and problems of what the history names. A field of one of their
- * names is replaced.
+ * Fields with the lists of a history, which come last, and problems of what the history names. `crossed`: names of
+ * crossed fields, which are in no history.
  */
 export function withHistory(
   fields: readonly TrainField[],
   history: History | undefined,
+  crossed: readonly string[] = [],
 ): { fields: TrainField[]; problems: Violation[] } {
   if (history === undefined) return { fields: [...fields], problems: [] }
   const problems: Violation[] = []
   const lists = history.of.flatMap((name, i) => {
     const list = listOf(name, fields, history)
-    if (typeof list !== 'string') return [list]
-    problems.push({ path: `/history/of/${i}`, message: list })
-    return []
+    const own = typeof list === 'string' ? list : nameProblem(list)
+    const problem = crossed.includes(name) ? `${JSON.stringify(name)} is crossed: name the fields it is of` : own
+    if (problem !== undefined) problems.push({ path: `/history/of/${i}`, message: problem })
+    return typeof list === 'string' ? [] : [list]
   })
   if (history.max !== undefined && problems.length === 0 && !lists.some(isUnaligned))
     problems.push({ path: '/history/max', message: 'has no effect: no field of the history is a list' })
-  lists.push(...(history.outcomes ?? []).map((outcome) => numbersOf(outcome.name, 'standard', history)))
-  if (history.ages !== undefined) lists.push(numbersOf(history.ages, 'none', history))
+  const numbers = [
+    ...(history.outcomes ?? []).map(({ name }, i) => ({
+      name,
+      scaling: 'standard' as const,
+      path: `/history/outcomes/${i}/name`,
+    })),
+    ...(history.ages === undefined ? [] : [{ name: history.ages, scaling: 'none' as const, path: '/history/ages' }]),
+  ]
+  for (const { name, scaling, path } of numbers) {
+    const list = numbersOf(name, scaling, history)
+    const problem = nameProblem(list)
+    if (problem !== undefined) problems.push({ path, message: problem })
+    lists.push(list)
+  }
   const twice = repeatedIndexes(lists.map(({ name }) => name))
   for (const index of problems.length === 0 ? twice : [])
     problems.push({
-      path:
-        index === lists.length - 1 && history.ages !== undefined
-          ? '/history/ages'
-          : `/history/outcomes/${index - history.of.length}/name`,
+      path: numbers[index - history.of.length]!.path,
       message: `${JSON.stringify(lists[index]!.name)} is a list of the history already`,
     })
   const names = new Set(lists.map(({ name }) => name))
+  fields.forEach(({ name }, index) => {
+    if (names.has(name))
+      problems.push({ path: `/fields/${index}/name`, message: `${JSON.stringify(name)} is a list of the history` })
+  })
   const others = fields.filter(({ name }) => !names.has(name)).map((field) => withPadding(field, lists))
   return { fields: [...others, ...lists], problems }
+}
+
+function nameProblem({ name }: TrainField): string | undefined {
+  return name.length > longestFieldName
+    ? `makes a list whose name has more than ${longestFieldName} characters`
+    : undefined
 }
 
 /** Lists of a hash field that is none need a row of its table for padding. */

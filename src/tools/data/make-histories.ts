@@ -111,18 +111,19 @@ function groupsOf(by: StringColumn): Uint32Array[] {
 }
 
 /**
- * Throws a SpecError where the histories of all rows, encoded, would not fit into memory. `max`: most values that the
- * history of a list keeps.
+ * Throws a SpecError where the histories of all rows, encoded, would not fit into memory. `most`: per list, the most
+ * values that a row keeps.
  */
 export function expectHistoryMemory(
   file: string,
   lists: readonly ListColumn[],
   bytesPerValue: number,
+  most: readonly number[],
   available = usableMemory(),
-  max = Number.POSITIVE_INFINITY,
 ): void {
   let values = 0
-  for (const list of lists) for (let row = 0; row < list.length; row++) values += Math.min(max, list.lengthOf(row))
+  for (const [index, list] of lists.entries())
+    for (let row = 0; row < list.length; row++) values += Math.min(most[index]!, list.lengthOf(row))
   if (values * bytesPerValue <= available) return
   const message = `the histories of all rows have ${values.toLocaleString('en')} values, which would take ${formatBytes(values * bytesPerValue)} of memory, and ${formatBytes(available)} are available: lower last, give fewer rows, or more memory`
   throw new SpecError(file, [{ path: '/history/last', message }])

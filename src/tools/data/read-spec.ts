@@ -75,7 +75,8 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
   const checked = check(CompleteSpec, written, '', problems) as Static<typeof TrainSpec>
   if (problems.length === 0) {
     const given = checked.fields.filter((field) => field.kind !== 'crossed')
-    const { fields, problems: ofHistory } = withHistory(given, checked.history)
+    const crossed = checked.fields.flatMap(({ kind, name }) => (kind === 'crossed' ? [name] : []))
+    const { fields, problems: ofHistory } = withHistory(given, checked.history, crossed)
     const spec = withCrossedApart(checked, fields, problems)
     const unaligned = unalignedHistories(spec.sequences, fields, spec.history)
     problems.push(...ofHistory, ...(unaligned.length > 0 ? unaligned : contradictions(spec)))

@@ -112,9 +112,12 @@ t.test('histories that would not fit, encoded, are refused by their number', asy
   const order = Float64Array.from(rows, ({ time }) => time)
   const lists = makeHistories([stringsOf(rows.map(() => 'x'))], { by, order, where: new Int8Array(100).fill(1) }, 10)
   // 0 + 1 + … + 9, then 90 times 10.
-  t.throws(() => expectHistoryMemory('spec.yaml', lists, 16, 945 * 16 - 1), {
+  t.throws(() => expectHistoryMemory('spec.yaml', lists, 16, [10], 945 * 16 - 1), {
     message: /history\/last the histories of all rows have 945 values, which would take 15\.1 kB|945 values/,
   })
-  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, 945 * 16))
-  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, 99 * 16, 1), 'of one value each, but the first')
+  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, [10], 945 * 16))
+  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', lists, 16, [1], 99 * 16), 'of one value each, but the first')
+  const two = [lists[0]!, lists[0]!]
+  t.throws(() => expectHistoryMemory('spec.yaml', two, 16, [10, 1], (945 + 99) * 16 - 1), { message: /1,044 values/ })
+  t.doesNotThrow(() => expectHistoryMemory('spec.yaml', two, 16, [10, 1], (945 + 99) * 16), 'each by its own most')
 })

@@ -202,6 +202,25 @@ t.test('what a history can not be made of is named', async (t) => {
   await problem({ where: 'click == 7.0' }, /\/history\/where is true of no row: every history would be empty/)
   const vector = [...spec.fields.slice(0, 2), { name: 'row', kind: 'vector', length: 2 }]
   await problem({}, /\/history\/of\/1 "row" is a vector/, { fields: vector })
+  await problem({ of: ['hour_item'] }, /\/history\/of\/0 "hour_item" is crossed/, {
+    fields: [...spec.fields, { name: 'hour_item', kind: 'crossed', of: ['hour', 'item'] }],
+  })
+  const long = 'x'.repeat(124)
+  await problem(outcome({ name: long, column: 'click' }), /\/history\/outcomes\/0\/name makes a list whose name has/)
+  await problem({ of: [long] }, /\/history\/of\/0 makes a list whose name has more than 128 characters/, {
+    fields: [...spec.fields, { name: long, column: 'item', kind: 'hash', buckets: 9 }],
+  })
+  await problem({}, /\/fields\/3\/name "history_item" is a list of the history/, {
+    fields: [...spec.fields, { name: 'history_item', column: 'item', kind: 'vocabulary' }],
+  })
+  await problem(
+    { order: 'click', where: 'click == 1.0' },
+    /\/history every history would be empty: no row has an earlier/,
+  )
+  const past = ['./log.parquet', 'log.parquet']
+  await problem({}, /\/data\/past\/0 is \/data\/parquet\/0, too: its rows would be in histories twice/, {
+    data: { ...spec.data, past },
+  })
   await problem({ max: 9 }, /\/history\/max has no effect: no field of the history is a list/)
   const data = { ...spec.data, past: ['log.parquet'] }
   await t.rejects(read(folder, { history: undefined, sequences: undefined, data }), {

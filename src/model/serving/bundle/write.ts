@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { copyFile, mkdtemp, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
-import { makeFolder } from '../../../base/files.ts'
+import { fileReason, makeFolder } from '../../../base/files.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import { manifestFile, parseManifest } from './manifest.ts'
 
@@ -25,7 +25,8 @@ export interface CopiedFile {
  * renamed. Its place until then has a name that begins with a dot, which is no version.
  *
  * Rejects with INVALID_BUNDLE if the manifest is malformed or contradicts itself or its files, if a path leads out of
- * the folder, or if `folder` exists already and `replace` isn't set.
+ * the folder, or if `folder` exists already and `replace` isn't set; with an Error that names `folder` if the disk is
+ * full.
  */
 export async function writeBundle(
   folder: string,
@@ -56,9 +57,17 @@ export async function writeBundle(
         : cause
     })
     await flushFolder(dirname(folder))
+  } catch (cause) {
+    throw namesNoFile(cause) ? new Error(`${folder} can't be written: ${fileReason(cause)}`, { cause }) : cause
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
+}
+
+/** Whether an error is one of the system about an open file, as of a full disk. */
+function namesNoFile(cause: unknown): boolean {
+  const { syscall, path } = cause as NodeJS.ErrnoException
+  return syscall !== undefined && path === undefined
 }
 
 async function place(path: string, file: Uint8Array | CopiedFile): Promise<void> {

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { type NewBundle, writeBundle } from '../../../../src/model/serving/bundle/write.ts'
 import { readBundle } from '../../../../src/model/serving/version/read-version.ts'
@@ -59,4 +61,19 @@ t.test('refuses what could not be read again, and leaves nothing', async (t) => 
   }
   await t.rejects(writeBundle(join(root, 'file/1'), bundle), { code: 'EEXIST' })
   t.same(await readdir(root), ['file'])
+})
+
+t.test('a version for which there is no room is named, and leaves nothing', async (t) => {
+  const root = t.testdir({})
+  const url = new URL('../../../../src/model/serving/bundle/write.js', import.meta.url)
+  const big = { ...bundle, files: { 'model.json': '' } }
+  const script = `
+    const { writeBundle } = await import(${JSON.stringify(url.href)})
+    const bundle = { ...${JSON.stringify(big)}, files: { 'model.json': new Uint8Array(1_000_000) } }
+    await writeBundle(${JSON.stringify(join(root, 'm/1'))}, bundle).catch(({ message }) => console.log(message))`
+  // No file may be larger than 64 blocks of 512 or 1,024 bytes.
+  const command = 'ulimit -f 64; exec "$0" --input-type=module -e "$1"'
+  const { stdout } = await promisify(execFile)('sh', ['-c', command, process.execPath, script])
+  t.equal(stdout, `${join(root, 'm/1')} can't be written: EFBIG: file too large\n`)
+  t.same(await readdir(join(root, 'm')), [])
 })

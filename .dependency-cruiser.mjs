@@ -119,7 +119,7 @@ export const order = [
       'all; colours: `tokens.css`, data: `api/`',
     ],
     'tools/train': [
-      '`train`; `network/` (step, loss), `threads/` (`adam.ts`; rows of tables: `table-updates.ts`), `specs/` (`features/` of models from elsewhere)',
+      '`train`; `network/` (step, loss), `threads/` (`adam.ts`; rows of tables: `table-updates.ts`), `specs/`',
       'add specifications, losses, optimisers',
     ],
     'tools/convert': ['`inspect`, `init`, `import`, `export`, `verify`, `delta`; `keras/`', 'add formats'],

@@ -71,8 +71,11 @@ function keptRows(options) {
 }
 
 /** A spec that was read, as it is written: crossed fields after the others. */
-function asWritten({ fields, crossed, embeddings, ...spec }) {
-  const written = crossed.map((field) => ({ ...field, ...embeddings?.[field.name], kind: 'crossed' }))
+function asWritten({ fields, crossed, embeddings, poolings, ...spec }) {
+  const written = crossed.map((field) => {
+    const pooling = poolings?.[field.name]
+    return { ...field, ...embeddings?.[field.name], ...(pooling && { pooling }), kind: 'crossed' }
+  })
   return { ...spec, fields: [...fields, ...written] }
 }
 

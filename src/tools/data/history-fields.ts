@@ -7,6 +7,7 @@ import { type ListOptions, longestList } from '../../schemas/list-options.ts'
 import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
 import type { TrainSequence } from '../../schemas/train-sequences.ts'
 import type { FieldReading } from './readers.ts'
+import { tableOf } from './several-problems.ts'
 
 /**
  * Fields with the lists of a history, which come last, and problems of what the history names. `crossed`: names of
@@ -76,7 +77,6 @@ export function unalignedHistories(
   history: History | undefined,
 ): Violation[] {
   if (history === undefined) return []
-  const tableOf = (field: TrainField) => (field.kind === 'shared' ? field.table : field.name)
   const made = history.of.map((of) => fields.find(({ name }) => name === historyField(history, of)))
   const lists = made.flatMap((list, i) => (list && isUnaligned(list) ? [{ list, of: history.of[i]! }] : []))
   const aligned = made.filter((list) => list && !isUnaligned(list)) as TrainField[]

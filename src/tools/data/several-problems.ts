@@ -97,7 +97,7 @@ function membersOf(sequence: string | undefined, fields: readonly TrainField[]):
 }
 
 /** The name of the field that owns a field's table. */
-const tableOf = (field: TrainField): string => (field.kind === 'shared' ? field.table : field.name)
+export const tableOf = (field: TrainField): string => (field.kind === 'shared' ? field.table : field.name)
 
 /** Paths are below the sequence. */
 function sequenceProblems(sequence: TrainSequence, fields: readonly TrainField[]): Violation[] {

@@ -1,4 +1,4 @@
-import { onnxruntime } from '../../base/onnxruntime.ts'
+import { onnxruntime, tensorOf } from '../../base/onnxruntime.ts'
 import { sessionOptions } from '../../model/engines/onnx/onnx.ts'
 import type { Graph } from '../../model/graph/ir/graph.ts'
 import { declare, floatShape } from '../../model/graph/ir/tensor-shape.ts'
@@ -87,12 +87,7 @@ async function weightsOf(
       Object.fromEntries(
         graph.inputs.map(({ name }) => {
           const data = inputs[name]!
-          const dims = [rows, data.length / rows]
-          const tensor =
-            data instanceof Int32Array
-              ? new onnxruntime.Tensor('int32', data, dims)
-              : new onnxruntime.Tensor('float32', data, dims)
-          return [name, tensor]
+          return [name, tensorOf({ data, dims: [rows, data.length / rows] })]
         }),
       ),
     )

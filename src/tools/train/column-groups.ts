@@ -74,26 +74,23 @@ function sequenceOf(
   const left = [...members]
   const targets = target.map((one) => layout.byName.get(one)!)
   const compared = targets.map((slot) => {
-    const index = left.findIndex((member) => member.sparse && tableOf(member) === tableOf(slot))
+    const index = left.findIndex(
+      (member) => member.sparse && tableOf(member.encoder.field) === tableOf(slot.encoder.field),
+    )
     const [{ column }] = left.splice(index, 1) as [FieldColumn]
     return { ids: column, target: slot.column }
   })
-  const [age] =
-    ages === undefined
-      ? []
-      : left.splice(
-          left.findIndex((member) => member.name === ages),
-          1,
-        )
+  const age = left.find((member) => member.name === ages)
+  const more = left.filter((member) => member !== age).map(valuesOf)
   const sides = new Set([...members, ...targets].map(({ encoder }) => encoder.field.side))
   const side: Side = sides.size === 1 ? [...sides][0]! : 'cross'
   const max = members[0]!.width
-  return { name, side, max, mask, compared, more: left.map(valuesOf), ...(age && { ages: age.column }), options }
+  return { name, side, max, mask, compared, more, ...(age && { ages: age.column }), options }
 }
 
 /** The name of the field that owns a field's table. */
-function tableOf({ encoder: { field } }: FieldColumn): string {
-  return ('owner' in field ? field.owner?.name : undefined) ?? field.name
+export function tableOf(field: { name: string; owner?: { name: string } | undefined }): string {
+  return field.owner?.name ?? field.name
 }
 
 /** A table per field that has one, as wide and penalised as it asks for, by the columns of ids that read it. */
@@ -104,7 +101,7 @@ export function ownTables(
 ): OwnTable[] {
   const firsts = new Map<string, number>()
   return sparse.map(({ field, ids }, column) => {
-    const name = ('owner' in field ? field.owner?.name : undefined) ?? field.name
+    const name = tableOf(field)
     const { dim = dim_emb, l2 = embedding_l2 } = embeddings[name] ?? {}
     const owner = firsts.get(name) ?? column
     firsts.set(name, owner)

@@ -1,6 +1,6 @@
-import type { FieldColumn } from '../../model/serving/features/field-column.ts'
 import type { Layout } from '../../model/serving/features/layout.ts'
 import { type OwnedField, tableOf } from '../../model/serving/features/table.ts'
+import { tableOf as tableName } from './column-groups.ts'
 
 /** A row of padding: its id, and the first column that reads its table. */
 interface PaddingRow {
@@ -25,8 +25,8 @@ function listRows({ slots, sparse }: Layout): PaddingRow[] {
   const ids = slots.filter((slot) => slot.sparse)
   return ids.flatMap((slot) => {
     if (slot.group === undefined) return []
-    const owner = ownerOf(slot)
-    const readers = ids.filter((other) => ownerOf(other) === owner)
+    const owner = tableName(slot.encoder.field)
+    const readers = ids.filter((other) => tableName(other.encoder.field) === owner)
     const { first, bucket } = tableOf(slot.encoder.field as OwnedField)
     const row = slot.padding - sparse[slot.column]!.offset
     // Lists have no value with the id of padding; unknown values, and other fields, may.
@@ -35,9 +35,6 @@ function listRows({ slots, sparse }: Layout): PaddingRow[] {
     return isPadding ? [{ id: slot.padding, column: readers[0]!.column }] : []
   })
 }
-
-const ownerOf = ({ name, encoder: { field } }: FieldColumn): string =>
-  ('owner' in field ? field.owner?.name : undefined) ?? name
 
 function crossedRows({ crossed }: Layout): PaddingRow[] {
   return crossed.flatMap(({ list, offset, column }) => (list ? [{ id: offset, column }] : []))

@@ -96,10 +96,8 @@ function combine(met: MeetsPlaces, paddings: readonly Padding[]): Padding {
     if (paddings.some(({ value }) => value === 0)) return { alike, value: 0, unlessEmpty: true }
   }
   // Nothing that is computed is lower than what masks it.
-  if (opType === 'Min' && paddings.some(isLow)) {
-    const { value } = paddings.find(isLow)!
-    return value === undefined ? { alike, low: true } : { alike: true, value }
-  }
+  const low = opType === 'Min' ? paddings.find(isLow) : undefined
+  if (low) return low.value === undefined ? { alike, low: true } : { alike: true, value: low.value }
   const values = paddings.map(({ value, unlessEmpty }) => (unlessEmpty ? undefined : value))
   const value = values.includes(undefined) ? undefined : met.compute(values as number[])
   if (value !== undefined) return { alike: true, value }

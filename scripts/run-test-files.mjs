@@ -14,7 +14,7 @@ import { processesFor } from './test-processes.mjs'
 import { knownSeconds } from './test-seconds.mjs'
 
 /** Only a file that hangs takes so long, however busy the machine is; ms. */
-const timeout = 1_800_000
+const timeout = 600_000
 
 const [results, ...files] = process.argv.slice(2)
 t.register()

@@ -15,7 +15,7 @@ t.test('the stream of several processes: sums of all, and what happens to them',
   await writeTestBundle(folder)
   const server = await startTwo(t, { MULTIGATE_MODELS: folder, MULTIGATE_POLL_SECONDS: '0.2' })
   const { port } = server
-  const { samples, sum, happened } = await watchLive(t, port)
+  const { seen, samples, sum, happened } = await watchLive(t, port)
   await until(() => samples().some(({ processes }) => processes.length === 2))
   for (let i = 0; i < 10; i++) t.equal((await send(port, '/predict', { payload })).status, 200)
   await until(() => Math.round(sum(({ requests }) => requests)) >= 10)
@@ -42,7 +42,11 @@ t.test('the stream of several processes: sums of all, and what happens to them',
   for (const pid of serving(server)) {
     const silent = () => happened().some(({ kind, text }) => kind === 'process_silent' && text.includes(`${pid}`))
     process.kill(pid, 'SIGSTOP')
-    await pause(2500)
+    let [events, heard] = [seen.length, Date.now()]
+    while (!silent() && Date.now() - heard < 4000) {
+      if (seen.length > events) [events, heard] = [seen.length, Date.now()]
+      await pause(50)
+    }
     if (silent()) other = pid
     process.kill(pid, 'SIGCONT')
     await until(silent)

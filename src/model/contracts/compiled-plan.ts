@@ -11,6 +11,8 @@ export interface VariantFile {
   rows: PackedInput[]
   /** The lengths that it takes, if its lists are cut to them. */
   lists?: ListLength[]
+  /** It takes one request per call. */
+  oneRequest?: true
 }
 
 export interface VariantFiles {

@@ -21,13 +21,17 @@ export interface RandomAttention {
 /**
  * A model in which candidates attend to a history of the context: ids `hist` [batch, L], of which 0 is padding, `item`
  * [batch, 1] of the same table, `tags` [batch, 2] of the candidate, and `dense` [batch, 2] of both sides. `factor`: of
- * the widths of its layers.
+ * the widths of its layers; `kinds`: of which it has one.
  */
-export function randomAttention(dice: Dice, factor = 1): RandomAttention {
+export function randomAttention(
+  dice: Dice,
+  factor = 1,
+  kinds: readonly (typeof attentions)[number][] = attentions,
+): RandomAttention {
   const [length, dim] = [dice.between(2, 4), factor * 2 * dice.between(1, 2)]
   const ids = (width: number) => ({ dtype: DataType.INT64, dims: [-1, width] })
   const graph = emptyGraph({ hist: ids(length), item: ids(1), tags: ids(2), dense: floatShape(-1, 2) })
-  const kind = dice.pick(attentions)
+  const kind = dice.pick(kinds)
   const write = new AttentionWriter(graph, dice, { length, dim, factor })
   const pooled = write.attend(kind)
   const x = new Writer(graph, dice).concat(

@@ -26,6 +26,7 @@ export async function breachOfPlans(
   { lists = [], tolerance }: { lists?: readonly ListColumns[]; tolerance?: number } = {},
 ): Promise<string | undefined> {
   for (const requests of [[1], [2], [6], [2, 1, 3]]) {
+    if (requests.length > 1 && plans.shared_context?.oneRequest) continue
     const rows = requests.reduce((sum, count) => sum + count, 0)
     const feeds = requestsOf(graph, sides, requests, dice, lists)
     if (rows > 2) sameCandidate(feeds, sides, 0, 3)

@@ -43,7 +43,8 @@ async function measure(
     for (let call = 0; call < coldCalls + timedCalls; call++) {
       const last = performance.now() - started > longest * variants.length
       for (const [i, variant] of variants.entries()) {
-        if ((counts.length > 1 && !variant.byRequest) || rows > variant.mostRows) continue
+        const joins = variant.byRequest && !variant.oneRequest
+        if ((counts.length > 1 && !joins) || rows > variant.mostRows) continue
         const requests = requestsOf(counts, call * rows, variant.timedSlots)
         const microseconds = await takeTurn(async () => {
           const begun = performance.now()
@@ -55,16 +56,20 @@ async function measure(
       if (last) break
     }
   }
-  return variants.map(({ byRequest }, i) => costFrom(best[i] as [number, number, number, number], byRequest))
+  return variants.map((variant, i) => costFrom(best[i] as [number, number, number, number], variant))
 }
 
 /** The cost that follows from the times of `measuredRequests`, µs. */
-function costFrom([one, many, few, most]: [number, number, number, number], byRequest: boolean): LinearCost {
+function costFrom(
+  [one, many, few, most]: [number, number, number, number],
+  { byRequest, oneRequest }: Pick<TimedVariant, 'byRequest' | 'oneRequest'>,
+): LinearCost {
   // Where 128 rows are too many for a call, only the calls of one row count.
   const a = Number.isFinite(many) ? Math.max(0, (many - one) / 127) : one
   const b = Math.max(0, one - a)
   if (!byRequest) return { a, b, joined: { a, b: 0 } }
-  if (!Number.isFinite(many)) return { a, b, joined: { a, b } }
+  // Requests that share no call cost as much together.
+  if (oneRequest || !Number.isFinite(many)) return { a, b, joined: { a, b } }
   // 8 requests: b + 128·joined.a + 7·joined.b; 64: b + 128·joined.a + 63·joined.b.
   const request = Math.max(0, (most - few) / 56)
   return { a, b, joined: { a: Math.max(a, (few - b - 7 * request) / 128), b: request } }

@@ -73,7 +73,7 @@ interface Call {
 /** A graph of a plan, or the one that it was compiled from, that computes rows of batches. */
 export function createVariant(
   session: GraphSession,
-  file: Pick<VariantFile, 'context' | 'rows' | 'lists'>,
+  file: Pick<VariantFile, 'context' | 'rows' | 'lists' | 'oneRequest'>,
   live: Record<string, Feed> = {},
 ): OpenVariant {
   const packers = (inputs: VariantFile['rows']) =>
@@ -117,6 +117,7 @@ export function createVariant(
     rows,
     lists: file.lists ?? [],
     byRequest,
+    oneRequest: file.oneRequest === true,
     mostRows: Number.POSITIVE_INFINITY,
     cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
     run,

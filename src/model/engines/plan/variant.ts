@@ -22,6 +22,8 @@ export interface TimedVariant {
   lists: readonly ListLength[]
   /** Whether requests in one call have contexts of their own. */
   byRequest: boolean
+  /** It takes one request per call. */
+  oneRequest: boolean
   /** Most rows per call. */
   mostRows: number
   cost: FullCost
@@ -76,6 +78,7 @@ export function createCachedVariant(
     rows: cached.rows,
     lists: [...(contextEncoder?.lists ?? []), ...cached.lists],
     byRequest: contextEncoder !== undefined || cached.byRequest,
+    oneRequest: cached.oneRequest,
     mostRows: memory.mostRows,
     timedSlots: memory.timedSlots,
     cost: cached.cost,

@@ -9,6 +9,7 @@ import type { FieldIds, TableScales } from '../int8/quantised-table.ts'
 import type { Graph } from '../ir/graph.ts'
 import { cutLists } from '../lists/cut-lists.ts'
 import { cutRegions, uncut } from '../sides/cut-regions.ts'
+import { joinPairProducts } from '../sides/pair-products.ts'
 import type { CutGraph, Sides, VariantGraph } from '../sides/split-graphs.ts'
 import { splitSides } from '../sides/split-sides.ts'
 import { fullVariant } from '../sides/tensor-names.ts'
@@ -69,7 +70,9 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
       compiled.int8Problem = error instanceof Error ? error.message : String(error)
     }
   }
-  return cutPlans(options.tables ? await narrowPlans(graph, compiled, options.tables) : compiled, options.lists ?? [])
+  const stored = options.tables ? await narrowPlans(graph, compiled, options.tables) : compiled
+  const cut = cutPlans(stored, options.lists ?? [])
+  return { ...cut, float32: changeEach(cut.float32, joinPairProducts) }
 }
 
 /** The same plans, with lists that are cut to their lengths. */

@@ -21,7 +21,7 @@ import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from '.
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 17
+export const compilerVersion = 18
 
 export const planFile = 'plan.json'
 
@@ -155,7 +155,7 @@ function createWriter(folder: string) {
   /** Writes one graph; `set` receives what its set of variants is described by. */
   async function part(
     name: string,
-    { graph, context, rows, lists }: VariantGraph,
+    { graph, context, rows, lists, oneRequest }: VariantGraph,
     set?: { structure: Hash; tables: Set<string> },
   ): Promise<VariantFile> {
     const file = `${name}.onnx`
@@ -165,7 +165,7 @@ function createWriter(folder: string) {
     set?.structure.update(structureOf(graph))
     for (const tensor of moved.constants.values())
       if (isExternal(tensor)) set?.tables.add(externalPlace(tensor).location)
-    return { file, context, rows, ...(lists && { lists }) }
+    return { file, context, rows, ...(lists && { lists }), ...(oneRequest && { oneRequest }) }
   }
 
   return {

@@ -61,7 +61,8 @@ async function testGraph({ folder, file, precision, rows, more = {}, open }: Tes
   const program = await open(folder, file, { precision, requests: planNames.requests })
   try {
     const given = Object.entries(more).filter(([name]) => session.inputNames.includes(name))
-    const feeds = { ...graphFeeds(inputsOf(session), file, rows, requestRows), ...Object.fromEntries(given) }
+    const requests = file.oneRequest ? [totalRows] : requestRows
+    const feeds = { ...graphFeeds(inputsOf(session), file, rows, requests), ...Object.fromEntries(given) }
     const tensors = Object.entries(feeds).map(([name, value]) => [name, tensorOf(value)] as const)
     const results = (await session.run(Object.fromEntries(tensors))) as unknown as Values
     // A graph that is not translated is left to ONNX Runtime.
@@ -146,8 +147,10 @@ export function graphFeeds(
       else feeds[name] = { data: (own.type === 'int32' ? Int32Array : Float32Array).from(numbers), dims }
     }
   if (inputs.some(({ name }) => name === planNames.requests)) {
-    const numbers = Int32Array.from(requests.flatMap((count, request) => new Array<number>(count).fill(request)))
-    feeds[planNames.requests] = { data: numbers, dims: [total] }
+    // A single number stands for a single request.
+    const of = (count: number, request: number) => new Array<number>(count).fill(request)
+    const numbers = requests.length === 1 ? [0] : requests.flatMap(of)
+    feeds[planNames.requests] = { data: Int32Array.from(numbers), dims: [numbers.length] }
   }
   for (const list of file.lists ?? []) feeds[list.name] = lengthTensor(list.size)
   return feeds

@@ -29,14 +29,20 @@ export type TracedNumbers = Readonly<Record<string, number>>
  * Determines the shape of every tensor by running the graph on zeros at two batch sizes: a dimension that grows with
  * the batch is a multiple of it, any other is fixed. This works for every operator that ONNX Runtime supports.
  *
- * Fills `graph.shapes`. Rejects with ONNX Runtime's error if it cannot run the graph.
+ * Fills `graph.shapes`. Rejects with ONNX Runtime's error if it cannot run the graph. `single`: inputs that have one
+ * row at every batch size.
  */
-export async function traceShapes(graph: Graph, numbers: TracedNumbers = {}): Promise<void> {
+export async function traceShapes(
+  graph: Graph,
+  numbers: TracedNumbers = {},
+  single: ReadonlySet<string> = new Set(),
+): Promise<void> {
   const { session, names } = await openTraced(graph)
   try {
     const large = largeTensor(session)
     if (large !== undefined) throw new Error(large)
-    const [first, second] = [await runOn(session, batches[0], numbers), await runOn(session, batches[1], numbers)]
+    const run = (batch: number) => runOn(session, numbers, (input) => (single.has(input) ? 1 : batch))
+    const [first, second] = [await run(batches[0]), await run(batches[1])]
     for (const name of names) {
       const [a, b] = [first[name]!, second[name]!]
       const dims = sidesOf(a.dims, b.dims)
@@ -128,12 +134,13 @@ const zeros = {
 
 async function runOn(
   session: ort.InferenceSession,
-  batch: number,
   numbers: TracedNumbers,
+  batchOf: (input: string) => number,
 ): Promise<ort.InferenceSession.OnnxValueMapType> {
   const feeds: Record<string, ort.Tensor> = {}
   for (const input of session.inputMetadata) {
     if (!input.isTensor) throw new Error(`the input ${input.name} is not a tensor`)
+    const batch = batchOf(input.name)
     const dims = input.shape.map((side) => (typeof side === 'number' ? side : batch))
     const size = product(dims)
     if (size > largestInput * batch)

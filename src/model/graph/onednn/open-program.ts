@@ -60,7 +60,7 @@ export async function openProgram(
     requests: options.requests,
     lengths: new Set(file.lists?.map(({ name }) => name)),
   }
-  const lists = file.lists ?? []
+  const { lists = [] } = file
   try {
     if (lists.length > 0) throw new NotTranslated('lists are cut to their lengths')
     const { inputs, run, close } = createProgram(library, graph, { ...options, ...sides })
@@ -68,7 +68,7 @@ export async function openProgram(
   } catch (error) {
     if (!(error instanceof NotTranslated)) throw error
     const { message: reason } = error
-    const joined = await openBehind(library, graph, sides, { ...options, lists })
+    const joined = await openBehind(library, graph, sides, { ...options, ...file, lists })
     return joined ? { ...joined, reason } : `${reason}, and no large product follows`
   }
 }
@@ -78,10 +78,11 @@ async function openBehind(
   library: Library,
   graph: Graph,
   sides: InputSides,
-  options: ProgramOptions & { lists: readonly ListLength[] },
+  options: ProgramOptions & { lists: readonly ListLength[]; oneRequest?: true },
 ): Promise<OpenProgram | undefined> {
   // ONNX Runtime can't run every graph on zeros.
-  const isTraced = await traceLists(graph, options.lists).then(
+  const single = options.oneRequest && new Set([...sides.context, sides.requests])
+  const isTraced = await traceLists(graph, options.lists, single).then(
     () => true,
     () => false,
   )
@@ -100,18 +101,36 @@ async function openBehind(
   }
 }
 
-/** Traces the shapes of a graph: a side that a list's length changes is −1, and no program reads such a tensor. */
-async function traceLists(graph: Graph, lists: readonly ListLength[]): Promise<void> {
-  await traceShapes(graph, Object.fromEntries(lists.map(({ name, size }) => [name, size])))
-  if (lists.length === 0) return
-  const whole = new Map(graph.shapes)
-  await traceShapes(graph, Object.fromEntries(lists.map(({ name }) => [name, 1])))
-  for (const [name, { dtype, dims }] of whole) {
-    const short = graph.shapes.get(name)?.dims
-    graph.shapes.set(name, {
-      dtype,
-      dims: dims.map((side, i) => (short?.[i] === side ? side : i === 0 ? Math.min(side, -2) : -1)),
-    })
+/**
+ * Traces the shapes of a graph: a side that a list's length changes is −1, and no program reads such a tensor.
+ * `single`: the inputs of requests, where a call has one.
+ */
+async function traceLists(graph: Graph, lists: readonly ListLength[], single?: ReadonlySet<string>): Promise<void> {
+  await traceShapes(graph, Object.fromEntries(lists.map(({ name, size }) => [name, size])), single)
+  if (lists.length > 0) {
+    const whole = new Map(graph.shapes)
+    await traceShapes(graph, Object.fromEntries(lists.map(({ name }) => [name, 1])), single)
+    for (const [name, { dtype, dims }] of whole) {
+      const short = graph.shapes.get(name)?.dims
+      graph.shapes.set(name, {
+        dtype,
+        dims: dims.map((side, i) => (short?.[i] === side ? side : i === 0 ? Math.min(side, -2) : -1)),
+      })
+    }
+  }
+  if (single) countRequests(graph, single, new Set(lists.map(({ name }) => name)))
+}
+
+/** The first side of what follows from inputs of requests alone counts these, though a call has one. */
+function countRequests({ nodes, constants, shapes }: Graph, single: ReadonlySet<string>, lengths: ReadonlySet<string>) {
+  const ofRequests = new Set(single)
+  for (const { input, output } of nodes) {
+    const read = input.filter((name) => name !== '' && !constants.has(name) && !lengths.has(name))
+    if (read.length > 0 && read.every((name) => ofRequests.has(name))) for (const name of output) ofRequests.add(name)
+  }
+  for (const name of ofRequests) {
+    const shape = shapes.get(name)
+    if (shape?.dims[0] === 1) shapes.set(name, { ...shape, dims: [-1, ...shape.dims.slice(1)] })
   }
 }
 

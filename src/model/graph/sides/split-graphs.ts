@@ -44,6 +44,8 @@ export interface VariantGraph {
   rows: PackedInput[]
   /** The lengths that its lists are cut to. */
   lists?: ListLength[]
+  /** It takes one request per call. */
+  oneRequest?: true
   /** The replacement of each first layer's output. */
   replaced: Map<FirstLayer, string>
   /**

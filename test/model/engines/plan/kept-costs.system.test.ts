@@ -182,6 +182,7 @@ t.test(
         rows,
         lists: [],
         byRequest: false,
+        oneRequest: false,
         mostRows: Number.POSITIVE_INFINITY,
         cost: none,
         run,

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { measureVariants, zeros } from '../../../../src/model/engines/plan/measure-variants.ts'
+import { callsOf } from '../../../../src/model/engines/plan/plan-cost.ts'
 import type { TimedVariant } from '../../../../src/model/engines/plan/variant.ts'
 
 t.test('timed calls read slots here and there, and others from call to call', async (t) => {
@@ -9,6 +10,7 @@ t.test('timed calls read slots here and there, and others from call to call', as
     rows: [{ input: 'sparse', width: 1, type: 'int32' }],
     lists: [],
     byRequest: false,
+    oneRequest: false,
     mostRows: 1000,
     timedSlots: 512,
     cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
@@ -32,6 +34,7 @@ const listed: TimedVariant = {
   rows: [{ input: 'dense', width: 1, type: 'float32' }],
   lists: [{ name: 'length', size: 3, each: 'requests', members: [list] }],
   byRequest: true,
+  oneRequest: false,
   mostRows: 1000,
   cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
   run: async () => undefined,
@@ -55,4 +58,16 @@ t.test('variants that cut lists cost less where these are short', async (t) => {
   t.same([...new Set(lengths)], [3, 1])
   t.ok(variant.cost.short!.a >= 0)
   t.equal(plain.cost.short, undefined)
+})
+
+t.test('a variant of one request per call is called so, and others gain nothing by joining it', async (t) => {
+  const calls: number[] = []
+  const run: TimedVariant['run'] = async (_, requests) => calls.push(requests.length)
+  const variant: TimedVariant = { ...listed, oneRequest: true, run }
+  await measureVariants([variant], (work) => work())
+  t.same(new Set(calls), new Set([1]))
+  const { a, b, joined } = variant.cost
+  t.same(joined, { a, b })
+  const requests = [1, 2, 40].map((rows) => ({ rows: new Int32Array(rows) }))
+  t.equal(callsOf(variant, requests).length, 3)
 })

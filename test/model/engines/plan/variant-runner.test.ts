@@ -22,6 +22,7 @@ const variantOf = (name: string, cost: FullCost): Variant => ({
   rows: [],
   lists,
   byRequest: name !== 'full',
+  oneRequest: false,
   mostRows: 1000,
   cost,
   run: async ({ rows }) => ({ p: { data: new Float32Array(rows) } }),

@@ -1,8 +1,10 @@
 import t from 'tap'
 import { compile } from '../../../../src/model/graph/compile/compile.ts'
+import { changeEach } from '../../../../src/model/graph/compile/compiled-graph.ts'
 import { optimise } from '../../../../src/model/graph/compile/optimise.ts'
 import { logitsOf } from '../../../../src/model/graph/int8/judge.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
+import { joinPairProducts } from '../../../../src/model/graph/sides/pair-products.ts'
 import type { SplitGraphs } from '../../../../src/model/graph/sides/split-graphs.ts'
 import { splitSides } from '../../../../src/model/graph/sides/split-sides.ts'
 import { fullVariant } from '../../../../src/model/graph/sides/tensor-names.ts'
@@ -16,6 +18,7 @@ import { breachOfPlans, withCutLists } from '../../../support/compile/run-plan.t
 t.test('answers the same where candidates attend to the history of a context', async (t) => {
   const runs = randomCases(120)
   const split = new Map<string, number>()
+  let joins = 0
   await fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => {
       const dice = new Dice(seed)
@@ -41,12 +44,17 @@ t.test('answers the same where candidates attend to the history of a context', a
           lists,
         }))
       if (broken !== undefined) throw new Error(`${kind}, lists cut: ${broken}`)
+      const joined = changeEach({ full, split: short }, joinPairProducts).split as SplitGraphs
+      const apart = await breachOfPlans(graph, sides, joined, dice, undefined, { lists })
+      if (apart !== undefined) throw new Error(`${kind}, pairs joined: ${apart}`)
+      joins += Number(joined.shared_context?.oneRequest === true && joined.cached?.oneRequest === true)
       if (kind !== 'last item' && left.size > 0) throw new Error(`${kind}: ${JSON.stringify([...left])}`)
       split.set(kind, (split.get(kind) ?? 0) + 1)
     }),
     { numRuns: runs, seed: steadySeed },
   )
   for (const kind of attentions) t.ok(split.get(kind)! > runs / 10, `${kind}: ${split.get(kind)}`)
+  t.ok(joins > runs / 20, `${joins} join the products of pairs`)
 })
 
 t.test('answers the same in int8, near those of float32', async (t) => {

@@ -3,6 +3,7 @@ import type { Violation } from '../../base/errors.ts'
 import { notAField } from '../../base/names.ts'
 import { longestFieldName } from '../../schemas/features.ts'
 import { type History, historyField } from '../../schemas/history.ts'
+import { isObject } from '../../schemas/json.ts'
 import { type ListOptions, longestList } from '../../schemas/list-options.ts'
 import type { Pooling, TrainField } from '../../schemas/train-fields.ts'
 import type { TrainSequence } from '../../schemas/train-sequences.ts'
@@ -56,6 +57,14 @@ export function withHistory(
   })
   const others = fields.filter(({ name }) => !names.has(name)).map((field) => withPadding(field, lists))
   return { fields: [...others, ...lists], problems }
+}
+
+/** Names of the lists that a history makes of the rows, which may be invalid. */
+export function historyLists({ name = 'history', of, outcomes, ages }: Record<string, unknown>): string[] {
+  const named = Array.isArray(outcomes) ? outcomes.map((outcome) => isObject(outcome) && outcome.name) : []
+  return [...(Array.isArray(of) ? of : []), ...named, ...(ages === undefined ? [] : [ages])].map(
+    (field) => `${name}_${field}`,
+  )
 }
 
 function nameProblem({ name }: TrainField): string | undefined {

@@ -1,5 +1,5 @@
 import type { Violation } from '../../base/errors.ts'
-import type { PartFiles, RowData, Split } from '../../schemas/rows-spec.ts'
+import type { PartFiles, RowData, RowsSpec, Split } from '../../schemas/rows-spec.ts'
 import type { FilePart, OwnPart } from './source.ts'
 import { type Parts, type Shares, type SplitColumns, splitRows } from './split.ts'
 
@@ -37,6 +37,12 @@ export function partProblems({ data, split }: SaysParts): Violation[] {
       : `${part} ${share}${split[part as keyof Shares] === undefined ? ' (default)' : ''}`,
   )
   return [{ path: '/split', message: `fractions must sum to 1, not ${Number(sum.toFixed(9))}: ${said.join(', ')}` }]
+}
+
+/** Rows of the past are in histories alone. */
+export function uselessPast({ data, history }: Pick<RowsSpec, 'data' | 'history'>): Violation[] {
+  const useless = history === undefined && 'past' in data && data.past !== undefined
+  return useless ? [{ path: '/data/past', message: 'has no effect without history' }] : []
 }
 
 /** Shares of the rows that the split divides, with defaults. */

@@ -20,7 +20,7 @@ import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
 import { unalignedHistories, withHistory } from './history-fields.ts'
-import { hasParts, partProblems } from './parts.ts'
+import { hasParts, partProblems, uselessPast } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { severalProblems } from './several-problems.ts'
@@ -167,6 +167,7 @@ async function readYaml(file: string): Promise<unknown> {
 /** Contradictions that the schema can't express. */
 function contradictions({ tasks, derived, fields, crossed, training, ...spec }: TrainSpec): Violation[] {
   const problems = contradictionsOfRows({ tasks, fields: [...fields, ...crossed], ...spec })
+  problems.push(...uselessPast(spec))
   if (!hasParts(spec)) problems.push({ path: '/split', message: 'is required' })
   const names = tasks.map((task) => task.name)
   problems.push(...unlabelledTasks(spec.publish, '/publish', [...names, ...derived.map(({ name }) => name)]))
@@ -220,15 +221,13 @@ function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fiel
   return problems
 }
 
-function contradictionsOfRows({ data, tasks, fields, split, group, publish, history }: RowsSpec): Violation[] {
+function contradictionsOfRows({ data, tasks, fields, split, group, publish }: RowsSpec): Violation[] {
   const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
   fields.forEach((field, index) => {
     if (field.column !== undefined && field.expression !== undefined)
       problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
   })
   problems.push(...publishProblems(publish, '/publish'), ...partProblems({ data, split }))
-  if (history === undefined && 'past' in data && data.past !== undefined)
-    problems.push({ path: '/data/past', message: 'has no effect without history' })
   if (split?.by === 'group' && group === undefined)
     problems.push({ path: '/split/by', message: 'needs a column of groups: name it as `group`' })
   return problems

@@ -59,6 +59,11 @@ function referencesOfField(field: FieldReading | FieldSource): Reference[] {
 }
 
 function referenceOf({ name, path, column, expression }: FieldSource): Reference {
+  // Lists of a history read what their fields read.
+  if (/^\/history\/of\/\d+$/.test(path))
+    return expression === undefined
+      ? { path, kind: 'column', text: column ?? name }
+      : { path, kind: 'expression', text: expression }
   if (expression !== undefined) return { path: `${path}/expression`, kind: 'expression', text: expression }
   if (column !== undefined) return { path: `${path}/column`, kind: 'column', text: column }
   const mentioned = /\/\d+$/.test(path)

@@ -29,7 +29,8 @@ export function readingsOfModel(
   return fields.map((field): FieldReading => {
     const { name, kind } = field
     const text = kind === 'vocabulary' || kind === 'hash' ? 'string' : 'number'
-    const of = history?.of.find((one) => historyField(history, one) === name)
+    const place = history?.of.findIndex((one) => historyField(history, one) === name) ?? -1
+    const of = history?.of[place]
     if (of !== undefined) {
       const { column = of, expression, list, weights } = spec.fields.find((written) => written.name === of) ?? {}
       const read = expression === undefined ? { column } : { expression }
@@ -37,7 +38,7 @@ export function readingsOfModel(
       const isList = source === undefined ? list !== undefined : hasSeveral(source)
       const weighted = field.list?.weighted === true
       const several = isList ? { list: { separator: list?.separator, weights, weighted } } : {}
-      return { name, path: '/history', kind: text, ...read, ...several, history: true }
+      return { name, path: `/history/of/${place}`, kind: text, ...read, ...several, history: true }
     }
     const outcome = outcomeReading(name, history)
     if (outcome !== undefined) return outcome

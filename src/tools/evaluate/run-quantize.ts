@@ -72,7 +72,7 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
     const { tasks, derived } = bundle.manifest
     checkTasks(loaded.file, loaded.spec, [...tasks, ...derived])
     expectNoLiveFields(bundle, options)
-    const version = { fields: fieldsOf(bundle) }
+    const version = { fields: fieldsOf(bundle), model: bundle.manifest }
     const dataset = (await readRowsFor(loaded, [version], { signal, progress })).datasetOf(version)
     const all = rowsOfPart(dataset, part)
     const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)

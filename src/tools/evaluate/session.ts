@@ -12,6 +12,7 @@ import { type EvaluateInput, type Evaluation, evaluate, rowsOfPart } from './eva
 import { createProgress, type Progress } from './format.ts'
 import type { JudgeContext, PartName } from './judge-context.ts'
 import { listProblems, readingKey, readingsOfModel } from './model-fields.ts'
+import { type HistoryVersion, withHistorySource, withModelHistory } from './model-history.ts'
 import type { Predictor } from './predictor.ts'
 import { scoreRows } from './score-rows.ts'
 
@@ -83,22 +84,34 @@ export interface SharedRows {
   datasetOf(predictor: Pick<Predictor, 'fields'>): Dataset
 }
 
-/** Reads the rows once, with the fields of all versions. Rejects like `readDataset`. */
+/** A version as its rows need it; `model`: where its training is known. */
+export interface RowsVersion extends Pick<Predictor, 'fields'> {
+  model?: HistoryVersion
+}
+
+/**
+ * Reads the rows once, with the fields of all versions, and their history where the spec has none. Rejects like
+ * `readDataset`.
+ */
 export async function readRowsFor(
-  loaded: LoadedRows,
-  predictors: readonly Pick<Predictor, 'fields'>[],
+  written: LoadedRows,
+  versions: readonly RowsVersion[],
   { signal, progress }: { signal: AbortSignal; progress: Progress },
 ): Promise<SharedRows> {
+  const models = versions.flatMap(({ model }) => model ?? [])
+  const { loaded, source } = await withModelHistory(written, models)
   const readings = new Map<string, FieldReading>()
-  for (const { fields } of predictors)
+  for (const { fields } of versions)
     for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(readingKey(reading), reading)
-  if (!loaded.trains) expectFields(loaded, predictors)
-  const problems = predictors.flatMap(({ fields }) => listProblems(fields, loaded.spec))
+  if (!loaded.trains) expectFields(loaded, versions)
+  const problems = versions.flatMap(({ fields }) => listProblems(fields, loaded.spec))
   if (problems.length > 0) throw new SpecError(loaded.file, problems)
   const all = [...readings.values()]
   const dataset = await readDataset(loaded, all, {
     signal,
     onProgress: readingProgress(progress),
+  }).catch((error) => {
+    throw withHistorySource(error, source)
   })
   const places = new Map(all.map((reading, index) => [readingKey(reading), index]))
   return {

@@ -4,6 +4,7 @@ import { type CrossedField, defaultHash, type Field } from '../../schemas/featur
 import { isObject } from '../../schemas/json.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
+import { historyLists } from '../data/history-fields.ts'
 
 /**
  * A spec, as written, with what it leaves out of a version that training goes on from: name, fields, tasks and derived
@@ -13,7 +14,7 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   if (!isObject(written)) return written
   const { features, crossed = [], tasks, derived, provenance } = manifest
   const history = written.history === undefined ? provenance?.history_of : written.history
-  const made = isObject(history) ? madeFields(history) : []
+  const made = isObject(history) ? historyLists(history) : []
   const fields = [
     ...features
       .filter(({ name }) => !made.includes(name))
@@ -49,14 +50,6 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     tasks: inOrderOf(known, completed('/tasks', written.tasks, known)),
     derived: completed('/derived', written.derived, products),
   }
-}
-
-/** Names of the lists that are made of rows. */
-function madeFields({ name = 'history', of, outcomes, ages }: Record<string, unknown>): string[] {
-  const named = Array.isArray(outcomes) ? outcomes.map((outcome) => isObject(outcome) && outcome.name) : []
-  return [...(Array.isArray(of) ? of : []), ...named, ...(ages === undefined ? [] : [ages])].map(
-    (field) => `${name}_${field}`,
-  )
 }
 
 /** Where a field's values are in the rows. */

@@ -46,7 +46,7 @@ export function unknownIdsOf({ sparse }: Pick<Layout, 'sparse'>): Int32Array {
 export function readingsOf(fields: readonly TrainField[], history?: History): FieldReading[] {
   return fields.map((field, index): FieldReading => {
     const of = fields.find(({ name }) => history?.of.includes(name) && historyField(history, name) === field.name)
-    if (of !== undefined) return historyReading(of, field.name, fields)
+    if (of !== undefined) return historyReading(of, field.name, fields, history!)
     const outcome = outcomeReading(field.name, history)
     if (outcome !== undefined) return outcome
     const owner = field.kind === 'shared' ? fields.find(({ name }) => name === field.table) : field
@@ -61,10 +61,11 @@ export function readingsOf(fields: readonly TrainField[], history?: History): Fi
 }
 
 /** Reads the values of a field, of which the lists of a history are made. */
-function historyReading(of: TrainField, name: string, fields: readonly TrainField[]): FieldReading {
+function historyReading(of: TrainField, name: string, fields: readonly TrainField[], history: History): FieldReading {
   const [{ kind, expression, list }] = readingsOf([of, ...fields.filter((field) => field !== of)]) as [FieldReading]
   const column = expression === undefined ? (of.column ?? of.name) : undefined
-  return { name, path: '/history', kind, column, expression, list, history: true }
+  const path = `/history/of/${history.of.indexOf(of.name)}`
+  return { name, path, kind, column, expression, list, history: true }
 }
 
 /**

@@ -82,6 +82,14 @@ t.test('the version is judged by its rows, calibrated, and goes on with those of
     '--json',
   ])
   t.equal(judged.code, 0, judged.stderr)
+  // The same without `history`, which is then the version's.
+  await writeFile(
+    join(folder, 'bare.json'),
+    JSON.stringify({ ...rows, history: undefined, fields: [read(fields[2]!)] }),
+  )
+  const bare = await runCli(['evaluate', 'films/1', '--models', models, '--data', join(folder, 'bare.json'), '--json'])
+  t.equal(bare.code, 0, bare.stderr)
+  t.same(JSON.parse(bare.stdout).tasks, JSON.parse(judged.stdout).tasks)
   const data = { csv: ['next.csv'], past: ['log.csv'] }
   await trainIn(folder, { data, training: spec.training, split: spec.split, group: 'user' }, 'films')
   const next = (await readBundle(models, 'films', '2')).manifest

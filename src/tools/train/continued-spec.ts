@@ -1,6 +1,9 @@
-import { ModelError } from '../../base/errors.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { ModelError, type Violation } from '../../base/errors.ts'
+import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { type CrossedField, defaultHash, type Field } from '../../schemas/features.ts'
+import { History } from '../../schemas/history.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Calibration, Manifest } from '../../schemas/manifest.ts'
 import type { CalibrationMethod } from '../../schemas/train-spec.ts'
@@ -8,13 +11,15 @@ import { historyLists } from '../data/history-fields.ts'
 
 /**
  * A spec, as written, with what it leaves out of a version that training goes on from: name, fields, tasks and derived
- * tasks. A field or a task that it names has the rest of that version's, too.
+ * tasks. A field or a task that it names has the rest of that version's, too. Throws INVALID_REQUEST for a history of
+ * other lists than that version's, and for names that it does not have.
  */
 export function continuedSpec(written: unknown, manifest: Manifest): unknown {
   if (!isObject(written)) return written
   const { features, crossed = [], tasks, derived, provenance } = manifest
   const history = written.history === undefined ? provenance?.history_of : written.history
   const made = isObject(history) ? historyLists(history) : []
+  expectLists(written, manifest)
   const fields = [
     ...features
       .filter(({ name }) => !made.includes(name))
@@ -50,6 +55,35 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     tasks: inOrderOf(known, completed('/tasks', written.tasks, known)),
     derived: completed('/derived', written.derived, products),
   }
+}
+
+/**
+ * Throws INVALID_REQUEST where a spec's history makes other lists than the version's. The check that follows refuses
+ * those that are invalid.
+ */
+function expectLists({ history, fields }: Record<string, unknown>, manifest: Manifest): void {
+  const problems: Violation[] = []
+  const own = check(History, history, '', problems) as History
+  if (problems.length > 0) return
+  const before = manifest.provenance?.history_of
+  const given = Array.isArray(fields) ? fields.map((field) => isObject(field) && field.name) : []
+  const made = historyLists(own)
+  const known = manifest.features.map(({ name }) => name)
+  const missing = before ? historyLists(before).filter((name) => !made.includes(name) && !given.includes(name)) : []
+  if (missing.length === 0 && made.every((name) => known.includes(name))) return
+  const part = (['name', 'of', 'outcomes', 'ages'] as const).find((key) => before && !sameLists(key, own, before))
+  const title = `${manifest.name}/${manifest.version}`
+  const theirs = before ? `that of ${title} makes ${historyLists(before).join(', ')}` : `${title} has no such fields`
+  const place = part === undefined ? '/history' : `/history/${part}`
+  throw new ModelError('INVALID_REQUEST', `${place}: the history makes the lists ${made.join(', ')}, where ${theirs}`)
+}
+
+/** Whether a part of two histories names the same lists, in any order. */
+function sameLists(part: 'name' | 'of' | 'outcomes' | 'ages', own: History, before: Record<string, unknown>): boolean {
+  const { name = 'history' } = before
+  if (part === 'name') return own.name === name
+  const listsOf = (history: Record<string, unknown>) => historyLists({ name, [part]: history[part] }).sort()
+  return isDeepStrictEqual(listsOf(own), listsOf(before))
 }
 
 /** Where a field's values are in the rows. */

@@ -82,6 +82,7 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
     return fields
   }
   const { features, name, version } = from.manifest
+  const readings = readingsOf(spec.fields, spec.history)
   const title = `${name}/${version}`
   const problems: { path: string; message: string }[] = []
   const columns = features.map((field) => {
@@ -92,8 +93,12 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
     else if (written.kind !== field.kind)
       problems.push({ path: `/fields/${index}/kind`, message: `must be ${field.kind}, as in ${title}` })
     else
-      for (const [key, before] of changedOptions(field, written))
-        problems.push({ path: `/fields/${index}/${key}`, message: `must be ${wanted(before)}, as in ${title}` })
+      for (const [key, before] of changedOptions(field, written)) {
+        const path = placeOf(key, `/fields/${index}`, readings[index]!)
+        const message = `must be ${wanted(before)}, as in ${title}`
+        // Several lists may be as long as the history.
+        if (!problems.some((problem) => problem.path === path)) problems.push({ path, message })
+      }
     return cells[index]!
   })
   spec.fields.forEach((field, index) => {
@@ -112,6 +117,13 @@ export function fieldsOf({ spec, file }: LoadedSpec, dataset: Dataset, from: Bun
   if (problems.length > 0) throw new SpecError(file, problems)
   dataset.cells = columns
   return features
+}
+
+/** Where a spec says an option of a field, or of a list that its history makes. */
+function placeOf(option: string, field: string, { path, history, list }: FieldReading): string {
+  if (history === undefined) return `${field}/${option}`
+  if (option !== 'list/max') return path
+  return list === undefined ? '/history/last' : '/history/max'
 }
 
 /** `before`: an option's value, or whether it was given. */

@@ -83,3 +83,32 @@ t.test('a name that the version does not have is refused, unless the spec define
   )
   t.equal(continued({ data, fields: 3 }).fields, 3)
 })
+
+t.test('a history of other lists than the version’s is refused, by its place in the spec', async (t) => {
+  const history = { of: ['colour'], by: 'user', order: 'time', last: 3 }
+  const named = (name: string) => ({ ...manifest.features[0]!, name })
+  const features = [...manifest.features, named('history_colour'), named('history_age')]
+  const history_of = { ...history, name: 'history', ages: 'age' }
+  const before = { ...manifest, version: '7', features, provenance: { history_of } } as Manifest
+  const lists =
+    (changes: object, more: object = {}) =>
+    () =>
+      continuedSpec({ data, history: { ...history, ages: 'age', ...changes }, ...more }, before)
+  const makes = 'where that of shop/7 makes history_colour, history_age'
+  t.throws(lists({ name: 'seen' }), {
+    code: 'INVALID_REQUEST',
+    message: `/history/name: the history makes the lists seen_colour, seen_age, ${makes}`,
+  })
+  const { message } = t.throws(lists({ of: ['colour', 'size'] })) as Error
+  t.match(message, `/history/of: the history makes the lists history_colour, history_size, history_age, ${makes}`)
+  t.throws(lists({ ages: undefined }), {
+    message: `/history/ages: the history makes the lists history_colour, ${makes}`,
+  })
+  t.throws(lists({ outcomes: [{ name: 'stars' }] }), { message: /^\/history\/outcomes: / })
+  t.throws(() => continuedSpec({ data, history }, { ...manifest, version: '7' }), {
+    message: '/history: the history makes the lists history_colour, where shop/7 has no such fields',
+  })
+  t.doesNotThrow(lists({}))
+  t.doesNotThrow(lists({ ages: undefined }, { fields: [{ name: 'history_age' }] }), 'its list is a column')
+  t.doesNotThrow(lists({ of: 'colour' }), 'the check that follows refuses it')
+})

@@ -91,7 +91,11 @@ t.test('the version is judged by its rows, calibrated, and goes on with those of
   t.equal(bare.code, 0, bare.stderr)
   t.same(JSON.parse(bare.stdout).tasks, JSON.parse(judged.stdout).tasks)
   const data = { csv: ['next.csv'], past: ['log.csv'] }
-  await trainIn(folder, { data, training: spec.training, split: spec.split, group: 'user' }, 'films')
+  const following = { data, training: spec.training, split: spec.split, group: 'user' }
+  await t.rejects(trainIn(folder, { ...following, history: { ...history, last: 5, max: 7 } }, 'films'), {
+    message: /\n {2}\/history\/last must be 3, as in films\/1\n {2}\/history\/max must be 4, as in films\/1$/,
+  })
+  await trainIn(folder, following, 'films')
   const next = (await readBundle(models, 'films', '2')).manifest
   t.same(next.features.slice(1), manifest.features.slice(1))
   t.match(next.provenance, { from: 'films/1', history_of: history })

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { cli } from '../../support/entries.ts'
+import { filmCsv, filmSpec } from '../../support/film-rows.ts'
 import { listCsv, listSpec } from '../../support/list-rows.ts'
 import { tinyCsv, tinySpec } from '../../support/tiny.ts'
 
@@ -18,7 +19,8 @@ async function shop(t: Test, changes: object = {}, name = 'shop') {
   const folder = join(t.testdirName, name)
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
-  if ('sequences' in changes) await writeFile(join(folder, 'views.csv'), listCsv(rows))
+  if ('history' in changes) await writeFile(join(folder, 'log.csv'), filmCsv(0))
+  else if ('sequences' in changes) await writeFile(join(folder, 'views.csv'), listCsv(rows))
   await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), training, ...changes }))
   const args = ['train', join(folder, 'spec.yaml'), '--models', join(folder, 'models'), '--run', join(folder, 'run')]
   const change = (more: object) =>
@@ -42,11 +44,13 @@ async function stopAt(args: string[], line: string, signal: NodeJS.Signals) {
 const weights = (folder: string) => readFile(join(folder, 'models/tiny/1/group1-shard1of1.bin'))
 
 const lists = { ...listSpec(), name: 'tiny', data: { csv: ['views.csv'], separator: ';' }, derived: [], training }
+const histories = { ...filmSpec, name: 'tiny', derived: [], training }
 
 for (const [threads, changes, title] of [
   [1, {}, '1 thread'],
   [2, {}, '2 threads'],
   [1, lists, '1 thread, with lists'],
+  [1, histories, '1 thread, with histories'],
 ] as const)
   t.test(`a killed run goes on, and ends with the weights of one that was not, on ${title}`, async (t) => {
     const more = ['--threads', `${threads}`]

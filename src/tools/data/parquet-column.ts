@@ -83,7 +83,10 @@ export class ValueError extends Error {
 function exact(value: bigint, row: number): number {
   const number = Number(value)
   if (Number.isSafeInteger(number)) return number
-  throw new ValueError(row, `holds ${value}, beyond ±2^53: write such ids as strings`)
+  throw new ValueError(
+    row,
+    `holds ${value}, beyond ±2^53: write ids as strings, and times as timestamps or in microseconds`,
+  )
 }
 
 function fill(pages: Pages, rows: number, put: (row: number, value: unknown) => void): void {

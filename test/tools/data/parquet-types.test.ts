@@ -82,7 +82,10 @@ t.test('lists of pages', async (t) => {
   )
   t.same([0, 1, 2, 3].map(words.at), [['a', 'b'], null, [], ['c', null]])
   const error = t.throws(() => listColumn([[[1n], [2n, 2n ** 60n]]], 2, 'double')) as ValueError
-  t.same([error.row, error.message], [1, 'holds 1152921504606846976, beyond ±2^53: write such ids as strings'])
+  t.same(
+    [error.row, error.message],
+    [1, 'holds 1152921504606846976, beyond ±2^53: write ids as strings, and times as timestamps or in microseconds'],
+  )
 })
 
 t.test('a type given by its newer name alone', async (t) => {
@@ -110,7 +113,10 @@ t.test('columns of pages', async (t) => {
   t.same([0, 1, 2, 3, 4].map(mixed.at), [0.5, Number.NaN, null, 2, 1])
   t.throws(
     () => numberColumn([[0n], [2n ** 53n]], 2),
-    new ValueError(1, `holds ${2n ** 53n}, beyond ±2^53: write such ids as strings`),
+    new ValueError(
+      1,
+      `holds ${2n ** 53n}, beyond ±2^53: write ids as strings, and times as timestamps or in microseconds`,
+    ),
   )
   t.throws(() => numberColumn([[1]], 2), { message: 'ends after 1 of the 2 rows of a row group' })
 })

@@ -140,7 +140,7 @@ t.test('names the row of a number that is none, and of an integer beyond 2^53', 
   )
   const ids = parquetOf([clicked, { name: 'id', data: [1n, 2n, 2n ** 53n], type: 'INT64' }], 2)
   t.same(await problemsOf(t, { 'clicks.parquet': ids }, {}, fieldsOf({ id: 'number' })), [
-    `/data/parquet/0 clicks.parquet row 3: column id holds ${2n ** 53n}, beyond ±2^53: write such ids as strings`,
+    `/data/parquet/0 clicks.parquet row 3: column id holds ${2n ** 53n}, beyond ±2^53: write ids as strings, and times as timestamps or in microseconds`,
   ])
   t.same(await problemsOf(t, { 'clicks.parquet': ids }, {}), [], 'only if the column is used')
 })

@@ -15,7 +15,7 @@ import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Publish } from '../../schemas/publish.ts'
-import { RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
+import { type FieldPlace, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
@@ -221,16 +221,22 @@ function uselessOptions(training: TrainSpec['training'], fields: TrainSpec['fiel
   return problems
 }
 
-function contradictionsOfRows({ data, tasks, fields, split, group, publish }: RowsSpec): Violation[] {
+function contradictionsOfRows({ data, tasks, fields, split, group, publish, history }: RowsSpec): Violation[] {
   const problems = [...repeated(tasks, '/tasks'), ...repeated(fields, '/fields')]
-  fields.forEach((field, index) => {
-    if (field.column !== undefined && field.expression !== undefined)
-      problems.push({ path: `/fields/${index}`, message: 'has both column and expression' })
-  })
+  problems.push(...readTwice(fields, '/fields'), ...readTwice(history?.outcomes ?? [], '/history/outcomes'))
   problems.push(...publishProblems(publish, '/publish'), ...partProblems({ data, split }))
   if (split?.by === 'group' && group === undefined)
     problems.push({ path: '/split/by', message: 'needs a column of groups: name it as `group`' })
   return problems
+}
+
+/** Problems of what says both of two places where its values are. */
+function readTwice(all: readonly Pick<FieldPlace, 'column' | 'expression'>[], path: string): Violation[] {
+  return all.flatMap(({ column, expression }, index) =>
+    column === undefined || expression === undefined
+      ? []
+      : [{ path: `${path}/${index}`, message: 'has both column and expression' }],
+  )
 }
 
 function repeated(named: readonly { name: string }[], path: string): Violation[] {

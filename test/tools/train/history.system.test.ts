@@ -196,6 +196,10 @@ t.test('what a history can not be made of is named', async (t) => {
   await problem(outcome({ name: 'rating' }), /\/history\/outcomes\/0\/column no column "rating"/)
   await problem(outcome({ name: 'buy', expression: 'click = 1' }), /\/history\/outcomes\/0\/expression /)
   await problem(outcome({ name: 'user' }), /\/history\/outcomes\/0 .*must be a number, not "u\d+"/)
+  await problem(
+    outcome({ name: 'buy', column: 'click', expression: 'click == 1.0' }),
+    /\/history\/outcomes\/0 has both column and expression/,
+  )
   await problem({ by: 'usr' }, /\/history\/by no column "usr"/)
   await problem({ order: 'user' }, /\/history\/order .*must be a number, not "u\d+"/)
   await problem({ where: 'click = 1' }, /\/history\/where /)

@@ -106,6 +106,15 @@ export function unalignedHistories(
   })
 }
 
+/** Problems without those of the sequence of a history that has problems itself: they may follow from what it lacks. */
+export function withoutHistory(
+  problems: readonly Violation[],
+  { sequences = [], history }: { sequences?: readonly TrainSequence[]; history?: History | undefined },
+): Violation[] {
+  const made = sequences.flatMap(({ name }, index) => (name === history?.name ? [`/sequences/${index}/`] : []))
+  return problems.filter(({ path }) => !made.some((sequence) => path.startsWith(sequence)))
+}
+
 /** Whether a list of a history has any number of values for each earlier row. */
 const isUnaligned = (field: TrainField): boolean => field.kind !== 'vector' && field.sequence === undefined
 

@@ -19,7 +19,7 @@ import { type FieldPlace, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
-import { unalignedHistories, withHistory } from './history-fields.ts'
+import { unalignedHistories, withHistory, withoutHistory } from './history-fields.ts'
 import { hasParts, partProblems, uselessPast } from './parts.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -78,8 +78,9 @@ async function checkTrainSpec(file: string, read: unknown): Promise<LoadedSpec> 
     const crossed = checked.fields.flatMap(({ kind, name }) => (kind === 'crossed' ? [name] : []))
     const { fields, problems: ofHistory } = withHistory(given, checked.history, crossed)
     const spec = withCrossedApart(checked, fields, problems)
-    const unaligned = unalignedHistories(spec.sequences, fields, spec.history)
-    problems.push(...ofHistory, ...(unaligned.length > 0 ? unaligned : contradictions(spec)))
+    const unaligned = ofHistory.length > 0 ? [] : unalignedHistories(spec.sequences, fields, spec.history)
+    const others = unaligned.length > 0 ? unaligned : contradictions(spec)
+    problems.push(...ofHistory, ...(ofHistory.length > 0 ? withoutHistory(others, spec) : others))
     if (problems.length === 0) return { file, spec }
   }
   const named = problems.map((problem) => withNames(problem, written))

@@ -121,6 +121,10 @@ t.test('the values of lists are not attended to, which the message says', async 
     { history: { ...history, of: ['genres'] } },
     /\/sequences\/0\/name has nothing to attend to: genres is a list, of which each/,
   )
+  await problem(
+    { history: { ...history, of: ['movi', 'genres'] } },
+    /:\n {2}\/history\/of\/0 "movi" is not a field[^\n]*$/,
+  )
   const ages = { name: 'ages', kind: 'numeric', column: 'kinds', list: { max: 2, separator: '|' } }
   await problem(
     { fields: [...spec.fields, ages], history: { ...history, of: ['movie', 'ages'] } },

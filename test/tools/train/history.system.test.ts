@@ -186,7 +186,15 @@ t.test('what a history can not be made of is named', async (t) => {
   const folder = await folderOf(t, { 'log.parquet': drawRows(0, 50) })
   const problem = async (changes: object, message: RegExp, more: object = {}) =>
     t.rejects(read(folder, { history: { ...history, ...changes }, ...more }), { message })
-  await problem({ of: ['itm'] }, /\/history\/of\/0 "itm" is not a field; did you mean "item"\?/)
+  await problem({ of: ['itm'] }, /:\n {2}\/history\/of\/0 "itm" is not a field; did you mean "item"\?[^\n]*$/)
+  const [sequence] = spec.sequences
+  await problem(
+    { of: ['itm'] },
+    /\/history\/of\/0 "itm".*\n {2}\/sequences\/1\/name no field is of the sequence "views"/,
+    {
+      sequences: [sequence, { ...sequence, name: 'views' }],
+    },
+  )
   const outcome = (outcome: object) => ({ outcomes: [outcome] })
   await problem(
     outcome({ name: 'item' }),

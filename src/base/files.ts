@@ -70,12 +70,18 @@ async function make(path: string): Promise<void> {
  * error, and leaves what was there.
  */
 export async function replaceFile(path: string, content: string | Uint8Array, mode?: number): Promise<void> {
-  const written = join(dirname(path), `.${basename(path)}.${process.pid}.${randomUUID().slice(0, 8)}`)
+  await replaceFiles({ [path]: content }, mode)
+}
+
+/** The same for several files, by path: none is replaced before all are written. */
+export async function replaceFiles(files: Readonly<Record<string, string | Uint8Array>>, mode?: number): Promise<void> {
+  const suffix = `${process.pid}.${randomUUID().slice(0, 8)}`
+  const written = Object.keys(files).map((path) => [path, join(dirname(path), `.${basename(path)}.${suffix}`)] as const)
   try {
-    await writeFile(written, content, { flag: 'wx', ...(mode && { mode }) })
-    await rename(written, path)
+    for (const [path, name] of written) await writeFile(name, files[path]!, { flag: 'wx', ...(mode && { mode }) })
+    for (const [path, name] of written) await rename(name, path)
   } catch (error) {
-    await rm(written, { force: true })
+    for (const [, name] of written) await rm(name, { force: true })
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
-import { existingFolder, fileReason, makeFolder, replaceFile } from '../../base/files.ts'
+import { existingFolder, fileReason, makeFolder, replaceFiles } from '../../base/files.ts'
 import { closestName } from '../../schemas/closest-name.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
 import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
@@ -159,21 +159,25 @@ export async function judgePredictor(
 }
 
 /**
- * Writes `report.html` and `report.json` into a folder; returns the path of the page. Rejects with INVALID_REQUEST if
- * it can't.
+ * Writes `report.html`, `report.json` and `others`, by name, into a folder: all of them or none. Returns the path of
+ * the page. Rejects with INVALID_REQUEST if it can't.
  */
-export async function writeReport(folder: string, report: EvaluationReport): Promise<string> {
+export async function writeReport(
+  folder: string,
+  report: EvaluationReport,
+  others: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const { renderReport } = await import('./report/render-report.ts')
   const html = await renderReport(report)
-  const page = join(folder, 'report.html')
+  const files = { 'report.html': html, 'report.json': `${JSON.stringify(report, undefined, 2)}\n`, ...others }
+  const placed = Object.entries(files).map(([name, content]) => [join(folder, name), content] as const)
   try {
     await makeFolder(resolve(folder))
-    await replaceFile(page, html)
-    await replaceFile(join(folder, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
+    await replaceFiles(Object.fromEntries(placed))
   } catch (cause) {
     throw unwritable(folder, cause)
   }
-  return page
+  return join(folder, 'report.html')
 }
 
 /**

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { SingleBar } from 'cli-progress'
 import { ModelError, reasonOf } from '../../base/errors.ts'
@@ -140,9 +139,9 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
     out.write(`${formatEvaluation(report)}\n\n${formatKept(fitted)}\n`)
     log(folder === undefined ? 'nothing was written' : `written to ${folder}`)
     if (options.report !== undefined) {
-      log(`report written to ${await writeReport(options.report, report)}`)
       const lines = fitted.history.map((epoch) => `${JSON.stringify(epoch)}\n`)
-      await writeFile(join(options.report, historyFile), lines.join(''))
+      const page = await writeReport(options.report, report, { [historyFile]: lines.join('') })
+      log(`report written to ${page}`)
     }
     return folder === undefined ? notGoodEnough : 0
   } catch (error) {

@@ -58,11 +58,13 @@ export async function judgeNewVersion(
     const { publish } = loaded.spec
     if (publish?.not_worse) {
       const before = await previousVersion(options.models, name)
-      if (before)
-        report.comparison = comparisonOf(
-          (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation,
-          evaluation,
-        )
+      if (before) {
+        const former = (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation
+        const comparison = comparisonOf(former, evaluation)
+        // Two versions of one number: the new one takes the other's place.
+        const a = comparison.a === comparison.b ? `the replaced ${comparison.a}` : comparison.a
+        report.comparison = { ...comparison, a }
+      }
     }
     if (publish) report.publish = checkPublish(publish, { report, precisions })
     return { report, scored }

@@ -124,6 +124,16 @@ t.test('a condition that this machine can not check is refused before the traini
   else await t.rejects(trained, { message: /\/publish\/bfloat16 can't be checked on this machine: / })
 })
 
+t.test('a version that takes the place of one with its number is compared with that', async (t) => {
+  const folder = await copyTrainedTiny(t)
+  const publish = { not_worse: true }
+  const { report } = await trainIn(folder, { publish }, { force: true })
+  t.match(report.comparison, { a: 'the replaced tiny/1', b: 'tiny/1', verdict: 'no difference shown' })
+  t.match(report.publish?.conditions, [{ condition: 'not worse than the replaced tiny/1', passed: true }])
+  const { report: next } = await trainIn(folder, { publish, version: 2 })
+  t.match(next.comparison, { a: 'tiny/1', b: 'tiny/2' })
+})
+
 t.test('the same seed gives the same model, bit for bit', async (t) => {
   const first = await readFile(join(whole.folder!, 'group1-shard1of1.bin'))
   t.ok(first.equals(await readFile(join(await trainedTiny(), 'models/tiny/1/group1-shard1of1.bin'))))

@@ -1,7 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { median } from '../../base/arrays.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import { formatBytes, formatError, formatTable, grouped } from '../../base/terminal.ts'
 import type { CompiledPlan, PassReport } from '../../model/contracts/compiled-plan.ts'
 import type { Batch } from '../../model/contracts/engine.ts'
@@ -134,7 +133,7 @@ async function detail(
     stages.push({ report, session: await openSession(graph.copy().toBytes(), graph.folder) })
   }
   const graph = await readGraph(source, output)
-  const scratch = await mkdtemp(join(tmpdir(), 'multigate-compile-'))
+  const scratch = await makeTemporaryFolder('compile')
   let compiled: CompiledGraph
   let passes: MeasuredPass[]
   try {

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, rm, symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { serverArgv } from '../../app/v8-flags.ts'
 import { systemClock } from '../../base/clock.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import { startServing, untilReady } from '../load/serving.ts'
 
 /** A server process under measurement, which serves one model. */
@@ -63,7 +63,7 @@ const fixed = {
  */
 export async function startMeasuredServer(options: MeasuredServerOptions): Promise<MeasuredServer> {
   const { models, model, settings = {}, wrapper = [] } = options
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-capacity-'))
+  const folder = await makeTemporaryFolder('capacity')
   try {
     await symlink(resolve(models, model), join(folder, model), 'dir')
     const env = {

@@ -1,10 +1,10 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { systemClock } from '../../base/clock.ts'
 import { ModelError } from '../../base/errors.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import { createEnginePool } from '../../model/engines/pool/pool.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
 import type { ServedPlan } from '../../model/serving/prediction/loaded-model.ts'
@@ -202,7 +202,7 @@ export interface Verified {
  */
 export async function verifyBundle(bundle: NewBundle, cache: string | undefined, now: () => number): Promise<Verified> {
   const { name, version } = bundle.manifest
-  const root = await mkdtemp(join(tmpdir(), 'multigate-verify-'))
+  const root = await makeTemporaryFolder('verify')
   try {
     await writeBundle(join(root, name, version), bundle)
     const pool = await createEnginePool({ engine: 'auto', workers: 1 })

@@ -1,7 +1,7 @@
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import type { GraphSource } from '../../model/contracts/engine.ts'
 import { savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import { findGraph } from '../../model/serving/version/manifestless.ts'
@@ -67,7 +67,7 @@ async function openKerasFile(file: string, name: string): Promise<SavedGraph> {
   const sides = { context: [], cross: [] }
   const { ranges, ownIds } = chooseFields(model, { features: undefined, sizes: undefined, sides, allowUnused: false })
   const { graph, files } = await model.build(ranges, model.tasks, ownIds)
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-keras-'))
+  const folder = await makeTemporaryFolder('keras')
   const dispose = () => rm(folder, { recursive: true, force: true })
   try {
     for (const [path, bytes] of Object.entries(files)) await writeFile(join(folder, path), bytes)

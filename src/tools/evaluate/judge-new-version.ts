@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { type NewBundle, writeBundle } from '../../model/serving/bundle/write.ts'
 import { readBundle } from '../../model/serving/version/read-version.ts'
@@ -45,7 +45,7 @@ export async function judgeNewVersion(
   options: JudgeNewOptions,
 ): Promise<{ report: EvaluationReport; scored: ScoredPart }> {
   const { name, version } = bundle.manifest
-  const root = await mkdtemp(join(tmpdir(), 'multigate-judge-'))
+  const root = await makeTemporaryFolder('judge')
   try {
     await writeBundle(join(root, name, version), bundle)
     const { evaluation, precisions } = await judgeVersion(

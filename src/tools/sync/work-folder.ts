@@ -1,17 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, stat, statfs } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { readdir, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../../base/files.ts'
-import { isAlive } from '../../base/process.ts'
+import { isOfDeadProcess, makeProcessFolder } from '../../base/process-folders.ts'
 import { indexedBytes } from './index-file.ts'
 import { type Records, syncFolder, versionId } from './records.ts'
 
 /** Age from which on an unfinished copy belongs to nobody, ms. */
 const abandoned = 24 * 3600 * 1000
-
-/** The names of this process. */
-const ours = new Set<string>()
 
 /**
  * An empty folder for unfinished copies, on the disk of `folder`. Removes those of processes that ended before
@@ -24,20 +19,7 @@ export async function openWorkFolder(folder: string): Promise<string> {
     const path = join(root, name)
     if (isOfDeadProcess(name) || (await ageOf(path)) > abandoned) await rm(path, { recursive: true, force: true })
   }
-  const name = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
-  ours.add(name)
-  await mkdir(join(root, name))
-  return join(root, name)
-}
-
-/**
- * Whether a process of this machine or container made it that no longer runs; it may have had this process's number.
- */
-function isOfDeadProcess(name: string): boolean {
-  const [, host, id] = /^(.*)-(\d+)-\w+$/.exec(name) ?? []
-  if (host !== hostname()) return false
-  if (Number(id) === process.pid) return !ours.has(name)
-  return !isAlive(Number(id))
+  return makeProcessFolder(root)
 }
 
 async function ageOf(path: string): Promise<number> {

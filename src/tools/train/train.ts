@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
+import { makeTemporaryFolder } from '../../base/process-folders.ts'
 import { createOnnxEngine } from '../../model/engines/onnx/onnx.ts'
 import type { ModelShape } from '../../model/graph/architectures/layers.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
@@ -259,7 +259,7 @@ export async function goldenRows(
 ): Promise<GoldenRows> {
   const count = Math.min(goldenRowCount, test.rows)
   const picked = Array.from({ length: count }, (_, i) => Math.floor((i * test.rows) / count))
-  const folder = await mkdtemp(join(tmpdir(), 'multigate-golden-'))
+  const folder = await makeTemporaryFolder('golden')
   try {
     for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes)
     const takes = { graph, features: [...features] }

@@ -1,4 +1,4 @@
-import { product } from '../../../base/arrays.ts'
+import { equal, product } from '../../../base/arrays.ts'
 import { intAttribute } from '../ir/attributes.ts'
 import { isGemm, weightsOf } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
@@ -63,22 +63,27 @@ function layerOf(graph: Graph, add: NodeProto, places: number): PairLayer | unde
   const { units, d } = pair
   const items = graph.shapes.get(pair.items)!.dims[1]!
   if (d * units * (items > 0 ? items : places) > mostNumbers) return undefined
+  const isWhole = (name: string) => equal(graph.shapes.get(name)?.dims.slice(1), [items, units])
+  if (!isWhole(add.output[0]!) || !isWhole(pair.term)) return undefined
   const layer: PairLayer = { ...pair, ofCandidates: undefined, ofItems: [], others: [] }
   const root = rootOf(graph, pair.candidates)
   for (const term of terms) {
     if (term === pair.term) continue
     const gemm = graph.producer(rootOf(graph, term))
     const shared = ofContext(graph, term)
-    const dims = graph.shapes.get(term)?.dims
-    if (shared !== undefined && graph.shapes.get(shared)?.dims[0] === 1 && dims?.at(-1) === units && dims.length === 3)
-      layer.ofItems.push(shared)
-    else if (isGemm(graph, gemm) && rootOf(graph, gemm.input[0]!) === root && graph.dimsOf(gemm.input[1]!)![0] === d) {
+    if (shared !== undefined && isWhole(term)) layer.ofItems.push(shared)
+    else if (isGemm(graph, gemm) && reads(graph, gemm, root, [d, units])) {
       const { w, b } = weightsOf(graph, gemm)
       layer.ofCandidates = layer.ofCandidates ? sumOf(layer.ofCandidates, w) : w
       layer.bias = sumOf(layer.bias, b)
     } else layer.others.push(term)
   }
   return layer.ofItems.length > 0 ? layer : undefined
+}
+
+/** Whether a product reads a tensor, with weights of this shape. */
+function reads(graph: Graph, { input }: NodeProto, root: string, dims: readonly number[]): boolean {
+  return rootOf(graph, input[0]!) === root && equal(graph.dimsOf(input[1]!), dims)
 }
 
 /** The terms of a sum whose parts nobody else reads. */

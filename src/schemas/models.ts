@@ -78,6 +78,9 @@ export type ModelStatus = Static<typeof ModelStatus>
 export const ModelStatus = Type.Object({
   name: Type.String(),
   default: Type.Boolean({ description: 'Answers requests that name no model' }),
+  default_implied: Type.Optional(
+    Type.Boolean({ description: 'It is the default model by its name, or as the only one: none is configured' }),
+  ),
   unloaded: Type.Optional(Type.Boolean({ description: 'Out of service until it is loaded on demand' })),
   default_version: Type.Optional(Type.String({ description: 'Version that answers requests that name none' })),
   pin: Type.Optional(Type.String({ description: 'Pinned version: it answers even if a higher one exists' })),

@@ -98,8 +98,8 @@ export function wrong() {
   const plugin: PluginOptions = { prefix: '/rank', port: 80 }
   // @ts-expect-error several processes are the command's
   createServer({ processes: 2 })
-  // @ts-expect-error a value is a string, a number or null
-  model.predict({ context: { country: ['DE'] } })
+  // @ts-expect-error a value is no boolean
+  model.predict({ context: { country: true } })
   return plugin
 }
 `

@@ -22,6 +22,11 @@ export class DefaultModel {
     this.#options = options
   }
 
+  /** Whether none is configured. */
+  get isImplied(): boolean {
+    return this.#options.configured === undefined
+  }
+
   get name(): string | undefined {
     const { configured, preferred, inFolder } = this.#options
     if (configured !== undefined) return configured

@@ -161,8 +161,8 @@ export class Registry {
 
   /** Every model that should exist or does, by name. */
   list(): ModelStatus[] {
-    const defaultModel = this.#default.name
-    return this.#names().map((name) => statusOf(this.#known(name), name === defaultModel))
+    const { name: defaultModel, isImplied } = this.#default
+    return this.#names().map((name) => statusOf(this.#known(name), name === defaultModel, isImplied))
   }
 
   /** Every version in the folder, served or not, by the model's name. */

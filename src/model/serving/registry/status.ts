@@ -26,14 +26,15 @@ function why({ entries, source, scheduled, unloaded }: KnownModel, failure: (ent
 const whyScheduled = ({ version, activateAt }: SourceVersion) =>
   activateAt === undefined ? [] : [`version ${version} takes effect at ${new Date(activateAt).toISOString()}`]
 
-/** The status of a model in `GET /models`; highest version first. */
-export function statusOf(model: KnownModel, isDefault: boolean): ModelStatus {
+/** The status of a model in `GET /models`; highest version first. `isImplied`: no default model is configured. */
+export function statusOf(model: KnownModel, isDefault: boolean, isImplied: boolean): ModelStatus {
   const { name, source, unloaded, answering } = model
   const { labels = {}, pin } = source ?? {}
   const problem = modelProblem(model)
   return {
     name,
     default: isDefault,
+    ...(isDefault && isImplied ? { default_implied: true } : {}),
     ...(unloaded ? { unloaded } : {}),
     ...(answering && !unloaded ? { default_version: answering.version } : {}),
     ...(pin === undefined ? {} : { pin }),

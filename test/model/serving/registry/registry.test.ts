@@ -516,7 +516,7 @@ t.test('a list names models without a version', async (t) => {
   const { registry, disk } = setUp()
   disk.models = [model('ads', [], { problem: 'it is empty' })]
   await registry.reconcile()
-  t.same(registry.list(), [{ name: 'ads', default: true, problem: 'it is empty', versions: [] }])
+  t.same(registry.list(), [{ name: 'ads', default: true, default_implied: true, problem: 'it is empty', versions: [] }])
 })
 
 t.test('live versions are those that answer, or still do', async (t) => {

@@ -1,4 +1,4 @@
-import { product } from '../../../base/arrays.ts'
+import { equal, product } from '../../../base/arrays.ts'
 import { intAttribute } from '../ir/attributes.ts'
 import { addGemm, isGemm, type Weights, weightsOf } from '../ir/gemm.ts'
 import type { Graph, Left } from '../ir/graph.ts'
@@ -145,6 +145,10 @@ function divide(graph: Graph, gemm: NodeProto, concat: NodeProto, groups: Terms)
     return graph.node('Reshape', [part, graph.integers([...sides, n])], { shape: floatShape(...sides, n) })
   })
   const sum = products.reduce((sum, next) => graph.node('Add', [sum, next], { shape: floatShape(...dims) }))
+  // If all parts are repeated, so is their product.
+  const whole = equal(graph.shapes.get(sum)!.dims, dims)
+    ? sum
+    : graph.node('Expand', [sum, graph.integers([1, ...dims.slice(1)])], { shape: floatShape(...dims) })
   const flat = graph.shapes.get(gemm.output[0]!)!
-  graph.bypass(gemm, graph.node('Reshape', [sum, graph.integers([-1, n])], { shape: flat }))
+  graph.bypass(gemm, graph.node('Reshape', [whole, graph.integers([-1, n])], { shape: flat }))
 }

@@ -82,6 +82,17 @@ for (const [name, [parts, products]] of Object.entries(divided))
     await traceShapes(graph)
   })
 
+t.test('repeats a product of which all parts are repeated', async (t) => {
+  const graph = await attention([q, q])
+  const feeds = feedsOf(graph, 4, new Dice(3))
+  const expected = await answersOf(graph, [feeds])
+  t.equal(divideProducts(graph, new Map()), 1)
+  canonicalise(graph, new Map())
+  t.equal(differenceOf(expected, await answersOf(graph, [feeds])), undefined)
+  t.equal(multiplicationsOf(graph), width * columns)
+  await traceShapes(graph)
+})
+
 const whole: Record<string, ((met: Met) => string)[]> = {
   'nothing that is repeated': [k, node('Tanh', 'k')],
   'what met the candidate alone': [product, node('Mul', 'q', 'k')],

@@ -65,6 +65,7 @@ function layerOf(graph: Graph, add: NodeProto, places: number): PairLayer | unde
   if (d * units * (items > 0 ? items : places) > mostNumbers) return undefined
   const isWhole = (name: string) => equal(graph.shapes.get(name)?.dims.slice(1), [items, units])
   if (!isWhole(add.output[0]!) || !isWhole(pair.term)) return undefined
+  const isForAllItems = (name: string) => equal(graph.shapes.get(name)?.dims.slice(1), [1, units])
   const layer: PairLayer = { ...pair, ofCandidates: undefined, ofItems: [], others: [] }
   const root = rootOf(graph, pair.candidates)
   for (const term of terms) {
@@ -72,7 +73,7 @@ function layerOf(graph: Graph, add: NodeProto, places: number): PairLayer | unde
     const gemm = graph.producer(rootOf(graph, term))
     const shared = ofContext(graph, term)
     if (shared !== undefined && isWhole(term)) layer.ofItems.push(shared)
-    else if (isGemm(graph, gemm) && reads(graph, gemm, root, [d, units])) {
+    else if (isGemm(graph, gemm) && reads(graph, gemm, root, [d, units]) && isForAllItems(term)) {
       const { w, b } = weightsOf(graph, gemm)
       layer.ofCandidates = layer.ofCandidates ? sumOf(layer.ofCandidates, w) : w
       layer.bias = sumOf(layer.bias, b)

@@ -84,7 +84,9 @@ export function createVariant(
     })
   const context = packers(file.context)
   const rows = packers(file.rows)
-  const byRequest = session.inputs.some(({ name }) => name === planNames.requests)
+  // A graph for one request need not read which request a row is of.
+  const oneRequest = file.oneRequest === true
+  const byRequest = oneRequest || session.inputs.some(({ name }) => name === planNames.requests)
   const makers = session.inputs.map(({ name }): ((call: Call) => Feed) => {
     const isNamed = (packer: Packer) => packer.name === name
     const [ofContext, ofRows, layer] = [context.find(isNamed), rows.find(isNamed), planNames.layerOf(name)]
@@ -117,7 +119,7 @@ export function createVariant(
     rows,
     lists: file.lists ?? [],
     byRequest,
-    oneRequest: file.oneRequest === true,
+    oneRequest,
     mostRows: Number.POSITIVE_INFINITY,
     cost: { a: 0, b: 0, joined: { a: 0, b: 0 } },
     run,

@@ -32,9 +32,15 @@ type Columns = Readonly<Record<string, ArrayLike<number>>>
 
 /**
  * The length of an input that says one. `total`: rows of the columns, of which the graph takes those in `rows`. Padding
- * may stand between values; behind the last there is nothing else.
+ * may stand between values; behind the last there is nothing else. Where all values of one list of a sequence equal
+ * padding and those of another do not, all places count: a softmax that masks the former has a share for each.
  */
-export function longestList({ members }: ListLength, inputs: Columns, total: number, rows: ArrayLike<number>): number {
+export function longestList(
+  { members, size }: ListLength,
+  inputs: Columns,
+  total: number,
+  rows: ArrayLike<number>,
+): number {
   let longest = 1
   for (const { input, columns, padding } of members) {
     const values = inputs[input]!
@@ -45,7 +51,26 @@ export function longestList({ members }: ListLength, inputs: Columns, total: num
         if (values[first + columns[place]!] !== padding) longest = place + 1
     }
   }
-  return longest
+  return longest > 1 && members.length > 1 && someAreMasked(members, inputs, total, rows) ? size : longest
+}
+
+/** Whether one list of a row has no value but padding, and another of the same row has. */
+function someAreMasked(
+  members: readonly ListMember[],
+  inputs: Columns,
+  total: number,
+  rows: ArrayLike<number>,
+): boolean {
+  const hasValue = ({ input, columns, padding }: ListMember, row: number) => {
+    const values = inputs[input]!
+    const first = (row * values.length) / total
+    return columns.some((column) => values[first + column] !== padding)
+  }
+  for (let i = 0; i < rows.length; i++) {
+    const isFull = hasValue(members[0]!, rows[i]!)
+    for (let j = 1; j < members.length; j++) if (hasValue(members[j]!, rows[i]!) !== isFull) return true
+  }
+  return false
 }
 
 /** A length as graphs take it: int64 [1]. */

@@ -12,8 +12,8 @@ const list: ListLength = {
 }
 
 t.test('the longest list of some rows', async (t) => {
-  const ids = Int32Array.of(5, 9, 9, 9, 5, 1, 9, 9, 5, 9, 1, 9, 5, 9, 9, 9)
-  const ages = new Float32Array(12)
+  const ids = Int32Array.of(5, 9, 9, 9, 5, 1, 9, 9, 5, 9, 1, 9, 5, 1, 9, 9)
+  const ages = Float32Array.of(0, 0, 0, 3, 0, 0, 3, 0, 0, 3, 0, 0)
   const length = (...rows: number[]) => longestList(list, { ids, ages }, 4, rows)
   t.equal(length(0), 1, 'an empty list has a place')
   t.equal(length(1), 1)
@@ -22,6 +22,15 @@ t.test('the longest list of some rows', async (t) => {
   t.equal(length(), 1)
   ages[3 * 3 + 2] = 4
   t.equal(length(3), 3, 'the lists of a sequence have the same lengths')
+})
+
+t.test('where all values of one list equal padding, and those of another do not, all places count', async (t) => {
+  const lengthOf = (ids: number[], ages: number[]) =>
+    longestList(list, { ids: Int32Array.from(ids), ages: Float32Array.from(ages) }, 2, [0, 1])
+  t.equal(lengthOf([5, 1, 1, 9, 5, 9, 9, 9], [2, 2, 0, 3, 2, 0]), 3)
+  t.equal(lengthOf([5, 1, 1, 9, 5, 1, 9, 9], [2, 2, 0, 0, 0, 0]), 3)
+  t.equal(lengthOf([5, 1, 1, 9, 5, 1, 9, 9], [2, 2, 0, 3, 0, 0]), 2)
+  t.equal(lengthOf([5, 1, 1, 9, 5, 9, 9, 9], [2, 2, 0, 0, 0, 0]), 2)
 })
 
 t.test('graphs take a length as int64', async (t) => {

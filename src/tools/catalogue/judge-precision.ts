@@ -175,8 +175,10 @@ export async function openCachedAnswers(plan: CompiledPlan): Promise<CachedAnswe
         for (const row of all) memory.keepRow(row, (floats, at) => stored.load(row, floats, at))
         // Each row has a context of its own.
         const requests = Array.from(all, (row) => ({ rows: Int32Array.of(row), slots: Int32Array.of(row) }))
-        const { [plan.description.output]: output } = await variant.run(batch, requests)
-        answers.push((output!.data as Float32Array).map(logit))
+        for (const call of variant.oneRequest ? requests.map((request) => [request]) : [requests]) {
+          const { [plan.description.output]: output } = await variant.run(batch, call)
+          answers.push((output!.data as Float32Array).map(logit))
+        }
       }
       return concat(Float32Array, answers)
     },

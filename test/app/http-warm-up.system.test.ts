@@ -58,7 +58,7 @@ async function load(t: Test, folder: string, rehearse: (model: LoadedModel) => P
 }
 
 t.test('a model is asked in every form and several sizes, by HTTP, before it is served', async (t) => {
-  const { warmUp, rehearse, lines, asked } = listen(1_000_000, 500)
+  const { warmUp, rehearse, lines, asked } = listen(1_000_000, 2000)
   await load(t, models, rehearse)
   await warmUp.close()
   t.same([...new Set(asked.map(({ form, rows }) => `${form} ${rows}`))].sort(), [
@@ -67,7 +67,7 @@ t.test('a model is asked in every form and several sizes, by HTTP, before it is 
   ])
   t.match(lines, [{ level: 'info', msg: 'warmed up by HTTP', model: 'ads', version: '1' }])
   t.ok(lines[0]!.answers > 9 && lines[0]!.answers <= asked.length, String(lines[0]!.answers))
-  t.ok(lines[0]!.seconds >= 500 && lines[0]!.seconds <= 510, `for half of its time: ${lines[0]!.seconds} s`)
+  t.ok(lines[0]!.seconds >= 500 && lines[0]!.seconds <= 540, `for half of its time: ${lines[0]!.seconds} s`)
   t.ok(
     asked.every(({ time }) => time <= 500_000),
     'no request may take longer',
@@ -136,7 +136,7 @@ t.test('each of ten models is asked for an eighth of the time at least', async (
   const folder = await temporaryFolder(t)
   const names = Array.from({ length: 10 }, (_, i) => `ads-${i}`)
   for (const name of names) await writeTestBundle(folder, { name })
-  const { warmUp, rehearse, lines } = listen(1_000_000, 500)
+  const { warmUp, rehearse, lines } = listen(1_000_000, 2000)
   let turn: Promise<void> = Promise.resolve()
   await load(t, folder, (model) => (turn = turn.then(() => rehearse(model))))
   await warmUp.close()
@@ -146,10 +146,10 @@ t.test('each of ten models is asked for an eighth of the time at least', async (
   )
   t.same(lines.map(({ model }) => model).sort(), names)
   const seconds = lines.map((line) => line.seconds)
-  t.ok(seconds[0] >= 500 && seconds[0] <= 510, `the first for half of it: ${seconds[0]} s`)
-  for (const time of seconds.slice(1)) t.ok(time >= 125 && time <= 260, `${time} s`)
+  t.ok(seconds[0] >= 500 && seconds[0] <= 540, `the first for half of it: ${seconds[0]} s`)
+  for (const time of seconds.slice(1)) t.ok(time >= 125 && time <= 290, `${time} s`)
   t.ok(
-    seconds.slice(3).every((time) => time <= 135),
+    seconds.slice(3).every((time) => time <= 165),
     String(seconds),
   )
 })

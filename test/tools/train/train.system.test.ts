@@ -188,7 +188,7 @@ t.test('it says how far it is before and after the epochs', async (t) => {
 
 t.test('the epoch that is best by the metric of the spec is kept', async (t) => {
   const folder = t.testdir({})
-  const training = { ...tinySpec().training, epochs: 6, learning_rate: 0.05, patience: 6 }
+  const training = { ...tinySpec().training, epochs: 4, learning_rate: 0.05, patience: 4 }
   const kept = async (select: string | undefined, version: number) => {
     const epochs: EpochReport[] = []
     const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
@@ -214,7 +214,7 @@ t.test('the epoch that is best by the metric of the spec is kept', async (t) => 
 
 t.test('tasks that share nothing keep an epoch each', async (t) => {
   const architecture = { name: 'single_task', dim_emb: 4, num_hidden_tasks: 2, dim_hidden_tasks: 8 }
-  const training = { ...tinySpec().training, epochs: 8, learning_rate: 0.03, patience: 8 }
+  const training = { ...tinySpec().training, epochs: 5, learning_rate: 0.03, patience: 5 }
   const epochs: EpochReport[] = []
   const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
   const own = await trainIn(t.testdir({}), { architecture, training }, { observer })

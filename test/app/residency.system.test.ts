@@ -1,12 +1,16 @@
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { temporaryFolder } from '../support/bundle.ts'
 import { startProcess } from '../support/process.ts'
 import { until } from '../support/until.ts'
 
 /* A server that may keep few graphs open answers like one that keeps all. */
 
-const models = join(import.meta.dirname, '../../../models')
 const names = ['ads-funnel', 'ads-funnel-aitm', 'ads-funnel-moe', 'ads-funnel-shared-bottom']
+const models = await temporaryFolder(t)
+for (const name of names)
+  await cp(join(import.meta.dirname, '../../../models', name), join(models, name), { recursive: true })
 /** More candidates than the main thread computes. */
 const candidates = Array.from({ length: 300 }, (_, i) => ({ campaign: `c${i % 40}`, price: (i % 90) / 50 }))
 const body = (model: string) =>

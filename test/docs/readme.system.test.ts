@@ -5,12 +5,12 @@ import { startTestServer } from '../support/server.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const server = await startTestServer(t, { models: join(root, 'models') })
 
 t.test("the README's first example is a real request with its real answer", async (t) => {
   const example = /<!-- example -->([\s\S]*?)<!-- \/example -->/.exec(readme)?.[1] ?? ''
   const request = /-d '([\s\S]*?)'\n```/.exec(example)?.[1] ?? ''
   const expected = JSON.parse(/```json\n([\s\S]*?)```/.exec(example)?.[1] ?? '')
-  const server = await startTestServer(t, { models: join(root, 'models') })
   const { status, body } = await server.predict(request)
   t.equal(status, 200)
   t.same(Object.keys(body), Object.keys(expected))
@@ -25,7 +25,6 @@ t.test("the README's first example is a real request with its real answer", asyn
 })
 
 t.test('every model that comes with the project is served', async (t) => {
-  const server = await startTestServer(t, { models: join(root, 'models') })
   t.same(
     server.registry.live().map(({ name, version }) => `${name}/${version}`),
     [

@@ -51,7 +51,9 @@ const candidates = ['c1', 'c2', 'c3', 'c1'].map((campaign, i) => ({ campaign, pr
 const ctrs = (body: { predictions: { ctr: number }[] }) => body.predictions.map(({ ctr }) => ctr)
 
 t.test('context once a request, candidates known from before: the same answers, and counted', async (t) => {
-  const saved = await startTestServer(t, { models: join(shipped, '..') })
+  const models = await temporaryFolder(t)
+  await cp(shipped, join(models, 'ads-funnel'), { recursive: true })
+  const saved = await startTestServer(t, { models })
   const server = await serve(t)
   t.same(server.warnings, [])
   t.match(await plan(server), { precision: 'float32', compiled: true, split_by_side: true, notes: [] })

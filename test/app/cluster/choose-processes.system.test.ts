@@ -41,7 +41,8 @@ t.test('what can not be read decides nothing', async (t) => {
 })
 
 t.test('a server says what it has chosen', async (t) => {
-  const { lines, port } = await startProcess(t, { MULTIGATE_MODELS: bundled, MULTIGATE_PROCESSES: 'auto' })
+  const models = await folderWith(t, { a: 4 })
+  const { lines, port } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_PROCESSES: 'auto' })
   t.match(
     lines().find(({ msg }) => msg === 'MULTIGATE_PROCESSES=auto'),
     availableCores() > 1

@@ -1,3 +1,5 @@
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createLargeBodyReader } from '../../../src/server/body/large-body-reader.ts'
@@ -9,7 +11,9 @@ import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
 import { startTestServer } from '../../support/server.ts'
 
-const models = fileURLToPath(new URL('../../../../models', import.meta.url))
+const shipped = fileURLToPath(new URL('../../../../models/ads-funnel', import.meta.url))
+const models = await temporaryFolder(t)
+await cp(shipped, join(models, 'ads-funnel'), { recursive: true })
 
 /* A body that is padded beyond what is read in the event loop gets the same answer as without its padding. */
 

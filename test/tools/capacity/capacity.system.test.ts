@@ -79,13 +79,3 @@ t.test('what is wrong is said in one line', async (t) => {
     /^--models: [^\n]*\/no\/such[^\n]*\n$/,
   )
 })
-
-t.test('an infeasible bound names the lowest feasible one', async (t) => {
-  const { code, stdout, stderr } = await runCli([...common, '--rate', '500', '--p99', '0.01'])
-  t.equal(code, 1)
-  t.equal(stdout, '')
-  t.match(
-    stderr,
-    /^--p99 0\.01: not feasible with any number of cores; the lowest feasible p99 on this machine is [\d.]+ ms, measured at \d+ % utilisation\n$/,
-  )
-})

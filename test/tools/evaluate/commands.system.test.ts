@@ -156,7 +156,6 @@ t.test('from wrong probabilities to a version that took over', async (t) => {
   const compared = (a: string, b: string) => runCompare({ ...evaluateDefaults, models: own.models, data, a, b })
   t.equal(await compared('shop/1', 'shop/2'), 0)
   t.equal(await compared('shop/2', 'shop/1'), 3, 'the version before is worse')
-  t.equal(await compared('shop/2', 'shop/2'), 0, 'no difference to itself')
 
   // Without its context the answer of the new version is what the report judged.
   const served = await evaluateToJson({ data, target: 'shop', service: { url }, models: own.models })
@@ -339,7 +338,7 @@ t.test('the command line', async (t) => {
   t.match(evaluated.stdout, /^ctr: 2,000 rows, [\d,]+ positives, base rate/)
   t.match(evaluated.stderr, /report written to .*report\.html\n$/)
   t.same((await readdir(join(shop.folder, 'out'))).sort(), ['report.html', 'report.json'])
-  const calibrated = await spawnCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
+  const calibrated = await runCli(['calibrate', 'shop/1', ...options, '--method', 'platt'])
   t.equal(calibrated.code, 0, calibrated.stderr)
   t.match(calibrated.stderr, /written to .*shop\/2\n$/)
   const again = await runCli(['calibrate', 'shop', ...options, '--method', 'isotonic', '--force'])
@@ -377,7 +376,7 @@ t.test('one group, weights that add up to infinity, a folder that is none, a dev
   await t.rejects(runEvaluate({ ...options, data: await shop.spec('huge.yaml', { data, weight: 'huge' }) }), {
     message: /\/weight adds up to more than a number can be/,
   })
-  const rowsData = await shop.spec('rows.yaml')
+  const rowsData = join(shop.folder, 'one.yaml')
   await t.rejects(runEvaluate({ ...options, data: rowsData, report: '/proc/none/report' }), {
     message: /^\/proc\/none\/report can't be written: /,
   })

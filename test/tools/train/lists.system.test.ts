@@ -78,14 +78,17 @@ t.test('no penalty pulls the row of padding, and all other rows have it', async 
     fields: spec.fields.map((field) => (dim !== undefined && field.name === 'tags' ? { ...field, dim } : field)),
     training: { ...spec.training, epochs: 1, tables },
   })
+  /** By width: versions with the weights before the first step, which no optimizer of the tables changes. */
+  const starts = new Map<number | undefined, Awaited<ReturnType<typeof trained>>>()
   for (const [dim, tables] of [
     [undefined, 'adam'],
     [3, 'adam'],
     [3, 'adagrad'],
   ] as const) {
     const changes = penalised(dim, tables)
-    const rates = { learning_rate: 1e-30, ...(tables === 'adagrad' && { tables_learning_rate: 1e-30 }) }
-    const before = await trained(t, { ...changes, training: { ...changes.training, ...rates } })
+    const training = { ...changes.training, learning_rate: 1e-30 }
+    const before = starts.get(dim) ?? (await trained(t, { ...changes, training }))
+    starts.set(dim, before)
     const after = await trained(t, changes)
     const { column, padding } = layoutOf(after.manifest).byName.get('tags')!
     const own = dim === undefined ? '' : `field_${column}/`

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { type Answer, type Process, run, send, startProcess } from '../support/process.ts'
@@ -81,6 +82,7 @@ t.test('SIGTERM under load loses nothing', async (t) => {
       const answer = await send(port, '/predict', { agent, payload: body })
       answers.push(answer)
       if (answer.error !== undefined) return agent.destroy()
+      await pause(2)
     }
   })
   await until(() => answers.filter(({ reused }) => reused).length > 50)

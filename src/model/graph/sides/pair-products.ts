@@ -22,6 +22,7 @@ const mostNumbers = 2 ** 21
  * of several would need a matrix of its own in every row.
  */
 export function joinPairProducts(variant: VariantGraph): VariantGraph {
+  if (!variant.graph.inputs.some(({ name }) => name === planNames.requests)) return variant
   const graph = variant.graph.copy()
   graph.tidy()
   const places = Math.max(0, ...(variant.lists ?? []).map(({ size }) => size))

@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 /**
  * Resolves once no other process on this machine has the lock of this name; others then wait for this one to end. The
@@ -11,21 +12,32 @@ import { join } from 'node:path'
  * for each process that is waited for.
  */
 export async function takeLock(name, onWait = () => {}) {
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 16)
-  const path = process.platform === 'win32' ? `\\\\.\\pipe\\multigate-${hash}` : join(tmpdir(), `multigate-${hash}`)
+  const path = address(createHash('sha256').update(name).digest('hex').slice(0, 16))
   const server = createServer((socket) => socket.unref()).unref()
-  for (;;) {
+  // A process binds its socket a moment before it listens, and connections in between are refused as those to a file
+  // whose process has gone.
+  for (let refusals = 0; ; ) {
     const failure = once(server, 'listening').then(
       () => undefined,
       ({ code }) => code,
     )
     server.listen(path)
     if ((await failure) !== 'EADDRINUSE') break
-    if (!(await outlast(path, onWait))) rmSync(path, { force: true })
+    if (await outlast(path, onWait)) refusals = 0
+    else if (isFile && ++refusals > 50) rmSync(path, { force: true })
+    else await setTimeout(20)
   }
   process.once('exit', () => {
-    if (server.listening && process.platform !== 'win32') rmSync(path, { force: true })
+    if (server.listening && isFile) rmSync(path, { force: true })
   })
+}
+
+/** Windows and Linux have names of sockets that vanish with their process; elsewhere it leaves a file. */
+const isFile = !['win32', 'linux'].includes(process.platform)
+
+function address(hash) {
+  if (isFile) return join(tmpdir(), `multigate-${hash}`)
+  return process.platform === 'win32' ? `\\\\.\\pipe\\multigate-${hash}` : `\0multigate-${hash}`
 }
 
 /** Waits for the process that listens there to end. Resolves to false at once if none does. */

@@ -9,7 +9,7 @@ import type { FieldIds, TableScales } from '../int8/quantised-table.ts'
 import type { Graph } from '../ir/graph.ts'
 import { cutLists } from '../lists/cut-lists.ts'
 import { cutRegions, uncut } from '../sides/cut-regions.ts'
-import { joinPairProducts } from '../sides/pair-products.ts'
+import { joinedPairs, joinPairProducts } from '../sides/pair-products.ts'
 import type { CutGraph, Sides, VariantGraph } from '../sides/split-graphs.ts'
 import { splitSides } from '../sides/split-sides.ts'
 import { fullVariant } from '../sides/tensor-names.ts'
@@ -65,14 +65,23 @@ export async function compile(graph: Graph, options: CompileOptions): Promise<Co
   else if (live !== undefined) compiled.liveProblem = live
   if (options.quantization !== undefined) {
     try {
-      compiled.int8 = await compileInt8(graph, options, options.quantization)
+      compiled.int8 = await compileInt8(graph, options, options.quantization, joinedIn(plans))
     } catch (error) {
       compiled.int8Problem = error instanceof Error ? error.message : String(error)
     }
   }
   const stored = options.tables ? await narrowPlans(graph, compiled, options.tables) : compiled
-  const cut = cutPlans(stored, options.lists ?? [])
-  return { ...cut, float32: changeEach(cut.float32, joinPairProducts) }
+  return joinPairs(cutPlans(stored, options.lists ?? []))
+}
+
+/** The same plans, with products of pairs joined that are in float32. */
+function joinPairs(compiled: CompiledGraph): CompiledGraph {
+  const { float32, int8 } = compiled
+  return {
+    ...compiled,
+    float32: changeEach(float32, joinPairProducts),
+    int8: int8 && { ...int8, ...changeEach(int8, joinPairProducts) },
+  }
 }
 
 /** The same plans, with lists that are cut to their lengths. */
@@ -86,6 +95,11 @@ function cutPlans(compiled: CompiledGraph, lists: readonly ListColumns[]): Compi
   const { float32, int8 } = compiled
   const plans = { float32: changeEach(float32, cut), int8: int8 && { ...int8, ...changeEach(int8, cut) } }
   return { ...compiled, ...plans, ...(Object.keys(paddedLists).length > 0 && { paddedLists }) }
+}
+
+/** The products that are joined in the variants. */
+function joinedIn({ split }: Plans): Set<string> {
+  return typeof split === 'string' || split.shared_context === undefined ? new Set() : joinedPairs(split.shared_context)
 }
 
 function plansOf(graph: Graph, sides: Sides | undefined): Plans {
@@ -106,6 +120,7 @@ async function compileInt8(
   graph: Graph,
   { sides, fields }: CompileOptions,
   { scales, judged }: NonNullable<CompileOptions['quantization']>,
+  joined: ReadonlySet<string>,
 ): Promise<NonNullable<CompiledGraph['int8']>> {
   const cut = cutOf(graph, sides)
   const { maxima, ranges } = await calibrate(cut.graph, scales)
@@ -118,7 +133,7 @@ async function compileInt8(
   const expected = { scales: await logitsOf(float32, scales), judged: judged && (await logitsOf(float32, judged)) }
   let best: NonNullable<CompiledGraph['int8']> | undefined
   for (const effort of efforts) {
-    const plans = quantise(equalisedCut, { hidden, ranges, unsplit, fields, tables, effort })
+    const plans = quantise(equalisedCut, { hidden, ranges, unsplit, fields, tables, effort, joined })
     await centre(expected.scales, plans, scales)
     const report = passReport(plans.full.graph, 'quantise', hidden.size)
     const verdict =

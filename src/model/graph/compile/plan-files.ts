@@ -21,7 +21,7 @@ import { checkStored, describeStored, hashOf, readSealed, seal, unseal } from '.
  */
 
 /** Must change whenever the compiler's output for a graph may change. */
-export const compilerVersion = 18
+export const compilerVersion = 19
 
 export const planFile = 'plan.json'
 

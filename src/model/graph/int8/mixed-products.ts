@@ -15,14 +15,16 @@ const worthRounding = 1024
  * over a list that candidates attend to: [rows · items, k]. They are followed by hidden layers in bytes, or by any
  * other nodes. Products of the context alone are computed once per request, and stay float32.
  *
- * `layers`: the products of features. `hidden`: the outputs of hidden layers, see `equalise`.
+ * `layers`: the products of features. `hidden`: the outputs of hidden layers, see `equalise`. `joined`: products
+ * that stay in float32: one product for all candidates takes less than those of pairs in bytes.
  */
 export function mixedProducts(
   { whole, owners }: CutGraph,
   layers: readonly FirstLayer[],
   hidden: ReadonlySet<string>,
+  joined: ReadonlySet<string> = new Set(),
 ): FirstLayer[] {
-  const first = new Set(layers.map(({ gemm }) => gemm.output[0]!))
+  const first = new Set([...layers.map(({ gemm }) => gemm.output[0]!), ...joined])
   const behind = new Set<string>()
   const found: FirstLayer[] = []
   // A tidy graph has its nodes in an order of computation.

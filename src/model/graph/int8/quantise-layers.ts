@@ -27,6 +27,8 @@ export interface QuantiseOptions {
   /** Per input of ids, the ids that each column can hold: then each field's rows of a table have their own scales. */
   fields: Record<string, FieldIds[]>
   effort: Effort
+  /** Products of pairs and of candidates that are joined in float32: they stay so. */
+  joined: ReadonlySet<string>
 }
 
 /** Ratio of the representable range to the observed one, for values outside the observed range. */

@@ -24,9 +24,9 @@ import { valueBytes } from './value-bytes.ts'
  */
 export function quantise(cut: CutGraph, options: QuantiseOptions): { full: VariantGraph; split: SplitGraphs | string } {
   const layers = firstLayers(cut.rest)
-  const regional = regionalLayers(cut)
+  const regional = regionalLayers(cut).filter(({ gemm }) => !options.joined.has(gemm.output[0]!))
   const all = [...layers, ...regional]
-  const found = mixedProducts(cut, all, options.hidden)
+  const found = mixedProducts(cut, all, options.hidden, options.joined)
   const ofRows = found.filter(({ gemm }) => !isOfItems(cut.whole.shapes.get(gemm.output[0]!)))
   // Copies of all items of a list would take many times as long as the product in float32.
   const mixed = options.effort.copies > 1 && all.length + ofRows.length > 0 ? ofRows : found

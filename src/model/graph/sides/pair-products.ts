@@ -5,7 +5,7 @@ import type { Graph } from '../ir/graph.ts'
 import type { NodeProto } from '../ir/onnx_pb.ts'
 import { floatShape } from '../ir/tensor-shape.ts'
 import type { VariantGraph } from './split-graphs.ts'
-import { planNames } from './tensor-names.ts'
+import { nameInWhole, planNames } from './tensor-names.ts'
 
 /** Most numbers of the matrix that is made for a request: 8 MiB. */
 const mostNumbers = 2 ** 21
@@ -22,24 +22,42 @@ const mostNumbers = 2 ** 21
  * of several would need a matrix of its own in every row.
  */
 export function joinPairProducts(variant: VariantGraph): VariantGraph {
-  if (!variant.graph.inputs.some(({ name }) => name === planNames.requests)) return variant
   const graph = variant.graph.copy()
   graph.tidy()
-  const places = Math.max(0, ...(variant.lists ?? []).map(({ size }) => size))
-  let joined = 0
-  for (const add of graph.nodes.filter(({ opType }) => opType === 'Add').reverse()) {
-    const layer = layerOf(graph, add, places)
-    if (layer === undefined) continue
-    graph.bypass(add, asOneProduct(graph, layer))
-    joined++
-  }
-  if (joined === 0) return variant
+  const layers = layersOf(graph, variant, (add, layer) => graph.bypass(add, asOneProduct(graph, layer)))
+  if (layers.length === 0) return variant
   graph.tidy()
   return { ...variant, graph, oneRequest: true }
 }
 
+/** The products that are joined in a variant, by the names of their outputs in the whole graph. */
+export function joinedPairs(variant: VariantGraph): Set<string> {
+  const graph = variant.graph.copy()
+  graph.tidy()
+  return new Set(layersOf(graph, variant).flatMap(({ products }) => products.map(nameInWhole)))
+}
+
+/** The layers that can be joined; calls `found` for each, the last of the graph first. */
+function layersOf(
+  graph: Graph,
+  { lists = [] }: VariantGraph,
+  found: (add: NodeProto, layer: PairLayer) => void = () => undefined,
+): PairLayer[] {
+  if (!graph.inputs.some(({ name }) => name === planNames.requests)) return []
+  const places = Math.max(0, ...lists.map(({ size }) => size))
+  const adds = graph.nodes.filter(({ opType }) => opType === 'Add').reverse()
+  return adds.flatMap((add) => {
+    const layer = layerOf(graph, add, places)
+    if (layer === undefined) return []
+    found(add, layer)
+    return [layer]
+  })
+}
+
 /** The terms of a sum [rows, items, units]. */
 interface PairLayer {
+  /** The outputs of the products of pairs and of candidates. */
+  products: string[]
   /** Items of the context [1, items, d] and candidates [rows, 1, d]; W_p [d, units] multiplies their products. */
   items: string
   candidates: string
@@ -76,6 +94,7 @@ function layerOf(graph: Graph, add: NodeProto, places: number): PairLayer | unde
     if (shared !== undefined && isWhole(term)) layer.ofItems.push(shared)
     else if (isGemm(graph, gemm) && reads(graph, gemm, root, [d, units]) && isForAllItems(term)) {
       const { w, b } = weightsOf(graph, gemm)
+      layer.products.push(gemm.output[0]!)
       layer.ofCandidates = layer.ofCandidates ? sumOf(layer.ofCandidates, w) : w
       layer.bias = sumOf(layer.bias, b)
     } else layer.others.push(term)
@@ -114,7 +133,7 @@ function pairOf(graph: Graph, term: string): Pair | undefined {
     if (items === undefined || known?.length !== 3 || known[0] !== 1 || known.at(-1) !== d) continue
     const isCandidate = own?.length === 3 && own[0] === -1 && own[1] === 1 && own[2] === d
     if (isCandidate && ofContext(graph, candidates) === undefined && !graph.constants.has(candidates))
-      return { term, items, candidates, pairs, d, units, bias, shape: reshape.input[1]! }
+      return { term, products: [gemm.output[0]!], items, candidates, pairs, d, units, bias, shape: reshape.input[1]! }
   }
   return undefined
 }

@@ -60,7 +60,7 @@ t.test('answers the same where candidates attend to the history of a context', a
 t.test('answers the same in int8, near those of float32', async (t) => {
   const runs = randomCases(90)
   const compiled = new Map<string, number>()
-  let [equal, rounding, cutting] = [0, 0, 0]
+  let [equal, rounding, cutting, joining] = [0, 0, 0, 0]
   await fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => {
       const dice = new Dice(seed)
@@ -87,13 +87,14 @@ t.test('answers the same in int8, near those of float32', async (t) => {
       equal += Number((await breachWithin()) === undefined)
       rounding += Number(roundsLists(int8!.full.graph))
       cutting += Number(short.shared_context?.lists !== undefined)
+      joining += Number(split.shared_context?.oneRequest === true && !addsToPairs(split.shared_context.graph))
       compiled.set(kind, (compiled.get(kind) ?? 0) + 1)
     }),
     { numRuns: runs, seed: steadySeed },
   )
   for (const kind of attentions) t.ok(compiled.get(kind)! > runs / 20, `${kind}: ${compiled.get(kind)}`)
   t.ok(equal > runs / 2 && rounding > runs / 5, `${equal} are equal, ${rounding} round lists`)
-  t.ok(cutting > runs / 2, `${cutting} cut lists`)
+  t.ok(cutting > runs / 2 && joining > runs / 30, `${cutting} cut lists, ${joining} join the products of pairs`)
 })
 
 /** The median difference, as a part of the range of values. */
@@ -105,6 +106,12 @@ function partApart(values: Float32Array, others: Float32Array): number {
 /** Whether a graph rounds the items of a list. */
 function roundsLists({ nodes, shapes }: Graph): boolean {
   return nodes.some(({ opType, output }) => opType === 'QuantizeLinear' && shapes.get(output[0]!)!.dims[0]! < -1)
+}
+
+/** Whether a graph adds something to each pair of a candidate and an item. */
+function addsToPairs({ nodes, shapes }: Graph): boolean {
+  const isOfPairs = ([first, second, ...more]: readonly number[]) => first === -1 && second! > 1 && more.length === 1
+  return nodes.some(({ opType, output }) => opType === 'Add' && isOfPairs(shapes.get(output[0]!)?.dims ?? []))
 }
 
 /** Whether a graph repeats a list, and not only what was made of one. */

@@ -140,10 +140,8 @@ export async function productsOf({ plan }: Prepared): Promise<Products> {
     if (plan === undefined) return { reason: 'the graph runs uncompiled' }
     if (precision === 'int8' && plan.description.int8 === undefined) return { reason: 'there is no int8 plan' }
     try {
-      const { openFull } = await import('../../model/graph/compile/judge-onednn.ts')
-      const { program, products } = await openFull(plan, precision)
-      await program.close()
-      return { products }
+      const { productsBy } = await import('../../model/graph/compile/judge-onednn.ts')
+      return { products: await productsBy(plan, precision) }
     } catch (error) {
       return { reason: reasonOf(error) }
     }

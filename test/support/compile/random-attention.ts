@@ -21,14 +21,15 @@ export interface RandomAttention {
 /**
  * A model in which candidates attend to a history of the context: ids `hist` [batch, L], of which 0 is padding, `item`
  * [batch, 1] of the same table, `tags` [batch, 2] of the candidate, and `dense` [batch, 2] of both sides. `factor`: of
- * the widths of its layers; `kinds`: of which it has one.
+ * the widths of its layers; `kinds`: of which it has one; `longest`: L at most.
  */
 export function randomAttention(
   dice: Dice,
   factor = 1,
   kinds: readonly (typeof attentions)[number][] = attentions,
+  longest = 4,
 ): RandomAttention {
-  const [length, dim] = [dice.between(2, 4), factor * 2 * dice.between(1, 2)]
+  const [length, dim] = [dice.between(2, longest), factor * 2 * dice.between(1, 2)]
   const ids = (width: number) => ({ dtype: DataType.INT64, dims: [-1, width] })
   const graph = emptyGraph({ hist: ids(length), item: ids(1), tags: ids(2), dense: floatShape(-1, 2) })
   const kind = dice.pick(kinds)

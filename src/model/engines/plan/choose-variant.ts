@@ -56,10 +56,16 @@ export function payingVariants(costs: Partial<PlanCosts> & Pick<PlanCosts, 'full
 
 /**
  * Whether one way to compute a variant costs less than another over requests of all usual sizes; `margin`: by more than
- * this share of it.
+ * this share of it; `beside`: what computes requests that it computes cheaper, such as those of a few rows.
  */
-export function isCheaper(one: Cost, other: Cost, margin = 0): boolean {
-  const ratios = usualRows.map((rows) => Math.log(costOf(one, rows) / costOf(other, rows)))
+export function isCheaper(
+  one: Cost,
+  other: Cost,
+  { margin = 0, beside }: { margin?: number; beside?: Cost } = {},
+): boolean {
+  const least = (cost: Cost, rows: number) =>
+    Math.min(costOf(cost, rows), beside ? costOf(beside, rows) : Number.POSITIVE_INFINITY)
+  const ratios = usualRows.map((rows) => Math.log(least(one, rows) / least(other, rows)))
   return ratios.reduce((sum, ratio) => sum + ratio, 0) < ratios.length * Math.log(1 - margin)
 }
 
@@ -87,7 +93,7 @@ export function takesSaved(
   plan: Pick<CompiledPlan, 'description' | 'precision'>,
   { full, saved }: Pick<PlanCosts, 'full' | 'saved'>,
 ): boolean {
-  return saved !== undefined && mayServeSaved(plan) && isCheaper(saved, full, savedMargin)
+  return saved !== undefined && mayServeSaved(plan) && isCheaper(saved, full, { margin: savedMargin })
 }
 
 /** Without the variants that are dearer than the others at every usual size. */

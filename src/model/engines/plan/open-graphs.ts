@@ -5,6 +5,7 @@ import { eachRow, type LiveTable, type LiveTables, type Overlay, rowsOfPage } fr
 import { isCheaper } from './choose-variant.ts'
 import { openVariant } from './open-variant.ts'
 import type { Feed } from './packing.ts'
+import { atLength } from './plan-cost.ts'
 import type { OpenVariant } from './variant.ts'
 
 /** The graphs of a plan that are open on this thread. */
@@ -53,13 +54,18 @@ export class OpenGraphs {
     return variant
   }
 
-  /** The faster of two that compute the same graph; the other is closed. */
+  /**
+   * The faster of two that compute the same graph, where lists have half of their places; the other is closed.
+   * `beside`: the graph that computes the requests that it computes cheaper.
+   */
   async faster<V extends OpenVariant | undefined>(
     variant: V,
     other: OpenVariant | undefined,
+    beside?: OpenVariant,
   ): Promise<V | OpenVariant> {
     if (variant === undefined || other === undefined) return variant
-    const [taken, left] = isCheaper(other.cost, variant.cost) ? [other, variant] : [variant, other]
+    const [own, others, full] = [variant, other, beside].map((opened) => opened && atLength(opened.cost, 0.5))
+    const [taken, left] = isCheaper(others!, own!, full && { beside: full }) ? [other, variant] : [variant, other]
     await this.release([left])
     return taken
   }

@@ -166,7 +166,7 @@ async function measureOpened(
   for (const more of Object.values(others)) if (more) timed.push(more)
   await measureVariants(timed, takeTurn)
   const full = await graphs.faster(own.full, others.full)
-  const sharedContext = await graphs.faster(own.sharedContext, others.sharedContext)
+  const sharedContext = await graphs.faster(own.sharedContext, others.sharedContext, full)
   const costs = {
     ...Object.fromEntries(own.entries.map(([name, { cost }]) => [name, cost])),
     full: full.cost,

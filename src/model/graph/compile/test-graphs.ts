@@ -4,7 +4,8 @@ import type { CompiledPlan, LayerParts, VariantFile, VariantFiles } from '../../
 import { lengthTensor } from '../../contracts/list-length.ts'
 import { type InputRows, openSession } from '../int8/observe-ranges.ts'
 import type { ProgramResults } from '../onednn/create-program.ts'
-import { openProgram, type ProgramOptions } from '../onednn/open-program.ts'
+import { openProgram } from '../onednn/open-program.ts'
+import type { ProgramOptions } from '../onednn/stages.ts'
 import { planNames } from '../sides/tensor-names.ts'
 
 /* The test of oneDNN at each load: graphs by side answer as they do in ONNX Runtime. */

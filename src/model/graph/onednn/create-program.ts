@@ -9,6 +9,7 @@ import { type Each, type Frame, Program } from '../rows/program.ts'
 import { Tables } from '../rows/tables.ts'
 import type { Part } from '../rows/tensor.ts'
 import { type ScaledInput, scaledInput } from './bytes.ts'
+import { isPairProduct, type PairOrder } from './layers-over-pairs.ts'
 import { type InputSides, ReadableTensors } from './leading-part.ts'
 import type { Library } from './library.ts'
 import { operators } from './operators.ts'
@@ -62,8 +63,11 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
     if (outputs.some(({ kind }) => kind !== 'float32')) throw new NotTranslated('an output of integers')
     const results = Object.fromEntries(outputs.map(({ name, result }) => [name, result]))
     const { context, requests } = options
-    const sides = inputs.map(({ name }) => (name === requests ? 'numbers' : context.has(name) ? 'requests' : 'rows'))
+    const sides = inputs.map(({ name, isOfCall }) =>
+      name === requests ? 'numbers' : isOfCall ? 'call' : context.has(name) ? 'requests' : 'rows',
+    )
     if (sides.includes('numbers') && !sides.includes('rows')) throw new NotTranslated('no input has a row for each row')
+    const { pairs } = translation
     return {
       inputs: inputs.map(({ name, type, dims, scaled }) => ({
         name,
@@ -72,7 +76,7 @@ export function createProgram(library: Library, graph: Graph, options: GraphOpti
         ...(scaled && { factors: scaled.factors }),
       })),
       run(feeds) {
-        run(program, feeds, sides, outputs)
+        run(program, feeds, sides, outputs, pairs)
         return results
       },
       close: () => translation.close(),
@@ -112,20 +116,24 @@ export function untranslatedNodes(library: Library, graph: Graph, options: Graph
 function begin(
   library: Library,
   graph: Graph,
-  { precision, requests, context, mayRound = () => false, tiling = library.tiling }: GraphOptions,
+  { precision, requests, context, unreadable, mayRound = () => false, tiling = library.tiling }: GraphOptions,
 ): { translation: OnednnTranslation; inputs: Input[] } {
   const rounds = precision === 'bfloat16'
   const program = new Program({ leastRows: 128, slack })
   const tables = new Tables((file, start, bytes) => library.map(file, start, bytes))
   const translation = new OnednnTranslation({ graph, program, tables, requests }, library, { rounds, tiling })
   // Callers need not give what the graph doesn't use.
-  const used = graph.inputs.filter(({ name }) => graph.users(name).length > 0 || graph.isOutput(name))
-  const inputs = used.map((input) => {
+  const used = graph.inputs.filter(
+    ({ name }) => !unreadable?.has(name) && (graph.users(name).length > 0 || graph.isOutput(name)),
+  )
+  const inputs = used.map((input): Input => {
+    if (graph.users(input.name).some(isPairProduct))
+      return { name: input.name, type: 'float32', dims: [0], isOfCall: true }
     const described = describeInput(input)
     return described.type === 'float32' && mayRound(input.name) ? roundInput(translation, described) : described
   })
-  for (const [input, { name, type, dims, scaled }] of inputs.entries()) {
-    if (name === requests) continue
+  for (const [input, { name, type, dims, scaled, isOfCall }] of inputs.entries()) {
+    if (name === requests || isOfCall) continue
     const kind = type === 'int64' ? 'int32' : type
     const tensor = translation.result(context.has(name) ? 'requests' : 'rows', dims, kind)
     // Products read rows behind the last: callers' bytes have some, those of ONNX Runtime have not.
@@ -155,6 +163,8 @@ interface Input {
   dims: number[]
   /** How callers make bytes of it. */
   scaled?: ScaledInput
+  /** Whether its sides are neither rows nor requests. */
+  isOfCall?: true
 }
 
 interface Output {
@@ -165,30 +175,33 @@ interface Output {
 }
 
 /**
- * Whether an input has a row for each row of a call, or for each of its requests; `numbers`: the request of each row.
+ * Whether an input has a row for each row of a call, or for each of its requests; `numbers`: the request of each row;
+ * `call`: neither.
  */
-type Side = Each | 'numbers'
+type Side = Each | 'numbers' | 'call'
 
 function run(
   program: Program,
   feeds: readonly ProgramValue[],
   sides: readonly Side[],
   outputs: readonly Output[],
+  pairs: PairOrder | undefined,
 ): void {
-  let [rows, requests] = [0, 0]
+  let [rows, requests] = [pairs?.count({ feeds }) ?? 0, 0]
   let numbers: Int32Array | undefined
   for (let i = 0; i < sides.length; i++) {
     const { data, dims } = feeds[i]!
     const side = sides[i]!
     if (side === 'numbers') numbers = data as Int32Array
     else if (side === 'rows') rows = dims[0]!
-    else requests = dims[0]!
+    else if (side === 'requests') requests = dims[0]!
   }
   const frame = program.run({ rows, requests, starts: startsOf(numbers, rows, requests), feeds })
   for (const { each, part, result } of outputs) {
     const count = each === 'rows' ? rows : requests
-    result.data = rowsOf(frame, part, count)
-    result.dims[0] = count
+    const data = rowsOf(frame, part, count)
+    result.data = pairs ? pairs.sorted({ feeds }, data, part.width) : data
+    result.dims[0] = result.data.length / part.width
   }
 }
 

@@ -1,7 +1,6 @@
 import { product } from '../../../base/arrays.ts'
 import type { Graph } from '../ir/graph.ts'
 import type { Tensor } from '../rows/tensor.ts'
-import { mostExact } from './operand.ts'
 import type { Tiling } from './tiling.ts'
 
 /** The format in which products are computed. */
@@ -10,11 +9,17 @@ export class Fusion {
   readonly #rounds: boolean
   readonly #tiling: Tiling
 
-  /** `rounds`: whether products of floats are computed in bfloat16. */
-  constructor(graph: Graph, rounds: boolean, tiling: Tiling) {
+  readonly #exact: number
+
+  /**
+   * `rounds`: whether products of floats are computed in bfloat16; `exact`: multiplications a row up to which they are
+   * not.
+   */
+  constructor(graph: Graph, rounds: boolean, tiling: Tiling, exact: number) {
     this.#graph = graph
     this.#rounds = rounds
     this.#tiling = tiling
+    this.#exact = exact
   }
 
   /** The format in which a product with these weights is computed. */
@@ -22,7 +27,7 @@ export class Fusion {
     if (!this.#rounds) return 'float32'
     // Parts are joined while they are rounded.
     if (x !== undefined && x.parts.length !== 1) return 'bfloat16'
-    return product(this.#graph.dimsOf(weights) ?? []) <= mostExact ? 'float32' : 'bfloat16'
+    return product(this.#graph.dimsOf(weights) ?? []) <= this.#exact ? 'float32' : 'bfloat16'
   }
 
   /** Whether products in bfloat16 alone read a tensor, as their left operand. */

@@ -2,6 +2,7 @@ import type { Frame, Step } from '../rows/program.ts'
 import type { Part } from '../rows/tensor.ts'
 import type { JoinedRequests } from './joined-requests.ts'
 import type { Operand } from './operand.ts'
+import { placesOfPairs } from './places-of-pairs.ts'
 import type { Products } from './products-by-rows.ts'
 import type { MakeRunner, OnednnTranslation } from './translation.ts'
 
@@ -32,7 +33,7 @@ export function joinRequests(
   const [{ product, weights: all }] = products as [(typeof products)[number]]
   const requests = t.joinedRequests(x, k)
   if (requests.pairs === 0 || products.some((other) => other.product.layout !== product.layout)) return undefined
-  const places = t.library.placesOfPairs(product, all.k, all.n, requests.first)
+  const places = placesOfPairs(t.library, product, all.k, all.n, requests.first)
   const { width: n } = bias
   const blocks = places && blocksOf(places, requests.pairs, n)
   if (blocks === undefined || blocks.some(({ width }) => width % 4 !== 0)) return undefined

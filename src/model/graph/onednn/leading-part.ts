@@ -17,6 +17,8 @@ export interface InputSides {
   requests: string
   /** Inputs that say the lengths of lists. */
   lengths?: ReadonlySet<string>
+  /** Inputs that a program can't read. */
+  unreadable?: ReadonlySet<string>
 }
 
 export interface Cut {
@@ -66,6 +68,11 @@ export class ReadableTensors {
       const sides = { rows: read.some(({ rows }) => rows), requests: read.some(({ requests }) => requests) }
       for (const name of output) this.#sides.set(name, sides)
     }
+  }
+
+  /** Whether a tensor depends on inputs with a row for each row, and on the one that holds the request of each. */
+  sidesOf(name: string): { rows: boolean; requests: boolean } | undefined {
+    return this.#sides.get(name)
   }
 
   get(name: string): ReadableTensor | undefined {

@@ -13,6 +13,7 @@ import {
   createProduct,
   type Maker,
   matrixBytes,
+  type Place,
   type Product,
   type ProductShape,
   type Region,
@@ -53,15 +54,6 @@ export function openFastLibrary(precision: 'bfloat16' | 'int8'): Library {
   return library
 }
 
-const word = new Int32Array(1)
-const float = new Float32Array(word.buffer)
-
-/** The bfloat16 in the upper half of a word. */
-function upperOf(bits: number): number {
-  word[0] = bits & 0xffff0000
-  return float[0]!
-}
-
 /** oneDNN on this thread. Calls compute in the calling thread. */
 export class Library {
   /** Such as `3.2.0`. */
@@ -76,8 +68,6 @@ export class Library {
   readonly #regions = new WeakMap<ArrayBuffer, Region>()
   /** Products and conversions. */
   readonly #primitives = new Shared()
-  /** By product, and by the rows of its weights. */
-  readonly #places = new WeakMap<Product, Map<string, Int32Array | undefined>>()
   /** Descriptions of weights that differ; a layout is an index. */
   readonly #layouts: number[] = []
 
@@ -220,42 +210,31 @@ export class Library {
   }
 
   /**
-   * Where a product reads its weights [k, n] from row `first` on: of each pair of rows and each column, the 32-bit word
-   * that holds both, [pairs, n]. Undefined where they don't share a word.
+   * Weights [k, n] of these products, zeros at first: `refill` copies a plain float32 matrix into their layouts. The
+   * conversions are to be given back.
    */
-  placesOfPairs(product: Product, k: number, n: number, first: number): Int32Array | undefined {
-    const known = this.#places.get(product) ?? new Map<string, Int32Array | undefined>()
-    this.#places.set(product, known)
-    const key = `${k} ${n} ${first}`
-    if (!known.has(key)) known.set(key, this.#findPlaces(product, k, n, first))
-    return known.get(key)
-  }
-
-  #findPlaces(product: Product, k: number, n: number, first: number): Int32Array | undefined {
-    const pairs = (k - first) / 2
-    // Three matrices of numbers that bfloat16 holds exactly: the digits of a word's column, and its row.
-    const digits = [
-      (_: number, column: number) => column % 128,
-      (_: number, column: number) => column >> 7,
-      (row: number) => row,
-    ]
-    const read = digits.map((digit) => {
-      const values = new Float32Array(k * n)
-      for (let row = first; row < k; row++)
-        for (let column = 0; column < n; column++) values[row * n + column] = 1 + digit(row - first, column)
-      const { layouts } = this.pack(values, k, n, [product])
-      return this.words(layouts.get(product.layout)!)
+  refillable(
+    k: number,
+    n: number,
+    products: readonly Product[],
+  ): { weights: Weights; refill(plain: Place): void; conversions: Conversion[] } {
+    const weights = this.pack(new Float32Array(k * n), k, n, products)
+    const packed = [...weights.layouts].map(([layout, region]) => {
+      const conversion = this.#primitives.take(`layout ${k} ${n} ${layout}`, () => {
+        const source = this.#functions.matrix({ rows: k, columns: n, format: 'float32' })
+        const made = createConversion(this.#maker, source, this.#layouts[layout]!, k * n * 4, region.bytes)
+        this.#functions.destroyMatrix(source)
+        return made
+      })
+      return { conversion, to: { region, at: 0 } }
     })
-    const [low, high, row] = read as [Int32Array, Int32Array, Int32Array]
-    const places = new Int32Array(pairs * n).fill(-1)
-    for (let i = 0; i < row.length; i++) {
-      const [even, odd] = [upperOf(row[i]! << 16), upperOf(row[i]!)]
-      if (even === 0 && odd === 0) continue
-      const column = upperOf(low[i]!) - 1 + 128 * (upperOf(high[i]!) - 1)
-      if (odd !== even + 1 || even % 2 !== 1) return undefined
-      places[((even - 1) / 2) * n + column] = i
+    return {
+      weights,
+      refill(plain) {
+        for (const { conversion, to } of packed) conversion.run(plain, to)
+      },
+      conversions: packed.map(({ conversion }) => conversion),
     }
-    return places.includes(-1) ? undefined : places
   }
 
   /** A region as words. */

@@ -1,45 +1,16 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { InferenceSession } from 'onnxruntime-node'
-import { product } from '../../../base/arrays.ts'
-import { inputsOf, onnxruntime, tensorOf, withExternalData } from '../../../base/onnxruntime.ts'
 import type { VariantFile } from '../../contracts/compiled-plan.ts'
 import type { ListLength } from '../../contracts/list-length.ts'
 import { Graph } from '../ir/graph.ts'
 import { traceShapes } from '../ir/shapes.ts'
 import { restoreSigmoids } from '../ir/sigmoids.ts'
 import { NotTranslated } from '../rows/errors.ts'
-import {
-  type CreatedProgram,
-  createProgram,
-  type ProgramInput,
-  type ProgramResults,
-  type ProgramValue,
-  type TranslationOptions,
-  untranslatedNodes,
-} from './create-program.ts'
-import { type Cut, cutBehind, type InputSides } from './leading-part.ts'
+import { createProgram } from './create-program.ts'
+import { divideAtPairs } from './layers-over-pairs.ts'
+import type { InputSides } from './leading-part.ts'
 import { type Library, openLibrary } from './library.ts'
-import { mostExact } from './operand.ts'
-
-/** A graph of a plan that oneDNN computes, perhaps behind a part of it that ONNX Runtime does. One call at a time. */
-export interface OpenProgram {
-  inputs: readonly ProgramInput[]
-  /** `feeds`: in the order of `inputs`. The outputs' numbers live until the next call. */
-  run(feeds: readonly ProgramValue[]): Promise<ProgramResults>
-  /** Why ONNX Runtime computes a part. */
-  reason?: string
-  close(): Promise<void>
-}
-
-export interface ProgramOptions extends TranslationOptions {
-  /** The input of each row's request. */
-  requests: string
-  /** Options of the part that ONNX Runtime computes; default: one thread. */
-  session?: InferenceSession.SessionOptions
-  /** Weights of a product behind that part, at least: with fewer, ONNX Runtime computes all. */
-  leastWeights?: number
-}
+import { type OpenProgram, type ProgramOptions, Stages, translated } from './stages.ts'
 
 /**
  * Opens a graph of a plan. Resolves with the reason where oneDNN has nothing to compute: a node is not translated, and
@@ -73,7 +44,7 @@ export async function openProgram(
   }
 }
 
-/** Opens a graph behind its leading part. Undefined where no product follows that part. */
+/** Opens a graph in parts, of which ONNX Runtime computes the first. Undefined where oneDNN has nothing to compute. */
 async function openBehind(
   library: Library,
   graph: Graph,
@@ -87,18 +58,18 @@ async function openBehind(
     () => false,
   )
   if (!isTraced) return undefined
-  const cut = translated(() => cutBehind(graph, untranslatedNodes(library, graph, { ...options, ...sides }), sides))
-  if (cut === undefined || !hasProduct(cut.rest, options.leastWeights)) return undefined
-  const { leading, rest, context } = cut
-  const mayRound = (input: string) => !leading.inputs.includes(input) && (options.mayRound?.(input) ?? false)
-  const program = translated(() => createProgram(library, rest, { ...options, ...sides, context, mayRound }))
-  if (program === undefined) return undefined
+  const stages = new Stages(library, graph.folder, options)
   try {
-    return await joinParts(leading, program, graph.folder, options.session)
+    const rounds = options.precision === 'bfloat16' && options.oneRequest === true
+    const parts = rounds ? translated(() => divideAtPairs(graph, sides, stages.left)) : undefined
+    const isOpen = parts ? await stages.addPairs(parts) : await stages.addBehind(graph, sides)
+    if (isOpen) return stages.joined()
   } catch (error) {
-    program.close()
+    await stages.close()
     throw error
   }
+  await stages.close()
+  return undefined
 }
 
 /**
@@ -131,51 +102,5 @@ function countRequests({ nodes, constants, shapes }: Graph, single: ReadonlySet<
   for (const name of ofRequests) {
     const shape = shapes.get(name)
     if (shape?.dims[0] === 1) shapes.set(name, { ...shape, dims: [-1, ...shape.dims.slice(1)] })
-  }
-}
-
-function translated<T>(make: () => T): T | undefined {
-  try {
-    return make()
-  } catch (error) {
-    if (error instanceof NotTranslated) return undefined
-    throw error
-  }
-}
-
-const products = ['Gemm', 'MatMul', 'MatMulInteger', 'MatMulIntegerToFloat', 'QGemm']
-
-/** Whether a graph has a product that is worth a call beside ONNX Runtime's. */
-function hasProduct(graph: Graph, leastWeights = mostExact + 1): boolean {
-  const isLarge = (name: string) => product(graph.dimsOf(name) ?? []) >= leastWeights
-  return graph.nodes.some(({ opType, input }) => products.includes(opType) && input.some(isLarge))
-}
-
-/** Runs the leading part in ONNX Runtime, and then the program. `folder`: of the tables' files. */
-async function joinParts(
-  { model, inputs: names }: Cut['leading'],
-  program: CreatedProgram,
-  folder: string,
-  options: InferenceSession.SessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1 },
-): Promise<OpenProgram> {
-  const session = await onnxruntime.InferenceSession.create(model, withExternalData(options, folder))
-  const led = inputsOf(session) as ProgramInput[]
-  const given = program.inputs.filter(({ name }) => !session.outputNames.includes(name) && !names.includes(name))
-  const inputs: ProgramInput[] = [...led, ...given]
-  /** Where the program's inputs come from: the feeds, or else the outputs of the leading part. */
-  const places = program.inputs.map(({ name }) => inputs.findIndex((input) => input.name === name))
-  return {
-    inputs,
-    async run(feeds) {
-      const tensors = led.map(({ name }, i) => [name, tensorOf(feeds[i]!)] as const)
-      const results = await session.run(Object.fromEntries(tensors), { logSeverityLevel: 4 })
-      return program.run(
-        program.inputs.map(({ name }, i) => feeds[places[i]!] ?? (results[name] as unknown as ProgramValue)),
-      )
-    },
-    async close() {
-      program.close()
-      await session.release()
-    },
   }
 }

@@ -24,6 +24,9 @@ export interface Operand {
  */
 export const mostExact = 4096
 
+/** Multiplications a row up to which the kernel is faster than oneDNN, which fills columns up to a block. */
+export const mostNarrow = 512
+
 /** The values of `n` columns, or of none, and 0 for those that are not there. */
 export function filled<T extends Float32Array | Int32Array>(values: T, n: number, columns = n): T {
   if (values.length !== n && values.length !== 0) throw new NotTranslated('a bias of another width')

@@ -6,7 +6,7 @@ import type { Each, Frame } from '../rows/program.ts'
 import { type Part, sizes, type Tensor, usedRange } from '../rows/tensor.ts'
 import type { Format } from './binding.ts'
 import { type Joined, joinRequests } from './joined-products.ts'
-import { filled, type Operand } from './operand.ts'
+import { filled, mostNarrow, type Operand } from './operand.ts'
 import type { BoundProduct } from './primitives.ts'
 import { type DenseWeights, type Products, productsOf } from './products-by-rows.ts'
 import type { MakeRunner, OnednnTranslation } from './translation.ts'
@@ -91,9 +91,6 @@ function biasOf(t: OnednnTranslation, bias: string | undefined, n: number): Floa
 
 /** Weights [k, n], of which a few are not zero: of each column those from `start` to `end`, whole numbers of 4. */
 type Columns = { start: number; end: number; values: Float32Array }[]
-
-/** Multiplications a row up to which the kernel is faster than oneDNN, which fills columns up to a block. */
-const mostNarrow = 512
 
 /**
  * The weights of each column, if the kernel multiplies by them: last layers of a few tasks, each of which reads columns

@@ -24,6 +24,14 @@ export interface Tiling extends TilingOptions {
   inChunks(start: number, end: number, compute: (row: number, index: number) => void): void
 }
 
+/** Rows up to which a chunk is filled up to its class; of more, a class that they fill is computed first. */
+const mostFilled = 128
+
+/** The tiling for thousands of rows, such as pairs of candidates and items: a call of 128 takes as long as its rows. */
+export function manyRows(tiling: Tiling): Tiling {
+  return createTiling({ ...tiling, rowClasses: [...tiling.rowClasses, 512, 2048] })
+}
+
 function createTiling(options: TilingOptions): Tiling {
   const { blockColumns, rowClasses } = options
   const most = rowClasses.length - 1
@@ -31,11 +39,13 @@ function createTiling(options: TilingOptions): Tiling {
     ...options,
     padded: (columns) => Math.ceil(columns / blockColumns) * blockColumns,
     inChunks(start, end, compute) {
-      for (let row = start; row < end; row += rowClasses[most]!) {
+      for (let row = start; row < end; ) {
         const left = end - row
         let index = most
-        while (index > 0 && rowClasses[index - 1]! >= left) index--
+        if (left > mostFilled) while (rowClasses[index]! > left) index--
+        else while (index > 0 && rowClasses[index - 1]! >= left) index--
         compute(row, index)
+        row += rowClasses[index]!
       }
     },
   }

@@ -1,14 +1,21 @@
 import { product } from '../../../base/arrays.ts'
+import type { Graph } from '../ir/graph.ts'
 import { NotTranslated } from '../rows/errors.ts'
 import type { Call, Frame } from '../rows/program.ts'
 import type { Part, Tensor } from '../rows/tensor.ts'
 import { Translation, type TranslationParts } from '../rows/translation.ts'
 import { Fusion } from './fusion.ts'
 import { JoinedRequests } from './joined-requests.ts'
+import { isPairProduct, type PairOrder } from './layers-over-pairs.ts'
 import type { Library } from './library.ts'
-import type { Operand } from './operand.ts'
+import { mostExact, mostNarrow, type Operand } from './operand.ts'
 import type { BoundProduct, Conversion, Place, Product, Weights } from './primitives.ts'
-import type { Tiling } from './tiling.ts'
+import { manyRows, type Tiling } from './tiling.ts'
+
+/** Whether the rows of a graph are pairs of rows and items, of which there are thousands. */
+function isOfPairs({ nodes: [first] }: Graph): boolean {
+  return first !== undefined && isPairProduct(first)
+}
 
 /** Computes rows `start` … `end` of a product with this bias. */
 type RunRows = (call: Call, start: number, end: number, bias: Place) => void
@@ -26,12 +33,16 @@ export class OnednnTranslation extends Translation {
   readonly #bound: BoundProduct[] = []
   readonly #kept: (Product | Conversion)[] = []
 
+  /** Where the rows are pairs of rows and items. */
+  pairs: PairOrder | undefined
+
   /** `rounds`: whether products of floats are computed in bfloat16. */
   constructor(parts: TranslationParts, library: Library, { rounds, tiling }: { rounds: boolean; tiling: Tiling }) {
     super(parts)
     this.library = library
-    this.tiling = tiling
-    this.fusion = new Fusion(parts.graph, rounds, tiling)
+    const isPairs = isOfPairs(parts.graph)
+    this.tiling = isPairs ? manyRows(tiling) : tiling
+    this.fusion = new Fusion(parts.graph, rounds, this.tiling, isPairs ? mostNarrow : mostExact)
   }
 
   /** Frees what oneDNN and tables have outside of JavaScript's memory: no call may follow. */

@@ -159,7 +159,7 @@ export const binary: Record<string, Operator> = {
   Or: comparison('LogicalOr', (a, b) => a !== 0 || b !== 0),
   Pow: arithmetic({ of: notMet, gradient: power, tensorflow: ['Pow'] }),
   PRelu: {
-    ...arithmetic({ of: (x, slope) => (x < 0 ? slope * x : x), gradient: untrained, tensorflow: [] }),
+    ...arithmetic({ of: rows.slope, gradient: untrained, tensorflow: [], rows: rows.prelu }),
     tensorflow: composed,
   },
   Sub: arithmetic({

@@ -78,7 +78,9 @@ const activations = new Set(['Relu', 'LeakyRelu', 'Elu', 'Sigmoid', 'Tanh', 'Sof
 
 /** Relu(Reshape(Gemm)) → Reshape(Relu(Gemm)): an engine computes the two together. */
 const activateBeforeReshape: Rule = (graph, node) => {
-  if (!activations.has(node.opType) || node.input.length !== 1) return false
+  const slopes = node.opType === 'PRelu' ? slopesOf(graph, node) : []
+  if (slopes === undefined || (slopes.length === 0 && !activations.has(node.opType)) || node.input.length > 2)
+    return false
   const reshape = graph.producer(node.input[0]!)
   if (reshape === undefined || !isPlainReshape(graph, reshape) || !graph.isPrivate(node.input[0]!, node)) return false
   const [flat, target] = reshape.input as [string, string]
@@ -86,7 +88,7 @@ const activateBeforeReshape: Rule = (graph, node) => {
   const after = graph.shapes.get(node.output[0]!)
   if (!isGemm(graph, graph.producer(flat)) || shape === undefined || after === undefined) return false
   if (!graph.isPrivate(flat, reshape)) return false
-  node.input = [flat]
+  node.input = [flat, ...slopes]
   const activated = graph.fresh(`${node.output[0]}/flat`)
   const output = node.output[0]!
   node.output = [activated]
@@ -94,6 +96,16 @@ const activateBeforeReshape: Rule = (graph, node) => {
   graph.touch()
   graph.node('Reshape', [activated, target], { shape: after, outputs: [output] })
   return true
+}
+
+/** The slopes of a PRelu as a vector, in a list, where they are one or one for each column. */
+function slopesOf(graph: Graph, { input, output }: NodeProto): [string] | undefined {
+  const [, name] = input as [string, string]
+  const [dims, values] = [graph.dimsOf(name), graph.floats(name)]
+  const columns = graph.shapes.get(output[0]!)?.dims.at(-1)
+  if (dims === undefined || values === undefined) return undefined
+  if (values.length !== 1 && (values.length !== columns || dims.at(-1) !== columns)) return undefined
+  return [dims.length === 1 ? name : graph.constant(name, values, [values.length])]
 }
 
 /**

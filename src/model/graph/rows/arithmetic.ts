@@ -171,6 +171,22 @@ export function add(t: Translation, node: NodeProto): void {
   })
 }
 
+/** x where it is not negative, and x·slopes where it is, by a kernel where the slopes are the same in every row. */
+export function prelu(t: Translation, node: NodeProto): void {
+  const operands = operandsOf(t, node)
+  const { a, b, each, out } = operands
+  if (a.width !== b.width || b.stride !== 0) {
+    pushLoop(t, operands, slope)
+    return
+  }
+  t.program.step(({ at, prelu }) => {
+    const [x, slopes, target] = [at[a.buffer]! + a.offset * 4, at[b.buffer]!, at[out.buffer]!]
+    return (call) => prelu(call[each], x, a.stride * 4, slopes, target, out.stride * 4, out.width * 4)
+  })
+}
+
+export const slope = (x: number, slope: number): number => (x < 0 ? slope * x : x)
+
 /** Columns of the operands, and of the result. */
 interface Operands {
   a: Part

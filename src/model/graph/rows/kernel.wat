@@ -320,6 +320,40 @@
         (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
         (br $nextRow))))
 
+  ;; Per row, x where it is not negative, and x·slopes where it is, `bytes` bytes of float32. A NaN stays one.
+  (func (export "prelu")
+    (param $rows i32) (param $x i32) (param $xStride i32) (param $slopes i32) (param $out i32) (param $outStride i32) (param $bytes i32)
+    (local $at i32) (local $vectors i32) (local $four v128) (local $one f32)
+    (local.set $vectors (i32.and (local.get $bytes) (i32.const -16)))
+    (block $done
+      (loop $nextRow
+        (br_if $done (i32.eqz (local.get $rows)))
+        (local.set $at (i32.const 0))
+        (block $short
+          (loop $next
+            (br_if $short (i32.ge_u (local.get $at) (local.get $vectors)))
+            (local.set $four (v128.load (i32.add (local.get $x) (local.get $at))))
+            (v128.store (i32.add (local.get $out) (local.get $at)) (v128.bitselect
+              (f32x4.mul (local.get $four) (v128.load (i32.add (local.get $slopes) (local.get $at))))
+              (local.get $four)
+              (f32x4.lt (local.get $four) (v128.const i64x2 0 0))))
+            (local.set $at (i32.add (local.get $at) (i32.const 16)))
+            (br $next)))
+        (block $whole
+          (loop $last
+            (br_if $whole (i32.ge_u (local.get $at) (local.get $bytes)))
+            (local.set $one (f32.load (i32.add (local.get $x) (local.get $at))))
+            (f32.store (i32.add (local.get $out) (local.get $at)) (select
+              (f32.mul (local.get $one) (f32.load (i32.add (local.get $slopes) (local.get $at))))
+              (local.get $one)
+              (f32.lt (local.get $one) (f32.const 0))))
+            (local.set $at (i32.add (local.get $at) (i32.const 4)))
+            (br $last)))
+        (local.set $x (i32.add (local.get $x) (local.get $xStride)))
+        (local.set $out (i32.add (local.get $out) (local.get $outStride)))
+        (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+        (br $nextRow))))
+
   ;; Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number: the
   ;; lower half is what is left of it where its last bits are cut off, the upper one the rest. Those of `out` lie side
   ;; by side. NaN, and numbers too large for bfloat16, become one of the largest magnitude.

@@ -17,7 +17,7 @@ export interface Call {
   /** The first row of each request, and `rows`. */
   starts: Int32Array
   /** By the number of the input. */
-  feeds: readonly { data: TensorData | BigInt64Array | Uint16Array | Uint8Array }[]
+  feeds: readonly { data: TensorData | BigInt64Array | Uint16Array | Uint8Array; dims: readonly number[] }[]
 }
 
 /** The memory of calls with a limited number of rows, and the kernels that compute in it. */
@@ -170,6 +170,11 @@ export interface Kernels {
     outStride: number,
     bytes: number,
   ): void
+  /**
+   * Per row, x where it is not negative, and x·slopes where it is, `bytes` bytes of float32; `slopes` are one row. A
+   * NaN stays one.
+   */
+  prelu(rows: number, x: number, xStride: number, slopes: number, out: number, outStride: number, bytes: number): void
   /**
    * Per row, `bytes` bytes of float32, a whole number of 16, as words of two bfloat16 whose sum is the number, but for
    * its last bits; those of `out` lie side by side. NaN and what is too large become the largest of bfloat16.

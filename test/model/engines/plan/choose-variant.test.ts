@@ -62,6 +62,8 @@ t.test('the graph as saved takes the place of the full one where it is clearly c
     t.equal(takesSaved(planOf(), costs), takes, title)
   }
   t.ok(isCheaper(cost(9.6, 96), cost(10, 100)), 'without a margin 4 % count')
+  t.notOk(isCheaper(cost(7, 800), cost(10, 100)), 'a dear call does not pay where most requests are small')
+  t.ok(isCheaper(cost(7, 800), cost(10, 100), { beside: cost(12, 10) }), 'it does where they go elsewhere')
 })
 
 t.test('the graph as saved stands in only for a plan with the same numbers and no shared tables', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { CompiledPlan } from '../../../../src/model/contracts/compiled-plan.ts'
-import { checkInt8, openFull } from '../../../../src/model/graph/compile/judge-onednn.ts'
+import { checkInt8, productsBy } from '../../../../src/model/graph/compile/judge-onednn.ts'
 import { testGraphs } from '../../../../src/model/graph/compile/test-graphs.ts'
 import { judgedProbabilities } from '../../../../src/model/graph/int8/judge.ts'
 import type { ProgramResults } from '../../../../src/model/graph/onednn/create-program.ts'
@@ -23,9 +23,7 @@ const skip = withoutInt8() ?? false
 /** The library that computes a plan's int8 here, or undefined where its graph is not translated. */
 async function productsOf(plan: CompiledPlan): Promise<string | undefined> {
   try {
-    const { program, products } = await openFull(plan, 'int8')
-    program.close()
-    return products
+    return await productsBy(plan, 'int8')
   } catch {
     return undefined
   }

@@ -179,6 +179,27 @@ t.test('adds rows, and one row to each', async () => {
   )
 })
 
+t.test('multiplies negative numbers by slopes, and leaves the others', async () => {
+  await fc.assert(
+    fc.property(columns, ({ rows, width, apart, values }) => {
+      const stride = width + apart
+      const [slopes, out] = [rows * stride, rows * stride + width]
+      const { buffer, prelu } = createHeap(4 * (out + rows * stride + 8))
+      const floats = new Float32Array(buffer)
+      for (let i = 0; i < out; i++) floats[i] = i % 11 === 7 ? Number.NaN : values[i % values.length]!
+      const expected = floats.slice()
+      for (let row = 0; row < rows; row++)
+        for (let i = 0; i < width; i++) {
+          const x = floats[row * stride + i]!
+          expected[out + row * stride + i] = x < 0 ? x * floats[slopes + i]! : x
+        }
+      prelu(rows, 0, 4 * stride, 4 * slopes, 4 * out, 4 * stride, 4 * width)
+      if (!floats.every((number, i) => Object.is(number, expected[i]))) throw new Error(`${floats} is not ${expected}`)
+    }),
+    { numRuns: randomCases(300) },
+  )
+})
+
 t.test('splits numbers into two of bfloat16, both finite', async () => {
   const odd = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3.4e38, -3.4e38, 0, -0)
   await fc.assert(

@@ -77,6 +77,7 @@ export const order = [
       'add kinds; wording',
     ],
     'model/serving/calibration': ['calibration: fit, apply', 'add methods'],
+    'model/serving/tables': ['feature tables: rows by key, mapped', 'their format, numbered'],
   },
   {
     'model/serving/batching': [
@@ -123,6 +124,7 @@ export const order = [
       'add specifications, losses, optimisers',
     ],
     'tools/convert': ['`inspect`, `init`, `import`, `export`, `verify`, `delta`; `keras/`', 'add formats'],
+    'tools/features': ['`features`: imports feature tables', 'add forms of files'],
     'tools/bench': ['`compile`, `bench`', 'what is measured'],
     'tools/catalogue': ['`warm`: candidates ahead of requests', 'which are kept'],
     'tools/load': ['open and closed load', 'arrivals'],
@@ -183,7 +185,7 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: 'data client evaluate train convert bench catalogue load top keys doctor capacity'
+    rooms: 'data client evaluate train convert features bench catalogue load top keys doctor capacity'
       .split(' ')
       .map((tool) => `tools/${tool}`),
     names: ['fastify', '@fastify/.+', 'prom-client'],

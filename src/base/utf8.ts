@@ -18,3 +18,6 @@ export function writeUtf8(value: string, bytes: Uint8Array): number {
   }
   return length
 }
+
+/** Whether a string is text: it has no half of a surrogate pair, which UTF-8 has no bytes for. */
+export const isText = (value: string): boolean => !/\p{Cs}/u.test(value)

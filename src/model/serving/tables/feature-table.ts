@@ -1,0 +1,102 @@
+import { isText } from '../../../base/utf8.ts'
+import type { TableDescription } from '../../../schemas/feature-table.ts'
+import { nextPlace, placesFor, slotAt } from '../../engines/catalogue/key-index.ts'
+import { type Bytes, numbersOf } from './bytes.ts'
+import { type ColumnFiles, type ColumnReader, columnReader, storedStrings } from './column-readers.ts'
+import { hashOf, isAt, type StoredStrings } from './string-pool.ts'
+
+/** The files of a table, mapped or read. */
+export interface TableFiles extends ColumnFiles {
+  /** The index of keys, and then the long ones: uint32 [long + 1], and their bytes. */
+  index: Bytes
+}
+
+/** In place of a key's length: its number among the long ones follows, uint32, little-endian. */
+export const longKey = 255
+
+/**
+ * Rows of features by key. Each row begins with its key, a byte for the length and its UTF-8 bytes: so a key is
+ * compared where its features are read anyway.
+ */
+export class FeatureTable {
+  readonly description: TableDescription
+  /** By name. */
+  readonly columns: ReadonlyMap<string, ColumnReader>
+  readonly #rows: Uint8Array
+  readonly #rowBytes: number
+  readonly #index: Int32Array
+  readonly #longKeys: StoredStrings
+
+  /** Throws RangeError where a file is too short. */
+  constructor(description: TableDescription, files: TableFiles) {
+    const { rows, key, row_bytes: rowBytes, columns } = description
+    this.description = description
+    this.#rowBytes = rowBytes
+    this.#rows = numbersOf(files.rows, 'uint8', 0, rows * rowBytes)
+    const places = 2 * placesFor(rows)
+    this.#index = numbersOf(files.index, 'int32', 0, places)
+    const offsets = places * 4
+    this.#longKeys = storedStrings(files.index, key.long, offsets, offsets + (key.long + 1) * 4)
+    this.columns = new Map(columns.map((column) => [column.name, columnReader(column, rowBytes, files)]))
+  }
+
+  /** The row with this key; −1 where there is none. */
+  find(key: string): number {
+    return this.#search(key, hashOf(key))
+  }
+
+  /**
+   * The rows with these keys, −1 for those that are not there. Faster than one after the other: the processor waits for
+   * many places of memory at a time.
+   */
+  findAll(keys: readonly string[], rows: Int32Array): void {
+    if (hashes.length < keys.length) hashes = new Int32Array(2 * keys.length)
+    const index = this.#index
+    const mask = index.length / 2 - 1
+    let read = 0
+    for (let i = 0; i < keys.length; i++) hashes[i] = hashOf(keys[i]!)
+    for (let i = 0; i < keys.length; i++) {
+      const slot = index[(hashes[i]! & mask) * 2]!
+      rows[i] = slot
+    }
+    for (let i = 0; i < keys.length; i++) read ^= this.#rows[Math.max(0, rows[i]! - 1) * this.#rowBytes]!
+    lastRead[0] = read
+    for (let i = 0; i < keys.length; i++) rows[i] = this.#search(keys[i]!, hashes[i]!)
+  }
+
+  #search(key: string, hash: number): number {
+    const index = this.#index
+    for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
+      const row = slotAt(index, place)
+      if (this.#isAt(row, key)) return row
+    }
+    return -1
+  }
+
+  #isAt(row: number, key: string): boolean {
+    const rows = this.#rows
+    const start = row * this.#rowBytes
+    const length = rows[start]!
+    if (length === longKey) return isAt(this.#longKeys, this.#longNumber(start), key)
+    const units = key.length
+    // A string has no more units than bytes.
+    if (units > length) return false
+    for (let i = 0; i < units; i++) {
+      const unit = key.charCodeAt(i)
+      if (unit > 0x7f) return isText(key) && Buffer.from(key).equals(rows.subarray(start + 1, start + 1 + length))
+      if (rows[start + 1 + i] !== unit) return false
+    }
+    return units === length
+  }
+
+  #longNumber(start: number): number {
+    const rows = this.#rows
+    return (rows[start + 1]! | (rows[start + 2]! << 8) | (rows[start + 3]! << 16) | (rows[start + 4]! << 24)) >>> 0
+  }
+}
+
+/** Hashes of the keys of `findAll`, until its next call. */
+let hashes = new Int32Array(0)
+
+/** Keeps the compiler from leaving the reading out. */
+const lastRead = new Int32Array(1)

@@ -1,0 +1,127 @@
+import { murmur3 } from '../../../base/hash.ts'
+import { isText, mostBytesPerUnit, writeUtf8 } from '../../../base/utf8.ts'
+import { emptyIndex, grown, insert, nextPlace, slotAt } from '../../engines/catalogue/key-index.ts'
+
+/*
+ * Different strings, numbered from 0 in the order in which they came, as UTF-8 bytes one behind the other, and an index
+ * by their hashes: neither millions of strings nor a Map of them, which holds 16 million at most.
+ */
+
+/** Strings as a file holds them. */
+export interface StoredStrings {
+  /** uint32 [strings + 1]: where each begins, and the end of the last. */
+  offsets: Uint32Array
+  bytes: Uint8Array
+}
+
+/** Most bytes of all strings of a pool. */
+const mostBytes = 2 ** 32 - 1
+
+/** The hash by which strings are found. */
+export const hashOf = (value: string): number => murmur3(value, 0) | 0
+
+/** Whether a string is that of a pool with this number. */
+export function isAt({ offsets, bytes }: StoredStrings, number: number, value: string): boolean {
+  const [start, end] = [offsets[number]!, offsets[number + 1]!]
+  const { length } = value
+  // Short strings are mostly ASCII.
+  for (let i = 0; i < length; i++) {
+    const unit = value.charCodeAt(i)
+    if (unit > 0x7f) return isEqual(bytes.subarray(start, end), value)
+    if (i >= end - start || bytes[start + i] !== unit) return false
+  }
+  return end - start === length
+}
+
+function isEqual(bytes: Uint8Array, value: string): boolean {
+  return isText(value) && Buffer.compare(bytes, Buffer.from(value)) === 0
+}
+
+/** The number of a string, found by an index of `hashOf`; −1 where the pool has none. */
+export function find(strings: StoredStrings, index: Int32Array, value: string): number {
+  const hash = hashOf(value)
+  for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
+    const number = slotAt(index, place)
+    if (isAt(strings, number, value)) return number
+  }
+  return -1
+}
+
+export function stringAt({ offsets, bytes }: StoredStrings, number: number): string {
+  const part = bytes.subarray(offsets[number]!, offsets[number + 1]!)
+  return Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString()
+}
+
+/** A pool that grows. */
+export class StringPool implements StoredStrings {
+  offsets = new Uint32Array(2 ** 10)
+  bytes = new Uint8Array(2 ** 14)
+  #index = emptyIndex(0)
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** See key-index.ts. */
+  get index(): Int32Array {
+    return this.#index
+  }
+
+  /** Its strings in arrays of their length. */
+  get stored(): StoredStrings {
+    return {
+      offsets: this.offsets.subarray(0, this.#count + 1),
+      bytes: this.bytes.subarray(0, this.offsets[this.#count]),
+    }
+  }
+
+  /** The number of a string; −1 where it is not there. */
+  find(value: string): number {
+    return find(this, this.#index, value)
+  }
+
+  /** The number of a string, which is added if it is not there. Throws an Error where it is no text, or too much. */
+  add(value: string): number {
+    const hash = hashOf(value)
+    for (let place = nextPlace(this.#index, hash, hash); place >= 0; place = nextPlace(this.#index, hash, place + 1)) {
+      const number = slotAt(this.#index, place)
+      if (isAt(this, number, value)) return number
+    }
+    const start = this.offsets[this.#count]!
+    const most = start + value.length * mostBytesPerUnit
+    if (most > this.bytes.length) this.#growBytes(most)
+    const end = start + this.#write(value, start)
+    const number = this.#count++
+    if (number + 1 === this.offsets.length) {
+      const offsets = new Uint32Array(2 * this.offsets.length)
+      offsets.set(this.offsets)
+      this.offsets = offsets
+    }
+    this.offsets[number + 1] = end
+    if (this.#count * 4 > this.#index.length) this.#index = grown(this.#index)
+    insert(this.#index, hash, number)
+    return number
+  }
+
+  /** Writes a string's bytes; returns their number. */
+  #write(value: string, start: number): number {
+    const { length } = value
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i)
+      if (unit > 0x7f) {
+        if (!isText(value)) throw new Error('has half of a surrogate pair')
+        return writeUtf8(value, this.bytes.subarray(start))
+      }
+      this.bytes[start + i] = unit
+    }
+    return length
+  }
+
+  #growBytes(least: number): void {
+    if (least > mostBytes) throw new Error('does not fit: the strings of a column take at most 4 GiB')
+    const bytes = new Uint8Array(Math.min(mostBytes, Math.max(2 * this.bytes.length, least)))
+    bytes.set(this.bytes)
+    this.bytes = bytes
+  }
+}

@@ -1,0 +1,24 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/*
+ * Feature tables are in a folder beside the models, `.tables/<table>/<version>/`: no model's name begins with a dot.
+ */
+
+/** The folder of the tables in a models folder. */
+export const tablesFolder = '.tables'
+/** The file that describes a version of a table. */
+export const descriptionFile = 'table.json'
+
+/** Versions of a table, ascending: numbers, whose folders are complete. Rejects with the system's error. */
+export async function versionsIn(folder: string): Promise<number[]> {
+  const names = await readdir(folder)
+  const versions = names.filter((name) => /^[1-9][0-9]{0,14}$/.test(name)).map(Number)
+  return versions.sort((a, b) => a - b)
+}
+
+/** Names of the tables beside models; none where there is no folder of tables. */
+export async function tablesIn(models: string): Promise<string[]> {
+  const found = await readdir(join(models, tablesFolder), { withFileTypes: true }).catch(() => [])
+  return found.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : [])).sort()
+}

@@ -1,0 +1,218 @@
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { emptyIndex, insert } from '../../model/engines/catalogue/key-index.ts'
+import { type ArrayType, bytesOf, codeType, createNumbers } from '../../model/serving/tables/bytes.ts'
+import { longKey } from '../../model/serving/tables/feature-table.ts'
+import { hashOf, type StringPool, stringAt } from '../../model/serving/tables/string-pool.ts'
+import type { TableColumn, TableDescription } from '../../schemas/feature-table.ts'
+import { type ImportedColumn, ListsColumn } from './table-columns.ts'
+
+/** Rows that are written at a time. */
+const blockRows = 2 ** 14
+
+/** Longest key, bytes, that a row holds; the longer ones are in the index. */
+const longestKey = 31
+
+/** In place of the number of a list's values: there is no list. */
+const noList = 2 ** 32 - 1
+
+/** Sections of a file begin at multiples of this. */
+const alignment = 8
+
+/** The rows of a table, in memory. */
+export interface ImportedRows {
+  /** In the order of the table's rows. */
+  keys: StringPool
+  /** By key, its row in the columns. */
+  rowOf(key: number): number
+  columns: readonly ImportedColumn[]
+}
+
+export interface WriteOptions {
+  /** An empty folder. */
+  folder: string
+  rows: ImportedRows
+  /** Name of the column of keys. */
+  key: string
+  signal: AbortSignal
+  /** Receives the number of rows that are written. */
+  onProgress(rows: number): void
+}
+
+export type WrittenTable = Pick<TableDescription, 'rows' | 'key' | 'row_bytes' | 'columns' | 'files'>
+
+/** Writes the files of a table. Resolves with what describes them. Rejects with the system's error. */
+export async function writeTable({ folder, rows, key, signal, onProgress }: WriteOptions): Promise<WrittenTable> {
+  const { keys, columns } = rows
+  const [strings, lists, index] = [new Sections(), new Sections(), new Sections()]
+  const layout = layoutOf(keys, columns)
+  const described = columns.map((column, i) => describe(column, layout.places[i]!, strings, lists))
+  const long = longKeysOf(keys, layout.keyBytes)
+  const numbers = new Map(long.map((number, i) => [number, i]))
+  index.add(indexOf(keys))
+  addStrings(
+    index,
+    long.map((number) => Buffer.from(stringAt(keys, number))),
+  )
+  const files = {
+    'rows.bin': await writeFile(join(folder, 'rows.bin'), rowBlocks(rows, layout, numbers, signal, onProgress)),
+    'index.bin': await writeFile(join(folder, 'index.bin'), index.content),
+    'strings.bin': await writeFile(join(folder, 'strings.bin'), strings.content),
+    'lists.bin': await writeFile(join(folder, 'lists.bin'), lists.content),
+  }
+  return {
+    rows: keys.count,
+    key: { name: key, width: layout.keyBytes + 1, long: long.length },
+    row_bytes: layout.rowBytes,
+    columns: described,
+    files,
+  }
+}
+
+/** The content of a file, part by part. */
+class Sections {
+  readonly content: Uint8Array[] = []
+  #end = 0
+
+  /** Adds a part at a multiple of 8 bytes; returns its place. */
+  add({ buffer, byteOffset, byteLength }: ArrayBufferView): number {
+    const padding = (alignment - (this.#end % alignment)) % alignment
+    if (padding > 0) this.content.push(new Uint8Array(padding))
+    const place = this.#end + padding
+    this.content.push(new Uint8Array(buffer, byteOffset, byteLength))
+    this.#end = place + byteLength
+    return place
+  }
+}
+
+/** Adds offsets, and behind them their strings. */
+function addStrings(sections: Sections, strings: readonly Uint8Array[]): void {
+  const offsets = new Uint32Array(strings.length + 1)
+  strings.forEach(({ length }, i) => {
+    offsets[i + 1] = offsets[i]! + length
+  })
+  sections.add(Buffer.concat([new Uint8Array(offsets.buffer), ...strings]))
+}
+
+/** Adds the strings and the lists of a column. */
+function describe(column: ImportedColumn, place: number, strings: Sections, lists: Sections): TableColumn {
+  const stored = column.pool?.stored
+  const [offsets, bytes] = stored ? [strings.add(stored.offsets), strings.add(stored.bytes)] : [0, 0]
+  if (!(column instanceof ListsColumn)) return column.describe(place, offsets, bytes)
+  const values = createNumbers(column.itemType ?? codeType(column.itemBytes as 1 | 2 | 4), column.count)
+  for (let i = 0; i < values.length; i++) values[i] = column.item(i)
+  return column.describe(place, offsets, bytes, lists.add(values))
+}
+
+interface Layout {
+  /** Most bytes of a key in a row. */
+  keyBytes: number
+  /** Per column, where a row has it. */
+  places: number[]
+  rowBytes: number
+}
+
+/** Places of columns, the widest first, so that each begins at a multiple of its size. */
+function layoutOf({ count, offsets }: StringPool, columns: readonly ImportedColumn[]): Layout {
+  let longest = 0
+  for (let key = 0; key < count; key++) longest = Math.max(longest, offsets[key + 1]! - offsets[key]!)
+  const keyBytes = Math.max(4, Math.min(longest, longestKey))
+  const sizes = columns.map((column) => (column instanceof ListsColumn ? 4 : column.bytes))
+  const places = new Array<number>(columns.length)
+  let end = keyBytes + 1
+  for (const i of [...sizes.keys()].sort((a, b) => sizes[b]! - sizes[a]!)) {
+    places[i] = Math.ceil(end / sizes[i]!) * sizes[i]!
+    end = places[i] + columns[i]!.bytes
+  }
+  const widest = Math.max(1, ...sizes)
+  return { keyBytes, places, rowBytes: Math.ceil(end / widest) * widest }
+}
+
+function longKeysOf({ count, offsets }: StringPool, keyBytes: number): number[] {
+  const long: number[] = []
+  for (let key = 0; key < count; key++) if (offsets[key + 1]! - offsets[key]! > keyBytes) long.push(key)
+  return long
+}
+
+/** The index of keys for just as many: that of a pool may have grown further. */
+function indexOf(keys: StringPool): Int32Array {
+  const index = emptyIndex(keys.count)
+  if (index.length === keys.index.length) return keys.index
+  for (let key = 0; key < keys.count; key++) insert(index, hashOf(stringAt(keys, key)), key)
+  return index
+}
+
+/** `long`: the number among the long keys, by key. */
+function* rowBlocks(
+  { keys, rowOf, columns }: ImportedRows,
+  { keyBytes, places, rowBytes }: Layout,
+  long: ReadonlyMap<number, number>,
+  signal: AbortSignal,
+  onProgress: (rows: number) => void,
+): Generator<Uint8Array> {
+  const block = new ArrayBuffer(blockRows * rowBytes)
+  const bytes = new Uint8Array(block)
+  const writers = columns.map((column, i) => writerOf(column, block, places[i]!, rowBytes))
+  for (let first = 0; first < keys.count; first += blockRows) {
+    const count = Math.min(blockRows, keys.count - first)
+    bytes.fill(0)
+    for (let row = 0; row < count; row++) {
+      const key = first + row
+      const [start, end] = [keys.offsets[key]!, keys.offsets[key + 1]!]
+      const at = row * rowBytes
+      const number = end - start > keyBytes ? long.get(key)! : undefined
+      bytes[at] = number === undefined ? end - start : longKey
+      if (number === undefined) bytes.set(keys.bytes.subarray(start, end), at + 1)
+      else for (let i = 0; i < 4; i++) bytes[at + 1 + i] = number >>> (8 * i)
+      const from = rowOf(key)
+      for (let i = 0; i < writers.length; i++) writers[i]!(row, from)
+    }
+    yield bytes.subarray(0, count * rowBytes)
+    onProgress(first + count)
+    signal.throwIfAborted()
+  }
+}
+
+/** Writes a column of a row of a block, from its row `from`. */
+function writerOf(
+  column: ImportedColumn,
+  block: ArrayBuffer,
+  place: number,
+  rowBytes: number,
+): (row: number, from: number) => void {
+  if (column instanceof ListsColumn) {
+    const all = new Uint32Array(block, 0, Math.floor(block.byteLength / 4))
+    const [at, apart] = [place / 4, rowBytes / 4]
+    return (row, from) => {
+      const { first, count = noList } = column.at(from)
+      all[row * apart + at] = first
+      all[row * apart + at + 1] = count
+    }
+  }
+  const type: ArrayType = column.type
+  const size = bytesOf(type)
+  const all = createNumbers(type, block.byteLength / size, block)
+  const [at, apart] = [place / size, rowBytes / size]
+  return (row, from) => {
+    all[row * apart + at] = column.at(from)
+  }
+}
+
+/** Writes a file and keeps it on the disk. */
+async function writeFile(path: string, content: Iterable<Uint8Array>): Promise<{ bytes: number; sha256: string }> {
+  const handle = await open(path, 'wx')
+  const hash = createHash('sha256')
+  let bytes = 0
+  try {
+    for (const part of content) {
+      for (let at = 0; at < part.length; ) at += (await handle.write(part, at)).bytesWritten
+      hash.update(part)
+      bytes += part.length
+    }
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { AsyncBuffer, FileMetaData, ParquetParsers, RowGroup } from 'hyparquet'
+import type { AsyncBuffer, FileMetaData, RowGroup as ParquetGroup, ParquetParsers } from 'hyparquet'
 import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import type { ParquetData } from '../../schemas/rows-spec.ts'
@@ -14,7 +14,7 @@ import {
   ValueError,
   withConvertedType,
 } from './parquet-column.ts'
-import { type Column, locateFiles, type RowCell, type Source, SpecError } from './source.ts'
+import { type Column, locateFiles, type RowCell, type RowGroup, type Source, SpecError } from './source.ts'
 
 type Library = typeof import('hyparquet') & { compressors: import('hyparquet').Compressors }
 
@@ -56,32 +56,43 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
   const columns = types.flatMap(([name, { read }]): Column[] => (read ? [{ name, type: read }] : []))
   let done = 0
 
-  async function* read(wanted: ReadonlySet<number> | undefined): AsyncGenerator<readonly RowCell[]> {
+  async function* groups(wanted: ReadonlySet<number>): AsyncGenerator<RowGroup> {
     const missing = new Set(data.missing)
     done = 0
     for (const [index, file] of files.entries()) {
       let first = 0
       for (const group of file.metadata.row_groups) {
-        const count = Number(group.num_rows)
-        const read = columns.map((column, i) => ({ column, index: i })).filter(({ index: i }) => wanted?.has(i) ?? true)
-        const cells: GroupColumn[] = []
+        const rows = Number(group.num_rows)
+        const read = new Map<number, GroupColumn>()
         // One after the other: decoded columns take far more memory than what is kept of them.
-        for (const { column } of read)
-          cells.push(
-            await readColumn(library, file, group, column, missing).catch((error) => {
-              const place = error instanceof ValueError ? ` row ${first + error.row + 1}` : ''
-              const message = `${file.name}${place}: column ${column.name} ${reasonOf(error)}`
-              throw new SpecError(specFile, [{ path: located[index]!.place, message }])
-            }),
-          )
-        const record: RowCell[] = columns.map(() => null)
-        for (let row = 0; row < count; row++) {
-          for (let i = 0; i < read.length; i++) record[read[i]!.index] = cells[i]!.at(row)
-          done++
-          yield record
-        }
-        first += count
+        for (const [i, column] of columns.entries())
+          if (wanted.has(i))
+            read.set(
+              i,
+              await readColumn(library, file, group, column, missing).catch((error) => {
+                const place = error instanceof ValueError ? ` row ${first + error.row + 1}` : ''
+                const message = `${file.name}${place}: column ${column.name} ${reasonOf(error)}`
+                throw new SpecError(specFile, [{ path: located[index]!.place, message }])
+              }),
+            )
+        yield { rows, columns: read }
+        done += rows
+        first += rows
       }
+    }
+  }
+
+  async function* read(wanted: ReadonlySet<number> = new Set(columns.keys())): AsyncGenerator<readonly RowCell[]> {
+    for await (const { rows: count, columns: read } of groups(wanted)) {
+      const cells = [...read]
+      const record: RowCell[] = columns.map(() => null)
+      const before = done
+      for (let row = 0; row < count; row++) {
+        for (let i = 0; i < cells.length; i++) record[cells[i]![0]] = cells[i]![1].at(row)
+        done = before + row + 1
+        yield record
+      }
+      done = before
     }
   }
 
@@ -93,6 +104,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
       return `${file.name} row ${index - file.first + 1}`
     },
     rows: read,
+    groups,
     ownRows: () => own,
     progress: () => (rows === 0 ? undefined : done / rows),
   }
@@ -129,7 +141,7 @@ function differences(file: ParquetFile, first: ParquetFile, place: string): Viol
 async function readColumn(
   { parquetRead, compressors }: Library,
   { buffer, metadata, types }: ParquetFile,
-  group: RowGroup,
+  group: ParquetGroup,
   { name, type }: Column,
   missing: ReadonlySet<string>,
 ): Promise<GroupColumn> {

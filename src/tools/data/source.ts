@@ -38,12 +38,23 @@ export interface Source {
    */
   rows(wanted?: ReadonlySet<number>): AsyncIterable<readonly RowCell[]> | Iterable<readonly RowCell[]>
   /**
+   * The same rows as columns, where a file holds them so: of some rows at a time, each column that is `wanted`, by its
+   * index. They live until the next ones are asked for.
+   */
+  groups?(wanted: ReadonlySet<number>): AsyncIterable<RowGroup>
+  /**
    * Rows of the files that are a part of their own, once all are read: the last ones are those of the past, before them
    * test, then validation.
    */
   ownRows?(): Record<FilePart, number>
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
+}
+
+/** Some rows that follow each other. */
+export interface RowGroup {
+  rows: number
+  columns: ReadonlyMap<number, { at(row: number): RowCell }>
 }
 
 /** A part of the rows that may have files of its own. */

@@ -8,9 +8,9 @@ import { StringPool } from '../../model/serving/tables/string-pool.ts'
 import { descriptionFile, tablesFolder, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
 import { Blocks } from '../data/column-blocks.ts'
-import { type RowCell, RowProblems, type Source, SpecError } from '../data/source.ts'
+import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
 import { CellColumn, type ColumnKind, type ImportedColumn, ListsColumn, NotNumbers } from './table-columns.ts'
-import { openTableSource } from './table-source.ts'
+import { type OpenSource, openTableSource } from './table-source.ts'
 import { type ImportedRows, writeTable } from './write-table.ts'
 
 export interface ImportOptions {
@@ -46,8 +46,7 @@ export interface ImportedTable {
 /** Imports a table. Rejects with a SpecError that names what is wrong, or a ModelError; then nothing was changed. */
 export async function importTable(options: ImportOptions): Promise<ImportedTable> {
   const { file, models, name, key, signal, onProgress } = options
-  const source = await openTableSource(options)
-  const { rows, replaced } = await readRows(source, options)
+  const { rows, replaced } = await readRows(await openTableSource(options), options)
   const parent = join(models, tablesFolder, name)
   const building = join(parent, `.building-${randomUUID().slice(0, 8)}`)
   try {
@@ -84,20 +83,29 @@ interface ReadRows {
 }
 
 /** Reads all rows; again from the beginning, where a column of numbers turns out to be one of strings. */
-async function readRows(source: Source, options: ImportOptions): Promise<ReadRows> {
+async function readRows(opened: OpenSource, options: ImportOptions): Promise<ReadRows> {
   const texts = new Set(options.text)
-  const wanted = wantedColumns(source, options)
+  const wanted = wantedColumns(opened.source, options)
   for (;;)
     try {
-      return await readOnce(source, wanted, texts, options)
+      return await new RowReader(opened, wanted, texts, options).read()
     } catch (error) {
       if (!(error instanceof NotNumbers)) throw error
-      texts.add(source.columns[error.column]!.name)
+      texts.add(opened.source.columns[error.column]!.name)
     }
 }
 
-/** Indexes of the key and of the columns. Throws a SpecError. */
-function wantedColumns({ columns, unusable = [] }: Source, { file, key, columns: given, text, lists }: ImportOptions) {
+/** Indexes of the key and of the columns. */
+interface Wanted {
+  key: number
+  columns: readonly number[]
+}
+
+/** Throws a SpecError. */
+function wantedColumns(
+  { columns, unusable = [] }: Source,
+  { file, key, columns: given, text, lists }: ImportOptions,
+): Wanted {
   const names = columns.map(({ name }) => name)
   const problems = [...new Set([key, ...(given ?? []), ...text, ...lists.keys()])].flatMap((name) => {
     if (names.includes(name)) return []
@@ -112,59 +120,119 @@ function wantedColumns({ columns, unusable = [] }: Source, { file, key, columns:
   return { key: names.indexOf(key), columns: chosen.map((name) => names.indexOf(name)) }
 }
 
-async function readOnce(
-  source: Source,
-  wanted: { key: number; columns: readonly number[] },
-  texts: ReadonlySet<string>,
-  { file, key, doubled, signal, onProgress }: ImportOptions,
-): Promise<ReadRows> {
-  const columns = wanted.columns.map((index): ImportedColumn => {
-    const { name, type } = source.columns[index]!
-    if (type === 'list') return new ListsColumn(name)
-    const kind: ColumnKind = type === 'double' ? 'number' : texts.has(name) ? 'string' : 'detected'
-    return new CellColumn(name, index, kind)
-  })
-  const keys = new StringPool()
-  const rowOfKey = new Blocks([Uint32Array])
-  const moved = new Map<number, number>()
-  const problems = new RowProblems()
-  let row = 0
-  const push = (cells: readonly RowCell[]) => {
-    const known = keys.count
-    const number = keyOf(keys, cells[wanted.key]!)
-    if (number < known) {
-      if (doubled === 'refuse') throw new Error(`${key} ${JSON.stringify(cells[wanted.key])} is there already`)
-      moved.set(number, row)
-    } else rowOfKey.push(row)
-    for (let i = 0; i < columns.length; i++)
+/** Reads the rows of a source into columns, once. */
+class RowReader {
+  readonly #source: Source
+  readonly #wanted: Wanted
+  readonly #options: ImportOptions
+  readonly #columns: ImportedColumn[]
+  readonly #keys = new StringPool()
+  readonly #rowOfKey = new Blocks([Uint32Array])
+  /** Rows that replace those of their keys. */
+  readonly #moved = new Map<number, number>()
+  readonly #problems = new RowProblems()
+  #row = 0
+
+  constructor({ source, detects }: OpenSource, wanted: Wanted, texts: ReadonlySet<string>, options: ImportOptions) {
+    this.#source = source
+    this.#wanted = wanted
+    this.#options = options
+    this.#columns = wanted.columns.map((index): ImportedColumn => {
+      const { name, type } = source.columns[index]!
+      if (type === 'list') return new ListsColumn(name)
+      const kind: ColumnKind = texts.has(name)
+        ? 'string'
+        : type === 'double'
+          ? 'number'
+          : detects
+            ? 'detected'
+            : 'string'
+      return new CellColumn(name, index, kind)
+    })
+  }
+
+  async read(): Promise<ReadRows> {
+    const { key, columns } = this.#wanted
+    const wanted = new Set([key, ...columns])
+    if (this.#source.groups)
+      for await (const group of this.#source.groups(wanted)) {
+        this.#pushGroup(group)
+        await this.#pause()
+        if (this.#problems.full) break
+      }
+    else
+      for await (const cells of this.#source.rows(wanted)) {
+        this.#attempt(this.#row, 1, () => this.#pushRow(cells))
+        if (this.#problems.full) break
+        if (++this.#row % 2 ** 14 === 0) await this.#pause()
+      }
+    const found = this.#problems.list()
+    const { file } = this.#options
+    if (found.length > 0) throw new SpecError(file, found)
+    if (this.#row === 0) throw new SpecError(file, [{ path: '', message: 'has no rows' }])
+    const rowOf = (key: number) => this.#moved.get(key) ?? this.#rowOfKey.at(key)
+    return {
+      rows: { keys: this.#keys, columns: this.#columns, rowOf },
+      replaced: this.#row - this.#keys.count,
+    }
+  }
+
+  #pushRow(cells: readonly RowCell[]): void {
+    this.#pushKey(cells[this.#wanted.key]!, this.#row)
+    for (let i = 0; i < this.#columns.length; i++) {
+      const column = this.#columns[i]!
       try {
-        columns[i]!.push(cells[wanted.columns[i]!] as never)
+        column.push(cells[this.#wanted.columns[i]!] as never)
+      } catch (error) {
+        throw error instanceof NotNumbers ? error : new Error(`${column.name} ${reasonOf(error)}`)
+      }
+    }
+  }
+
+  /** A loop for each column takes half as long as one for each row. */
+  #pushGroup({ rows, columns }: RowGroup): void {
+    const keys = columns.get(this.#wanted.key)!
+    const first = this.#row
+    this.#attempt(first, rows, (row) => this.#pushKey(keys.at(row), first + row))
+    for (const [i, column] of this.#columns.entries()) {
+      const cells = columns.get(this.#wanted.columns[i]!)!
+      this.#attempt(first, rows, (row) => column.push(cells.at(row) as never), column.name)
+    }
+    this.#row += rows
+  }
+
+  #pushKey(cell: RowCell, row: number): void {
+    const known = this.#keys.count
+    const number = keyOf(this.#keys, cell)
+    if (number === known) {
+      this.#rowOfKey.push(row)
+      return
+    }
+    const { key, doubled } = this.#options
+    if (doubled === 'refuse') throw new Error(`${key} ${JSON.stringify(cell)} is there already`)
+    this.#moved.set(number, row)
+  }
+
+  /** Does some work for `rows` rows, and notes what is wrong with them; `column`: a name that messages lack. */
+  #attempt(first: number, rows: number, work: (row: number) => void, column?: string): void {
+    let row = 0
+    while (row < rows && !this.#problems.full)
+      try {
+        for (; row < rows; row++) work(row)
       } catch (error) {
         if (error instanceof NotNumbers) throw error
-        throw new Error(`${columns[i]!.name} ${reasonOf(error)}`)
+        const what = column === undefined ? reasonOf(error) : `${column} ${reasonOf(error)}`
+        this.#problems.add('', `${this.#source.place(first + row)}: ${what}`)
+        row++
       }
   }
-  for await (const cells of source.rows(new Set([wanted.key, ...wanted.columns]))) {
-    try {
-      push(cells)
-    } catch (error) {
-      if (error instanceof NotNumbers) throw error
-      problems.add('', `${source.place(row)}: ${reasonOf(error)}`)
-      if (problems.full) break
-    }
-    row++
-    if (row % 2 ** 14 !== 0) continue
-    onProgress('read', row, source.progress())
-    // A generator never waits: this lets an interrupt through.
+
+  /** A generator never waits: this lets an interrupt through. */
+  async #pause(): Promise<void> {
+    const { signal, onProgress } = this.#options
+    onProgress('read', this.#row, this.#source.progress())
     await new Promise(setImmediate)
     signal.throwIfAborted()
-  }
-  const found = problems.list()
-  if (found.length > 0) throw new SpecError(file, found)
-  if (row === 0) throw new SpecError(file, [{ path: '', message: 'has no rows' }])
-  return {
-    rows: { keys, columns, rowOf: (key) => moved.get(key) ?? rowOfKey.at(key) },
-    replaced: row - keys.count,
   }
 }
 

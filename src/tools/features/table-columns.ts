@@ -24,13 +24,27 @@ export class NotNumbers extends Error {
 /** JSON's numbers, with a sign and zeros before them as spreadsheets write them. */
 const number = /^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$|^[+-]?\.[0-9]+([eE][+-]?[0-9]+)?$/
 
+/** Texts of a column that are looked up in a Map. */
+const mostKnown = 2 ** 14
+
 /** Codes of strings: 0 where there is none. */
 class Codes {
   readonly pool = new StringPool()
   readonly #codes = new Blocks([Uint8Array, Uint16Array, Uint32Array])
+  /** Codes of the first strings: a look-up in a Map takes a fifth of one in the pool. */
+  readonly #first = new Map<string, number>()
 
   push(value: string | null): void {
-    this.#codes.push(value === null ? 0 : this.pool.add(value) + 1)
+    if (value === null) {
+      this.#codes.push(0)
+      return
+    }
+    let code = this.#first.get(value)
+    if (code === undefined) {
+      code = this.pool.add(value) + 1
+      if (this.#first.size < mostKnown) this.#first.set(value, code)
+    }
+    this.#codes.push(code)
   }
 
   at(place: number): number {
@@ -91,6 +105,8 @@ export class CellColumn {
   readonly #kind: Exclude<ColumnKind, 'list'>
   readonly #codes = new Codes()
   readonly #numbers = new Numbers()
+  /** Numbers of the first texts. */
+  readonly #texts = new Map<string, number>()
   /** Whether numbers, written as JSON, are the texts that they were read from. */
   #exact = true
   #found = false
@@ -112,16 +128,21 @@ export class CellColumn {
       return
     }
     this.#found = true
-    const value = Number(cell)
-    if (typeof cell === 'string') {
-      if (!number.test(cell)) {
-        if (this.#kind === 'detected') throw new NotNumbers(this.#index)
-        throw new Error(`must be a number, not ${JSON.stringify(cell.slice(0, 64))}`)
-      }
-      if (this.#exact && String(value) !== cell) this.#exact = false
+    this.#numbers.push(typeof cell === 'string' ? this.#numberIn(cell) : finite(cell))
+  }
+
+  #numberIn(text: string): number {
+    const known = this.#texts.get(text)
+    if (known !== undefined) return known
+    if (!number.test(text)) {
+      if (this.#kind === 'detected') throw new NotNumbers(this.#index)
+      throw new Error(`must be a number, not ${JSON.stringify(text.slice(0, 64))}`)
     }
-    if (!Number.isFinite(value)) throw new Error(`is no finite number: ${String(cell).slice(0, 64)}`)
-    this.#numbers.push(value)
+    const value = Number(text)
+    if (!Number.isFinite(value)) throw new Error(`is no finite number: ${text.slice(0, 64)}`)
+    if (this.#exact && String(value) !== text) this.#exact = false
+    if (this.#texts.size < mostKnown) this.#texts.set(text, value)
+    return value
   }
 
   /** Whether it has values of strings; a column of no values at all is one of strings. */
@@ -158,6 +179,11 @@ export class CellColumn {
   }
 }
 
+function finite(value: number): number {
+  if (!Number.isFinite(value)) throw new Error(`is no finite number: ${value}`)
+  return value
+}
+
 /** A column of lists, of strings or of numbers. */
 export class ListsColumn {
   readonly name: string
@@ -184,8 +210,7 @@ export class ListsColumn {
       if (typeof item === 'number') {
         if (this.#codes) throw new Error('has lists of numbers and of strings')
         this.#numbers ??= new Numbers()
-        if (!Number.isFinite(item)) throw new Error(`has a number in a list that is not finite`)
-        this.#numbers.push(item)
+        this.#numbers.push(finite(item))
       } else {
         if (typeof item !== 'string') throw new Error('has a list in a list')
         if (this.#numbers) throw new Error('has lists of numbers and of strings')

@@ -4,6 +4,12 @@ import type { Cell, RowCell } from '../data/source.ts'
 import { type Source, SpecError } from '../data/source.ts'
 import { openJsonLines } from './json-lines.ts'
 
+export interface OpenSource {
+  source: Source
+  /** Whether columns of strings may be those of numbers. */
+  detects: boolean
+}
+
 /** Opens the file of a table. Rejects with a SpecError for one that can't be read. */
 export async function openTableSource({
   file,
@@ -11,10 +17,11 @@ export async function openTableSource({
 }: {
   file: string
   lists: ReadonlyMap<string, string>
-}): Promise<Source> {
-  if (/\.(jsonl|ndjson)$/i.test(file)) return await openJsonLines(file)
-  const source = await openSource(dataOf(file), file)
-  return lists.size === 0 ? source : withLists(source, lists)
+}): Promise<OpenSource> {
+  if (/\.(jsonl|ndjson)$/i.test(file)) return { source: await openJsonLines(file), detects: false }
+  const data = dataOf(file)
+  const source = await openSource(data, file)
+  return { source: lists.size === 0 ? source : withLists(source, lists), detects: 'csv' in data }
 }
 
 function dataOf(file: string): RowData {
@@ -28,8 +35,9 @@ function withLists(source: Source, lists: ReadonlyMap<string, string>): Source {
   const separators = source.columns.map(({ name, type }) => (type === 'list' ? undefined : lists.get(name)))
   const divide = (cell: RowCell, separator: string | undefined): RowCell =>
     separator === undefined || cell === null ? cell : String(cell as Cell).split(separator)
+  const { groups: _, ...byRows } = source
   return {
-    ...source,
+    ...byRows,
     columns: source.columns.map((column, i) => (separators[i] === undefined ? column : { ...column, type: 'list' })),
     async *rows(wanted) {
       for await (const row of source.rows(wanted)) yield row.map((cell, i) => divide(cell, separators[i]))

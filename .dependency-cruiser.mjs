@@ -71,13 +71,13 @@ export const order = [
     ],
   },
   { 'model/engines': ['creates engines; shared memory', 'add engines (`create.ts`)'] },
+  { 'model/serving/tables': ['feature tables: rows by key, mapped', 'their format, numbered'] },
   {
     'model/serving/features': [
       'named values to numbers; messages on fields (`context.ts`, `field.ts`)',
       'add kinds; wording',
     ],
     'model/serving/calibration': ['calibration: fit, apply', 'add methods'],
-    'model/serving/tables': ['feature tables: rows by key, mapped', 'their format, numbered'],
   },
   {
     'model/serving/batching': [

@@ -13,6 +13,7 @@ import type { LoadOptions } from '../model/serving/prediction/loaded-model.ts'
 import { loadModel } from '../model/serving/prediction/model.ts'
 import { Registry } from '../model/serving/registry/registry.ts'
 import { createFolderSource } from '../model/serving/registry/source.ts'
+import { Tables } from '../model/serving/tables/tables.ts'
 import { readSignedBundle, readSignedDescription } from '../model/serving/version/signature.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
@@ -94,7 +95,7 @@ export async function createService(configuration: Configuration, options: Servi
   await checkModelsFolder(root, configuration)
   const modelKeys = await readModelKeys(configuration.MULTIGATE_MODEL_KEYS)
   const pool = await (options.pool ?? startPool(configuration, log))
-  const loading = loadOptions(configuration, pool, log)
+  const loading = { ...loadOptions(configuration, pool, log), tables: openTables(root, log) }
   let onStarted: () => void = () => undefined
   const started = new Promise<void>((resolve) => {
     onStarted = resolve
@@ -157,7 +158,8 @@ export async function createService(configuration: Configuration, options: Servi
         onStarted()
       })
       const seconds = configuration.MULTIGATE_POLL_SECONDS
-      if (seconds > 0 && !drain.draining) poll = setInterval(() => registry.reconcile(), seconds * 1000).unref()
+      if (seconds > 0 && !drain.draining)
+        poll = setInterval(() => look(loading.tables, registry), seconds * 1000).unref()
       await loaded
       await warmUp?.close()
     },
@@ -275,4 +277,18 @@ function admissionBy(share: FairShare): Admission {
     slots: share.slots,
     onTurn: (ms) => share.eventLoopTurn(ms),
   })
+}
+
+/** The tables beside the models; the log says which versions are read. */
+function openTables(root: string, log: Log): Tables {
+  return new Tables(root, ({ table, version, problem }) => {
+    if (problem === undefined) log.info({ table, version }, 'a feature table is read')
+    else log.error({ table, version, reason: problem }, "a feature table can't be read; its former version stays")
+  })
+}
+
+/** Looks for new versions of tables and of models. */
+function look(tables: Tables, registry: Registry): void {
+  tables.refresh()
+  registry.reconcile()
 }

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
+import { Entities } from './entities.ts'
 import { FeatureValue } from './feature-value.ts'
 import { CrossedFields, Features, FieldName } from './features.ts'
 import { Precision, TableFormat } from './precision.ts'
@@ -273,6 +274,7 @@ export const Manifest = Type.Object(
     architecture: Type.Optional(ArchitectureOptions),
     features: Features,
     crossed: Type.Optional(CrossedFields),
+    entities: Type.Optional(Entities),
     tasks: Type.Array(Task, { minItems: 1, maxItems: 256 }),
     derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
     graph: Graph,

@@ -28,6 +28,8 @@ export type ReaderRequest =
 export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems' | 'notes'> {
   /** Problems found before, reported together with those of the rows. */
   found?: readonly Violation[] | undefined
+  /** Folders of the feature tables that the model reads, by name. */
+  tables?: Record<string, string> | undefined
   /** Say per row which fields have a value that the model doesn't know. */
   unknown: boolean
 }

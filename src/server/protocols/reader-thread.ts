@@ -3,6 +3,7 @@ import { ModelError, reasonOf } from '../../base/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/serving/features/encoder.ts'
 import { inTerms, Violations } from '../../model/serving/features/problems.ts'
 import { encodeExplained, encodeQuery } from '../../model/serving/prediction/query-rows.ts'
+import { FollowedTables } from '../../model/serving/tables/tables.ts'
 import type { BodyFormat, OpenBody, RequestModel } from '../body/body-format.ts'
 import { type Failure, type ReaderAnswer, type ReaderRequest, rowPlaces } from '../body/reader-messages.ts'
 import { inferFormat } from './open-inference/infer-format.ts'
@@ -24,6 +25,7 @@ interface KnownModel extends Omit<RequestModel, 'encoder'> {
 }
 
 const models = new Map<number, KnownModel>()
+const tables = new FollowedTables()
 let unknown = new Map<string, number>()
 let cut = new Map<string, number>()
 let opened: OpenBody<unknown> | undefined
@@ -40,13 +42,15 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   opened = undefined
   unknown = new Map()
   cut = new Map()
+  const { found, unknown: sayUnknown, tables: folders, ...rest } = options
+  if (folders) tables.follow(folders)
   model.encoder ??= encoderFrom(model.source, {
+    tables,
     onUnknown: (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1),
     onCut: (field, values) => cut.set(field, (cut.get(field) ?? 0) + values),
   })
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
-  const { found, unknown: sayUnknown, ...rest } = options
   const encode = sayUnknown ? encodeExplained : encodeQuery
   const work = () => encode(rows, encoder, model.tensors.inputs, { ...rest, problems: new Violations(found) })
   const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)

@@ -95,7 +95,7 @@ export async function runStats({
   out,
 }: RunContext & { table: string; models: string; json: boolean }): Promise<void> {
   const folder = await findTable(table, models)
-  const description = await readDescription(folder)
+  const description = readDescription(folder)
   out.write(json ? `${JSON.stringify({ folder, ...description }, undefined, 2)}\n` : `${formatStats(description)}\n`)
 }
 

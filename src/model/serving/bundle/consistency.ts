@@ -14,6 +14,7 @@ import { driftProblems } from './drift-consistency.ts'
 export function contradictions(manifest: Manifest): string[] {
   return [
     ...features(manifest),
+    ...entities(manifest),
     ...tasks(manifest),
     ...graph(manifest),
     ...quantization(manifest),
@@ -51,6 +52,41 @@ function features(manifest: Manifest): string[] {
   const { ids } = layout
   if (ids > 2 ** 31 - 1) problems.push(`/features have ${ids} ids in all, more than int32 holds`)
   return problems
+}
+
+function entities({ features, entities = {} }: Manifest): string[] {
+  const fields = new Map(features.map((field) => [field.name, field]))
+  const owners = new Map<string, string>()
+  const keys = new Map<string, string>()
+  return Object.entries(entities).flatMap(([entity, { key, side, features }]) => {
+    const path = `/entities/${entity}`
+    const problems = features.flatMap((name, i) => {
+      const field = fields.get(name)
+      const owner = owners.get(name)
+      owners.set(name, entity)
+      const at = `${path}/features/${i}`
+      if (field === undefined)
+        return [`${at} is not a field: ${JSON.stringify(name)}${didYouMean(name, [...fields.keys()])}`]
+      if (field.side !== side) return [`${at} is a field of the ${field.side}, not of the ${side}`]
+      return owner === undefined ? [] : [`${at} belongs to the entity ${owner}, too`]
+    })
+    const field = fields.get(key)
+    if (key === 'bid' || key === 'id')
+      problems.push(`${path}/key is a property that every candidate has: use another name`)
+    if (field !== undefined && field.side !== side)
+      problems.push(`${path}/key is a field of the ${field.side}, not of the ${side}`)
+    if (features.includes(key)) problems.push(`${path}/features has the key, which requests send`)
+    const other = keys.get(key) ?? (side === 'candidate' ? keys.get('') : undefined)
+    if (other !== undefined)
+      problems.push(
+        keys.has(key)
+          ? `${path}/key is that of the entity ${other}, too`
+          : `${path} is a second entity of candidates, beside ${other}`,
+      )
+    keys.set(key, entity)
+    if (side === 'candidate') keys.set('', entity)
+    return problems
+  })
 }
 
 /** Problems of the defaults of lists and vectors. */

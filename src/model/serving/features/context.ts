@@ -46,6 +46,7 @@ export function encodeContext(
       const value = context[name]
       const slot = layout.byName.get(name)
       if (slot === undefined) {
+        if (layout.entities?.context.some(({ key }) => key === name)) continue
         problems.add(`/context${pointer(name)}`, () => unknownField(name, '/context', layout))
         continue
       }
@@ -60,6 +61,16 @@ export function encodeContext(
       else encoded.dense[slot.column] = code
     }
   }
+  const defaults = () => setDefaults(layout, encoded, isContext)
+  if (layout.entities === undefined || !isContext) defaults()
+  else fetchContext(layout, (context ?? {}) as Record<string, unknown>, encoded, problems, defaults)
+  // Lists that the context doesn't give have their defaults, or wait for those of candidates.
+  for (const group of layout.groups) encoded.lists!.encode(group, encoded, undefined)
+  return encoded
+}
+
+/** Fields that the context does not give have their defaults, or are required of candidates. */
+function setDefaults(layout: Layout, encoded: EncodedContext, isContext: boolean): void {
   for (const slot of layout.slots) {
     if (encoded.given.has(slot)) continue
     const { missing } = slot.encoder
@@ -70,9 +81,37 @@ export function encodeContext(
     else if (slot.sparse) encoded.sparse[slot.column] = missing
     else encoded.dense[slot.column] = missing
   }
-  // Lists that the context doesn't give have their defaults, or wait for those of candidates.
-  for (const group of layout.groups) encoded.lists!.encode(group, encoded, undefined)
-  return encoded
+}
+
+/**
+ * Fills in what tables have by the keys in the context, behind what it gives.
+ */
+function fetchContext(
+  layout: Layout,
+  context: Record<string, unknown>,
+  encoded: EncodedContext,
+  problems: Violations,
+  setDefaults: () => void,
+): void {
+  setDefaults()
+  const filled = new Set<FieldColumn>()
+  const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
+  for (const entity of layout.entities!.context) {
+    if (!Object.hasOwn(context, entity.key)) continue
+    const path = `/context${pointer(entity.key)}`
+    const key = entity.keyOf(context[entity.key], path, problems)
+    const row = key === undefined ? -1 : entity.find([key])[0]!
+    if (key !== undefined && row < 0 && !entity.refuses) continue
+    if (key !== undefined && row < 0) problems.add(path, entity.unknownKey(key))
+    const lists = encoded.lists && { encoder: encoded.lists, row: undefined }
+    const isSent = (name: string) => Object.hasOwn(context, name)
+    const absent = row < 0 ? [] : entity.fill(row, encoded, 0, widths, lists, isSent)
+    for (const value of absent) if (value.wrong !== undefined) problems.add(path, entity.absentValue(value, key!))
+    // Of a wrong key, or a wrong value, one problem is enough.
+    for (const slot of entity.slots)
+      if (!absent.some((value) => value.slot === slot && value.wrong === undefined)) filled.add(slot)
+  }
+  encoded.required = encoded.required.filter((slot) => !filled.has(slot))
 }
 
 const placeInContext = ({ name }: FieldColumn) => `/context${pointer(name)}`

@@ -38,13 +38,16 @@ export interface Encoder {
 
 /** The source of an encoder: a manifest's fields, or the columns of a manifestless graph. */
 export type EncoderSource =
-  | { features: Features; options: Omit<LayoutOptions, keyof ValueListeners> }
+  | { features: Features; options: Omit<LayoutOptions, keyof Surroundings> }
   | { columns: readonly TensorColumn[] }
 
 /** Receive values that the model doesn't know, and values of lists that are cut. */
 export type ValueListeners = Pick<LayoutOptions, 'onUnknown' | 'onCut'>
 
-export function encoderFrom(source: EncoderSource, listeners: ValueListeners = {}): Encoder {
+/** Listeners, and the tables of entities. */
+export type Surroundings = ValueListeners & Pick<LayoutOptions, 'tables'>
+
+export function encoderFrom(source: EncoderSource, listeners: Surroundings = {}): Encoder {
   return 'columns' in source
     ? createTensorEncoder(source.columns)
     : createEncoder(source.features, { ...source.options, ...listeners })
@@ -52,7 +55,7 @@ export function encoderFrom(source: EncoderSource, listeners: ValueListeners = {
 
 export function createEncoder(features: Features, options: LayoutOptions = {}): Encoder {
   const layout = createLayout(features, options)
-  const { onUnknown: _, onCut: __, ...rest } = options
+  const { onUnknown: _, onCut: __, tables: ___, ...rest } = options
   const encoder: Encoder = {
     layout,
     source: { features, options: rest },
@@ -89,8 +92,8 @@ function crossing(encoder: Encoder): Encoder {
 
 /** An encoder of a manifest's features. */
 export function encoderOf(
-  manifest: Pick<Manifest, 'features' | 'crossed' | 'graph'>,
-  listeners: ValueListeners = {},
+  manifest: Pick<Manifest, 'features' | 'crossed' | 'entities' | 'graph'>,
+  listeners: Surroundings = {},
 ): Encoder {
   return createEncoder(manifest.features, { ...layoutOptions(manifest), ...listeners })
 }
@@ -114,6 +117,7 @@ export function createTensorEncoder(columns: readonly TensorColumn[]): Encoder {
     sparse: sparse.map(({ name, ids }) => createBareIntegerEncoder(name, ids)),
     crossed: [],
     groups: [],
+    entities: undefined,
     dense: dense.map(({ name }) => createBareNumberEncoder(name)),
     ids: 0,
   }

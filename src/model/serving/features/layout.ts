@@ -1,8 +1,10 @@
 import { ModelError, type Violation } from '../../../base/errors.ts'
+import type { Entities } from '../../../schemas/entities.ts'
 import type { CrossedField, Field, Side } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
 import { type CrossedColumn, crossedIds, sideOf } from './crossed.ts'
+import { LayoutEntities, type TableSource } from './entities.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -113,6 +115,8 @@ export interface Layout {
   dense: FieldEncoder[]
   /** Sequences, lists and vectors. */
   groups: ColumnGroup[]
+  /** What comes from feature tables; undefined for a model that has nothing of them. */
+  entities: LayoutEntities | undefined
   /** Rows of the embedding table. */
   ids: number
 }
@@ -135,6 +139,9 @@ export interface LayoutOptions {
   /** Default: false. */
   ownIds?: OwnIds | undefined
   crossed?: readonly CrossedField[] | undefined
+  entities?: Entities | undefined
+  /** The tables of entities; without them, requests send all features. */
+  tables?: TableSource | undefined
   /** Receives the field of every value that the model doesn't know. */
   onUnknown?: ((field: string) => unknown) | undefined
   /** Receives the field of every list that is cut, and the number of values that it loses. */
@@ -144,7 +151,9 @@ export interface LayoutOptions {
 /** Fields must have passed `tableProblems`, and crossed fields `crossedProblems`. */
 export function createLayout(features: readonly Field[], options: LayoutOptions = {}): Layout {
   const { ownIds = false, crossed = [], onUnknown, onCut } = options
-  const layout: Layout = { slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], groups: [], ids: 0 }
+  const layout: Layout = {
+    ...{ slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], groups: [], entities: undefined, ids: 0 },
+  }
   const fields = inputFields(features)
   const tables = placeTables(layout, fields, ownIds)
   for (const field of fields) {
@@ -157,6 +166,8 @@ export function createLayout(features: readonly Field[], options: LayoutOptions 
   }
   layout.groups = groupColumns(layout.slots, onCut)
   for (const field of crossed) addCrossed(layout, field, ownIds)
+  const { entities, tables: source } = options
+  if (entities && source) layout.entities = new LayoutEntities(entities, layout.byName, source, onUnknown)
   return layout
 }
 
@@ -182,8 +193,8 @@ function placeTables(layout: Layout, fields: readonly InputField[], ownIds: OwnI
 }
 
 /** The options of a manifest's layout. */
-export function layoutOptions(manifest: Pick<Manifest, 'crossed' | 'graph'>): LayoutOptions {
-  return { crossed: manifest.crossed, ownIds: ownIdsOf(manifest) }
+export function layoutOptions(manifest: Pick<Manifest, 'crossed' | 'entities' | 'graph'>): LayoutOptions {
+  return { crossed: manifest.crossed, entities: manifest.entities, ownIds: ownIdsOf(manifest) }
 }
 
 /** The layout of a manifest's fields. */

@@ -14,6 +14,7 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
+import { FetchedRows } from './fetched-rows.ts'
 import { describeValue, requiredMessage } from './field.ts'
 import type { FieldColumn } from './field-column.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
@@ -50,10 +51,12 @@ export function encodeRows(
     placeOf: (row) => `/candidates/${row}`,
     ...repeatContext(layout, shared, rows, options),
   }
-  const { given, required, lists } = shared
+  const { given, lists } = shared
+  const fetched = layout.entities?.candidate && new FetchedRows(layout, layout.entities.candidate, candidates, problems)
   const wanted: Wanted = {
     given,
-    required,
+    fetched,
+    required: fetched ? shared.required.filter((slot) => !fetched.entity.slots.has(slot)) : shared.required,
     lists,
     bid: options.bids === true,
     searched: false,
@@ -75,6 +78,7 @@ interface Wanted {
   given: ReadonlySet<FieldColumn>
   required: readonly FieldColumn[]
   lists: ListEncoder | undefined
+  fetched: FetchedRows | undefined
   bid: boolean
   /** Whether `reportAbsent` has removed fields that no candidate has. */
   searched: boolean
@@ -112,12 +116,14 @@ function encodeRow(
   problems: Violations,
   partial: boolean,
 ): boolean {
-  const candidate = candidates[row]
+  const { fetched } = wanted
+  const candidate = fetched ? fetched.candidateOf(row) : candidates[row]
   if (!isObject(candidate)) {
-    problems.add(`/candidates/${row}`, `must be an object, not ${describeValue(candidate)}`)
+    const expected = fetched ? `an object or a key, ${fetched.entity.key}` : 'an object'
+    problems.add(`/candidates/${row}`, `must be ${expected}, not ${describeValue(candidate)}`)
     return false
   }
-  let good = true
+  let good = fetched === undefined || fetched.fill(row, candidate, encoded, wanted, problems)
   const wrong = (name: string, message: string | (() => string)) => {
     if (!problems.full) problems.add(`/candidates/${row}${pointer(name)}`, message)
     good = false
@@ -129,6 +135,7 @@ function encodeRow(
     const value = candidate[name]
     const slot = layout.byName.get(name)
     if (slot === undefined) {
+      if (name === fetched?.entity.key) continue
       const message = reserved(name, value, row, encoded, layout)
       if (message !== undefined) wrong(name, message)
       continue
@@ -138,7 +145,7 @@ function encodeRow(
       continue
     }
     if (slot.ofContext) wanted.oneContext = false
-    if (typeof slot.encoder.missing === 'string') requiredSeen++
+    if (typeof slot.encoder.missing === 'string' && !fetched?.entity.slots.has(slot)) requiredSeen++
     if (slot.group !== undefined) {
       if (!wanted.lists!.take(slot, value, row)) good = false
       continue
@@ -152,7 +159,7 @@ function encodeRow(
   const lacks = requiredSeen < wanted.required.length
   const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
   if (!lacks && !lacksBid) return good
-  if (!wanted.searched) reportAbsent(wanted, candidates, problems, partial)
+  if (!wanted.searched) reportAbsent(wanted, fetched?.candidates ?? candidates, problems, partial)
   for (const { name } of wanted.required) {
     if (Object.hasOwn(candidate, name)) continue
     wrong(name, requiredMessage)

@@ -165,3 +165,8 @@ async function handOver(graph: PooledGraph, batch: Batch, wanted: string[], cloc
   }
   return median(seconds) - (await graph.measure!(batch, wanted))
 }
+
+/** One after the other. */
+export async function closeAll(parts: readonly ({ close(): Promise<void> } | undefined)[]): Promise<void> {
+  for (const part of parts) await part?.close()
+}

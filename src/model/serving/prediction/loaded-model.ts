@@ -15,6 +15,7 @@ import type { BatcherStats, BatchObserver, BatchRequest } from '../batching/subm
 import type { DeltaEvent, LiveVersion } from '../deltas/live-version.ts'
 import type { Drift, Observed } from '../drift/monitor.ts'
 import type { Encoder } from '../features/encoder.ts'
+import type { Tables } from '../tables/tables.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { WarmUpRows } from './recent-rows.ts'
 import type { ModelTensors } from './tensors.ts'
@@ -109,6 +110,8 @@ export interface LoadOptions {
   onDelta?(event: DeltaEvent): void
   /** Why deltas are refused, whatever the version. */
   refuseDeltas?: string | undefined
+  /** The tables that entities of manifests name; without them, requests send all features. */
+  tables?: Pick<Tables, 'current' | 'guard' | 'folders' | 'refresh'>
   /** Called for values that the model doesn't know, with their number. */
   onUnknown?(field: string, values: number): void
   /** Called for every list that is cut, with the number of values that it loses. */

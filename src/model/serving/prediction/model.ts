@@ -17,7 +17,7 @@ import { surveyJoined } from '../version/survey-in-thread.ts'
 import { toBatch } from './bindings.ts'
 import { createComposer } from './compose.ts'
 import { createLiveVersion, describePlan, isRounded } from './describe-plan.ts'
-import { createExecutor, type Executor, type RequestMemory } from './executor.ts'
+import { closeAll, createExecutor, type Executor, type RequestMemory } from './executor.ts'
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
@@ -53,12 +53,16 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
   const outputs = outputsOf(manifest)
   // Golden rows are no traffic, nor are requests that say so.
   const traffic: Traffic = { serving: false, observed: true }
+  if (manifest.entities) await options.tables?.refresh()
   const encoder = bundle.manifestless
     ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
     : encoderOf(manifest, {
         onUnknown: (field) => isCounted(traffic) && options.onUnknown?.(field, 1),
         onCut: (field, values) => isCounted(traffic) && options.onCut?.(field, values),
+        tables: options.tables,
       })
+  const unfit = encoder.layout.entities?.problem()
+  if (unfit !== undefined) throw new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}${unfit}`)
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
   const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
@@ -81,6 +85,7 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
     compiled,
     live,
     traffic,
+    endGuard: encoder.layout.entities?.guard(),
   }
   const model = createModel(parts, executor, batcher, options)
   try {
@@ -154,12 +159,14 @@ const isCounted = ({ serving, observed }: Traffic) => serving && observed
 type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'engine'> & {
   folder: string
   compiled: CompileOutcome
+  /** Lets go of the tables of its entities. */
+  endGuard: (() => void) | undefined
   live: LiveVersion | undefined
   traffic: Traffic
 }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
-  const { folder, manifest, encoder, tensors, manifestless, engine, compiled, live, traffic } = parts
+  const { folder, manifest, encoder, tensors, manifestless, engine, compiled, live, traffic, endGuard } = parts
   const plan = createPlanner(manifest)
   const compose = createComposer(manifest, encoder.layout, manifestless)
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
@@ -244,7 +251,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     keptCosts: () => keptCostsOf(compiled),
     evaluation: () => readEvaluation({ folder, manifest }),
     recentRows: () => recent.list,
-    close: () => closeAll([live, batcher, executor, { close: compiled.dispose }]),
+    close: () => closeAll([live, batcher, executor, { close: compiled.dispose }, { close: async () => endGuard?.() }]),
     destroy: (error) => batcher.destroy(error),
   }
 }
@@ -273,11 +280,6 @@ function encode(
     memory.release()
     throw error
   }
-}
-
-/** One after the other. */
-async function closeAll(parts: readonly ({ close(): Promise<void> } | undefined)[]): Promise<void> {
-  for (const part of parts) await part?.close()
 }
 
 /** Workers need know of no other tenant. */

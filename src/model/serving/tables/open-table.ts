@@ -1,5 +1,6 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { reasonOf } from '../../../base/errors.ts'
 import { fileReason } from '../../../base/files.ts'
 import { check } from '../../../schemas/check.ts'
@@ -13,6 +14,7 @@ import { descriptionFile } from './table-folder.ts'
 /** A table that is open. */
 export interface OpenTable {
   table: FeatureTable
+  folder: string
   /** Whether its files are mapped, so that all processes share them; otherwise the threads of this one do. */
   isMapped: boolean
   /** Nothing may read the table afterwards. */
@@ -22,41 +24,97 @@ export interface OpenTable {
 /** Largest description, bytes. */
 const mostDescription = 2 ** 24
 
+/** The files of a table, in their order in `TableFiles`. */
+const names = ['rows.bin', 'index.bin', 'strings.bin', 'lists.bin'] as const
+
+/** A file's bytes, which `release` gives back: nothing may read them afterwards. */
+interface OpenFile {
+  bytes: Bytes
+  release(): void
+}
+
 /**
  * Opens a version of a table. Its files are mapped where koffi is installed, and else read into memory that threads
  * share. Rejects with an Error that names the file and says what is wrong with it.
  */
 export async function openTable(folder: string): Promise<OpenTable> {
-  const description = await readDescription(folder)
-  const opened: { bytes: Bytes; release(): void }[] = []
-  const close = () => {
-    for (const { release } of opened.splice(0)) release()
-  }
   const map = mapping()
-  try {
-    const part = async (name: string): Promise<Bytes> => {
-      const file = await openFile(join(folder, name), description.files[name]?.bytes, map)
-      opened.push(file)
-      return file.bytes
+  if (map) return openTableNow(folder)
+  const description = readDescription(folder)
+  const files: OpenFile[] = []
+  for (const name of names) {
+    const path = join(folder, name)
+    const handle = await open(path)
+    try {
+      const { size } = await handle.stat()
+      checkSize(path, size, description)
+      files.push({
+        bytes: { buffer: await readShared(handle, size), offset: 0, length: size },
+        release: () => undefined,
+      })
+    } finally {
+      await handle.close()
     }
-    const [rows, index, strings, lists] = [
-      await part('rows.bin'),
-      await part('index.bin'),
-      await part('strings.bin'),
-      await part('lists.bin'),
-    ]
-    return { table: new FeatureTable(description, { rows, index, strings, lists }), isMapped: map !== undefined, close }
+  }
+  return joinFiles(folder, description, files, false)
+}
+
+/** The same at once, for a thread that may wait. Throws. */
+export function openTableNow(folder: string): OpenTable {
+  const description = readDescription(folder)
+  const map = mapping()
+  const files: OpenFile[] = []
+  try {
+    for (const name of names) files.push(openFileNow(join(folder, name), description, map))
+    return joinFiles(folder, description, files, map !== undefined)
   } catch (error) {
-    close()
+    for (const { release } of files) release()
+    throw error
+  }
+}
+
+function joinFiles(
+  folder: string,
+  description: TableDescription,
+  files: readonly OpenFile[],
+  isMapped: boolean,
+): OpenTable {
+  const [rows, index, strings, lists] = files.map(({ bytes }) => bytes) as [Bytes, Bytes, Bytes, Bytes]
+  try {
+    const table = new FeatureTable(description, { rows, index, strings, lists })
+    return { table, folder, isMapped, close: () => files.forEach(({ release }) => void release()) }
+  } catch (error) {
     throw new Error(`${folder}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
-export async function readDescription(folder: string): Promise<TableDescription> {
+function checkSize(path: string, size: number, { files }: TableDescription): void {
+  const expected = files[basename(path)]?.bytes
+  if (size !== expected) throw new Error(`${path} has ${size} bytes, and its description says ${expected ?? 'nothing'}`)
+}
+
+function openFileNow(path: string, description: TableDescription, map: MapFile | undefined): OpenFile {
+  const file = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(file)
+    checkSize(path, size, description)
+    if (map && size > 0) {
+      const { buffer, release } = map(file, 0, size)
+      return { bytes: { buffer, offset: 0, length: size }, release }
+    }
+    const buffer = new SharedArrayBuffer(size)
+    for (let at = 0; at < size; ) at += readSync(file, new Uint8Array(buffer), at, Math.min(size - at, 2 ** 26), at)
+    return { bytes: { buffer, offset: 0, length: size }, release: () => undefined }
+  } finally {
+    closeSync(file)
+  }
+}
+
+export function readDescription(folder: string): TableDescription {
   const path = join(folder, descriptionFile)
   let value: unknown
   try {
-    const text = await readFile(path)
+    const text = readFileSync(path)
     if (text.length > mostDescription) throw new Error(`has ${text.length} bytes, more than ${mostDescription}`)
     value = JSON.parse(text.toString())
   } catch (error) {
@@ -69,12 +127,12 @@ export async function readDescription(folder: string): Promise<TableDescription>
   return description
 }
 
-type Map = ReturnType<typeof bindMapping>
+type MapFile = ReturnType<typeof bindMapping>
 
-let bound: Map | undefined | null = null
+let bound: MapFile | undefined | null = null
 
 /** Maps files; undefined where koffi isn't installed, or the system maps none. */
-function mapping(): Map | undefined {
+function mapping(): MapFile | undefined {
   if (bound === null)
     try {
       bound = bindMapping(loadKoffi())
@@ -82,27 +140,6 @@ function mapping(): Map | undefined {
       bound = undefined
     }
   return bound
-}
-
-async function openFile(
-  path: string,
-  expected: number | undefined,
-  map: Map | undefined,
-): Promise<{ bytes: Bytes; release(): void }> {
-  const handle = await open(path)
-  try {
-    const { size } = await handle.stat()
-    if (size !== expected)
-      throw new Error(`${path} has ${size} bytes, and its description says ${expected ?? 'nothing'}`)
-    if (size === 0) return { bytes: { buffer: new ArrayBuffer(0), offset: 0, length: 0 }, release: () => undefined }
-    if (map) {
-      const { buffer, release } = map(handle.fd, 0, size)
-      return { bytes: { buffer, offset: 0, length: size }, release }
-    }
-    return { bytes: { buffer: await readShared(handle, size), offset: 0, length: size }, release: () => undefined }
-  } finally {
-    await handle.close()
-  }
 }
 
 /** The content of a file in memory that threads share. */

@@ -1,0 +1,168 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { type TableChange, Tables } from '../../src/model/serving/tables/tables.ts'
+import type { Entities } from '../../src/schemas/entities.ts'
+import { temporaryFolder, type testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { runCli } from '../support/cli.ts'
+import { startTestServer } from '../support/server.ts'
+
+const entities: Entities = {
+  ad: { key: 'ad_id', side: 'candidate', table: 'ads', features: ['campaign', 'price'], unknown: 'defaults' },
+  user: { key: 'user_id', side: 'context', table: 'users', features: ['country', 'hour'], unknown: 'refuse' },
+}
+const ads: Record<string, { campaign: string; price: number }> = Object.fromEntries(
+  Array.from({ length: 40 }, (_, i) => [`ad-${i}`, { campaign: `c${i % 7}`, price: i / 10 }]),
+)
+
+async function importRows(models: string, table: string, rows: readonly object[]): Promise<void> {
+  const file = join(models, `${table}.jsonl`)
+  await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const { code, stderr } = await runCli(['features', 'import', file, '--key', 'id', '--models', models])
+  if (code !== 0) throw new Error(stderr)
+  await rm(file)
+}
+
+const adRows = (price = (own: number) => own) =>
+  Object.entries(ads).map(([id, ad]) => ({ id, ...ad, price: price(ad.price) }))
+
+async function serve(t: Test, changed: { entities?: Entities; features?: typeof testFeatures } = {}) {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models, { manifest: { entities, ...changed } })
+  await importRows(models, 'ads', adRows())
+  await importRows(models, 'users', [
+    { id: 'u1', country: 'DE', hour: 21 },
+    { id: '7', country: 'XX', hour: 3 },
+    { id: 'late', country: 'FR', hour: 30 },
+    { id: 'unset', country: 'FR' },
+  ])
+  const changes: TableChange[] = []
+  const tables = new Tables(models, (change) => changes.push(change))
+  const server = await startTestServer(t, { models, limits: { tables }, maxBodyBytes: 10_000_000 })
+  return { models, tables, changes, ...server }
+}
+
+t.test('requests by id are answered as those with the values', async (t) => {
+  const { predict, fastify, registry, changes } = await serve(t)
+  t.equal(registry.live().length, 1)
+  t.same(changes, [
+    { table: 'ads', version: '1' },
+    { table: 'users', version: '1' },
+  ])
+  const ids = ['ad-3', 'ad-0', 'ad-39', 'ad-3']
+  const byId = await predict({ context: { user_id: 'u1' }, candidates: ids })
+  const byValue = await predict({
+    context: { country: 'DE', hour: 21 },
+    candidates: ids.map((id) => ({ id, ...ads[id] })),
+  })
+  t.equal(byId.status, 200)
+  t.same(byId.body.predictions, byValue.body.predictions, 'bit for bit, with the ids')
+  // What is sent wins, field by field.
+  const sent = await predict({
+    context: { user_id: 7, hour: 4 },
+    candidates: [
+      'ad-1',
+      { ad_id: 'ad-2', price: 9, id: 'x' },
+      { campaign: 'c1', price: 2 },
+      { ad_id: 'ad-5', views: 3 },
+    ],
+  })
+  const values = await predict({
+    context: { country: 'XX', hour: 4 },
+    candidates: [
+      { id: 'ad-1', ...ads['ad-1'] },
+      { ...ads['ad-2'], price: 9, id: 'x' },
+      { campaign: 'c1', price: 2 },
+      { ...ads['ad-5'], views: 3 },
+    ],
+  })
+  t.same(sent.body.predictions, values.body.predictions)
+  const metrics = (await fastify.inject({ method: 'GET', url: '/metrics' })).body
+  t.match(metrics, /multigate_unknown_values_total\{[^}]*feature="country"[^}]*\} 2/, 'one by key, one by value')
+})
+
+t.test('large bodies are read by a thread, with the same tables', async (t) => {
+  const { predict } = await serve(t)
+  const candidates = Array.from({ length: 400 }, (_, i) => ({ ad_id: `ad-${i % 40}`, id: 'x'.repeat(2000) }))
+  const { status, body } = await predict({ context: { user_id: 'u1' }, candidates })
+  const small = await predict({ context: { user_id: 'u1' }, candidates: candidates.slice(0, 40) })
+  t.equal(status, 200)
+  t.same(body.predictions.slice(0, 40), small.body.predictions)
+})
+
+t.test('wrong and unknown keys are problems with their places', async (t) => {
+  const { predict } = await serve(t)
+  const problems = async (body: object) => {
+    const { status, body: answer } = await predict(body)
+    t.equal(status, 400)
+    return answer.errors.map(({ path, message }: { path: string; message: string }) => `${path} ${message}`)
+  }
+  t.same(await problems({ context: { user_id: 'u2' }, candidates: ['ad-1'] }), [
+    '/context/user_id the table "users" has no row of "u2"',
+  ])
+  t.same(await problems({ context: { user_id: 1.5 }, candidates: ['ad-1', true, { ad_id: null }, 1.5] }), [
+    '/context/user_id must be a string, or an integer within ±(2^53 − 1)',
+    '/candidates/2/ad_id must be a string or an integer, not null',
+    '/candidates/1 must be an object or a key, ad_id, not a boolean',
+    '/candidates/3 must be an object or a key, ad_id, not a number',
+  ])
+  t.same(await problems({ context: { user_id: 'late' }, candidates: ['ad-99', {}, { ad_id: 'no', price: 1 }] }), [
+    '/context/user_id hour of "late" in the table "users" must be from 0 to 23',
+    '/candidates/0/campaign is required: the field has no default',
+    '/candidates/0/price is required: the field has no default',
+    '/candidates/1/campaign is required: the field has no default',
+    '/candidates/1/price is required: the field has no default',
+    '/candidates/2/campaign is required: the field has no default',
+  ])
+  const { body } = await predict({
+    context: { user_id: 'u1' },
+    candidates: ['ad-1', 'gone', 'ad-2'],
+    options: { partial: true },
+  })
+  t.match(body.predictions, [{ id: 'ad-1' }, null, { id: 'ad-2' }])
+  t.match(body.errors, [{ path: '/candidates/1/campaign' }, { path: '/candidates/1/price' }])
+  const { body: unset } = await predict({ context: { user_id: 'unset' }, candidates: ['ad-1'] })
+  t.match(unset.errors, [{ path: '/context/hour', message: 'is required: the field has no default' }])
+})
+
+t.test('a new version of a table changes the next answer, unless it does not fit', async (t) => {
+  const { models, tables, changes, predict } = await serve(t)
+  const asked = { context: { user_id: 'u1' }, candidates: ['ad-9'] }
+  const before = (await predict(asked)).body.predictions
+  await importRows(
+    models,
+    'ads',
+    adRows((price) => price + 1),
+  )
+  await tables.refresh()
+  const after = (await predict(asked)).body.predictions
+  t.not(after[0].ctr, before[0].ctr)
+  const { price } = ads['ad-9']!
+  const byValue = await predict({
+    context: { user_id: 'u1' },
+    candidates: [{ id: 'ad-9', campaign: ads['ad-9']!.campaign, price: price + 1 }],
+  })
+  t.same(after, byValue.body.predictions)
+  await importRows(
+    models,
+    'ads',
+    adRows().map(({ price: _, ...row }) => row),
+  )
+  await tables.refresh()
+  t.match(changes.at(-1), { table: 'ads', version: '3', problem: /has no column "price": a model that is served/ })
+  t.same((await predict(asked)).body.predictions, after)
+  await importRows(
+    models,
+    'ads',
+    adRows().map((row) => ({ ...row, price: String(row.price) })),
+  )
+  await tables.refresh()
+  t.match(changes.at(-1), { version: '4', problem: /column "price" of strings, and the field is one of numbers/ })
+})
+
+t.test('a version whose tables do not fit is refused', async (t) => {
+  const { registry } = await serve(t, {
+    entities: { ...entities, ad: { ...entities.ad!, table: 'adds' } },
+  })
+  t.match(registry.summary(), [])
+})

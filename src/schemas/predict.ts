@@ -32,6 +32,11 @@ export const Candidate = Type.Unsafe<{ id?: string | number; bid?: number } & Re
   ),
 )
 
+/** A candidate whose features come from a table. */
+const CandidateKey = Type.Union([Type.String(), Type.Integer()], {
+  description: 'The key of an entity of the manifest: its features come from a table; echoed as `id`',
+})
+
 export type CandidateColumns = Static<typeof CandidateColumns>
 export const CandidateColumns = Type.Unsafe<
   { id?: (string | number)[]; bid?: number[] } & Record<string, FeatureValue[] | FeatureLists>
@@ -116,7 +121,11 @@ const envelope = {
 
 export type RowsRequest = Static<typeof RowsRequest>
 export const RowsRequest = Type.Object(
-  { ...envelope, context: Type.Optional(Context), candidates: Type.Optional(Type.Array(Candidate, { minItems: 1 })) },
+  {
+    ...envelope,
+    context: Type.Optional(Context),
+    candidates: Type.Optional(Type.Array(Type.Union([Candidate, CandidateKey]), { minItems: 1 })),
+  },
   {
     additionalProperties: false,
     description: 'Named features, one object per candidate; without `candidates`, `context` is the only row',

@@ -57,7 +57,7 @@ t.test('requests by id are answered as those with the values', async (t) => {
   })
   t.equal(byId.status, 200)
   t.same(byId.body.predictions, byValue.body.predictions, 'bit for bit, with the ids')
-  // What is sent wins, field by field.
+  // Values that are sent win, field by field.
   const sent = await predict({
     context: { user_id: 7, hour: 4 },
     candidates: [
@@ -77,6 +77,20 @@ t.test('requests by id are answered as those with the values', async (t) => {
     ],
   })
   t.same(sent.body.predictions, values.body.predictions)
+  const columns = await predict({
+    context: { user_id: 'u1' },
+    candidates: { ad_id: ids, id: ids },
+  })
+  t.same(
+    columns.body.predictions.ctr,
+    byId.body.predictions.map(({ ctr }: { ctr: number }) => ctr),
+  )
+  const mixed = { ad_id: ['ad-1', 'ad-2'], price: [1.5, 9] }
+  const given = { campaign: [ads['ad-1']!.campaign, ads['ad-2']!.campaign], price: [1.5, 9] }
+  t.same(
+    (await predict({ context: { user_id: 'u1' }, candidates: mixed })).body.predictions,
+    (await predict({ context: { user_id: 'u1' }, candidates: given })).body.predictions,
+  )
   const metrics = (await fastify.inject({ method: 'GET', url: '/metrics' })).body
   t.match(metrics, /multigate_unknown_values_total\{[^}]*feature="country"[^}]*\} 2/, 'one by key, one by value')
 })
@@ -121,6 +135,13 @@ t.test('wrong and unknown keys are problems with their places', async (t) => {
   })
   t.match(body.predictions, [{ id: 'ad-1' }, null, { id: 'ad-2' }])
   t.match(body.errors, [{ path: '/candidates/1/campaign' }, { path: '/candidates/1/price' }])
+  t.same(
+    await problems({ context: { user_id: 'u1' }, candidates: { ad_id: ['ad-1', null, 'gone'], price: [1, 2, 3] } }),
+    [
+      '/candidates/ad_id/1 must be a string or an integer, not null',
+      '/candidates/ad_id/2 the table "ads" has no row of "gone", and campaign is required: the field has no default',
+    ],
+  )
   const { body: unset } = await predict({ context: { user_id: 'unset' }, candidates: ['ad-1'] })
   t.match(unset.errors, [{ path: '/context/hour', message: 'is required: the field has no default' }])
 })

@@ -12,6 +12,7 @@ import {
   repeatContext,
   unknownField,
 } from './context.ts'
+import { fillByKeys, type KeyColumn } from './fetched-columns.ts'
 import { describeValue, requiredMessage } from './field.ts'
 import type { ColumnGroup, FieldColumn } from './field-column.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
@@ -43,10 +44,14 @@ export function encodeColumns(
     },
     ...repeatContext(layout, shared, rows, options),
   }
-  const seen = checkNames(layout, shared, columns, options, problems)
+  const byKey = keyColumnOf(layout, columns)
+  const seen = checkNames(layout, shared, columns, byKey, options, problems)
   // A problem of a whole column, not of single rows, rejects the request even if bad rows are left out.
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
+  // Columns that are sent win over what is fetched.
+  const sent = new Set(columns.map(({ name }) => name))
+  if (byKey) fillByKeys(layout, byKey, shared, sent, encoded, bad, problems)
   for (const { name, values } of columns) {
     const slot = layout.byName.get(name)
     const wrong = (row: number, message: string) => {
@@ -95,6 +100,13 @@ function columnsOf(layout: Layout, candidates: unknown, problems: Violations): G
   return columns
 }
 
+/** The column of keys, if there is one. */
+function keyColumnOf({ entities }: Layout, columns: readonly GivenColumn[]): KeyColumn | undefined {
+  const entity = entities?.candidate
+  const column = entity && columns.find(({ name, lists }) => name === entity.key && lists === undefined)
+  return column && { entity: entity!, keys: column.values }
+}
+
 /** Encodes the columns of a sequence, one row after the other. */
 function encodeGroup(
   group: ColumnGroup,
@@ -134,6 +146,7 @@ function checkNames(
   layout: Layout,
   shared: EncodedContext,
   columns: readonly GivenColumn[],
+  byKey: KeyColumn | undefined,
   options: EncodeOptions,
   problems: Violations,
 ): Set<FieldColumn> {
@@ -142,10 +155,11 @@ function checkNames(
     const slot = layout.byName.get(name)
     if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
     else if (slot !== undefined) seen.add(slot)
-    else if (name !== 'id' && name !== 'bid')
+    else if (name !== 'id' && name !== 'bid' && name !== byKey?.entity.key)
       problems.add(`/candidates${pointer(name)}`, () => unknownField(name, '/candidates', layout))
   }
   for (const slot of shared.required) {
+    if (byKey?.entity.slots.has(slot)) continue
     const side = slot.encoder.field.side === 'context' ? '/context' : '/candidates'
     if (!seen.has(slot)) problems.add(`${side}${pointer(slot.name)}`, requiredMessage)
   }

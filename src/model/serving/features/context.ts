@@ -107,7 +107,7 @@ function fetchContext(
     const isSent = (name: string) => Object.hasOwn(context, name)
     const absent = row < 0 ? [] : entity.fill(row, encoded, 0, widths, lists, isSent)
     for (const value of absent) if (value.wrong !== undefined) problems.add(path, entity.absentValue(value, key!))
-    // Of a wrong key, or a wrong value, one problem is enough.
+    // A wrong key, or a wrong value, is one problem, and not another for each field.
     for (const slot of entity.slots)
       if (!absent.some((value) => value.slot === slot && value.wrong === undefined)) filled.add(slot)
   }

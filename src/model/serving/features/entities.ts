@@ -3,7 +3,6 @@ import { type ColumnReader, cellOf } from '../tables/column-readers.ts'
 import type { FeatureTable } from '../tables/feature-table.ts'
 import { describeValue } from './field.ts'
 import { type FieldColumn, type RowArrays, unknownTest } from './field-column.ts'
-import type { ListEncoder } from './lists.ts'
 import type { Violations } from './problems.ts'
 
 /** The tables of entities by name. What it answers may be read until the caller waits for something. */
@@ -63,8 +62,13 @@ export class LayoutEntities {
 /** A field that a row of a table has no value of, where it has no default, or a value that can't be encoded. */
 export interface AbsentValue {
   slot: FieldColumn
-  /** What is wrong with the value; undefined: there is none. */
+  /** Why it can't be encoded; undefined: there is none. */
   wrong: string | undefined
+}
+
+/** Takes the values of lists, to encode them later. */
+interface TakesLists {
+  take(slot: FieldColumn, value: unknown, row: number | undefined): boolean
 }
 
 /** A field, and the column of a table that it is read from. */
@@ -175,7 +179,7 @@ export class LayoutEntity {
     target: RowArrays,
     row: number,
     widths: { sparse: number; dense: number },
-    lists: { encoder: ListEncoder; row: number | undefined } | undefined,
+    lists: { encoder: TakesLists; row: number | undefined } | undefined,
     isSent: (name: string) => boolean,
   ): AbsentValue[] {
     const absent: AbsentValue[] = []

@@ -115,7 +115,7 @@ export interface Layout {
   dense: FieldEncoder[]
   /** Sequences, lists and vectors. */
   groups: ColumnGroup[]
-  /** What comes from feature tables; undefined for a model that has nothing of them. */
+  /** Features that come from tables; undefined for a model that has none. */
   entities: LayoutEntities | undefined
   /** Rows of the embedding table. */
   ids: number

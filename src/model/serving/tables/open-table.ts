@@ -59,7 +59,7 @@ export async function openTable(folder: string): Promise<OpenTable> {
   return joinFiles(folder, description, files, false)
 }
 
-/** The same at once, for a thread that may wait. Throws. */
+/** The same without a promise, for a thread that may wait. Throws. */
 export function openTableNow(folder: string): OpenTable {
   const description = readDescription(folder)
   const map = mapping()

@@ -39,7 +39,7 @@ export class Tables {
     return Object.fromEntries([...this.#open].map(([name, { folder }]) => [name, folder]))
   }
 
-  /** Looks for new versions, and takes them over. A version that can't be opened leaves the former one. Never rejects. */
+  /** Takes new versions over. One that can't be opened leaves the former one in place. Never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
@@ -78,7 +78,7 @@ export class Tables {
   }
 }
 
-/** What is wrong with a table for one that reads it. */
+/** Says why a table does not fit one that reads it. */
 type Guard = (table: FeatureTable) => string | undefined
 
 /** A version of a table that has taken over, or that can't be opened. */
@@ -88,7 +88,7 @@ export interface TableChange {
   problem?: string
 }
 
-/** The same tables in another thread, which is told their folders. */
+/** The same tables in another thread, which gets their folders. */
 export class FollowedTables {
   readonly #open = new Map<string, OpenTable>()
 

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { contradictions } from '../../../../src/model/serving/bundle/consistency.ts'
+import type { Entity } from '../../../../src/schemas/entities.ts'
 import type { Field } from '../../../../src/schemas/features.ts'
 import type { Manifest } from '../../../../src/schemas/manifest.ts'
 import { exampleManifest, gatedManifest } from '../../../support/fakes/manifest.ts'
@@ -183,6 +184,37 @@ t.test('golden rows may lack the last derived tasks, and no more', async (t) => 
     '/golden/served/0 has 1 values for 3 tasks: correct it, or remove /golden/served',
     '/golden/served/1 has 4 values for 3 tasks: correct it, or remove /golden/served',
   ])
+})
+
+t.test('entities have fields of their side, each of one entity, and a key of their own', async (t) => {
+  const [field] = exampleManifest().features.filter(({ side }) => side === 'candidate')
+  const [other] = exampleManifest().features.filter(({ side }) => side === 'context')
+  const entity = (changes: Partial<Entity> = {}): Entity => ({
+    ...{ key: 'ad_id', side: 'candidate', table: 'ads', features: [field!.name], unknown: 'defaults' },
+    ...changes,
+  })
+  t.same(found({ entities: { ad: entity() } }), [])
+  t.same(found({ entities: { ad: entity({ key: 'id' }) } }), [
+    '/entities/ad/key is a property that every candidate has: use another name',
+  ])
+  t.same(found({ entities: { ad: entity({ features: [other!.name] }) } }), [
+    '/entities/ad/features/0 is a field of the context, not of the candidate',
+  ])
+  t.match(found({ entities: { ad: entity({ features: [`${field!.name}s`] }) } }), [
+    /^\/entities\/ad\/features\/0 is not a field: .*did you mean/,
+  ])
+  t.same(found({ entities: { ad: entity({ key: field!.name }) } }), [
+    '/entities/ad/features has the key, which requests send',
+  ])
+  t.same(found({ entities: { ad: entity({ key: other!.name }) } }), [
+    '/entities/ad/key is a field of the context, not of the candidate',
+  ])
+  t.same(found({ entities: { ad: entity(), item: entity({ key: 'item_id' }) } }), [
+    '/entities/item/features/0 belongs to the entity ad, too',
+    '/entities/item is a second entity of candidates, beside ad',
+  ])
+  const user = entity({ side: 'context', features: [other!.name] })
+  t.same(found({ entities: { ad: entity(), user } }), ['/entities/user/key is that of the entity ad, too'])
 })
 
 t.test('contradictions of all kinds are told at once', async (t) => {

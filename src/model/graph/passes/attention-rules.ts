@@ -3,6 +3,7 @@ import { isGemm } from '../ir/gemm.ts'
 import type { Graph } from '../ir/graph.ts'
 import { TensorProto_DataType as DataType, type NodeProto } from '../ir/onnx_pb.ts'
 import { isPlainReshape } from '../ir/reshape.ts'
+import type { TensorShape } from '../ir/tensor-shape.ts'
 import { isElementwise } from '../operators/table.ts'
 import { bypass, type Rule } from './rule.ts'
 
@@ -78,9 +79,8 @@ const activations = new Set(['Relu', 'LeakyRelu', 'Elu', 'Sigmoid', 'Tanh', 'Sof
 
 /** Relu(Reshape(Gemm)) → Reshape(Relu(Gemm)): an engine computes the two together. */
 const activateBeforeReshape: Rule = (graph, node) => {
-  const slopes = node.opType === 'PRelu' ? slopesOf(graph, node) : []
-  if (slopes === undefined || (slopes.length === 0 && !activations.has(node.opType)) || node.input.length > 2)
-    return false
+  const isPrelu = node.opType === 'PRelu'
+  if (!isPrelu && (!activations.has(node.opType) || node.input.length !== 1)) return false
   const reshape = graph.producer(node.input[0]!)
   if (reshape === undefined || !isPlainReshape(graph, reshape) || !graph.isPrivate(node.input[0]!, node)) return false
   const [flat, target] = reshape.input as [string, string]
@@ -88,6 +88,8 @@ const activateBeforeReshape: Rule = (graph, node) => {
   const after = graph.shapes.get(node.output[0]!)
   if (!isGemm(graph, graph.producer(flat)) || shape === undefined || after === undefined) return false
   if (!graph.isPrivate(flat, reshape)) return false
+  const slopes = isPrelu ? slopesOf(graph, node, shape) : []
+  if (slopes === undefined) return false
   node.input = [flat, ...slopes]
   const activated = graph.fresh(`${node.output[0]}/flat`)
   const output = node.output[0]!
@@ -98,13 +100,13 @@ const activateBeforeReshape: Rule = (graph, node) => {
   return true
 }
 
-/** The slopes of a PRelu as a vector, in a list, where they are one or one for each column. */
-function slopesOf(graph: Graph, { input, output }: NodeProto): [string] | undefined {
+/** The slopes of a PRelu as a vector, in a list, where they are one or one for each column, also of `flat`. */
+function slopesOf(graph: Graph, { input, output }: NodeProto, flat: TensorShape): [string] | undefined {
   const [, name] = input as [string, string]
   const [dims, values] = [graph.dimsOf(name), graph.floats(name)]
-  const columns = graph.shapes.get(output[0]!)?.dims.at(-1)
   if (dims === undefined || values === undefined) return undefined
-  if (values.length !== 1 && (values.length !== columns || dims.at(-1) !== columns)) return undefined
+  const isColumns = [dims, graph.shapes.get(output[0]!)?.dims, flat.dims].every((own) => own?.at(-1) === values.length)
+  if (values.length !== 1 && !isColumns) return undefined
   return [dims.length === 1 ? name : graph.constant(name, values, [values.length])]
 }
 

@@ -221,6 +221,14 @@ const forms: Record<string, [(graph: Graph) => string | string[], string]> = {
     (g) => g.node('Add', [vector(g, 4), g.node('MatMul', [shaped(g, 'x', 2, 3), matrix(g, 3, 4)])]),
     'Reshape Gemm Reshape',
   ],
+  'PRelu, with a slope for each column': [
+    (g) => g.node('PRelu', [g.node('MatMul', [shaped(g, 'x', 2, 3), matrix(g, 3, 4)]), vector(g, 1, 1, 4)]),
+    'Reshape Gemm PRelu Reshape',
+  ],
+  'PRelu, with one slope': [
+    (g) => g.node('PRelu', [shaped(g, g.node('MatMul', ['x', matrix(g, 6, 12)]), 4), vector(g, 1)]),
+    'Gemm PRelu Reshape',
+  ],
   'Einsum of rows': [
     (g) => g.node('Einsum', ['x', 'y'], { attributes: { equation: 'bi,bi->b' } }),
     'Reshape Reshape MatMul Reshape',
@@ -291,6 +299,13 @@ const kept: Record<string, (graph: Graph) => string | string[]> = {
     ]),
   'a bias that makes rows longer': (g) =>
     g.node('Add', [shaped(g, g.node('Gemm', ['x', matrix(g, 6, 4)]), 4, 1), vector(g, 5)]),
+  'slopes of columns of several rows that a product computes as one': (g) =>
+    g.node('PRelu', [g.node('Reshape', [g.node('Gemm', ['x', matrix(g, 6, 12)]), g.integers([-1, 4])]), vector(g, 4)]),
+  'slopes of rows': (g) =>
+    g.node('PRelu', [
+      g.node('Reshape', [g.node('Gemm', [shaped(g, 'x', 3), matrix(g, 3, 4)]), g.integers([-1, 2, 4])]),
+      vector(g, 2, 1),
+    ]),
   'an Einsum over the batch': (g) => g.node('Einsum', ['x', 'y'], { attributes: { equation: 'bi,bj->ij' } }),
   'an Einsum of one': (g) => g.node('Einsum', [shaped(g, 'x', 2, 3)], { attributes: { equation: 'bij->bji' } }),
   'an Einsum of a diagonal': (g) => {

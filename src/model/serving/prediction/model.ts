@@ -102,7 +102,7 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
     } finally {
       await exact?.close()
     }
-    await tryRows(manifest, encoder, graph)
+    await tryRows(manifest, encoder, graph, compiled.plan?.precision)
     await warm(manifest, encoder, graph, batcher, options)
     // Overlays are in the workers alone.
     if (compiled.plan?.description.live === undefined) {

@@ -100,6 +100,8 @@ export function createProduct(maker: Maker, shape: ProductShape): Product & Rele
   }
   const scale = scaleOf(maker, shape)
   const description = f.describeProduct(engine, matrices, relu, scale?.scaling)
+  // From here on the layout stands for it.
+  f.destroyMatrix(matrices.weights)
   const layout = maker.layoutOf(f.weightsOf(description))
   const weightsMatrix = maker.weightsOf(layout)
   const weightsBytes = f.bytesOf(weightsMatrix)

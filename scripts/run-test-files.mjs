@@ -45,7 +45,7 @@ function start(files) {
   runs.set(name, { grouped: files.length > 1, waiting: new Set(files), seen: nothing() })
   // A test gets the variables of whoever started this; tap would add its hooks to Node's options.
   const environment = [`NODE_OPTIONS=${process.env.NODE_OPTIONS ?? ''}`, `TAP_TIMEOUT=${timeout / 1000}`]
-  const args = [...environment, process.execPath, '--enable-source-maps', 'scripts/test-group.mjs', ...files]
+  const args = [...environment, process.execPath, 'scripts/test-group.mjs', ...files]
   t.spawn('env', args, { name, buffered: true, timeout })
 }
 

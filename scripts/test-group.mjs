@@ -8,6 +8,8 @@ import { register } from 'node:module'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
+// The option --enable-source-maps would also have every thread of a test read and parse its scripts' maps.
+process.setSourceMapsEnabled(true)
 // tap puts the arguments into the names of folders: a file alone is the program, those of a group are not named.
 const files = process.argv.splice(2)
 /** Only a process that something keeps ends so late after its last test, however busy the machine is; ms. */

@@ -20,6 +20,8 @@ export const evaluateDefaults: Omit<RunEvaluateOptions, 'data'> = {
   multigateVersion: '0.0.0',
   // Many evaluations open the same version.
   cache: process.env.MULTIGATE_CACHE,
+  // A second one takes longer to start than to predict so few rows.
+  threads: 1,
   now: () => 0,
   signal: new AbortController().signal,
   out: { write: () => true },

@@ -25,6 +25,8 @@ export interface LocalPredictorOptions {
   onWarning(message: string): void
   /** How many rows it will be asked for, where that is known: few need few threads. */
   rows?: number
+  /** How many threads compute at most; default: one per core. */
+  threads?: number | undefined
 }
 
 /**
@@ -41,9 +43,9 @@ export async function findVersion(target: string, ...folders: string[]): Promise
 
 /** Loads a version as a server does: compiled where that is possible, its golden rows checked. */
 export async function openLocalPredictor(bundle: Bundle, options: LocalPredictorOptions): Promise<Predictor> {
-  const { cache, now, onWarning, rows = Number.POSITIVE_INFINITY } = options
+  const { cache, now, onWarning, rows = Number.POSITIVE_INFINITY, threads = availableCores() } = options
   const { manifest } = bundle
-  const workers = Math.max(1, Math.min(availableCores(), Math.ceil(rows / threadRows)))
+  const workers = Math.max(1, Math.min(threads, Math.ceil(rows / threadRows)))
   const pool = await createEnginePool({ engine: 'auto', workers })
   const concurrency = 2 * pool.size
   const loaded = await loadModel(bundle, {

@@ -22,14 +22,7 @@ import { predictorFields } from './model-fields.ts'
 import { previousVersion } from './next-version.ts'
 import { openServicePredictor, type Predictor, type PredictorField, type PredictorTask } from './predictor.ts'
 import { checkPublish, readConditions } from './publish.ts'
-import {
-  type JudgeOptions,
-  judgePredictor,
-  type RowsOptions,
-  readRowsFor,
-  withSession,
-  writeReport,
-} from './session.ts'
+import { type JudgeOptions, judgePredictor, readRowsFor, withSession, writeReport } from './session.ts'
 
 export interface RunEvaluateOptions extends JudgeOptions {
   /** `<model>`, `<model>/<version>` or a folder; default: the version that the spec trains. */
@@ -114,9 +107,9 @@ export function partOf({ file, spec }: LoadedRows, asked: PartName | undefined, 
 
 export function openOnDisk(
   bundle: Bundle,
-  { cache, now, err }: Pick<RowsOptions, 'cache' | 'now' | 'err'>,
+  { cache, threads, now, err }: Pick<JudgeOptions, 'cache' | 'threads' | 'now' | 'err'>,
 ): Promise<Predictor> {
-  return openLocalPredictor(bundle, { cache, now, onWarning: (message) => err.write(`${message}\n`) })
+  return openLocalPredictor(bundle, { cache, threads, now, onWarning: (message) => err.write(`${message}\n`) })
 }
 
 /** `<model>` or `<model>/<version>` of a service. */

@@ -49,6 +49,8 @@ export interface JudgeFlags extends RowsFlags {
 export interface JudgeOptions extends JudgeFlags, RowsOptions {
   /** Default: on the terminal. */
   progress?: Progress | undefined
+  /** How many threads predict at most; default: one per core. */
+  threads?: number | undefined
 }
 
 /** A command's options, its spec, and the versions that it opens. */

@@ -153,9 +153,8 @@ t.test('from wrong probabilities to a version that took over', async (t) => {
   t.same(counted.failed, [], 'no request was lost while it took over')
   t.ok(counted.versions.has('1') && counted.versions.has('2'))
 
-  const compared = (a: string, b: string) => runCompare({ ...evaluateDefaults, models: own.models, data, a, b })
-  t.equal(await compared('shop/1', 'shop/2'), 0)
-  t.equal(await compared('shop/2', 'shop/1'), 3, 'the version before is worse')
+  // The command line, below, compares them the other way round.
+  t.equal(await runCompare({ ...evaluateDefaults, models: own.models, data, a: 'shop/1', b: 'shop/2' }), 0)
 
   // Without its context the answer of the new version is what the report judged.
   const served = await evaluateToJson({ data, target: 'shop', service: { url }, models: own.models })

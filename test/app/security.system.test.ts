@@ -152,17 +152,6 @@ t.test('keys that can not be used, and administration open to all, end the start
   t.match(await start({ MULTIGATE_CORS_ORIGINS: '*' }), [1, /"\*" is no origin/])
 })
 
-t.test('an address that others reach, without keys: it is said once', async (t) => {
-  const { stdout } = await startProcess(t, {
-    MULTIGATE_MODELS: models,
-    MULTIGATE_HOST: '0.0.0.0',
-    MULTIGATE_ADMIN_PORT: String(await freePort()),
-    MULTIGATE_ADMIN_HOST: '0.0.0.0',
-  })
-  t.equal(stdout().split('the administration port on 0.0.0.0 can unload models').length, 2)
-  t.equal(stdout().split('everyone who reaches 0.0.0.0 can send requests').length, 2)
-})
-
 t.test('the administration port has administration and metrics, and the main port has them no longer', async (t) => {
   for (const processes of ['1', '2']) {
     const adminPort = await freePort()
@@ -191,14 +180,21 @@ t.test('the administration port has administration and metrics, and the main por
   }
 })
 
+const keysFile = join(await temporaryFolder(t), 'keys.json')
+writeKeys(
+  keysFile,
+  entry('backend'),
+  entry('prometheus', { scopes: ['metrics'] }),
+  entry('boss', { scopes: ['admin', 'predict'] }),
+)
+/** The server of the next three tests. */
+const keyed = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true', MULTIGATE_KEYS: keysFile })
+
 t.test('web pages administer nothing where there are no keys, and clients do', async (t) => {
   const adminPort = await freePort()
   const open = { MULTIGATE_MODELS: models, MULTIGATE_SLOW_REQUESTS: '5', MULTIGATE_ALLOWED_HOSTS: 'Admin.example.com' }
   const main = await startProcess(t, { ...open, MULTIGATE_ADMIN: 'true' })
   const apart = await startProcess(t, { ...open, MULTIGATE_ADMIN_PORT: String(adminPort) })
-  const file = join(await temporaryFolder(t), 'keys.json')
-  writeKeys(file, entry('boss', { scopes: ['admin', 'predict'] }))
-  const keyed = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_ADMIN: 'true', MULTIGATE_KEYS: file })
 
   const unload = ['POST', '/v2/repository/models/other/unload'] as const
   const administration = [
@@ -254,11 +250,6 @@ t.test('web pages administer nothing where there are no keys, and clients do', a
   )
   t.equal((await answer(apart.port, unload, {})).status, 404)
 })
-
-const keysFile = join(await temporaryFolder(t), 'keys.json')
-writeKeys(keysFile, entry('backend'), entry('prometheus', { scopes: ['metrics'] }))
-/** The server of the next two tests. */
-const keyed = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: keysFile })
 
 t.test('a body is asked for only once its key is accepted; a large one that is refused is not read', async (t) => {
   const { port } = keyed
@@ -413,10 +404,16 @@ t.test('the limit of a key holds over all processes together', async (t) => {
 })
 
 t.test('clients read responses from pages of the origins that are listed, and of no other', async (t) => {
-  const { port } = await startProcess(t, {
+  const { port, stdout } = await startProcess(t, {
     MULTIGATE_MODELS: models,
     MULTIGATE_CORS_ORIGINS: 'https://a.example, https://b.example',
+    MULTIGATE_HOST: '0.0.0.0',
+    MULTIGATE_ADMIN_PORT: String(await freePort()),
+    MULTIGATE_ADMIN_HOST: '0.0.0.0',
   })
+  // An address that others reach, without keys, is named once.
+  t.equal(stdout().split('the administration port on 0.0.0.0 can unload models').length, 2)
+  t.equal(stdout().split('everyone who reaches 0.0.0.0 can send requests').length, 2)
   const allowed = async (origin: string) =>
     (await fetch(`http://127.0.0.1:${port}/models`, { headers: { origin } })).headers.get('access-control-allow-origin')
   t.equal(await allowed('https://b.example'), 'https://b.example')

@@ -121,12 +121,14 @@ t.test(
   },
 )
 
+/** The server of the next two tests. */
+const { port } = await startProcess(t, {
+  MULTIGATE_MODELS: models,
+  MULTIGATE_ADMIN: 'true',
+  MULTIGATE_SLOW_REQUESTS: '1',
+})
+
 t.test('names that a client made up are not recorded, on any protocol', async (t) => {
-  const { port } = await startProcess(t, {
-    MULTIGATE_MODELS: models,
-    MULTIGATE_ADMIN: 'true',
-    MULTIGATE_SLOW_REQUESTS: '1',
-  })
   const secret = 'erika@example.com <b>"~/\\'
   const [context, good] = [
     { country: 'DE', hour: 21 },
@@ -168,11 +170,6 @@ t.test('names that a client made up are not recorded, on any protocol', async (t
 })
 
 t.test('values of a request are not in what is recorded of its problems', async (t) => {
-  const { port } = await startProcess(t, {
-    MULTIGATE_MODELS: models,
-    MULTIGATE_ADMIN: 'true',
-    MULTIGATE_SLOW_REQUESTS: '1',
-  })
   const random = createRandom(20)
   const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)]!
   const secret = 'erika 4915112345678'

@@ -16,7 +16,7 @@ const rounds = 4
 /** … unless they would take less than this, as a start takes one. */
 const leastSeconds = 6
 /** The same of tests that start processes. */
-const mostStartingSeconds = 16
+const mostStartingSeconds = 24
 /** A guess at the processor seconds of a file that has not run before. */
 const guess = { unit: 0.4, shared: 2, starting: 4, own: 6 }
 

@@ -15,8 +15,6 @@ import { descriptionFile } from './table-folder.ts'
 export interface OpenTable {
   table: FeatureTable
   folder: string
-  /** Whether its files are mapped, so that all processes share them; otherwise the threads of this one do. */
-  isMapped: boolean
   /** Nothing may read the table afterwards. */
   close(): void
 }
@@ -56,7 +54,7 @@ export async function openTable(folder: string): Promise<OpenTable> {
       await handle.close()
     }
   }
-  return joinFiles(folder, description, files, false)
+  return joinFiles(folder, description, files)
 }
 
 /** The same without a promise, for a thread that may wait. Throws. */
@@ -66,23 +64,18 @@ export function openTableNow(folder: string): OpenTable {
   const files: OpenFile[] = []
   try {
     for (const name of names) files.push(openFileNow(join(folder, name), description, map))
-    return joinFiles(folder, description, files, map !== undefined)
+    return joinFiles(folder, description, files)
   } catch (error) {
     for (const { release } of files) release()
     throw error
   }
 }
 
-function joinFiles(
-  folder: string,
-  description: TableDescription,
-  files: readonly OpenFile[],
-  isMapped: boolean,
-): OpenTable {
+function joinFiles(folder: string, description: TableDescription, files: readonly OpenFile[]): OpenTable {
   const [rows, index, strings, lists] = files.map(({ bytes }) => bytes) as [Bytes, Bytes, Bytes, Bytes]
   try {
     const table = new FeatureTable(description, { rows, index, strings, lists })
-    return { table, folder, isMapped, close: () => files.forEach(({ release }) => void release()) }
+    return { table, folder, close: () => files.forEach(({ release }) => void release()) }
   } catch (error) {
     throw new Error(`${folder}: ${reasonOf(error)}`, { cause: error })
   }
@@ -103,7 +96,11 @@ function openFileNow(path: string, description: TableDescription, map: MapFile |
       return { bytes: { buffer, offset: 0, length: size }, release }
     }
     const buffer = new SharedArrayBuffer(size)
-    for (let at = 0; at < size; ) at += readSync(file, new Uint8Array(buffer), at, Math.min(size - at, 2 ** 26), at)
+    for (let at = 0; at < size; ) {
+      const bytesRead = readSync(file, new Uint8Array(buffer), at, Math.min(size - at, 2 ** 26), at)
+      if (bytesRead === 0) throw new Error(`${path} ends after ${at} of ${size} bytes`)
+      at += bytesRead
+    }
     return { bytes: { buffer, offset: 0, length: size }, release: () => undefined }
   } finally {
     closeSync(file)

@@ -12,8 +12,7 @@ import type { Layout } from '../../model/serving/features/layout.ts'
 import { toBatch } from '../../model/serving/prediction/bindings.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { RowData } from '../../schemas/rows-spec.ts'
-import { openSource } from '../data/dataset.ts'
+import { dataOf, openSource } from '../data/dataset.ts'
 import { createListsEncoder } from '../data/encode-lists.ts'
 import { unknownColumn } from '../data/expression.ts'
 import type { ListValue } from '../data/list-column.ts'
@@ -44,7 +43,7 @@ export interface CandidateFile {
  * default.
  */
 export async function openCandidates(file: string, manifest: Manifest): Promise<CandidateFile> {
-  const source = await openSource(dataOf(file), file)
+  const source = await openSource(dataOf(file, 'a .csv, .csv.gz or .parquet file'), file)
   const { layout } = encoderOf(manifest)
   const names = source.columns.map(({ name }) => name)
   const unusable = source.unusable ?? []
@@ -192,12 +191,6 @@ function encoded(encode: () => number | string | undefined): number | string | u
 /** Readers name the field, encoders do not. */
 function withoutName(message: string, name: string): string {
   return message.startsWith(`${name} `) ? message.slice(name.length + 1) : message
-}
-
-function dataOf(file: string): RowData {
-  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
-  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
-  throw new SpecError(file, [{ path: '', message: 'must be a .csv, .csv.gz or .parquet file' }])
 }
 
 /** Computes what a plan keeps of candidates, as a worker would. */

@@ -237,6 +237,13 @@ function columnBytes(columns: readonly CellColumn[]): ColumnBytes {
   return total
 }
 
+/** The data of a single file, by its name. Throws a SpecError where it is none of `formats`. */
+export function dataOf(file: string, formats: string): RowData {
+  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
+  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
+  throw new SpecError(file, [{ path: '', message: `must be ${formats}` }])
+}
+
 /** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
 export async function openSource(data: RowData, file: string): Promise<Source> {
   if ('csv' in data) return openCsv(data, file)

@@ -1,7 +1,5 @@
-import type { RowData } from '../../schemas/rows-spec.ts'
-import { openSource } from '../data/dataset.ts'
-import type { Cell, RowCell } from '../data/source.ts'
-import { type Source, SpecError } from '../data/source.ts'
+import { dataOf, openSource } from '../data/dataset.ts'
+import type { Cell, RowCell, Source } from '../data/source.ts'
 import { openJsonLines } from './json-lines.ts'
 
 export interface OpenSource {
@@ -19,15 +17,9 @@ export async function openTableSource({
   lists: ReadonlyMap<string, string>
 }): Promise<OpenSource> {
   if (/\.(jsonl|ndjson)$/i.test(file)) return { source: await openJsonLines(file), detects: false }
-  const data = dataOf(file)
+  const data = dataOf(file, 'a .csv, .csv.gz, .parquet or .jsonl file')
   const source = await openSource(data, file)
   return { source: lists.size === 0 ? source : withLists(source, lists), detects: 'csv' in data }
-}
-
-function dataOf(file: string): RowData {
-  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
-  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
-  throw new SpecError(file, [{ path: '', message: 'must be a .csv, .csv.gz, .parquet or .jsonl file' }])
 }
 
 /** The same rows, with cells of these columns divided into lists. */

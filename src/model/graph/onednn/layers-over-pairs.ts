@@ -5,7 +5,7 @@ import { NodeIndex } from '../ir/node-index.ts'
 import { type NodeProto, NodeProtoSchema, ValueInfoProtoSchema } from '../ir/onnx_pb.ts'
 import { declare, isOfItems, type TensorShape } from '../ir/tensor-shape.ts'
 import type { Call } from '../rows/program.ts'
-import { type InputSides, ReadableTensors } from './leading-part.ts'
+import { dropUnread, type InputSides, partFor, ReadableTensors } from './leading-part.ts'
 
 /*
  * The layers over all pairs of a candidate and an item, as of DIN's attention unit, behind the joined product of pairs:
@@ -162,12 +162,8 @@ function around(
   after.touch()
   after.tidy()
   dropUnread(after)
-  const before = graph.copy()
   const read = [...shared].filter((name) => after.inputs.some((input) => input.name === name))
-  const outputs = [...new Set([...inputs, ...read])]
-  before.outputs.splice(0, Number.POSITIVE_INFINITY, ...outputs.map((name) => create(ValueInfoProtoSchema, { name })))
-  before.tidy()
-  dropUnread(before)
+  const before = partFor(graph, [...new Set([...inputs, ...read])])
   const ofRequests = read.filter((name) => tensors.sidesOf(name)?.rows === false)
   const unreadable = [...ofPairs, ...read.filter((name) => tensors.get(name) === undefined)]
   return {
@@ -214,10 +210,4 @@ function declared(graph: Graph, name: string) {
       if (value.case === 'dimParam') value.value = `${name}:${i}`
     })
   return free
-}
-
-/** ONNX Runtime would ask for them. */
-function dropUnread(graph: Graph): void {
-  const read = graph.inputs.filter(({ name }) => graph.users(name).length > 0)
-  graph.inputs.splice(0, Number.POSITIVE_INFINITY, ...read)
 }

@@ -130,11 +130,21 @@ function cutAt(
   }
   rest.touch()
   rest.tidy()
-  const head = graph.copy()
-  head.outputs.splice(0, Number.POSITIVE_INFINITY, ...outputs.map((name) => create(ValueInfoProtoSchema, { name })))
-  head.tidy()
-  // ONNX Runtime would ask for the others too.
-  const inputs = head.inputs.filter(({ name }) => head.users(name).length > 0)
-  head.inputs.splice(0, Number.POSITIVE_INFINITY, ...inputs)
-  return { leading: { model: head.toBytes(), inputs: inputs.map(({ name }) => name), outputs }, rest, context }
+  const head = partFor(graph, outputs)
+  return { leading: { model: head.toBytes(), inputs: head.inputs.map(({ name }) => name), outputs }, rest, context }
+}
+
+/** The part of a graph that computes these tensors. */
+export function partFor(graph: Graph, outputs: readonly string[]): Graph {
+  const part = graph.copy()
+  part.outputs.splice(0, Number.POSITIVE_INFINITY, ...outputs.map((name) => create(ValueInfoProtoSchema, { name })))
+  part.tidy()
+  dropUnread(part)
+  return part
+}
+
+/** Drops inputs that no node reads: ONNX Runtime would ask for them. */
+export function dropUnread(graph: Graph): void {
+  const read = graph.inputs.filter(({ name }) => graph.users(name).length > 0)
+  graph.inputs.splice(0, Number.POSITIVE_INFINITY, ...read)
 }

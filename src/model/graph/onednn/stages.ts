@@ -71,14 +71,7 @@ export class Stages {
   async addPairs({ before, pairs, after, sides }: PairParts): Promise<boolean> {
     const program = translated(() => createProgram(this.#library, pairs, { ...this.#options, context: new Set() }))
     if (program === undefined) return false
-    const own = this.#ofProgram(pairs, program)
-    try {
-      await this.#addSession(before.toBytes())
-    } catch (error) {
-      own.close()
-      throw error
-    }
-    this.#stages.push(own)
+    await this.#addBoth(before.toBytes(), pairs, program)
     if (!(await this.addBehind(after, sides))) await this.#addSession(after.toBytes())
     return true
   }
@@ -93,19 +86,19 @@ export class Stages {
     const mayRound = (input: string) => !read.has(input) && (options.mayRound?.(input) ?? false)
     const program = translated(() => createProgram(library, rest, { ...options, ...sides, context, mayRound }))
     if (program === undefined) return false
-    const own = this.#ofProgram(rest, program)
-    try {
-      await this.#addSession(leading.model)
-    } catch (error) {
-      own.close()
-      throw error
-    }
-    this.#stages.push(own)
+    await this.#addBoth(leading.model, rest, program)
     return true
   }
 
-  #ofProgram({ outputs }: Graph, program: CreatedProgram): Stage & { close(): void } {
-    return { ...program, outputs: outputs.map(({ name }) => name) }
+  /** Adds a model that ONNX Runtime computes, and the program of a graph that reads it. */
+  async #addBoth(model: Uint8Array, { outputs }: Graph, program: CreatedProgram): Promise<void> {
+    try {
+      await this.#addSession(model)
+    } catch (error) {
+      program.close()
+      throw error
+    }
+    this.#stages.push({ ...program, outputs: outputs.map(({ name }) => name) })
   }
 
   /** Adds a model that ONNX Runtime computes. */

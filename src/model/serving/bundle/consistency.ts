@@ -58,6 +58,7 @@ function entities({ features, entities = {} }: Manifest): string[] {
   const fields = new Map(features.map((field) => [field.name, field]))
   const owners = new Map<string, string>()
   const keys = new Map<string, string>()
+  let candidate: string | undefined
   return Object.entries(entities).flatMap(([entity, { key, side, features }]) => {
     const path = `/entities/${entity}`
     const problems = features.flatMap((name, i) => {
@@ -76,15 +77,11 @@ function entities({ features, entities = {} }: Manifest): string[] {
     if (field !== undefined && field.side !== side)
       problems.push(`${path}/key is a field of the ${field.side}, not of the ${side}`)
     if (features.includes(key)) problems.push(`${path}/features has the key, which requests send`)
-    const other = keys.get(key) ?? (side === 'candidate' ? keys.get('') : undefined)
-    if (other !== undefined)
-      problems.push(
-        keys.has(key)
-          ? `${path}/key is that of the entity ${other}, too`
-          : `${path} is a second entity of candidates, beside ${other}`,
-      )
+    if (keys.has(key)) problems.push(`${path}/key is that of the entity ${keys.get(key)}, too`)
+    else if (side === 'candidate' && candidate !== undefined)
+      problems.push(`${path} is a second entity of candidates, beside ${candidate}`)
     keys.set(key, entity)
-    if (side === 'candidate') keys.set('', entity)
+    if (side === 'candidate') candidate = entity
     return problems
   })
 }

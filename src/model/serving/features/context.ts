@@ -61,9 +61,8 @@ export function encodeContext(
       else encoded.dense[slot.column] = code
     }
   }
-  const defaults = () => setDefaults(layout, encoded, isContext)
-  if (layout.entities === undefined || !isContext) defaults()
-  else fetchContext(layout, (context ?? {}) as Record<string, unknown>, encoded, problems, defaults)
+  setDefaults(layout, encoded, isContext)
+  if (layout.entities !== undefined && isObject(context)) fetchContext(layout, context, encoded, problems)
   // Lists that the context doesn't give have their defaults, or wait for those of candidates.
   for (const group of layout.groups) encoded.lists!.encode(group, encoded, undefined)
   return encoded
@@ -91,9 +90,7 @@ function fetchContext(
   context: Record<string, unknown>,
   encoded: EncodedContext,
   problems: Violations,
-  setDefaults: () => void,
 ): void {
-  setDefaults()
   const filled = new Set<FieldColumn>()
   const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
   for (const entity of layout.entities!.context) {

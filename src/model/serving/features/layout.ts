@@ -152,7 +152,14 @@ export interface LayoutOptions {
 export function createLayout(features: readonly Field[], options: LayoutOptions = {}): Layout {
   const { ownIds = false, crossed = [], onUnknown, onCut } = options
   const layout: Layout = {
-    ...{ slots: [], byName: new Map(), sparse: [], crossed: [], dense: [], groups: [], entities: undefined, ids: 0 },
+    slots: [],
+    byName: new Map(),
+    sparse: [],
+    crossed: [],
+    dense: [],
+    groups: [],
+    entities: undefined,
+    ids: 0,
   }
   const fields = inputFields(features)
   const tables = placeTables(layout, fields, ownIds)

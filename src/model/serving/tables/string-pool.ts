@@ -38,8 +38,7 @@ function isEqual(bytes: Uint8Array, value: string): boolean {
 }
 
 /** The number of a string, found by an index of `hashOf`; −1 where the pool has none. */
-export function find(strings: StoredStrings, index: Int32Array, value: string): number {
-  const hash = hashOf(value)
+function find(strings: StoredStrings, index: Int32Array, value: string, hash: number): number {
   for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
     const number = slotAt(index, place)
     if (isAt(strings, number, value)) return number
@@ -78,16 +77,14 @@ export class StringPool implements StoredStrings {
 
   /** The number of a string; −1 where it is not there. */
   find(value: string): number {
-    return find(this, this.#index, value)
+    return find(this, this.#index, value, hashOf(value))
   }
 
   /** The number of a string, which is added if it is not there. Throws an Error where it is no text, or too much. */
   add(value: string): number {
     const hash = hashOf(value)
-    for (let place = nextPlace(this.#index, hash, hash); place >= 0; place = nextPlace(this.#index, hash, place + 1)) {
-      const number = slotAt(this.#index, place)
-      if (isAt(this, number, value)) return number
-    }
+    const known = find(this, this.#index, value, hash)
+    if (known >= 0) return known
     const start = this.offsets[this.#count]!
     const most = start + value.length * mostBytesPerUnit
     if (most > this.bytes.length) this.#growBytes(most)

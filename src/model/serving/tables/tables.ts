@@ -71,11 +71,6 @@ export class Tables {
       }
     }
   }
-
-  close(): void {
-    for (const { close } of this.#open.values()) close()
-    this.#open.clear()
-  }
 }
 
 /** Says why a table does not fit one that reads it. */

@@ -1,6 +1,6 @@
+import { Blocks, type KeptRows } from '../../base/column-blocks.ts'
 import { formatBytes } from '../../base/terminal.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
-import { Blocks, type KeptRows } from './column-blocks.ts'
 import { type Cell, SpecError } from './source.ts'
 
 /** A string with its places in a list and a map, without its characters; measured. */

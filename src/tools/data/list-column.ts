@@ -1,5 +1,5 @@
+import { Blocks, type KeptRows } from '../../base/column-blocks.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
-import { Blocks, type KeptRows } from './column-blocks.ts'
 import { type CellColumn, type ColumnBytes, NumberColumn, StringColumn } from './columns.ts'
 
 /** A list of a row. */

@@ -1,5 +1,5 @@
+import { Blocks } from '../../base/column-blocks.ts'
 import { formatBytes } from '../../base/terminal.ts'
-import { Blocks } from './column-blocks.ts'
 import { type NumberColumn, StringColumn, usableMemory } from './columns.ts'
 import { ListColumn } from './list-column.ts'
 import { SpecError } from './source.ts'

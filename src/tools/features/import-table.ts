@@ -1,17 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { Blocks } from '../../base/column-blocks.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/files.ts'
 import { suggestNames } from '../../base/names.ts'
+import {
+  type BuiltColumn,
+  CellColumn,
+  type ColumnKind,
+  ListsColumn,
+  NotNumbers,
+} from '../../model/serving/tables/built-columns.ts'
 import { StringPool } from '../../model/serving/tables/string-pool.ts'
 import { descriptionFile, tablesFolder, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
-import { Blocks } from '../data/column-blocks.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
-import { CellColumn, type ColumnKind, type ImportedColumn, ListsColumn, NotNumbers } from './table-columns.ts'
 import { type OpenSource, openTableSource } from './table-source.ts'
-import { type ImportedRows, writeTable } from './write-table.ts'
 
 export interface ImportOptions {
   /** .csv, .csv.gz, .parquet or .jsonl */
@@ -78,7 +84,7 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
 }
 
 interface ReadRows {
-  rows: ImportedRows
+  rows: BuiltRows
   replaced: number
 }
 
@@ -125,7 +131,7 @@ class RowReader {
   readonly #source: Source
   readonly #wanted: Wanted
   readonly #options: ImportOptions
-  readonly #columns: ImportedColumn[]
+  readonly #columns: BuiltColumn[]
   readonly #keys = new StringPool()
   readonly #rowOfKey = new Blocks([Uint32Array])
   /** Rows that replace those of their keys. */
@@ -137,7 +143,7 @@ class RowReader {
     this.#source = source
     this.#wanted = wanted
     this.#options = options
-    this.#columns = wanted.columns.map((index): ImportedColumn => {
+    this.#columns = wanted.columns.map((index): BuiltColumn => {
       const { name, type } = source.columns[index]!
       if (type === 'list') return new ListsColumn(name)
       const kind: ColumnKind = texts.has(name)

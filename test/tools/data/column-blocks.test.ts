@@ -1,5 +1,5 @@
 import t from 'tap'
-import { blockRows, KeptRows } from '../../../src/tools/data/column-blocks.ts'
+import { blockRows, KeptRows } from '../../../src/base/column-blocks.ts'
 import { NumberColumn, StringColumn } from '../../../src/tools/data/columns.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 

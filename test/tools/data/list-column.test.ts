@@ -1,5 +1,5 @@
 import t from 'tap'
-import { KeptRows } from '../../../src/tools/data/column-blocks.ts'
+import { KeptRows } from '../../../src/base/column-blocks.ts'
 import { ListColumn } from '../../../src/tools/data/list-column.ts'
 import { fc } from '../../support/cases.ts'
 

@@ -1,12 +1,14 @@
-import { type ArrayType, bytesOf, codeType } from '../../model/serving/tables/bytes.ts'
-import { StringPool } from '../../model/serving/tables/string-pool.ts'
-import { type NumberType, numberTypes, type TableColumn } from '../../schemas/feature-table.ts'
-import { Blocks } from '../data/column-blocks.ts'
-import type { Cell, RowCell } from '../data/source.ts'
+import { Blocks } from '../../../base/column-blocks.ts'
+import { type NumberType, numberTypes, type TableColumn } from '../../../schemas/feature-table.ts'
+import { type ArrayType, bytesOf, codeType } from './bytes.ts'
+import { StringPool } from './string-pool.ts'
 
 /*
- * Columns of a table while it is imported: what they hold decides how they are stored.
+ * Columns of a table while it is built: what they hold decides how they are stored.
  */
+
+/** A single value; null: none. */
+type Cell = string | number | null
 
 /** Kinds of columns; `detected`: of numbers if all its texts are numbers, else of strings. */
 export type ColumnKind = 'string' | 'number' | 'detected' | 'list'
@@ -96,7 +98,7 @@ class Numbers {
 }
 
 /** A column of single values, or of lists. */
-export type ImportedColumn = CellColumn | ListsColumn
+export type BuiltColumn = CellColumn | ListsColumn
 
 /** A column of single values. */
 export class CellColumn {
@@ -199,9 +201,9 @@ export class ListsColumn {
   }
 
   /** Throws an Error where a value doesn't fit. */
-  push(cell: RowCell): void {
+  push(cell: Cell | readonly Cell[]): void {
     if (cell !== null && !Array.isArray(cell)) throw new Error('must be a list')
-    const list = (cell ?? []) as readonly Cell[]
+    const list = cell ?? []
     this.#firsts.push(this.#count)
     // 0 stands for no list.
     this.#counts.push(cell === null ? 0 : list.length + 1)

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { emptyIndex, insert } from '../../model/engines/catalogue/key-index.ts'
-import { type ArrayType, bytesOf, codeType, createNumbers } from '../../model/serving/tables/bytes.ts'
-import { longKey } from '../../model/serving/tables/feature-table.ts'
-import { hashOf, type StringPool, stringAt } from '../../model/serving/tables/string-pool.ts'
-import type { TableColumn, TableDescription } from '../../schemas/feature-table.ts'
-import { type ImportedColumn, ListsColumn } from './table-columns.ts'
+import type { TableColumn, TableDescription } from '../../../schemas/feature-table.ts'
+import { emptyIndex, insert } from '../../engines/catalogue/key-index.ts'
+import { type BuiltColumn, ListsColumn } from './built-columns.ts'
+import { type ArrayType, bytesOf, codeType, createNumbers } from './bytes.ts'
+import { longKey } from './feature-table.ts'
+import { hashOf, type StringPool, stringAt } from './string-pool.ts'
 
 /** Rows that are written at a time. */
 const blockRows = 2 ** 14
@@ -21,18 +21,18 @@ const noList = 2 ** 32 - 1
 const alignment = 8
 
 /** The rows of a table, in memory. */
-export interface ImportedRows {
+export interface BuiltRows {
   /** In the order of the table's rows. */
   keys: StringPool
   /** By key, its row in the columns. */
   rowOf(key: number): number
-  columns: readonly ImportedColumn[]
+  columns: readonly BuiltColumn[]
 }
 
 export interface WriteOptions {
   /** An empty folder. */
   folder: string
-  rows: ImportedRows
+  rows: BuiltRows
   /** Name of the column of keys. */
   key: string
   signal: AbortSignal
@@ -96,7 +96,7 @@ function addStrings(sections: Sections, strings: readonly Uint8Array[]): void {
 }
 
 /** Adds the strings and the lists of a column. */
-function describe(column: ImportedColumn, place: number, strings: Sections, lists: Sections): TableColumn {
+function describe(column: BuiltColumn, place: number, strings: Sections, lists: Sections): TableColumn {
   const stored = column.pool?.stored
   const [offsets, bytes] = stored ? [strings.add(stored.offsets), strings.add(stored.bytes)] : [0, 0]
   if (!(column instanceof ListsColumn)) return column.describe(place, offsets, bytes)
@@ -114,7 +114,7 @@ interface Layout {
 }
 
 /** Places of columns, the widest first, so that each begins at a multiple of its size. */
-function layoutOf({ count, offsets }: StringPool, columns: readonly ImportedColumn[]): Layout {
+function layoutOf({ count, offsets }: StringPool, columns: readonly BuiltColumn[]): Layout {
   let longest = 0
   for (let key = 0; key < count; key++) longest = Math.max(longest, offsets[key + 1]! - offsets[key]!)
   const keyBytes = Math.max(4, Math.min(longest, longestKey))
@@ -145,7 +145,7 @@ function indexOf(keys: StringPool): Int32Array {
 
 /** `long`: the number among the long keys, by key. */
 function* rowBlocks(
-  { keys, rowOf, columns }: ImportedRows,
+  { keys, rowOf, columns }: BuiltRows,
   { keyBytes, places, rowBytes }: Layout,
   long: ReadonlyMap<number, number>,
   signal: AbortSignal,
@@ -176,7 +176,7 @@ function* rowBlocks(
 
 /** Writes a column of a row of a block, from its row `from`. */
 function writerOf(
-  column: ImportedColumn,
+  column: BuiltColumn,
   block: ArrayBuffer,
   place: number,
   rowBytes: number,

@@ -71,6 +71,7 @@ export const order = [
     ],
   },
   { 'model/engines': ['creates engines; shared memory', 'add engines (`create.ts`)'] },
+  { 'model/serving/delta-files': ['files of changes beside a version: container, following', 'when they apply'] },
   { 'model/serving/tables': ['feature tables: rows by key, mapped', 'their format, numbered'] },
   {
     'model/serving/features': [
@@ -88,7 +89,7 @@ export const order = [
     'model/serving/bundle': ["a version's manifest, checksums, files", 'add; old versions stay readable'],
   },
   {
-    'model/serving/deltas': ['live tables: delta files', 'how they apply'],
+    'model/serving/deltas': ['live tables: deltas of their rows', 'how they apply'],
     'model/serving/version': ['opens versions, also without manifest; signatures', 'what a graph implies'],
   },
   {

@@ -2,7 +2,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { baseOf } from '../src/model/serving/deltas/delta-file.ts'
+import { baseOf } from '../src/model/serving/delta-files/container.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
 import { quantile } from '../src/tools/load/open-loop.ts'
 import { createPacedClient } from './clients.ts'
@@ -82,7 +82,8 @@ async function measureVersion(models: string, version: string, live: boolean, op
     const idle = () => sleep(options.seconds * 1000, '')
     await add(live ? 'live, no delta' : 'not live', idle)
     if (!live) return rows
-    const base = baseOf(JSON.parse(await readFile(join(version, 'manifest.json'), 'utf8')) as Manifest)
+    const { files } = JSON.parse(await readFile(join(version, 'manifest.json'), 'utf8')) as Manifest
+    const base = baseOf(files)
     let sequence = 0
     for (const [count, deltas] of [
       [1000, 10],

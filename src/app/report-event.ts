@@ -1,6 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { reasonOf } from '../base/errors.ts'
-import type { DeltaEvent } from '../model/serving/deltas/live-version.ts'
+import type { DeltaEvent } from '../model/serving/delta-files/delta-follower.ts'
 import { listProblems } from '../model/serving/prediction/compare-contracts.ts'
 import type { RegistryEvent } from '../model/serving/registry/registry.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { access, constants, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { access, constants, mkdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { ModelError, reasonOf } from './errors.ts'
 
@@ -12,6 +12,18 @@ export async function sizeOfOrdinary(path: string): Promise<number> {
   const found = await stat(path)
   if (!isOrdinary(found)) throw new Error('it is a pipe or a device, not a file')
   return found.size
+}
+
+/**
+ * The real path of a file below `inside`, which is a real path itself; `where` names the file. Rejects with
+ * INVALID_BUNDLE if it leads out, with the system's error if there is no such file.
+ */
+export async function realPathInside(inside: string, path: string, where: string): Promise<string> {
+  const real = await realpath(path)
+  // Names may begin with two dots: Kubernetes mounts files as links into a folder `..data`.
+  if (`${relative(inside, real)}${sep}`.startsWith(`..${sep}`))
+    throw new ModelError('INVALID_BUNDLE', `${where} leads out of its folder`)
+  return real
 }
 
 /** Why a file cannot be read, without its path, which clients must not see. */

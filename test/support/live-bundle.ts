@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { baseOf, type Delta, type DeltaTable, encodeDelta, fileOf } from '../../src/model/serving/deltas/delta-file.ts'
+import { baseOf } from '../../src/model/serving/delta-files/container.ts'
+import { fileOf } from '../../src/model/serving/delta-files/delta-folder.ts'
+import { type Delta, type DeltaTable, encodeDelta } from '../../src/model/serving/deltas/delta-file.ts'
 import { layoutOf } from '../../src/model/serving/features/layout.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
@@ -40,7 +42,7 @@ export async function writeDelta(
 ): Promise<void> {
   const manifest = await readManifestOf(folder)
   const { name: model, version } = manifest
-  const bytes = encodeDelta({ model, version, base: baseOf(manifest), sequence, tables, ...changes })
+  const bytes = encodeDelta({ model, version, base: baseOf(manifest.files), sequence, tables, ...changes })
   const path = join(folder, fileOf(sequence))
   await mkdir(dirname(path), { recursive: true })
   await writeFile(`${path}.new`, change(bytes))

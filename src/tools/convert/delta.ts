@@ -3,16 +3,9 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { fileProblem, makeFolder, replaceFile } from '../../base/files.ts'
 import { surveyLive } from '../../model/graph/compile/survey-live.ts'
-import { deltasFolder } from '../../model/serving/bundle/checksum.ts'
 import { manifestFile, readManifest } from '../../model/serving/bundle/manifest.ts'
-import {
-  type Delta,
-  type DeltaTable,
-  decodeDelta,
-  encodeDelta,
-  fileOf,
-  sequenceOf,
-} from '../../model/serving/deltas/delta-file.ts'
+import { deltasFolder, fileOf, sequenceOf } from '../../model/serving/delta-files/delta-folder.ts'
+import { type Delta, type DeltaTable, decodeDelta, encodeDelta } from '../../model/serving/deltas/delta-file.ts'
 import { checkDelta, type Expectation, expectationOf, type LiveField } from '../../model/serving/deltas/expectation.ts'
 import { createSparseFieldEncoder } from '../../model/serving/features/field.ts'
 import { inputFields } from '../../model/serving/features/table.ts'

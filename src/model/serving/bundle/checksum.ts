@@ -5,6 +5,7 @@ import { join, relative, sep } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
 import { fileReason } from '../../../base/files.ts'
 import { runThread } from '../../../base/one-shot-thread.ts'
+import { isOfDeltas } from '../delta-files/delta-folder.ts'
 
 /** SHA-256 of a file, in hexadecimal. */
 export async function sha256(path: string): Promise<string> {
@@ -29,17 +30,6 @@ export async function checksums(folder: string): Promise<Record<string, string>>
     }
   }
   return files
-}
-
-/**
- * Folder of a version's deltas, below its own: they come and go while the version is served, and belong to none of its
- * digests.
- */
-export const deltasFolder = 'deltas'
-
-/** Whether a path below a version's folder is of its deltas. */
-export function isOfDeltas(path: string): boolean {
-  return path.split(/[/\\]/)[0] === deltasFolder
 }
 
 /** Files up to this size, all together, are hashed in this thread, bytes: that takes less than to start another one. */

@@ -1,7 +1,7 @@
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join, posix, relative, sep } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
-import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
+import { fileReason, realPathInside, sizeOfOrdinary } from '../../../base/files.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { SavedSignature } from '../../contracts/saved-signature.ts'
 import { externalFiles } from '../../graph/ir/external-data.ts'
@@ -104,18 +104,6 @@ async function variableFiles(folder: string, beside: string): Promise<string[]> 
   const directory = 'variables'
   const names = await readdir(join(folder, beside, directory)).catch(() => [])
   return names.filter((name) => name.startsWith('variables.')).map((name) => posix.join(directory, name))
-}
-
-/**
- * The real path of a file below `inside`, which is a real path itself; `where` names the file. Rejects with
- * INVALID_BUNDLE if it leads out, with the system's error if there is no such file.
- */
-export async function realPathInside(inside: string, path: string, where: string): Promise<string> {
-  const real = await realpath(path)
-  // Names may begin with two dots: Kubernetes mounts files as links into a folder `..data`.
-  if (`${relative(inside, real)}${sep}`.startsWith(`..${sep}`))
-    throw new ModelError('INVALID_BUNDLE', `${where} leads out of its folder`)
-  return real
 }
 
 /** Rejects with INVALID_BUNDLE if a link in a version's folder leads out of it; `version` names the folder. */

@@ -1,8 +1,9 @@
 import { suggestNames } from '../../../base/names.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { LiveTables } from '../../contracts/live-tables.ts'
+import { baseOf } from '../delta-files/container.ts'
 import { layoutOf } from '../features/layout.ts'
-import { baseOf, type Delta } from './delta-file.ts'
+import type { Delta } from './delta-file.ts'
 
 /** A live field: what a delta may say of it. */
 export interface LiveField {
@@ -35,7 +36,7 @@ export function expectationOf(manifest: Manifest, { tables }: Pick<LiveTables, '
     return [{ name, ids, width, table, first }]
   })
   const others = slots.map(({ name }) => name).filter((name) => !fields.some((field) => field.name === name))
-  return { model: manifest.name, version: manifest.version, base: baseOf(manifest), fields, others }
+  return { model: manifest.name, version: manifest.version, base: baseOf(manifest.files), fields, others }
 }
 
 /** Throws an Error that names what doesn't fit the version, and the place. */

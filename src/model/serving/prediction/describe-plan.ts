@@ -2,7 +2,7 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import { type CompiledPlan, filesOf, type Verdict } from '../../contracts/compiled-plan.ts'
 import type { PooledGraph } from '../../engines/pool/engine-pool.ts'
 import type { Bundle } from '../bundle/read.ts'
-import { LiveVersion } from '../deltas/live-version.ts'
+import { followVersion, type LiveVersion } from '../deltas/live-version.ts'
 import type { CompileOutcome, LoadOptions, ServedPlan } from './loaded-model.ts'
 
 /* The outcome of compiling a version's graph, for `GET /models/{model}` and the log. */
@@ -146,7 +146,7 @@ export function createLiveVersion(
 ): LiveVersion | undefined {
   if (!hasLiveFields(manifest)) return undefined
   const problem = liveProblem(manifest, compiled)
-  return new LiveVersion({
+  return followVersion({
     folder,
     manifest,
     live: problem ?? refuseDeltas ?? compiled.plan!.description.live!,

@@ -5,7 +5,7 @@ import { Check } from 'typebox/schema'
 import { reasonOf } from '../../../base/errors.ts'
 import { fileReason, sizeOfOrdinary } from '../../../base/files.ts'
 import { ModelName } from '../../../schemas/manifest.ts'
-import { isOfDeltas } from '../bundle/checksum.ts'
+import { isOfDeltas } from '../delta-files/delta-folder.ts'
 import { parseJson, readSchedule } from './schedule.ts'
 
 /** A version that should exist. */

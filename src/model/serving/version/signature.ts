@@ -2,9 +2,9 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
-import { fileProblem, replaceFile, sizeOfOrdinary } from '../../../base/files.ts'
+import { fileProblem, realPathInside, replaceFile, sizeOfOrdinary } from '../../../base/files.ts'
 import { manifestFile } from '../bundle/manifest.ts'
-import { type Bundle, realPathInside } from '../bundle/read.ts'
+import type { Bundle } from '../bundle/read.ts'
 import { readBundle, readDescription } from './read-version.ts'
 
 /*

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { baseOf, type Delta, decodeDelta, encodeDelta } from '../../../../src/model/serving/deltas/delta-file.ts'
+import { baseOf } from '../../../../src/model/serving/delta-files/container.ts'
+import { type Delta, decodeDelta, encodeDelta } from '../../../../src/model/serving/deltas/delta-file.ts'
 import { checkDelta, type Expectation } from '../../../../src/model/serving/deltas/expectation.ts'
 
 const base = 'ab'.repeat(32)
@@ -79,7 +80,7 @@ t.test('a base is a digest of all files, in the order of their bytes', async (t)
     ['3', '\uffee'],
     ['4', '🙂'],
   ].map(([digit, path]) => `${digit!.repeat(64)}  ${path}\n`)
-  t.equal(baseOf({ files }), createHash('sha256').update(lines.join('')).digest('hex'))
+  t.equal(baseOf(files), createHash('sha256').update(lines.join('')).digest('hex'))
 })
 
 t.test('a file that is damaged in any byte, or cut anywhere, is refused', async (t) => {

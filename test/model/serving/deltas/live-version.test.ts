@@ -2,14 +2,16 @@ import { appendFile, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { eachRow, type Overlay, slotOf } from '../../../../src/model/contracts/live-tables.ts'
-import { baseOf, type Delta, encodeDelta } from '../../../../src/model/serving/deltas/delta-file.ts'
-import { type DeltaEvent, LiveVersion } from '../../../../src/model/serving/deltas/live-version.ts'
+import { baseOf } from '../../../../src/model/serving/delta-files/container.ts'
+import type { DeltaEvent } from '../../../../src/model/serving/delta-files/delta-follower.ts'
+import { type Delta, encodeDelta } from '../../../../src/model/serving/deltas/delta-file.ts'
+import { followVersion, type LiveVersion } from '../../../../src/model/serving/deltas/live-version.ts'
 import { createFakeClock } from '../../../support/fakes/clock.ts'
 import { exampleManifest } from '../../../support/fakes/manifest.ts'
 
 const manifest = exampleManifest({ name: 'ads', version: '3' })
 const field = manifest.features.find(({ kind }) => kind === 'hash')!
-const base = baseOf(manifest)
+const base = baseOf(manifest.files)
 
 interface Followed {
   folder: string
@@ -34,7 +36,7 @@ function follow(t: Test, problem?: string, mostBytes?: number): Followed {
     tables: [{ overlay: 'o', pages: 'p', slots: 's', rows: 12, width: 2, columns: [{ column: 0, ids: 10, first: 1 }] }],
   }
   const only = { ...manifest, features: [field] }
-  const version = new LiveVersion({
+  const version = followVersion({
     folder: version3,
     manifest: only,
     live: problem ?? live,

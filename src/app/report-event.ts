@@ -3,6 +3,7 @@ import { reasonOf } from '../base/errors.ts'
 import type { DeltaEvent } from '../model/serving/delta-files/delta-follower.ts'
 import { listProblems } from '../model/serving/prediction/compare-contracts.ts'
 import type { RegistryEvent } from '../model/serving/registry/registry.ts'
+import type { TableChange } from '../model/serving/tables/tables.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Log } from './load-options.ts'
 
@@ -50,8 +51,19 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
 
 const authorOf = ({ by }: { by?: string }) => (by === undefined ? {} : { by })
 
-/** Logs what became of a version's deltas. */
-export function reportDelta(event: DeltaEvent, version: { model: string; version: string }, log: Log): void {
+/** Logs what became of a feature table. */
+export function reportTable(change: TableChange, log: Log): void {
+  const { table, version, type } = change
+  if (type === 'opened') log.info({ table, version }, 'a feature table is read')
+  else if (type === 'deltas') reportDelta(change.event, { table, version }, log)
+  else {
+    const reason = change.problem
+    log.error({ table, version, reason }, "a feature table can't be read; its former version stays")
+  }
+}
+
+/** Logs what became of the deltas of a version, of a model or of a feature table. */
+export function reportDelta(event: DeltaEvent, version: Record<string, string>, log: Log): void {
   if (event.type === 'refused') {
     const { file, reason } = event
     log.error({ ...version, file, reason }, 'a delta is refused')

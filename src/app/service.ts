@@ -33,7 +33,7 @@ import { openLive } from './live-figures.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { droppedLogLines } from './logging.ts'
 import { checkModelsFolder, readModelKeys } from './models-folder.ts'
-import { createPathHider, reportDelta, reportEvent } from './report-event.ts'
+import { createPathHider, reportDelta, reportEvent, reportTable } from './report-event.ts'
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
@@ -281,10 +281,7 @@ function admissionBy(share: FairShare): Admission {
 
 /** The tables beside the models; the log says which versions are read. */
 function openTables(root: string, log: Log): Tables {
-  return new Tables(root, ({ table, version, problem }) => {
-    if (problem === undefined) log.info({ table, version }, 'a feature table is read')
-    else log.error({ table, version, reason: problem }, "a feature table can't be read; its former version stays")
-  })
+  return new Tables(root, (change) => reportTable(change, log))
 }
 
 /** Looks for new versions of tables and of models. */

@@ -62,6 +62,21 @@ const ListColumn = Type.Object(
 export type TableColumn = Static<typeof TableColumn>
 export const TableColumn = Type.Union([StringColumn, NumberColumn, ListColumn])
 
+/** Rows of a table, and how its files hold them. */
+const rowsOfTable = {
+  rows: Type.Integer({ minimum: 1, maximum: 2 ** 28 }),
+  key: Type.Object(
+    {
+      name,
+      width: Type.Integer({ minimum: 5, maximum: 32, description: 'Bytes at the beginning of a row' }),
+      long: Type.Integer({ minimum: 0, description: 'Keys that are longer than that, in index.bin' }),
+    },
+    strict,
+  ),
+  row_bytes: Type.Integer({ minimum: 4 }),
+  columns: Type.Array(TableColumn, { maxItems: 4096 }),
+}
+
 export type TableDescription = Static<typeof TableDescription>
 export const TableDescription = Type.Object(
   {
@@ -70,21 +85,39 @@ export const TableDescription = Type.Object(
     version: VersionName,
     created_at: Type.String(),
     source: Type.String({ description: 'The file that it was imported from' }),
-    rows: Type.Integer({ minimum: 1, maximum: 2 ** 28 }),
-    key: Type.Object(
-      {
-        name,
-        width: Type.Integer({ minimum: 5, maximum: 32, description: 'Bytes at the beginning of a row' }),
-        long: Type.Integer({ minimum: 0, description: 'Keys that are longer than that, in index.bin' }),
-      },
-      strict,
-    ),
-    row_bytes: Type.Integer({ minimum: 4 }),
-    columns: Type.Array(TableColumn, { maxItems: 4096 }),
+    ...rowsOfTable,
     files: Type.Record(
       Type.String(),
       Type.Object({ bytes: Type.Integer({ minimum: 0 }), sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }) }, strict),
     ),
   },
   { ...strict, description: 'A feature table' },
+)
+
+export type DescribedRows = Pick<TableDescription, 'rows' | 'key' | 'row_bytes' | 'columns'>
+
+/** The header of a delta of a table, of which the files and the removed keys follow it. */
+export type TableDeltaHeader = Static<typeof TableDeltaHeader>
+export const TableDeltaHeader = Type.Object(
+  {
+    table: ModelName,
+    version: VersionName,
+    base: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: "SHA-256 of the version's files, as table.json lists them",
+    }),
+    sequence: Type.Integer({ minimum: 1, maximum: 999_999_999, description: 'The number in the name of the file' }),
+    created_at: Type.String({ format: 'date-time' }),
+    ...rowsOfTable,
+    bytes: Type.Object(
+      {
+        rows: Type.Integer({ minimum: 0 }),
+        index: Type.Integer({ minimum: 0 }),
+        strings: Type.Integer({ minimum: 0 }),
+        lists: Type.Integer({ minimum: 0 }),
+      },
+      { ...strict, description: 'Sizes of what follows; a byte for each row is last: 1 where it is removed' },
+    ),
+  },
+  { ...strict, description: 'Rows of a feature table that are replaced, added or removed' },
 )

@@ -46,8 +46,8 @@ t.test('requests by id are answered as those with the values', async (t) => {
   const { predict, fastify, registry, changes } = await serve(t)
   t.equal(registry.live().length, 1)
   t.same(changes, [
-    { table: 'ads', version: '1' },
-    { table: 'users', version: '1' },
+    { table: 'ads', version: '1', type: 'opened' },
+    { table: 'users', version: '1', type: 'opened' },
   ])
   const ids = ['ad-3', 'ad-0', 'ad-39', 'ad-3']
   const byId = await predict({ context: { user_id: 'u1' }, candidates: ids })
@@ -179,6 +179,40 @@ t.test('a new version of a table changes the next answer, unless it does not fit
   )
   await tables.refresh()
   t.match(changes.at(-1), { version: '4', problem: /column "price" of strings, and the field is one of numbers/ })
+})
+
+t.test('a delta changes the next answer, in the thread for large bodies, too', async (t) => {
+  const { models, tables, changes, predict } = await serve(t)
+  const large = Array.from({ length: 400 }, (_, i) => ({ ad_id: `ad-${i % 40}`, id: 'x'.repeat(2000) }))
+  const ask = async (candidates: readonly unknown[]) => {
+    const { body } = await predict({ context: { user_id: 'u1' }, candidates })
+    return body.predictions
+  }
+  const [before, largeBefore] = [await ask(['ad-9', 'ad-8']), await ask(large)]
+  const delta = async (rows: readonly object[]) => {
+    const file = join(models, 'delta.jsonl')
+    await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
+    const { code, stderr } = await runCli(['features', 'delta', 'ads', file, '--models', models])
+    if (code !== 0) throw new Error(stderr)
+    await tables.refresh()
+  }
+  await delta([{ id: 'ad-9', price: 3.25 }])
+  t.match(changes.at(-1), { table: 'ads', version: '1', event: { type: 'applied', from: 0, to: 1, rows: 1 } })
+  const after = await ask(['ad-9', 'ad-8'])
+  t.not(after[0].ctr, before[0].ctr)
+  t.same(after[1], before[1])
+  t.same(after[0], (await ask([{ id: 'ad-9', campaign: ads['ad-9']!.campaign, price: 3.25 }]))[0])
+  const largeAfter = await ask(large)
+  t.equal(largeAfter[9].ctr, after[0].ctr)
+  t.equal(largeAfter[10].ctr, largeBefore[10].ctr)
+  // More than is applied on the main thread.
+  await delta(Array.from({ length: 20_000 }, (_, i) => ({ id: `ad-${i}`, campaign: `c${i % 7}`, price: 5 })))
+  t.equal(changes.at(-1)?.type, 'deltas')
+  t.same(
+    (await ask(['ad-9', 'ad-19999'])).map(({ id }: { id: string }) => id),
+    ['ad-9', 'ad-19999'],
+  )
+  t.equal((await ask(large))[9].ctr, (await ask([{ id: 'ad-9', campaign: 'c2', price: 5 }]))[0].ctr)
 })
 
 t.test('a version whose tables do not fit is refused', async (t) => {

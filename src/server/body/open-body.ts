@@ -37,7 +37,7 @@ async function openLater<Asked>(
       const { maxRequestRows: maxRows, maxListValues: maxValues } = model.limits
       // Reported together with what the thread finds wrong with the rows.
       const found = model.check(question)
-      const tables = model.encoder.layout.entities?.folders()
+      const tables = model.encoder.layout.entities?.handles()
       const bids = rank?.by === ecpm
       return { rows: await encode(model, { maxRows, maxValues, partial, bids, found, unknown, tables }) }
     },

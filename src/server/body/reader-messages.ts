@@ -3,6 +3,7 @@ import type { EncoderSource } from '../../model/serving/features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/serving/features/layout.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
+import type { TableHandle } from '../../model/serving/tables/tables.ts'
 import type { JsonBounds } from './read-json.ts'
 
 /*
@@ -28,8 +29,8 @@ export type ReaderRequest =
 export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems' | 'notes'> {
   /** Problems found before, reported together with those of the rows. */
   found?: readonly Violation[] | undefined
-  /** Folders of the feature tables that the model reads, by name. */
-  tables?: Record<string, string> | undefined
+  /** The feature tables that the model reads, by name. */
+  tables?: Record<string, TableHandle> | undefined
   /** Say per row which fields have a value that the model doesn't know. */
   unknown: boolean
 }

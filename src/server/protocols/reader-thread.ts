@@ -42,8 +42,8 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   opened = undefined
   unknown = new Map()
   cut = new Map()
-  const { found, unknown: sayUnknown, tables: folders, ...rest } = options
-  if (folders) tables.follow(folders)
+  const { found, unknown: sayUnknown, tables: handles, ...rest } = options
+  if (handles) tables.follow(handles)
   model.encoder ??= encoderFrom(model.source, {
     tables,
     onUnknown: (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1),

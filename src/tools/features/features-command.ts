@@ -22,7 +22,8 @@ export function createFeaturesCommand(context: CommandContext): Command {
 Examples:
   multigate features import ads.csv --key ad_id
   multigate features get ads ad-17
-  multigate features stats ads`,
+  multigate features stats ads
+  multigate features delta ads prices.csv`,
   )
   features
     .command('import')
@@ -93,7 +94,47 @@ Examples:
       const { runStats } = await import('./run-features.ts')
       await runStats({ ...context, ...flags, table })
     })
+  addDelta(features, context)
   return features
+}
+
+interface DeltaFlags {
+  remove?: string
+  models: string
+  columns?: string[]
+  list: [string, string][]
+  keep?: 'last'
+  json: boolean
+}
+
+function addDelta(features: Command, context: CommandContext): void {
+  features
+    .command('delta')
+    .description('write the next delta of a table: rows that are replaced, added or removed while it is served')
+    .argument('<table>', "a table's name, or the folder of a version of it")
+    .argument('[file]', '.csv, .csv.gz, .parquet or .jsonl: the keys, and the columns that change')
+    .option('--remove <file>', 'a file with the keys of rows that are removed')
+    .option('--models <folder>', 'the models folder', 'models')
+    .option('--columns <names>', 'columns that change, with commas between (default: all in the file)', names)
+    .option('--list <column=separator>', 'a column of a CSV file with a list in each cell; repeatable', list, [])
+    .addOption(new Option('--keep <row>', 'of rows with the same key, instead of refusing them').choices(['last']))
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Rows keep the values of columns that the file lacks; an empty cell takes a value away. A key that the table does not
+have becomes a new row. Servers follow at their next look at the models folder; to revert the last delta, delete its file.
+
+Examples:
+  multigate features delta ads prices.csv
+  multigate features delta ads new-ads.parquet --remove ended.csv`,
+    )
+    .action(async (table: string, file: string | undefined, flags: DeltaFlags) => {
+      const { runDelta } = await import('./run-features.ts')
+      const { list, keep, remove, columns, ...rest } = flags
+      const options = { table, file, remove, columns, lists: new Map(list), doubled: keep ?? ('refuse' as const) }
+      await runDelta({ ...context, ...rest, ...options })
+    })
 }
 
 const names = (value: string) => value.split(',').map((name) => name.trim())

@@ -19,13 +19,9 @@ import type { TableDescription } from '../../schemas/feature-table.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
 import { type OpenSource, openTableSource } from './table-source.ts'
 
-export interface ImportOptions {
+export interface ReadOptions {
   /** .csv, .csv.gz, .parquet or .jsonl */
   file: string
-  /** The models folder. */
-  models: string
-  /** The table's name. */
-  name: string
   /** The column of keys. */
   key: string
   /** Columns to import; default: all but the key. */
@@ -34,12 +30,21 @@ export interface ImportOptions {
   text: readonly string[]
   /** Columns of a CSV file with a list in each cell, and what stands between its values. */
   lists: ReadonlyMap<string, string>
+  /** Kinds of columns of single values; default: as their values are. */
+  kinds?: ReadonlyMap<string, 'string' | 'number'>
   /** `refuse` keys that are there twice, or keep the `last` row of each. */
   doubled: 'refuse' | 'last'
-  /** Default: the one after the highest. */
-  version: string | undefined
   signal: AbortSignal
   onProgress: (what: 'read' | 'written', rows: number, share: number | undefined) => void
+}
+
+export interface ImportOptions extends Omit<ReadOptions, 'kinds'> {
+  /** The models folder. */
+  models: string
+  /** The table's name. */
+  name: string
+  /** Default: the one after the highest. */
+  version: string | undefined
 }
 
 export interface ImportedTable {
@@ -83,13 +88,13 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
   }
 }
 
-interface ReadRows {
+export interface ReadRows {
   rows: BuiltRows
   replaced: number
 }
 
 /** Reads all rows; again from the beginning, where a column of numbers turns out to be one of strings. */
-async function readRows(opened: OpenSource, options: ImportOptions): Promise<ReadRows> {
+export async function readRows(opened: OpenSource, options: ReadOptions): Promise<ReadRows> {
   const texts = new Set(options.text)
   const wanted = wantedColumns(opened.source, options)
   for (;;)
@@ -110,7 +115,7 @@ interface Wanted {
 /** Throws a SpecError. */
 function wantedColumns(
   { columns, unusable = [] }: Source,
-  { file, key, columns: given, text, lists }: ImportOptions,
+  { file, key, columns: given, text, lists }: ReadOptions,
 ): Wanted {
   const names = columns.map(({ name }) => name)
   const problems = [...new Set([key, ...(given ?? []), ...text, ...lists.keys()])].flatMap((name) => {
@@ -130,7 +135,7 @@ function wantedColumns(
 class RowReader {
   readonly #source: Source
   readonly #wanted: Wanted
-  readonly #options: ImportOptions
+  readonly #options: ReadOptions
   readonly #columns: BuiltColumn[]
   readonly #keys = new StringPool()
   readonly #rowOfKey = new Blocks([Uint32Array])
@@ -139,20 +144,15 @@ class RowReader {
   readonly #problems = new RowProblems()
   #row = 0
 
-  constructor({ source, detects }: OpenSource, wanted: Wanted, texts: ReadonlySet<string>, options: ImportOptions) {
+  constructor({ source, detects }: OpenSource, wanted: Wanted, texts: ReadonlySet<string>, options: ReadOptions) {
     this.#source = source
     this.#wanted = wanted
     this.#options = options
     this.#columns = wanted.columns.map((index): BuiltColumn => {
       const { name, type } = source.columns[index]!
       if (type === 'list') return new ListsColumn(name)
-      const kind: ColumnKind = texts.has(name)
-        ? 'string'
-        : type === 'double'
-          ? 'number'
-          : detects
-            ? 'detected'
-            : 'string'
+      const found: ColumnKind = type === 'double' ? 'number' : detects ? 'detected' : 'string'
+      const kind = options.kinds?.get(name) ?? (texts.has(name) ? 'string' : found)
       return new CellColumn(name, index, kind)
     })
   }

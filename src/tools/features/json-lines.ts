@@ -10,12 +10,17 @@ import { SpecError } from '../data/source.ts'
  * Opens a file with a JSON object on each line. It is read once for the names and types of its columns, and then for
  * its rows. Rejects with a SpecError that names the first lines that are none.
  */
-export async function openJsonLines(file: string): Promise<Source> {
+export async function openJsonLines(file: string, complete = false): Promise<Source> {
   const found = statSync(file, { throwIfNoEntry: false })
   if (found === undefined) throw new SpecError(file, [{ path: '', message: 'no such file' }])
   const types: ColumnTypes = new Map()
-  for await (const { value, line } of lines(file))
-    for (const [name, cell] of Object.entries(value)) note(types, name, cell, `${basename(file)} line ${line}`, file)
+  let first: { line: number; names: string[] } | undefined
+  for await (const { value, line } of lines(file)) {
+    const names = Object.keys(value)
+    first ??= { line, names }
+    if (complete) expectSame(first, names, line, file)
+    for (const name of names) note(types, name, value[name], `${basename(file)} line ${line}`, file)
+  }
   const columns = [...types].map(([name, type = 'string']): Column => ({ name, type }))
   const places: number[] = []
   let read = 0
@@ -33,6 +38,16 @@ export async function openJsonLines(file: string): Promise<Source> {
     },
     progress: () => (found.size === 0 ? undefined : Math.min(1, read / found.size)),
   }
+}
+
+/** Throws a SpecError where a line has other properties than the first one. */
+function expectSame(first: { line: number; names: string[] }, names: readonly string[], line: number, file: string) {
+  const refuse = (lacking: number, name: string, having: number) => {
+    const message = `${basename(file)} line ${lacking} lacks ${name}, which line ${having} has: write null for no value`
+    throw new SpecError(file, [{ path: '', message }])
+  }
+  for (const name of first.names) if (!names.includes(name)) refuse(line, name, first.line)
+  for (const name of names) if (!first.names.includes(name)) refuse(first.line, name, line)
 }
 
 /** By name; undefined while all values are null. */

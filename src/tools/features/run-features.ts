@@ -6,7 +6,7 @@ import { ModelError } from '../../base/errors.ts'
 import { suggestNames } from '../../base/names.ts'
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import { cellOf } from '../../model/serving/tables/column-readers.ts'
-import { openTable, readDescription } from '../../model/serving/tables/open-table.ts'
+import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
 import { descriptionFile, tablesFolder, tablesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { check } from '../../schemas/check.ts'
 import type { TableColumn, TableDescription } from '../../schemas/feature-table.ts'
@@ -14,6 +14,7 @@ import { ModelName, VersionName } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
 import { createProgress } from '../evaluate/format.ts'
 import { type ImportOptions, importTable } from './import-table.ts'
+import { type DeltaOptions, writeTableDelta } from './write-delta.ts'
 
 type ImportRun = RunContext &
   Omit<ImportOptions, 'name' | 'columns' | 'signal' | 'onProgress'> & {
@@ -67,10 +68,10 @@ export async function runGet({
   models,
   out,
 }: RunContext & { table: string; keys: readonly string[]; models: string }): Promise<void> {
-  const { table, close } = await openTable(await findTable(named, models))
+  const { table, description, close } = await openChanged(await findTable(named, models))
   const absent: string[] = []
   try {
-    const { name } = table.description.key
+    const { name } = description.key
     for (const key of keys) {
       const row = table.find(key)
       if (row < 0) absent.push(key)
@@ -95,8 +96,39 @@ export async function runStats({
   out,
 }: RunContext & { table: string; models: string; json: boolean }): Promise<void> {
   const folder = await findTable(table, models)
-  const description = readDescription(folder)
-  out.write(json ? `${JSON.stringify({ folder, ...description }, undefined, 2)}\n` : `${formatStats(description)}\n`)
+  const { description, deltas, close } = await openChanged(folder)
+  close()
+  const text = json
+    ? JSON.stringify({ folder, ...description, deltas }, undefined, 2)
+    : [formatStats(description), ...formatDeltas(deltas)].join('\n')
+  out.write(`${text}\n`)
+}
+
+type DeltaRun = RunContext &
+  Omit<DeltaOptions, 'folder' | 'signal' | 'onProgress'> & { table: string; models: string; json: boolean }
+
+/** `multigate features delta` */
+export async function runDelta({ table, models, json, out, err, ...options }: DeltaRun): Promise<void> {
+  const { file, remove } = options
+  if (file === undefined && remove === undefined)
+    throw new ModelError('INVALID_REQUEST', 'name a file of changed rows, or --remove a file of keys')
+  const folder = await findTable(table, models)
+  const progress = createProgress(err)
+  try {
+    const written = await writeTableDelta({
+      ...{ ...options, folder },
+      onProgress: (_, rows) => progress.rows(`reading ${file ?? remove}`, rows, undefined),
+    })
+    progress.stop()
+    const { path, rows, removed, columns } = written
+    const changes = [
+      ...(rows > 0 ? [`${grouped(rows)} rows changed: ${columns.join(', ')}`] : []),
+      ...(removed > 0 ? [`${grouped(removed)} removed`] : []),
+    ]
+    out.write(json ? `${JSON.stringify(written, undefined, 2)}\n` : `${path}: ${changes.join('; ')}\n`)
+  } finally {
+    progress.stop()
+  }
 }
 
 /** The folder of a version of a table: the one that is named, or the highest. */
@@ -114,6 +146,16 @@ async function findTable(named: string, models: string): Promise<string> {
     'MODEL_NOT_FOUND',
     `${join(models, tablesFolder)} has no table ${JSON.stringify(named)}${suggestNames(named, known) || hint}`,
   )
+}
+
+function formatDeltas({ applied, rows, bytes, createdAt, refused }: ChangedTable['deltas']): string[] {
+  if (applied === 0 && refused === undefined) return []
+  const last = createdAt === undefined ? '' : `, the last of ${new Date(createdAt).toISOString()}`
+  return [
+    '',
+    `${grouped(applied)} deltas${last}: ${grouped(rows)} rows changed, ${formatBytes(bytes)}`,
+    ...(refused ? [`not in effect: ${refused.file} ${refused.reason}`] : []),
+  ]
 }
 
 function formatStats({ name, version, rows, key, row_bytes: rowBytes, columns, files }: TableDescription): string {

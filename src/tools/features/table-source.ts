@@ -8,15 +8,20 @@ export interface OpenSource {
   detects: boolean
 }
 
-/** Opens the file of a table. Rejects with a SpecError for one that can't be read. */
+/**
+ * Opens the file of a table. Rejects with a SpecError for one that can't be read. `complete`: each line of JSON must
+ * have the same properties.
+ */
 export async function openTableSource({
   file,
   lists,
+  complete = false,
 }: {
   file: string
   lists: ReadonlyMap<string, string>
+  complete?: boolean
 }): Promise<OpenSource> {
-  if (/\.(jsonl|ndjson)$/i.test(file)) return { source: await openJsonLines(file), detects: false }
+  if (/\.(jsonl|ndjson)$/i.test(file)) return { source: await openJsonLines(file, complete), detects: false }
   const data = dataOf(file, 'a .csv, .csv.gz, .parquet or .jsonl file')
   const source = await openSource(data, file)
   return { source: lists.size === 0 ? source : withLists(source, lists), detects: 'csv' in data }

@@ -1,17 +1,18 @@
 import type { Entities, Entity } from '../../../schemas/entities.ts'
 import { type ColumnReader, cellOf } from '../tables/column-readers.ts'
-import type { FeatureTable } from '../tables/feature-table.ts'
+import type { RowsByKey } from '../tables/feature-table.ts'
+import type { TableHandle } from '../tables/tables.ts'
 import { describeValue } from './field.ts'
 import { type FieldColumn, type RowArrays, unknownTest } from './field-column.ts'
 import type { Violations } from './problems.ts'
 
 /** The tables of entities by name. What it answers may be read until the caller waits for something. */
 export interface TableSource {
-  current(name: string): FeatureTable | undefined
+  current(name: string): RowsByKey | undefined
   /** Has new versions of a table checked before they take over, until the function that it answers is called. */
-  guard?(name: string, problemOf: (table: FeatureTable) => string | undefined): () => void
-  /** Folders of the tables, by name: so another thread opens the same. */
-  folders?(): Record<string, string>
+  guard?(name: string, problemOf: (table: RowsByKey) => string | undefined): () => void
+  /** The tables with these names, for other threads. */
+  handles?(names: Iterable<string>): Record<string, TableHandle>
 }
 
 type OnUnknown = ((field: string) => unknown) | undefined
@@ -53,9 +54,9 @@ export class LayoutEntities {
     }
   }
 
-  /** Folders of the tables, by name. */
-  folders(): Record<string, string> {
-    return this.#tables.folders?.() ?? {}
+  /** Its tables, for other threads. */
+  handles(): Record<string, TableHandle> {
+    return this.#tables.handles?.(new Set(this.#all.map(({ table }) => table))) ?? {}
   }
 }
 
@@ -87,10 +88,11 @@ export class LayoutEntity {
   readonly slots: ReadonlySet<FieldColumn>
   /** Whether a request with a key that the table does not have is refused. */
   readonly refuses: boolean
-  readonly #table: string
+  /** Name of its table. */
+  readonly table: string
   readonly #tables: TableSource
   readonly #onUnknown: OnUnknown
-  #bound: { table: FeatureTable; filled: Filled[] } | undefined
+  #bound: { table: RowsByKey; filled: Filled[] } | undefined
 
   constructor(
     name: string,
@@ -104,24 +106,24 @@ export class LayoutEntity {
     this.side = side
     this.slots = new Set(features.map((feature) => byName.get(feature)!))
     this.refuses = unknown === 'refuse'
-    this.#table = table
+    this.table = table
     this.#tables = tables
     this.#onUnknown = onUnknown
   }
 
   /** Why the table does not fit the model; undefined where it does. */
   problem(): string | undefined {
-    const table = this.#tables.current(this.#table)
-    if (table === undefined) return `there is no table ${JSON.stringify(this.#table)} beside the models`
+    const table = this.#tables.current(this.table)
+    if (table === undefined) return `there is no table ${JSON.stringify(this.table)} beside the models`
     const problem = this.#problemOf(table)
-    return problem && `the table ${this.#table}/${table.description.version} ${problem}`
+    return problem && `the table ${this.table}/${table.version} ${problem}`
   }
 
   guard(): () => void {
-    return this.#tables.guard?.(this.#table, (table) => this.#problemOf(table)) ?? (() => undefined)
+    return this.#tables.guard?.(this.table, (table) => this.#problemOf(table)) ?? (() => undefined)
   }
 
-  #problemOf(table: FeatureTable): string | undefined {
+  #problemOf(table: RowsByKey): string | undefined {
     for (const slot of this.slots) {
       const problem = unfit(slot, table.columns.get(slot.name))
       if (problem !== undefined) return problem
@@ -159,7 +161,7 @@ export class LayoutEntity {
 
   /** The problem of a value of the row with this key. */
   absentValue({ slot, wrong }: AbsentValue, key: string): string {
-    const of = `of ${JSON.stringify(key.slice(0, 64))} in the table ${JSON.stringify(this.#table)}`
+    const of = `of ${JSON.stringify(key.slice(0, 64))} in the table ${JSON.stringify(this.table)}`
     return wrong === undefined
       ? `has no ${slot.name} ${of}, and the field has no default`
       : `${slot.name} ${of} ${wrong}`
@@ -167,7 +169,7 @@ export class LayoutEntity {
 
   /** The problem of a key that the table does not have. */
   unknownKey(key: string): string {
-    return `the table ${JSON.stringify(this.#table)} has no row of ${JSON.stringify(key.slice(0, 64))}`
+    return `the table ${JSON.stringify(this.table)} has no row of ${JSON.stringify(key.slice(0, 64))}`
   }
 
   /**
@@ -199,8 +201,8 @@ export class LayoutEntity {
     return absent
   }
 
-  #current(): { table: FeatureTable; filled: Filled[] } | undefined {
-    const table = this.#tables.current(this.#table)
+  #current(): { table: RowsByKey; filled: Filled[] } | undefined {
+    const table = this.#tables.current(this.table)
     if (table === undefined) return undefined
     if (this.#bound?.table !== table)
       this.#bound = { table, filled: [...this.slots].flatMap((slot) => bind(slot, table, this.#onUnknown)) }
@@ -230,7 +232,7 @@ function unfit({ name, encoder: { field } }: FieldColumn, column: ColumnReader |
 }
 
 /** Nothing where the column does not fit: the field keeps its default. */
-function bind(slot: FieldColumn, table: FeatureTable, onUnknown: OnUnknown): Filled[] {
+function bind(slot: FieldColumn, table: RowsByKey, onUnknown: OnUnknown): Filled[] {
   const column = table.columns.get(slot.name)
   if (column === undefined || unfit(slot, column) !== undefined) return []
   return [{ slot, column, encode: encoderOf(slot, column, onUnknown) }]

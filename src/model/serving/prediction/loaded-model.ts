@@ -112,7 +112,7 @@ export interface LoadOptions {
   /** Why deltas are refused, whatever the version. */
   refuseDeltas?: string | undefined
   /** The tables that entities of manifests name; without them, requests send all features. */
-  tables?: Pick<Tables, 'current' | 'guard' | 'folders' | 'refresh'>
+  tables?: Pick<Tables, 'current' | 'guard' | 'handles' | 'refresh'>
   /** Called for values that the model doesn't know, with their number. */
   onUnknown?(field: string, values: number): void
   /** Called for every list that is cut, with the number of values that it loses. */

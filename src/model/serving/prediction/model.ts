@@ -9,7 +9,6 @@ import { readEvaluation } from '../bundle/evaluation.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { LiveVersion } from '../deltas/live-version.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
-import { createTensorEncoder, encoderOf } from '../features/encoder.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
@@ -21,10 +20,11 @@ import { closeAll, createExecutor, type Executor, type RequestMemory } from './e
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
+import { type OpenEncoder, openEncoder } from './open-encoder.ts'
 import { countValues, encodeExplained, encodeQuery, type QueryRows } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
-import { tensorColumns, tensorsOf } from './tensors.ts'
+import { tensorsOf } from './tensors.ts'
 import { tryRows, warm, warmByRows } from './warm-up.ts'
 
 /**
@@ -48,21 +48,25 @@ export async function loadModel(bundle: Bundle, options: LoadOptions, former?: F
 type Former = Pick<LoadedModel, 'recentRows'>
 
 async function load(bundle: Bundle, options: LoadOptions, former: Former | undefined): Promise<LoadedModel> {
+  const opened = await openEncoder(bundle, options)
+  try {
+    return await loadEncoded(bundle, opened, options, former)
+  } catch (error) {
+    opened.endGuard?.()
+    throw error
+  }
+}
+
+async function loadEncoded(
+  bundle: Bundle,
+  opened: OpenEncoder,
+  options: LoadOptions,
+  former: Former | undefined,
+): Promise<LoadedModel> {
   const { manifest } = bundle
+  const { encoder, traffic } = opened
   const { pool, clock } = options
   const outputs = outputsOf(manifest)
-  // Golden rows are no traffic, nor are requests that say so.
-  const traffic: Traffic = { serving: false, observed: true }
-  if (manifest.entities) await options.tables?.refresh()
-  const encoder = bundle.manifestless
-    ? createTensorEncoder(tensorColumns(bundle.manifestless.signature))
-    : encoderOf(manifest, {
-        onUnknown: (field) => isCounted(traffic) && options.onUnknown?.(field, 1),
-        onCut: (field, values) => isCounted(traffic) && options.onCut?.(field, values),
-        tables: options.tables,
-      })
-  const unfit = encoder.layout.entities?.problem()
-  if (unfit !== undefined) throw new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}${unfit}`)
   await fillVocabularies(encoder.layout.sparse, () => new Promise((resolve) => clock.soon(() => resolve())))
   const saved = bundle.manifestless?.signature ?? (await surveyJoined(savedGraph(bundle, [])))
   const { graph, compiled } = await loadGraph(bundle, outputs, options)
@@ -76,16 +80,14 @@ async function load(bundle: Bundle, options: LoadOptions, former: Former | undef
   const live = createLiveVersion(bundle, compiled, graph, options)
   const { folder } = bundle
   const parts = {
+    ...opened,
     folder,
     manifest,
-    encoder,
     tensors,
     manifestless: bundle.manifestless !== undefined,
     engine: graph.signature.engine ?? pool.engine,
     compiled,
     live,
-    traffic,
-    endGuard: encoder.layout.entities?.guard(),
   }
   const model = createModel(parts, executor, batcher, options)
   try {
@@ -147,23 +149,13 @@ function openExact(graph: PooledGraph, options: LoadOptions) {
   return { executor, batcher, close }
 }
 
-/** Whether requests are answered yet, and whether that which is being encoded is observed. */
-interface Traffic {
-  serving: boolean
-  observed: boolean
-}
-
-const isCounted = ({ serving, observed }: Traffic) => serving && observed
-
 /** The parts of a model, apart from those that compute it. */
-type ModelParts = Pick<LoadedModel, 'manifest' | 'encoder' | 'tensors' | 'manifestless' | 'engine'> & {
-  folder: string
-  compiled: CompileOutcome
-  /** Lets go of the tables of its entities. */
-  endGuard: (() => void) | undefined
-  live: LiveVersion | undefined
-  traffic: Traffic
-}
+type ModelParts = Pick<LoadedModel, 'manifest' | 'tensors' | 'manifestless' | 'engine'> &
+  OpenEncoder & {
+    folder: string
+    compiled: CompileOutcome
+    live: LiveVersion | undefined
+  }
 
 function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, options: LoadOptions): LoadedModel {
   const { folder, manifest, encoder, tensors, manifestless, engine, compiled, live, traffic, endGuard } = parts

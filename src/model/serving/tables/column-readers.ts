@@ -23,6 +23,8 @@ export type ColumnReader =
 export interface ListReader {
   kind: 'list'
   longest: number
+  /** Values of all lists. */
+  total: number
   /** Values of a row; −1: it has no list. */
   count(row: number): number
   /** The place of a row's first value. */
@@ -58,6 +60,7 @@ export function columnReader(column: TableColumn, rowBytes: number, files: Colum
       return {
         kind: 'list',
         longest,
+        total: column.count,
         first,
         count(row) {
           const known = count(row)
@@ -112,4 +115,33 @@ export function cellOf(column: ColumnReader, row: number): TableValue {
   return Array.from({ length: count }, (_, i) =>
     items.kind === 'string' ? items.text(items.code(first + i)) : items.number(first + i),
   )
+}
+
+/** Whether a column has no value in any row: it is stored as one of strings, and fits any other. */
+export function isEmpty(column: ColumnReader): boolean {
+  return column.kind === 'string' && column.strings === 0
+}
+
+/** A column without values, of the same kind as another. */
+export function noneOf(column: ColumnReader): ColumnReader {
+  switch (column.kind) {
+    case 'string':
+      return { ...column, strings: 0, code: () => 0 }
+    case 'number':
+      return { ...column, exactText: true, number: () => Number.NaN }
+    case 'list':
+      return { ...column, longest: 0, total: 0, first: () => 0, count: () => -1 }
+  }
+}
+
+/** Why a column can't stand in for that of a table; undefined where it can. */
+export function misfit(column: ColumnReader, other: ColumnReader): string | undefined {
+  if (isEmpty(column) || isEmpty(other)) return undefined
+  const [is, wanted] = [kindOf(column), kindOf(other)]
+  const isEmptyList = column.kind === 'list' && other.kind === 'list' && (column.total === 0 || other.total === 0)
+  return is === wanted || isEmptyList ? undefined : `has ${is}, and the table's has ${wanted}`
+}
+
+function kindOf(column: ColumnReader): string {
+  return column.kind === 'list' ? `lists of ${column.items.kind}s` : `${column.kind}s`
 }

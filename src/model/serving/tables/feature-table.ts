@@ -1,9 +1,9 @@
 import { isText } from '../../../base/utf8.ts'
-import type { TableDescription } from '../../../schemas/feature-table.ts'
+import type { DescribedRows } from '../../../schemas/feature-table.ts'
 import { nextPlace, placesFor, slotAt } from '../../engines/catalogue/key-index.ts'
 import { type Bytes, numbersOf } from './bytes.ts'
 import { type ColumnFiles, type ColumnReader, columnReader, storedStrings } from './column-readers.ts'
-import { hashOf, isAt, type StoredStrings } from './string-pool.ts'
+import { hashOf, isAt, type StoredStrings, stringAt } from './string-pool.ts'
 
 /** The files of a table, mapped or read. */
 export interface TableFiles extends ColumnFiles {
@@ -14,13 +14,31 @@ export interface TableFiles extends ColumnFiles {
 /** In place of a key's length: its number among the long ones follows, uint32, little-endian. */
 export const longKey = 255
 
-/**
- * Rows of features by key. Each row begins with its key, a byte for the length and its UTF-8 bytes: so a key is
- * compared where its features are read anyway.
- */
-export class FeatureTable {
-  readonly description: TableDescription
+/** Rows of features by key. */
+export interface RowsByKey {
+  /** The version that it is of, if it has one. */
+  readonly version: string | undefined
   /** By name. */
+  readonly columns: ReadonlyMap<string, ColumnReader>
+  /** The row with this key; −1 where there is none. */
+  find(key: string): number
+  /**
+   * The rows with these keys, −1 for those that are not there. Faster than one after the other: the processor waits for
+   * many places of memory at a time.
+   */
+  findAll(keys: readonly string[], rows: Int32Array): void
+}
+
+/**
+ * Rows of features by key, as files hold them. Each row begins with its key, a byte for the length and its UTF-8 bytes:
+ * so a key is compared where its features are read anyway.
+ */
+export class FeatureTable implements RowsByKey {
+  readonly version: string | undefined
+  /** Number of rows. */
+  readonly rows: number
+  /** Size of its files. */
+  readonly bytes: number
   readonly columns: ReadonlyMap<string, ColumnReader>
   readonly #rows: Uint8Array
   readonly #rowBytes: number
@@ -28,9 +46,13 @@ export class FeatureTable {
   readonly #longKeys: StoredStrings
 
   /** Throws RangeError where a file is too short. */
-  constructor(description: TableDescription, files: TableFiles) {
-    const { rows, key, row_bytes: rowBytes, columns } = description
-    this.description = description
+  constructor(
+    { version, rows, key, row_bytes: rowBytes, columns }: DescribedRows & { version?: string },
+    files: TableFiles,
+  ) {
+    this.version = version
+    this.rows = rows
+    this.bytes = Object.values(files as unknown as Record<string, Bytes>).reduce((sum, { length }) => sum + length, 0)
     this.#rowBytes = rowBytes
     this.#rows = numbersOf(files.rows, 'uint8', 0, rows * rowBytes)
     const places = 2 * placesFor(rows)
@@ -40,15 +62,10 @@ export class FeatureTable {
     this.columns = new Map(columns.map((column) => [column.name, columnReader(column, rowBytes, files)]))
   }
 
-  /** The row with this key; −1 where there is none. */
   find(key: string): number {
     return this.#search(key, hashOf(key))
   }
 
-  /**
-   * The rows with these keys, −1 for those that are not there. Faster than one after the other: the processor waits for
-   * many places of memory at a time.
-   */
   findAll(keys: readonly string[], rows: Int32Array): void {
     if (hashes.length < keys.length) hashes = new Int32Array(2 * keys.length)
     const index = this.#index
@@ -62,6 +79,14 @@ export class FeatureTable {
     for (let i = 0; i < keys.length; i++) read ^= this.#rows[Math.max(0, rows[i]! - 1) * this.#rowBytes]!
     lastRead[0] = read
     for (let i = 0; i < keys.length; i++) rows[i] = this.#search(keys[i]!, hashes[i]!)
+  }
+
+  keyOf(row: number): string {
+    const start = row * this.#rowBytes
+    const length = this.#rows[start]!
+    if (length === longKey) return stringAt(this.#longKeys, this.#longNumber(start))
+    const { buffer, byteOffset } = this.#rows
+    return Buffer.from(buffer, byteOffset + start + 1, length).toString()
   }
 
   #search(key: string, hash: number): number {

@@ -8,22 +8,28 @@ import { TableDescription } from '../../../schemas/feature-table.ts'
 import type { ProblemItem } from '../../../schemas/problem.ts'
 import { bindMapping, loadKoffi } from '../../graph/onednn/binding.ts'
 import type { Bytes } from './bytes.ts'
-import { FeatureTable } from './feature-table.ts'
-import { descriptionFile } from './table-folder.ts'
+import { FeatureTable, type TableFiles } from './feature-table.ts'
+import { descriptionFile, fileNames } from './table-folder.ts'
 
 /** A table that is open. */
 export interface OpenTable {
   table: FeatureTable
-  folder: string
+  description: TableDescription
+  /** How other threads open the same. */
+  shared: SharedTable
   /** Nothing may read the table afterwards. */
   close(): void
 }
 
+/** A table that another thread may open, too. */
+export interface SharedTable {
+  folder: string
+  /** Its files, where they are in memory that threads share. */
+  files?: TableFiles | undefined
+}
+
 /** Largest description, bytes. */
 const mostDescription = 2 ** 24
-
-/** The files of a table, in their order in `TableFiles`. */
-const names = ['rows.bin', 'index.bin', 'strings.bin', 'lists.bin'] as const
 
 /** A file's bytes, which `release` gives back: nothing may read them afterwards. */
 interface OpenFile {
@@ -37,10 +43,10 @@ interface OpenFile {
  */
 export async function openTable(folder: string): Promise<OpenTable> {
   const map = mapping()
-  if (map) return openTableNow(folder)
+  if (map) return openTableNow({ folder })
   const description = readDescription(folder)
   const files: OpenFile[] = []
-  for (const name of names) {
+  for (const name of fileNames) {
     const path = join(folder, name)
     const handle = await open(path)
     try {
@@ -58,12 +64,13 @@ export async function openTable(folder: string): Promise<OpenTable> {
 }
 
 /** The same without a promise, for a thread that may wait. Throws. */
-export function openTableNow(folder: string): OpenTable {
+export function openTableNow({ folder, files: shared }: SharedTable): OpenTable {
   const description = readDescription(folder)
+  if (shared) return openFiles(folder, description, shared, [])
   const map = mapping()
   const files: OpenFile[] = []
   try {
-    for (const name of names) files.push(openFileNow(join(folder, name), description, map))
+    for (const name of fileNames) files.push(openFileNow(join(folder, name), description, map))
     return joinFiles(folder, description, files)
   } catch (error) {
     for (const { release } of files) release()
@@ -73,9 +80,23 @@ export function openTableNow(folder: string): OpenTable {
 
 function joinFiles(folder: string, description: TableDescription, files: readonly OpenFile[]): OpenTable {
   const [rows, index, strings, lists] = files.map(({ bytes }) => bytes) as [Bytes, Bytes, Bytes, Bytes]
+  return openFiles(folder, description, { rows, index, strings, lists }, files)
+}
+
+function openFiles(
+  folder: string,
+  description: TableDescription,
+  files: TableFiles,
+  opened: readonly OpenFile[],
+): OpenTable {
+  const isShared = files.rows.buffer instanceof SharedArrayBuffer
   try {
-    const table = new FeatureTable(description, { rows, index, strings, lists })
-    return { table, folder, close: () => files.forEach(({ release }) => void release()) }
+    return {
+      table: new FeatureTable(description, files),
+      description,
+      shared: { folder, ...(isShared && { files }) },
+      close: () => opened.forEach(({ release }) => void release()),
+    }
   } catch (error) {
     throw new Error(`${folder}: ${reasonOf(error)}`, { cause: error })
   }

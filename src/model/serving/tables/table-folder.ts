@@ -10,6 +10,9 @@ export const tablesFolder = '.tables'
 /** The file that describes a version of a table. */
 export const descriptionFile = 'table.json'
 
+/** Its files, in their order in `TableFiles`. */
+export const fileNames = ['rows.bin', 'index.bin', 'strings.bin', 'lists.bin'] as const
+
 /** Versions of a table, ascending: numbers, whose folders are complete. Rejects with the system's error. */
 export async function versionsIn(folder: string): Promise<number[]> {
   const names = await readdir(folder)

@@ -1,8 +1,67 @@
 import { join } from 'node:path'
-import { reasonOf } from '../../../base/errors.ts'
-import type { FeatureTable } from './feature-table.ts'
-import { type OpenTable, openTable, openTableNow } from './open-table.ts'
+import { systemClock } from '../../../base/clock.ts'
+import { isTransient, reasonOf } from '../../../base/errors.ts'
+import { runThread } from '../../../base/one-shot-thread.ts'
+import type { DeltaStatus } from '../../../schemas/models-folder.ts'
+import { type DeltaEvent, DeltaFollower } from '../delta-files/delta-follower.ts'
+import type { Applied } from '../delta-files/take-deltas.ts'
+import { type ApplyTableRequest, applyTableDeltas, type ChangedState, sizeOfChanges } from './apply-table-deltas.ts'
+import type { RowsByKey } from './feature-table.ts'
+import { type Changes, LayeredTable, layerOf } from './layers.ts'
+import { mostChangedBytes } from './open-changed.ts'
+import { type OpenTable, openTable, openTableNow, type SharedTable } from './open-table.ts'
 import { tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
+
+/** Deltas and changes up to this size, bytes, are worked on in the calling thread: a few milliseconds. */
+const smallBytes = 2 ** 16
+
+/** Says why a table does not fit one that reads it. */
+export type Guard = (table: RowsByKey) => string | undefined
+
+/** A version of a table that has taken over, or that can't be opened; or a change of its rows. */
+export type TableChange = { table: string; version: string } & (
+  | { type: 'opened' }
+  | { type: 'refused'; problem: string }
+  | { type: 'deltas'; event: DeltaEvent }
+)
+
+/** A table that is served. */
+export interface TableStatus {
+  name: string
+  version: string
+  /** Rows of the version, without its deltas. */
+  rows: number
+  bytes: number
+  source: string
+  /** When the version was imported, and when the last delta was written; ms since 1970. */
+  createdAt: number
+  changedAt: number | undefined
+  deltas: DeltaStatus
+  /** The version that can't take over, and why. */
+  refused: { version: string; problem: string } | undefined
+}
+
+/** How another thread opens the same table. */
+export interface TableHandle {
+  table: SharedTable
+  changes: Changes | undefined
+}
+
+interface Served {
+  opened: OpenTable
+  /** With the changes of its deltas. */
+  current: RowsByKey
+  state: ChangedState
+  follower: DeltaFollower<ChangedState>
+}
+
+interface RefusedVersion {
+  version: string
+  problem: string
+  /** `#guardChanges` then: other models may not refuse it. */
+  guards: number
+  transient: boolean
+}
 
 /**
  * The tables beside the models, of each its highest version. What `current` answers may be read until the caller waits
@@ -11,10 +70,10 @@ import { tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
 export class Tables {
   readonly #models: string
   readonly #onChange: (change: TableChange) => void
-  readonly #open = new Map<string, OpenTable>()
-  /** By table, the version that can't be opened. */
-  readonly #refused = new Map<string, number>()
+  readonly #served = new Map<string, Served>()
+  readonly #refused = new Map<string, RefusedVersion>()
   readonly #guards = new Map<string, Set<Guard>>()
+  #guardChanges = 0
   #refreshing: Promise<void> | undefined
 
   constructor(models: string, onChange: (change: TableChange) => void = () => undefined) {
@@ -22,8 +81,8 @@ export class Tables {
     this.#onChange = onChange
   }
 
-  current(name: string): FeatureTable | undefined {
-    return this.#open.get(name)?.table
+  current(name: string): RowsByKey | undefined {
+    return this.#served.get(name)?.current
   }
 
   /** Has new versions of a table checked before they take over, until the function that it answers is called. */
@@ -31,15 +90,46 @@ export class Tables {
     const guards = this.#guards.get(name) ?? new Set()
     this.#guards.set(name, guards)
     guards.add(problemOf)
-    return () => void guards.delete(problemOf)
+    return () => {
+      guards.delete(problemOf)
+      this.#guardChanges++
+    }
   }
 
-  /** Folders of the versions that are open, by table: so another thread opens the same. */
-  folders(): Record<string, string> {
-    return Object.fromEntries([...this.#open].map(([name, { folder }]) => [name, folder]))
+  /** The tables with these names, for other threads. */
+  handles(names: Iterable<string>): Record<string, TableHandle> {
+    const handles: Record<string, TableHandle> = {}
+    for (const name of names) {
+      const served = this.#served.get(name)
+      if (served) handles[name] = { table: served.opened.shared, changes: served.state.changes }
+    }
+    return handles
   }
 
-  /** Takes new versions over. One that can't be opened leaves the former one in place. Never rejects. */
+  status(): TableStatus[] {
+    return [...this.#served].map(
+      ([
+        name,
+        {
+          opened: { table, description },
+          state,
+          follower,
+        },
+      ]) => ({
+        name,
+        version: description.version,
+        rows: table.rows,
+        bytes: table.bytes,
+        source: description.source,
+        createdAt: Date.parse(description.created_at),
+        changedAt: state.createdAt,
+        deltas: follower.status(),
+        refused: this.#refused.get(name),
+      }),
+    )
+  }
+
+  /** Takes new versions and deltas over. One that can't be opened leaves the former one in place. Never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
@@ -47,57 +137,117 @@ export class Tables {
     return this.#refreshing
   }
 
+  /** Closes all tables; nothing may read them afterwards. */
+  async close(): Promise<void> {
+    await this.#refreshing
+    for (const { follower, opened } of this.#served.values()) {
+      await follower.close()
+      opened.close()
+    }
+    this.#served.clear()
+  }
+
   async #look(): Promise<void> {
     for (const name of await tablesIn(this.#models)) {
       const parent = join(this.#models, tablesFolder, name)
-      const version = (await versionsIn(parent).catch(() => [])).at(-1)
-      const former = this.#open.get(name)
-      if (version === undefined || String(version) === former?.table.description.version) continue
-      if (this.#refused.get(name) === version) continue
-      try {
-        const opened = await openTable(join(parent, String(version)))
-        const problem = [...(this.#guards.get(name) ?? [])].flatMap((guard) => guard(opened.table) ?? [])[0]
-        if (problem !== undefined) {
-          opened.close()
-          throw new Error(`${problem}: a model that is served would lose it`)
-        }
-        this.#open.set(name, opened)
-        this.#refused.delete(name)
-        former?.close()
-        this.#onChange({ table: name, version: String(version) })
-      } catch (error) {
-        this.#refused.set(name, version)
-        this.#onChange({ table: name, version: String(version), problem: reasonOf(error) })
-      }
+      const highest = (await versionsIn(parent).catch(() => [])).at(-1)
+      const served = this.#served.get(name)
+      const version = highest === undefined ? undefined : String(highest)
+      if (version !== undefined && version !== served?.opened.description.version) {
+        const refused = this.#refused.get(name)
+        const isKnown = refused?.version === version && refused.guards === this.#guardChanges && !refused.transient
+        if (!isKnown && (await this.#takeOver(name, version, join(parent, version)))) continue
+      } else this.#refused.delete(name)
+      await served?.follower.refresh()
     }
+  }
+
+  /** Whether a version took over. */
+  async #takeOver(name: string, version: string, folder: string): Promise<boolean> {
+    const change = { table: name, version }
+    let next: Served | undefined
+    try {
+      next = this.#serve(name, await openTable(folder))
+      await next.follower.refresh()
+      this.#expectFit(name, next.current)
+    } catch (error) {
+      next?.opened.close()
+      const problem = reasonOf(error)
+      const before = this.#refused.get(name)
+      this.#refused.set(name, { version, problem, guards: this.#guardChanges, transient: isTransient(error) })
+      if (before?.version !== version || before.problem !== problem)
+        this.#onChange({ ...change, type: 'refused', problem })
+      return false
+    }
+    const former = this.#served.get(name)
+    this.#served.set(name, next)
+    this.#refused.delete(name)
+    this.#onChange({ ...change, type: 'opened' })
+    await former?.follower.close()
+    former?.opened.close()
+    return true
+  }
+
+  /** Throws an Error where a model that is served would lose a column. */
+  #expectFit(name: string, table: RowsByKey): void {
+    for (const guard of this.#guards.get(name) ?? []) {
+      const problem = guard(table)
+      if (problem !== undefined) throw new Error(`${problem}: a model that is served would lose it`)
+    }
+  }
+
+  #serve(name: string, opened: OpenTable): Served {
+    const { table, shared, description } = opened
+    const none: ChangedState = { changes: undefined, createdAt: undefined }
+    const served: Served = {
+      opened,
+      current: table,
+      state: none,
+      follower: new DeltaFollower<ChangedState>({
+        folder: shared.folder,
+        start: none,
+        clock: systemClock,
+        now: Date.now,
+        sizeOf: ({ changes }) => sizeOfChanges(changes),
+        onEvent: (event) => this.#onChange({ table: name, version: description.version, type: 'deltas', event }),
+        async apply({ bytes, ...files }) {
+          const request: ApplyTableRequest = { ...files, table: shared, mostBytes: mostChangedBytes }
+          if (bytes + sizeOfChanges(files.serving.changes).bytes <= smallBytes) return applyTableDeltas(request, table)
+          return runThread<Applied<ChangedState>>(new URL('./apply-table-thread.js', import.meta.url), request)
+        },
+        serve: async (state) => {
+          const current = layered(opened, state.changes)
+          this.#expectFit(name, current)
+          served.current = current
+          served.state = state
+        },
+      }),
+    }
+    return served
   }
 }
 
-/** Says why a table does not fit one that reads it. */
-type Guard = (table: FeatureTable) => string | undefined
-
-/** A version of a table that has taken over, or that can't be opened. */
-export interface TableChange {
-  table: string
-  version: string
-  problem?: string
+function layered({ table }: OpenTable, changes: Changes | undefined): RowsByKey {
+  return changes ? new LayeredTable(table, layerOf(changes)) : table
 }
 
-/** The same tables in another thread, which gets their folders. */
+/** The same tables in another thread, which gets their handles. */
 export class FollowedTables {
-  readonly #open = new Map<string, OpenTable>()
+  readonly #open = new Map<string, { opened: OpenTable; changes: number | undefined; current: RowsByKey }>()
 
-  current(name: string): FeatureTable | undefined {
-    return this.#open.get(name)?.table
+  current(name: string): RowsByKey | undefined {
+    return this.#open.get(name)?.current
   }
 
   /** Opens what is not open yet. Throws an Error where a table can't be opened. */
-  follow(folders: Readonly<Record<string, string>>): void {
-    for (const [name, folder] of Object.entries(folders)) {
+  follow(handles: Readonly<Record<string, TableHandle>>): void {
+    for (const [name, { table, changes }] of Object.entries(handles)) {
       const former = this.#open.get(name)
-      if (former?.folder === folder) continue
-      this.#open.set(name, openTableNow(folder))
-      former?.close()
+      const isOpen = former?.opened.shared.folder === table.folder
+      if (isOpen && former.changes === changes?.number) continue
+      const opened = isOpen ? former.opened : openTableNow(table)
+      this.#open.set(name, { opened, changes: changes?.number, current: layered(opened, changes) })
+      if (!isOpen) former?.opened.close()
     }
   }
 }

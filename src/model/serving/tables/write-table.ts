@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TableColumn, TableDescription } from '../../../schemas/feature-table.ts'
+import type { DescribedRows, TableColumn, TableDescription } from '../../../schemas/feature-table.ts'
 import { emptyIndex, insert } from '../../engines/catalogue/key-index.ts'
 import { type BuiltColumn, ListsColumn } from './built-columns.ts'
 import { type ArrayType, bytesOf, codeType, createNumbers } from './bytes.ts'
 import { longKey } from './feature-table.ts'
 import { hashOf, type StringPool, stringAt } from './string-pool.ts'
+import type { fileNames } from './table-folder.ts'
 
 /** Rows that are written at a time. */
 const blockRows = 2 ** 14
@@ -35,15 +36,29 @@ export interface WriteOptions {
   rows: BuiltRows
   /** Name of the column of keys. */
   key: string
-  signal: AbortSignal
+  signal?: AbortSignal
   /** Receives the number of rows that are written. */
-  onProgress(rows: number): void
+  onProgress?(rows: number): void
 }
 
-export type WrittenTable = Pick<TableDescription, 'rows' | 'key' | 'row_bytes' | 'columns' | 'files'>
+export type WrittenTable = DescribedRows & Pick<TableDescription, 'files'>
 
 /** Writes the files of a table. Resolves with what describes them. Rejects with the system's error. */
-export async function writeTable({ folder, rows, key, signal, onProgress }: WriteOptions): Promise<WrittenTable> {
+export async function writeTable({ folder, ...options }: WriteOptions): Promise<WrittenTable> {
+  const { described, contents } = tableContents(options)
+  const files: WrittenTable['files'] = {}
+  for (const [name, content] of Object.entries(contents)) files[name] = await writeFile(join(folder, name), content)
+  return { ...described, files }
+}
+
+export interface TableContents {
+  described: DescribedRows
+  /** By the file's name. A part may be used again for the next one. */
+  contents: Record<(typeof fileNames)[number], Iterable<Uint8Array>>
+}
+
+/** The files of a table, part by part. */
+export function tableContents({ rows, key, signal, onProgress }: Omit<WriteOptions, 'folder'>): TableContents {
   const { keys, columns } = rows
   const [strings, lists, index] = [new Sections(), new Sections(), new Sections()]
   const layout = layoutOf(keys, columns)
@@ -55,18 +70,19 @@ export async function writeTable({ folder, rows, key, signal, onProgress }: Writ
     index,
     long.map((number) => Buffer.from(stringAt(keys, number))),
   )
-  const files = {
-    'rows.bin': await writeFile(join(folder, 'rows.bin'), rowBlocks(rows, layout, numbers, signal, onProgress)),
-    'index.bin': await writeFile(join(folder, 'index.bin'), index.content),
-    'strings.bin': await writeFile(join(folder, 'strings.bin'), strings.content),
-    'lists.bin': await writeFile(join(folder, 'lists.bin'), lists.content),
-  }
   return {
-    rows: keys.count,
-    key: { name: key, width: layout.keyBytes + 1, long: long.length },
-    row_bytes: layout.rowBytes,
-    columns: described,
-    files,
+    described: {
+      rows: keys.count,
+      key: { name: key, width: layout.keyBytes + 1, long: long.length },
+      row_bytes: layout.rowBytes,
+      columns: described,
+    },
+    contents: {
+      'rows.bin': rowBlocks(rows, layout, numbers, signal, onProgress),
+      'index.bin': index.content,
+      'strings.bin': strings.content,
+      'lists.bin': lists.content,
+    },
   }
 }
 
@@ -148,8 +164,8 @@ function* rowBlocks(
   { keys, rowOf, columns }: BuiltRows,
   { keyBytes, places, rowBytes }: Layout,
   long: ReadonlyMap<number, number>,
-  signal: AbortSignal,
-  onProgress: (rows: number) => void,
+  signal: AbortSignal | undefined,
+  onProgress: ((rows: number) => void) | undefined,
 ): Generator<Uint8Array> {
   const block = new ArrayBuffer(blockRows * rowBytes)
   const bytes = new Uint8Array(block)
@@ -169,8 +185,8 @@ function* rowBlocks(
       for (let i = 0; i < writers.length; i++) writers[i]!(row, from)
     }
     yield bytes.subarray(0, count * rowBytes)
-    onProgress(first + count)
-    signal.throwIfAborted()
+    onProgress?.(first + count)
+    signal?.throwIfAborted()
   }
 }
 

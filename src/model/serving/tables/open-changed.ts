@@ -1,0 +1,44 @@
+import { findDeltas, type Refused } from '../delta-files/delta-folder.ts'
+import { applyTableDeltas, type ChangedState, sizeOfChanges } from './apply-table-deltas.ts'
+import type { RowsByKey } from './feature-table.ts'
+import { LayeredTable, layerOf } from './layers.ts'
+import { type OpenTable, openTable } from './open-table.ts'
+
+/** Most bytes of the changed rows of a table. */
+export const mostChangedBytes = 512 * 2 ** 20
+
+/** A version of a table with the changes of its deltas. */
+export interface ChangedTable extends Omit<OpenTable, 'table'> {
+  table: RowsByKey
+  deltas: {
+    /** Deltas 1 to this one are in it. */
+    applied: number
+    /** Rows that they changed, and the bytes that these take. */
+    rows: number
+    bytes: number
+    /** When the last one was written, ms since 1970. */
+    createdAt: number | undefined
+    /** The first that is not in it. */
+    refused: Refused | undefined
+  }
+}
+
+/** Opens a version of a table as it would be served now. Rejects as `openTable` does. */
+export async function openChanged(folder: string): Promise<ChangedTable> {
+  const opened = await openTable(folder)
+  try {
+    const found = await findDeltas(folder)
+    const none: ChangedState = { changes: undefined, createdAt: undefined }
+    const request = { table: opened.shared, serving: none, rebuild: true, mostBytes: mostChangedBytes }
+    const { state, count, refused } = await applyTableDeltas({ ...request, files: found.files }, opened.table)
+    const { changes, createdAt } = state
+    return {
+      ...opened,
+      table: changes ? new LayeredTable(opened.table, layerOf(changes)) : opened.table,
+      deltas: { applied: count, ...sizeOfChanges(changes), createdAt, refused: refused ?? found.refused },
+    }
+  } catch (error) {
+    opened.close()
+    throw error
+  }
+}

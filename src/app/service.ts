@@ -115,6 +115,7 @@ export async function createService(configuration: Configuration, options: Servi
     models: () => registry.live(),
     summary: () => registry.summary(),
     pool: () => pool.stats(),
+    tables: () => loading.tables.status(),
     pendingBytes: () => buffers.bodies.bytes,
     unreadBytes: () => buffers.answers.bytes,
     saturation: () => saturation.value,
@@ -129,6 +130,7 @@ export async function createService(configuration: Configuration, options: Servi
     live: live?.source,
     registry,
     folder: root,
+    tables: () => loading.tables.status(),
     metrics,
     clock: systemClock,
     drain,
@@ -214,6 +216,7 @@ function createRegistry(
           modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
         onUnknown: (feature, values) => metrics().countUnknown(name, version, feature, values),
         onCut: (feature, values) => metrics().cutValues(name, version, feature, values),
+        onKeys: (...keys) => metrics().countKeys(name, version, ...keys),
       }
       const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)
       model.plan.notes = model.plan.notes.map(hidePaths)

@@ -15,11 +15,17 @@ export const Entity = Type.Object(
       uniqueItems: true,
       description: 'Fields of this side whose values the table has, in columns of the same names',
     }),
-    unknown: Type.Union([Type.Literal('defaults'), Type.Literal('refuse')], {
+    unknown: Type.Union([Type.Literal('defaults'), Type.Literal('refuse'), Type.Literal('leave_out')], {
       default: 'defaults',
       description:
-        'Where a key is not in the table, the defaults of its features stand in, or the candidate is refused',
+        'Where a key is not in the table, the defaults of its features stand in, the request is refused, or the candidate is left out',
     }),
+    max_age_seconds: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description: 'An older table, with its last delta, is reported as stale; it is served all the same',
+      }),
+    ),
   },
   { additionalProperties: false, description: 'A thing whose features are in a table, such as an ad' },
 )

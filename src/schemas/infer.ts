@@ -177,6 +177,18 @@ export const InferModel = Type.Object({
             'Features that requests may send by name instead of `inputs`; absent for a graph without a manifest',
         }),
       ),
+      keys: Type.Optional(
+        Type.Array(
+          Type.Object({
+            name: Type.String(),
+            datatype: Type.Literal('BYTES'),
+            shape: Type.Array(Type.Integer()),
+            side: Side,
+            instead_of: Type.Array(Type.String()),
+          }),
+          { description: 'Keys that requests may send instead of features, which come from a table then' },
+        ),
+      ),
     }),
   ),
 })

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { EntityDetails } from './entity-details.ts'
 import { HashName, Scaling, Side } from './features.ts'
 import { ListOptions } from './list-options.ts'
 import { Calibration, TaskQuality } from './manifest.ts'
@@ -219,6 +220,7 @@ export const ModelDetails = Type.Intersect([
     ),
     fields: Type.Optional(Type.Array(FieldDetails)),
     crossed: Type.Optional(Type.Array(CrossedDetails, { description: 'Fields that no request gives' })),
+    entities: Type.Optional(Type.Array(EntityDetails, { description: 'Features that come from tables, by a key' })),
     tasks: Type.Optional(
       Type.Array(
         Type.Object({

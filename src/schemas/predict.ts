@@ -88,6 +88,12 @@ export const PredictOptions = Type.Object(
           'Also return the fields of each candidate whose value the model does not know, and the lists that were cut',
       }),
     ),
+    features: Type.Optional(
+      Type.Boolean({
+        description:
+          'Also return, in `features`, what tables had for the keys of the request, and the defaults that stood in',
+      }),
+    ),
     rank: Type.Optional(RankOptions),
     observe: Type.Optional(
       Type.Boolean({
@@ -245,6 +251,30 @@ const byColumn = Type.Object(
 export type PredictionColumns = Static<typeof PredictionColumns>
 export const PredictionColumns = Type.Unsafe<Static<typeof byColumn> & { [task: string]: (number | null)[] }>(byColumn)
 
+const FetchNote = Type.Object(
+  {
+    key: Type.String(),
+    found: Type.Boolean({ description: 'Whether the table has the key' }),
+    fetched: Type.Record(Type.String(), Type.Unknown(), { description: 'Values from the table, by field' }),
+    defaults: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'Fields that the table has no value of, and the default that stands in; null where there is none',
+    }),
+  },
+  { description: 'Fields that the request sends itself are left out' },
+)
+
+/** Rows of tables for the keys of a request. */
+export type FetchedFeatures = Static<typeof FetchedFeatures>
+export const FetchedFeatures = Type.Object(
+  {
+    context: Type.Record(Type.String(), FetchNote, { description: 'By entity' }),
+    candidates: Type.Array(Type.Union([Type.Record(Type.String(), FetchNote), Type.Null()]), {
+      description: 'By entity, for each candidate of the request; null for one without a key',
+    }),
+  },
+  { description: 'With `features`: what tables had for the keys of the request' },
+)
+
 export type PredictAnswer = Static<typeof PredictAnswer>
 export const PredictAnswer = Type.Object(
   {
@@ -255,8 +285,12 @@ export const PredictAnswer = Type.Object(
       description: 'Row i answers row i of the request, unless `rank` orders them; columns if the request has columns',
     }),
     errors: Type.Optional(
-      Type.Array(ProblemItem, { description: 'With `partial`: the problems of the rows that are null' }),
+      Type.Array(ProblemItem, {
+        description:
+          'The problems of the rows that are null: with `partial`, and where an entity leaves out candidates whose key is unknown',
+      }),
     ),
+    features: Type.Optional(FetchedFeatures),
   },
   { description: 'The probability of every task for every candidate' },
 )

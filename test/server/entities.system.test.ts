@@ -38,7 +38,7 @@ async function serve(t: Test, changed: { entities?: Entities; features?: typeof 
   ])
   const changes: TableChange[] = []
   const tables = new Tables(models, (change) => changes.push(change))
-  const server = await startTestServer(t, { models, limits: { tables }, maxBodyBytes: 10_000_000 })
+  const server = await startTestServer(t, { models, tables, maxBodyBytes: 10_000_000 })
   return { models, tables, changes, ...server }
 }
 
@@ -115,18 +115,17 @@ t.test('wrong and unknown keys are problems with their places', async (t) => {
     '/context/user_id the table "users" has no row of "u2"',
   ])
   t.same(await problems({ context: { user_id: 1.5 }, candidates: ['ad-1', true, { ad_id: null }, 1.5] }), [
-    '/context/user_id must be a string, or an integer within ±(2^53 − 1)',
+    '/context/user_id must be a string or an integer',
     '/candidates/2/ad_id must be a string or an integer, not null',
     '/candidates/1 must be an object or a key, ad_id, not a boolean',
     '/candidates/3 must be an object or a key, ad_id, not a number',
   ])
   t.same(await problems({ context: { user_id: 'late' }, candidates: ['ad-99', {}, { ad_id: 'no', price: 1 }] }), [
     '/context/user_id hour of "late" in the table "users" must be from 0 to 23',
-    '/candidates/0/campaign is required: the field has no default',
-    '/candidates/0/price is required: the field has no default',
+    '/candidates/0 the table "ads" has no row of "ad-99", and campaign, price have no default',
     '/candidates/1/campaign is required: the field has no default',
     '/candidates/1/price is required: the field has no default',
-    '/candidates/2/campaign is required: the field has no default',
+    '/candidates/2/ad_id the table "ads" has no row of "no", and campaign has no default',
   ])
   const { body } = await predict({
     context: { user_id: 'u1' },
@@ -134,12 +133,12 @@ t.test('wrong and unknown keys are problems with their places', async (t) => {
     options: { partial: true },
   })
   t.match(body.predictions, [{ id: 'ad-1' }, null, { id: 'ad-2' }])
-  t.match(body.errors, [{ path: '/candidates/1/campaign' }, { path: '/candidates/1/price' }])
+  t.match(body.errors, [{ path: '/candidates/1', message: /no row of "gone"/ }])
   t.same(
     await problems({ context: { user_id: 'u1' }, candidates: { ad_id: ['ad-1', null, 'gone'], price: [1, 2, 3] } }),
     [
       '/candidates/ad_id/1 must be a string or an integer, not null',
-      '/candidates/ad_id/2 the table "ads" has no row of "gone", and campaign is required: the field has no default',
+      '/candidates/ad_id/2 the table "ads" has no row of "gone", and campaign has no default',
     ],
   )
   const { body: unset } = await predict({ context: { user_id: 'unset' }, candidates: ['ad-1'] })
@@ -213,6 +212,151 @@ t.test('a delta changes the next answer, in the thread for large bodies, too', a
     ['ad-9', 'ad-19999'],
   )
   t.equal((await ask(large))[9].ctr, (await ask([{ id: 'ad-9', campaign: 'c2', price: 5 }]))[0].ctr)
+})
+
+t.test('a key of the context may stand in each candidate, in rows and in columns', async (t) => {
+  const { predict } = await serve(t)
+  const users = { u1: { country: 'DE', hour: 21 }, 7: { country: 'XX', hour: 3 } }
+  const asked = ['u1', 7, 'u1'].map((user_id, i) => ({ user_id, ad_id: `ad-${i}`, ...(i === 2 && { hour: 5 }) }))
+  const byValue = ['u1', 7, 'u1'].map((user, i) => ({
+    ...ads[`ad-${i}`],
+    ...users[user as 'u1'],
+    ...(i === 2 && { hour: 5 }),
+  }))
+  const wanted = (await predict({ candidates: byValue })).body.predictions
+  t.same((await predict({ candidates: asked })).body.predictions, wanted)
+  const columns = await predict({
+    candidates: { ad_id: ['ad-0', 'ad-1'], user_id: ['u1', 7] },
+  })
+  t.same(
+    columns.body.predictions.ctr,
+    wanted.slice(0, 2).map(({ ctr }: { ctr: number }) => ctr),
+  )
+  const { body } = await predict({ candidates: [{ user_id: 'u2', ad_id: 'ad-1' }, { ad_id: 'ad-2' }] })
+  t.match(body.errors, [
+    { path: '/candidates/0/user_id', message: 'the table "users" has no row of "u2"' },
+    { path: '/candidates/1/hour' },
+  ])
+})
+
+t.test('candidates that the table does not have are left out, and named', async (t) => {
+  const { predict, fastify } = await serve(t, {
+    entities: { ...entities, ad: { ...entities.ad!, unknown: 'leave_out' } },
+  })
+  const context = { user_id: 'u1' }
+  const wanted = (await predict({ context, candidates: ['ad-1', 'ad-2'] })).body.predictions
+  const { status, body } = await predict({ context, candidates: ['ad-1', 'gone', { ad_id: 'ad-2' }, { ad_id: 'x' }] })
+  t.equal(status, 200)
+  t.same(
+    body.predictions,
+    [wanted[0], null, { ...wanted[1], id: undefined }, null].map((one) => one && JSON.parse(JSON.stringify(one))),
+  )
+  t.same(body.errors, [
+    { path: '/candidates/1', message: 'the table "ads" has no row of "gone": the candidate is left out' },
+    { path: '/candidates/3/ad_id', message: 'the table "ads" has no row of "x": the candidate is left out' },
+  ])
+  const columns = await predict({ context, candidates: { ad_id: ['gone', 'ad-1'] } })
+  t.same(columns.body.predictions.ctr, [null, wanted[0].ctr])
+  t.match(columns.body.errors, [{ path: '/candidates/ad_id/0' }])
+  const ranked = await predict({ context, candidates: ['gone', 'ad-1'], options: { rank: { by: 'ctr' } } })
+  t.match(ranked.body.predictions, [{ index: 1, id: 'ad-1' }])
+  t.equal(ranked.body.predictions.length, 1)
+  const none = await predict({ context, candidates: ['gone'] })
+  t.same(none.body.predictions, [null])
+  // Other problems still refuse the request.
+  t.equal((await predict({ context, candidates: ['gone', { ad_id: 'ad-1', price: 'x' }] })).status, 400)
+  // Another protocol has no place for what is left out.
+  const inputs = [
+    { name: 'ad_id', datatype: 'BYTES', shape: [2], data: ['ad-1', 'gone'] },
+    { name: 'user_id', datatype: 'BYTES', shape: [1], data: ['u1'] },
+  ]
+  const infer = await fastify.inject({ method: 'POST', url: `/v2/models/${body.model}/infer`, payload: { inputs } })
+  t.equal(infer.statusCode, 400)
+  t.match(infer.json().error, /no row of "gone"/)
+})
+
+t.test('keys are taken by the Open Inference Protocol and by TensorFlow Serving REST', async (t) => {
+  const { predict, fastify } = await serve(t)
+  const post = async (url: string, payload: object) => (await fastify.inject({ method: 'POST', url, payload })).json()
+  const ids = ['ad-3', 'ad-4', 'ad-3']
+  const wanted: number[] = (await predict({ context: { user_id: 'u1' }, candidates: ids })).body.predictions.map(
+    ({ ctr }: { ctr: number }) => ctr,
+  )
+  const near = (values: readonly number[], message: string) => {
+    t.equal(values.length, wanted.length, message)
+    t.ok(
+      values.every((value, i) => Math.abs(value - wanted[i]!) < 1e-6),
+      message,
+    )
+  }
+  const tensors = (users: readonly string[]) => [
+    { name: 'ad_id', datatype: 'BYTES', shape: [3], data: ids },
+    { name: 'user_id', datatype: 'BYTES', shape: [users.length], data: users },
+  ]
+  const { model: name } = (await predict({ context: { user_id: 'u1' }, candidates: ids })).body
+  const path = `/v2/models/${name}/infer`
+  for (const users of [['u1'], ['u1', 'u1', 'u1']]) {
+    const { outputs } = await post(path, { inputs: tensors(users) })
+    near(outputs.find((output: { name: string }) => output.name === 'ctr').data, `${users.length} users`)
+  }
+  const sent = await post(path, {
+    inputs: [...tensors(['u1']), { name: 'price', datatype: 'FP64', shape: [3], data: [9, 9, 9] }],
+  })
+  t.not(sent.outputs[0].data[0], wanted[0])
+  t.match(await post(path, { inputs: [{ name: 'ad_ids', datatype: 'BYTES', shape: [1], data: ['x'] }] }), {
+    error: /did you mean "ad_id"\?/,
+  })
+  const served = (answer: { predictions: { ctr: number }[] }) => answer.predictions.map(({ ctr }) => ctr)
+  const url = `/v1/models/${name}:predict`
+  near(served(await post(url, { context: { user_id: 'u1' }, instances: ids })), 'keys alone')
+  near(served(await post(url, { instances: ids.map((ad_id) => ({ ad_id, user_id: 'u1' })) })), 'keys in rows')
+  const inputs = await post(url, { context: { user_id: 'u1' }, inputs: { ad_id: ids } })
+  near(inputs.outputs.ctr, 'columns')
+  const metadata = (await fastify.inject({ method: 'GET', url: `/v2/models/${name}` })).json()
+  t.match(metadata.parameters.keys, [
+    { name: 'ad_id', datatype: 'BYTES', side: 'candidate', instead_of: ['campaign', 'price'] },
+    { name: 'user_id', side: 'context' },
+  ])
+})
+
+t.test('an answer tells what was fetched, and a version what its tables are', async (t) => {
+  const { predict, fastify, tables } = await serve(t)
+  const candidates = ['ad-1', { ad_id: 'ad-2', price: 9 }, { campaign: 'c1', price: 1 }]
+  const options = { features: true }
+  const { body } = await predict({ context: { user_id: 'u1', hour: 2 }, candidates, options })
+  const expected = {
+    context: { user: { key: 'u1', found: true, fetched: { country: 'DE' }, defaults: {} } },
+    candidates: [
+      { ad: { key: 'ad-1', found: true, fetched: ads['ad-1'], defaults: {} } },
+      { ad: { key: 'ad-2', found: true, fetched: { campaign: 'c2' }, defaults: {} } },
+      null,
+    ],
+  }
+  t.same(body.features, expected)
+  const plain = await predict({ context: { user_id: 'u1', hour: 2 }, candidates })
+  t.same(plain.body.predictions, body.predictions)
+  t.equal(plain.body.features, undefined)
+  const large = candidates.map((one) => (typeof one === 'string' ? { ad_id: one, id: 'x'.repeat(400_000) } : one))
+  t.same((await predict({ context: { user_id: 'u1', hour: 2 }, candidates: large, options })).body.features, expected)
+  await predict({ context: { user_id: 'u1' }, candidates: ['gone', 'x'.repeat(500)] })
+  await predict({ context: { user_id: 'u1' }, candidates: ['gone'], options: { observe: false } })
+  const details = (await fastify.inject({ method: 'GET', url: `/models/${body.model}` })).json()
+  t.match(details.entities, [
+    {
+      ...{ name: 'ad', key: 'ad_id', side: 'candidate', features: ['campaign', 'price'], unknown: 'defaults' },
+      table: { name: 'ads', version: '1', rows: 40, source: 'ads.jsonl', deltas: { applied: 0, refused: null } },
+      keys: { found: 6, unknown: 2, examples: ['gone', 'x'.repeat(64)] },
+    },
+    { name: 'user', key: 'user_id', keys: { found: 4, unknown: 0 } },
+  ])
+  const metrics = (await fastify.inject({ method: 'GET', url: '/metrics' })).body
+  t.match(metrics, /multigate_entity_keys_total\{[^}]*entity="ad"[^}]*result="unknown"[^}]*\} 2/)
+  t.match(metrics, /multigate_table_rows\{table="ads"\} 40/)
+  t.match(metrics, /multigate_table_refused\{table="ads"\} 0/)
+  t.notMatch(metrics, /multigate_table_max_age_seconds\{/)
+  const written = Number(/multigate_table_written_timestamp_seconds\{table="ads"\} (\S+)/.exec(metrics)![1])
+  t.ok(Math.abs(written - Date.now() / 1000) < 600)
+  t.equal(tables.status().length, 2)
 })
 
 t.test('a version whose tables do not fit is refused', async (t) => {

@@ -7,6 +7,7 @@ import type { LoadOptions } from '../../src/model/serving/prediction/loaded-mode
 import { loadModel } from '../../src/model/serving/prediction/model.ts'
 import { Registry, type RegistryEvent, type RegistryOptions } from '../../src/model/serving/registry/registry.ts'
 import { createFolderSource } from '../../src/model/serving/registry/source.ts'
+import type { Tables } from '../../src/model/serving/tables/tables.ts'
 import { readBundle } from '../../src/model/serving/version/read-version.ts'
 import { app, serverOptions } from '../../src/server/app.ts'
 import { createLargeBodyReader } from '../../src/server/body/large-body-reader.ts'
@@ -44,6 +45,8 @@ export interface TestServerOptions {
   clock?: Clock
   pool?: Partial<EnginePoolOptions>
   limits?: Partial<LoadOptions>
+  /** Feature tables beside the models. */
+  tables?: Tables
   registry?: Partial<RegistryOptions>
   maxBodyBytes?: number
   /** Let cheap calls be computed in the calling thread. */
@@ -93,7 +96,9 @@ export async function startTestServer(
         observer: metrics.batchObserver(name, version),
         onUnknown: (feature, values) => metrics.countUnknown(name, version, feature, values),
         onCut: (feature, values) => metrics.cutValues(name, version, feature, values),
+        onKeys: (...keys) => metrics.countKeys(name, version, ...keys),
         ...options.limits,
+        ...(options.tables && { tables: options.tables }),
       }),
     mode: 'latest',
     defaultModel: undefined,
@@ -107,6 +112,7 @@ export async function startTestServer(
     models: () => registry.live(),
     summary: () => registry.summary(),
     pool: () => pool.stats(),
+    tables: () => options.tables?.status() ?? [],
   })
   registerProcessMetrics(metrics.registry, () => 0)
   const fastify = Fastify({
@@ -129,6 +135,7 @@ export async function startTestServer(
     reader,
     registry,
     folder: options.models,
+    tables: () => options.tables?.status() ?? [],
     metrics,
     clock,
     drain,

@@ -20,8 +20,22 @@ export interface PredictionTable {
   unknown?: (string[] | undefined)[] | undefined
   /** Likewise, of a model with lists: the lists that were cut. */
   cut?: (string[] | undefined)[] | undefined
+  /** If requested, what tables had for the keys of the request: by entity, of the context, and per row. */
+  fetched?: { context: Record<string, FetchNote>; candidates: (Record<string, FetchNote> | null)[] } | undefined
   /** Problems of rows that were left out. */
   problems: Violation[]
 }
+
+/** Features of a key that a table has. */
+export interface FetchNote {
+  key: string
+  /** Whether the table has the key. */
+  found: boolean
+  /** Values by field. */
+  fetched: Record<string, unknown>
+  /** By field, the default that stands in where the table has no value; null where there is none. */
+  defaults: Record<string, unknown>
+}
+
 /** Echoed unchanged. */
 export type CandidateId = string | number

@@ -63,8 +63,8 @@ export function createLargeBodyReader(options: LargeBodyReaderOptions): LargeBod
 
   async function encode(reader: ReaderThread, model: RequestModel, options: ReadOptions): Promise<QueryRows> {
     const answer = await reader.call({ type: 'encode', model: await reader.introduce(model), options })
-    const { encoded, places, unknown, cut } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
-    return { form: 'encoded', encoded: { ...encoded, placeOf: placesOf(places) }, unknown, cut }
+    const { encoded, places, ...counts } = answer as Extract<ReaderAnswer, { type: 'encoded' }>
+    return { form: 'encoded', encoded: { ...encoded, placeOf: placesOf(places) }, ...counts }
   }
 
   return {

@@ -8,7 +8,10 @@ import { isQuick } from './read-json.ts'
 export interface ReadBody<Asked> {
   asked: Asked
   /** Its rows for a model, once. Throws or rejects with INVALID_REQUEST. */
-  rowsFor(model: LoadedModel, question: Pick<Query, 'tasks' | 'options' | 'problems'>): BodyRows | Promise<BodyRows>
+  rowsFor(
+    model: LoadedModel,
+    question: Pick<Query, 'tasks' | 'options' | 'problems' | 'whole'>,
+  ): BodyRows | Promise<BodyRows>
   /** Gives it up; the thread goes on to the next one. Idempotent. */
   close?(): void
 }
@@ -32,14 +35,15 @@ async function openLater<Asked>(
     asked,
     close,
     async rowsFor(model, question) {
-      const { options = {} } = question
-      const { partial = false, unknown = false, rank } = options
+      const { options = {}, whole = false } = question
+      const { partial = false, unknown = false, features = false, rank } = options
       const { maxRequestRows: maxRows, maxListValues: maxValues } = model.limits
       // Reported together with what the thread finds wrong with the rows.
       const found = model.check(question)
       const tables = model.encoder.layout.entities?.handles()
       const bids = rank?.by === ecpm
-      return { rows: await encode(model, { maxRows, maxValues, partial, bids, found, unknown, tables }) }
+      const bounds = { maxRows, maxValues, partial, leavesOut: !whole, bids }
+      return { rows: await encode(model, { ...bounds, found, unknown, features, tables }) }
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { ModelErrorCode, Violation } from '../../base/errors.ts'
 import type { EncoderSource } from '../../model/serving/features/encoder.ts'
+import type { EntityCount } from '../../model/serving/features/entity-counts.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/serving/features/layout.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
@@ -26,13 +27,15 @@ export type ReaderRequest =
   | { type: 'forget'; model: number }
   | { type: 'encode'; model: number; options: ReadOptions }
 
-export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems' | 'notes'> {
+export interface ReadOptions extends Omit<EncodeOptions, 'allocate' | 'problems' | 'notes' | 'fetched'> {
   /** Problems found before, reported together with those of the rows. */
   found?: readonly Violation[] | undefined
   /** The feature tables that the model reads, by name. */
   tables?: Record<string, TableHandle> | undefined
   /** Say per row which fields have a value that the model doesn't know. */
   unknown: boolean
+  /** Say what tables have for the keys of the request. */
+  features: boolean
 }
 
 export type ReaderAnswer =
@@ -43,6 +46,7 @@ export type ReaderAnswer =
       places: RowPlaces
       unknown: Map<string, number>
       cut: Map<string, number>
+      keys: ReadonlyMap<string, EntityCount>
     }
   | { type: 'failed'; failure: Failure }
 

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { collectDefaultMetrics, type Registry } from 'prom-client'
 import type { EnginePoolStats } from '../../model/engines/pool/engine-pool.ts'
+import type { TableStatus } from '../../model/serving/tables/tables.ts'
 import { createReadMetrics, type Versions } from './read-metrics.ts'
 import type { RegistrySources } from './registry-metrics.ts'
 
@@ -72,5 +73,7 @@ export function registerProcessMetrics(registry: Registry, droppedLogLines: () =
 /** The state of the service, read at every scrape. */
 export interface MetricsSources extends ConnectionSources, RegistrySources {
   models: Versions
+  /** Feature tables that are read. */
+  tables?(): TableStatus[]
   pool(): EnginePoolStats
 }

@@ -1,10 +1,12 @@
 import { Registry as MetricsRegistry } from 'prom-client'
 import { valueFor } from '../../base/maps.ts'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
+import type { EntityCount } from '../../model/serving/features/entity-counts.ts'
 import type { Key } from '../security/keyring.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
 import { durations } from './bound-series.ts'
 import { type MetricsSources, registerConnectionMetrics } from './connection-metrics.ts'
+import { createEntityCounts, registerTableMetrics } from './entity-metrics.ts'
 import { Exemplars } from './exemplars.ts'
 import { registerGraphMetrics } from './graph-metrics.ts'
 import { KeyCountsMap } from './key-counts.ts'
@@ -41,6 +43,17 @@ export interface Metrics {
   cutValues(model: string, version: string, feature: string, values: number): void
   /** How many values of each field of a version were unknown; fields without any are left out. */
   unknownValues(model: string, version: string): ReadonlyMap<string, number>
+  /** Counts the keys of a request: how many of an entity a table has, and those that it has not, or some of `count`. */
+  countKeys(
+    model: string,
+    version: string,
+    entity: string,
+    found: number,
+    unknown: readonly string[],
+    count: number,
+  ): void
+  /** Keys that requests named, by entity of a version. */
+  entityKeys(model: string, version: string): ReadonlyMap<string, EntityCount>
   /** Counts by key. */
   keys: KeyCountsMap
   /**
@@ -75,11 +88,13 @@ export function createMetrics(sources: MetricsSources): Metrics {
     'multigate_cut_values_total',
     'Values of lists that were longer than the model takes',
   )
+  const entities = createEntityCounts(registry)
   const means = registerPredictionMeans(registry)
   const exemplars = new Exemplars(requestDuration, durations)
   registerModelMetrics(registry, sources.models)
   registerGraphMetrics(registry, sources.models)
   registerDeltaMetrics(registry, sources.models)
+  registerTableMetrics(registry, () => sources.tables?.() ?? [], sources.models)
   registerRegistryMetrics(registry, sources)
   registerPoolMetrics(registry, sources.pool)
   const keys = new KeyCountsMap()
@@ -129,11 +144,13 @@ export function createMetrics(sources: MetricsSources): Metrics {
     countUnknown: unknown.add,
     cutValues: cut.add,
     unknownValues: unknown.of,
+    countKeys: entities.add,
+    entityKeys: entities.of,
     forget(name, version) {
       statistics.forget(name, version)
       exemplars.forget(name, version)
       means.forget(name, version)
-      for (const metric of [requests, batches, unknown, cut]) metric.forget(name, version)
+      for (const metric of [requests, batches, unknown, cut, entities]) metric.forget(name, version)
     },
   }
 }

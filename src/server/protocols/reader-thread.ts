@@ -1,6 +1,8 @@
 import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { type EncoderSource, encoderFrom } from '../../model/serving/features/encoder.ts'
+import { EntityCounts } from '../../model/serving/features/entity-counts.ts'
+import { FetchNotes } from '../../model/serving/features/fetched.ts'
 import { inTerms, Violations } from '../../model/serving/features/problems.ts'
 import { encodeExplained, encodeQuery } from '../../model/serving/prediction/query-rows.ts'
 import { FollowedTables } from '../../model/serving/tables/tables.ts'
@@ -28,6 +30,7 @@ const models = new Map<number, KnownModel>()
 const tables = new FollowedTables()
 let unknown = new Map<string, number>()
 let cut = new Map<string, number>()
+let keys = new EntityCounts()
 let opened: OpenBody<unknown> | undefined
 
 function open({ format, bytes, headerLength, bounds }: Extract<ReaderRequest, { type: 'open' }>): ReaderAnswer {
@@ -42,21 +45,24 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   opened = undefined
   unknown = new Map()
   cut = new Map()
-  const { found, unknown: sayUnknown, tables: handles, ...rest } = options
+  keys = new EntityCounts()
+  const { found, unknown: sayUnknown, features, tables: handles, ...rest } = options
   if (handles) tables.follow(handles)
   model.encoder ??= encoderFrom(model.source, {
     tables,
     onUnknown: (field) => unknown.set(field, (unknown.get(field) ?? 0) + 1),
+    onKeys: (entity, found, unknown) => keys.add(entity, found, unknown),
     onCut: (field, values) => cut.set(field, (cut.get(field) ?? 0) + values),
   })
   const { encoder } = model
   const { rows, inTermsOf } = body.rowsFor({ ...model, encoder })
   const encode = sayUnknown ? encodeExplained : encodeQuery
-  const work = () => encode(rows, encoder, model.tensors.inputs, { ...rest, problems: new Violations(found) })
+  const fetched = features ? new FetchNotes() : undefined
+  const work = () => encode(rows, encoder, model.tensors.inputs, { ...rest, fetched, problems: new Violations(found) })
   const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
   const { placeOf, ...encoded } = whole
   const numeric = [...new Set(encoder.layout.dense.map(({ field }) => field.name))]
-  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown, cut }
+  return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown, cut, keys: keys.byEntity }
 }
 
 function failureOf(error: unknown): Failure {

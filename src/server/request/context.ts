@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Registry } from '../../model/serving/registry/registry.ts'
+import type { TableStatus } from '../../model/serving/tables/tables.ts'
 import type { InferStatistics } from '../../schemas/infer-model.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
 import type { RequestLists, RequestRecord } from '../../schemas/requests.ts'
@@ -43,6 +44,8 @@ export interface ServerContext {
   timeline?: RequestTimeline | undefined
   /** Undefined where no requests are recorded. */
   recorder?: RequestRecorder | undefined
+  /** Feature tables that are read; undefined where there are none. */
+  tables?: (() => TableStatus[]) | undefined
   /** Figures of the console's live page; undefined where there is no console. */
   live?: LiveSource | undefined
   /** Deadline of requests that name none, ms. */

@@ -56,8 +56,17 @@ export async function handle<Params, Asked>(
     const finding = body.rowsFor(model, question)
     found = finding instanceof Promise ? await finding : finding
     stages?.read()
-    const { tasks, options, problems } = question
-    const query = { rows: found.rows, tasks, options, problems, deadline, tenant: key?.tenant, begun: stages?.begun }
+    const { tasks, options, problems, whole } = question
+    const query = {
+      rows: found.rows,
+      tasks,
+      options,
+      problems,
+      whole,
+      deadline,
+      tenant: key?.tenant,
+      begun: stages?.begun,
+    }
     const pending = model.predict(query)
     exchange.pending = pending
     now = clock.now()

@@ -36,7 +36,7 @@ export interface Target {
   deadlineMs?: number | undefined
 }
 
-export type Question = Pick<Query, 'tasks' | 'options' | 'problems'>
+export type Question = Pick<Query, 'tasks' | 'options' | 'problems' | 'whole'>
 
 /** A response with status 200. */
 export interface WrittenResponse {

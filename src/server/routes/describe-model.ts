@@ -11,17 +11,25 @@ import { defaultHash, type HashField } from '../../schemas/features.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { CrossedDetails, FieldDetails, ModelDetails, ModelStatus } from '../../schemas/models.ts'
 import { residentBytes } from '../metrics/graph-metrics.ts'
+import type { ServerContext } from '../request/context.ts'
+import { describeEntities } from './describe-entities.ts'
 import { exampleOf } from './example.ts'
 
 type Plan = NonNullable<ModelDetails['plan']>
 
 /** A version that is loaded, in full. `path`: that of the description. */
-export async function describeVersion(status: ModelStatus, model: LoadedModel, path: string): Promise<ModelDetails> {
+export async function describeVersion(
+  context: Pick<ServerContext, 'metrics' | 'tables'>,
+  status: ModelStatus,
+  model: LoadedModel,
+  path: string,
+): Promise<ModelDetails> {
   const { plan, ...described } = describeModel(model, path)
   const [costs, memory] = await Promise.all([model.keptCosts(), memoryOf(model)])
   return {
     ...status,
     ...described,
+    ...describeEntities(model, context),
     plan: { ...plan, ...(costs === undefined ? {} : { costs: describeCosts(costs) }) },
     ...memory,
   } as ModelDetails

@@ -72,7 +72,7 @@ export async function modelVersionRoutes(app: FastifyInstance, { context }: { co
       const { status, model } = find(request)
       const { name, version } = model.manifest
       const path = `${app.prefix}/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(version)}`
-      return describeVersion(status, model, path)
+      return describeVersion(context, status, model, path)
     },
   })
 

@@ -70,7 +70,7 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       const answering = status.default_version
       const live = models.live().find((entry) => entry.name === name && entry.version === answering)
       if (live === undefined) return status as ModelDetails
-      return describeVersion(status, live.model, `${app.prefix}/models/${encodeURIComponent(name)}`)
+      return describeVersion(context, status, live.model, `${app.prefix}/models/${encodeURIComponent(name)}`)
     },
   })
 }

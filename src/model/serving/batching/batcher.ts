@@ -7,7 +7,7 @@ import { Forecast } from './forecast.ts'
 import { computeNow, type ImmediateRequest } from './immediate.ts'
 import { countRows, distribute, Job, type JobSlice, wantedOutputs } from './job.ts'
 import { createExpiryTimer, type ExpiryTimer } from './queue.ts'
-import { draining, expired, modelFailed, refused, shedReason } from './refusal.ts'
+import { type AskedRows, draining, expired, modelFailed, refused, shedReason } from './refusal.ts'
 import type { BatchCall, BatcherOptions, BatcherStats, BatchRequest, ReleaseReason, Submission } from './submission.ts'
 import { concatenate } from './tensors.ts'
 
@@ -62,7 +62,7 @@ export class Batcher {
     const { rows } = request.batch
     const now = this.#clock.now()
     if (!Number.isInteger(rows) || rows < 1) throw new RangeError(`a request has at least one row, not ${rows}`)
-    const refusal = this.#refusal(request, now)
+    const refusal = this.refusal(request, now)
     if (refusal !== undefined) {
       request.released?.()
       return refused(refusal)
@@ -122,8 +122,8 @@ export class Batcher {
     this.#closeIfIdle()
   }
 
-  /** The reason to refuse a request, if any. */
-  #refusal(request: BatchRequest, now: number): ModelError | undefined {
+  /** The error that `submit` would reject such a request with, if any; it counts as refused. */
+  refusal(request: AskedRows, now = this.#clock.now()): ModelError | undefined {
     if (this.#closing) return draining()
     const parts = { queue: this.#queue, slots: this.#slots, forecast: this.#forecast }
     const reason = shedReason(request, request.deadline - now, parts, this.#options)

@@ -29,9 +29,12 @@ interface Load {
   forecast: Forecast
 }
 
+/** A request, as far as admission knows it. */
+export type AskedRows = Pick<BatchRequest, 'deadline' | 'tenant'> & { batch: { rows: number } }
+
 /** Why a request that has `ms` left until its deadline is refused; undefined if it is accepted. */
 export function shedReason(
-  { batch: { rows }, tenant }: BatchRequest,
+  { batch: { rows }, tenant }: Pick<AskedRows, 'batch' | 'tenant'>,
   ms: number,
   { queue, slots, forecast }: Load,
   { maxQueueRows }: Pick<BatcherOptions, 'maxQueueRows'>,

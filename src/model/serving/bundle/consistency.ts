@@ -59,7 +59,7 @@ function entities({ features, entities = {} }: Manifest): string[] {
   const owners = new Map<string, string>()
   const keys = new Map<string, string>()
   let candidate: string | undefined
-  return Object.entries(entities).flatMap(([entity, { key, side, features }]) => {
+  return Object.entries(entities).flatMap(([entity, { key, side, features, unknown }]) => {
     const path = `/entities/${entity}`
     const problems = features.flatMap((name, i) => {
       const field = fields.get(name)
@@ -76,6 +76,8 @@ function entities({ features, entities = {} }: Manifest): string[] {
       problems.push(`${path}/key is a property that every candidate has: use another name`)
     if (field !== undefined && field.side !== side)
       problems.push(`${path}/key is a field of the ${field.side}, not of the ${side}`)
+    if (side === 'context' && unknown === 'leave_out')
+      problems.push(`${path}/unknown leaves candidates out, and the entity is of the context: defaults or refuse`)
     if (features.includes(key)) problems.push(`${path}/features has the key, which requests send`)
     if (keys.has(key)) problems.push(`${path}/key is that of the entity ${keys.get(key)}, too`)
     else if (side === 'candidate' && candidate !== undefined)

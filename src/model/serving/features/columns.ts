@@ -7,14 +7,15 @@ import {
   encodeContext,
   givenApart,
   givenTwice,
-  idProblem,
-  keepGoodRows,
   repeatContext,
   unknownField,
+  withoutBad,
 } from './context.ts'
-import { fillByKeys, type KeyColumn } from './fetched-columns.ts'
+import { keyProblem } from './entities.ts'
+import { LeftOut, widthsOf } from './fetched.ts'
 import { describeValue, requiredMessage } from './field.ts'
 import type { ColumnGroup, FieldColumn } from './field-column.ts'
+import { fillByKeys, type KeyColumn, keyColumnsOf } from './key-columns.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
 import { type ListColumn, readListColumn } from './list-columns.ts'
 import { Violations } from './problems.ts'
@@ -44,14 +45,14 @@ export function encodeColumns(
     },
     ...repeatContext(layout, shared, rows, options),
   }
-  const byKey = keyColumnOf(layout, columns)
+  const byKey = keyColumnsOf(layout, columns)
   const seen = checkNames(layout, shared, columns, byKey, options, problems)
   // A problem of a whole column, not of single rows, rejects the request even if bad rows are left out.
   const partial = options.partial && problems.leaveOut()
   const bad = new Uint8Array(rows)
-  // Columns that are sent win over what is fetched.
-  const sent = new Set(columns.map(({ name }) => name))
-  if (byKey) fillByKeys(layout, byKey, shared, sent, encoded, bad, problems)
+  const left = options.leavesOut === false ? undefined : new LeftOut()
+  for (const column of byKey)
+    fillByKeys(layout, column, shared, seen, encoded, { bad, problems, left, notes: options.fetched })
   for (const { name, values } of columns) {
     const slot = layout.byName.get(name)
     const wrong = (row: number, message: string) => {
@@ -60,14 +61,13 @@ export function encodeColumns(
     }
     if (slot !== undefined) {
       if (slot.group === undefined && seen.has(slot)) encodeColumn(layout, slot, values, encoded, wrong)
-    } else if (name === 'id') encoded.ids = takeReserved(values, idProblem, wrong)
+    } else if (name === 'id') encoded.ids = takeReserved(values, keyProblem, wrong)
     else if (name === 'bid') encoded.bids = takeReserved(values, bidProblem, wrong)
   }
   for (const group of layout.groups) encodeGroup(group, columns, shared, encoded, bad, problems)
-  encoded.oneContext = [...seen].every(({ ofContext }) => !ofContext)
-  if (problems.list.length === 0) return encoded
-  if (!partial) problems.throwIfAny()
-  return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+  encoded.oneContext =
+    [...seen].every(({ ofContext }) => !ofContext) && byKey.every(({ entity }) => entity.side === 'candidate')
+  return withoutBad(encoded, bad, { partial, problems, left }, widthsOf(layout))
 }
 
 /** A column of candidates: a value per row, or lists as values and offsets. */
@@ -98,13 +98,6 @@ function columnsOf(layout: Layout, candidates: unknown, problems: Violations): G
   }
   if (empty) problems.add('/candidates', 'must have at least one column')
   return columns
-}
-
-/** The column of keys, if there is one. */
-function keyColumnOf({ entities }: Layout, columns: readonly GivenColumn[]): KeyColumn | undefined {
-  const entity = entities?.candidate
-  const column = entity && columns.find(({ name, lists }) => name === entity.key && lists === undefined)
-  return column && { entity: entity!, keys: column.values }
 }
 
 /** Encodes the columns of a sequence, one row after the other. */
@@ -146,7 +139,7 @@ function checkNames(
   layout: Layout,
   shared: EncodedContext,
   columns: readonly GivenColumn[],
-  byKey: KeyColumn | undefined,
+  byKey: readonly KeyColumn[],
   options: EncodeOptions,
   problems: Violations,
 ): Set<FieldColumn> {
@@ -155,11 +148,11 @@ function checkNames(
     const slot = layout.byName.get(name)
     if (slot !== undefined && shared.given.has(slot)) problems.add(`/candidates${pointer(name)}`, givenTwice)
     else if (slot !== undefined) seen.add(slot)
-    else if (name !== 'id' && name !== 'bid' && name !== byKey?.entity.key)
+    else if (name !== 'id' && name !== 'bid' && !byKey.some(({ entity }) => entity.key === name))
       problems.add(`/candidates${pointer(name)}`, () => unknownField(name, '/candidates', layout))
   }
   for (const slot of shared.required) {
-    if (byKey?.entity.slots.has(slot)) continue
+    if (byKey.some(({ entity }) => entity.slots.has(slot))) continue
     const side = slot.encoder.field.side === 'context' ? '/context' : '/candidates'
     if (!seen.has(slot)) problems.add(`${side}${pointer(slot.name)}`, requiredMessage)
   }

@@ -1,11 +1,13 @@
 import { ModelError } from '../../../base/errors.ts'
 import { suggestNames } from '../../../base/names.ts'
 import { isObject, pointer } from '../../../schemas/json.ts'
+import { keyProblem, keyText } from './entities.ts'
+import { FetchedRows, type LeftOut, widthsOf } from './fetched.ts'
 import { describeValue } from './field.ts'
 import type { FieldColumn } from './field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from './layout.ts'
 import { ListEncoder } from './lists.ts'
-import type { Violations } from './problems.ts'
+import { maxViolations, type Violations } from './problems.ts'
 
 /** The encoded context: a row to copy, in which only the candidate's fields are to be filled in. */
 export interface EncodedContext {
@@ -25,7 +27,7 @@ export function encodeContext(
   layout: Layout,
   context: unknown,
   problems: Violations,
-  options: Pick<EncodeOptions, 'maxValues' | 'notes'> = {},
+  options: Pick<EncodeOptions, 'maxValues' | 'notes' | 'fetched'> = {},
 ): EncodedContext {
   const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
   const encoded: EncodedContext = {
@@ -46,7 +48,7 @@ export function encodeContext(
       const value = context[name]
       const slot = layout.byName.get(name)
       if (slot === undefined) {
-        if (layout.entities?.context.some(({ key }) => key === name)) continue
+        if (layout.entities?.byKey.get(name)?.side === 'context') continue
         problems.add(`/context${pointer(name)}`, () => unknownField(name, '/context', layout))
         continue
       }
@@ -62,7 +64,7 @@ export function encodeContext(
     }
   }
   setDefaults(layout, encoded, isContext)
-  if (layout.entities !== undefined && isObject(context)) fetchContext(layout, context, encoded, problems)
+  if (layout.entities !== undefined && isObject(context)) fetchContext(layout, context, encoded, problems, options)
   // Lists that the context doesn't give have their defaults, or wait for those of candidates.
   for (const group of layout.groups) encoded.lists!.encode(group, encoded, undefined)
   return encoded
@@ -82,33 +84,44 @@ function setDefaults(layout: Layout, encoded: EncodedContext, isContext: boolean
   }
 }
 
-/**
- * Fills in what tables have by the keys in the context, behind what it gives.
- */
+/** Fills in what tables have by the keys in the context, behind what it gives. */
 function fetchContext(
   layout: Layout,
   context: Record<string, unknown>,
   encoded: EncodedContext,
   problems: Violations,
+  { fetched: notes }: Pick<EncodeOptions, 'fetched'>,
 ): void {
   const filled = new Set<FieldColumn>()
-  const widths = { sparse: layout.sparse.length, dense: layout.dense.length }
   for (const entity of layout.entities!.context) {
     if (!Object.hasOwn(context, entity.key)) continue
     const path = `/context${pointer(entity.key)}`
-    const key = entity.keyOf(context[entity.key], path, problems)
-    const row = key === undefined ? -1 : entity.find([key])[0]!
-    if (key !== undefined && row < 0 && !entity.refuses) continue
-    if (key !== undefined && row < 0) problems.add(path, entity.unknownKey(key))
-    const lists = encoded.lists && { encoder: encoded.lists, row: undefined }
-    const isSent = (name: string) => Object.hasOwn(context, name)
-    const absent = row < 0 ? [] : entity.fill(row, encoded, 0, widths, lists, isSent)
-    for (const value of absent) if (value.wrong !== undefined) problems.add(path, entity.absentValue(value, key!))
-    // A wrong key, or a wrong value, is one problem, and not another for each field.
-    for (const slot of entity.slots)
-      if (!absent.some((value) => value.slot === slot && value.wrong === undefined)) filled.add(slot)
+    const key = readKey(context[entity.key], path, problems)
+    const rows = new FetchedRows(entity, [key])
+    const place = { path, isSent: (slot: FieldColumn) => encoded.given.has(slot) }
+    rows.fill(encoded, widthsOf(layout), encoded.given)
+    if (!rows.isFound(0)) {
+      // A wrong key is one problem, and not another for each field.
+      if (key === undefined || entity.unknown !== 'defaults') for (const slot of entity.slots) filled.add(slot)
+      if (key !== undefined && entity.unknown !== 'defaults') problems.add(path, entity.unknownKey(key))
+    } else {
+      const absent = rows.absent(0, place)
+      absent.push(...rows.takeLists(0, place, encoded.lists, undefined))
+      for (const value of absent) if (value.wrong !== undefined) problems.add(path, entity.absentValue(value, key!))
+      // Candidates may give what the table lacks.
+      for (const slot of entity.slots)
+        if (!absent.some((value) => value.slot === slot && value.wrong === undefined)) filled.add(slot)
+    }
+    rows.note(0, place, notes, undefined)
   }
   encoded.required = encoded.required.filter((slot) => !filled.has(slot))
+}
+
+/** The text of a key; undefined, and a problem, where it is none. */
+export function readKey(value: unknown, path: string, problems: Violations): string | undefined {
+  const key = keyText(value)
+  if (key === undefined && !problems.full) problems.add(path, keyProblem(value)!)
+  return key
 }
 
 const placeInContext = ({ name }: FieldColumn) => `/context${pointer(name)}`
@@ -134,6 +147,20 @@ export function repeat<T extends Int32Array | Float32Array>(row: T, all: T): voi
   if (all.length === 0) return
   all.set(row)
   for (let filled = row.length; filled < all.length; filled *= 2) all.copyWithin(filled, 0, filled)
+}
+
+/** The rows that are good, or INVALID_REQUEST, unless bad ones are left out. */
+export function withoutBad(
+  encoded: EncodedRequest,
+  bad: Uint8Array,
+  { partial, problems, left }: { partial: boolean; problems: Violations; left: LeftOut | undefined },
+  widths: { sparse: number; dense: number },
+): EncodedRequest {
+  const anyLeft = left?.any === true
+  if (problems.list.length === 0 && !anyLeft) return encoded
+  if (!partial) problems.throwIfAny()
+  const listed = anyLeft ? [...left.list, ...problems.list].slice(0, maxViolations) : problems.list
+  return keepGoodRows({ ...encoded, problems: listed }, bad, widths)
 }
 
 /** Removes bad rows, in place. */
@@ -165,13 +192,6 @@ export function checkRowCount(rows: number, options: Pick<EncodeOptions, 'maxRow
   if (rows > options.maxRows) {
     throw new ModelError('TOO_MANY_ROWS', `The request has ${rows} rows; at most ${options.maxRows} are allowed`)
   }
-}
-
-/** The problem of an `id`, if any. */
-export function idProblem(value: unknown): string | undefined {
-  if (typeof value === 'string' || Number.isSafeInteger(value)) return undefined
-  if (typeof value !== 'number') return `must be a string or an integer, not ${describeValue(value)}`
-  return Number.isInteger(value) ? 'is beyond ±(2^53 − 1): send it as a string' : 'must be a string or an integer'
 }
 
 /** The problem of a `bid`, if any. */

@@ -42,7 +42,7 @@ export type EncoderSource =
   | { columns: readonly TensorColumn[] }
 
 /** Receive values that the model doesn't know, and values of lists that are cut. */
-export type ValueListeners = Pick<LayoutOptions, 'onUnknown' | 'onCut'>
+export type ValueListeners = Pick<LayoutOptions, 'onUnknown' | 'onCut' | 'onKeys'>
 
 /** Listeners, and the tables of entities. */
 export type Surroundings = ValueListeners & Pick<LayoutOptions, 'tables'>
@@ -55,7 +55,7 @@ export function encoderFrom(source: EncoderSource, listeners: Surroundings = {})
 
 export function createEncoder(features: Features, options: LayoutOptions = {}): Encoder {
   const layout = createLayout(features, options)
-  const { onUnknown: _, onCut: __, tables: ___, ...rest } = options
+  const { onUnknown: _, onCut: __, onKeys: ___, tables: ____, ...rest } = options
   const encoder: Encoder = {
     layout,
     source: { features, options: rest },

@@ -1,10 +1,11 @@
 import type { Entities, Entity } from '../../../schemas/entities.ts'
-import { type ColumnReader, cellOf } from '../tables/column-readers.ts'
+import { cellOf, type TableValue } from '../tables/column-readers.ts'
 import type { RowsByKey } from '../tables/feature-table.ts'
 import type { TableHandle } from '../tables/tables.ts'
 import { describeValue } from './field.ts'
-import { type FieldColumn, type RowArrays, unknownTest } from './field-column.ts'
-import type { Violations } from './problems.ts'
+import type { FieldColumn, RowArrays } from './field-column.ts'
+import type { ListEncoder } from './lists.ts'
+import { bindField, type TableField, unfit } from './table-fields.ts'
 
 /** The tables of entities by name. What it answers may be read until the caller waits for something. */
 export interface TableSource {
@@ -15,31 +16,41 @@ export interface TableSource {
   handles?(names: Iterable<string>): Record<string, TableHandle>
 }
 
-type OnUnknown = ((field: string) => unknown) | undefined
+/** Receive the values and keys that a model meets. */
+export interface EntityListeners {
+  /** Receives the field of every value that the model doesn't know. */
+  onUnknown?: ((field: string) => unknown) | undefined
+  /** Receives the number of keys that a request names, and those that the table does not have. */
+  onKeys?: ((entity: string, found: number, unknown: readonly string[]) => unknown) | undefined
+}
 
 /** The features of a model that come from tables. */
 export class LayoutEntities {
+  readonly all: readonly LayoutEntity[]
+  readonly byKey: ReadonlyMap<string, LayoutEntity>
   readonly context: readonly LayoutEntity[]
   /** At most one. */
   readonly candidate: LayoutEntity | undefined
   readonly #tables: TableSource
 
-  constructor(entities: Entities, byName: ReadonlyMap<string, FieldColumn>, tables: TableSource, onUnknown: OnUnknown) {
+  constructor(
+    entities: Entities,
+    byName: ReadonlyMap<string, FieldColumn>,
+    tables: TableSource,
+    listeners: EntityListeners,
+  ) {
     this.#tables = tables
-    const all = Object.entries(entities).map(
-      ([name, entity]) => new LayoutEntity(name, entity, byName, tables, onUnknown),
+    this.all = Object.entries(entities).map(
+      ([name, entity]) => new LayoutEntity(name, entity, byName, tables, listeners),
     )
-    this.context = all.filter(({ side }) => side === 'context')
-    this.candidate = all.find(({ side }) => side === 'candidate')
-  }
-
-  get #all(): LayoutEntity[] {
-    return [...this.context, ...(this.candidate ? [this.candidate] : [])]
+    this.byKey = new Map(this.all.map((entity) => [entity.key, entity]))
+    this.context = this.all.filter(({ side }) => side === 'context')
+    this.candidate = this.all.find(({ side }) => side === 'candidate')
   }
 
   /** Why a table does not fit the model, or is not there; undefined where all do. */
   problem(): string | undefined {
-    for (const entity of this.#all) {
+    for (const entity of this.all) {
       const problem = entity.problem()
       if (problem !== undefined) return `/entities/${entity.name}: ${problem}`
     }
@@ -48,7 +59,7 @@ export class LayoutEntities {
 
   /** Refuses versions of its tables that do not fit, until the function that it answers is called. */
   guard(): () => void {
-    const guards = this.#all.map((entity) => entity.guard())
+    const guards = this.all.map((entity) => entity.guard())
     return () => {
       for (const end of guards) end()
     }
@@ -56,7 +67,7 @@ export class LayoutEntities {
 
   /** Its tables, for other threads. */
   handles(): Record<string, TableHandle> {
-    return this.#tables.handles?.(new Set(this.#all.map(({ table }) => table))) ?? {}
+    return this.#tables.handles?.(new Set(this.all.map(({ table }) => table))) ?? {}
   }
 }
 
@@ -67,48 +78,35 @@ export interface AbsentValue {
   wrong: string | undefined
 }
 
-/** Takes the values of lists, to encode them later. */
-interface TakesLists {
-  take(slot: FieldColumn, value: unknown, row: number | undefined): boolean
-}
-
-/** A field, and the column of a table that it is read from. */
-interface Filled {
-  slot: FieldColumn
-  column: ColumnReader
-  /** Encodes the value of a row; undefined where there is none; a string says what is wrong with it. */
-  encode(row: number): number | string | undefined
-}
-
 /** Features that a table has, by a key. */
 export class LayoutEntity {
   readonly name: string
   readonly key: string
   readonly side: Entity['side']
   readonly slots: ReadonlySet<FieldColumn>
-  /** Whether a request with a key that the table does not have is refused. */
-  readonly refuses: boolean
+  /** The fate of keys that the table does not have. */
+  readonly unknown: Entity['unknown']
   /** Name of its table. */
   readonly table: string
   readonly #tables: TableSource
-  readonly #onUnknown: OnUnknown
-  #bound: { table: RowsByKey; filled: Filled[] } | undefined
+  readonly #listeners: EntityListeners
+  #bound: { table: RowsByKey; fields: TableField[]; lists: TableField[] } | undefined
 
   constructor(
     name: string,
     { key, side, table, features, unknown }: Entity,
     byName: ReadonlyMap<string, FieldColumn>,
     tables: TableSource,
-    onUnknown: OnUnknown,
+    listeners: EntityListeners,
   ) {
     this.name = name
     this.key = key
     this.side = side
     this.slots = new Set(features.map((feature) => byName.get(feature)!))
-    this.refuses = unknown === 'refuse'
+    this.unknown = unknown
     this.table = table
     this.#tables = tables
-    this.#onUnknown = onUnknown
+    this.#listeners = listeners
   }
 
   /** Why the table does not fit the model; undefined where it does. */
@@ -131,20 +129,6 @@ export class LayoutEntity {
     return undefined
   }
 
-  /** Adds the problem of a key, and answers undefined; otherwise the key as text. */
-  keyOf(value: unknown, path: string, problems: Violations): string | undefined {
-    if (typeof value === 'string') return value
-    if (Number.isSafeInteger(value)) return String(value)
-    if (!problems.full)
-      problems.add(
-        path,
-        typeof value === 'number'
-          ? 'must be a string, or an integer within ±(2^53 − 1)'
-          : `must be a string or an integer, not ${describeValue(value)}`,
-      )
-    return undefined
-  }
-
   /** The rows of keys, −1 for those that the table does not have; undefined keys have none. */
   find(keys: readonly (string | undefined)[]): Int32Array {
     const rows = new Int32Array(keys.length).fill(-1)
@@ -156,12 +140,28 @@ export class LayoutEntity {
         const key = keys[i]
         if (key !== undefined) rows[i] = table.find(key)
       }
+    this.#report(keys, rows)
     return rows
+  }
+
+  #report(keys: readonly (string | undefined)[], rows: Int32Array): void {
+    const { onKeys } = this.#listeners
+    if (onKeys === undefined) return
+    let found = 0
+    let unknown: string[] | undefined
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i]
+      if (key === undefined) continue
+      if (rows[i]! >= 0) found++
+      else if (unknown === undefined) unknown = [key]
+      else unknown.push(key)
+    }
+    if (found > 0 || unknown !== undefined) onKeys(this.name, found, unknown ?? none)
   }
 
   /** The problem of a value of the row with this key. */
   absentValue({ slot, wrong }: AbsentValue, key: string): string {
-    const of = `of ${JSON.stringify(key.slice(0, 64))} in the table ${JSON.stringify(this.table)}`
+    const of = `of ${quoted(key)} in the table ${JSON.stringify(this.table)}`
     return wrong === undefined
       ? `has no ${slot.name} ${of}, and the field has no default`
       : `${slot.name} ${of} ${wrong}`
@@ -169,100 +169,81 @@ export class LayoutEntity {
 
   /** The problem of a key that the table does not have. */
   unknownKey(key: string): string {
-    return `the table ${JSON.stringify(this.table)} has no row of ${JSON.stringify(key.slice(0, 64))}`
+    return `the table ${JSON.stringify(this.table)} has no row of ${quoted(key)}`
   }
 
   /**
-   * Writes the values of row `from` into row `row` of `target`, but for fields that `isSent` says the request sends.
-   * Fields that the row has no value of keep what is there.
+   * Writes the single values of table rows, −1 for none, into the rows of `target`, but for fields that are `given`.
+   * `absent` receives what has no value, where the field has no default, and what can't be encoded.
    */
   fill(
-    from: number,
+    rows: Int32Array,
     target: RowArrays,
-    row: number,
     widths: { sparse: number; dense: number },
-    lists: { encoder: TakesLists; row: number | undefined } | undefined,
-    isSent: (name: string) => boolean,
+    given: { has(slot: FieldColumn): boolean },
+    absent: (row: number, value: AbsentValue) => void,
+  ): void {
+    for (const { slot, fill } of this.#current()?.fields ?? []) {
+      if (given.has(slot)) continue
+      const isRequired = typeof slot.encoder.missing === 'string'
+      fill(rows, target, widths, (row, wrong) => {
+        if (isRequired || wrong !== undefined) absent(row, { slot, wrong })
+      })
+    }
+  }
+
+  /**
+   * Takes the lists of table row `from` for row `row` of a request, undefined for the context, but for those that the
+   * request sends; of a sequence that it sends in part, none. Answers the fields that have none, and no default.
+   */
+  takeLists(
+    from: number,
+    lists: ListEncoder,
+    row: number | undefined,
+    isSent: (slot: FieldColumn) => boolean,
   ): AbsentValue[] {
     const absent: AbsentValue[] = []
-    for (const { slot, column, encode } of this.#current()?.filled ?? []) {
-      if (isSent(slot.name)) continue
-      if (slot.group !== undefined) {
-        const list = cellOf(column, from)
-        if (list !== null) lists!.encoder.take(slot, list, lists!.row)
-        continue
-      }
-      const code = encode(from)
-      if (typeof code === 'number') {
-        if (slot.sparse) target.sparse[row * widths.sparse + slot.column] = code
-        else target.dense[row * widths.dense + slot.column] = code
-      } else if (code !== undefined || typeof slot.encoder.missing === 'string') absent.push({ slot, wrong: code })
+    for (const { slot, take } of this.#current()?.lists ?? []) {
+      if (slot.group!.members.some(isSent) || take(from, lists, row)) continue
+      if (typeof slot.encoder.missing === 'string') absent.push({ slot, wrong: undefined })
     }
     return absent
   }
 
-  #current(): { table: RowsByKey; filled: Filled[] } | undefined {
+  /** For people: the value of each field in table row `from`, −1 for none; null where it has none. */
+  valuesOf(from: number): [name: string, value: TableValue][] {
+    const table = this.#current()?.table
+    return [...this.slots].map(({ name }) => {
+      const column = table?.columns.get(name)
+      return [name, from < 0 || column === undefined ? null : cellOf(column, from)]
+    })
+  }
+
+  #current() {
     const table = this.#tables.current(this.table)
     if (table === undefined) return undefined
-    if (this.#bound?.table !== table)
-      this.#bound = { table, filled: [...this.slots].flatMap((slot) => bind(slot, table, this.#onUnknown)) }
+    if (this.#bound?.table !== table) {
+      const all = [...this.slots].flatMap((slot) => bindField(slot, table, this.#listeners.onUnknown))
+      const isList = ({ slot }: TableField) => slot.group !== undefined
+      this.#bound = { table, fields: all.filter((one) => !isList(one)), lists: all.filter(isList) }
+    }
     return this.#bound
   }
 }
 
-/** Why a field can't be read from a column. */
-function unfit({ name, encoder: { field } }: FieldColumn, column: ColumnReader | undefined): string | undefined {
-  if (column === undefined) return `has no column ${JSON.stringify(name)}`
-  const isList = field.kind === 'vector' || field.list !== undefined
-  const wants = field.kind === 'numeric' || field.kind === 'vector' || field.kind === 'integer' ? 'number' : 'string'
-  const at = `has a column ${JSON.stringify(name)} of`
-  if (isList !== (column.kind === 'list')) return `${at} ${isList ? 'single values, and the field is a list' : 'lists'}`
-  if (column.kind === 'list') {
-    const isEmpty = column.longest === 0
-    return isEmpty || column.items.kind === wants
-      ? undefined
-      : `${at} lists of ${column.items.kind}s, and the field is one of ${wants}s`
-  }
-  if (column.kind === wants) return undefined
-  if (column.kind === 'string')
-    return column.strings === 0 ? undefined : `${at} strings, and the field is one of numbers`
-  return column.kind === 'number' && column.exactText
-    ? undefined
-    : `${at} numbers that are not written as they were imported: import it with --text ${name}`
+const none: readonly string[] = []
+
+const quoted = (key: string) => JSON.stringify(key.slice(0, 64))
+
+/** The text of a key; undefined where it is none. */
+export function keyText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  return Number.isSafeInteger(value) ? String(value) : undefined
 }
 
-/** Nothing where the column does not fit: the field keeps its default. */
-function bind(slot: FieldColumn, table: RowsByKey, onUnknown: OnUnknown): Filled[] {
-  const column = table.columns.get(slot.name)
-  if (column === undefined || unfit(slot, column) !== undefined) return []
-  return [{ slot, column, encode: encoderOf(slot, column, onUnknown) }]
-}
-
-/** In place of a code that is not known yet, or of a text that can't be encoded. */
-const [notYet, wrong] = [-1, -2]
-
-function encoderOf({ name, encoder }: FieldColumn, column: ColumnReader, onUnknown: OnUnknown): Filled['encode'] {
-  if (column.kind === 'number') {
-    const asText = encoder.field.kind !== 'numeric' && encoder.field.kind !== 'integer'
-    return (row) => {
-      const number = column.number(row)
-      return Number.isNaN(number) ? undefined : encoder.encode(asText ? String(number) : number)
-    }
-  }
-  if (column.kind !== 'string') return () => undefined
-  // Each text is encoded once; the encoder counts it then.
-  const isUnknown = unknownTest(encoder)
-  const ids = new Int32Array(column.strings + 1).fill(notYet)
-  return (row) => {
-    const code = column.code(row)
-    if (code === 0) return undefined
-    const known = ids[code]!
-    if (known >= 0) {
-      if (isUnknown?.(known)) onUnknown?.(name)
-      return known
-    }
-    const id = encoder.encode(column.text(code))
-    ids[code] = typeof id === 'number' ? id : wrong
-    return id
-  }
+/** The problem of a value that is to be a key, or an `id`; undefined where it is one. */
+export function keyProblem(value: unknown): string | undefined {
+  if (typeof value === 'string' || Number.isSafeInteger(value)) return undefined
+  if (typeof value !== 'number') return `must be a string or an integer, not ${describeValue(value)}`
+  return Number.isInteger(value) ? 'is beyond ±(2^53 − 1): send it as a string' : 'must be a string or an integer'
 }

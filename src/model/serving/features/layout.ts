@@ -4,7 +4,8 @@ import type { CrossedField, Field, Side } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
 import { type CrossedColumn, crossedIds, sideOf } from './crossed.ts'
-import { LayoutEntities, type TableSource } from './entities.ts'
+import { type EntityListeners, LayoutEntities, type TableSource } from './entities.ts'
+import type { FetchNotes } from './fetched.ts'
 import {
   createNumericFieldEncoder,
   createSparseFieldEncoder,
@@ -13,24 +14,25 @@ import {
   type FieldEncoder,
   type SparseFieldEncoder,
 } from './field.ts'
-import { type ColumnGroup, type FieldColumn, groupColumns, type ListNotes, type RowArrays } from './field-column.ts'
+import { type ColumnGroup, type FieldColumn, groupColumns, type RowArrays } from './field-column.ts'
+import type { ListOptions } from './lists.ts'
 import type { Violations } from './problems.ts'
 import { type InputField, idsOf, inputFields, type OwnedField, paddingOf } from './table.ts'
 import { createVocabulary, type Vocabulary } from './vocabulary.ts'
 
-export interface EncodeOptions {
+export interface EncodeOptions extends ListOptions {
   /** Maximum rows of a request; more is TOO_MANY_ROWS. */
   maxRows: number
   /** Leave out bad rows and list their problems instead of rejecting the request. */
   partial: boolean
   /** Every candidate must have a bid. */
   bids?: boolean
-  /** Most values of all lists and vectors of a request; more is INVALID_REQUEST. Default: any number. */
-  maxValues?: number | undefined
   /** Problems found earlier; reported together with those of the rows. */
   problems?: Violations
-  /** Receives what is unknown, and what is cut, in lists. */
-  notes?: ListNotes | undefined
+  /** Receives what tables have for the keys of the request. */
+  fetched?: FetchNotes | undefined
+  /** Candidates that a table does not have may be left out; default: they are refused where they would be. */
+  leavesOut?: boolean
   /** Arrays to encode into; default: new arrays. */
   allocate?(rows: number): RowArrays | undefined
 }
@@ -91,6 +93,8 @@ export interface EncodedRequest {
   unknown?: (string[] | undefined)[]
   /** Per requested row, the lists that were cut, if requested. */
   cut?: (string[] | undefined)[]
+  /** Rows of tables for the keys of the request, if requested. */
+  fetched?: FetchNotes | undefined
   /** Problems of the rows that are left out. */
   problems: Violation[]
   /** JSON pointer to a row in the request, or to its numeric field `field`. */
@@ -135,15 +139,13 @@ export function ownIdsOf({ graph: { inputs } }: Pick<Manifest, 'graph'>): OwnIds
   return Object.keys(inputs.fields ?? {}).filter((name) => inputs.fields![name]!.ids !== undefined)
 }
 
-export interface LayoutOptions {
+export interface LayoutOptions extends EntityListeners {
   /** Default: false. */
   ownIds?: OwnIds | undefined
   crossed?: readonly CrossedField[] | undefined
   entities?: Entities | undefined
   /** The tables of entities; without them, requests send all features. */
   tables?: TableSource | undefined
-  /** Receives the field of every value that the model doesn't know. */
-  onUnknown?: ((field: string) => unknown) | undefined
   /** Receives the field of every list that is cut, and the number of values that it loses. */
   onCut?: ((field: string, values: number) => unknown) | undefined
 }
@@ -174,7 +176,7 @@ export function createLayout(features: readonly Field[], options: LayoutOptions 
   layout.groups = groupColumns(layout.slots, onCut)
   for (const field of crossed) addCrossed(layout, field, ownIds)
   const { entities, tables: source } = options
-  if (entities && source) layout.entities = new LayoutEntities(entities, layout.byName, source, onUnknown)
+  if (entities && source) layout.entities = new LayoutEntities(entities, layout.byName, source, options)
   return layout
 }
 

@@ -1,13 +1,14 @@
 import { isObject, pointer } from '../../../schemas/json.ts'
 import { describeValue, missingMessage, requiredMessage } from './field.ts'
 import type { ColumnGroup, FieldColumn, ListNotes, RowArrays } from './field-column.ts'
-import type { EncodeOptions } from './layout.ts'
 import { invalidRequest, type Violations } from './problems.ts'
 
 /** Values of a list from `first` on, in an array that may hold those of other rows; their weights likewise. */
 export interface ListValues {
   /** Whether they are the codes of a default: no client sent it, and nothing of it counts as unknown or cut. */
   isDefault?: boolean
+  /** Whether they are codes of values: NaN for one that is left out. */
+  areCodes?: boolean
   values: ArrayLike<unknown>
   first: number
   length: number
@@ -18,6 +19,13 @@ export interface ListValues {
 
 /** In place of values that have a problem. */
 const unreadable: ListValues = { values: [], first: 0, length: -1, weights: undefined }
+
+export interface ListOptions {
+  /** Most values of all lists and vectors of a request; more is INVALID_REQUEST. Default: any number. */
+  maxValues?: number | undefined
+  /** Receives what is unknown, and what is cut. */
+  notes?: ListNotes | undefined
+}
 
 /** The JSON pointer to a list in the request; `row` is undefined in the context, and for a column of all rows. */
 export type ListPath = (slot: FieldColumn, row: number | undefined) => string
@@ -45,7 +53,7 @@ export class ListEncoder {
     widths: { sparse: number; dense: number },
     problems: Violations,
     pathOf: ListPath,
-    { maxValues = Number.POSITIVE_INFINITY, notes }: Pick<EncodeOptions, 'maxValues' | 'notes'> = {},
+    { maxValues = Number.POSITIVE_INFINITY, notes }: ListOptions = {},
   ) {
     this.pathOf = pathOf
     this.#problems = problems
@@ -158,9 +166,9 @@ export class ListEncoder {
     for (let i = 0; i < length; i++) {
       let keeps = true
       for (let m = 0; m < members.length; m++) {
-        const { values, first, isDefault } = lists[m]!
+        const { values, first, isDefault, areCodes } = lists[m]!
         const value = values[first + i]
-        const code = isDefault ? (value as DefaultCode) : members[m]!.encoder.item(value)
+        const code = isDefault || areCodes ? codeIn(value as DefaultCode) : members[m]!.encoder.item(value)
         if (typeof code === 'number') codes[m] = code
         else if (code === undefined) keeps = false
         else {
@@ -233,6 +241,9 @@ function weightOf(value: unknown): number | string {
   if (!(Number.isFinite(value) && value >= 0)) return 'must be a finite number of at least 0'
   return Number.isFinite(Math.fround(value)) ? value : 'is too large for float32'
 }
+
+/** NaN stands for a value that is left out. */
+const codeIn = (value: DefaultCode): DefaultCode => (Number.isNaN(value) ? undefined : value)
 
 type DefaultCode = ReturnType<FieldColumn['encoder']['item']>
 

@@ -1,5 +1,6 @@
 import { isObject, pointer } from '../../../schemas/json.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
+import { CandidateKeys, fetchOne, type KeySurroundings } from './candidate-keys.ts'
 import {
   bidProblem,
   bidRequired,
@@ -8,17 +9,18 @@ import {
   encodeContext,
   givenApart,
   givenTwice,
-  idProblem,
-  keepGoodRows,
   noBids,
   repeatContext,
   unknownField,
+  withoutBad,
 } from './context.ts'
-import { FetchedRows } from './fetched-rows.ts'
+import type { LayoutEntity } from './entities.ts'
+import { keyProblem } from './entities.ts'
+import { LeftOut, widthsOf } from './fetched.ts'
 import { describeValue, requiredMessage } from './field.ts'
 import type { FieldColumn } from './field-column.ts'
 import type { EncodedRequest, EncodeOptions, Layout } from './layout.ts'
-import type { ListEncoder, ListPath } from './lists.ts'
+import type { ListPath } from './lists.ts'
 import { maxViolations, Violations } from './problems.ts'
 
 /** The first form of a request: named features, one object per candidate. */
@@ -52,12 +54,22 @@ export function encodeRows(
     ...repeatContext(layout, shared, rows, options),
   }
   const { given, lists } = shared
-  const fetched = layout.entities?.candidate && new FetchedRows(layout, layout.entities.candidate, candidates, problems)
+  const left = options.leavesOut === false ? undefined : new LeftOut()
+  const { fetched: notes } = options
+  const around: KeySurroundings = { given, lists, problems, left, notes }
+  const entity = layout.entities?.candidate
+  const keys = entity && new CandidateKeys(layout, entity, candidates, encoded, around)
+  if (
+    keys?.plain &&
+    problems.list.length === 0 &&
+    shared.required.every((slot) => entity!.slots.has(slot)) &&
+    !options.bids
+  )
+    return { ...encoded, oneContext: true }
   const wanted: Wanted = {
-    given,
-    fetched,
-    required: fetched ? shared.required.filter((slot) => !fetched.entity.slots.has(slot)) : shared.required,
-    lists,
+    ...around,
+    keys,
+    required: entity ? shared.required.filter((slot) => !entity.slots.has(slot)) : shared.required,
     bid: options.bids === true,
     searched: false,
     oneContext: true,
@@ -68,17 +80,13 @@ export function encodeRows(
     if (!encodeRow(layout, wanted, candidates, row, encoded, problems, partial)) bad[row] = 1
   }
   encoded.oneContext = wanted.oneContext
-  if (problems.list.length === 0) return encoded
-  if (!partial) problems.throwIfAny()
-  return keepGoodRows(encoded, bad, { sparse: layout.sparse.length, dense: layout.dense.length })
+  return withoutBad(encoded, bad, { partial, problems, left }, widthsOf(layout))
 }
 
 /** Fields that candidates must not give, and must give. */
-interface Wanted {
-  given: ReadonlySet<FieldColumn>
+interface Wanted extends KeySurroundings {
   required: readonly FieldColumn[]
-  lists: ListEncoder | undefined
-  fetched: FetchedRows | undefined
+  keys: CandidateKeys | undefined
   bid: boolean
   /** Whether `reportAbsent` has removed fields that no candidate has. */
   searched: boolean
@@ -116,26 +124,35 @@ function encodeRow(
   problems: Violations,
   partial: boolean,
 ): boolean {
-  const { fetched } = wanted
-  const candidate = fetched ? fetched.candidateOf(row) : candidates[row]
+  const { keys } = wanted
+  const candidate = keys ? keys.candidateOf(row) : candidates[row]
   if (!isObject(candidate)) {
-    const expected = fetched ? `an object or a key, ${fetched.entity.key}` : 'an object'
+    const expected = keys ? `an object or a key, ${keys.entity.key}` : 'an object'
     problems.add(`/candidates/${row}`, `must be ${expected}, not ${describeValue(candidate)}`)
     return false
   }
-  let good = fetched === undefined || fetched.fill(row, candidate, encoded, wanted, problems)
+  let good = keys === undefined || keys.check(row, candidate, encoded)
   const wrong = (name: string, message: string | (() => string)) => {
     if (!problems.full) problems.add(`/candidates/${row}${pointer(name)}`, message)
     good = false
   }
   let requiredSeen = 0
+  /** Entities of the context whose keys the candidate gives. */
+  let fetched: LayoutEntity[] | undefined
   for (const name in candidate) {
     // No further problem would be listed.
     if (!good && problems.full) return false
     const value = candidate[name]
     const slot = layout.byName.get(name)
     if (slot === undefined) {
-      if (name === fetched?.entity.key) continue
+      const entity = layout.entities?.byKey.get(name)
+      if (entity !== undefined) {
+        if (entity === keys?.entity) continue
+        wanted.oneContext = false
+        fetched = [...(fetched ?? []), entity]
+        if (!fetchOne(layout, entity, row, candidate, encoded, wanted)) good = false
+        continue
+      }
       const message = reserved(name, value, row, encoded, layout)
       if (message !== undefined) wrong(name, message)
       continue
@@ -145,7 +162,7 @@ function encodeRow(
       continue
     }
     if (slot.ofContext) wanted.oneContext = false
-    if (typeof slot.encoder.missing === 'string' && !fetched?.entity.slots.has(slot)) requiredSeen++
+    if (typeof slot.encoder.missing === 'string' && !keys?.entity.slots.has(slot)) requiredSeen++
     if (slot.group !== undefined) {
       if (!wanted.lists!.take(slot, value, row)) good = false
       continue
@@ -156,13 +173,16 @@ function encodeRow(
     else encoded.dense[row * layout.dense.length + slot.column] = code
   }
   if (wanted.lists !== undefined && !encodeLists(layout, wanted, encoded, row, problems)) good = false
+  const isFetched = (slot: FieldColumn) => fetched?.some(({ slots }) => slots.has(slot)) === true
+  if (fetched !== undefined)
+    for (const slot of wanted.required) if (isFetched(slot) && !Object.hasOwn(candidate, slot.name)) requiredSeen++
   const lacks = requiredSeen < wanted.required.length
   const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
   if (!lacks && !lacksBid) return good
-  if (!wanted.searched) reportAbsent(wanted, fetched?.candidates ?? candidates, problems, partial)
-  for (const { name } of wanted.required) {
-    if (Object.hasOwn(candidate, name)) continue
-    wrong(name, requiredMessage)
+  if (!wanted.searched) reportAbsent(wanted, keys?.candidates ?? candidates, problems, partial, layout)
+  for (const slot of wanted.required) {
+    if (Object.hasOwn(candidate, slot.name) || isFetched(slot)) continue
+    wrong(slot.name, requiredMessage)
     if (problems.full) break
   }
   if (lacksBid && wanted.bid) wrong('bid', bidRequired)
@@ -197,11 +217,21 @@ function encodeLists(
  * Reports fields that neither the context nor any candidate has, once, on the field's own side, and removes them from
  * `wanted`. If bad rows are left out, fields of candidates are reported per row instead.
  */
-function reportAbsent(wanted: Wanted, candidates: readonly unknown[], problems: Violations, partial: boolean): void {
+function reportAbsent(
+  wanted: Wanted,
+  candidates: readonly unknown[],
+  problems: Violations,
+  partial: boolean,
+  { entities, byName }: Layout,
+): void {
   wanted.searched = true
   const first = candidates.findIndex(isObject)
-  const inNone = (name: string) =>
-    candidates.every((candidate) => !isObject(candidate) || !Object.hasOwn(candidate, name))
+  const inNone = (name: string) => {
+    // A key stands for the fields of its entity.
+    const keys = entities?.all.filter(({ slots }) => slots.has(byName.get(name)!)).map(({ key }) => key) ?? []
+    const names = [name, ...keys]
+    return candidates.every((candidate) => !isObject(candidate) || !names.some((one) => Object.hasOwn(candidate, one)))
+  }
   // A problem of the context rejects the request, even if bad rows are left out.
   const ofRequest = partial ? new Violations() : problems
   const absent = new Set<FieldColumn>()
@@ -236,7 +266,7 @@ function reserved(
   layout: Layout,
 ): string | (() => string) | undefined {
   if (name === 'id') {
-    const message = idProblem(value)
+    const message = keyProblem(value)
     if (message !== undefined) return message
     encoded.ids ??= new Array(encoded.requested)
     encoded.ids[row] = value as CandidateId

@@ -3,6 +3,7 @@ import type { Manifest } from '../../../schemas/manifest.ts'
 import type { Outputs } from '../../contracts/engine.ts'
 import type { PredictionTable } from '../../contracts/prediction.ts'
 import { createCalibrator, createDerivedCalculator, multiply } from '../calibration/calibrator.ts'
+import type { FetchNotes } from '../features/fetched.ts'
 import type { EncodedRequest, Layout } from '../features/layout.ts'
 import { invalidRequest, maxViolations } from '../features/problems.ts'
 import { bindingsOf } from './bindings.ts'
@@ -96,6 +97,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
       ids: request.ids,
       unknown: request.unknown,
       cut: request.cut,
+      fetched: request.fetched && perRow(request.fetched, request.requested),
       problems: request.problems,
     }
     const ranking = plan.rank && multiply(plan.rank.tasks.map(probabilityOf), rows)
@@ -106,6 +108,11 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
     return plan.rank ? rank(table, plan.rank, ranking!, request) : table
   }
   return compose
+}
+
+/** The notes, with null for rows without a key. */
+function perRow({ context, candidates }: FetchNotes, requested: number): PredictionTable['fetched'] {
+  return { context, candidates: Array.from({ length: requested }, (_, row) => candidates[row] ?? null) }
 }
 
 /** Numbers beyond it overflow float32 once they are squared. */

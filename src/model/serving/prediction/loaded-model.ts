@@ -28,6 +28,8 @@ export interface Query {
   options?: PredictOptions | undefined
   /** Problems found before, reported together with the others. */
   problems?: readonly Violation[] | undefined
+  /** The answer has no place for rows that are left out: a candidate whose key is unknown is refused instead. */
+  whole?: boolean | undefined
   /** Whose request it is; undefined where there is only one tenant. */
   tenant?: Tenant | undefined
   /** When the answer is of no use any more, on the model's clock, ms. */
@@ -115,6 +117,8 @@ export interface LoadOptions {
   tables?: Pick<Tables, 'current' | 'guard' | 'handles' | 'refresh'>
   /** Called for values that the model doesn't know, with their number. */
   onUnknown?(field: string, values: number): void
+  /** Called for the keys of each request: how many a table has, and those that it has not, or some of `count`. */
+  onKeys?(entity: string, found: number, unknown: readonly string[], count: number): void
   /** Called for every list that is cut, with the number of values that it loses. */
   onCut?(field: string, values: number): void
 }

@@ -9,6 +9,7 @@ import { readEvaluation } from '../bundle/evaluation.ts'
 import type { Bundle } from '../bundle/read.ts'
 import type { LiveVersion } from '../deltas/live-version.ts'
 import { createDriftMonitor } from '../drift/monitor.ts'
+import { FetchNotes } from '../features/fetched.ts'
 import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
@@ -21,7 +22,7 @@ import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
 import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
 import { type OpenEncoder, openEncoder } from './open-encoder.ts'
-import { countValues, encodeExplained, encodeQuery, type QueryRows } from './query-rows.ts'
+import { countValues, encodeExplained, encodeQuery, type QueryRows, rowsIn } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorsOf } from './tensors.ts'
@@ -174,18 +175,21 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     limits: limitsOf(options),
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
-    predict({ rows, tasks, options: asked = {}, problems: found, deadline, tenant, begun }) {
+    predict({ rows, tasks, options: asked = {}, problems: found, whole = false, deadline, tenant, begun }) {
       const started = options.clock.now()
       const observed = asked.observe !== false
       traffic.observed = observed
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
+      // A few bytes of ids may be many rows: these are judged before they are encoded.
+      const refusal = manifest.entities && batcher.refusal({ batch: { rows: rowsIn(rows) }, deadline, tenant })
+      if (refusal) throw refusal
       const memory = executor.allocateFor(manifest)
-      const { unknown = false, partial = false } = asked
+      const { unknown = false, partial = false, features = false } = asked
       const bids = planned.rank?.bids === true
       const { maxRequestRows: maxRows, maxListValues: maxValues } = options
-      const wanted = { maxRows, maxValues, partial, bids, problems, allocate: memory.allocate }
-      const encoded = encode(parts, rows, memory, unknown, wanted)
+      const wanted = { maxRows, maxValues, partial, leavesOut: !whole, bids, problems, allocate: memory.allocate }
+      const encoded = encode(parts, rows, memory, { unknown, features }, wanted)
       if (observed && rows.form === 'encoded') countValues(rows, options)
       const encodedAt = options.clock.now()
       const encodeSeconds = (encodedAt - started) / 1000
@@ -255,19 +259,20 @@ function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): L
 
 /**
  * Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't
- * know.
+ * know; `features`: also say what tables have.
  */
 function encode(
   { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
   rows: QueryRows,
   memory: RequestMemory,
-  unknown: boolean,
+  { unknown, features }: { unknown: boolean; features: boolean },
   options: EncodeOptions,
 ): EncodedRequest {
+  const wanted = features ? { ...options, fetched: new FetchNotes() } : options
   try {
     return unknown
-      ? encodeExplained(rows, encoder, tensors.inputs, options)
-      : encodeQuery(rows, encoder, tensors.inputs, options)
+      ? encodeExplained(rows, encoder, tensors.inputs, wanted)
+      : encodeQuery(rows, encoder, tensors.inputs, wanted)
   } catch (error) {
     memory.release()
     throw error

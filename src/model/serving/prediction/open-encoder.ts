@@ -32,6 +32,7 @@ export async function openEncoder({ manifest, manifestless }: Bundle, options: L
   if (manifest.entities) await options.tables?.refresh()
   const encoder = encoderOf(manifest, {
     onUnknown: (field) => isCounted() && options.onUnknown?.(field, 1),
+    onKeys: (entity, found, unknown) => isCounted() && options.onKeys?.(entity, found, unknown, unknown.length),
     onCut: (field, values) => isCounted() && options.onCut?.(field, values),
     tables: options.tables,
   })

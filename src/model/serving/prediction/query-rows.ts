@@ -1,5 +1,6 @@
 import { isObject } from '../../../schemas/json.ts'
 import type { Encoder } from '../features/encoder.ts'
+import type { EntityCount } from '../features/entity-counts.ts'
 import { type ListNotes, unknownTest } from '../features/field-column.ts'
 import { allocateRows, type EncodedRequest, type EncodeOptions, type Layout } from '../features/layout.ts'
 import { encodeInputs } from './encode-inputs.ts'
@@ -18,6 +19,8 @@ export type QueryRows =
       encoded: EncodedRequest
       unknown: ReadonlyMap<string, number>
       cut: ReadonlyMap<string, number>
+      /** Keys by entity. */
+      keys: ReadonlyMap<string, EntityCount>
     }
 
 /** As tensors, in whichever form they are. Throws like the encoder. */
@@ -29,9 +32,9 @@ export function encodeQuery(
 ): EncodedRequest {
   switch (rows.form) {
     case 'rows':
-      return encoder.rows(rows.context, rows.candidates, options)
+      return withNotes(encoder.rows(rows.context, rows.candidates, options), options)
     case 'columns':
-      return encoder.columns(rows.context, rows.candidates, options)
+      return withNotes(encoder.columns(rows.context, rows.candidates, options), options)
     case 'tensors':
       return encoder.tensors(rows.sparse, rows.dense, options)
     case 'inputs':
@@ -40,6 +43,17 @@ export function encodeQuery(
       options.problems?.throwIfAny()
       return moved(rows.encoded, encoder, options)
   }
+}
+
+const withNotes = (encoded: EncodedRequest, { fetched }: EncodeOptions): EncodedRequest =>
+  fetched === undefined ? encoded : { ...encoded, fetched }
+
+/** Rows of a request before they are encoded; 0 where that is not known. */
+export function rowsIn(rows: QueryRows): number {
+  if (rows.form === 'encoded') return rows.encoded.rows
+  if (rows.form === 'rows') return Array.isArray(rows.candidates) ? rows.candidates.length : 1
+  const columns = rows.form === 'columns' && isObject(rows.candidates) ? Object.values(rows.candidates) : []
+  return columns.reduce((most: number, column) => Math.max(most, Array.isArray(column) ? column.length : 0), 0)
 }
 
 /** Rows that were encoded elsewhere, in the memory that this request has for them. */
@@ -52,12 +66,14 @@ function moved(encoded: EncodedRequest, { layout }: Encoder, options: EncodeOpti
 }
 
 type CountValues = (field: string, values: number) => void
+type CountKeys = (entity: string, found: number, unknown: readonly string[], count: number) => void
 
-/** Reports the unknown and the cut values of rows that were encoded elsewhere. */
+/** Reports the unknown and the cut values, and the keys, of rows that were encoded elsewhere. */
 export function countValues(
-  { unknown, cut }: Extract<QueryRows, { form: 'encoded' }>,
-  { onUnknown, onCut }: { onUnknown?: CountValues; onCut?: CountValues },
+  { unknown, cut, keys }: Extract<QueryRows, { form: 'encoded' }>,
+  { onUnknown, onCut, onKeys }: { onUnknown?: CountValues; onCut?: CountValues; onKeys?: CountKeys },
 ): void {
+  for (const [entity, { found, unknown, examples }] of keys) onKeys?.(entity, found, examples, unknown)
   for (const [field, count] of unknown) onUnknown?.(field, count)
   for (const [field, count] of cut) onCut?.(field, count)
 }

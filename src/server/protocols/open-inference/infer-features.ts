@@ -62,13 +62,12 @@ export function readRows(
   return readFeatures(body, layout, limits)
 }
 
-function unknownTensor(wrong: string, inputs: readonly { name: string }[], { slots }: Layout): string {
-  const meant = closestName(
-    wrong,
-    [...inputs, ...slots].map(({ name }) => name),
-  )
+function unknownTensor(wrong: string, inputs: readonly { name: string }[], { slots, entities }: Layout): string {
+  const keys = entities?.all.map(({ key }) => key) ?? []
+  const meant = closestName(wrong, [...[...inputs, ...slots].map(({ name }) => name), ...keys])
   const suggestion = meant === undefined ? '' : ` (did you mean ${JSON.stringify(meant)}?)`
-  const features = slots.length > 0 ? `, or the features ${listed(slots.map(({ name }) => name))}` : ''
+  const byKey = keys.length > 0 ? `, or the keys ${listed(keys)}` : ''
+  const features = slots.length > 0 ? `, or the features ${listed(slots.map(({ name }) => name))}${byKey}` : ''
   return `is not known${suggestion}: the model has ${listed(inputs.map(({ name }) => name))}${features}`
 }
 
@@ -94,7 +93,10 @@ function readFeatures(body: InferBody, layout: Layout, limits: RequestModel['lim
   for (const { tensor, rows: own, values, only, slot } of columns) {
     const name = slot?.name ?? tensor.name
     const isLists = slot?.group !== undefined
-    const holds = isLists ? slot.encoder.field.side === 'context' : !reserved.includes(name)
+    const entity = layout.entities?.byKey.get(name)
+    const holds = isLists
+      ? slot.encoder.field.side === 'context'
+      : !reserved.includes(name) && entity?.side !== 'candidate'
     // A name may be that of a property that objects have of their own, or __proto__.
     if (own === rows) Object.defineProperty(candidates, name, property(values))
     else if (own === 1 && holds) Object.defineProperty(context, name, property(only()))

@@ -15,7 +15,7 @@ import { shapeText, wrongOf } from './infer-tensors.ts'
 /** A tensor of a model's field: a value per row, or a part of a column of lists. */
 export interface FieldPart {
   is: 'value' | 'values' | 'offsets' | 'weights'
-  /** Undefined for `id` and `bid`. */
+  /** Undefined for `id`, `bid` and keys of entities. */
   slot: FieldColumn | undefined
 }
 
@@ -26,10 +26,10 @@ export const offsetsName = (name: string) => `${name}.offsets`
 export const weightsName = (name: string) => `${name}.weights`
 
 /** Undefined where the name is none of a field. */
-export function partOf({ byName }: Layout, name: string): FieldPart | undefined {
+export function partOf({ byName, entities }: Layout, name: string): FieldPart | undefined {
   const slot = byName.get(name)
   if (slot !== undefined) return { is: slot.group === undefined ? 'value' : 'values', slot }
-  if (reserved.includes(name)) return { is: 'value', slot }
+  if (reserved.includes(name) || entities?.byKey.has(name)) return { is: 'value', slot }
   const point = name.lastIndexOf('.')
   const list = point < 0 ? undefined : byName.get(name.slice(0, point))
   if (list?.group === undefined || list.group.exact) return undefined

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { LayoutEntity } from '../../../model/serving/features/entities.ts'
 import type { FieldColumn } from '../../../model/serving/features/field-column.ts'
 import type { LoadedModel } from '../../../model/serving/prediction/loaded-model.ts'
 import type { InferLive, InferModel, InferReady, InferServer } from '../../../schemas/infer.ts'
@@ -131,6 +132,7 @@ function describeModel(model: LoadedModel, versions: string[]): InferModel {
       datatypes: Object.fromEntries(tensors.inputs.map((input) => [input.name, [...datatypesOf(input)]])),
       // Not among the inputs: clients that make data of their own send all of those.
       ...(manifestless ? {} : { features: encoder.layout.slots.map(describeFeature) }),
+      ...(encoder.layout.entities && { keys: encoder.layout.entities.all.map(describeKey) }),
     },
   }
 }
@@ -143,6 +145,11 @@ const featureDatatypes = {
   numeric: 'FP64',
   vector: 'FP32',
 } as const
+
+/** A key may be sent in place of the features of its entity. */
+function describeKey({ key: name, side, slots }: LayoutEntity) {
+  return { name, datatype: 'BYTES' as const, shape: [-1], side, instead_of: [...slots].map((slot) => slot.name) }
+}
 
 function describeFeature({ group, width, weights, encoder: { field, missing } }: FieldColumn) {
   const { name, side, kind } = field

@@ -29,7 +29,7 @@ export const inferProtocol: FastProtocol<InferParams, InferAsked> = {
   },
   ask(asked, { tensors }) {
     const outputs = outputsOf(asked, tensors.outputs)
-    return { tasks: asked.outputs?.length ? outputs.flatMap(({ tasks }) => tasks) : undefined }
+    return { tasks: asked.outputs?.length ? outputs.flatMap(({ tasks }) => tasks) : undefined, whole: true }
   },
   write(table, asked, { manifest, tensors }) {
     const { headerLength, body } = encodeAnswer(manifest, asked, outputsOf(asked, tensors.outputs), table)

@@ -23,6 +23,7 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
   if (form === 'rows') writeRows(json, table)
   else writeColumns(json, table)
   if (table.problems.length > 0) json.text(`,"errors":${JSON.stringify(table.problems)}`)
+  if (table.fetched) json.text(`,"features":${JSON.stringify(table.fetched)}`)
   json.byte(closeBrace)
   return json.finish()
 }

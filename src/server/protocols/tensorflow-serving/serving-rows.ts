@@ -53,18 +53,19 @@ function takesFeatures(
 ): boolean {
   if (manifestless) return false
   if (signature === featuresSignature || context !== undefined) return true
-  const { byName, slots } = encoder.layout
+  const { byName, slots, entities } = encoder.layout
+  if (sample === undefined && entities?.candidate && isText(firstOf(values))) return true
   if (sample === undefined) {
     if (slots.length !== 1) return tensors.inputs.length !== 1
     // The first value of the only field, or the only tensor: ids and scaled numbers are no strings.
-    return isText(Array.isArray(values) ? values[0] : values) || (slots[0]!.group !== undefined && hasText(values))
+    return isText(firstOf(values)) || (slots[0]!.group !== undefined && hasText(values))
   }
   const names = new Set(tensors.inputs.map(({ name }) => name))
   let field = false
   let tensor = false
   let other = false
   for (const name in sample) {
-    field ||= byName.has(name)
+    field ||= byName.has(name) || entities?.byKey.has(name) === true
     if (names.has(name)) tensor = true
     else other = true
     if (field && other) break
@@ -75,8 +76,9 @@ function takesFeatures(
 
 function featureRows(body: ServingBody, model: RequestModel, named: boolean): ServingRows {
   const { form, context, values } = body
-  const { slots } = model.encoder.layout
-  const only = slots.length === 1 ? slots[0]!.name : undefined
+  const { slots, entities } = model.encoder.layout
+  const key = isText(firstOf(values)) ? entities?.candidate?.key : undefined
+  const only = key ?? (slots.length === 1 ? slots[0]!.name : undefined)
   let candidates = values
   if (!named && only !== undefined) {
     candidates = form === 'instances' ? (values as unknown[]).map((value) => single(only, value)) : single(only, values)
@@ -98,6 +100,8 @@ function featureRows(body: ServingBody, model: RequestModel, named: boolean): Se
   if (body.base64) decodeAll(form, candidates, context, inTermsOf)
   return { rows: { form: form === 'instances' ? 'rows' : 'columns', context, candidates }, inTermsOf }
 }
+
+const firstOf = (values: unknown): unknown => (Array.isArray(values) ? values[0] : values)
 
 const isText = (value: unknown): boolean => typeof value === 'string' || isBase64(value)
 

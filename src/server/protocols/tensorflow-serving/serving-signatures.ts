@@ -37,12 +37,15 @@ export function describeSignatures(model: LoadedModel): ServingMetadata {
   const { name, version } = model.manifest
   const outputs = byName(servingOutputs(model).map(({ name, dims }) => info(name, 'DT_FLOAT', dims)))
   const tensors = byName(model.tensors.inputs.map(({ name, dtype, dims }) => info(name, dtypes[dtype], dims)))
-  const features = byName(
-    model.encoder.layout.slots.map(({ name, group, encoder: { field } }) => {
+  const { slots, byName: fields, entities } = model.encoder.layout
+  const keys = entities?.all.filter(({ key }) => !fields.has(key)) ?? []
+  const features = byName([
+    ...slots.map(({ name, group, encoder: { field } }) => {
       const dims = group === undefined ? [] : [field.kind === 'vector' ? field.length : -1]
       return info(name, kinds[field.kind], dims)
     }),
-  )
+    ...keys.map(({ key }) => info(key, 'DT_STRING', [])),
+  ])
   const signatures = signatureNames(model).map((signature) => {
     const inputs = signature === featuresSignature && !model.manifestless ? features : tensors
     return [signature, { inputs, outputs, method_name: 'tensorflow/serving/predict' }] as const

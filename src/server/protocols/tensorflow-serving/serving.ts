@@ -32,7 +32,7 @@ export const servingProtocol: FastProtocol<ServingParams, ServingAsked> = {
   notFound: (error, _, params) => notFound(error, params),
   ask({ signature }, model) {
     if (signature !== undefined) checkSignatureName(model, signature)
-    return {}
+    return { whole: true }
   },
   write: (table, { form }, model) => ({
     headers: ['content-type', 'application/json'],

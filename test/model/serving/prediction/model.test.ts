@@ -285,7 +285,8 @@ t.test('unknown values are reported', async (t) => {
   t.same(heard.splice(0), [['country', 1]])
   const encoder = createEncoder(exampleManifest().features)
   const encoded = encoder.rows(context, candidates, { maxRows: 10, partial: false })
-  const rows = { form: 'encoded' as const, encoded, unknown: new Map([['country', 1e6]]), cut: new Map() }
+  const counts = { unknown: new Map([['country', 1e6]]), cut: new Map(), keys: new Map() }
+  const rows = { form: 'encoded' as const, encoded, ...counts }
   await model.predict({ rows, deadline }).table
   t.same(heard, [['country', 1e6]], 'those that were found elsewhere, together')
 })

@@ -3,6 +3,7 @@ import { didYouMean } from '../../../schemas/closest-name.ts'
 import { type CrossedField, type Field, isDense } from '../../../schemas/features.ts'
 import type { Calibration, FieldTensors, Manifest } from '../../../schemas/manifest.ts'
 import { crossedProblems } from '../features/crossed.ts'
+import { entityProblems } from '../features/entity-problems.ts'
 import { boundsOf, requiredMessage } from '../features/field.ts'
 import { type Layout, layoutOf } from '../features/layout.ts'
 import { ListEncoder } from '../features/lists.ts'
@@ -14,7 +15,7 @@ import { driftProblems } from './drift-consistency.ts'
 export function contradictions(manifest: Manifest): string[] {
   return [
     ...features(manifest),
-    ...entities(manifest),
+    ...entityProblems(manifest.features, manifest.entities).map(({ path, message }) => `${path} ${message}`),
     ...tasks(manifest),
     ...graph(manifest),
     ...quantization(manifest),
@@ -52,40 +53,6 @@ function features(manifest: Manifest): string[] {
   const { ids } = layout
   if (ids > 2 ** 31 - 1) problems.push(`/features have ${ids} ids in all, more than int32 holds`)
   return problems
-}
-
-function entities({ features, entities = {} }: Manifest): string[] {
-  const fields = new Map(features.map((field) => [field.name, field]))
-  const owners = new Map<string, string>()
-  const keys = new Map<string, string>()
-  let candidate: string | undefined
-  return Object.entries(entities).flatMap(([entity, { key, side, features, unknown }]) => {
-    const path = `/entities/${entity}`
-    const problems = features.flatMap((name, i) => {
-      const field = fields.get(name)
-      const owner = owners.get(name)
-      owners.set(name, entity)
-      const at = `${path}/features/${i}`
-      if (field === undefined)
-        return [`${at} is not a field: ${JSON.stringify(name)}${didYouMean(name, [...fields.keys()])}`]
-      if (field.side !== side) return [`${at} is a field of the ${field.side}, not of the ${side}`]
-      return owner === undefined ? [] : [`${at} belongs to the entity ${owner}, too`]
-    })
-    const field = fields.get(key)
-    if (key === 'bid' || key === 'id')
-      problems.push(`${path}/key is a property that every candidate has: use another name`)
-    if (field !== undefined && field.side !== side)
-      problems.push(`${path}/key is a field of the ${field.side}, not of the ${side}`)
-    if (side === 'context' && unknown === 'leave_out')
-      problems.push(`${path}/unknown leaves candidates out, and the entity is of the context: defaults or refuse`)
-    if (features.includes(key)) problems.push(`${path}/features has the key, which requests send`)
-    if (keys.has(key)) problems.push(`${path}/key is that of the entity ${keys.get(key)}, too`)
-    else if (side === 'candidate' && candidate !== undefined)
-      problems.push(`${path} is a second entity of candidates, beside ${candidate}`)
-    keys.set(key, entity)
-    if (side === 'candidate') candidate = entity
-    return problems
-  })
 }
 
 /** Problems of the defaults of lists and vectors. */

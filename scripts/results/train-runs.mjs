@@ -4,8 +4,9 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { multigateVersion } from '../../build/src/base/project.js'
 import { readSpec } from '../../build/src/tools/data/read-spec.js'
+import { readRows } from '../../build/src/tools/train/read-rows.js'
 import { createProgress } from '../../build/src/tools/train/run-train.js'
-import { readRows, train } from '../../build/src/tools/train/train.js'
+import { train } from '../../build/src/tools/train/train.js'
 
 const specs = join(import.meta.dirname, '../../src/tools/train/specs')
 

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { Comparison, count, Difference, Estimate, Metrics, orNull } from './comparison.ts'
+import { JoinedTable } from './joined-table.ts'
 import { TaskName } from './manifest.ts'
 import { SequenceUse } from './sequence-use.ts'
 import { PrecisionCheck } from './served-plan.ts'
@@ -260,6 +261,7 @@ export const EvaluationReport = Type.Object(
         group: Type.Optional(Type.String({ description: 'Column of the groups' })),
         groups: Type.Optional(count('Groups among the judged rows')),
         weight: Type.Optional(Type.String({ description: 'Column of the weights' })),
+        tables: Type.Optional(Type.Array(JoinedTable, { description: 'The feature tables that rows have values of' })),
       },
       strict,
     ),

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { JoinedTable } from './joined-table.ts'
 
 export type Provenance = Static<typeof Provenance>
 export const Provenance = Type.Object(
@@ -27,6 +28,9 @@ export const Provenance = Type.Object(
       Type.Array(Type.Unknown(), { description: 'Loss and AUC of each epoch, on training and validation rows' }),
     ),
     rows: Type.Optional(Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() })),
+    feature_tables: Type.Optional(
+      Type.Array(JoinedTable, { description: 'The feature tables that rows had values of, in training' }),
+    ),
     field_options: Type.Optional(
       Type.Record(
         Type.String(),

@@ -38,6 +38,13 @@ const filesCommon = {
       description: 'Files of the same form and columns, whose rows are in histories alone, and in no part',
     }),
   ),
+  tables: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Folder of the feature tables that entities name, relative to the spec; default: `.tables` in the models folder of the version',
+    }),
+  ),
   obtain: Type.Optional(
     Type.String({ maxLength: 1024, description: 'Where the files come from, for the message if one is missing' }),
   ),

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { ArchitectureOptions } from './architecture.ts'
+import { Entities } from './entities.ts'
 import type { CrossedField } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
 import { Precision, TableFormat } from './precision.ts'
@@ -177,6 +178,10 @@ export const TrainSpec = Type.Object(
       minItems: 1,
       maxItems: 4096,
       description: 'Input fields, in order; crossed ones come last',
+    }),
+    entities: Type.Optional({
+      ...Entities,
+      description: 'Fields whose values come from feature tables, by a key, in training and in serving',
     }),
     sequences: Type.Optional(
       Type.Array(TrainSequence, { minItems: 1, maxItems: 64, description: 'How the network reads sequences' }),

@@ -1,10 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type TableChange, Tables } from '../../src/model/serving/tables/tables.ts'
 import type { Entities } from '../../src/schemas/entities.ts'
 import { temporaryFolder, type testFeatures, writeTestBundle } from '../support/bundle.ts'
-import { runCli } from '../support/cli.ts'
+import { importRows } from '../support/feature-table.ts'
 import { startTestServer } from '../support/server.ts'
 
 const entities: Entities = {
@@ -14,14 +12,6 @@ const entities: Entities = {
 const ads: Record<string, { campaign: string; price: number }> = Object.fromEntries(
   Array.from({ length: 40 }, (_, i) => [`ad-${i}`, { campaign: `c${i % 7}`, price: i / 10 }]),
 )
-
-async function importRows(models: string, table: string, rows: readonly object[]): Promise<void> {
-  const file = join(models, `${table}.jsonl`)
-  await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
-  const { code, stderr } = await runCli(['features', 'import', file, '--key', 'id', '--models', models])
-  if (code !== 0) throw new Error(stderr)
-  await rm(file)
-}
 
 const adRows = (price = (own: number) => own) =>
   Object.entries(ads).map(([id, ad]) => ({ id, ...ad, price: price(ad.price) }))

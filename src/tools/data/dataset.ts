@@ -1,11 +1,13 @@
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sum } from '../../model/quality/metrics.ts'
+import type { JoinedTable } from '../../schemas/joined-table.ts'
 import { longestList } from '../../schemas/list-options.ts'
 import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
 import { createAdsFunnel } from './ads-funnel.ts'
 import { createAdsHistory } from './ads-history.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
+import { joinEntities, type OpenRows, type RowEntities } from './entity-tables.ts'
 import { ListColumn } from './list-column.ts'
 import { expectHistoryMemory, type HistoryRows, makeHistories } from './make-histories.ts'
 import { partsOf } from './parts.ts'
@@ -34,6 +36,8 @@ export interface Dataset {
   slices: { name: string; column: CellColumn }[]
   /** Test rows that are training rows too, where it was counted before cells were let go. */
   repeatedTests?: number
+  /** The feature tables that rows have values of. */
+  tables?: JoinedTable[] | undefined
   /** The place of a row, for messages. */
   place(row: number): string
 }
@@ -49,6 +53,8 @@ export interface ReadOptions {
   memory?: number | undefined
   /** Bytes per value of what is made of the columns; default: those of judging all rows. */
   bytesAfter?: number | undefined
+  /** Whose features come from tables, where rows do not have them. */
+  entities?: readonly RowEntities[] | undefined
 }
 
 /** Bytes per value of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
@@ -70,9 +76,10 @@ export async function readDataset(
   fields: readonly FieldReading[],
   options: ReadOptions = {},
 ): Promise<Dataset> {
-  const { source, readers } = await openDataset({ file, spec }, fields)
-  await pauseFor(options.signal)
-  const { histories, ...read } = await readRows(source, readers, file, options)
+  const { source, readers, joined, close } = await openDataset({ file, spec }, fields, options.entities)
+  const { histories, ...read } = await pauseFor(options.signal)
+    .then(() => readRows(source, readers, file, options))
+    .finally(close)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
   if (spec.history && histories) {
     const { last, max = longestList } = spec.history
@@ -88,7 +95,7 @@ export async function readDataset(
     problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
   const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0, past: 0 } }, problems)
   if (problems.length > 0) throw new SpecError(file, problems)
-  return { ...read, parts, place: source.place }
+  return { ...read, parts, ...(joined && { tables: joined.tables }), place: (row) => source.place(row) }
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
@@ -257,24 +264,31 @@ function openGenerated(data: Extract<RowData, { generator: string }>): Source {
   return data.generator === 'ads-history' ? createAdsHistory(data) : createSyntheticTasks(data)
 }
 
-/** Opens the data without reading rows. Rejects with a SpecError that lists unknown columns and invalid expressions. */
+/**
+ * Opens the data, and the tables of entities, without reading rows. Rejects with a SpecError that lists unknown columns
+ * and invalid expressions.
+ */
 async function openDataset(
   { file, spec }: { file: string; spec: RowsToRead },
   fields: readonly FieldReading[],
-): Promise<{ source: Source; readers: Readers }> {
-  const source = await openSource(spec.data, file)
-  const problems = referenceProblems(spec, fields, source)
-  if (problems.length > 0) throw new SpecError(file, problems)
-  return { source, readers: createReaders(spec, fields, source.columns) }
+  entities: readonly RowEntities[] = [],
+): Promise<OpenRows & { readers: Readers }> {
+  const opened = await joinEntities(await openSource(spec.data, file), { file, data: spec.data }, fields, entities)
+  const problems = referenceProblems(spec, fields, opened.source)
+  if (problems.length === 0) return { ...opened, readers: createReaders(spec, fields, opened.source.columns) }
+  opened.close()
+  throw new SpecError(file, problems)
 }
 
 /** Problems of a spec's data, columns and expressions; no rows are read. */
 export async function columnProblems(
   loaded: { file: string; spec: RowsToRead },
   fields: readonly FieldReading[],
+  entities: readonly RowEntities[],
 ): Promise<Violation[]> {
   try {
-    await openDataset(loaded, fields)
+    const { close } = await openDataset(loaded, fields, entities)
+    close()
     return []
   } catch (error) {
     if (error instanceof SpecError) return error.problems

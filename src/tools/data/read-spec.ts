@@ -6,25 +6,25 @@ import { parseDocument } from 'yaml'
 import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sizeOfOrdinary } from '../../base/files.ts'
-import { suggestNames } from '../../base/names.ts'
 import { optionProblems } from '../../model/graph/architectures/build.ts'
 import { sidesOf } from '../../model/graph/architectures/side-inputs.ts'
 import { knownNames, withArchitectures, withCanonicalArchitecture } from '../../model/graph/architectures/table.ts'
 import { crossedSides } from '../../model/serving/features/crossed.ts'
+import { entityProblems } from '../../model/serving/features/entity-problems.ts'
 import { check } from '../../schemas/check.ts'
 import { didYouMean } from '../../schemas/closest-name.ts'
 import { isObject } from '../../schemas/json.ts'
-import type { Publish } from '../../schemas/publish.ts'
 import { type FieldPlace, RowsSpec, RowsTask } from '../../schemas/rows-spec.ts'
 import { TrainSpec } from '../../schemas/train-spec.ts'
 import { withCrossedApart } from './crossed-apart.ts'
 import { openSource } from './dataset.ts'
 import { unalignedHistories, withHistory, withoutHistory } from './history-fields.ts'
 import { hasParts, partProblems, uselessPast } from './parts.ts'
+import { publishProblems, unlabelledTasks } from './publish-problems.ts'
 import type { FieldSource } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { severalProblems } from './several-problems.ts'
-import { type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
+import { type Column, type LoadedRows, type LoadedSpec, type Source, SpecError } from './source.ts'
 
 const CompleteSpec = withArchitectures(TrainSpec)
 
@@ -98,8 +98,24 @@ async function dataProblems(spec: Partial<RowsSpec>, problems: Violation[], file
       if (!(error instanceof SpecError)) throw error
       found.push(...error.problems)
     }
-  found.push(...referenceProblems(spec, uncheckedFields(spec.fields), source))
+  found.push(...referenceProblems(spec, uncheckedFields(spec.fields), source && withEntityColumns(source, spec)))
   return found.filter(({ path }) => !problems.some((problem) => problem.path === path))
+}
+
+/** The columns with those that tables would add, as their fields read them. Parts of a wrong shape are left out. */
+function withEntityColumns({ columns, unusable = [] }: Source, spec: unknown): Pick<Source, 'columns' | 'unusable'> {
+  const { entities, fields } = spec as Partial<TrainSpec>
+  const added = (isObject(entities) ? Object.values(entities) : []).flatMap((entity): Column[] => {
+    const features = isObject(entity) && Array.isArray(entity.features) ? entity.features : []
+    return features.map((name) => {
+      const field = Array.isArray(fields) ? fields.find((one) => isObject(one) && one.name === name) : undefined
+      const isList = field?.kind === 'vector' || field?.list !== undefined
+      const isNumber = field?.kind === 'numeric' || field?.kind === 'integer'
+      return { name: String(name), type: isList ? 'list' : isNumber ? 'double' : 'string' }
+    })
+  })
+  const known = new Set([...columns, ...unusable].map(({ name }) => name))
+  return { columns: [...columns, ...added.filter(({ name }) => !known.has(name))], unusable }
 }
 
 /** Fields of a spec that may be invalid: those of a wrong shape are left out. */
@@ -192,6 +208,7 @@ function contradictions({ tasks, derived, fields, crossed, training, ...spec }: 
   const about = { tasks: names, sides: sidesOf([...fields, ...crossedSides(crossed, fields)]) }
   for (const { path, message } of spec.architecture ? optionProblems(spec.architecture, about) : [])
     problems.push({ path: `/architecture${path}`, message })
+  problems.push(...entityProblems(fields, spec.entities))
   problems.push(
     ...severalProblems(fields, spec.sequences, spec.architecture !== undefined),
     ...uselessOptions(training, fields),
@@ -272,29 +289,4 @@ export type TaskMetric = (typeof taskMetrics)[number]
 export function splitSelection(select: string): { task: string; metric: string } {
   const dot = select.lastIndexOf('.')
   return { task: select.slice(0, Math.max(0, dot)), metric: select.slice(dot + 1) }
-}
-
-/** Bounds of publishing that no metric can meet. `path`: of the conditions. */
-export function publishProblems(publish: Publish | undefined, path: string): Violation[] {
-  return Object.entries(publish?.metrics ?? {}).flatMap(([task, bounds]) =>
-    Object.entries(bounds).flatMap(([metric, { min, max }]): Violation[] =>
-      min !== undefined && max !== undefined && min > max
-        ? [{ path: `${path}/metrics/${task}/${metric}`, message: `min ${min} is above max ${max}` }]
-        : [],
-    ),
-  )
-}
-
-/**
- * Tasks of conditions, which may be malformed, that are none of `labelled`: no metric of them is known. `path`: of the
- * conditions.
- */
-export function unlabelledTasks(publish: unknown, path: string, labelled: readonly string[]): Violation[] {
-  const metrics = isObject(publish) && isObject(publish.metrics) ? Object.keys(publish.metrics) : []
-  return metrics
-    .filter((task) => !labelled.includes(task))
-    .map((task) => ({
-      path: `${path}/metrics/${task}`,
-      message: `the rows have no labels of ${task}${suggestNames(task, labelled, 'they have those of')}`,
-    }))
 }

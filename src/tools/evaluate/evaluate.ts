@@ -130,6 +130,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
       judged: rows.length,
       ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
       ...(spec.weight !== undefined && { weight: spec.weight }),
+      ...(dataset.tables && { tables: dataset.tables }),
     },
     warnings: [
       ...oneClass.map(({ path, message }) => `${path} ${message}`),
@@ -190,6 +191,11 @@ function warningsOf(
     warnings.push(
       `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics are too good if these are copies`,
     )
+  for (const { name, version, key, unknown } of dataset.tables ?? [])
+    if (unknown > dataset.rows / 2)
+      warnings.push(
+        `the table ${name}/${version} lacks the ${key} of ${unknown.toLocaleString('en')} of ${dataset.rows.toLocaleString('en')} rows: their features have defaults`,
+      )
   for (const { name, positives, labels } of tasks) {
     const rarer = Math.min(positives, labels.length - positives)
     if (rarer > 0 && rarer < 50)

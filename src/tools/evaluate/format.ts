@@ -3,6 +3,7 @@ import { formatTable, grouped, showProgress, type Terminal } from '../../base/te
 import { formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
 import { type Comparison, type Estimate, type MetricName, metricNames } from '../../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../schemas/evaluation.ts'
+import { describeTable } from './describe-table.ts'
 import { formatSequences } from './format-sequences.ts'
 import { digits } from './report/base/numbers.ts'
 
@@ -30,9 +31,10 @@ function formatInterval({ low, high }: Estimate, decimals: number): string {
 }
 
 /** A report as text, task by task. */
-export function formatEvaluation({ tasks, warnings, comparison, publish, sequences }: EvaluationReport): string {
+export function formatEvaluation({ data, tasks, warnings, comparison, publish, sequences }: EvaluationReport): string {
   return [
     ...tasks.map(formatTask),
+    ...(data.tables ? [data.tables.map(describeTable).join('\n')] : []),
     ...(sequences ? [formatSequences(sequences)] : []),
     ...(comparison ? [formatComparison(comparison)] : []),
     ...(publish ? [formatPublish(publish)] : []),

@@ -1,12 +1,14 @@
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { systemClock } from '../../base/clock.ts'
 import { ModelError } from '../../base/errors.ts'
 import { availableCores } from '../../model/engines/pool/cores.ts'
 import { createEnginePool } from '../../model/engines/pool/pool.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { loadModel } from '../../model/serving/prediction/model.ts'
+import { tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
+import type { RowEntities } from '../data/entity-tables.ts'
 import { attentionOf } from './attention.ts'
 import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
 
@@ -39,6 +41,12 @@ export async function findVersion(target: string, ...folders: string[]): Promise
   if (bundle.manifestless)
     throw new ModelError('INVALID_REQUEST', `${target} has no manifest: multigate init writes one`)
   return bundle
+}
+
+/** The entities of a version, whose tables are beside it as beside a server's models. */
+export function entitiesOf({ folder, manifest: { name, version, entities } }: Bundle): RowEntities | undefined {
+  if (entities === undefined) return undefined
+  return { entities, folder: join(dirname(dirname(resolve(folder))), tablesFolder), of: `${name}/${version}` }
 }
 
 /** Loads a version as a server does: compiled where that is possible, its golden rows checked. */
@@ -87,6 +95,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
       sequence: field.kind === 'vector' ? undefined : field.sequence,
     })),
     crossed: manifest.crossed ?? [],
+    entities: entitiesOf(bundle),
     tasks: [...manifest.tasks, ...manifest.derived],
     mostRows: callRows,
     concurrency,

@@ -7,6 +7,7 @@ import type { Calibration } from '../../schemas/manifest.ts'
 import type { ModelDetails } from '../../schemas/models.ts'
 import type { PredictionColumns } from '../../schemas/predict.ts'
 import { connectService, type ServiceAddress } from '../client/service-client.ts'
+import type { RowEntities } from '../data/entity-tables.ts'
 import type { AttentionBySequence } from './attention.ts'
 
 /** A field that a version must be given. */
@@ -65,6 +66,8 @@ export interface Predictor {
   fields: PredictorField[]
   /** Fields that it computes from others. */
   crossed: readonly { name: string; of: readonly string[] }[]
+  /** Entities whose features come from tables when it is served; undefined where it has none. */
+  entities?: RowEntities | undefined
   /** Tasks, then derived tasks. */
   tasks: PredictorTask[]
   /** Most rows of a call, and calls at a time. */

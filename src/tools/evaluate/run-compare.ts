@@ -3,6 +3,7 @@ import { compareContracts, contractOf } from '../../model/serving/prediction/com
 import type { Comparison } from '../../schemas/comparison.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { comparisonOf } from './compare.ts'
+import { describeTable } from './describe-table.ts'
 import { formatComparison } from './format.ts'
 import { findVersion } from './local-predictor.ts'
 import type { Predictor } from './predictor.ts'
@@ -41,7 +42,8 @@ export function runCompare(options: RunCompareOptions): Promise<number> {
     }
     const report = { ...b.report, comparison }
     progress.stop()
-    out.write(`${json ? JSON.stringify(report, undefined, 2) : formatComparison(comparison)}\n`)
+    const lines = [formatComparison(comparison), ...(report.data.tables ?? []).map(describeTable)]
+    out.write(`${json ? JSON.stringify(report, undefined, 2) : lines.join('\n')}\n`)
     await writeReportTo(report, options)
     return comparison.verdict === 'worse' ? notGoodEnough : 0
   })

@@ -87,13 +87,13 @@ export interface SharedRows {
 }
 
 /** A version as its rows need it; `model`: where its training is known. */
-export interface RowsVersion extends Pick<Predictor, 'fields'> {
+export interface RowsVersion extends Pick<Predictor, 'fields' | 'entities'> {
   model?: HistoryVersion
 }
 
 /**
- * Reads the rows once, with the fields of all versions, and their history where the spec has none. Rejects like
- * `readDataset`.
+ * Reads the rows once, with the fields of all versions, and their history where the spec has none. Features of entities
+ * that rows do not have come from tables. Rejects like `readDataset`.
  */
 export async function readRowsFor(
   written: LoadedRows,
@@ -112,6 +112,7 @@ export async function readRowsFor(
   const dataset = await readDataset(loaded, all, {
     signal,
     onProgress: readingProgress(progress),
+    entities: versions.flatMap(({ entities }) => entities ?? []),
   }).catch((error) => {
     throw withHistorySource(error, source)
   })

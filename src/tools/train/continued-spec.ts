@@ -47,6 +47,7 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     description: written.description ?? manifest.description,
     precision: written.precision ?? manifest.precision,
     tables: written.tables ?? manifest.tables,
+    entities: written.entities ?? manifest.entities,
     split: written.split ?? usualSplit(written),
     training: written.training ?? {},
     ...(written.sequences === undefined && provenance?.sequences && { sequences: provenance.sequences }),

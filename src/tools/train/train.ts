@@ -17,29 +17,26 @@ import type { Field } from '../../schemas/features.ts'
 import type { DerivedTask, GoldenRows, Manifest, Quantization, Task } from '../../schemas/manifest.ts'
 import type { Provenance } from '../../schemas/provenance.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
-import { columnProblems, type Dataset, judgingBytes, readDataset } from '../data/dataset.ts'
+import { columnProblems, type Dataset } from '../data/dataset.ts'
 import { describeData, measureDistributions } from '../data/distributions.ts'
 import { type PackedRows, unpackRows, unpackStrips } from '../data/packed-rows.ts'
 import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
 import { type LoadedSpec, SpecError } from '../data/source.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/publish.ts'
-import { readingProgress } from '../evaluate/session.ts'
 import { binEdges } from './bin-edges.ts'
 import { calibrateTasks } from './calibrate-tasks.ts'
 import { columnGroups, ownTables } from './column-groups.ts'
 import { type EncodedParts, encodeDataset, expectSelectable, warnOfOneClass } from './encode-dataset.ts'
-import { fieldsOf, readingsOf } from './fields.ts'
+import { fieldsOf } from './fields.ts'
 import type { FitResult } from './fit.ts'
 import { fitNetwork } from './fit-network.ts'
 import type { Network, Saved } from './network/network.ts'
 import { expectStart, startNetwork } from './network/start.ts'
+import { readingOptions, readRows } from './read-rows.ts'
 import { startLogits } from './start-logits.ts'
 import { expectTableMemory } from './table-memory.ts'
 import type { TrainOptions } from './train-options.ts'
-
-/** Bytes per row and field: 4 of the encoded form of all rows, and judging of a third of them. */
-const bytesAfter = 4 + judgingBytes / 3
 
 /**
  * Trains a model version from a spec, judges it on the test rows as it will be served, and writes it, unless it fails
@@ -58,7 +55,7 @@ export async function train(
   const folder = join(options.models, spec.name, String(spec.version))
   if (existsSync(folder) && !options.force) {
     const exists = { path: '/version', message: `${folder} exists already; --force replaces it` }
-    throw new SpecError(file, [exists, ...(await columnProblems(loaded, readingsOf(spec.fields, spec.history)))])
+    throw new SpecError(file, [exists, ...(await columnProblems(loaded, ...readingOptions(loaded, options)))])
   }
 
   expectStart(loaded, from)
@@ -110,6 +107,7 @@ export async function train(
     field_options: fieldOptionsOf(spec, from),
     tasks: taskOptionsOf(spec),
     ...sequencesOf(spec, from),
+    ...(dataset.tables && { feature_tables: dataset.tables }),
     ...(from && { from: `${from.manifest.name}/${from.manifest.version}` }),
     threads,
     engine: 'onnxruntime',
@@ -125,15 +123,6 @@ export async function train(
   }
   await run?.remove()
   return { folder: report.publish?.passed === false ? undefined : folder, report, fitted }
-}
-
-/** Reads the rows of a spec to train on. Rejects as `readDataset`. */
-export function readRows(
-  { spec, file }: LoadedSpec,
-  { signal, progress }: Pick<TrainOptions, 'signal' | 'progress'>,
-): Promise<Dataset> {
-  const onProgress = readingProgress(progress)
-  return readDataset({ file, spec }, readingsOf(spec.fields, spec.history), { signal, bytesAfter, onProgress })
 }
 
 /** A condition that this machine can't check would be found only after the training. Rejects with a SpecError. */
@@ -236,6 +225,7 @@ function describeBundle(
     ...(architecture && { architecture }),
     features,
     ...(spec.crossed.length > 0 && { crossed: spec.crossed }),
+    ...(spec.entities && { entities: spec.entities }),
     ...{ tasks, derived, graph, precision: spec.precision, quantization },
     ...(spec.tables && { tables: spec.tables }),
     golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },

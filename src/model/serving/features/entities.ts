@@ -5,7 +5,7 @@ import type { TableHandle } from '../tables/tables.ts'
 import { describeValue } from './field.ts'
 import type { FieldColumn, RowArrays } from './field-column.ts'
 import type { ListEncoder } from './lists.ts'
-import { bindField, type TableField, unfit } from './table-fields.ts'
+import { bindField, type TableField, unfit, wantedOf } from './table-fields.ts'
 
 /** The tables of entities by name. What it answers may be read until the caller waits for something. */
 export interface TableSource {
@@ -123,7 +123,7 @@ export class LayoutEntity {
 
   #problemOf(table: RowsByKey): string | undefined {
     for (const slot of this.slots) {
-      const problem = unfit(slot, table.columns.get(slot.name))
+      const problem = unfit(wantedOf(slot), table.columns.get(slot.name))
       if (problem !== undefined) return problem
     }
     return undefined

@@ -25,12 +25,26 @@ interface Widths {
 
 type Absent = (row: number, wrong: string | undefined) => void
 
+/** A column that a field can be read from. */
+export interface WantedColumn {
+  name: string
+  kind: 'string' | 'number'
+  isList: boolean
+}
+
+export function wantedOf({ name, encoder: { field } }: FieldColumn): WantedColumn {
+  const isNumber = field.kind === 'numeric' || field.kind === 'vector' || field.kind === 'integer'
+  const isList = field.kind === 'vector' || field.list !== undefined
+  return { name, kind: isNumber ? 'number' : 'string', isList }
+}
+
 /** Why a field can't be read from a column. */
-export function unfit({ name, encoder: { field } }: FieldColumn, column: ColumnReader | undefined): string | undefined {
+export function unfit(
+  { name, kind: wants, isList }: WantedColumn,
+  column: ColumnReader | undefined,
+): string | undefined {
   if (column === undefined) return `has no column ${JSON.stringify(name)}`
   if (isEmpty(column)) return undefined
-  const isList = field.kind === 'vector' || field.list !== undefined
-  const wants = field.kind === 'numeric' || field.kind === 'vector' || field.kind === 'integer' ? 'number' : 'string'
   const at = `has a column ${JSON.stringify(name)} of`
   if (isList !== (column.kind === 'list')) return `${at} ${isList ? 'single values, and the field is a list' : 'lists'}`
   if (column.kind === 'list')
@@ -47,7 +61,7 @@ export function unfit({ name, encoder: { field } }: FieldColumn, column: ColumnR
 /** Nothing where the column does not fit: the field keeps its default. */
 export function bindField(slot: FieldColumn, table: RowsByKey, onUnknown: OnUnknown): TableField[] {
   const column = table.columns.get(slot.name)
-  if (column === undefined || unfit(slot, column) !== undefined) return []
+  if (column === undefined || unfit(wantedOf(slot), column) !== undefined) return []
   const isList = slot.group !== undefined && column.kind === 'list'
   return [
     {

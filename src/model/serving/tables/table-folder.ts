@@ -21,7 +21,12 @@ export async function versionsIn(folder: string): Promise<number[]> {
 }
 
 /** Names of the tables beside models; none where there is no folder of tables. */
-export async function tablesIn(models: string): Promise<string[]> {
-  const found = await readdir(join(models, tablesFolder), { withFileTypes: true }).catch(() => [])
+export function tablesIn(models: string): Promise<string[]> {
+  return namesIn(join(models, tablesFolder))
+}
+
+/** Names of the tables in a folder of tables; none where there is none. */
+export async function namesIn(tables: string): Promise<string[]> {
+  const found = await readdir(tables, { withFileTypes: true }).catch(() => [])
   return found.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : [])).sort()
 }

@@ -1,5 +1,6 @@
 import { formatBytes } from '../../../../base/terminal.ts'
 import type { EvaluationReport } from '../../../../schemas/evaluation.ts'
+import { describeTable } from '../../describe-table.ts'
 import { type Content, html, type Markup, name } from '../base/html.ts'
 import { count, decimal, time } from '../base/numbers.ts'
 import type { SectionOf } from './section.ts'
@@ -61,6 +62,7 @@ const terms: Record<string, string> = {
   kept: 'Kept',
   rows: 'Rows',
   sequences: 'Sequences',
+  feature_tables: 'Feature tables',
   history_of: 'Histories are made of',
   engine: 'Engine',
   multigate: 'multigate',
@@ -82,6 +84,7 @@ function evaluationOf({ data, command, created, seed, replicates, multigate }: E
     ['Source', name(data.source)],
     ['Rows', `${count(data.judged)} judged of ${count(data.rows)} read`],
     ['Part', name(data.part)],
+    ...(data.tables ?? []).map((table): Entry => [`Table ${table.name}/${table.version}`, name(describeTable(table))]),
     [
       'Groups',
       data.group !== undefined &&

@@ -1,0 +1,155 @@
+import { dirname, join, resolve } from 'node:path'
+import { reasonOf, type Violation } from '../../base/errors.ts'
+import { suggestNames } from '../../base/names.ts'
+import { unfit, type WantedColumn } from '../../model/serving/features/table-fields.ts'
+import type { FeatureTable } from '../../model/serving/tables/feature-table.ts'
+import { type OpenTable, openTable } from '../../model/serving/tables/open-table.ts'
+import { namesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import type { Entities, Entity } from '../../schemas/entities.ts'
+import type { RowData } from '../../schemas/rows-spec.ts'
+import { type Join, JoinedSource } from './joined-source.ts'
+import type { FieldReading } from './readers.ts'
+import { type Source, SpecError } from './source.ts'
+
+/** Entities whose features rows need not have. */
+export interface RowEntities {
+  entities: Entities
+  /** The folder of their tables, unless the spec names another. */
+  folder: string
+  /** The version that has them, `shop/3`; undefined: the training spec. */
+  of: string | undefined
+}
+
+/** Rows that may have columns of tables. */
+export interface OpenRows {
+  source: Source
+  /** The tables that were joined. */
+  joined: JoinedSource | undefined
+  /** Lets go of the tables: nothing may read rows afterwards. */
+  close(): void
+}
+
+/** Features that one table has for rows, by one of their columns. */
+interface Wanted extends Omit<Join, 'features'> {
+  /** By feature, what has an entity with it. */
+  features: Map<string, string>
+}
+
+/**
+ * Adds the features of entities that rows do not have, from the highest versions of their tables. Rejects with a
+ * SpecError where a table, a column of it or the rows' column of keys is lacking.
+ */
+export async function joinEntities(
+  source: Source,
+  { data, file }: { data: RowData; file: string },
+  fields: readonly FieldReading[],
+  entities: readonly RowEntities[],
+): Promise<OpenRows> {
+  const joining = new Joining(source, fields)
+  const named = 'generator' in data || data.tables === undefined ? undefined : resolve(dirname(file), data.tables)
+  try {
+    for (const one of entities)
+      for (const [name, entity] of Object.entries(one.entities))
+        await joining.add(name, entity, { ...one, folder: named ?? resolve(one.folder) })
+    if (joining.problems.length > 0) throw new SpecError(file, joining.problems)
+    const joins = joining.joins()
+    const joined = joins.length === 0 ? undefined : new JoinedSource(source, joins, file)
+    return { source: joined ?? source, joined, close: () => joining.close() }
+  } catch (error) {
+    joining.close()
+    throw error
+  }
+}
+
+class Joining {
+  readonly problems: Violation[] = []
+  readonly #source: Source
+  readonly #fields: readonly FieldReading[]
+  readonly #tables = new Map<string, OpenTable>()
+  readonly #wanted: Wanted[] = []
+
+  constructor(source: Source, fields: readonly FieldReading[]) {
+    this.#source = source
+    this.#fields = fields
+  }
+
+  close(): void {
+    for (const table of this.#tables.values()) table.close()
+    this.#tables.clear()
+  }
+
+  joins(): Join[] {
+    return this.#wanted.map(({ features, ...join }) => ({ ...join, features: [...features.keys()] }))
+  }
+
+  async add(name: string, entity: Entity, { of, folder }: RowEntities): Promise<void> {
+    const { columns } = this.#source
+    const features = entity.features.filter(
+      (feature) => !columns.some((column) => column.name === feature) && this.#columnsWanted(feature).length > 0,
+    )
+    if (features.length === 0) return
+    const path = of === undefined ? `/entities/${name}` : '/data'
+    const title = of === undefined ? '' : `the entity ${name} of ${of}: `
+    const add = (message: string) => this.problems.push({ path, message: `${title}${message}` })
+    const key = columns.findIndex((column) => column.name === entity.key)
+    if (key < 0) {
+      add(`the rows have neither ${features.join(', ')} nor the key ${JSON.stringify(entity.key)}`)
+      return
+    }
+    if (columns[key]!.type === 'list') {
+      add(`the column of the key ${JSON.stringify(entity.key)} is one of lists`)
+      return
+    }
+    const table = await this.#open(folder, entity.table).catch((error) => void add(reasonOf(error)))
+    if (table === undefined) return
+    const { name: tableName, version } = table.description
+    for (const feature of features)
+      for (const wanted of this.#columnsWanted(feature)) {
+        const problem = unfit(wanted, table.columns.get(feature))
+        if (problem !== undefined) add(`the table ${tableName}/${version} in ${folder} ${problem}`)
+      }
+    this.#want({ table, key, features, refuses: entity.unknown === 'refuse' }, of ?? 'the spec', add)
+  }
+
+  /** How fields read a feature's column. */
+  #columnsWanted(feature: string): WantedColumn[] {
+    return this.#fields
+      .filter(({ name, column, expression }) => expression === undefined && (column ?? name) === feature)
+      .map(({ kind, list }) => ({ name: feature, kind, isList: list !== undefined }))
+  }
+
+  /** Versions that are compared share what they have of one table; they can't have a feature of two. */
+  #want({ features, ...join }: Join, owner: string, add: (message: string) => void): void {
+    let same = this.#wanted.find(({ table, key }) => table === join.table && key === join.key)
+    if (same) same.refuses ||= join.refuses
+    else {
+      same = { ...join, features: new Map() }
+      this.#wanted.push(same)
+    }
+    for (const feature of features) {
+      const other = this.#wanted.find((one) => one !== same && one.features.has(feature))
+      if (other === undefined) same.features.set(feature, owner)
+      else
+        add(
+          `${feature} has another table or key than in ${other.features.get(feature)}: give the rows a column ${feature}`,
+        )
+    }
+  }
+
+  async #open(folder: string, name: string): Promise<FeatureTable> {
+    const path = join(folder, name)
+    let open = this.#tables.get(path)
+    if (open === undefined) {
+      open = await openHighest(folder, name)
+      this.#tables.set(path, open)
+    }
+    return open.table
+  }
+}
+
+/** Opens the highest version of a table. Rejects with an Error. */
+async function openHighest(folder: string, name: string): Promise<OpenTable> {
+  const highest = (await versionsIn(join(folder, name)).catch(() => [])).at(-1)
+  if (highest !== undefined) return openTable(join(folder, name, String(highest)))
+  throw new Error(`${folder} has no table ${JSON.stringify(name)}${suggestNames(name, await namesIn(folder))}`)
+}

@@ -1,0 +1,158 @@
+import { type ColumnReader, cellOf } from '../../model/serving/tables/column-readers.ts'
+import type { FeatureTable } from '../../model/serving/tables/feature-table.ts'
+import type { JoinedTable } from '../../schemas/joined-table.ts'
+import { type Column, type RowCell, RowProblems, type Source, SpecError } from './source.ts'
+
+/** A table whose columns are added to rows, by the keys in one of theirs. */
+export interface Join {
+  table: FeatureTable
+  /** The index of the column of keys. */
+  key: number
+  /** Columns of the table. */
+  features: readonly string[]
+  /** Whether a row with a key that the table does not have is a problem; else it has none of the features. */
+  refuses: boolean
+}
+
+/** Rows of a source, with the columns of tables behind their own. */
+export class JoinedSource implements Source {
+  readonly columns: Column[]
+  readonly unusable: Source['unusable'] & {}
+  readonly #source: Source
+  readonly #joins: readonly JoinedColumns[]
+  readonly #file: string
+
+  /** Features must be columns of their tables, and none of the source's; `file`: of the spec, for messages. */
+  constructor(source: Source, joins: readonly Join[], file: string) {
+    this.#source = source
+    this.#file = file
+    let first = source.columns.length
+    this.#joins = joins.map((join) => {
+      const joined = new JoinedColumns(join, source.columns[join.key]!.name, first)
+      first += join.features.length
+      return joined
+    })
+    this.columns = [...source.columns, ...this.#joins.flatMap(({ columns }) => columns)]
+    this.unusable = source.unusable ?? []
+  }
+
+  /** The tables, and how many rows had keys that they do not have, once the rows are read. */
+  get tables(): JoinedTable[] {
+    return this.#joins.map((join) => join.describe())
+  }
+
+  place(index: number): string {
+    return this.#source.place(index)
+  }
+
+  ownRows(): ReturnType<NonNullable<Source['ownRows']>> {
+    return this.#source.ownRows?.() ?? { validation: 0, test: 0, past: 0 }
+  }
+
+  progress(): number | undefined {
+    return this.#source.progress()
+  }
+
+  async *rows(wanted: ReadonlySet<number> = new Set(this.columns.keys())): AsyncGenerator<readonly RowCell[]> {
+    const own = [...wanted].filter((index) => index < this.#source.columns.length)
+    const joins = this.#joins.map((join) => join.reader(wanted))
+    const problems = new RowProblems()
+    const row: RowCell[] = this.columns.map(() => null)
+    let index = 0
+    for await (const cells of this.#source.rows(new Set([...own, ...this.#joins.map(({ key }) => key)]))) {
+      for (const column of own) row[column] = cells[column]!
+      for (const join of joins) {
+        const problem = join(cells, row)
+        if (problem !== undefined) problems.add('/data', `${this.#source.place(index)}: ${problem}`)
+      }
+      if (problems.full) break
+      yield row
+      index++
+    }
+    const found = problems.list()
+    if (found.length > 0) throw new SpecError(this.#file, found)
+  }
+}
+
+/** Writes what a table has of a row's key into the row; answers what is wrong with the key. */
+type RowReader = (cells: readonly RowCell[], row: RowCell[]) => string | undefined
+
+/** The columns of one table. */
+class JoinedColumns {
+  readonly key: number
+  readonly columns: Column[]
+  readonly #table: FeatureTable
+  readonly #keyName: string
+  readonly #readers: { index: number; column: ColumnReader }[]
+  readonly #refuses: boolean
+  #unknown = 0
+  #withoutKey = 0
+
+  constructor({ table, key, features, refuses }: Join, keyName: string, first: number) {
+    this.key = key
+    this.#table = table
+    this.#keyName = keyName
+    this.#refuses = refuses
+    this.#readers = features.map((name, i) => ({ index: first + i, column: remembering(table.columns.get(name)!) }))
+    this.columns = this.#readers.map(({ column: { kind } }, i) => ({
+      name: features[i]!,
+      type: kind === 'number' ? 'double' : kind,
+    }))
+  }
+
+  describe(): JoinedTable {
+    const { name, version, rows, created_at } = this.#table.description
+    const features = this.columns.map((column) => column.name)
+    const counts = { unknown: this.#unknown, without_key: this.#withoutKey }
+    return { name, version, rows, created_at, key: this.#keyName, features, ...counts }
+  }
+
+  reader(wanted: ReadonlySet<number>): RowReader {
+    const readers = this.#readers.filter(({ index }) => wanted.has(index))
+    this.#unknown = 0
+    this.#withoutKey = 0
+    return (cells, row) => {
+      for (const { index } of readers) row[index] = null
+      const key = cells[this.key]!
+      if (key === null) {
+        this.#withoutKey++
+        return undefined
+      }
+      if (typeof key !== 'string' && !Number.isSafeInteger(key))
+        return `${this.#keyName} must be a string, or an integer within ±(2^53 − 1)`
+      const from = this.#table.find(String(key))
+      if (from < 0) {
+        this.#unknown++
+        const { name } = this.#table.description
+        return this.#refuses ? `the table ${JSON.stringify(name)} has no row of ${JSON.stringify(key)}` : undefined
+      }
+      for (const { index, column } of readers) row[index] = cellOf(column, from)
+      return undefined
+    }
+  }
+}
+
+/** Texts that are remembered: columns of few different ones make each once. */
+const remembered = 2 ** 14
+
+/** A column that makes the texts of its latest codes once. */
+function remembering(column: ColumnReader): ColumnReader {
+  if (column.kind === 'string') return { ...column, text: latestTexts(column.text, column.strings) }
+  if (column.kind !== 'list' || column.items.kind !== 'string') return column
+  return { ...column, items: { ...column.items, text: latestTexts(column.items.text, column.items.strings) } }
+}
+
+function latestTexts(text: (code: number) => string, strings: number): (code: number) => string {
+  const places = Math.min(remembered, strings + 1)
+  const codes = new Uint32Array(places)
+  const texts = new Array<string>(places).fill('')
+  return (code) => {
+    const place = code % places
+    // 0 is no text's code.
+    if (codes[place] !== code) {
+      texts[place] = text(code)
+      codes[place] = code
+    }
+    return texts[place]!
+  }
+}

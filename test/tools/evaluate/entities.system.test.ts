@@ -1,0 +1,301 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createUniform } from '../../../src/base/hash.ts'
+import { Tables } from '../../../src/model/serving/tables/tables.ts'
+import type { Entities } from '../../../src/schemas/entities.ts'
+import { runCalibrate } from '../../../src/tools/evaluate/run-calibrate.ts'
+import { runCompare } from '../../../src/tools/evaluate/run-compare.ts'
+import { type RunEvaluateOptions, runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
+import { runQuantize } from '../../../src/tools/evaluate/run-quantize.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
+import { importRows } from '../../support/feature-table.ts'
+import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
+import { startTestServer } from '../../support/server.ts'
+
+/*
+ * Labelled rows with keys alone are judged with the features that a server would have fetched.
+ */
+
+const entities: Entities = {
+  ad: {
+    ...{ key: 'ad_id', side: 'candidate', table: 'ads', unknown: 'defaults' },
+    features: ['campaign', 'price', 'item', 'tags', 'image'],
+  },
+  user: {
+    ...{ key: 'user_id', side: 'context', table: 'users', unknown: 'defaults' },
+    features: ['country', 'history', 'ages'],
+  },
+}
+/** All fields have defaults. */
+const features = listFeatures.map((field) => {
+  if (field.name === 'campaign') return { ...field, missing: { default: 'none' } }
+  return field.name === 'price' ? { ...field, missing: { default: 2.5 } } : field
+}) as typeof listFeatures
+
+const random = createUniform(5)
+const whole = (end: number) => Math.floor(random() * end)
+const some = <T>(values: readonly T[]) => values[whole(values.length)]!
+const lists = <T>(most: number, draw: () => T) => Array.from({ length: whole(most + 1) }, draw)
+
+const ads = new Map(
+  Array.from({ length: 30 }, (_, i) => [
+    `ad-${i}`,
+    {
+      campaign: i % 9 === 0 ? null : `c${i % 7}`,
+      // Numbers that float32 does not hold, and rows without one.
+      price: i % 5 === 0 ? null : i / 10,
+      item: some(['a', 'b', 'c', 'zzz', null]),
+      tags: i % 6 === 0 ? null : lists(3, () => some(['x', 'y', 'z'])),
+      image: i % 7 === 0 ? null : [i / 3, -i / 7],
+    },
+  ]),
+)
+const users = new Map(
+  Array.from({ length: 12 }, (_, i) => {
+    const history = lists(5, () => some(['a', 'b', 'c', 'zzz']))
+    return [String(i), { country: some(['DE', 'FR', 'XX']), history, ages: history.map(() => whole(90)) }]
+  }),
+)
+const [noAd, noUser] = [{}, {}] as [Record<string, unknown>, Record<string, unknown>]
+
+/** Requests, some with keys that the tables do not have, or with none, and their labels. */
+const rows = Array.from({ length: 400 }, (_, i) => ({
+  ad_id: i % 40 === 7 ? '' : `ad-${whole(33)}`,
+  user_id: i % 50 === 9 ? '' : String(whole(14)),
+  hour: whole(24),
+  views: whole(9),
+  // Sent by some requests; an empty cell is a null that was sent.
+  price: some(['', '0.1', '7']),
+  ctr: whole(2),
+  cvr: whole(2),
+}))
+
+type Cell = string | number
+const csvOf = (names: readonly string[], cells: readonly (readonly Cell[])[]) =>
+  [names, ...cells].map((row) => row.map((cell) => `"${String(cell).replaceAll('"', '""')}"`).join(',')).join('\n')
+
+const keyed = (names: readonly (keyof (typeof rows)[number])[]) =>
+  csvOf(
+    names,
+    rows.map((row) => names.map((name) => row[name])),
+  )
+
+const specOf = (csv: string, more: object = {}) => ({
+  data: { csv: [csv], ...more },
+  tasks: ['ctr', 'cvr'].map((name) => ({ name, label: `${name} == "1"` })),
+})
+
+async function prepare(t: Test, changed: { entities?: Entities; price?: (price: number) => number } = {}) {
+  const folder = await temporaryFolder(t)
+  const models = join(folder, 'models')
+  const golden = listCandidates.map((candidate) => ({ ...listContext, ...candidate }))
+  const manifest = { features, entities: changed.entities ?? entities }
+  await writeTestBundle(models, { manifest, rows: golden })
+  const { price = (own) => own } = changed
+  const adRows = [...ads].map(([id, ad]) => ({ id, ...ad, price: ad.price === null ? null : price(ad.price) }))
+  await importRows(models, 'ads', adRows)
+  await importRows(
+    models,
+    'users',
+    [...users].map(([id, user]) => ({ id, ...user })),
+  )
+  const write = async (name: string, text: string, more: object = {}) => {
+    await writeFile(join(folder, `${name}.csv`), text)
+    await writeFile(join(folder, `${name}.json`), JSON.stringify(specOf(`${name}.csv`, more)))
+    return join(folder, `${name}.json`)
+  }
+  return { folder, models, write }
+}
+
+/** Per row, the probabilities that an evaluation computes. */
+async function predictionsOf(folder: string, options: Partial<RunEvaluateOptions> & { data: string; models: string }) {
+  const path = join(folder, 'predictions.csv')
+  const code = await runEvaluate({ ...evaluateDefaults, target: 'ads', predictions: path, ...options })
+  if (code !== 0) throw new Error(`ended with ${code}`)
+  const found: Record<string, number[]> = {}
+  for (const line of (await readFile(path, 'utf8')).trim().split('\n').slice(1)) {
+    const [task, row, , , , prediction] = line.split(',')
+    found[task!] ??= []
+    found[task!]![Number(row) - 1] = Number(prediction)
+  }
+  return found
+}
+
+/** Per row, the answers of a server to a request by id, with all digits, of which its JSON has eight. */
+async function answersOf(t: Test, models: string, sends: (row: (typeof rows)[number]) => Record<string, unknown>) {
+  const tables = new Tables(models)
+  const { predict, registry } = await startTestServer(t, { models, limits: { tables } })
+  const [{ model }] = registry.live() as [ReturnType<typeof registry.live>[number]]
+  const found: Record<string, number[]> = { ctr: [], cvr: [], ctcvr: [] }
+  for (const row of rows) {
+    const context = { ...(row.user_id !== '' && { user_id: row.user_id }), hour: row.hour }
+    const candidates = [{ views: row.views, ...(row.ad_id !== '' && { ad_id: row.ad_id }), ...sends(row) }]
+    const { table } = model.predict({
+      ...{ rows: { form: 'rows', context, candidates }, options: {}, deadline: Number.POSITIVE_INFINITY },
+    })
+    const answers = (await table).tasks.map(([task, values]) => [task, values[0]!] as const)
+    const { body } = await predict({ context, candidates })
+    for (const [task, value] of answers) {
+      found[task]!.push(value)
+      if (Math.abs(value - body.predictions[0][task]) > 1e-8) throw new Error(`${task} is ${value}`)
+    }
+  }
+  return found
+}
+
+t.test('an evaluation of keys has the probabilities of requests by id, and of values joined by hand', async (t) => {
+  const { folder, models, write } = await prepare(t)
+  const byKey = await predictionsOf(folder, {
+    models,
+    data: await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr'])),
+  })
+  t.same(byKey, await answersOf(t, models, () => ({})), 'bit for bit')
+  t.ok(new Set(byKey.ctr).size > 200)
+  const names = ['hour', 'views', 'country', 'history', 'ages', 'campaign', 'price', 'item', 'tags', 'image']
+  const text = (value: unknown) => (Array.isArray(value) ? JSON.stringify(value) : ((value ?? '') as Cell))
+  const joined = rows.map(({ ad_id, user_id, hour, views, ctr, cvr }) => {
+    const values: Record<string, unknown> = {
+      hour,
+      views,
+      ...(ads.get(ad_id) ?? noAd),
+      ...(users.get(user_id) ?? noUser),
+    }
+    return [...names.map((name) => text(values[name])), ctr, cvr]
+  })
+  const byHand = await predictionsOf(folder, {
+    models,
+    data: await write('hand', csvOf([...names, 'ctr', 'cvr'], joined)),
+  })
+  t.same(byKey, byHand, 'bit for bit')
+  const sent = await predictionsOf(folder, {
+    models,
+    data: await write('sent', keyed(['ad_id', 'user_id', 'hour', 'views', 'price', 'ctr', 'cvr'])),
+  })
+  const asked = await answersOf(t, models, ({ price }) => ({ price: price === '' ? null : Number(price) }))
+  t.same(sent, asked, 'what is sent wins, and an empty cell is a null')
+  t.strictNotSame(sent, byKey)
+})
+
+t.test('a report says which tables it has judged with, and how many keys they lacked', async (t) => {
+  const { folder, models, write } = await prepare(t)
+  const data = await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr']))
+  const lacks = (known: ReadonlyMap<string, unknown>, key: 'ad_id' | 'user_id') =>
+    rows.filter((row) => row[key] !== '' && !known.has(row[key])).length
+  const { data: judged, model } = await evaluateToJson({ data, models, target: 'ads', report: join(folder, 'out') })
+  t.match(judged.tables, [
+    {
+      ...{
+        name: 'ads',
+        version: '1',
+        rows: 30,
+        key: 'ad_id',
+        features: ['campaign', 'price', 'item', 'tags', 'image'],
+      },
+      ...{ unknown: lacks(ads, 'ad_id'), without_key: 10, created_at: /^2/ },
+    },
+    { name: 'users', version: '1', rows: 12, key: 'user_id', unknown: lacks(users, 'user_id'), without_key: 8 },
+  ])
+  t.match(
+    model.fields.find(({ name }) => name === 'item'),
+    { unknown: Number },
+  )
+  t.match(
+    await readFile(join(folder, 'out/report.html'), 'utf8'),
+    /<dt>Table ads\/1<.*the keys of 38 rows, and 10 have none/,
+  )
+  const out: string[] = []
+  const options = { ...evaluateDefaults, models, out: { write: (text: string) => out.push(text) } }
+  // The highest version of a table is read; another folder of tables where the spec names one.
+  const other = await prepare(t, { price: (own) => own * 2 })
+  await importRows(models, 'ads', [{ id: 'ad-1', campaign: 'c', price: 1, item: 'a', tags: [], image: [0, 1] }])
+  t.equal(await runEvaluate({ ...options, data, target: 'ads' }), 0)
+  t.match(out.splice(0).join(''), /from the table ads\/2 by ad_id: .*; 1 rows of .*lacks the keys of \d+ rows.*\n/)
+  t.match((await evaluateToJson({ data, models, target: 'ads' })).warnings, [
+    /ads\/2 lacks the ad_id of \d+ of 400 rows/,
+  ])
+  const named = await write('named', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr']), {
+    tables: join(other.models, '.tables'),
+  })
+  t.match((await evaluateToJson({ data: named, models, target: 'ads' })).data.tables, [{ version: '1', rows: 30 }, {}])
+})
+
+t.test('compare, calibrate and quantize read the tables, too', async (t) => {
+  const { models, write } = await prepare(t)
+  await writeTestBundle(models, {
+    ...{ version: '2', seed: 2, manifest: { features } },
+    rows: listCandidates.map((candidate) => ({ ...listContext, ...candidate })),
+  })
+  const data = await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr']))
+  const out: string[] = []
+  const options = { ...evaluateDefaults, models, data, out: { write: (text: string) => out.push(text) } }
+  // A version without entities is judged with the same values.
+  await runCompare({ ...options, a: 'ads/2', b: 'ads/1' })
+  t.match(
+    out.splice(0).join(''),
+    /ads\/1 compared with ads\/2: .*\nfrom the table ads\/1 by ad_id: .*\nfrom the table users/s,
+  )
+  const calibration = { method: 'platt', force: true, dryRun: false } as const
+  t.equal(await runCalibrate({ ...options, ...calibration, target: 'ads/1' }), 0)
+  t.match(out.splice(0).join(''), /from the table ads\/1 by ad_id/)
+  const manifest = JSON.parse(await readFile(join(models, 'ads/3/manifest.json'), 'utf8'))
+  t.same(manifest.entities, entities)
+  t.type(manifest.drift.features.price, Object)
+  t.equal(await runQuantize({ ...options, precision: 'float32', rows: 300, dryRun: true, target: 'ads/1' }), 0)
+  t.match(out.splice(0).join(''), /from the table ads\/1 by ad_id/)
+})
+
+t.test('what is lacking is said, with its place', async (t) => {
+  const { models, folder, write } = await prepare(t)
+  const problemsOf = (data: string, target = 'ads') =>
+    runEvaluate({ ...evaluateDefaults, models, data, target }).then(
+      () => [],
+      (error) => error.message.split('\n').slice(1) as string[],
+    )
+  const data = await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr']))
+  t.same(await problemsOf(await write('keyless', keyed(['ad_id', 'hour', 'views', 'ctr', 'cvr']))), [
+    '  /data the entity user of ads/1: the rows have neither country, history, ages nor the key "user_id"',
+  ])
+  const change = (entity: object, version: string) =>
+    writeTestBundle(models, {
+      ...{ version, manifest: { features, entities: { ...entities, ad: { ...entities.ad!, ...entity } } } },
+      rows: listCandidates.map((candidate) => ({ ...listContext, ...candidate })),
+    })
+  await change({ table: 'add' }, '2')
+  t.same(await problemsOf(data, 'ads/2'), [
+    `  /data the entity ad of ads/2: ${join(models, '.tables')} has no table "add"; did you mean "ads"? It has ads, users`,
+  ])
+  await change({ table: 'users' }, '3')
+  t.match(await problemsOf(data, 'ads/3'), [
+    /the entity ad of ads\/3: the table users\/1 in .* has no column "campaign"/,
+    ...[/"price"/, /"item"/, /"tags"/, /"image"/],
+  ])
+  await importRows(models, 'words', [{ id: 'a', campaign: 1.5, price: '1.5', item: ['a'], tags: [1], image: 2 }])
+  await change({ table: 'words' }, '4')
+  t.match(await problemsOf(data, 'ads/4'), [
+    /has a column "price" of strings, and the field is one of numbers/,
+    /has a column "item" of lists/,
+    /has a column "tags" of lists of numbers, and the field is one of strings/,
+    /has a column "image" of single values, and the field is a list/,
+  ])
+  await change({ unknown: 'refuse' }, '5')
+  const refused = rows.flatMap(({ ad_id: id }, i) =>
+    id === '' || ads.has(id) ? [] : [`  /data keys.csv line ${i + 2}: the table "ads" has no row of "${id}"`],
+  )
+  const said = await problemsOf(data, 'ads/5')
+  t.same(said.slice(0, 5), refused.slice(0, 5))
+  t.same(said.slice(5), [`  /data and ${refused.length - 5} more`])
+  // Versions with a feature of different tables.
+  await importRows(
+    models,
+    'ads-b',
+    [...ads].map(([id, ad]) => ({ id, ...ad })),
+  )
+  await change({ table: 'ads-b' }, '6')
+  await t.rejects(
+    runCompare({ ...evaluateDefaults, models, data, a: 'ads/1', b: 'ads/6' }),
+    /\/data the entity ad of ads\/6: campaign has another table or key than in ads\/1: give the rows a column campaign/,
+  )
+  t.ok(folder)
+})

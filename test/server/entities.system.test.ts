@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { type TableChange, Tables } from '../../src/model/serving/tables/tables.ts'
 import type { Entities } from '../../src/schemas/entities.ts'
-import { temporaryFolder, type testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { importRows } from '../support/feature-table.ts'
 import { startTestServer } from '../support/server.ts'
 
@@ -354,4 +354,52 @@ t.test('a version whose tables do not fit is refused', async (t) => {
     entities: { ...entities, ad: { ...entities.ad!, table: 'adds' } },
   })
   t.match(registry.summary(), [])
+})
+
+t.test('a list that a row of the table lacks has its default, or is a problem', async (t) => {
+  const models = await temporaryFolder(t)
+  const image = { name: 'image', kind: 'vector', length: 2, missing: 'error' } as const
+  const logo = { ...image, name: 'logo', missing: { default: [3, 4] } }
+  const features: typeof testFeatures = [
+    ...testFeatures,
+    { ...image, side: 'candidate' },
+    { ...logo, side: 'candidate' },
+    { ...image, name: 'face', side: 'context' },
+  ]
+  const given = { country: 'DE', hour: 3 }
+  const candidate = { campaign: 'c', price: 1, image: [1, 2], logo: [3, 4] }
+  await writeTestBundle(models, {
+    rows: [{ ...given, ...candidate, face: [0, 1] }],
+    manifest: {
+      features,
+      entities: {
+        ad: { ...entities.ad!, features: ['image', 'logo'] },
+        user: { ...entities.user!, features: ['face'] },
+      },
+    },
+  })
+  await importRows(models, 'ads', [
+    { id: 'a', image: [1, 2], logo: null },
+    { id: 'b', image: null, logo: [1, 1] },
+  ])
+  await importRows(models, 'users', [
+    { id: 'u', face: [0, 1] },
+    { id: 'v', face: null },
+  ])
+  const tables = new Tables(models)
+  const { predict } = await startTestServer(t, { models, limits: { tables } })
+  const [campaign, price] = ['c', 1]
+  const ask = (user_id: string, ad_id: string) =>
+    predict({ context: { ...given, user_id }, candidates: [{ ad_id, campaign, price }] })
+  const byValue = await predict({ context: { ...given, face: [0, 1] }, candidates: [candidate] })
+  t.same((await ask('u', 'a')).body.predictions, byValue.body.predictions)
+  t.match((await ask('u', 'b')).body.errors, [
+    { path: '/candidates/0', message: 'has no image of "b" in the table "ads", and the field has no default' },
+  ])
+  const { body } = await predict({
+    context: { ...given, user_id: 'u' },
+    candidates: { ad_id: ['a', 'b'], campaign: ['c', 'c'], price: [1, 1] },
+  })
+  t.match(body.errors, [{ path: '/candidates/ad_id/1', message: /^has no image of "b"/ }])
+  t.match((await ask('v', 'a')).body.errors, [{ path: '/context/face', message: /is required/ }])
 })

@@ -8,8 +8,9 @@ export const JoinedTable = Type.Object(
   {
     name: Type.String(),
     version: Type.String(),
-    rows: count('Rows of the table'),
+    rows: count('Rows of the version'),
     created_at: Type.String({ description: 'When it was imported' }),
+    deltas: count('Deltas that were in effect'),
     key: Type.String({ description: 'The column of its keys' }),
     features: Type.Array(Type.String(), { description: 'Fields whose values it has' }),
     unknown: count('Rows that were read whose key it does not have'),

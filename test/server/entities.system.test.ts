@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type TableChange, Tables } from '../../src/model/serving/tables/tables.ts'
 import type { Entities } from '../../src/schemas/entities.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { runCli } from '../support/cli.ts'
 import { importRows } from '../support/feature-table.ts'
 import { startTestServer } from '../support/server.ts'
 

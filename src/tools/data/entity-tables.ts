@@ -2,8 +2,7 @@ import { dirname, join, resolve } from 'node:path'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { suggestNames } from '../../base/names.ts'
 import { unfit, type WantedColumn } from '../../model/serving/features/table-fields.ts'
-import type { FeatureTable } from '../../model/serving/tables/feature-table.ts'
-import { type OpenTable, openTable } from '../../model/serving/tables/open-table.ts'
+import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
 import { namesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import type { Entities, Entity } from '../../schemas/entities.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
@@ -65,7 +64,7 @@ class Joining {
   readonly problems: Violation[] = []
   readonly #source: Source
   readonly #fields: readonly FieldReading[]
-  readonly #tables = new Map<string, OpenTable>()
+  readonly #tables = new Map<string, ChangedTable>()
   readonly #wanted: Wanted[] = []
 
   constructor(source: Source, fields: readonly FieldReading[]) {
@@ -105,7 +104,7 @@ class Joining {
     const { name: tableName, version } = table.description
     for (const feature of features)
       for (const wanted of this.#columnsWanted(feature)) {
-        const problem = unfit(wanted, table.columns.get(feature))
+        const problem = unfit(wanted, table.table.columns.get(feature))
         if (problem !== undefined) add(`the table ${tableName}/${version} in ${folder} ${problem}`)
       }
     this.#want({ table, key, features, refuses: entity.unknown === 'refuse' }, of ?? 'the spec', add)
@@ -136,20 +135,20 @@ class Joining {
     }
   }
 
-  async #open(folder: string, name: string): Promise<FeatureTable> {
+  async #open(folder: string, name: string): Promise<ChangedTable> {
     const path = join(folder, name)
     let open = this.#tables.get(path)
     if (open === undefined) {
       open = await openHighest(folder, name)
       this.#tables.set(path, open)
     }
-    return open.table
+    return open
   }
 }
 
-/** Opens the highest version of a table. Rejects with an Error. */
-async function openHighest(folder: string, name: string): Promise<OpenTable> {
+/** Opens the highest version of a table, as it would be served now. Rejects with an Error. */
+async function openHighest(folder: string, name: string): Promise<ChangedTable> {
   const highest = (await versionsIn(join(folder, name)).catch(() => [])).at(-1)
-  if (highest !== undefined) return openTable(join(folder, name, String(highest)))
+  if (highest !== undefined) return openChanged(join(folder, name, String(highest)))
   throw new Error(`${folder} has no table ${JSON.stringify(name)}${suggestNames(name, await namesIn(folder))}`)
 }

@@ -1,11 +1,11 @@
 import { type ColumnReader, cellOf } from '../../model/serving/tables/column-readers.ts'
-import type { FeatureTable } from '../../model/serving/tables/feature-table.ts'
+import type { ChangedTable } from '../../model/serving/tables/open-changed.ts'
 import type { JoinedTable } from '../../schemas/joined-table.ts'
 import { type Column, type RowCell, RowProblems, type Source, SpecError } from './source.ts'
 
 /** A table whose columns are added to rows, by the keys in one of theirs. */
 export interface Join {
-  table: FeatureTable
+  table: ChangedTable
   /** The index of the column of keys. */
   key: number
   /** Columns of the table. */
@@ -81,7 +81,7 @@ type RowReader = (cells: readonly RowCell[], row: RowCell[]) => string | undefin
 class JoinedColumns {
   readonly key: number
   readonly columns: Column[]
-  readonly #table: FeatureTable
+  readonly #table: ChangedTable
   readonly #keyName: string
   readonly #readers: { index: number; column: ColumnReader }[]
   readonly #refuses: boolean
@@ -93,7 +93,10 @@ class JoinedColumns {
     this.#table = table
     this.#keyName = keyName
     this.#refuses = refuses
-    this.#readers = features.map((name, i) => ({ index: first + i, column: remembering(table.columns.get(name)!) }))
+    this.#readers = features.map((name, i) => ({
+      index: first + i,
+      column: remembering(table.table.columns.get(name)!),
+    }))
     this.columns = this.#readers.map(({ column: { kind } }, i) => ({
       name: features[i]!,
       type: kind === 'number' ? 'double' : kind,
@@ -101,10 +104,11 @@ class JoinedColumns {
   }
 
   describe(): JoinedTable {
-    const { name, version, rows, created_at } = this.#table.description
+    const { description, deltas } = this.#table
+    const { name, version, rows, created_at } = description
     const features = this.columns.map((column) => column.name)
     const counts = { unknown: this.#unknown, without_key: this.#withoutKey }
-    return { name, version, rows, created_at, key: this.#keyName, features, ...counts }
+    return { name, version, rows, created_at, deltas: deltas.applied, key: this.#keyName, features, ...counts }
   }
 
   reader(wanted: ReadonlySet<number>): RowReader {
@@ -120,7 +124,7 @@ class JoinedColumns {
       }
       if (typeof key !== 'string' && !Number.isSafeInteger(key))
         return `${this.#keyName} must be a string, or an integer within ±(2^53 − 1)`
-      const from = this.#table.find(String(key))
+      const from = this.#table.table.find(String(key))
       if (from < 0) {
         this.#unknown++
         const { name } = this.#table.description

@@ -9,6 +9,7 @@ import { runCompare } from '../../../src/tools/evaluate/run-compare.ts'
 import { type RunEvaluateOptions, runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
 import { runQuantize } from '../../../src/tools/evaluate/run-quantize.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { runCli } from '../../support/cli.ts'
 import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
 import { importRows } from '../../support/feature-table.ts'
 import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
@@ -169,6 +170,10 @@ t.test('an evaluation of keys has the probabilities of requests by id, and of va
     data: await write('hand', csvOf([...names, 'ctr', 'cvr'], joined)),
   })
   t.same(byKey, byHand, 'bit for bit')
+  // As they are served after a delta, too.
+  const items = join(folder, 'items.csv')
+  await writeFile(items, 'id,item\nad-1,c\nad-2,\nad-31,b')
+  t.equal((await runCli(['features', 'delta', 'ads', items, '--models', models])).code, 0)
   const sent = await predictionsOf(folder, {
     models,
     data: await write('sent', keyed(['ad_id', 'user_id', 'hour', 'views', 'price', 'ctr', 'cvr'])),
@@ -203,7 +208,7 @@ t.test('a report says which tables it has judged with, and how many keys they la
   )
   t.match(
     await readFile(join(folder, 'out/report.html'), 'utf8'),
-    /<dt>Table ads\/1<.*the keys of 38 rows, and 10 have none/,
+    /<dt>Table ads\/1<.*the keys of 38 rows, and 10 rows have none/,
   )
   const out: string[] = []
   const options = { ...evaluateDefaults, models, out: { write: (text: string) => out.push(text) } }
@@ -211,7 +216,7 @@ t.test('a report says which tables it has judged with, and how many keys they la
   const other = await prepare(t, { price: (own) => own * 2 })
   await importRows(models, 'ads', [{ id: 'ad-1', campaign: 'c', price: 1, item: 'a', tags: [], image: [0, 1] }])
   t.equal(await runEvaluate({ ...options, data, target: 'ads' }), 0)
-  t.match(out.splice(0).join(''), /from the table ads\/2 by ad_id: .*; 1 rows of .*lacks the keys of \d+ rows.*\n/)
+  t.match(out.splice(0).join(''), /from the table ads\/2 by ad_id: .*; 1 row of .*lacks the keys of \d+ rows.*\n/)
   t.match((await evaluateToJson({ data, models, target: 'ads' })).warnings, [
     /ads\/2 lacks the ad_id of \d+ of 400 rows/,
   ])

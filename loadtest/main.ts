@@ -3,6 +3,7 @@ import { type Experiment, runMain } from './experiment.ts'
 /** Everything that is measured, by name; the load test itself has none. */
 const experiments: Record<string, () => Promise<{ default: Experiment }>> = {
   competitors: () => import('./competitors/competitors.ts'),
+  'by-id': () => import('./by-id.ts'),
   capacity: () => import('./capacity.ts'),
   catalogue: () => import('./catalogue.ts'),
   chaos: () => import('./chaos/chaos.ts'),

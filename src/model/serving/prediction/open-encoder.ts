@@ -38,6 +38,8 @@ export async function openEncoder({ manifest, manifestless }: Bundle, options: L
   })
   const { entities } = encoder.layout
   const unfit = entities?.problem()
-  if (unfit !== undefined) throw new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}${unfit}`)
+  // A table that fits may come later.
+  if (unfit !== undefined)
+    throw new ModelError('INVALID_BUNDLE', `${manifest.name}/${manifest.version}${unfit}`, { transient: true })
   return { encoder, traffic, endGuard: entities?.guard() }
 }

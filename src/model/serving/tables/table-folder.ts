@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /*
@@ -29,4 +29,14 @@ export function tablesIn(models: string): Promise<string[]> {
 export async function namesIn(tables: string): Promise<string[]> {
   const found = await readdir(tables, { withFileTypes: true }).catch(() => [])
   return found.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : [])).sort()
+}
+
+/** Changes when a file of a version does, without its deltas. Rejects with the system's error. */
+export async function stampOf(folder: string): Promise<string> {
+  const files = (await readdir(folder, { withFileTypes: true })).filter((entry) => !entry.isDirectory())
+  const stamps = files.map(async ({ name }) => {
+    const { ino, mtimeMs, size } = await stat(join(folder, name))
+    return `${name} ${ino} ${mtimeMs} ${size}`
+  })
+  return (await Promise.all(stamps)).sort().join('\n')
 }

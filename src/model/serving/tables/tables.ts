@@ -1,6 +1,7 @@
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { systemClock } from '../../../base/clock.ts'
 import { isTransient, reasonOf } from '../../../base/errors.ts'
+import { fileProblem } from '../../../base/files.ts'
 import { runThread } from '../../../base/one-shot-thread.ts'
 import type { DeltaStatus } from '../../../schemas/models-folder.ts'
 import { type DeltaEvent, DeltaFollower } from '../delta-files/delta-follower.ts'
@@ -10,7 +11,7 @@ import type { RowsByKey } from './feature-table.ts'
 import { type Changes, LayeredTable, layerOf } from './layers.ts'
 import { mostChangedBytes } from './open-changed.ts'
 import { type OpenTable, openTable, openTableNow, type SharedTable } from './open-table.ts'
-import { tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
+import { stampOf, tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
 
 /** Deltas and changes up to this size, bytes, are worked on in the calling thread: a few milliseconds. */
 const smallBytes = 2 ** 16
@@ -22,8 +23,18 @@ export type Guard = (table: RowsByKey) => string | undefined
 export type TableChange = { table: string; version: string } & (
   | { type: 'opened' }
   | { type: 'refused'; problem: string }
+  /** No version is to be seen in its folder; this one stays. */
+  | { type: 'gone'; problem: string }
   | { type: 'deltas'; event: DeltaEvent }
 )
+
+/** What is read. */
+export interface TableRules {
+  /** Rejects with an Error for a version that must not be read. */
+  verify?: ((table: string, version: string) => Promise<void>) | undefined
+  /** Why no delta is applied. */
+  refuseDeltas?: string | undefined
+}
 
 /** A table that is served. */
 export interface TableStatus {
@@ -57,6 +68,8 @@ interface Served {
 
 interface RefusedVersion {
   version: string
+  /** Changes with its files. */
+  stamp: string
   problem: string
   /** `#guardChanges` then: other models may not refuse it. */
   guards: number
@@ -70,15 +83,19 @@ interface RefusedVersion {
 export class Tables {
   readonly #models: string
   readonly #onChange: (change: TableChange) => void
+  readonly #rules: TableRules
   readonly #served = new Map<string, Served>()
   readonly #refused = new Map<string, RefusedVersion>()
+  /** Those of which no version is to be seen. */
+  readonly #gone = new Set<string>()
   readonly #guards = new Map<string, Set<Guard>>()
   #guardChanges = 0
   #refreshing: Promise<void> | undefined
 
-  constructor(models: string, onChange: (change: TableChange) => void = () => undefined) {
+  constructor(models: string, onChange: (change: TableChange) => void = () => undefined, rules: TableRules = {}) {
     this.#models = models
     this.#onChange = onChange
+    this.#rules = rules
   }
 
   current(name: string): RowsByKey | undefined {
@@ -129,7 +146,10 @@ export class Tables {
     )
   }
 
-  /** Takes new versions and deltas over. One that can't be opened leaves the former one in place. Never rejects. */
+  /**
+   * Takes new versions and deltas over. One that can't be opened leaves the former one in place, as does a folder
+   * without any. Never rejects.
+   */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#look().finally(() => {
       this.#refreshing = undefined
@@ -148,25 +168,45 @@ export class Tables {
   }
 
   async #look(): Promise<void> {
-    for (const name of await tablesIn(this.#models)) {
+    for (const name of new Set([...(await tablesIn(this.#models)), ...this.#served.keys()])) {
       const parent = join(this.#models, tablesFolder, name)
-      const highest = (await versionsIn(parent).catch(() => [])).at(-1)
-      const served = this.#served.get(name)
-      const version = highest === undefined ? undefined : String(highest)
-      if (version !== undefined && version !== served?.opened.description.version) {
-        const refused = this.#refused.get(name)
-        const isKnown = refused?.version === version && refused.guards === this.#guardChanges && !refused.transient
-        if (!isKnown && (await this.#takeOver(name, version, join(parent, version)))) continue
-      } else this.#refused.delete(name)
-      await served?.follower.refresh()
+      const versions = await versionsIn(parent).catch(fileProblem)
+      const highest = typeof versions === 'string' ? undefined : versions.at(-1)
+      if (highest === undefined) this.#leave(name, typeof versions === 'string' ? versions : 'has no version any more')
+      else if (!(await this.#follow(name, String(highest), join(parent, String(highest)))))
+        await this.#served.get(name)?.follower.refresh()
     }
   }
 
+  /** Says once that no version of a table that is served is to be seen. */
+  #leave(name: string, problem: string): void {
+    const served = this.#served.get(name)
+    if (served === undefined || this.#gone.has(name)) return
+    this.#gone.add(name)
+    const version = basename(served.opened.shared.folder)
+    this.#onChange({ table: name, version, type: 'gone', problem: `its folder ${problem}` })
+  }
+
+  /** Takes the highest version over, unless it is served, or was refused as it is; whether it did. */
+  async #follow(name: string, version: string, folder: string): Promise<boolean> {
+    this.#gone.delete(name)
+    if (this.#served.get(name)?.opened.shared.folder === folder) {
+      this.#refused.delete(name)
+      return false
+    }
+    const refused = this.#refused.get(name)
+    const stamp = await stampOf(folder).catch(reasonOf)
+    const isSame = refused?.version === version && refused.stamp === stamp && refused.guards === this.#guardChanges
+    if (isSame && !refused.transient) return false
+    return this.#takeOver(name, version, folder, stamp)
+  }
+
   /** Whether a version took over. */
-  async #takeOver(name: string, version: string, folder: string): Promise<boolean> {
+  async #takeOver(name: string, version: string, folder: string, stamp: string): Promise<boolean> {
     const change = { table: name, version }
     let next: Served | undefined
     try {
+      await this.#rules.verify?.(name, version)
       next = this.#serve(name, await openTable(folder))
       await next.follower.refresh()
       this.#expectFit(name, next.current)
@@ -174,7 +214,8 @@ export class Tables {
       next?.opened.close()
       const problem = reasonOf(error)
       const before = this.#refused.get(name)
-      this.#refused.set(name, { version, problem, guards: this.#guardChanges, transient: isTransient(error) })
+      const state = { stamp, guards: this.#guardChanges, transient: isTransient(error) }
+      this.#refused.set(name, { version, problem, ...state })
       if (before?.version !== version || before.problem !== problem)
         this.#onChange({ ...change, type: 'refused', problem })
       return false
@@ -209,6 +250,7 @@ export class Tables {
         clock: systemClock,
         now: Date.now,
         sizeOf: ({ changes }) => sizeOfChanges(changes),
+        refuses: this.#rules.refuseDeltas,
         onEvent: (event) => this.#onChange({ table: name, version: description.version, type: 'deltas', event }),
         async apply({ bytes, ...files }) {
           const request: ApplyTableRequest = { ...files, table: shared, mostBytes: mostChangedBytes }

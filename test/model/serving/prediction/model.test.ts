@@ -6,6 +6,7 @@ import { createEncoder } from '../../../../src/model/serving/features/encoder.ts
 import type { LoadOptions, Query } from '../../../../src/model/serving/prediction/loaded-model.ts'
 import { loadModel } from '../../../../src/model/serving/prediction/model.ts'
 import type { QueryRows } from '../../../../src/model/serving/prediction/query-rows.ts'
+import type { Entity } from '../../../../src/schemas/entities.ts'
 import type { GoldenRows, Manifest } from '../../../../src/schemas/manifest.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 import {
@@ -525,4 +526,25 @@ t.test('an answer does not depend on what is asked at the same time', async () =
     ),
     { numRuns: randomCases(30) },
   )
+})
+
+t.test('a version whose table is not there may be tried again: the table may come', async (t) => {
+  const ad = {
+    key: 'ad_id',
+    side: 'candidate',
+    table: 'ads',
+    features: ['price'],
+    unknown: 'defaults',
+  } satisfies Entity
+  const tables = {
+    current: () => undefined,
+    guard: () => () => undefined,
+    handles: () => ({}),
+    refresh: async () => {},
+  }
+  await t.rejects(load({ ...exampleManifest(), entities: { ad } }, { tables }).loaded, {
+    code: 'INVALID_BUNDLE',
+    message: 'ads/1/entities/ad: there is no table "ads" beside the models',
+    transient: true,
+  })
 })

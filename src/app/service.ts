@@ -15,6 +15,7 @@ import { Registry } from '../model/serving/registry/registry.ts'
 import { createFolderSource } from '../model/serving/registry/source.ts'
 import { Tables } from '../model/serving/tables/tables.ts'
 import { readSignedBundle, readSignedDescription } from '../model/serving/version/signature.ts'
+import { verifyTable } from '../model/serving/version/verify-table.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
@@ -37,6 +38,9 @@ import { createPathHider, reportDelta, reportEvent, reportTable } from './report
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
+
+/** Why deltas are refused where versions must be signed. */
+const unsignedDeltas = 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures'
 
 /** How often the saturation is sampled, ms. */
 const saturationInterval = 1000
@@ -95,7 +99,7 @@ export async function createService(configuration: Configuration, options: Servi
   await checkModelsFolder(root, configuration)
   const modelKeys = await readModelKeys(configuration.MULTIGATE_MODEL_KEYS)
   const pool = await (options.pool ?? startPool(configuration, log))
-  const loading = { ...loadOptions(configuration, pool, log), tables: openTables(root, log) }
+  const loading = { ...loadOptions(configuration, pool, log), tables: openTables(root, modelKeys, log) }
   let onStarted: () => void = () => undefined
   const started = new Promise<void>((resolve) => {
     onStarted = resolve
@@ -212,8 +216,7 @@ function createRegistry(
           await warmUp?.run(model)
         },
         onDelta: (event) => reportDelta(event, { model: name, version }, log),
-        refuseDeltas:
-          modelKeys.length > 0 ? 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures' : undefined,
+        refuseDeltas: modelKeys.length > 0 ? unsignedDeltas : undefined,
         onUnknown: (feature, values) => metrics().countUnknown(name, version, feature, values),
         onCut: (feature, values) => metrics().cutValues(name, version, feature, values),
         onKeys: (...keys) => metrics().countKeys(name, version, ...keys),
@@ -283,8 +286,10 @@ function admissionBy(share: FairShare): Admission {
 }
 
 /** The tables beside the models; the log says which versions are read. */
-function openTables(root: string, log: Log): Tables {
-  return new Tables(root, (change) => reportTable(change, log))
+function openTables(root: string, modelKeys: readonly KeyObject[], log: Log): Tables {
+  const verify = (table: string, version: string) => verifyTable(root, table, version, modelKeys)
+  const rules = modelKeys.length > 0 ? { verify, refuseDeltas: unsignedDeltas } : {}
+  return new Tables(root, (change) => reportTable(change, log), rules)
 }
 
 /** Looks for new versions of tables and of models. */

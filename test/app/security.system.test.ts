@@ -12,9 +12,11 @@ import t from 'tap'
 import { freePort } from '../../loadtest/free-port.ts'
 import { readKeys } from '../../src/app/key-file.ts'
 import { readCredentials } from '../../src/app/tls.ts'
+import type { Entity } from '../../src/schemas/entities.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { runCli, spawnCli } from '../support/cli.ts'
 import { run, send, startProcess } from '../support/process.ts'
+import { writeTable } from '../support/tables.ts'
 import { until } from '../support/until.ts'
 
 /*
@@ -427,16 +429,25 @@ t.test('clients read responses from pages of the origins that are listed, and of
   t.equal((await send(port, '/nothing')).status, 404)
 })
 
-t.test('with keys of models only signed versions are served', async (t) => {
+t.test('with keys of models only signed versions are served, with signed tables', async (t) => {
   const folder = await temporaryFolder(t)
   await writeTestBundle(folder)
   await writeTestBundle(folder, { name: 'forged' })
+  const ad: Entity = {
+    key: 'ad_id',
+    side: 'candidate',
+    table: 'ads',
+    features: ['campaign', 'price'],
+    unknown: 'refuse',
+  }
+  await writeTestBundle(folder, { name: 'by-id', manifest: { entities: { ad } } })
+  await writeTable(folder, 'ads', [{ id: 'ad-1', campaign: 'c1', price: 1.5 }])
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const [keys, signing] = [join(folder, 'model-keys.pem'), join(folder, 'signing.pem')]
   writeFileSync(keys, publicKey.export({ format: 'pem', type: 'spki' }))
   writeFileSync(signing, privateKey.export({ format: 'pem', type: 'pkcs8' }))
-  const sign = (name: string) => ['sign', join(folder, name, '1'), '--key', signing]
-  t.equal((await spawnCli(sign('ads'))).code, 0)
+  const sign = (...names: string[]) => ['sign', ...names.map((name) => join(folder, name, '1')), '--key', signing]
+  t.equal((await spawnCli(sign('ads', 'by-id'))).code, 0)
   const { port, stdout } = await startProcess(t, {
     MULTIGATE_MODELS: folder,
     MULTIGATE_MODEL_KEYS: keys,
@@ -445,8 +456,12 @@ t.test('with keys of models only signed versions are served', async (t) => {
   t.equal((await send(port, '/predict', { payload: payload() })).status, 200)
   t.equal((await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status, 503)
   t.match(stdout(), /forged\/1\/manifest\.json\.sig is missing/)
-  t.equal((await runCli(sign('forged'))).code, 0)
+  t.match(stdout(), /"table":"ads","version":"1","reason":"\.tables\/ads\/1\/table\.json\.sig is missing; /)
+  t.match(stdout(), /by-id\/1\/entities\/ad: there is no table \\"ads\\" beside the models/)
+  t.equal((await runCli(sign('forged', '.tables/ads'))).code, 0)
   await until(async () => (await send(port, '/predict', { payload: payload({ model: 'forged' }) })).status === 200)
+  const byId = payload({ model: 'by-id', candidates: ['ad-1'] })
+  await until(async () => (await send(port, '/predict', { payload: byId })).status === 200)
 })
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0

@@ -34,16 +34,23 @@ export async function readManifestBundle(root: string, name: string, version: st
     invalid(`${where}: /name is ${JSON.stringify(manifest.name)}, but the folder is called ${name}`)
   if (manifest.version !== version)
     invalid(`${where}: /version is ${JSON.stringify(manifest.version)}, but the folder is called ${version}`)
-  await verifyFiles(folder, inside, manifest, `${name}/${version}`)
+  await verifyFiles({ folder, inside, version: `${name}/${version}` }, manifest.files, 'manifest')
   await verifyShards(folder, manifest, where)
   return { folder, manifest }
 }
 
-/** `inside`: the real path of the folder. */
-async function verifyFiles(folder: string, inside: string, manifest: Manifest, version: string): Promise<void> {
+/**
+ * Verifies files by their SHA-256. `inside`: the real path of their folder; `version` names it; `listing`: what lists
+ * them. Throws INVALID_BUNDLE.
+ */
+export async function verifyFiles(
+  { folder, inside, version }: Record<'folder' | 'inside' | 'version', string>,
+  files: Readonly<Record<string, string>>,
+  listing: string,
+): Promise<void> {
   const paths = new Map<string, string>()
   let bytes = 0
-  for (const file of Object.keys(manifest.files))
+  for (const file of Object.keys(files))
     await reading(`${version}/${file}`, async () => {
       const path = await realPathInside(inside, join(folder, file), `${version}/${file}`)
       bytes += await sizeOfOrdinary(path)
@@ -52,9 +59,9 @@ async function verifyFiles(folder: string, inside: string, manifest: Manifest, v
   const digests = await hashInThread([...paths.values()], bytes)
   for (const [file, path] of paths) {
     const actual = await reading(`${version}/${file}`, async () => digests.get(path) ?? sha256(path))
-    const expected = manifest.files[file]
+    const expected = files[file]
     if (actual !== expected)
-      invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the manifest says ${expected}`)
+      invalid(`${version}/${file} is damaged: its SHA-256 is ${actual}, the ${listing} says ${expected}`)
   }
 }
 

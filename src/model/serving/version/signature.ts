@@ -1,18 +1,23 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { readFile, realpath } from 'node:fs/promises'
+import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError } from '../../../base/errors.ts'
 import { fileProblem, realPathInside, replaceFile, sizeOfOrdinary } from '../../../base/files.ts'
 import { manifestFile } from '../bundle/manifest.ts'
 import type { Bundle } from '../bundle/read.ts'
+import { descriptionFile } from '../tables/table-folder.ts'
 import { readBundle, readDescription } from './read-version.ts'
 
 /*
- * Signed versions: an ed25519 signature of the manifest, which has the checksum of every other file.
+ * Signed versions: an ed25519 signature of the manifest, or of the description of a table. Each has the checksum of
+ * every other file.
  */
 
-/** Beside the manifest; base64 of 64 bytes. */
-export const signatureFile = `${manifestFile}.sig`
+/** Beside the file that is signed; base64 of 64 bytes. */
+const signatureOf = (file: string) => `${file}.sig`
+
+/** The signature of a manifest. */
+export const signatureFile = signatureOf(manifestFile)
 
 /** Bytes of a signature file, at most. */
 const longestSignature = 1024
@@ -28,7 +33,10 @@ export function parsePublicKeys(pem: string): KeyObject[] {
   })
 }
 
-/** Signs the version in a folder. Rejects with an Error if there is no manifest, or no ed25519 private key in PEM. */
+/**
+ * Signs the version in a folder, of a model or of a table. Rejects with an Error if there is no manifest or
+ * description, or no ed25519 private key in PEM.
+ */
 export async function signVersion(folder: string, keyFile: string): Promise<string> {
   const pem = await readFile(keyFile, 'utf8').catch((cause) => {
     throw new Error(`${keyFile} ${fileProblem(cause)}`)
@@ -40,11 +48,14 @@ export async function signVersion(folder: string, keyFile: string): Promise<stri
     throw new Error(`${keyFile} holds no private key in PEM`)
   }
   if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${keyFile} is ${key.asymmetricKeyType}, not ed25519`)
-  const manifest = await readFile(join(folder, manifestFile)).catch((cause) => {
-    throw new Error(`${join(folder, manifestFile)} ${fileProblem(cause)}`)
+  const names = await readdir(folder).catch((): string[] => [])
+  const isTable = names.includes(descriptionFile) && !names.includes(manifestFile)
+  const file = join(folder, isTable ? descriptionFile : manifestFile)
+  const content = await readFile(file).catch((cause) => {
+    throw new Error(`${file} ${fileProblem(cause)}`)
   })
-  const path = join(folder, signatureFile)
-  await replaceFile(path, `${sign(null, manifest, key).toString('base64')}\n`).catch((cause) => {
+  const path = signatureOf(file)
+  await replaceFile(path, `${sign(null, content, key).toString('base64')}\n`).catch((cause) => {
     throw new Error(`${path} can't be written: ${fileProblem(cause)}`)
   })
   return path
@@ -61,7 +72,7 @@ export async function readSignedBundle(
   keys: readonly KeyObject[],
 ): Promise<Bundle> {
   if (keys.length === 0) return readBundle(root, name, version)
-  return whileSigned(root, name, version, keys, () => readBundle(root, name, version))
+  return whileSigned(root, `${name}/${version}`, manifestFile, keys, () => readBundle(root, name, version))
 }
 
 /** The same of what a version says of itself: see `readDescription`. */
@@ -72,35 +83,35 @@ export async function readSignedDescription(
   keys: readonly KeyObject[],
 ): Promise<Pick<Bundle, 'manifest' | 'manifestless'>> {
   if (keys.length === 0) return readDescription(root, name, version)
-  return whileSigned(root, name, version, keys, () => readDescription(root, name, version))
+  return whileSigned(root, `${name}/${version}`, manifestFile, keys, () => readDescription(root, name, version))
 }
 
-/** The result of `work`, which reads a version whose manifest is signed and stays the same meanwhile. */
-async function whileSigned<T>(
+/**
+ * The result of `work`, which reads a version whose `file` is signed and stays the same meanwhile; `where`: the
+ * version's folder below `root`.
+ */
+export async function whileSigned<T>(
   root: string,
-  name: string,
-  version: string,
+  where: string,
+  file: string,
   keys: readonly KeyObject[],
   work: () => Promise<T>,
 ): Promise<T> {
-  const where = `${name}/${version}`
   const folder = join(root, where)
-  const manifest = await read(folder, manifestFile, where)
-  const signature = Buffer.from(
-    (await read(folder, signatureFile, where, longestSignature)).toString('latin1'),
-    'base64',
-  )
-  if (!keys.some((key) => verify(null, manifest, key, signature)))
-    invalid(`${where}/${signatureFile} is not the signature of ${manifestFile} by one of MULTIGATE_MODEL_KEYS`)
+  const content = await read(folder, file, where)
+  const name = signatureOf(file)
+  const signature = Buffer.from((await read(folder, name, where, longestSignature)).toString('latin1'), 'base64')
+  if (!keys.some((key) => verify(null, content, key, signature)))
+    invalid(`${where}/${name} is not the signature of ${file} by one of MULTIGATE_MODEL_KEYS`)
   const done = await work()
-  // Otherwise another manifest may have been read in between.
-  if (!manifest.equals(await read(folder, manifestFile, where)))
-    invalid(`${where}/${manifestFile} changed while it was read`)
+  // Otherwise another one may have been read in between.
+  if (!content.equals(await read(folder, file, where))) invalid(`${where}/${file} changed while it was read`)
   return done
 }
 
 async function read(folder: string, file: string, where: string, longest = Number.POSITIVE_INFINITY): Promise<Buffer> {
-  const hint = file === signatureFile ? '; MULTIGATE_MODEL_KEYS asks for versions that multigate sign has signed' : ''
+  const isSignature = file.endsWith(signatureOf(''))
+  const hint = isSignature ? '; MULTIGATE_MODEL_KEYS asks for versions that multigate sign has signed' : ''
   try {
     const path = await realPathInside(await realpath(folder), join(folder, file), `${where}/${file}`)
     if ((await sizeOfOrdinary(path)) > longest) invalid(`${where}/${file} is larger than ${longest} bytes`)

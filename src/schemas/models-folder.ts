@@ -87,3 +87,16 @@ export const SyncIndex = Type.Object(
   { format: Type.Literal(1), models: Type.Record(Type.String(), IndexedModel) },
   { additionalProperties: false },
 )
+
+/**
+ * `.tables/index.json`: every version and file of the feature tables that `multigate sync` copies. It is a file of its
+ * own: release 0.3 refuses an `index.json` with more than it knows. Unknown properties are left alone here.
+ */
+export type TablesIndex = Static<typeof TablesIndex>
+export const TablesIndex = Type.Object({
+  format: Type.Literal(1),
+  tables: Type.Record(
+    Type.String(),
+    Type.Object({ versions: Type.Record(Type.String(), IndexedFiles) }, { additionalProperties: false }),
+  ),
+})

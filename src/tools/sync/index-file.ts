@@ -7,6 +7,7 @@ import { checksums, sha256 } from '../../model/serving/bundle/checksum.ts'
 import { isOfDeltas } from '../../model/serving/delta-files/delta-folder.ts'
 import { parseJson } from '../../model/serving/registry/schedule.ts'
 import { createFolderSource, isVersion, labelsFile } from '../../model/serving/registry/source.ts'
+import { tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import { check } from '../../schemas/check.ts'
 import { type IndexedFiles, type IndexedModel, SyncIndex } from '../../schemas/models-folder.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
@@ -20,12 +21,20 @@ export const indexFile = 'index.json'
 /** Bytes of an index, at most: more than 100,000 files. */
 export const largestIndex = 32 * 1024 * 1024
 
+/** The files of a source. */
+export interface Listing {
+  /** By the folder of their versions: the name of a model, or `.tables/` and that of a table. */
+  models: Record<string, IndexedModel>
+  /** Whether it says which tables there are: otherwise those that were copied stay. */
+  listsTables: boolean
+}
+
 /**
  * Parses an index, without the deltas that it may list. Throws an Error that names the wrong place; an index without a
  * model is wrong, too.
  */
-export function parseIndex(text: string): SyncIndex {
-  return withoutDeltas(parseDocument(SyncIndex, text))
+export function parseIndex(text: string): Listing {
+  return { models: checkModels(parseDocument(SyncIndex, text).models), listsTables: false }
 }
 
 /** Parses JSON of a form. Throws an Error that names the wrong place, after `problem`. */
@@ -38,15 +47,31 @@ export function parseDocument<T extends TSchema>(schema: T, text: string, proble
 }
 
 /**
- * An index without deltas, which come and go while a version is served, which otherwise never changes. Throws like
- * `checkNames`.
+ * Models by their names, without deltas: these come and go while a version is served, which otherwise never changes.
+ * Throws an Error where a name would leave the folder, or no model is there: an empty source must not empty its copies.
  */
-export function withoutDeltas(index: SyncIndex): SyncIndex {
-  for (const { versions } of Object.values(index.models))
+export function checkModels(models: Record<string, IndexedModel>): Record<string, IndexedModel> {
+  if (Object.keys(models).length === 0) throw new Error('lists no model')
+  return withoutDeltas(models, 'model')
+}
+
+/** The same of tables, of which none need be there, by the folders of their versions. */
+export function checkTables(tables: Record<string, IndexedModel>): Record<string, IndexedModel> {
+  const checked = Object.entries(withoutDeltas(tables, 'table'))
+  return Object.fromEntries(checked.map(([name, table]) => [`${tablesFolder}/${name}`, table]))
+}
+
+function withoutDeltas(models: Record<string, IndexedModel>, kind: 'model' | 'table'): Record<string, IndexedModel> {
+  for (const { versions } of Object.values(models))
     for (const files of Object.values(versions))
       for (const path of Object.keys(files)) if (isOfDeltas(path)) delete files[path]
-  checkNames(index)
-  return index
+  checkNames(models, kind)
+  return models
+}
+
+/** The table whose versions are in a folder of a listing; undefined for a model's. */
+export function tableOf(folder: string): string | undefined {
+  return folder.startsWith(`${tablesFolder}/`) ? folder.slice(tablesFolder.length + 1) : undefined
 }
 
 /** A text of the source as a message shows it. */
@@ -60,13 +85,10 @@ export function isBesideVersions(name: string): boolean {
   return name === labelsFile || (name.endsWith('.json') && isVersion(name.slice(0, -'.json'.length)))
 }
 
-/**
- * Throws an Error where a name would leave the folder, or no model is there: an empty source must not empty its copies.
- */
-function checkNames({ models }: SyncIndex): void {
-  if (Object.keys(models).length === 0) throw new Error('lists no model')
+/** Throws an Error where a name would leave the folder. */
+function checkNames(models: Readonly<Record<string, IndexedModel>>, kind: 'model' | 'table'): void {
   for (const [model, { versions, files = {} }] of Object.entries(models)) {
-    if (!isFileName(model) || model.startsWith('.')) throw new Error(`${quoted(model)} is not the name of a model`)
+    if (!isFileName(model) || model.startsWith('.')) throw new Error(`${quoted(model)} is not the name of a ${kind}`)
     for (const [version, content] of Object.entries(versions)) {
       if (!isVersion(version)) throw new Error(`${quoted(version)} of ${model} is not a version, such as "7"`)
       if (Object.keys(content).length === 0) throw new Error(`${model}/${version} lists no file`)
@@ -113,7 +135,7 @@ export async function writeIndex(folder: string): Promise<{ models: number; vers
   }
   if (count.models === 0) throw new Error(`${folder} holds no model: a model is a folder such as ${folder}/ads/1`)
   const index: SyncIndex = { format: 1, models }
-  checkNames(index)
+  checkNames(models, 'model')
   await replaceFile(join(folder, indexFile), `${JSON.stringify(index, undefined, 1)}\n`, 0o644)
   return count
 }
@@ -123,7 +145,8 @@ export function indexedBytes(files: IndexedFiles): number {
   return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-async function indexFiles(folder: string): Promise<IndexedFiles> {
+/** The files of a version's folder. */
+export async function indexFiles(folder: string): Promise<IndexedFiles> {
   const files: IndexedFiles = {}
   for (const [path, sha256] of Object.entries(await checksums(folder)))
     files[path] = { bytes: (await stat(join(folder, path))).size, sha256 }

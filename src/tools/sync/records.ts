@@ -4,17 +4,20 @@ import { isDeepStrictEqual } from 'node:util'
 import { fileProblem, makeFolder, replaceFile } from '../../base/files.ts'
 import { sha256 } from '../../model/serving/bundle/checksum.ts'
 import { isVersion } from '../../model/serving/registry/source.ts'
+import { tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import type { IndexedFiles } from '../../schemas/models-folder.ts'
+import { tableOf } from './index-file.ts'
 
 /*
  * The record of what `multigate sync` has put into a folder, kept in the folder itself:
- * `.sync/versions/<model>/<version>.json` holds the files of a version as the index listed them. The server ignores
- * names that begin with a dot.
+ * `.sync/versions/<model>/<version>.json` holds the files of a version as the index listed them, and
+ * `.sync/tables/<table>/<version>.json` those of a table's. The server ignores names that begin with a dot.
  */
 
 export const syncFolder = '.sync'
 
 export interface VersionId {
+  /** The folder of its versions: the name of a model, or `.tables/` and that of a table. */
   model: string
   version: string
 }
@@ -22,6 +25,7 @@ export interface VersionId {
 export interface Records {
   /** The files of a version that sync has put here; undefined if it did not. */
   find(id: VersionId): Promise<IndexedFiles | undefined>
+  /** Those of models first. */
   list(): Promise<VersionId[]>
   write(id: VersionId, files: IndexedFiles): Promise<void>
   remove(id: VersionId): Promise<void>
@@ -34,18 +38,22 @@ export interface Records {
 
 /** The records of a folder of models. */
 export function openRecords(folder: string): Records {
-  const root = join(folder, syncFolder, 'versions')
+  const roots = { versions: join(folder, syncFolder, 'versions'), tables: join(folder, syncFolder, 'tables') }
   const beside = join(folder, syncFolder, 'files')
-  const pathOf = ({ model, version }: VersionId) => join(root, model, `${version}.json`)
+  const pathOf = ({ model, version }: VersionId) => {
+    const table = tableOf(model)
+    return join(roots[table === undefined ? 'versions' : 'tables'], table ?? model, `${version}.json`)
+  }
   return {
     find: (id) => readRecord(pathOf(id)),
     async list() {
       const found: VersionId[] = []
-      for (const model of await namesIn(root))
-        for (const file of await namesIn(join(root, model))) {
-          const version = file.replace(/\.json$/, '')
-          if (isVersion(version)) found.push({ model, version })
-        }
+      for (const [kind, prefix] of [['versions', ''] as const, ['tables', `${tablesFolder}/`] as const])
+        for (const name of await namesIn(roots[kind]))
+          for (const file of await namesIn(join(roots[kind], name))) {
+            const version = file.replace(/\.json$/, '')
+            if (isVersion(version)) found.push({ model: `${prefix}${name}`, version })
+          }
       return found
     },
     write: (id, files) => writeRecord(pathOf(id), files),
@@ -74,6 +82,12 @@ async function writeRecord(path: string, files: IndexedFiles): Promise<void> {
 
 export function versionId({ model, version }: VersionId): string {
   return `${model}/${version}`
+}
+
+/** A version as the log names it. */
+export function fieldsOf({ model, version }: VersionId): Record<string, string> {
+  const table = tableOf(model)
+  return table === undefined ? { model, version } : { table, version }
 }
 
 /** Checks versions on disk; a version is only read again after one of its files has changed. */

@@ -9,7 +9,7 @@ import { surviveAcceptErrors } from '../../server/overload/connections.ts'
 import { createSyncMetrics, type SyncMetrics } from './metrics.ts'
 import { openSource } from './open-source.ts'
 import { type CopyProgress, createCopyProgress } from './progress.ts'
-import type { VersionId } from './records.ts'
+import { fieldsOf, type VersionId } from './records.ts'
 import { keepSynchronised, Synchroniser, type SyncPass } from './synchroniser.ts'
 
 export interface SyncCommandOptions {
@@ -37,8 +37,7 @@ export async function runSync(
   const log = createLogger(configuration)
   const metrics = createSyncMetrics()
   const source = await openSource(address)
-  const begun = ({ model, version }: VersionId, bytes: number) =>
-    log.info({ model, version, bytes }, 'copying a version')
+  const begun = (id: VersionId, bytes: number) => log.info({ ...fieldsOf(id), bytes }, 'copying a version')
   const progress = createCopyProgress(process.stderr, begun, () => performance.now())
   const synchroniser = await Synchroniser.open({
     source,
@@ -82,24 +81,20 @@ async function copyOnce(
   synchroniser: Synchroniser,
   { log, progress, signal }: { log: Log; progress: CopyProgress; signal: AbortSignal },
 ): Promise<number> {
-  let present = 0
   try {
-    const pass = await synchroniser.run(signal).finally(progress.stop)
-    report(pass, log)
-    present = pass.present
+    report(await synchroniser.run(signal).finally(progress.stop), log)
   } catch (error) {
     signal.throwIfAborted()
     log.error({ reason: reasonOf(error) }, 'the source could not be read; the folder stays unchanged')
   }
-  if (present > 0 || (await synchroniser.holdsModels())) return 0
+  if (await synchroniser.holdsModels()) return 0
   log.error('the folder holds no model')
   return 1
 }
 
 function report({ copied, removed, present, listed, problems }: SyncPass, log: Log): void {
-  for (const { model, version } of copied) log.info({ model, version }, 'version copied')
-  for (const { model, version } of removed)
-    log.info({ model, version }, 'version removed: the source no longer lists it')
+  for (const id of copied) log.info(fieldsOf(id), 'version copied')
+  for (const id of removed) log.info(fieldsOf(id), 'version removed: the source no longer lists it')
   for (const reason of problems) log.error({ reason }, 'not copied')
   if (copied.length > 0 || problems.length > 0) log.info({ present, listed }, 'pass done')
 }

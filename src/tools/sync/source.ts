@@ -1,13 +1,27 @@
 import type { Readable } from 'node:stream'
 import { excerptOf } from '../../base/address-credentials.ts'
-import type { IndexedFile, SyncIndex } from '../../schemas/models-folder.ts'
-import { indexFile, parseIndex } from './index-file.ts'
+import type { IndexedFile } from '../../schemas/models-folder.ts'
+import { indexFile, type Listing, parseIndex } from './index-file.ts'
+import { parseTables, tablesIndexFile } from './tables-index.ts'
 
 /** An object that is open for reading. */
 export interface StoredObject {
   body: Readable
   /** Changes when the object does. */
   tag?: string | undefined
+}
+
+/** An object that lists files of a source. */
+export interface SourceIndex {
+  /** Its address. */
+  readonly name: string
+  /**
+   * Opens it; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that names
+   * it, an AbsentObject where the source seems to have none.
+   */
+  open(tag: string | undefined, signal: AbortSignal): Promise<StoredObject | undefined>
+  /** Parses its content. Throws an Error whose message goes on after `name`. */
+  parse(content: Buffer, tag: string | undefined): Listing
 }
 
 /**
@@ -17,18 +31,18 @@ export interface StoredObject {
 export interface SyncSource {
   /** Its address, without credentials. */
   readonly name: string
-  /** The address of what lists its files. */
-  readonly indexName: string
-  /**
-   * Opens that; undefined if it still is what `tag`, which is given then, stands for. Rejects with an Error that names
-   * it.
-   */
-  openIndex(tag: string | undefined, signal: AbortSignal): Promise<StoredObject | undefined>
-  /** Parses what that lists. Throws an Error whose message goes on after `indexName`. */
-  parseIndex(content: Buffer, tag: string | undefined): SyncIndex
-  /** Opens a file of the index, such as `ads/7/manifest.json`. Rejects like `openIndex`. */
+  readonly index: SourceIndex
+  /** Lists the tables, where `index` doesn't; it may be absent. */
+  readonly tables?: SourceIndex
+  /** Opens a file of an index, such as `ads/7/manifest.json`. Rejects like an index. */
   open(path: string, file: IndexedFile, signal: AbortSignal): Promise<StoredObject>
 }
+
+/** A source has no such object, or does not say: many answer 403 to those who may not list what there is. */
+export class AbsentObject extends Error {}
+
+/** Statuses of HTTP that stand for that. */
+const absence = [403, 404, 410]
 
 /**
  * Opens an object by its path; undefined if it still is what `tag`, which is given then, stands for. Rejects with an
@@ -40,13 +54,17 @@ export type GetObject = (
   signal: AbortSignal,
 ) => Promise<StoredObject | undefined>
 
-/** A source that holds an `index.json` beside the models. */
+/** A source that holds an `index.json` beside the models, and one of tables. */
 export function createIndexedSource(name: string, get: GetObject): SyncSource {
+  const indexAt = (path: string, parse: (text: string) => Listing): SourceIndex => ({
+    name: `${name}/${path}`,
+    open: (tag, signal) => get(path, tag, signal),
+    parse: (content) => parse(content.toString('utf8')),
+  })
   return {
     name,
-    indexName: `${name}/${indexFile}`,
-    openIndex: (tag, signal) => get(indexFile, tag, signal),
-    parseIndex: (content) => parseIndex(content.toString('utf8')),
+    index: indexAt(indexFile, parseIndex),
+    tables: indexAt(tablesIndexFile, parseTables),
     async open(path, _file, signal) {
       return (await get(path, undefined, signal))!
     },
@@ -56,13 +74,16 @@ export function createIndexedSource(name: string, get: GetObject): SyncSource {
 /** Characters of a reason that a message has at most: a source may send anything. */
 const longestReason = 500
 
-/** A fault of a source, as one line that names the object and has no credentials. */
-export function sourceError(name: string, error: unknown): Error {
+/**
+ * A fault of a source, as one line that names the object and has no credentials; `status`: that of its answer by HTTP.
+ */
+export function sourceError(name: string, error: unknown, status = 0): Error {
   // `fetch failed` and `terminated` say nothing; what they failed of does.
   const { cause } = error as Error
   const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
   const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ')
-  return new Error(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
+  const Fault = absence.includes(status) ? AbsentObject : Error
+  return new Fault(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
 }
 
 /** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */

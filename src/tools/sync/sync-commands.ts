@@ -50,11 +50,19 @@ export function createIndexCommand({ out, err }: CommandContext): Command {
 Examples:
   multigate index models
 
-Writes <folder>/index.json. Upload it after the files that it lists.`,
+Writes <folder>/index.json, and <folder>/.tables/index.json where there are feature tables. Upload them after the files
+that they list, index.json last.`,
     )
     .action(async (folder: string) => {
       const { indexFile, writeIndex } = await import('./index-file.ts')
-      const { models, versions, bytes } = await showWork(err, `reading ${folder}`, () => writeIndex(folder))
-      out.write(`${folder}/${indexFile}: ${models} models, ${versions} versions, ${(bytes / 1e6).toFixed(1)} MB\n`)
+      const { tablesIndexFile, writeTablesIndex } = await import('./tables-index.ts')
+      const [tables, { models, versions, bytes }] = await showWork(err, `reading ${folder}`, async () => [
+        await writeTablesIndex(folder),
+        await writeIndex(folder),
+      ])
+      const sizes = (versions: number, bytes: number) => `${versions} versions, ${(bytes / 1e6).toFixed(1)} MB\n`
+      if (tables)
+        out.write(`${folder}/${tablesIndexFile}: ${tables.tables} tables, ${sizes(tables.versions, tables.bytes)}`)
+      out.write(`${folder}/${indexFile}: ${models} models, ${sizes(versions, bytes)}`)
     })
 }

@@ -4,15 +4,16 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/files.ts'
-import { compareVersions } from '../../base/names.ts'
 import { sha256 } from '../../model/serving/bundle/checksum.ts'
+import { manifestFile } from '../../model/serving/bundle/manifest.ts'
 import { deltasFolder } from '../../model/serving/delta-files/delta-folder.ts'
 import { labelsFile } from '../../model/serving/registry/source.ts'
-import type { IndexedFiles, SyncIndex } from '../../schemas/models-folder.ts'
+import type { IndexedFiles } from '../../schemas/models-folder.ts'
 import { type DownloadOptions, download, downloadFiles } from './download.ts'
-import { indexedBytes, isBesideVersions, scheduleOf } from './index-file.ts'
+import { indexedBytes, isBesideVersions, type Listing, scheduleOf, tableOf } from './index-file.ts'
 import { type CurrentIndex, readIndex } from './read-index.ts'
 import { openRecords, type Records, Verifier, type VersionId, versionId } from './records.ts'
+import { tablesOf, versionsOf } from './wanted-versions.ts'
 import { checkRoom, exists, ignoreMissing, openWorkFolder } from './work-folder.ts'
 
 export interface SyncOptions extends Pick<DownloadOptions, 'source' | 'onBytes' | 'delay' | 'silence'> {
@@ -67,17 +68,19 @@ export class Synchroniser {
   }
 
   /**
-   * Reads the index and copies what the folder lacks, highest versions first. A version appears in the folder in one
-   * step, after all its files have been checked. Rejects with an Error if the index can't be read or is wrong: then
-   * nothing changes.
+   * Reads the index and copies what the folder lacks: tables, then models, of each the highest versions first. A
+   * version appears in the folder in one step, after all its files have been checked. Rejects with an Error if the
+   * index can't be read or is wrong: then nothing changes.
    */
   async run(signal: AbortSignal): Promise<SyncPass> {
     const { source, silence } = this.#options
-    this.#current = (await readIndex(source, this.#current?.tag, signal, { silence })) ?? this.#current
-    const { index } = this.#current!
-    const versions = versionsOf(index)
+    this.#current = await readIndex(source, this.#current, signal, { silence })
+    const { listing } = this.#current
+    const versions = versionsOf(listing)
     const pass: SyncPass = { copied: [], removed: [], listed: versions.length, present: 0, problems: [] }
     const ready = new Set<string>()
+    // Tables whose highest version is not here.
+    const lacking = new Set(Object.keys(listing.models).filter((folder) => tableOf(folder) !== undefined))
     const attempt = async (work: () => Promise<void>) => {
       try {
         await work()
@@ -86,31 +89,41 @@ export class Synchroniser {
         pass.problems.push(reasonOf(error))
       }
     }
-    for (const [id, files] of versions)
+    for (const { id, age, files } of versions)
       await attempt(async () => {
         // Before the version: without it, the version would take effect immediately.
-        await this.#updateFile(id.model, scheduleOf(id.version), index, signal)
-        if (await this.#install(id, files, signal)) pass.copied.push(id)
+        await this.#updateFile(id.model, scheduleOf(id.version), listing, signal)
+        if (await this.#install(id, files, lacking, signal)) pass.copied.push(id)
         pass.present++
         ready.add(id.model)
+        if (age === 0) lacking.delete(id.model)
       })
     // Labels name versions, so these come first.
-    for (const model of Object.keys(index.models))
-      await attempt(() => this.#updateFile(model, labelsFile, index, signal))
-    await attempt(() => this.#removeFiles(index))
-    await attempt(() => this.#removeUnlisted(index, ready, pass.removed))
+    for (const model of Object.keys(listing.models))
+      await attempt(() => this.#updateFile(model, labelsFile, listing, signal))
+    await attempt(() => this.#removeFiles(listing))
+    await attempt(() => this.#removeUnlisted(listing, ready, pass.removed))
     return pass
   }
 
-  /** Whether the folder has a version that sync once copied. */
+  /** Whether the folder has a version of a model that sync once copied. */
   async holdsModels(): Promise<boolean> {
     for (const id of await this.#records.list())
-      if (await exists(join(this.#options.folder, id.model, id.version))) return true
+      if (tableOf(id.model) === undefined && (await exists(join(this.#options.folder, id.model, id.version))))
+        return true
     return false
   }
 
-  /** Puts a version into the folder unless it is there; resolves with whether it was copied. */
-  async #install(id: VersionId, files: IndexedFiles, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Puts a version into the folder unless it is there; resolves with whether it was copied. Rejects where it names one
+   * of the tables that are `lacking`.
+   */
+  async #install(
+    id: VersionId,
+    files: IndexedFiles,
+    lacking: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { folder } = this.#options
     const place = join(folder, id.model, id.version)
     if (await exists(place)) {
@@ -127,10 +140,16 @@ export class Synchroniser {
     }
     await this.#checkRoom(versionId(id), indexedBytes(files))
     const copy = join(this.#work, 'version')
+    const options = { ...this.#options, signal }
     try {
       await mkdir(copy)
+      const { [manifestFile]: manifest, ...others } = files
+      if (manifest !== undefined) await downloadFiles(versionId(id), { [manifestFile]: manifest }, copy, options)
+      const table =
+        lacking.size > 0 ? (await tablesOf(join(copy, manifestFile))).find((name) => lacking.has(name)) : undefined
+      if (table !== undefined) throw new Error(`${versionId(id)} waits for the highest version of ${table}`)
       this.#options.onCopy?.(id, indexedBytes(files))
-      await downloadFiles(versionId(id), files, copy, { ...this.#options, signal })
+      await downloadFiles(versionId(id), others, copy, options)
       await this.#records.write(id, files)
       await this.#place(copy, id, files)
       return true
@@ -169,7 +188,7 @@ export class Synchroniser {
   }
 
   /** Brings a file beside a model's versions up to date, if the source has it. */
-  async #updateFile(model: string, name: string, { models }: SyncIndex, signal: AbortSignal): Promise<void> {
+  async #updateFile(model: string, name: string, { models }: Listing, signal: AbortSignal): Promise<void> {
     const file = models[model]?.files?.[name]
     if (file === undefined) return
     const { folder } = this.#options
@@ -187,7 +206,7 @@ export class Synchroniser {
   }
 
   /** Removes files beside versions that sync once copied and the source no longer lists. */
-  async #removeFiles({ models }: SyncIndex): Promise<void> {
+  async #removeFiles({ models }: Listing): Promise<void> {
     for (const model of await this.#records.modelsWithFiles()) {
       const recorded = await this.#records.filesBeside(model)
       const listed = (Object.hasOwn(models, model) && models[model]?.files) || {}
@@ -200,9 +219,11 @@ export class Synchroniser {
   }
 
   /** Removes what sync once copied and the source has not listed for long enough. */
-  async #removeUnlisted({ models }: SyncIndex, ready: ReadonlySet<string>, removed: VersionId[]): Promise<void> {
+  async #removeUnlisted(listing: Listing, ready: ReadonlySet<string>, removed: VersionId[]): Promise<void> {
     const { folder, keep, now } = this.#options
+    const { models, listsTables } = listing
     for (const id of await this.#records.list()) {
+      if (!listsTables && tableOf(id.model) !== undefined) continue
       const key = versionId(id)
       const model = Object.hasOwn(models, id.model) ? models[id.model] : undefined
       if (model !== undefined && Object.hasOwn(model.versions, id.version)) {
@@ -223,18 +244,6 @@ export class Synchroniser {
       removed.push(id)
     }
   }
-}
-
-/** The newest of every model first. */
-function versionsOf({ models }: SyncIndex): [VersionId, IndexedFiles][] {
-  return Object.entries(models)
-    .flatMap(([model, { versions }]) =>
-      Object.keys(versions)
-        .sort((a, b) => compareVersions(b, a))
-        .map((version, age) => ({ age, id: { model, version }, files: versions[version]! })),
-    )
-    .sort((a, b) => a.age - b.age)
-    .map(({ id, files }) => [id, files])
 }
 
 /** Whether a version's folder was made for its deltas, which came before it. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RequestListener, ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { openSource } from '../../../src/tools/sync/open-source.ts'
@@ -85,6 +86,30 @@ t.test('answers without the index', async (t) => {
     for (const address of Object.values(addresses)) t.match(await problemOf(t, address), message, `${code} ${address}`)
   }
 })
+
+t.test(
+  'a source without an index of tables has none, also where it forbids to ask; other answers are faults',
+  async (t) => {
+    const file = { bytes: 1, sha256: createHash('sha256').update('x').digest('hex') }
+    const index = JSON.stringify({ format: 1, models: { ads: { versions: { 1: { a: file } } } } })
+    let status = 0
+    const { http, s3, gs } = await serve(t, ({ url = '' }, response) => {
+      const path = decodeURIComponent(url)
+      if (path.includes('.tables')) response.writeHead(status).end()
+      else response.end(path.includes('index.json') ? index : 'x')
+    })
+    for (const address of [http!, s3!, gs!])
+      for (const [code, message] of [
+        [403, /^$/],
+        [404, /^$/],
+        [410, /^$/],
+        [400, /\.tables.*: .*HTTP 400/],
+      ] as const) {
+        status = code
+        t.match(await problemOf(t, address), message, `${code} ${address}`)
+      }
+  },
+)
 
 t.test('an explanation without an end is not kept', async (t) => {
   let sent = 0

@@ -54,10 +54,21 @@ t.test('layers are files of models', async (t) => {
   const parse = (...layers: object[]) => parseOciManifest(JSON.stringify({ layers }))
   const file = { bytes: 3, sha256: '1'.repeat(64) }
   t.same(parse(layer('index.json'), layer('ads/7/a/b'), layer('ads/7.json'), layer('ads/labels.json')), {
-    format: 1,
     models: { ads: { versions: { 7: { 'a/b': file } }, files: { '7.json': file, 'labels.json': file } } },
+    listsTables: false,
   })
   t.same(parse(layer('ads/7/a'), layer('ads/7/deltas/delta-1.bin')).models.ads, { versions: { 7: { a: file } } })
+  t.same(
+    parse(layer('ads/7/a'), layer('.tables/index.json'), layer('.tables/ads/3/a'), layer('.tables/ads/3/deltas/x.bin')),
+    {
+      models: { ads: { versions: { 7: { a: file } } }, '.tables/ads': { versions: { 3: { a: file } } } },
+      listsTables: true,
+    },
+  )
+  t.throws(() => parse(layer('.tables/ads/3/a')), /lists no model/)
+  for (const wrong of ['.tables/ads', '.tables/ads/3', '.tables/ads/3.json', '.tables/ads/labels.json'])
+    t.throws(() => parse(layer('ads/7/a'), layer(wrong)), /\/layers\/1 is titled "\.tables\/ads/, wrong)
+  t.throws(() => parse(layer('ads/7/a'), layer('.tables/../3/a')), /"\.\." is not the name of a table/)
   t.throws(() => parse(), /lists no model/)
   t.throws(() => parse(layer('index.json')), /lists no model/)
   t.throws(
@@ -84,7 +95,7 @@ t.test('an artefact that is named by its digest has it', async (t) => {
   const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
   const other = `sha256:${'0'.repeat(64)}`
   const parse = (reference: string, tag?: string) =>
-    openOci({ registry: 'host', repository: 'a', reference }).parseIndex(manifest, tag)
+    openOci({ registry: 'host', repository: 'a', reference }).index.parse(manifest, tag)
   t.throws(() => parse(digest), /^lists no model/)
   t.throws(() => parse(other, digest), { message: `is damaged: its digest is ${digest}, not "${other}"` })
   t.throws(() => parse('prod', digest), /^lists no model/)

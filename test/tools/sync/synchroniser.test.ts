@@ -9,6 +9,7 @@ import { readIndex } from '../../../src/tools/sync/read-index.ts'
 import { createIndexedSource, type GetObject } from '../../../src/tools/sync/source.ts'
 import { openFolder } from '../../../src/tools/sync/sources/folder.ts'
 import { Synchroniser, type SyncOptions } from '../../../src/tools/sync/synchroniser.ts'
+import { parseTables, tablesIndexFile, writeTablesIndex } from '../../../src/tools/sync/tables-index.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 
 const signal = new AbortController().signal
@@ -418,4 +419,168 @@ t.test('stops when its signal is aborted', async (t) => {
   await t.rejects(sync.run(controller.signal), { message: 'stopped' })
   t.same(contents(to), {})
   t.same(unfinished(to), [])
+})
+
+const byId = (table: string) => JSON.stringify({ entities: { ad: { table } } })
+
+/** A source with two tables, one of two versions, and a model that reads both. */
+async function withTables(t: Test) {
+  const from = await temporaryFolder(t)
+  const to = join(await temporaryFolder(t), 'models')
+  write(from, {
+    'ads/1/manifest.json': byId('ads'),
+    'plain/1/manifest.json': '{}',
+    '.tables/ads/2/table.json': 'two',
+    '.tables/ads/10/table.json': 'ten',
+    '.tables/ads/10/rows.bin': 'rows',
+    '.tables/ads/10/deltas/delta-1.bin': 'delta',
+    '.tables/users/1/table.json': 'users',
+    '.tables/ads/.building-1234/rows.bin': 'r',
+    '.tables/empty/.building-1/rows.bin': 'r',
+  })
+  const index = async () => [await writeTablesIndex(from), await writeIndex(from)]
+  await index()
+  return { from, to, index }
+}
+
+const names = (versions: { model: string; version: string }[]) =>
+  versions.map(({ model, version }) => `${model}/${version}`)
+
+t.test('the index of models does not change with tables, whose index is beside them', async (t) => {
+  const { from } = await withTables(t)
+  const index = JSON.parse(readFileSync(join(from, indexFile), 'utf8'))
+  t.same(
+    [Object.keys(index), Object.keys(index.models)],
+    [
+      ['format', 'models'],
+      ['ads', 'plain'],
+    ],
+  )
+  const { tables } = JSON.parse(readFileSync(join(from, tablesIndexFile), 'utf8'))
+  t.same(Object.keys(tables), ['ads', 'users'])
+  t.same(Object.keys(tables.ads.versions), ['2', '10'])
+  t.same(Object.keys(tables.ads.versions[10]).sort(), ['rows.bin', 'table.json'], 'without deltas')
+  t.same(await writeTablesIndex(from), { tables: 2, versions: 3, bytes: 15 })
+  const without = await setUp(t)
+  t.equal(await writeTablesIndex(without.from), undefined)
+  t.notOk(existsSync(join(without.from, '.tables')))
+})
+
+t.test('tables are copied before models, each once, and counted', async (t) => {
+  const { from, to } = await withTables(t)
+  write(to, { '.tables/ads/10/deltas/delta-1.bin': 'ours', '.tables/own/1/table.json': 'own' })
+  const begun: string[] = []
+  const sync = await open(to, from, { onCopy: ({ model, version }) => begun.push(`${model}/${version}`) })
+  const pass = await sync.run(signal)
+  t.same(begun, ['.tables/ads/10', '.tables/users/1', '.tables/ads/2', 'ads/1', 'plain/1'])
+  t.same([names(pass.copied), pass.listed, pass.present, pass.problems], [begun, 5, 5, []])
+  const copied = {
+    '.tables/ads/10/deltas/delta-1.bin': 'ours',
+    '.tables/ads/10/rows.bin': 'rows',
+    '.tables/ads/10/table.json': 'ten',
+    '.tables/ads/2/table.json': 'two',
+    '.tables/own/1/table.json': 'own',
+    '.tables/users/1/table.json': 'users',
+    'ads/1/manifest.json': byId('ads'),
+    'plain/1/manifest.json': '{}',
+  }
+  t.same(contents(to), copied)
+  t.same((await sync.run(signal)).copied, [])
+  t.same((await (await open(to, from)).run(signal)).copied, [], 'after a restart, too')
+  t.same(unfinished(to), [])
+  writeFileSync(join(to, '.tables/ads/10/rows.bin'), 'damage')
+  t.same(names((await sync.run(signal)).copied), ['.tables/ads/10'])
+  t.same(contents(to), copied)
+})
+
+t.test('a model waits for the newest version of its table, and other models do not', async (t) => {
+  const { from, to, index } = await withTables(t)
+  const lies: Record<string, () => Readable> = {
+    '.tables/ads/10/rows.bin': () => Readable.from([Buffer.from('r')]),
+  }
+  const sync = await open(to, from, { source: lying(from, lies) })
+  const pass = await sync.run(signal)
+  t.same(names(pass.copied), ['.tables/users/1', '.tables/ads/2', 'plain/1'])
+  t.match(pass.problems, [
+    /\.tables\/ads\/10\/rows\.bin ends after 1 of 4 bytes$/,
+    /^ads\/1 waits for the highest version of \.tables\/ads$/,
+  ])
+  delete lies['.tables/ads/10/rows.bin']
+  t.same(names((await sync.run(signal)).copied), ['.tables/ads/10', 'ads/1'])
+  // A table that the source does not have is brought by others.
+  write(from, { 'ads/2/manifest.json': byId('own'), 'ads/3/manifest.json': 'no JSON' })
+  await index()
+  const next = await (await open(to, from)).run(signal)
+  t.same([names(next.copied), next.problems], [['ads/3', 'ads/2'], []])
+})
+
+t.test('a version of a table that the source dropped goes after a while, once there is another', async (t) => {
+  const { from, to, index } = await withTables(t)
+  let time = 0
+  const lies: Record<string, () => Readable> = {}
+  const sync = await open(to, from, { keep: 1000, now: () => time, source: lying(from, lies) })
+  const at = async (ms: number) => {
+    time = ms
+    const { removed, problems } = await sync.run(signal)
+    return { removed: names(removed).sort(), problems: problems.length }
+  }
+  await sync.run(signal)
+  write(to, { '.tables/own/1/table.json': 'own' })
+  rmSync(join(from, '.tables/ads'), { recursive: true })
+  write(from, { '.tables/ads/11/table.json': 'eleven' })
+  await index()
+  lies['.tables/ads/11/table.json'] = () => Readable.from([Buffer.from('damage')])
+  t.same(await at(1), { removed: [], problems: 1 })
+  t.same(await at(5000), { removed: [], problems: 1 }, 'its successor is damaged')
+  delete lies['.tables/ads/11/table.json']
+  t.same(await at(5001), { removed: ['.tables/ads/10', '.tables/ads/2'], problems: 0 })
+  // Without an index of tables, the source says nothing of them.
+  rmSync(join(from, '.tables'), { recursive: true })
+  await writeIndex(from)
+  t.same(await at(9000), { removed: [], problems: 0 })
+  t.same(await at(99_000), { removed: [], problems: 0 })
+  // An empty one says that they are gone.
+  write(from, { [tablesIndexFile]: '' })
+  t.same(await writeTablesIndex(from), { tables: 0, versions: 0, bytes: 0 })
+  t.same(await at(100_000), { removed: [], problems: 0 })
+  t.same(await at(101_000), { removed: ['.tables/ads/11', '.tables/users/1'], problems: 0 })
+  t.same(Object.keys(contents(to)), ['.tables/own/1/table.json', 'ads/1/manifest.json', 'plain/1/manifest.json'])
+})
+
+t.test('tables take room, and an index of tables that is wrong changes nothing', async (t) => {
+  const { from, to } = await withTables(t)
+  const { problems } = await (await open(to, from, { mostBytes: 14 })).run(signal)
+  t.match(problems, [
+    '.tables/ads/2 has 3 bytes, and the copies take 12 of at most 14',
+    /^ads\/1 has \d+ bytes, and the copies take 12 of at most 14$/,
+  ])
+  const sync = await open(to, from)
+  await sync.run(signal)
+  const before = contents(to)
+  const file = { bytes: 1, sha256: '0'.repeat(64) }
+  for (const [index, problem] of [
+    ['', /\.tables\/index\.json is not JSON/],
+    [{ format: 2, tables: {} }, /\/format must be/],
+    [{ format: 1, tables: { '../ads': { versions: {} } } }, /"\.\.\/ads" is not the name of a table/],
+    [{ format: 1, tables: { '.x': { versions: {} } } }, /"\.x" is not the name of a table/],
+    [{ format: 1, tables: { ads: { versions: { 3: {} } } } }, /ads\/3 lists no file/],
+    [{ format: 1, tables: { ads: { versions: { 3: { '../a': file } } } } }, /is not a path inside its folder/],
+    [{ format: 1, tables: { ads: { versions: {}, files: {} } } }, /\/tables\/ads\/files is unknown/],
+  ] as const) {
+    writeFileSync(join(from, tablesIndexFile), typeof index === 'string' ? index : JSON.stringify(index))
+    await t.rejects(sync.run(signal), { message: problem })
+    t.same(contents(to), before)
+  }
+  t.same(parseTables('{"format":1,"tables":{},"later":1}'), { models: {}, listsTables: true })
+  const models = { '.tables/ads': { versions: { 3: { a: file } } } }
+  t.throws(() => parseIndex(JSON.stringify({ format: 1, models })), /"\.tables\/ads" is not the name of a model/)
+})
+
+t.test('tables without a model are nothing to start with', async (t) => {
+  const { from, to } = await withTables(t)
+  const sync = await open(to, from, { mostBytes: 15 })
+  t.equal((await sync.run(signal)).present, 3)
+  t.equal(await sync.holdsModels(), false)
+  await (await open(to, from)).run(signal)
+  t.equal(await sync.holdsModels(), true)
 })

@@ -47,7 +47,7 @@ export async function fetchChecked(
     if (expected.includes(status) && at.origin === first.origin) return answer
     const location = redirections.includes(status) ? answer.headers.get('location') : null
     await answer.body?.cancel()
-    if (location === null) throw sourceError(name, new Error(`HTTP ${status} ${statusText}`.trimEnd()))
+    if (location === null) throw sourceError(name, new Error(`HTTP ${status} ${statusText}`.trimEnd()), status)
     if (redirects === mostRedirects) throw new Error(`${name} redirects more than ${mostRedirects} times`)
     const next = redirected(name, at, location)
     if (next.origin !== first.origin) {

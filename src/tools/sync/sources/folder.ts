@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hideCredentials } from '../../../base/address-credentials.ts'
 import { fileProblem, isOrdinary } from '../../../base/files.ts'
-import { createIndexedSource, type SyncSource } from '../source.ts'
+import { AbsentObject, createIndexedSource, type SyncSource } from '../source.ts'
 
 /** A folder, such as a network volume. */
 export function openFolder(folder: string): SyncSource {
@@ -17,7 +17,8 @@ export function openFolder(folder: string): SyncSource {
       if (current === tag) return undefined
       return { body: createReadStream(file, { highWaterMark: 1 << 20, signal }), tag: current }
     } catch (cause) {
-      throw new Error(`${join(name, path)} ${fileProblem(cause)}`, { cause })
+      const Fault = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? AbsentObject : Error
+      throw new Fault(`${join(name, path)} ${fileProblem(cause)}`, { cause })
     }
   })
 }

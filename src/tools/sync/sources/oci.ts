@@ -5,10 +5,20 @@ import Type from 'typebox'
 import { fileProblem } from '../../../base/files.ts'
 import { homeFolder } from '../../../base/user-folders.ts'
 import { isVersion } from '../../../model/serving/registry/source.ts'
+import { tablesFolder } from '../../../model/serving/tables/table-folder.ts'
 import { isObject } from '../../../schemas/json.ts'
-import type { IndexedFiles, IndexedModel, SyncIndex } from '../../../schemas/models-folder.ts'
-import { indexFile, isBesideVersions, parseDocument, quoted, withoutDeltas } from '../index-file.ts'
-import { readAll, type SyncSource } from '../source.ts'
+import type { IndexedFiles, IndexedModel } from '../../../schemas/models-folder.ts'
+import {
+  checkModels,
+  checkTables,
+  indexFile,
+  isBesideVersions,
+  type Listing,
+  parseDocument,
+  quoted,
+} from '../index-file.ts'
+import { readAll, type SourceIndex, type SyncSource } from '../source.ts'
+import { tablesIndexFile } from '../tables-index.ts'
 import { bodyOf, fetchChecked } from './fetch-checked.ts'
 
 /*
@@ -73,57 +83,62 @@ export function openOci({ registry, repository, reference }: OciReference): Sync
     )
     return ask([])
   }
-  return {
+  const index: SourceIndex = {
     name,
-    indexName: name,
-    async openIndex(tag, signal) {
+    async open(tag, signal) {
       const answer = await get(`manifests/${reference}`, { accept: manifestType }, signal)
       const current = answer.headers.get('docker-content-digest') ?? undefined
       if (tag === undefined || current !== tag) return { body: bodyOf(answer), tag: current }
       await answer.body?.cancel()
       return undefined
     },
-    parseIndex(content, tag) {
+    parse(content, tag) {
       const stated = reference.includes(':') ? reference : tag
       const found = `sha256:${createHash('sha256').update(content).digest('hex')}`
       if (stated?.startsWith('sha256:') && found !== stated)
         throw new Error(`is damaged: its digest is ${found}, not ${quoted(stated)}`)
       return parseOciManifest(content.toString('utf8'))
     },
+  }
+  return {
+    name,
+    index,
     async open(_path, { sha256 }, signal) {
       return { body: bodyOf(await get(`blobs/sha256:${sha256}`, {}, signal)) }
     },
   }
 }
 
-/** The index that the layers of an artefact make. Throws an Error whose message goes on after the artefact's name. */
-export function parseOciManifest(text: string): SyncIndex {
+/** The listing that the layers of an artefact make. Throws an Error whose message goes on after the artefact's name. */
+export function parseOciManifest(text: string): Listing {
   const manifest = parseDocument(OciManifest, text, 'is no artefact: ')
   // Any name is only a name here, `__proto__` too.
   const models: Record<string, IndexedModel> = Object.create(null)
-  const modelOf = (name: string) => (models[name] ??= { versions: {} })
+  const tables: typeof models = Object.create(null)
   const titles = new Set<string>()
   manifest.layers.forEach(({ digest, size, annotations = {} }, i) => {
     const path = annotations[title]
     const file = { bytes: size, sha256: digest.slice('sha256:'.length) }
-    const [model, version, ...rest] = path?.split('/') ?? []
-    if (path === indexFile) return
+    if (path === indexFile || path === tablesIndexFile) return
     if (annotations['io.deis.oras.content.unpack'] === 'true')
       throw new Error(`/layers/${i} is an archive of a folder: push files, not folders`)
     if (path !== undefined && titles.has(path))
       throw new Error(`/layers/${i} has the title of another: ${quoted(path)}`)
     titles.add(path ?? '')
-    if (model !== undefined && version !== undefined && isBesideVersions(version) && rest.length === 0) {
-      const entry = modelOf(model)
-      entry.files ??= {}
-      entry.files[version] = file
-    } else if (model !== undefined && version !== undefined && isVersion(version) && rest.length > 0) {
-      const { versions } = modelOf(model)
+    const names = path?.split('/') ?? []
+    const isTable = names[0] === tablesFolder
+    const [model, version, ...rest] = isTable ? names.slice(1) : names
+    const entry = () => ((isTable ? tables : models)[model!] ??= { versions: {} })
+    if (version !== undefined && !isTable && isBesideVersions(version) && rest.length === 0) {
+      const { files = {} } = entry()
+      entry().files = { ...files, [version]: file }
+    } else if (version !== undefined && isVersion(version) && rest.length > 0) {
+      const { versions } = entry()
       versions[version] ??= Object.create(null) as IndexedFiles
       versions[version][rest.join('/')] = file
     } else throw new Error(`/layers/${i} is titled ${quoted(path)}, not as a file such as ads/7/manifest.json`)
   })
-  return withoutDeltas({ format: 1, models })
+  return { models: { ...checkModels(models), ...checkTables(tables) }, listsTables: Object.keys(tables).length > 0 }
 }
 
 /** The header that a registry asks for: basic, or with a token from where it says. */

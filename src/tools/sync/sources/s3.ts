@@ -44,7 +44,7 @@ export async function openS3(bucket: string, prefix: string): Promise<SyncSource
       signal.throwIfAborted()
       if (status === undefined) throw sourceError(name, cause)
       const told = [code, message].filter(isTelling).join(': ')
-      throw sourceError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`))
+      throw sourceError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`), status)
     }
   })
 }

@@ -75,13 +75,13 @@ t.test('credentials are sent, and in no message', async (t) => {
     ['https://x/a', 'token'],
     ['https://x/a', undefined],
   ] as const)
-    await openHttp(new URL(address), token).openIndex(undefined, signal)
+    await openHttp(new URL(address), token).index.open(undefined, signal)
   const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
   t.same(
     asked,
     [basic('me:se/cret'), basic(':100%'), 'Bearer token', null].map((sent) => `https://x/a/index.json ${sent}`),
   )
-  await t.rejects(openHttp(new URL('https://x'), 'to\nken').openIndex(undefined, signal), {
+  await t.rejects(openHttp(new URL('https://x'), 'to\nken').index.open(undefined, signal), {
     message: 'https://x/index.json: the token or password has characters that no header can have',
   })
   t.intercept(globalThis, 'fetch', {

@@ -46,7 +46,7 @@ t.test('the password goes to the server of tokens that the registry names, the t
       return new Response(JSON.stringify({ access_token: token }))
     },
   })
-  await source.openIndex(undefined, signal)
+  await source.index.open(undefined, signal)
   t.same(asked, [`${manifests} null`, 'https://tokens.example/a Basic cGFzc3dvcmQ=', `${manifests} Bearer token`])
 })
 
@@ -58,7 +58,7 @@ t.test('but not in plain text, and not where another server asks for it', async 
       new Response(null, { status: 307, headers: { location: 'https://store.example/1' } }),
     'https://store.example/1': refuse('Basic realm="x"'),
   })
-  await t.rejects(source.openIndex(undefined, signal), {
+  await t.rejects(source.index.open(undefined, signal), {
     message: 'registry.example names http://tokens.example for tokens, which must be https://',
   })
   await t.rejects(source.open('a', { bytes: 1, sha256: '1' }, signal), { message: /sha256:1: HTTP 401$/ })
@@ -69,7 +69,7 @@ t.test("a damaged configuration of docker's is not quoted", async (t) => {
   serve(t, { [manifests]: refuse('Basic realm="x"') })
   for (const text of [password.slice(0, -1), 'null', '"cGFzc3dvcmQ="']) {
     await login(t, text)
-    await t.rejects(source.openIndex(undefined, signal), { message: /config\.json is not JSON, or holds no object$/ })
+    await t.rejects(source.index.open(undefined, signal), { message: /config\.json is not JSON, or holds no object$/ })
   }
   for (const text of [
     '{}',
@@ -78,6 +78,8 @@ t.test("a damaged configuration of docker's is not quoted", async (t) => {
     '{"auths":{"registry.example":{"auth":7}}}',
   ]) {
     await login(t, text)
-    await t.rejects(source.openIndex(undefined, signal), { message: /asks for a password, and docker's configuration/ })
+    await t.rejects(source.index.open(undefined, signal), {
+      message: /asks for a password, and docker's configuration/,
+    })
   }
 })

@@ -6,6 +6,7 @@ import type { Test } from 'tap'
 import { temporaryFolder, writeTestBundle } from './bundle.ts'
 import { runCli } from './cli.ts'
 import { cli } from './entries.ts'
+import { writeTable } from './tables.ts'
 
 export interface Sync {
   child: ChildProcess
@@ -37,7 +38,7 @@ export function filesOf(folder: string): string[] {
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .filter((path) => path !== 'index.json' && !path.startsWith('.sync/'))
+    .filter((path) => path !== 'index.json' && path !== '.tables/index.json' && !path.startsWith('.sync/'))
     .sort()
 }
 
@@ -46,9 +47,11 @@ export function sameFiles(t: Test, to: string, from: string): void {
   for (const path of filesOf(from)) t.ok(readFileSync(join(to, path)).equals(readFileSync(join(from, path))), path)
 }
 
-/** A folder with one version of a model. */
+/** A folder with one version of a model, and of a feature table. */
 export async function modelsFolder(t: Test): Promise<string> {
   const folder = await temporaryFolder(t)
   await writeTestBundle(folder)
+  // With a list, no file of it is empty: the emulator of Google Cloud Storage takes none that is.
+  await writeTable(folder, 'users', [{ id: 'u1', country: 'DE', tags: ['a'] }])
   return folder
 }

@@ -7,6 +7,7 @@ import { freePort } from '../../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { pythonWith } from '../../support/python.ts'
 import { filesOf, index, modelsFolder, sameFiles, sync } from '../../support/sync.ts'
+import { writeTable } from '../../support/tables.ts'
 import { until } from '../../support/until.ts'
 
 /*
@@ -46,7 +47,8 @@ async function startStore(t: Test, kind: string) {
     put,
     upload: async (folder: string) => {
       await index(folder)
-      for (const path of [...filesOf(folder), 'index.json']) await put(`ranking/${path}`, join(folder, path))
+      for (const path of [...filesOf(folder), '.tables/index.json', 'index.json'])
+        await put(`ranking/${path}`, join(folder, path))
     },
   }
 }
@@ -99,6 +101,7 @@ t.test('an OCI registry, with a password', needsRegistry, async (t) => {
   if (typeof python === 'string') return
   const from = join(await temporaryFolder(t), 'models')
   await writeTestBundle(from)
+  await writeTable(from, 'users', [{ id: 'u1', country: 'DE' }])
   const folder = await temporaryFolder(t)
   const port = await freePort()
   // The bcrypt hash of the password "secret".

@@ -21,7 +21,10 @@ t.test(
   async (t) => {
     const from = await modelsFolder(t)
     const to = join(await temporaryFolder(t), 'models')
-    t.match((await spawnCli(['index', from])).stdout, /index\.json: 1 models, 1 versions, \d+\.\d MB/)
+    t.match(
+      (await spawnCli(['index', from])).stdout,
+      /\.tables\/index\.json: 1 tables, 1 versions, 0\.0 MB\n\S+\/index\.json: 1 models, 1 versions, \d+\.\d MB\n$/,
+    )
     const web = async (port: number) => {
       const child = spawn('python3', ['-m', 'http.server', String(port), '--bind', '127.0.0.1', '--directory', from], {
         stdio: 'ignore',
@@ -40,6 +43,7 @@ t.test(
     const address = `http://127.0.0.1:${port}`
     const first = sync(t, [address, to, '--once'])
     t.equal(await first.ended, 0, first.output())
+    t.match(first.output(), /"table":"users","version":"1","msg":"version copied"/)
     sameFiles(t, to, from)
 
     const serving = await startProcess(t, { MULTIGATE_MODELS: to, MULTIGATE_POLL_SECONDS: '1' })

@@ -1,14 +1,17 @@
 import { execFile } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type ProcessorClass, processorClasses } from '../../src/base/processor.ts'
 import { defaultLibrary } from '../../src/model/graph/onednn/find-library.ts'
 import { suitabilityOf } from '../../src/model/graph/onednn/instructions.ts'
+import type { Entity } from '../../src/schemas/entities.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { runCli } from '../support/cli.ts'
 import { cli } from '../support/entries.ts'
 import { cannotPlay, playing } from '../support/processor.ts'
+import { writeTable } from '../support/tables.ts'
 
 /** In a process of its own, since a process looks for oneDNN once. */
 function doctor(variables: Record<string, string>): Promise<{ code: number; text: string }> {
@@ -156,4 +159,47 @@ t.test('oneDNN is optional, but not where it is named', async (t) => {
   const damaged = await doctor({ ...settings, MULTIGATE_ONEDNN: library })
   t.equal(damaged.code, 1)
   t.match(damaged.text, /^FAILED oneDNN: .+/m)
+})
+
+t.test('tables are checked with their bytes, and models for those that they name', async (t) => {
+  const models = await temporaryFolder(t)
+  const shared = { key: 'ad_id', side: 'candidate', features: ['price'], unknown: 'defaults' } satisfies Partial<Entity>
+  const entity = (table: string): Entity => ({ ...shared, table })
+  await writeTestBundle(models, { manifest: { entities: { ad: entity('ads') } } })
+  const write = (table: string) => writeTable(models, table, [{ id: 'a', price: 1.5 }])
+  await write('ads')
+  await write('ads')
+  await write('spare')
+  const building = join(models, '.tables/spare/.building-1234')
+  mkdirSync(building)
+  const settings = { MULTIGATE_MODELS: models, MULTIGATE_CACHE: 'off' }
+  const good = await doctorHere(settings)
+  t.match(good.text, /^ok {5}table ads: 2 versions, the last of 1 rows, \d+ B; read by ads\/1$/m)
+  t.match(good.text, /^ok {5}table spare: 1 version, the last of 1 rows, \d+ B; no model reads it$/m)
+  t.equal(good.code, 0, good.text)
+
+  await writeTestBundle(models, { name: 'other', manifest: { entities: { ad: entity('lost') } } })
+  utimesSync(building, 1, 1)
+  mkdirSync(join(models, '.tables/ads/3'))
+  truncateSync(join(models, '.tables/ads/1/rows.bin'), 3)
+  const rows = join(models, '.tables/ads/2/rows.bin')
+  writeFileSync(rows, readFileSync(rows).fill(1))
+  const bad = await doctorHere(settings)
+  for (const line of [
+    /^FAILED table ads: \S+ads\/1\/rows\.bin has 3 bytes, and its description says \d+$/m,
+    /^FAILED table ads: \.tables\/ads\/2\/rows\.bin is damaged: its SHA-256 is /m,
+    /^FAILED table ads: \S+ads\/3\/table\.json: it is missing$/m,
+    /^FAILED table lost: other\/1 names it, and \S+lost holds no version of it$/m,
+    /^FAILED table spare: \S+spare\/\.building-1234 was left behind by an import that was stopped: remove it$/m,
+    /^5 of \d+ checks failed\.$/m,
+  ])
+    t.match(bad.text, line)
+  t.equal(bad.code, 1)
+
+  const key = join(models, 'keys.pem')
+  writeFileSync(key, generateKeyPairSync('ed25519').publicKey.export({ format: 'pem', type: 'spki' }))
+  const unsigned = await doctorHere({ ...settings, MULTIGATE_MODEL_KEYS: key })
+  t.match(unsigned.text, /^FAILED table spare: \.tables\/spare\/1\/table\.json\.sig is missing; /m)
+  const keyless = await doctorHere({ ...settings, MULTIGATE_MODEL_KEYS: join(models, 'none.pem') })
+  t.match(keyless.text, /^FAILED tables: MULTIGATE_MODEL_KEYS: \S+none\.pem is missing$/m)
 })

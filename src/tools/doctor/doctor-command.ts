@@ -13,7 +13,7 @@ Examples:
   multigate doctor
   MULTIGATE_MODELS=/models multigate doctor
 
-Reads the same MULTIGATE_ variables as the server. Ends with 1 if a check fails.`,
+Reads the same MULTIGATE_ variables as the server, and all bytes of feature tables. Ends with 1 if a check fails.`,
     )
     .action(async () => {
       const { examine } = await import('./doctor.ts')

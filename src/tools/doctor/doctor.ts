@@ -16,13 +16,7 @@ import { createEngine } from '../../model/engines/create.ts'
 import { availableCores } from '../../model/engines/pool/cores.ts'
 import { count } from '../../schemas/check.ts'
 import type { Configuration } from '../../schemas/configuration.ts'
-
-/** A check: what it looked at, and the problem if there is one. */
-interface Finding {
-  name: string
-  detail: string
-  problem?: string
-}
+import type { Finding } from './finding.ts'
 
 /** Free bytes below which a disk counts as nearly full. */
 const leastFree = 1024 ** 3
@@ -48,6 +42,7 @@ export async function examine(
     await check('engine', async () => (await createEngine(configuration.MULTIGATE_ENGINE, 1)).name),
     await onednn(configuration, processor),
     await check('models', () => models(configuration)),
+    ...(await tables(configuration)),
     await check('plan cache', () => cache(configuration)),
     ...(await security(configuration)),
     await check('open files', async () => openFiles(configuration)),
@@ -99,6 +94,11 @@ async function models({ MULTIGATE_MODELS }: Configuration): Promise<string> {
   const names = entries.filter((entry) => !entry.isFile() && !entry.name.startsWith('.'))
   if (names.length === 0) throw new Error(`${folder} holds no model`)
   return `${folder}, ${count(names.length, 'model')}`
+}
+
+async function tables(configuration: Configuration): Promise<Finding[]> {
+  const { checkTables } = await import('./check-tables.ts')
+  return checkTables(configuration).catch((error) => [{ name: 'tables', detail: '', problem: reasonOf(error) }])
 }
 
 async function cache({ MULTIGATE_CACHE }: Configuration): Promise<string> {

@@ -13,7 +13,7 @@ import {
   NotNumbers,
 } from '../../model/serving/tables/built-columns.ts'
 import { StringPool } from '../../model/serving/tables/string-pool.ts'
-import { descriptionFile, tablesFolder, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import { descriptionFile, tablesFolder, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
@@ -59,7 +59,7 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
   const { file, models, name, key, signal, onProgress } = options
   const { rows, replaced } = await readRows(await openTableSource(options), options)
   const parent = join(models, tablesFolder, name)
-  const building = join(parent, `.building-${randomUUID().slice(0, 8)}`)
+  const building = join(parent, `${unfinishedPrefix}${randomUUID().slice(0, 8)}`)
   try {
     await makeFolder(parent)
     await mkdir(building)

@@ -13,6 +13,9 @@ export const descriptionFile = 'table.json'
 /** Its files, in their order in `TableFiles`. */
 export const fileNames = ['rows.bin', 'index.bin', 'strings.bin', 'lists.bin'] as const
 
+/** The names of folders in which versions of a table are made, beside those that are complete, begin so. */
+export const unfinishedPrefix = '.building-'
+
 /** Versions of a table, ascending: numbers, whose folders are complete. Rejects with the system's error. */
 export async function versionsIn(folder: string): Promise<number[]> {
   const names = await readdir(folder)

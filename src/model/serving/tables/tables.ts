@@ -28,7 +28,7 @@ export type TableChange = { table: string; version: string } & (
   | { type: 'deltas'; event: DeltaEvent }
 )
 
-/** What is read. */
+/** Limits to the versions and deltas that are read. */
 export interface TableRules {
   /** Rejects with an Error for a version that must not be read. */
   verify?: ((table: string, version: string) => Promise<void>) | undefined
@@ -187,7 +187,7 @@ export class Tables {
     this.#onChange({ table: name, version, type: 'gone', problem: `its folder ${problem}` })
   }
 
-  /** Takes the highest version over, unless it is served, or was refused as it is; whether it did. */
+  /** Takes the highest version over, unless it is served, or was refused and has not changed; whether it did. */
   async #follow(name: string, version: string, folder: string): Promise<boolean> {
     this.#gone.delete(name)
     if (this.#served.get(name)?.opened.shared.folder === folder) {

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../../../support/bundle.ts'
 import { writeTable } from '../../../support/tables.ts'
 
 /** A table with three rows, whose price says its version. */
-async function setUp(t: Test, verify?: TableRules['verify']) {
+async function setUp(t: Test, rules: TableRules = {}) {
   const models = await temporaryFolder(t)
   const write = (price: number) =>
     writeTable(
@@ -16,7 +16,7 @@ async function setUp(t: Test, verify?: TableRules['verify']) {
       ['a', 'b', 'c'].map((id) => ({ id, price })),
     )
   const changes: TableChange[] = []
-  const tables = new Tables(models, (change) => changes.push(change), { verify })
+  const tables = new Tables(models, (change) => changes.push(change), rules)
   const look = async () => {
     changes.length = 0
     await tables.refresh()
@@ -75,10 +75,11 @@ t.test('where the highest version is removed, the one before it is read again', 
 t.test('a version that is refused is tried again when its files change', async (t) => {
   const asked: string[] = []
   let problem: string | undefined = 'not signed'
-  const { folder, write, look, price } = await setUp(t, async (table, version) => {
+  const verify = async (table: string, version: string) => {
     asked.push(`${table}/${version}`)
     if (problem !== undefined) throw new Error(problem)
-  })
+  }
+  const { folder, write, look, price } = await setUp(t, { verify })
   await write(1.5)
   t.same(await look(), [{ table: 'ads', version: '1', type: 'refused', problem: 'not signed' }])
   t.equal(price(), undefined)
@@ -110,4 +111,14 @@ t.test('a version that did not fit a model is tried again once that is gone', as
   end()
   t.same(await look(), [{ table: 'ads', version: '2', type: 'opened' }])
   t.equal(price(), 2.5)
+})
+
+t.test('deltas are not applied where they are refused', async (t) => {
+  const { folder, write, look } = await setUp(t, { refuseDeltas: 'deltas are not signed' })
+  await write(1.5)
+  await look()
+  await mkdir(join(folder, '1/deltas'))
+  await writeFile(join(folder, '1/deltas/delta-1.bin'), 'x')
+  const event = { type: 'refused', file: 'deltas/delta-1.bin', reason: 'deltas are not signed' }
+  t.same(await look(), [{ table: 'ads', version: '1', type: 'deltas', event }])
 })

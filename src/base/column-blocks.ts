@@ -7,6 +7,7 @@ const blockMask = blockRows - 1
 const nowhere = blockRows - 1
 
 type Numbers = Uint8Array | Uint16Array | Uint32Array | Int8Array | Float32Array | Float64Array
+type NumberArray = Numbers | Int16Array | Int32Array
 
 /** A type of numbers. */
 interface Width {
@@ -22,6 +23,12 @@ function allocate(width: Width, length: number): Numbers {
 
 function free({ buffer }: Numbers): void {
   ;(buffer as ArrayBuffer).resize(0)
+}
+
+/** Index of the first number that is another one; −1: none. NaN is no difference. */
+function firstDifference(numbers: Float64Array, others: Float64Array): number {
+  for (let i = 0; i < numbers.length; i++) if (numbers[i] !== others[i] && !Number.isNaN(numbers[i])) return i
+  return -1
 }
 
 /** Which rows columns keep when they let go of others. */
@@ -88,6 +95,34 @@ export class Blocks {
     }
   }
 
+  /** Adds many values, which is faster than one after the other. */
+  append(values: Float64Array): void {
+    for (let first = 0; first < values.length; ) {
+      const offset = this.length & blockMask
+      const part = values.subarray(first, first + blockRows - offset)
+      this.#appendPart(part, this.length >>> blockBits, offset)
+      first += part.length
+      this.length += part.length
+    }
+  }
+
+  #appendPart(part: Float64Array, block: number, offset: number): void {
+    if (offset === 0) {
+      this.#width = 0
+      this.#blocks.push(allocate(this.#widths[0]!, blockRows))
+    }
+    const stored = new Float64Array(part.length)
+    for (;;) {
+      const numbers = this.#blocks[block]!
+      numbers.set(part, offset)
+      if (this.#width === this.#widths.length - 1) return
+      stored.set(numbers.subarray(offset, offset + part.length))
+      const lost = firstDifference(part, stored)
+      if (lost < 0) return
+      this.#widen(part[lost]!, block, offset + lost)
+    }
+  }
+
   /** Throws an Error for a row that was let go. */
   at(row: number): number {
     const block = row >>> blockBits
@@ -118,11 +153,15 @@ export class Blocks {
     this.#places[block] = rows.places
   }
 
-  /** Fills an array of the column's length with all rows. */
-  copyTo<T extends Numbers>(target: T): T {
-    this.#blocks.forEach((block, i) => {
-      target.set(block.subarray(0, this.length - i * blockRows), i * blockRows)
-    })
+  /** Fills an array with as many rows, from `first` on, of a column that has let go of none. */
+  copyTo<T extends NumberArray>(target: T, first = 0): T {
+    const end = first + target.length
+    for (let row = first; row < end; ) {
+      const offset = row & blockMask
+      const part = this.#blocks[row >>> blockBits]!.subarray(offset, offset + end - row)
+      target.set(part, row - first)
+      row += part.length
+    }
     return target
   }
 }

@@ -16,14 +16,19 @@ const mostUnits = Math.floor(kept.length / mostBytesPerUnit)
 export function murmur3(value: string, seed: number): number {
   const isShort = value.length <= mostUnits
   const bytes = isShort ? kept : utf8.encode(value)
-  const length = isShort ? writeUtf8(value, kept) : bytes.length
-  const blocks = length & ~3
+  return murmur3OfBytes(bytes, 0, isShort ? writeUtf8(value, kept) : bytes.length, seed)
+}
+
+/** The same of the bytes from `start` to `end`. */
+export function murmur3OfBytes(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  const length = end - start
+  const tailStart = start + (length & ~3)
   let hash = seed | 0
-  for (let i = 0; i < blocks; i += 4)
+  for (let i = start; i < tailStart; i += 4)
     hash = addBlock(hash, bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24))
   let tail = 0
-  for (let i = length - 1; i >= blocks; i--) tail = (tail << 8) | bytes[i]!
-  if (blocks !== length) hash ^= mix(tail)
+  for (let i = end - 1; i >= tailStart; i--) tail = (tail << 8) | bytes[i]!
+  if (tailStart !== end) hash ^= mix(tail)
   return scatter(hash ^ length)
 }
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { StringCache } from './string-cache.ts'
 
 /*
  * CSV as RFC 4180 describes it, from bytes: cells between separators, in quotes where they hold separators, line breaks
@@ -19,17 +20,28 @@ export interface CsvOptions {
   trim: boolean
 }
 
-/** Cuts bytes into records. Bytes are pushed; then `next` gives records until it needs more bytes. */
+/**
+ * Cuts bytes into records. Bytes are pushed; then `next` gives records as strings, or `cut` as places in the bytes,
+ * until it needs more bytes.
+ */
 export class CsvParser {
   /** Line, from 1, on which the last record began. */
   line = 1
+  /** The bytes that `starts` and `ends` are places in, until more are pushed. */
+  bytes: Buffer = Buffer.alloc(0)
+  /** Where the cells of the last record begin and end, without quotes around them. */
+  starts = new Int32Array(64)
+  ends = new Int32Array(64)
   readonly #separator: Buffer
   readonly #trim: boolean
   /** 1 for bytes that end a cell without quotes, or must not be in it. */
   readonly #special = new Uint8Array(256)
   readonly #strings = new StringCache()
   readonly #cells: string[] = []
-  #bytes: Buffer = Buffer.alloc(0)
+  /** Cells of the last record with doubled quotes. */
+  readonly #doubled: number[] = []
+  /** Whether all bytes are known to be UTF-8, and none is NUL. */
+  #isText = false
   /** Where the next record begins, or blank lines before it. */
   #at = 0
   #nextLine = 1
@@ -42,17 +54,18 @@ export class CsvParser {
     for (const byte of [this.#separator[0]!, quote, lineFeed, carriageReturn, 0]) this.#special[byte] = 1
   }
 
-  /** `last`: whether nothing follows. */
+  /** `last`: whether nothing follows. The bytes are the parser's from then on, which may change them. */
   push(bytes: Buffer, last: boolean): void {
-    const rest = this.#bytes.subarray(this.#at)
+    const rest = this.bytes.subarray(this.#at)
     if (rest.length > mostBytes)
       throw this.#error(`is longer than ${mostBytes / mebibyte} MiB: a quote may be open, or the file is no CSV`)
-    this.#bytes = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
+    this.bytes = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
     this.#at = 0
     this.#last = last
-    if (this.#started || (this.#bytes.length < 4 && !last)) return
+    this.#isText = isText(this.bytes, last)
+    if (this.#started || (this.bytes.length < 4 && !last)) return
     this.#started = true
-    this.#at = startOf(this.#bytes)
+    this.#at = startOf(this.bytes)
   }
 
   /**
@@ -60,50 +73,87 @@ export class CsvParser {
    * Error that names the line of what is malformed.
    */
   next(): string[] | undefined {
+    const count = this.cut()
+    if (count === undefined) return undefined
+    const { bytes, starts, ends } = this
+    const cells = this.#cells
+    const strings = this.#strings
+    for (let cell = 0; cell < count; cell++) {
+      const [start, end] = [starts[cell]!, ends[cell]!]
+      cells[cell] =
+        strings.find(bytes, start, end) ?? strings.add(bytes, start, end, bytes.toString('utf8', start, end))
+    }
+    cells.length = count
+    return cells
+  }
+
+  /** The number of cells of the next record; otherwise like `next`. */
+  cut(): number | undefined {
     if (!this.#started || !this.#skipBlankLines()) return undefined
     this.line = this.#nextLine
-    const bytes = this.#bytes
-    const cells = this.#cells
+    this.#doubled.length = 0
+    const bytes = this.bytes
     const special = this.#special
     let at = this.#at
     let breaks = 0
     for (let cell = 0; ; cell++) {
       if (this.#trim) while (isBlank(bytes[at])) at++
-      const first = at
-      let text: string
+      if (cell === this.starts.length) this.#growCells()
       if (bytes[at] === quote) {
-        const end = this.#closingQuote(at + 1)
+        const start = at + 1
+        const end = this.#closingQuote(start, cell)
         if (end < 0) return undefined
-        text = this.#decode(first + 1, end)
-        breaks += countBreaks(text)
-        if (text.includes('"')) text = text.replaceAll('""', '"')
+        breaks += countBreaks(bytes, start, end)
+        this.starts[cell] = start
+        this.ends[cell] = end
         at = end + 1
         if (this.#trim) while (isBlank(bytes[at])) at++
       } else {
+        const first = at
         for (; at < bytes.length; at++) if (special[bytes[at]!] === 1 && !this.#isContent(at)) break
-        if (at === bytes.length && !this.#last) return undefined
         let end = at
         if (this.#trim) while (end > first && isBlank(bytes[end - 1])) end--
-        text = this.#strings.find(bytes, first, end) ?? this.#strings.add(bytes, first, end, this.#decode(first, end))
+        this.starts[cell] = first
+        this.ends[cell] = end
       }
       if (at === bytes.length && !this.#last) return undefined
-      cells[cell] = text
+      if (!this.#isText) this.#checkText(this.starts[cell]!, this.ends[cell]!)
       const after = this.#after(at)
       if (after === 'more') return undefined
       if (after > 0) {
         at += after
         continue
       }
-      cells.length = cell + 1
       this.#at = at - after
       this.#nextLine += breaks + 1
-      return cells
+      // Its bytes are not read again.
+      for (const doubled of this.#doubled) this.#halveQuotes(doubled)
+      return cell + 1
     }
+  }
+
+  #growCells(): void {
+    for (const name of ['starts', 'ends'] as const) {
+      const larger = new Int32Array(2 * this[name].length)
+      larger.set(this[name])
+      this[name] = larger
+    }
+  }
+
+  /** Writes one quote for each two in a cell. */
+  #halveQuotes(cell: number): void {
+    const { bytes } = this
+    let to = this.starts[cell]!
+    for (let at = to; at < this.ends[cell]!; at++) {
+      bytes[to++] = bytes[at]!
+      if (bytes[at] === quote) at++
+    }
+    this.ends[cell] = to
   }
 
   /** Whether a record follows. */
   #skipBlankLines(): boolean {
-    const bytes = this.#bytes
+    const bytes = this.bytes
     for (;;) {
       let at = this.#at
       if (this.#trim) while (isBlank(bytes[at])) at++
@@ -120,7 +170,7 @@ export class CsvParser {
    * 0; or `more` where the bytes do not say it yet.
    */
   #after(at: number): number | 'more' {
-    const bytes = this.#bytes
+    const bytes = this.bytes
     if (at === bytes.length) return this.#last ? 0 : 'more'
     const length = this.#breakAt(at)
     if (length !== 0) return length === 'more' ? 'more' : -length
@@ -134,7 +184,7 @@ export class CsvParser {
 
   /** Length of the line break at a place, 0 if there is none. */
   #breakAt(at: number): number | 'more' {
-    const bytes = this.#bytes
+    const bytes = this.bytes
     if (bytes[at] === lineFeed) return 1
     if (bytes[at] !== carriageReturn) return 0
     if (at + 1 === bytes.length && !this.#last) return 'more'
@@ -143,20 +193,20 @@ export class CsvParser {
 
   #isSeparator(at: number): boolean {
     const separator = this.#separator
-    for (let i = 0; i < separator.length; i++) if (this.#bytes[at + i] !== separator[i]) return false
+    for (let i = 0; i < separator.length; i++) if (this.bytes[at + i] !== separator[i]) return false
     return true
   }
 
   /** Whether a byte only looks like the beginning of a separator of several bytes. */
   #isContent(at: number): boolean {
     const { length } = this.#separator
-    if (length === 1 || this.#bytes[at] !== this.#separator[0]) return false
-    return (at + length <= this.#bytes.length || this.#last) && !this.#isSeparator(at)
+    if (length === 1 || this.bytes[at] !== this.#separator[0]) return false
+    return (at + length <= this.bytes.length || this.#last) && !this.#isSeparator(at)
   }
 
   /** Place of the quote that closes a cell; −1 if it is not known yet. */
-  #closingQuote(from: number): number {
-    const bytes = this.#bytes
+  #closingQuote(from: number, cell: number): number {
+    const { bytes } = this
     for (let at = from; ; at += 2) {
       at = bytes.indexOf(quote, at)
       if (at < 0) {
@@ -165,15 +215,14 @@ export class CsvParser {
       }
       if (at + 1 === bytes.length && !this.#last) return -1
       if (bytes[at + 1] !== quote) return at
+      if (this.#doubled.at(-1) !== cell) this.#doubled.push(cell)
     }
   }
 
-  #decode(from: number, end: number): string {
-    const text = this.#bytes.toString('utf8', from, end)
-    if (text.includes('\ufffd') && !isUtf8(this.#bytes.subarray(from, end)))
-      throw this.#error('is not UTF-8: save the file in that encoding')
-    if (text.includes('\0')) throw this.#error('has a NUL byte: the file is no text, or none in UTF-8')
-    return text
+  #checkText(start: number, end: number): void {
+    const cell = this.bytes.subarray(start, end)
+    if (!isUtf8(cell)) throw this.#error('is not UTF-8: save the file in that encoding')
+    if (cell.includes(0)) throw this.#error('has a NUL byte: the file is no text, or none in UTF-8')
   }
 
   #error(message: string): Error {
@@ -198,54 +247,16 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09 || byte === 0x0b || byte === 0x0c
 }
 
-function countBreaks(text: string): number {
+function countBreaks(bytes: Buffer, start: number, end: number): number {
   let breaks = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === lineFeed || (code === carriageReturn && text.charCodeAt(i + 1) !== lineFeed)) breaks++
-  }
+  for (let at = start; at < end; at++)
+    if (bytes[at] === lineFeed || (bytes[at] === carriageReturn && bytes[at + 1] !== lineFeed)) breaks++
   return breaks
 }
 
-/** Places for strings, a power of 2. */
-const places = 2 ** 16
-/** Most bytes of a string that is kept: longer ones are hardly met again. */
-const width = 32
-
-/**
- * Finds strings by their bytes, so that equal ones are decoded once and most often are one string. A string is
- * forgotten when another takes its place.
- */
-export class StringCache {
-  readonly #strings = new Array<string>(places).fill('')
-  /** The strings' bytes, `width` for each place. */
-  readonly #bytes = new Uint8Array(places * width)
-  readonly #lengths = new Uint8Array(places)
-  /** Place of the string that was looked for last. */
-  #place = 0
-
-  find(bytes: Uint8Array, from: number, end: number): string | undefined {
-    const length = end - from
-    if (length === 0) return ''
-    if (length > width) return undefined
-    let hash = 0x811c9dc5
-    for (let at = from; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
-    const place = (hash ^ (hash >>> 15)) & (places - 1)
-    this.#place = place
-    if (this.#lengths[place] !== length) return undefined
-    const known = this.#bytes
-    for (let i = 0, at = place * width; i < length; i++) if (known[at + i] !== bytes[from + i]) return undefined
-    return this.#strings[place]
-  }
-
-  /** Keeps a string that `find` has just not found, and returns it. */
-  add(bytes: Uint8Array, from: number, end: number, text: string): string {
-    const length = end - from
-    if (length > width) return text
-    const place = this.#place
-    for (let i = 0, at = place * width; i < length; i++) this.#bytes[at + i] = bytes[from + i]!
-    this.#lengths[place] = length
-    this.#strings[place] = text
-    return text
-  }
+/** Whether bytes are UTF-8 without NUL. Unless they are the last, a character may be cut at their end. */
+function isText(bytes: Buffer, last: boolean): boolean {
+  let end = bytes.length
+  if (!last) while (end > 0 && bytes.length - end < 4 && bytes[end - 1]! > 0x7f) end--
+  return isUtf8(bytes.subarray(0, end)) && !bytes.includes(0)
 }

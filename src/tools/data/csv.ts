@@ -6,7 +6,8 @@ import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf } from '../../base/errors.ts'
 import type { CsvData } from '../../schemas/rows-spec.ts'
 import { CsvParser } from './csv-parser.ts'
-import { type Cell, locateFiles, type Source, SpecError } from './source.ts'
+import { type Cell, locateFiles, type RowGroup, type Source, SpecError } from './source.ts'
+import { CsvColumn } from './text-columns.ts'
 
 interface CsvFile {
   /** Index of the file's first row among all rows. */
@@ -32,45 +33,71 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
   const own = { validation: 0, test: 0, past: 0 }
   let bytesRead = () => 0
 
-  async function* rows(wanted: ReadonlySet<number> = new Set(names.keys())): AsyncGenerator<readonly Cell[]> {
-    const indexes = [...wanted]
-    const row = names.map((): Cell => null)
-    let index = 0
+  /** Reads what `take` takes of the bytes that there are, file by file. */
+  async function* read<T>(take: (parser: CsvParser, lines: Lines) => Iterable<T>): AsyncGenerator<T> {
+    let first = 0
     for (const [fileIndex, { path: file, place, part }] of files.entries()) {
       let header = data.columns ? undefined : names
       const input = openFile(file)
       const before = bytes.slice(0, fileIndex).reduce((sum, size) => sum + size, 0)
       bytesRead = () => before + input.bytesRead()
       const lines = createLines()
-      parts[fileIndex] = { first: index, file, lines }
+      parts[fileIndex] = { first, file, lines }
       const parser = new CsvParser(data)
       try {
         for await (const { piece, last } of input.pieces) {
           parser.push(piece, last)
-          for (let record = parser.next(); record !== undefined; record = parser.next()) {
-            if (header) {
-              const difference = differenceOf(record, header, basename(files[0]!.path))
-              if (difference !== undefined) throw new Error(`line ${parser.line} names ${difference}`)
-              header = undefined
-              continue
-            }
-            if (record.length !== names.length)
-              throw new Error(`line ${parser.line} has ${record.length} cells, not ${names.length}`)
-            lines.add(parser.line)
-            for (const column of indexes) {
-              const cell = record[column]!
-              row[column] = missing.has(cell) ? null : cell
-            }
-            yield row
-            index += 1
+          if (header) {
+            const record = parser.next()
+            if (record === undefined) continue
+            const difference = differenceOf(record, header, basename(files[0]!.path))
+            if (difference !== undefined) throw new Error(`line ${parser.line} names ${difference}`)
+            header = undefined
           }
+          for (const taken of take(parser, lines)) yield taken
         }
         if (header) throw new Error('is empty')
       } catch (error) {
         throw new SpecError(specFile, [{ path: place, message: `${basename(file)}: ${csvProblem(error)}` }])
       }
-      if (part) own[part] += index - parts[fileIndex]!.first
+      first += lines.count
+      if (part) own[part] += lines.count
     }
+  }
+
+  function expectCells(count: number, { line }: CsvParser): void {
+    if (count !== names.length) throw new Error(`line ${line} has ${count} cells, not ${names.length}`)
+  }
+
+  function rows(wanted: ReadonlySet<number> = new Set(names.keys())): AsyncIterable<readonly Cell[]> {
+    const indexes = [...wanted]
+    const row = names.map((): Cell => null)
+    return read(function* (parser, lines) {
+      for (let record = parser.next(); record !== undefined; record = parser.next()) {
+        expectCells(record.length, parser)
+        lines.add(parser.line)
+        for (const column of indexes) {
+          const cell = record[column]!
+          row[column] = missing.has(cell) ? null : cell
+        }
+        yield row
+      }
+    })
+  }
+
+  function groups(wanted: ReadonlySet<number>): AsyncIterable<RowGroup> {
+    const columns = new Map([...wanted].map((index) => [index, new CsvColumn(missing)]))
+    const entries = [...columns]
+    return read(function* (parser, lines) {
+      let rows = 0
+      for (let count = parser.cut(); count !== undefined; count = parser.cut()) {
+        expectCells(count, parser)
+        lines.add(parser.line)
+        for (const [index, column] of entries) column.put(rows, parser, index)
+        rows++
+      }
+      if (rows > 0) yield { rows, columns }
+    })
   }
 
   return {
@@ -80,6 +107,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
       return part ? `${basename(part.file)} line ${part.lines.of(index - part.first)}` : `row ${index + 1}`
     },
     rows,
+    groups,
     ownRows: () => own,
     progress: () => (total === 0 ? undefined : bytesRead() / total),
   }
@@ -141,6 +169,8 @@ function csvProblem(error: unknown): string {
 interface Lines {
   /** The next row begins on this line. */
   add(line: number): void
+  /** Rows that have been added. */
+  readonly count: number
   /** Line, from 1, on which the n-th row begins; only for rows already read. */
   of(row: number): number
 }
@@ -155,6 +185,9 @@ function createLines(): Lines {
       if (line !== next) jumps.push({ row: rows, line })
       rows += 1
       next = line + 1
+    },
+    get count() {
+      return rows
     },
     of(row) {
       let [low, high] = [0, jumps.length]

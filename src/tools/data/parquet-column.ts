@@ -1,31 +1,27 @@
 import type { LogicalType, SchemaElement, SchemaTree } from 'hyparquet'
-import type { Cell, ListCell, RowCell } from './source.ts'
-
-/** One column of a row group, in typed arrays. */
-export interface GroupColumn<T extends RowCell = RowCell> {
-  at(row: number): T
-}
+import type { Cell, GroupColumn, ListCell } from './source.ts'
+import type { TextList } from './text-columns.ts'
 
 /** Values of a column as the library decodes them, page by page. */
 export type Pages = readonly ArrayLike<unknown>[]
 
-/** Strings of a row group, each stored once; those in `missing` are missing. */
-export function stringColumn(pages: Pages, rows: number, missing: ReadonlySet<string>): GroupColumn<Cell> {
-  const codes = new Int32Array(rows)
-  const numbers = new Map<string, number>()
-  const values: (string | null)[] = [null]
-  for (const text of missing) numbers.set(text, 0)
+/** Strings of a row group: pages hold their numbers in `texts`. */
+export function stringColumn(pages: Pages, rows: number, texts: TextList): GroupColumn<string | null> {
+  const numbers = new Int32Array(rows)
   fill(pages, rows, (row, value) => {
-    if (value === null || value === undefined) return
-    const text = String(value)
-    let code = numbers.get(text)
-    if (code === undefined) {
-      code = values.push(text) - 1
-      numbers.set(text, code)
-    }
-    codes[row] = code
+    numbers[row] = typeof value === 'number' ? value : -1
   })
-  return { at: (row) => values[codes[row]!]! }
+  const strings: string[] = []
+  const { bytes, starts, ends } = texts
+  return {
+    texts: { bytes, starts, ends, numbers },
+    at(row) {
+      const number = numbers[row]!
+      if (number < 0) return null
+      strings[number] ??= texts.textAt(number)
+      return strings[number]
+    },
+  }
 }
 
 /** Numbers of a row group. Throws an Error with the row, from 0, of an integer that a number does not hold exactly. */
@@ -40,8 +36,8 @@ export function numberColumn(pages: Pages, rows: number): GroupColumn<Cell> {
   return { at: (row) => (absent[row] ? null : numbers[row]!) }
 }
 
-/** Lists of a row group. Throws like `numberColumn`. */
-export function listColumn(pages: Pages, rows: number, items: 'string' | 'double'): GroupColumn<ListCell | null> {
+/** Lists of a row group; `texts`: of strings. Throws like `numberColumn`. */
+export function listColumn(pages: Pages, rows: number, texts?: TextList): GroupColumn<ListCell | null> {
   const ends = new Uint32Array(rows)
   const absent = new Uint8Array(rows)
   const all: unknown[] = []
@@ -51,13 +47,14 @@ export function listColumn(pages: Pages, rows: number, items: 'string' | 'double
     ends[row] = all.length
   })
   try {
-    const values = items === 'string' ? stringColumn([all], all.length, new Set()) : numberColumn([all], all.length)
+    const values: GroupColumn<Cell> = texts ? stringColumn([all], all.length, texts) : numberColumn([all], all.length)
     const startOf = (row: number) => (row === 0 ? 0 : ends[row - 1]!)
     return {
       at(row) {
         if (absent[row]) return null
-        const start = startOf(row)
-        return Array.from({ length: ends[row]! - start }, (_, i) => values.at(start + i))
+        const list: Cell[] = []
+        for (let place = startOf(row); place < ends[row]!; place++) list.push(values.at(place))
+        return list
       },
     }
   } catch (error) {

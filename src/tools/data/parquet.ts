@@ -5,7 +5,6 @@ import { repeatedIndexes } from '../../base/arrays.ts'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import type { ParquetData } from '../../schemas/rows-spec.ts'
 import {
-  type GroupColumn,
   listColumn,
   numberColumn,
   type ParquetType,
@@ -14,7 +13,16 @@ import {
   ValueError,
   withConvertedType,
 } from './parquet-column.ts'
-import { type Column, locateFiles, type RowCell, type RowGroup, type Source, SpecError } from './source.ts'
+import {
+  type Column,
+  type GroupColumn,
+  locateFiles,
+  type RowCell,
+  type RowGroup,
+  type Source,
+  SpecError,
+} from './source.ts'
+import { TextList } from './text-columns.ts'
 
 type Library = typeof import('hyparquet') & { compressors: import('hyparquet').Compressors }
 
@@ -146,35 +154,36 @@ async function readColumn(
   missing: ReadonlySet<string>,
 ): Promise<GroupColumn> {
   const pages: ArrayLike<unknown>[] = []
+  // Values of lists are not missing.
+  const texts = new TextList(type === 'list' ? [] : missing)
+  const addText = (bytes: Uint8Array) => texts.add(bytes)
   await parquetRead({
     file: buffer,
     metadata: { ...metadata, num_rows: group.num_rows, row_groups: [group] },
     columns: [name],
     compressors,
-    parsers,
+    parsers: {
+      ...timeParsers,
+      stringFromBytes: addText,
+      jsonFromBytes: addText,
+      uuidFromBytes: (bytes) => addText(Buffer.from(uuidOf(bytes))),
+    },
     onChunk: ({ columnData }) => pages.push(columnData),
   })
   const rows = Number(group.num_rows)
-  if (type === 'list') return listColumn(pages, rows, types.get(name)!.items!)
-  return type === 'string' ? stringColumn(pages, rows, missing) : numberColumn(pages, rows)
+  if (type === 'list') return listColumn(pages, rows, types.get(name)!.items === 'string' ? texts : undefined)
+  return type === 'string' ? stringColumn(pages, rows, texts) : numberColumn(pages, rows)
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-function textOf(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw new Error('holds text that is not UTF-8')
-  }
-}
+const uuidOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 
 /** Times as seconds since 1970, to the microsecond: a number holds no more of them. */
-const parsers: Partial<ParquetParsers> = {
+const timeParsers: Partial<ParquetParsers> = {
   timestampFromMilliseconds: (millis) => Number(millis) / 1e3,
   timestampFromMicroseconds: (micros) => Number(micros) / 1e6,
   timestampFromNanoseconds: (nanos) => Number(nanos / 1000n) / 1e6,
   dateFromDays: (days) => days * 86_400,
-  stringFromBytes: textOf,
-  jsonFromBytes: textOf,
 }

@@ -54,7 +54,24 @@ export interface Source {
 /** Some rows that follow each other. */
 export interface RowGroup {
   rows: number
-  columns: ReadonlyMap<number, { at(row: number): RowCell }>
+  columns: ReadonlyMap<number, GroupColumn>
+}
+
+/** A column of some rows. */
+export interface GroupColumn<T extends RowCell = RowCell> {
+  at(row: number): T
+  /** The same, where they are texts: reading them makes no strings. */
+  texts?: ColumnTexts
+}
+
+/** Texts as UTF-8. */
+export interface ColumnTexts {
+  bytes: Uint8Array
+  /** Where a text begins; −1: there is none. */
+  starts: Int32Array
+  ends: Int32Array
+  /** Per row, the number of its text; −1: none. Undefined where each row has the text of its own number. */
+  numbers?: Int32Array
 }
 
 /** A part of the rows that may have files of its own. */

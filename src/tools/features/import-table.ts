@@ -17,6 +17,7 @@ import { descriptionFile, tablesFolder, unfinishedPrefix, versionsIn } from '../
 import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
+import { keyOf, numberOfKeys, pusherOf } from './push-group.ts'
 import { type OpenSource, openTableSource } from './table-source.ts'
 
 export interface ReadOptions {
@@ -102,7 +103,7 @@ export async function readRows(opened: OpenSource, options: ReadOptions): Promis
       return await new RowReader(opened, wanted, texts, options).read()
     } catch (error) {
       if (!(error instanceof NotNumbers)) throw error
-      texts.add(opened.source.columns[error.column]!.name)
+      for (const column of error.columns) texts.add(opened.source.columns[column]!.name)
     }
 }
 
@@ -150,7 +151,7 @@ class RowReader {
     this.#options = options
     this.#columns = wanted.columns.map((index): BuiltColumn => {
       const { name, type } = source.columns[index]!
-      if (type === 'list') return new ListsColumn(name)
+      if (type === 'list') return new ListsColumn(name, options.lists.get(name))
       const found: ColumnKind = type === 'double' ? 'number' : detects ? 'detected' : 'string'
       const kind = options.kinds?.get(name) ?? (texts.has(name) ? 'string' : found)
       return new CellColumn(name, index, kind)
@@ -176,7 +177,8 @@ class RowReader {
     const { file } = this.#options
     if (found.length > 0) throw new SpecError(file, found)
     if (this.#row === 0) throw new SpecError(file, [{ path: '', message: 'has no rows' }])
-    const rowOf = (key: number) => this.#moved.get(key) ?? this.#rowOfKey.at(key)
+    const isMoved = this.#row > this.#keys.count
+    const rowOf = isMoved ? (key: number) => this.#moved.get(key) ?? this.#rowOfKey.at(key) : undefined
     return {
       rows: { keys: this.#keys, columns: this.#columns, rowOf },
       replaced: this.#row - this.#keys.count,
@@ -184,38 +186,44 @@ class RowReader {
   }
 
   #pushRow(cells: readonly RowCell[]): void {
-    this.#pushKey(cells[this.#wanted.key]!, this.#row)
+    const key = cells[this.#wanted.key]!
+    this.#pushKey(keyOf(this.#keys, key), this.#row, () => key)
     for (let i = 0; i < this.#columns.length; i++) {
       const column = this.#columns[i]!
       try {
         column.push(cells[this.#wanted.columns[i]!] as never)
       } catch (error) {
-        throw error instanceof NotNumbers ? error : new Error(`${column.name} ${reasonOf(error)}`)
+        throw new Error(`${column.name} ${reasonOf(error)}`)
       }
     }
   }
 
-  /** A loop for each column takes half as long as one for each row. */
+  /** A loop for each column takes half as long as one for each row. Throws NotNumbers of all columns of the group. */
   #pushGroup({ rows, columns }: RowGroup): void {
-    const keys = columns.get(this.#wanted.key)!
     const first = this.#row
-    this.#attempt(first, rows, (row) => this.#pushKey(keys.at(row), first + row))
-    for (const [i, column] of this.#columns.entries()) {
-      const cells = columns.get(this.#wanted.columns[i]!)!
-      this.#attempt(first, rows, (row) => column.push(cells.at(row) as never), column.name)
-    }
+    const keys = columns.get(this.#wanted.key)!
+    const add = numberOfKeys(this.#keys, keys)
+    this.#attempt(first, rows, (row) => this.#pushKey(add(row), first + row, () => keys.at(row)))
+    const notNumbers: number[] = []
+    for (const [i, column] of this.#columns.entries())
+      try {
+        const cells = columns.get(this.#wanted.columns[i]!)!
+        this.#attempt(first, rows, pusherOf(column, cells), column.name)
+      } catch (error) {
+        if (!(error instanceof NotNumbers)) throw error
+        notNumbers.push(...error.columns)
+      }
+    if (notNumbers.length > 0) throw new NotNumbers(notNumbers)
     this.#row += rows
   }
 
-  #pushKey(cell: RowCell, row: number): void {
-    const known = this.#keys.count
-    const number = keyOf(this.#keys, cell)
-    if (number === known) {
+  #pushKey(number: number, row: number, cell: () => RowCell): void {
+    if (number === this.#rowOfKey.length) {
       this.#rowOfKey.push(row)
       return
     }
     const { key, doubled } = this.#options
-    if (doubled === 'refuse') throw new Error(`${key} ${JSON.stringify(cell)} is there already`)
+    if (doubled === 'refuse') throw new Error(`${key} ${JSON.stringify(cell())} is there already`)
     this.#moved.set(number, row)
   }
 
@@ -239,20 +247,5 @@ class RowReader {
     onProgress('read', this.#row, this.#source.progress())
     await new Promise(setImmediate)
     signal.throwIfAborted()
-  }
-}
-
-/** The number of a key, which is added if it is new. Throws an Error where it is none. */
-function keyOf(keys: StringPool, cell: RowCell): number {
-  if (cell === null || cell === '') throw new Error('the key is empty')
-  if (typeof cell === 'number') {
-    if (!Number.isSafeInteger(cell)) throw new Error(`the key ${cell} is no integer within ±(2^53 − 1)`)
-    return keys.add(String(cell))
-  }
-  if (typeof cell !== 'string') throw new Error('the key is a list')
-  try {
-    return keys.add(cell)
-  } catch (error) {
-    throw new Error(`the key ${reasonOf(error)}`)
   }
 }

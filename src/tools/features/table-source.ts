@@ -1,5 +1,5 @@
 import { dataOf, openSource } from '../data/dataset.ts'
-import type { Cell, RowCell, Source } from '../data/source.ts'
+import type { Source } from '../data/source.ts'
 import { openJsonLines } from './json-lines.ts'
 
 export interface OpenSource {
@@ -27,17 +27,10 @@ export async function openTableSource({
   return { source: lists.size === 0 ? source : withLists(source, lists), detects: 'csv' in data }
 }
 
-/** The same rows, with cells of these columns divided into lists. */
+/** The same rows, with these columns as lists: each text of one is divided. */
 function withLists(source: Source, lists: ReadonlyMap<string, string>): Source {
-  const separators = source.columns.map(({ name, type }) => (type === 'list' ? undefined : lists.get(name)))
-  const divide = (cell: RowCell, separator: string | undefined): RowCell =>
-    separator === undefined || cell === null ? cell : String(cell as Cell).split(separator)
-  const { groups: _, ...byRows } = source
   return {
-    ...byRows,
-    columns: source.columns.map((column, i) => (separators[i] === undefined ? column : { ...column, type: 'list' })),
-    async *rows(wanted) {
-      for await (const row of source.rows(wanted)) yield row.map((cell, i) => divide(cell, separators[i]))
-    },
+    ...source,
+    columns: source.columns.map((column) => (lists.has(column.name) ? { ...column, type: 'list' } : column)),
   }
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { blockRows, KeptRows } from '../../../src/base/column-blocks.ts'
+import { Blocks, blockRows, KeptRows } from '../../../src/base/column-blocks.ts'
 import { NumberColumn, StringColumn } from '../../../src/tools/data/columns.ts'
 import { fc, randomCases } from '../../support/cases.ts'
 
@@ -60,3 +60,30 @@ function refuses(read: () => unknown): boolean {
     return /was let go/.test(String(error))
   }
 }
+
+t.test('values that are added together are those that are added one by one', async () => {
+  const some = fc.oneof(fc.nat({ max: 300 }), fc.double(), fc.double().map(Math.fround), fc.integer())
+  const part = fc
+    .tuple(some, some, fc.integer({ min: 1, max: 40_000 }))
+    .map(([first, other, length]) => new Float64Array(length).fill(first).fill(other, Math.floor(length / 2)))
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 8 }), fc.nat({ max: 70_000 }), (parts, from) => {
+      for (const widths of [
+        [Float32Array, Float64Array],
+        [Uint8Array, Uint16Array, Float64Array],
+      ]) {
+        const [together, single] = [new Blocks(widths), new Blocks(widths)]
+        for (const values of parts) {
+          together.append(values)
+          for (const value of values) single.push(value)
+        }
+        const first = Math.min(from, single.length)
+        const rows = Float64Array.from({ length: single.length - first }, (_, i) => single.at(first + i))
+        const copied = together.copyTo(new Float64Array(rows.length), first)
+        if (together.length !== single.length || together.bytes !== single.bytes) throw new Error('another size')
+        if (!rows.every((value, i) => Object.is(value, copied[i]))) throw new Error('other values')
+      }
+    }),
+    { numRuns: randomCases(20) },
+  )
+})

@@ -8,6 +8,7 @@ import {
   ValueError,
   withConvertedType,
 } from '../../../src/tools/data/parquet-column.ts'
+import { TextList } from '../../../src/tools/data/text-columns.ts'
 import { parquetOf, parquetOfLists } from '../../support/parquet.ts'
 
 const leaf = (element: Partial<SchemaElement>) =>
@@ -72,16 +73,18 @@ t.test('lists of values can be used, lists of anything else not', async (t) => {
 })
 
 t.test('lists of pages', async (t) => {
+  const texts = new TextList([])
+  const [a, b, c] = ['a', 'b', 'c'].map((text) => texts.add(Buffer.from(text)))
   const words = listColumn(
     [
-      [['a', 'b'], null],
-      [[], ['c', null]],
+      [[a, b], null],
+      [[], [c, null]],
     ],
     4,
-    'string',
+    texts,
   )
   t.same([0, 1, 2, 3].map(words.at), [['a', 'b'], null, [], ['c', null]])
-  const error = t.throws(() => listColumn([[[1n], [2n, 2n ** 60n]]], 2, 'double')) as ValueError
+  const error = t.throws(() => listColumn([[[1n], [2n, 2n ** 60n]]], 2)) as ValueError
   t.same(
     [error.row, error.message],
     [1, 'holds 1152921504606846976, beyond ±2^53: write ids as strings, and times as timestamps or in microseconds'],
@@ -100,13 +103,17 @@ t.test('a type given by its newer name alone', async (t) => {
 })
 
 t.test('columns of pages', async (t) => {
+  const texts = new TextList(['?', 'é'])
+  const [a, missing, b] = ['a', '?', 'b'].map((text) => texts.add(Buffer.from(text)))
+  t.equal(texts.add(Buffer.from('é')), -1)
+  t.throws(() => texts.add(Buffer.of(0xc3)), { message: 'holds text that is not UTF-8' })
   const words = stringColumn(
     [
-      ['a', null],
-      ['?', 'b', 'a'],
+      [a, null],
+      [missing, b, a],
     ],
     5,
-    new Set(['?']),
+    texts,
   )
   t.same([0, 1, 2, 3, 4].map(words.at), ['a', null, null, 'b', 'a'])
   const mixed = numberColumn([Float32Array.of(0.5), [Number.NaN, undefined, 2n, true]], 5)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { StringCache } from '../../../src/tools/data/csv-parser.ts'
+import { StringCache } from '../../../src/tools/data/string-cache.ts'
 
 t.test('finds the strings of bytes, whichever others took their places', async (t) => {
   const cache = new StringCache()

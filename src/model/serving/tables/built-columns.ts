@@ -1,6 +1,7 @@
-import { Blocks } from '../../../base/column-blocks.ts'
 import { type NumberType, numberTypes, type TableColumn } from '../../../schemas/feature-table.ts'
 import { type ArrayType, bytesOf, codeType } from './bytes.ts'
+import { NarrowNumbers } from './narrow-numbers.ts'
+import { isJsonNumber, readNumber, textOf } from './read-number.ts'
 import { StringPool } from './string-pool.ts'
 
 /*
@@ -13,44 +14,27 @@ type Cell = string | number | null
 /** Kinds of columns; `detected`: of numbers if all its texts are numbers, else of strings. */
 export type ColumnKind = 'string' | 'number' | 'detected' | 'list'
 
-/** A column whose numbers were read before a text that is none: the rows have to be read again. */
+/** Texts that are no numbers were read in columns that might have been numbers: the rows have to be read again. */
 export class NotNumbers extends Error {
-  readonly column: number
+  readonly columns: readonly number[]
 
-  constructor(column: number) {
+  constructor(columns: readonly number[]) {
     super('not all texts of a column are numbers')
-    this.column = column
+    this.columns = columns
   }
 }
-
-/** JSON's numbers, with a sign and zeros before them as spreadsheets write them. */
-const number = /^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$|^[+-]?\.[0-9]+([eE][+-]?[0-9]+)?$/
-
-/** Texts of a column that are looked up in a Map. */
-const mostKnown = 2 ** 14
 
 /** Codes of strings: 0 where there is none. */
 class Codes {
   readonly pool = new StringPool()
-  readonly #codes = new Blocks([Uint8Array, Uint16Array, Uint32Array])
-  /** Codes of the first strings: a look-up in a Map takes a fifth of one in the pool. */
-  readonly #first = new Map<string, number>()
+  readonly numbers = new NarrowNumbers(Uint8Array, Uint16Array, Uint32Array)
 
   push(value: string | null): void {
-    if (value === null) {
-      this.#codes.push(0)
-      return
-    }
-    let code = this.#first.get(value)
-    if (code === undefined) {
-      code = this.pool.add(value) + 1
-      if (this.#first.size < mostKnown) this.#first.set(value, code)
-    }
-    this.#codes.push(code)
+    this.numbers.push(value === null ? 0 : this.pool.add(value) + 1)
   }
 
-  at(place: number): number {
-    return this.#codes.at(place)
+  codeOf(bytes: Uint8Array, start: number, end: number): number {
+    return this.pool.addBytes(bytes, start, end) + 1
   }
 
   get codeBytes(): 1 | 2 | 4 {
@@ -61,13 +45,13 @@ class Codes {
 
 /** Numbers, NaN where there is none. */
 class Numbers {
-  readonly #values = new Blocks([Float32Array, Float64Array])
+  readonly numbers = new NarrowNumbers(Float32Array, Float64Array)
   readonly #fits: Record<NumberType, boolean> = { uint8: true, int16: true, int32: true, float32: true, float64: true }
   #least = 0
   #largest = 0
 
   push(value: number): void {
-    this.#values.push(value)
+    this.numbers.push(value)
     if (!Number.isInteger(value) || Object.is(value, -0)) {
       const fits = this.#fits
       fits.uint8 = fits.int16 = fits.int32 = false
@@ -77,10 +61,6 @@ class Numbers {
     if (value < this.#least) this.#least = value
     else if (value > this.#largest) this.#largest = value
     if (Math.fround(value) !== value) this.#fits.float32 = false
-  }
-
-  at(place: number): number {
-    return this.#values.at(place)
   }
 
   /** The narrowest type that holds all. */
@@ -107,8 +87,6 @@ export class CellColumn {
   readonly #kind: Exclude<ColumnKind, 'list'>
   readonly #codes = new Codes()
   readonly #numbers = new Numbers()
-  /** Numbers of the first texts. */
-  readonly #texts = new Map<string, number>()
   /** Whether numbers, written as JSON, are the texts that they were read from. */
   #exact = true
   #found = false
@@ -119,32 +97,43 @@ export class CellColumn {
     this.#kind = kind
   }
 
-  /** Throws an Error where a value doesn't fit, and NotNumbers. */
+  /** Throws an Error where a value doesn't fit. */
   push(cell: Cell): void {
-    if (this.#kind === 'string') {
-      this.#codes.push(cell === null ? null : String(cell))
-      return
+    if (this.#kind === 'string') this.#codes.push(cell === null ? null : String(cell))
+    else if (cell === null) this.pushNone()
+    else {
+      this.#found = true
+      this.#numbers.push(finite(cell as number))
     }
-    if (cell === null) {
-      this.#numbers.push(Number.NaN)
-      return
-    }
-    this.#found = true
-    this.#numbers.push(typeof cell === 'string' ? this.#numberIn(cell) : finite(cell))
   }
 
-  #numberIn(text: string): number {
-    const known = this.#texts.get(text)
-    if (known !== undefined) return known
-    if (!number.test(text)) {
-      if (this.#kind === 'detected') throw new NotNumbers(this.#index)
-      throw new Error(`must be a number, not ${JSON.stringify(text.slice(0, 64))}`)
+  pushNone(): void {
+    if (this.#kind === 'string') this.#codes.push(null)
+    else this.#numbers.push(Number.NaN)
+  }
+
+  /** The code of a text, as UTF-8, in a column of strings. */
+  codeOf(bytes: Uint8Array, start: number, end: number): number {
+    return this.#codes.codeOf(bytes, start, end)
+  }
+
+  /** Adds a string by its code. */
+  pushCode(code: number): void {
+    this.#codes.numbers.push(code)
+  }
+
+  /** Adds the value of a text, as UTF-8. Throws an Error where it doesn't fit, and NotNumbers. */
+  pushBytes(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#kind === 'string') {
+      this.pushCode(this.codeOf(bytes, start, end))
+      return
     }
-    const value = Number(text)
-    if (!Number.isFinite(value)) throw new Error(`is no finite number: ${text.slice(0, 64)}`)
-    if (this.#exact && String(value) !== text) this.#exact = false
-    if (this.#texts.size < mostKnown) this.#texts.set(text, value)
-    return value
+    const value = readNumber(bytes, start, end)
+    if (Number.isNaN(value)) throw new NotNumbers([this.#index])
+    if (!Number.isFinite(value)) throw new Error(`is no finite number: ${textOf(bytes, start, end).slice(0, 64)}`)
+    this.#found = true
+    if (this.#exact) this.#exact = isJsonNumber(bytes, start, end, value)
+    this.#numbers.push(value)
   }
 
   /** Whether it has values of strings; a column of no values at all is one of strings. */
@@ -162,10 +151,9 @@ export class CellColumn {
     return this.isStrings ? codeType(this.#codes.codeBytes) : this.#numbers.type
   }
 
-  /** The number that a row stores. */
-  at(row: number): number {
-    if (!this.isStrings) return this.#numbers.at(row)
-    return this.#kind === 'string' ? this.#codes.at(row) : 0
+  /** The numbers that rows store. */
+  get stored(): NarrowNumbers {
+    return this.#kind === 'string' ? this.#codes.numbers : this.#numbers.numbers
   }
 
   get pool(): StringPool | undefined {
@@ -189,24 +177,31 @@ function finite(value: number): number {
 /** A column of lists, of strings or of numbers. */
 export class ListsColumn {
   readonly name: string
-  readonly #counts = new Blocks([Uint8Array, Uint16Array, Uint32Array])
-  readonly #firsts = new Blocks([Uint32Array, Float64Array])
+  /** Per row, one more than the number of its list's values; 0: no list. */
+  readonly counts = new NarrowNumbers(Uint8Array, Uint16Array, Uint32Array)
+  /** Per row, the place of its list's first value. */
+  readonly firsts = new NarrowNumbers(Uint32Array, Float64Array)
+  readonly #separator: Uint8Array
   #codes: Codes | undefined
   #numbers: Numbers | undefined
   #count = 0
   #longest = 0
 
-  constructor(name: string) {
+  /** `separator`: between the values of lists that are texts. */
+  constructor(name: string, separator = '') {
     this.name = name
+    this.#separator = Buffer.from(separator)
   }
 
   /** Throws an Error where a value doesn't fit. */
   push(cell: Cell | readonly Cell[]): void {
-    if (cell !== null && !Array.isArray(cell)) throw new Error('must be a list')
-    const list = cell ?? []
-    this.#firsts.push(this.#count)
-    // 0 stands for no list.
-    this.#counts.push(cell === null ? 0 : list.length + 1)
+    if (cell === null) {
+      this.pushNone()
+      return
+    }
+    if (!Array.isArray(cell)) throw new Error('must be a list')
+    const list: readonly Cell[] = cell
+    const first = this.#count
     for (const item of list) {
       if (item === null) throw new Error('has a list with a missing value')
       if (typeof item === 'number') {
@@ -221,35 +216,61 @@ export class ListsColumn {
       }
       this.#count++
     }
-    this.#longest = Math.max(this.#longest, list.length)
+    this.#end(first)
+  }
+
+  pushNone(): void {
+    this.firsts.push(this.#count)
+    this.counts.push(0)
+  }
+
+  /** Adds the list of a text, as UTF-8. */
+  pushBytes(bytes: Uint8Array, start: number, end: number): void {
+    this.#codes ??= new Codes()
+    const first = this.#count
+    for (let at = start; at <= end; ) {
+      const next = this.#separatorIn(bytes, at, end)
+      this.#codes.numbers.push(this.#codes.codeOf(bytes, at, next))
+      this.#count++
+      at = next + this.#separator.length
+    }
+    this.#end(first)
+  }
+
+  /** The place of the next separator; `end`: there is none. */
+  #separatorIn(bytes: Uint8Array, start: number, end: number): number {
+    const separator = this.#separator
+    for (let at = start; at <= end - separator.length; at++) {
+      let equal = 0
+      while (equal < separator.length && bytes[at + equal] === separator[equal]) equal++
+      if (equal === separator.length) return at
+    }
+    return end
+  }
+
+  /** Ends a list whose values are there. */
+  #end(first: number): void {
+    const length = this.#count - first
+    this.firsts.push(first)
+    this.counts.push(length + 1)
+    this.#longest = Math.max(this.#longest, length)
     if (this.#count > 2 ** 32 - 2) throw new Error('has more than 2^32 values in lists')
   }
 
   readonly bytes = 8
-
-  /** The place of a row's first value, and their number; `undefined`: no list. */
-  at(row: number): { first: number; count: number | undefined } {
-    const count = this.#counts.at(row)
-    return { first: this.#firsts.at(row), count: count === 0 ? undefined : count - 1 }
-  }
 
   /** Values of all lists. */
   get count(): number {
     return this.#count
   }
 
-  /** The number that is stored for a value. */
-  item(place: number): number {
-    return (this.#numbers ?? this.#codes)!.at(place)
+  /** The numbers that are stored for values; undefined: there are none. */
+  get items(): NarrowNumbers | undefined {
+    return (this.#numbers ?? this.#codes)?.numbers
   }
 
-  get itemBytes(): number {
-    return this.#numbers ? bytesOf(this.#numbers.type) : (this.#codes?.codeBytes ?? 1)
-  }
-
-  /** The type of the numbers; undefined: codes of strings. */
-  get itemType(): NumberType | undefined {
-    return this.#numbers?.type
+  get itemType(): ArrayType {
+    return this.#numbers?.type ?? codeType(this.#codes?.codeBytes ?? 1)
   }
 
   get pool(): StringPool | undefined {

@@ -1,4 +1,4 @@
-import { murmur3 } from '../../../base/hash.ts'
+import { murmur3, murmur3OfBytes } from '../../../base/hash.ts'
 import { isText, mostBytesPerUnit, writeUtf8 } from '../../../base/utf8.ts'
 import { emptyIndex, grown, insert, nextPlace, slotAt } from '../../engines/catalogue/key-index.ts'
 
@@ -88,7 +88,35 @@ export class StringPool implements StoredStrings {
     const start = this.offsets[this.#count]!
     const most = start + value.length * mostBytesPerUnit
     if (most > this.bytes.length) this.#growBytes(most)
-    const end = start + this.#write(value, start)
+    return this.#insert(hash, start + this.#write(value, start))
+  }
+
+  /** The same of a text whose UTF-8 bytes these are. */
+  addBytes(bytes: Uint8Array, start: number, end: number): number {
+    const hash = murmur3OfBytes(bytes, start, end, 0) | 0
+    const index = this.#index
+    for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
+      const number = slotAt(index, place)
+      if (this.#holds(number, bytes, start, end)) return number
+    }
+    const at = this.offsets[this.#count]!
+    const after = at + end - start
+    if (after > this.bytes.length) this.#growBytes(after)
+    for (let i = start; i < end; i++) this.bytes[at + i - start] = bytes[i]!
+    return this.#insert(hash, after)
+  }
+
+  /** Whether a string has these bytes. */
+  #holds(number: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const own = this.bytes
+    const at = this.offsets[number]!
+    if (this.offsets[number + 1]! - at !== end - start) return false
+    for (let i = start; i < end; i++) if (own[at + i - start] !== bytes[i]) return false
+    return true
+  }
+
+  /** Numbers the string that has been written up to `end`. */
+  #insert(hash: number, end: number): number {
     const number = this.#count++
     if (number + 1 === this.offsets.length) {
       const offsets = new Uint32Array(2 * this.offsets.length)

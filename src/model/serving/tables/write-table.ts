@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DescribedRows, TableColumn, TableDescription } from '../../../schemas/feature-table.ts'
 import { emptyIndex, insert } from '../../engines/catalogue/key-index.ts'
 import { type BuiltColumn, ListsColumn } from './built-columns.ts'
-import { type ArrayType, bytesOf, codeType, createNumbers } from './bytes.ts'
+import { type ArrayType, createNumbers } from './bytes.ts'
 import { longKey } from './feature-table.ts'
-import { hashOf, type StringPool, stringAt } from './string-pool.ts'
+import type { NarrowNumbers } from './narrow-numbers.ts'
+import { type StringPool, stringAt } from './string-pool.ts'
 import type { fileNames } from './table-folder.ts'
 
 /** Rows that are written at a time. */
@@ -25,8 +26,8 @@ const alignment = 8
 export interface BuiltRows {
   /** In the order of the table's rows. */
   keys: StringPool
-  /** By key, its row in the columns. */
-  rowOf(key: number): number
+  /** By key, its row in the columns, where not all keys have the row of their own number. */
+  rowOf: ((key: number) => number) | undefined
   columns: readonly BuiltColumn[]
 }
 
@@ -116,8 +117,8 @@ function describe(column: BuiltColumn, place: number, strings: Sections, lists: 
   const stored = column.pool?.stored
   const [offsets, bytes] = stored ? [strings.add(stored.offsets), strings.add(stored.bytes)] : [0, 0]
   if (!(column instanceof ListsColumn)) return column.describe(place, offsets, bytes)
-  const values = createNumbers(column.itemType ?? codeType(column.itemBytes as 1 | 2 | 4), column.count)
-  for (let i = 0; i < values.length; i++) values[i] = column.item(i)
+  const values = createNumbers(column.itemType, column.count)
+  column.items?.copyTo(values, 0)
   return column.describe(place, offsets, bytes, lists.add(values))
 }
 
@@ -155,7 +156,8 @@ function longKeysOf({ count, offsets }: StringPool, keyBytes: number): number[] 
 function indexOf(keys: StringPool): Int32Array {
   const index = emptyIndex(keys.count)
   if (index.length === keys.index.length) return keys.index
-  for (let key = 0; key < keys.count; key++) insert(index, hashOf(stringAt(keys, key)), key)
+  for (let i = 0; i < keys.index.length; i += 2)
+    if (keys.index[i] !== 0) insert(index, keys.index[i + 1]!, keys.index[i]! - 1)
   return index
 }
 
@@ -167,9 +169,8 @@ function* rowBlocks(
   signal: AbortSignal | undefined,
   onProgress: ((rows: number) => void) | undefined,
 ): Generator<Uint8Array> {
-  const block = new ArrayBuffer(blockRows * rowBytes)
-  const bytes = new Uint8Array(block)
-  const writers = columns.map((column, i) => writerOf(column, block, places[i]!, rowBytes))
+  const bytes = new Uint8Array(blockRows * rowBytes)
+  const writers = columns.map((column, i) => writerOf(column, new DataView(bytes.buffer), places[i]!, rowBytes))
   for (let first = 0; first < keys.count; first += blockRows) {
     const count = Math.min(blockRows, keys.count - first)
     bytes.fill(0)
@@ -179,40 +180,49 @@ function* rowBlocks(
       const at = row * rowBytes
       const number = end - start > keyBytes ? long.get(key)! : undefined
       bytes[at] = number === undefined ? end - start : longKey
-      if (number === undefined) bytes.set(keys.bytes.subarray(start, end), at + 1)
+      if (number === undefined) for (let i = start; i < end; i++) bytes[at + 1 + i - start] = keys.bytes[i]!
       else for (let i = 0; i < 4; i++) bytes[at + 1 + i] = number >>> (8 * i)
-      const from = rowOf(key)
-      for (let i = 0; i < writers.length; i++) writers[i]!(row, from)
     }
+    const moved = rowOf && Uint32Array.from({ length: count }, (_, row) => rowOf(first + row))
+    for (const write of writers) write(first, count, moved)
     yield bytes.subarray(0, count * rowBytes)
     onProgress?.(first + count)
     signal?.throwIfAborted()
   }
 }
 
-/** Writes a column of a row of a block, from its row `from`. */
-function writerOf(
-  column: BuiltColumn,
-  block: ArrayBuffer,
-  place: number,
-  rowBytes: number,
-): (row: number, from: number) => void {
-  if (column instanceof ListsColumn) {
-    const all = new Uint32Array(block, 0, Math.floor(block.byteLength / 4))
-    const [at, apart] = [place / 4, rowBytes / 4]
-    return (row, from) => {
-      const { first, count = noList } = column.at(from)
-      all[row * apart + at] = first
-      all[row * apart + at + 1] = count
+/** Writes a column of the rows of a block; `moved`: where the column has them, if not from `first` on. */
+type ColumnWriter = (first: number, count: number, moved: Uint32Array | undefined) => void
+
+function writerOf(column: BuiltColumn, view: DataView, place: number, rowBytes: number): ColumnWriter {
+  const scratch = new Float64Array(blockRows)
+  const read = (numbers: NarrowNumbers, first: number, count: number, moved: Uint32Array | undefined) => {
+    if (moved === undefined) numbers.copyTo(scratch.subarray(0, count), first)
+    else for (let row = 0; row < count; row++) scratch[row] = numbers.at(moved[row]!)
+  }
+  if (column instanceof ListsColumn)
+    return (first, count, moved) => {
+      read(column.firsts, first, count, moved)
+      for (let row = 0; row < count; row++) view.setUint32(row * rowBytes + place, scratch[row]!, true)
+      read(column.counts, first, count, moved)
+      for (let row = 0; row < count; row++)
+        view.setUint32(row * rowBytes + place + 4, scratch[row] === 0 ? noList : scratch[row]! - 1, true)
     }
+  const put = putters[column.type]
+  return (first, count, moved) => {
+    read(column.stored, first, count, moved)
+    for (let row = 0; row < count; row++) put(view, row * rowBytes + place, scratch[row]!)
   }
-  const type: ArrayType = column.type
-  const size = bytesOf(type)
-  const all = createNumbers(type, block.byteLength / size, block)
-  const [at, apart] = [place / size, rowBytes / size]
-  return (row, from) => {
-    all[row * apart + at] = column.at(from)
-  }
+}
+
+const putters: Record<ArrayType, (view: DataView, at: number, value: number) => void> = {
+  uint8: (view, at, value) => view.setUint8(at, value),
+  uint16: (view, at, value) => view.setUint16(at, value, true),
+  uint32: (view, at, value) => view.setUint32(at, value, true),
+  int16: (view, at, value) => view.setInt16(at, value, true),
+  int32: (view, at, value) => view.setInt32(at, value, true),
+  float32: (view, at, value) => view.setFloat32(at, value, true),
+  float64: (view, at, value) => view.setFloat64(at, value, true),
 }
 
 /** Writes a file and keeps it on the disk. */
@@ -222,8 +232,9 @@ async function writeFile(path: string, content: Iterable<Uint8Array>): Promise<{
   let bytes = 0
   try {
     for (const part of content) {
-      for (let at = 0; at < part.length; ) at += (await handle.write(part, at)).bytesWritten
+      const written = writeAll(handle, part)
       hash.update(part)
+      await written
       bytes += part.length
     }
     await handle.sync()
@@ -231,4 +242,8 @@ async function writeFile(path: string, content: Iterable<Uint8Array>): Promise<{
     await handle.close()
   }
   return { bytes, sha256: hash.digest('hex') }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten
 }

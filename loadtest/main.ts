@@ -9,6 +9,7 @@ const experiments: Record<string, () => Promise<{ default: Experiment }>> = {
   chaos: () => import('./chaos/chaos.ts'),
   console: () => import('./console-cost.ts'),
   evaluate: () => import('./evaluate.ts'),
+  features: () => import('./features/features.ts'),
   'live-tables': () => import('./live-tables.ts'),
   memory: () => import('./memory/memory.ts'),
   models: () => import('./many-models.ts'),

@@ -29,10 +29,12 @@ export class CsvParser {
   line = 1
   /** The bytes that `starts` and `ends` are places in, until more are pushed. */
   bytes: Buffer = Buffer.alloc(0)
-  /** Where the cells of the last record begin and end, without quotes around them. */
+  /** Where cells of records begin and end, without quotes around them. */
   starts = new Int32Array(64)
   ends = new Int32Array(64)
   readonly #separator: Buffer
+  /** The separator, where it is one byte; else −1. */
+  readonly #comma: number
   readonly #trim: boolean
   /** 1 for bytes that end a cell without quotes, or must not be in it. */
   readonly #special = new Uint8Array(256)
@@ -50,6 +52,7 @@ export class CsvParser {
 
   constructor({ separator, trim }: CsvOptions) {
     this.#separator = Buffer.from(separator)
+    this.#comma = this.#separator.length === 1 ? this.#separator[0]! : -1
     this.#trim = trim
     for (const byte of [this.#separator[0]!, quote, lineFeed, carriageReturn, 0]) this.#special[byte] = 1
   }
@@ -87,37 +90,49 @@ export class CsvParser {
     return cells
   }
 
-  /** The number of cells of the next record; otherwise like `next`. */
-  cut(): number | undefined {
+  /**
+   * The number of cells of the next record, whose places are in `starts` and `ends` from `first` on; otherwise like
+   * `next`.
+   */
+  cut(first = 0): number | undefined {
     if (!this.#started || !this.#skipBlankLines()) return undefined
     this.line = this.#nextLine
     this.#doubled.length = 0
     const bytes = this.bytes
     const special = this.#special
+    const { length } = bytes
+    let { starts, ends } = this
     let at = this.#at
     let breaks = 0
-    for (let cell = 0; ; cell++) {
+    for (let cell = first; ; cell++) {
       if (this.#trim) while (isBlank(bytes[at])) at++
-      if (cell === this.starts.length) this.#growCells()
+      if (cell === starts.length) {
+        this.#growCells()
+        ;({ starts, ends } = this)
+      }
       if (bytes[at] === quote) {
         const start = at + 1
         const end = this.#closingQuote(start, cell)
         if (end < 0) return undefined
         breaks += countBreaks(bytes, start, end)
-        this.starts[cell] = start
-        this.ends[cell] = end
+        starts[cell] = start
+        ends[cell] = end
         at = end + 1
         if (this.#trim) while (isBlank(bytes[at])) at++
       } else {
-        const first = at
-        for (; at < bytes.length; at++) if (special[bytes[at]!] === 1 && !this.#isContent(at)) break
+        const start = at
+        for (; at < length; at++) if (special[bytes[at]!] === 1 && !this.#isContent(at)) break
         let end = at
-        if (this.#trim) while (end > first && isBlank(bytes[end - 1])) end--
-        this.starts[cell] = first
-        this.ends[cell] = end
+        if (this.#trim) while (end > start && isBlank(bytes[end - 1])) end--
+        starts[cell] = start
+        ends[cell] = end
       }
-      if (at === bytes.length && !this.#last) return undefined
-      if (!this.#isText) this.#checkText(this.starts[cell]!, this.ends[cell]!)
+      if (at === length && !this.#last) return undefined
+      if (!this.#isText) this.#checkText(starts[cell]!, ends[cell]!)
+      if (bytes[at] === this.#comma) {
+        at++
+        continue
+      }
       const after = this.#after(at)
       if (after === 'more') return undefined
       if (after > 0) {
@@ -128,7 +143,7 @@ export class CsvParser {
       this.#nextLine += breaks + 1
       // Its bytes are not read again.
       for (const doubled of this.#doubled) this.#halveQuotes(doubled)
-      return cell + 1
+      return cell + 1 - first
     }
   }
 

@@ -7,7 +7,7 @@ import { reasonOf } from '../../base/errors.ts'
 import type { CsvData } from '../../schemas/rows-spec.ts'
 import { CsvParser } from './csv-parser.ts'
 import { type Cell, locateFiles, type RowGroup, type Source, SpecError } from './source.ts'
-import { CsvColumn } from './text-columns.ts'
+import { csvColumn, MissingTexts } from './text-columns.ts'
 
 interface CsvFile {
   /** Index of the file's first row among all rows. */
@@ -27,6 +27,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
   const files = locateFiles(data, specFile)
   const names = data.columns ?? (await readHeader(files[0]!.path, data, specFile))
   const missing = new Set(data.missing)
+  const absent = new MissingTexts(data.missing)
   const parts: CsvFile[] = []
   const bytes = files.map(({ path }) => statSync(path).size)
   const total = bytes.reduce((sum, size) => sum + size, 0)
@@ -86,17 +87,16 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
   }
 
   function groups(wanted: ReadonlySet<number>): AsyncIterable<RowGroup> {
-    const columns = new Map([...wanted].map((index) => [index, new CsvColumn(missing)]))
-    const entries = [...columns]
+    const width = names.length
     return read(function* (parser, lines) {
       let rows = 0
-      for (let count = parser.cut(); count !== undefined; count = parser.cut()) {
+      for (let count = parser.cut(); count !== undefined; count = parser.cut(rows * width)) {
         expectCells(count, parser)
         lines.add(parser.line)
-        for (const [index, column] of entries) column.put(rows, parser, index)
         rows++
       }
-      if (rows > 0) yield { rows, columns }
+      const columns = [...wanted].map((index) => [index, csvColumn(parser, index, width, absent)] as const)
+      if (rows > 0) yield { rows, columns: new Map(columns) }
     })
   }
 

@@ -12,9 +12,9 @@ export function stringColumn(pages: Pages, rows: number, texts: TextList): Group
     numbers[row] = typeof value === 'number' ? value : -1
   })
   const strings: string[] = []
-  const { bytes, starts, ends } = texts
+  const { bytes, starts, ends, count } = texts
   return {
-    texts: { bytes, starts, ends, numbers },
+    texts: { bytes, starts, ends, numberOf: (row) => numbers[row]!, shared: count },
     at(row) {
       const number = numbers[row]!
       if (number < 0) return null

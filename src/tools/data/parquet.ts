@@ -22,7 +22,7 @@ import {
   type Source,
   SpecError,
 } from './source.ts'
-import { TextList } from './text-columns.ts'
+import { MissingTexts, TextList } from './text-columns.ts'
 
 type Library = typeof import('hyparquet') & { compressors: import('hyparquet').Compressors }
 
@@ -65,7 +65,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
   let done = 0
 
   async function* groups(wanted: ReadonlySet<number>): AsyncGenerator<RowGroup> {
-    const missing = new Set(data.missing)
+    const missing = new MissingTexts(data.missing)
     done = 0
     for (const [index, file] of files.entries()) {
       let first = 0
@@ -151,11 +151,11 @@ async function readColumn(
   { buffer, metadata, types }: ParquetFile,
   group: ParquetGroup,
   { name, type }: Column,
-  missing: ReadonlySet<string>,
+  missing: MissingTexts,
 ): Promise<GroupColumn> {
   const pages: ArrayLike<unknown>[] = []
   // Values of lists are not missing.
-  const texts = new TextList(type === 'list' ? [] : missing)
+  const texts = new TextList(type === 'list' ? new MissingTexts([]) : missing)
   const addText = (bytes: Uint8Array) => texts.add(bytes)
   await parquetRead({
     file: buffer,

@@ -67,11 +67,13 @@ export interface GroupColumn<T extends RowCell = RowCell> {
 /** Texts as UTF-8. */
 export interface ColumnTexts {
   bytes: Uint8Array
-  /** Where a text begins; −1: there is none. */
+  /** Where a text begins and ends, by its number. */
   starts: Int32Array
   ends: Int32Array
-  /** Per row, the number of its text; −1: none. Undefined where each row has the text of its own number. */
-  numbers?: Int32Array
+  /** The number of the text of a row; −1: it has none. */
+  numberOf(row: number): number
+  /** How many texts there are, where rows share them. */
+  shared?: number
 }
 
 /** A part of the rows that may have files of its own. */

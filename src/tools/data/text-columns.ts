@@ -2,8 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import type { CsvParser } from './csv-parser.ts'
 import type { ColumnTexts, GroupColumn } from './source.ts'
 
-/** Texts, as UTF-8, that have no value: those of a column without them. */
-class Missing {
+/** Texts that stand for no value. */
+export class MissingTexts {
   readonly #empty: boolean
   readonly #others: readonly Buffer[]
 
@@ -19,48 +19,44 @@ class Missing {
   }
 }
 
-const textAt = ({ bytes, starts, ends }: ColumnTexts, number: number): string => {
+/** The text with a number. */
+function textAt({ bytes, starts, ends }: Pick<ColumnTexts, 'bytes' | 'starts' | 'ends'>, number: number): string {
   const start = starts[number]!
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, ends[number]! - start).toString()
 }
 
-/** Cells of a column in the bytes of a parser, which are used again for the next ones. */
-export class CsvColumn implements GroupColumn<string | null> {
-  readonly texts: ColumnTexts = { bytes: new Uint8Array(0), starts: new Int32Array(64), ends: new Int32Array(64) }
-  readonly #missing: Missing
-
-  constructor(missing: Iterable<string>) {
-    this.#missing = new Missing(missing)
+/** A column of records of `width` cells that a parser has cut, until more is pushed. */
+export function csvColumn(
+  { bytes, starts, ends }: CsvParser,
+  index: number,
+  width: number,
+  missing: MissingTexts,
+): GroupColumn<string | null> {
+  const texts: ColumnTexts = {
+    ...{ bytes, starts, ends },
+    numberOf(row) {
+      const number = row * width + index
+      return missing.has(bytes, starts[number]!, ends[number]!) ? -1 : number
+    },
   }
-
-  /** Takes a cell of the parser's last record over as that of a row. */
-  put(row: number, { bytes, starts, ends }: CsvParser, cell: number): void {
-    const { texts } = this
-    if (row === texts.starts.length) {
-      texts.starts = larger(texts.starts)
-      texts.ends = larger(texts.ends)
-    }
-    const start = starts[cell]!
-    const end = ends[cell]!
-    texts.bytes = bytes
-    texts.starts[row] = this.#missing.has(bytes, start, end) ? -1 : start
-    texts.ends[row] = end
-  }
-
-  at(row: number): string | null {
-    return this.texts.starts[row]! < 0 ? null : textAt(this.texts, row)
+  return {
+    texts,
+    at(row) {
+      const number = texts.numberOf(row)
+      return number < 0 ? null : textAt(texts, number)
+    },
   }
 }
 
 /** Different texts of a column, one behind the other. */
-export class TextList implements ColumnTexts {
+export class TextList {
   bytes = new Uint8Array(2 ** 14)
-  readonly #missing: Missing
+  readonly #missing: MissingTexts
   #offsets = new Int32Array(2 ** 10)
   #count = 0
 
-  constructor(missing: Iterable<string>) {
-    this.#missing = new Missing(missing)
+  constructor(missing: MissingTexts) {
+    this.#missing = missing
   }
 
   get starts(): Int32Array {

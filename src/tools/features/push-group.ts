@@ -7,12 +7,12 @@ import type { GroupColumn, RowCell } from '../data/source.ts'
 export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number) => void {
   const { texts } = cells
   if (texts === undefined) return (row) => column.push(cells.at(row) as never)
-  const { bytes, starts, ends, numbers } = texts
-  if (numbers && column instanceof CellColumn) {
-    // Rows share texts: each is looked up once.
-    const codes = new Int32Array(starts.length)
+  const { bytes, starts, ends, shared } = texts
+  if (shared !== undefined && column instanceof CellColumn) {
+    // Each text is looked up once.
+    const codes = new Int32Array(shared)
     return (row) => {
-      const text = numbers[row]!
+      const text = texts.numberOf(row)
       if (text < 0) column.pushNone()
       else {
         codes[text] ||= column.codeOf(bytes, starts[text]!, ends[text]!)
@@ -21,8 +21,8 @@ export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number)
     }
   }
   return (row) => {
-    const text = numbers === undefined ? row : numbers[row]!
-    if (text < 0 || starts[text]! < 0) column.pushNone()
+    const text = texts.numberOf(row)
+    if (text < 0) column.pushNone()
     else column.pushBytes(bytes, starts[text]!, ends[text]!)
   }
 }
@@ -31,10 +31,10 @@ export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number)
 export function numberOfKeys(keys: StringPool, cells: GroupColumn): (row: number) => number {
   const { texts } = cells
   if (texts === undefined) return (row) => keyOf(keys, cells.at(row))
-  const { bytes, starts, ends, numbers } = texts
+  const { bytes, starts, ends } = texts
   return (row) => {
-    const text = numbers === undefined ? row : numbers[row]!
-    if (text < 0 || starts[text]! < 0) throw new Error('the key is empty')
+    const text = texts.numberOf(row)
+    if (text < 0) throw new Error('the key is empty')
     return keys.addBytes(bytes, starts[text]!, ends[text]!)
   }
 }

@@ -25,8 +25,9 @@ t.test('groups hold the cells of the rows, and their texts', async () => {
           grouped.push(
             [0, 2].map((index) => {
               const { at, texts } = { at: columns.get(index)!.at(row), texts: columns.get(index)!.texts! }
-              const [start, end] = [texts.starts[row]!, texts.ends[row]!]
-              const text = start < 0 ? null : Buffer.from(texts.bytes.subarray(start, end)).toString()
+              const number = texts.numberOf(row)
+              const part = texts.bytes.subarray(texts.starts[number], texts.ends[number])
+              const text = number < 0 ? null : Buffer.from(part).toString()
               if (text !== at) throw new Error(`${JSON.stringify(text)} is not ${JSON.stringify(at)}`)
               return at as Cell
             }),

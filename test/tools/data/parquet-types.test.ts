@@ -8,7 +8,7 @@ import {
   ValueError,
   withConvertedType,
 } from '../../../src/tools/data/parquet-column.ts'
-import { TextList } from '../../../src/tools/data/text-columns.ts'
+import { MissingTexts, TextList } from '../../../src/tools/data/text-columns.ts'
 import { parquetOf, parquetOfLists } from '../../support/parquet.ts'
 
 const leaf = (element: Partial<SchemaElement>) =>
@@ -73,7 +73,7 @@ t.test('lists of values can be used, lists of anything else not', async (t) => {
 })
 
 t.test('lists of pages', async (t) => {
-  const texts = new TextList([])
+  const texts = new TextList(new MissingTexts([]))
   const [a, b, c] = ['a', 'b', 'c'].map((text) => texts.add(Buffer.from(text)))
   const words = listColumn(
     [
@@ -103,7 +103,7 @@ t.test('a type given by its newer name alone', async (t) => {
 })
 
 t.test('columns of pages', async (t) => {
-  const texts = new TextList(['?', 'é'])
+  const texts = new TextList(new MissingTexts(['?', 'é']))
   const [a, missing, b] = ['a', '?', 'b'].map((text) => texts.add(Buffer.from(text)))
   t.equal(texts.add(Buffer.from('é')), -1)
   t.throws(() => texts.add(Buffer.of(0xc3)), { message: 'holds text that is not UTF-8' })

@@ -48,8 +48,9 @@ export function listColumn(pages: Pages, rows: number, texts?: TextList): GroupC
   })
   try {
     const values: GroupColumn<Cell> = texts ? stringColumn([all], all.length, texts) : numberColumn([all], all.length)
-    const startOf = (row: number) => (row === 0 ? 0 : ends[row - 1]!)
+    const startOf = (row: number) => (absent[row] ? -1 : row === 0 ? 0 : ends[row - 1]!)
     return {
+      lists: { items: values, startOf, endOf: (row) => ends[row]! },
       at(row) {
         if (absent[row]) return null
         const list: Cell[] = []

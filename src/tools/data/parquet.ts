@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { AsyncBuffer, FileMetaData, RowGroup as ParquetGroup, ParquetParsers } from 'hyparquet'
 import { repeatedIndexes } from '../../base/arrays.ts'
@@ -121,7 +122,7 @@ export async function openParquet(data: ParquetData, specFile: string): Promise<
 async function openFile(library: Library, path: string, first: number): Promise<ParquetFile> {
   const name = basename(path)
   if (statSync(path).size === 0) throw new Error('is empty')
-  const buffer = await library.asyncBufferFromFile(path)
+  const buffer = bufferOf(path)
   const metadata = await library.parquetMetadataAsync(buffer, { geoparquet: false }).catch((error) => {
     throw new Error(`is no Parquet file, or only a part of one (${reasonOf(error)})`)
   })
@@ -132,6 +133,27 @@ async function openFile(library: Library, path: string, first: number): Promise<
   const [twice] = repeatedIndexes(names)
   if (twice !== undefined) throw new Error(`has two columns ${JSON.stringify(names[twice])}`)
   return { name, first, rows: Number(metadata.num_rows), buffer, metadata, types }
+}
+
+/** Reads a file by whole pieces: the library's streams take longer than what they read takes to decode. */
+function bufferOf(path: string): AsyncBuffer {
+  return {
+    byteLength: statSync(path).size,
+    async slice(start, end = statSync(path).size) {
+      const bytes = new Uint8Array(end - start)
+      const file = await open(path)
+      try {
+        for (let at = 0; at < bytes.length; ) {
+          const { bytesRead } = await file.read(bytes, at, bytes.length - at, start + at)
+          if (bytesRead === 0) throw new Error(`ends after ${start + at} bytes`)
+          at += bytesRead
+        }
+      } finally {
+        await file.close()
+      }
+      return bytes.buffer
+    },
+  }
 }
 
 function differences(file: ParquetFile, first: ParquetFile, place: string): Violation[] {

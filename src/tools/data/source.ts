@@ -62,6 +62,8 @@ export interface GroupColumn<T extends RowCell = RowCell> {
   at(row: number): T
   /** The same, where they are texts: reading them makes no strings. */
   texts?: ColumnTexts
+  /** The same, where they are lists: the values of all rows, and where those of a row begin and end; −1: no list. */
+  lists?: { items: GroupColumn<Cell>; startOf(row: number): number; endOf(row: number): number }
 }
 
 /** Texts as UTF-8. */

@@ -5,13 +5,8 @@ import { Blocks } from '../../base/column-blocks.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { makeFolder } from '../../base/files.ts'
 import { suggestNames } from '../../base/names.ts'
-import {
-  type BuiltColumn,
-  CellColumn,
-  type ColumnKind,
-  ListsColumn,
-  NotNumbers,
-} from '../../model/serving/tables/built-columns.ts'
+import { type BuiltColumn, CellColumn, type ColumnKind, NotNumbers } from '../../model/serving/tables/built-columns.ts'
+import { ListsColumn } from '../../model/serving/tables/lists-column.ts'
 import { StringPool } from '../../model/serving/tables/string-pool.ts'
 import { descriptionFile, tablesFolder, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'

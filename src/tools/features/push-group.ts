@@ -1,29 +1,41 @@
 import { reasonOf } from '../../base/errors.ts'
 import { type BuiltColumn, CellColumn } from '../../model/serving/tables/built-columns.ts'
+import { ListsColumn } from '../../model/serving/tables/lists-column.ts'
 import type { StringPool } from '../../model/serving/tables/string-pool.ts'
-import type { GroupColumn, RowCell } from '../data/source.ts'
+import type { ColumnTexts, GroupColumn, RowCell } from '../data/source.ts'
 
 /** Adds the value of a row to a column. */
 export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number) => void {
-  const { texts } = cells
-  if (texts === undefined) return (row) => column.push(cells.at(row) as never)
-  const { bytes, starts, ends, shared } = texts
-  if (shared !== undefined && column instanceof CellColumn) {
-    // Each text is looked up once.
-    const codes = new Int32Array(shared)
+  const { texts, lists } = cells
+  if (lists?.items.texts && column instanceof ListsColumn) {
+    const codeAt = codesOf(column, lists.items.texts)
     return (row) => {
-      const text = texts.numberOf(row)
-      if (text < 0) column.pushNone()
-      else {
-        codes[text] ||= column.codeOf(bytes, starts[text]!, ends[text]!)
-        column.pushCode(codes[text])
-      }
+      const start = lists.startOf(row)
+      if (start < 0) column.pushNone()
+      else column.pushCodes(start, lists.endOf(row), codeAt)
     }
   }
+  if (texts === undefined) return (row) => column.push(cells.at(row) as never)
+  if (texts.shared !== undefined && column instanceof CellColumn) {
+    const codeAt = codesOf(column, texts)
+    return (row) => column.pushCode(codeAt(row))
+  }
+  const { bytes, starts, ends } = texts
   return (row) => {
     const text = texts.numberOf(row)
     if (text < 0) column.pushNone()
     else column.pushBytes(bytes, starts[text]!, ends[text]!)
+  }
+}
+
+/** The codes of texts that several rows share, of which each is looked up once; 0: no text. */
+function codesOf(column: BuiltColumn, { bytes, starts, ends, shared = 0, numberOf }: ColumnTexts) {
+  const codes = new Int32Array(shared)
+  return (row: number): number => {
+    const text = numberOf(row)
+    if (text < 0) return 0
+    codes[text] ||= column.codeOf(bytes, starts[text]!, ends[text]!)
+    return codes[text]
   }
 }
 

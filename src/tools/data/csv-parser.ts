@@ -38,6 +38,8 @@ export class CsvParser {
   readonly #trim: boolean
   /** 1 for bytes that end a cell without quotes, or must not be in it. */
   readonly #special = new Uint8Array(256)
+  /** The largest of these bytes, below those of most content. */
+  readonly #largest: number
   readonly #strings = new StringCache()
   readonly #cells: string[] = []
   /** Cells of the last record with doubled quotes. */
@@ -54,6 +56,7 @@ export class CsvParser {
     this.#separator = Buffer.from(separator)
     this.#comma = this.#separator.length === 1 ? this.#separator[0]! : -1
     this.#trim = trim
+    this.#largest = Math.max(quote, this.#separator[0]!)
     for (const byte of [this.#separator[0]!, quote, lineFeed, carriageReturn, 0]) this.#special[byte] = 1
   }
 
@@ -100,6 +103,7 @@ export class CsvParser {
     this.#doubled.length = 0
     const bytes = this.bytes
     const special = this.#special
+    const largest = this.#largest
     const { length } = bytes
     let { starts, ends } = this
     let at = this.#at
@@ -121,7 +125,10 @@ export class CsvParser {
         if (this.#trim) while (isBlank(bytes[at])) at++
       } else {
         const start = at
-        for (; at < length; at++) if (special[bytes[at]!] === 1 && !this.#isContent(at)) break
+        for (; at < length; at++) {
+          const byte = bytes[at]!
+          if (byte <= largest && special[byte] === 1 && !this.#isContent(at)) break
+        }
         let end = at
         if (this.#trim) while (end > start && isBlank(bytes[end - 1])) end--
         starts[cell] = start

@@ -3,7 +3,7 @@ import { type ArrayType, bytesOf, codeType } from './bytes.ts'
 import { type Cell, Codes, finite, Numbers } from './column-values.ts'
 import type { ListsColumn } from './lists-column.ts'
 import type { NarrowNumbers } from './narrow-numbers.ts'
-import { isJsonNumber, readNumber, textOf } from './read-number.ts'
+import { NumberReader, textOf } from './read-number.ts'
 import type { StringPool } from './string-pool.ts'
 
 /*
@@ -33,8 +33,7 @@ export class CellColumn {
   readonly #kind: Exclude<ColumnKind, 'list'>
   readonly #codes = new Codes()
   readonly #numbers = new Numbers()
-  /** Whether numbers, written as JSON, are the texts that they were read from. */
-  #exact = true
+  readonly #reader = new NumberReader()
   #found = false
 
   constructor(name: string, index: number, kind: Exclude<ColumnKind, 'list'>) {
@@ -74,11 +73,10 @@ export class CellColumn {
       this.pushCode(this.codeOf(bytes, start, end))
       return
     }
-    const value = readNumber(bytes, start, end)
+    const value = this.#reader.read(bytes, start, end)
     if (Number.isNaN(value)) throw new NotNumbers([this.#index])
     if (!Number.isFinite(value)) throw new Error(`is no finite number: ${textOf(bytes, start, end).slice(0, 64)}`)
     this.#found = true
-    if (this.#exact) this.#exact = isJsonNumber(bytes, start, end, value)
     this.#numbers.push(value)
   }
 
@@ -109,7 +107,8 @@ export class CellColumn {
   /** `offsets`, `bytes`: places of its strings. */
   describe(place: number, offsets: number, bytes: number): TableColumn {
     const { name } = this
-    if (!this.isStrings) return { name, kind: 'number', place, type: this.#numbers.type, exact_text: this.#exact }
+    if (!this.isStrings)
+      return { name, kind: 'number', place, type: this.#numbers.type, exact_text: this.#reader.isJson }
     const { codeBytes, pool } = this.#codes
     return { name, kind: 'string', place, code_bytes: codeBytes, strings: pool.count, offsets, bytes }
   }

@@ -10,37 +10,63 @@ const powers = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${ex
 const [plus, minus, point, zero] = [0x2b, 0x2d, 0x2e, 0x30]
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= zero && byte <= zero + 9
 
+/** Reads numbers. */
+export class NumberReader {
+  /** Whether each number so far was written as JSON writes it. */
+  isJson = true
+
+  /**
+   * The number that bytes are: JSON's, with a sign and zeros before it as spreadsheets write them. NaN where they are
+   * none; infinite where it is too large. Rounded like `Number`: up to 15 digits and a power of ten are exact, so that
+   * one multiplication or division rounds once; `Number` reads the others.
+   */
+  read(bytes: Uint8Array, start: number, end: number): number {
+    const sign = bytes[start]!
+    const first = sign === minus || sign === plus ? start + 1 : start
+    let size = 0
+    let at = first
+    for (; at < end; at++) {
+      const digit = bytes[at]! - zero
+      if (digit < 0 || digit > 9) break
+      size = size * 10 + digit
+    }
+    let digits = at - first
+    let decimals = 0
+    if (at < end && bytes[at] === point) {
+      const before = ++at
+      for (; at < end; at++) {
+        const digit = bytes[at]! - zero
+        if (digit < 0 || digit > 9) break
+        size = size * 10 + digit
+      }
+      decimals = at - before
+      digits += decimals
+    }
+    // A point needs a digit on one of its sides.
+    if (digits === 0) return Number.NaN
+    const exponent = (at < end ? readExponent(bytes, at, end) : 0) - decimals
+    if (Number.isNaN(exponent)) return Number.NaN
+    const isExact = digits <= mostDigits && exponent <= 22 && exponent >= -22
+    if (isExact) size = exponent < 0 ? size / powers[-exponent]! : size * powers[exponent]!
+    const value = !isExact ? Number(textOf(bytes, start, end)) : sign === minus ? -size : size
+    if (this.isJson) {
+      if (value === 0) this.isJson = end - start === 1
+      else if (isExact && at === end && size >= 1e-6)
+        this.isJson = isPlain(bytes, sign === plus ? start : first, end, decimals)
+      else this.isJson = String(value) === textOf(bytes, start, end)
+    }
+    return value
+  }
+}
+
 /**
- * The number that bytes are: JSON's, with a sign and zeros before it as spreadsheets write them. NaN where they are
- * none; infinite where it is too large. Rounded like `Number`: up to 15 digits and a power of ten are exact, so that
- * one multiplication or division rounds once; `Number` reads the others.
+ * Whether JSON writes digits, with a point before the last `decimals`, like this: up to 15 of them are the only ones of
+ * their number, if there are no zeros around them.
  */
-export function readNumber(bytes: Uint8Array, start: number, end: number): number {
-  const first = bytes[start]!
-  let at = first === minus || first === plus ? start + 1 : start
-  let [value, digits, significant, exponent] = [0, 0, 0, 0]
-  let fraction = false
-  for (; at < end; at++) {
-    const byte = bytes[at]!
-    if (byte >= zero && byte <= zero + 9) {
-      digits++
-      if (significant > 0 || byte !== zero) significant++
-      value = value * 10 + (byte - zero)
-      if (fraction) exponent--
-    } else if (byte === point && !fraction) {
-      // A point needs a digit on one of its sides.
-      fraction = true
-    } else break
-  }
-  if (digits === 0) return Number.NaN
-  if (at < end) {
-    const power = readExponent(bytes, at, end)
-    if (Number.isNaN(power)) return Number.NaN
-    exponent += power
-  }
-  if (significant > mostDigits || exponent > 22 || exponent < -22) return Number(textOf(bytes, start, end))
-  const size = exponent < 0 ? value / powers[-exponent]! : value * powers[exponent]!
-  return first === minus ? -size : size
+function isPlain(bytes: Uint8Array, first: number, end: number, decimals: number): boolean {
+  const last = bytes[end - 1]
+  if (last === point || (decimals > 0 && last === zero)) return false
+  return bytes[first] === zero ? bytes[first + 1] === point : isDigit(bytes[first])
 }
 
 /** The exponent that follows a number's digits, from its `e` on; NaN where there is none. */
@@ -56,23 +82,6 @@ function readExponent(bytes: Uint8Array, start: number, end: number): number {
     exponent = exponent * 10 + (bytes[at]! - zero)
   }
   return sign === minus ? -exponent : exponent
-}
-
-/** Whether the bytes of a number are what JSON writes for it. */
-export function isJsonNumber(bytes: Uint8Array, start: number, end: number, value: number): boolean {
-  if (value === 0) return end - start === 1
-  const first = bytes[start] === minus ? start + 1 : start
-  // Up to 15 digits are the only ones of their number: JSON writes them, if there are no zeros around them.
-  let isPlain = end - first <= mostDigits && Math.abs(value) >= 1e-6
-  let fraction = false
-  for (let at = first; isPlain && at < end; at++) {
-    if (bytes[at] === point) fraction = true
-    else isPlain = isDigit(bytes[at])
-  }
-  if (!isPlain) return String(value) === textOf(bytes, start, end)
-  const last = bytes[end - 1]
-  if (fraction && (last === zero || last === point)) return false
-  return bytes[first] === zero ? bytes[first + 1] === point : bytes[first] !== point
 }
 
 export function textOf(bytes: Uint8Array, start: number, end: number): string {

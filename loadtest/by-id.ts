@@ -1,5 +1,5 @@
-// Measures requests by id beside the same requests with their values: time of the main thread and of all threads, bytes,
-// and how long an answer takes.
+// Measures requests by id beside the same requests with their values: processor time of the main thread and of all
+// threads, bytes, and how long an answer takes.
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'

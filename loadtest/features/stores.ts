@@ -22,12 +22,11 @@ export interface Store {
 
 /** The project's own. Strings are read as the codes that a version encodes them by. */
 export function tableStore(table: FeatureTable, close: () => void): Store {
-  const { rows: ads, files } = table.description
+  const { rows: ads, bytes } = table
   const readers = [...table.columns.values()].map(sumOf)
   const rows = new Int32Array(1000)
   return {
-    ...{ name: 'feature table', ads, close },
-    bytes: Object.values(files).reduce((sum, file) => sum + file.bytes, 0),
+    ...{ name: 'feature table', ads, bytes, close },
     find(keys) {
       table.findAll(keys, rows)
       let found = 0

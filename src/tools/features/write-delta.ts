@@ -116,13 +116,13 @@ function listProblem(name: string, { kind }: ColumnReader, given: string | undef
     : `the table's column ${name} has no lists`
 }
 
-const noRows = (): BuiltRows => ({ keys: new StringPool(), columns: [], rowOf: (key) => key })
+const noRows = (): BuiltRows => ({ keys: new StringPool(), columns: [], rowOf: undefined })
 
 /** Adds rows without values. */
 async function addRemoved(rows: BuiltRows, file: string, key: string, options: DeltaOptions): Promise<void> {
   const opened = await openTableSource({ file, lists: new Map() })
   const { rows: gone } = await readRows(opened, { ...options, file, key, columns: [], text: [] })
-  const { keys, columns, rowOf } = rows
+  const { keys, columns, rowOf = (key: number) => key } = rows
   const before = keys.count
   let last = 0
   for (let i = 0; i < before; i++) last = Math.max(last, rowOf(i) + 1)

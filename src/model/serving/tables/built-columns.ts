@@ -74,10 +74,15 @@ export class CellColumn {
       return
     }
     const value = this.#reader.read(bytes, start, end)
-    if (Number.isNaN(value)) throw new NotNumbers([this.#index])
+    if (Number.isNaN(value)) throw this.#noNumber(bytes, start, end)
     if (!Number.isFinite(value)) throw new Error(`is no finite number: ${textOf(bytes, start, end).slice(0, 64)}`)
     this.#found = true
     this.#numbers.push(value)
+  }
+
+  #noNumber(bytes: Uint8Array, start: number, end: number): Error {
+    if (this.#kind === 'detected') return new NotNumbers([this.#index])
+    return new Error(`must be a number, not ${JSON.stringify(textOf(bytes, start, end).slice(0, 64))}`)
   }
 
   /** Whether it has values of strings; a column of no values at all is one of strings. */

@@ -1,8 +1,9 @@
-import { CellColumn, ListsColumn } from './built-columns.ts'
+import { CellColumn } from './built-columns.ts'
 import { type Bytes, createNumbers } from './bytes.ts'
 import { type ColumnReader, cellOf, isEmpty } from './column-readers.ts'
 import type { FeatureTable, TableFiles } from './feature-table.ts'
 import type { Changes, Layer } from './layers.ts'
+import { ListsColumn } from './lists-column.ts'
 import { StringPool } from './string-pool.ts'
 import { fileNames } from './table-folder.ts'
 import { type BuiltRows, tableContents } from './write-table.ts'
@@ -35,7 +36,7 @@ export function mergeLayers(base: FeatureTable, keyName: string, layers: readonl
     for (let key = 0; key < keys.count; key++) built.push(places.cellOf(key, column, readers) as never)
     return built
   })
-  const { described, files } = inMemory({ keys, columns, rowOf: (key) => key }, keyName)
+  const { described, files } = inMemory({ keys, columns, rowOf: undefined }, keyName)
   for (const [column, described_] of described.columns.entries())
     if (described_.kind === 'number') {
       const readers = tables.flatMap((table) => table.columns.get(names[column]!) ?? [])

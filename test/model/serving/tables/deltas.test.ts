@@ -2,9 +2,10 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fileOf } from '../../../../src/model/serving/delta-files/delta-folder.ts'
-import { CellColumn, ListsColumn } from '../../../../src/model/serving/tables/built-columns.ts'
+import { CellColumn } from '../../../../src/model/serving/tables/built-columns.ts'
 import { cellOf, type TableValue } from '../../../../src/model/serving/tables/column-readers.ts'
 import type { RowsByKey } from '../../../../src/model/serving/tables/feature-table.ts'
+import { ListsColumn } from '../../../../src/model/serving/tables/lists-column.ts'
 import { inMemory } from '../../../../src/model/serving/tables/merge-layers.ts'
 import { openChanged } from '../../../../src/model/serving/tables/open-changed.ts'
 import { readDescription } from '../../../../src/model/serving/tables/open-table.ts'
@@ -32,7 +33,7 @@ function build(rows: Rows, names: readonly Name[]): BuiltRows {
     for (const row of rows.values()) column.push((row?.[name] ?? null) as never)
     return column
   })
-  return { keys, columns, rowOf: (key) => key }
+  return { keys, columns, rowOf: undefined }
 }
 
 async function writeVersion(models: string, rows: Rows, version = '1'): Promise<string> {

@@ -42,6 +42,7 @@ export class CsvParser {
   readonly #largest: number
   readonly #strings = new StringCache()
   readonly #cells: string[] = []
+  #memory: Buffer = Buffer.alloc(0)
   /** Cells of the last record with doubled quotes. */
   readonly #doubled: number[] = []
   /** Whether all bytes are known to be UTF-8, and none is NUL. */
@@ -60,12 +61,17 @@ export class CsvParser {
     for (const byte of [this.#separator[0]!, quote, lineFeed, carriageReturn, 0]) this.#special[byte] = 1
   }
 
-  /** `last`: whether nothing follows. The bytes are the parser's from then on, which may change them. */
+  /** Takes a copy of bytes; `last`: whether nothing follows. */
   push(bytes: Buffer, last: boolean): void {
     const rest = this.bytes.subarray(this.#at)
     if (rest.length > mostBytes)
       throw this.#error(`is longer than ${mostBytes / mebibyte} MiB: a quote may be open, or the file is no CSV`)
-    this.bytes = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
+    const length = rest.length + bytes.length
+    if (length > this.#memory.length) this.#memory = Buffer.alloc(2 * length)
+    // Bytes may be moved within the same memory.
+    this.#memory.set(rest)
+    this.#memory.set(bytes, rest.length)
+    this.bytes = this.#memory.subarray(0, length)
     this.#at = 0
     this.#last = last
     this.#isText = isText(this.bytes, last)

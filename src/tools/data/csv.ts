@@ -1,4 +1,5 @@
 import { createReadStream, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
@@ -142,17 +143,51 @@ export function differenceOf(header: readonly string[], first: readonly string[]
 }
 
 interface Input {
+  /** Each is valid until the next one is asked for. */
   pieces: AsyncIterable<{ piece: Buffer; last: boolean }>
   /** Bytes of the file that have been read, compressed ones if it is. */
   bytesRead(): number
 }
 
 function openFile(file: string): Input {
+  return file.endsWith('.gz') ? openCompressed(file) : openPlain(file)
+}
+
+/** Reads a piece while the one before is used; two memories serve all. */
+function openPlain(file: string): Input {
+  let read = 0
+  async function* pieces() {
+    const handle = await open(file)
+    let [used, free] = [Buffer.alloc(pieceBytes), Buffer.alloc(pieceBytes)]
+    const readNext = () => {
+      const reading = handle.read(free)
+      // One that fails is seen when it is awaited.
+      reading.catch(() => undefined)
+      return reading
+    }
+    let next = readNext()
+    try {
+      for (;;) {
+        const { bytesRead } = await next
+        if (bytesRead === 0) break
+        read += bytesRead
+        ;[used, free] = [free, used]
+        next = readNext()
+        yield { piece: used.subarray(0, bytesRead), last: false }
+      }
+      yield { piece: Buffer.alloc(0), last: true }
+    } finally {
+      await next.catch(() => undefined)
+      await handle.close()
+    }
+  }
+  return { pieces: pieces(), bytesRead: () => read }
+}
+
+function openCompressed(file: string): Input {
   const bytes = createReadStream(file, { highWaterMark: pieceBytes })
   // On an error in one stream, the pipeline destroys the other with it.
-  const stream: Readable = file.endsWith('.gz')
-    ? pipeline(bytes, createGunzip({ chunkSize: pieceBytes }), () => {})
-    : bytes
+  const stream: Readable = pipeline(bytes, createGunzip({ chunkSize: pieceBytes }), () => {})
   async function* pieces() {
     for await (const piece of stream) yield { piece: piece as Buffer, last: false }
     yield { piece: Buffer.alloc(0), last: true }

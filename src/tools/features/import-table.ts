@@ -197,7 +197,7 @@ class RowReader {
   #pushGroup({ rows, columns }: RowGroup): void {
     const first = this.#row
     const keys = columns.get(this.#wanted.key)!
-    const add = numberOfKeys(this.#keys, keys)
+    const add = numberOfKeys(this.#keys, keys, rows)
     this.#attempt(first, rows, (row) => this.#pushKey(add(row), first + row, () => keys.at(row)))
     const notNumbers: number[] = []
     for (const [i, column] of this.#columns.entries())

@@ -40,14 +40,15 @@ function codesOf(column: BuiltColumn, { bytes, starts, ends, shared = 0, numberO
 }
 
 /** The number of the key of a row, which is added if it is new. */
-export function numberOfKeys(keys: StringPool, cells: GroupColumn): (row: number) => number {
+export function numberOfKeys(keys: StringPool, cells: GroupColumn, rows: number): (row: number) => number {
   const { texts } = cells
   if (texts === undefined) return (row) => keyOf(keys, cells.at(row))
   const { bytes, starts, ends } = texts
+  const hashes = keys.hashAll(texts, rows)
   return (row) => {
     const text = texts.numberOf(row)
     if (text < 0) throw new Error('the key is empty')
-    return keys.addBytes(bytes, starts[text]!, ends[text]!)
+    return keys.addBytes(bytes, starts[text]!, ends[text]!, hashes[row])
   }
 }
 

@@ -51,12 +51,26 @@ export function stringAt({ offsets, bytes }: StoredStrings, number: number): str
   return Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString()
 }
 
+/** Texts as UTF-8, by number, and the number of each row's; −1: it has none. */
+export interface RowTexts {
+  bytes: Uint8Array
+  starts: Int32Array
+  ends: Int32Array
+  numberOf(row: number): number
+}
+
+const hashOfBytes = (bytes: Uint8Array, start: number, end: number): number => murmur3OfBytes(bytes, start, end, 0) | 0
+
+/** Keeps the compiler from leaving reads out. */
+const lastRead = new Int32Array(1)
+
 /** A pool that grows. */
 export class StringPool implements StoredStrings {
   offsets = new Uint32Array(2 ** 10)
   bytes = new Uint8Array(2 ** 14)
   #index = emptyIndex(0)
   #count = 0
+  #hashes = new Int32Array(0)
 
   get count(): number {
     return this.#count
@@ -91,9 +105,8 @@ export class StringPool implements StoredStrings {
     return this.#insert(hash, start + this.#write(value, start))
   }
 
-  /** The same of a text whose UTF-8 bytes these are. */
-  addBytes(bytes: Uint8Array, start: number, end: number): number {
-    const hash = murmur3OfBytes(bytes, start, end, 0) | 0
+  /** The same of a text whose UTF-8 bytes these are; `hash`: that of `hashAll`. */
+  addBytes(bytes: Uint8Array, start: number, end: number, hash = hashOfBytes(bytes, start, end)): number {
     const index = this.#index
     for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
       const number = slotAt(index, place)
@@ -104,6 +117,25 @@ export class StringPool implements StoredStrings {
     if (after > this.bytes.length) this.#growBytes(after)
     for (let i = start; i < end; i++) this.bytes[at + i - start] = bytes[i]!
     return this.#insert(hash, after)
+  }
+
+  /**
+   * The hashes of the texts of rows, until the next call; of new texts mostly. Adding them is faster afterwards: the
+   * processor has waited for many places of the index at a time.
+   */
+  hashAll({ bytes, starts, ends, numberOf }: RowTexts, rows: number): Int32Array {
+    if (this.#hashes.length < rows) this.#hashes = new Int32Array(rows)
+    const hashes = this.#hashes
+    for (let row = 0; row < rows; row++) {
+      const text = numberOf(row)
+      if (text >= 0) hashes[row] = hashOfBytes(bytes, starts[text]!, ends[text]!)
+    }
+    const index = this.#index
+    const mask = index.length / 2 - 1
+    let read = 0
+    for (let row = 0; row < rows; row++) read ^= index[(hashes[row]! & mask) * 2]!
+    lastRead[0] = read
+    return hashes
   }
 
   /** Whether a string has these bytes. */

@@ -9,12 +9,17 @@ import type { TableDescription } from '../../src/schemas/feature-table.ts'
 import { cli } from '../entries.ts'
 import { experiment, type Log, temporaryFolder } from '../experiment.ts'
 import { mebibytes, tableOf, whole } from '../markdown.ts'
+import { listOf } from '../options.ts'
 import { writeCsv, writeParquet } from './ad-files.ts'
 import { keyName, keyOf, listSeparator } from './ads.ts'
 import { type Draw, drawUniform, drawZipf, measureReads } from './reads.ts'
 import { lmdbStore, mapStore, type Store, tableStore } from './stores.ts'
 
 type Row = Record<string, string>
+
+/** The plainest alternatives. */
+const others = ['map', 'lmdb'] as const
+type Other = (typeof others)[number]
 
 /** An import of a file, in a process of its own. */
 interface Import {
@@ -30,8 +35,9 @@ export default experiment({
   options: {
     rows: ['<number>', 'ads', Number, 10_000_000],
     reads: ['<number>', 'keys that are looked up of each store, for each distribution', Number, 2_000_000],
+    beside: ['<names>', `what else is measured, of ${others.join(',')}`, listOf<Other>(others), [...others]],
   },
-  async run({ rows: ads, reads }, { machine: { date, processor, cores, loadBefore, versions }, log }) {
+  async run({ rows: ads, reads, beside }, { machine: { date, processor, cores, loadBefore, versions }, log }) {
     const folder = await temporaryFolder()
     const imports: Row[] = []
     let last: Import | undefined
@@ -51,7 +57,7 @@ export default experiment({
     const { folder: version, description } = last!
     const { cold, seconds, opened } = await openFromDisk(version)
     log(`${cold ? 'cold' : 'warm'}: answered from after ${seconds.toFixed(3)} s`)
-    const stores = await measureStores(opened, ads, reads, join(folder, 'lmdb'), log)
+    const stores = await measureStores(opened, { ads, reads, beside, folder: join(folder, 'lmdb') }, log)
     return `# Feature tables
 
 ${date}, ${processor}, ${cores} cores, load ${loadBefore.toFixed(1)} before, Node ${versions.node}. ${whole(ads)} ads with 20 features: 8 categories of 3 to
@@ -145,9 +151,7 @@ async function openFromDisk(folder: string): Promise<{ cold: boolean; seconds: n
 /** The table and others, each open alone. */
 async function measureStores(
   { table, close }: OpenTable,
-  ads: number,
-  reads: number,
-  lmdbFolder: string,
+  { ads, reads, beside, folder }: { ads: number; reads: number; beside: readonly Other[]; folder: string },
   log: Log,
 ): Promise<Row[]> {
   const rows: Row[] = []
@@ -170,9 +174,11 @@ async function measureStores(
     log(JSON.stringify(row))
   }
   await measure(tableStore(table, close))
-  await measure(mapStore(ads))
-  const lmdb = await lmdbStore(ads, lmdbFolder)
-  if (lmdb) await measure(lmdb)
-  else log('LMDB can not be installed')
+  if (beside.includes('map')) await measure(mapStore(ads))
+  if (beside.includes('lmdb')) {
+    const lmdb = await lmdbStore(ads, folder)
+    if (lmdb) await measure(lmdb)
+    else log('LMDB is not measured: npm can not install it')
+  }
   return rows
 }

@@ -36,7 +36,7 @@ export function measureReads(ask: (keys: readonly string[]) => number, draw: Dra
     milliseconds += performance.now() - started
     asked += prepared * together
   }
-  // A compiler may leave out a sum that nobody uses.
+  // A compiler may leave out reads that nobody uses.
   if (Number.isNaN(sum)) throw new Error('a value is missing')
   return asked / (milliseconds / 1000)
 }

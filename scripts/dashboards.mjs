@@ -70,6 +70,18 @@ const dashboards = {
         `sum by (model) (${rate('multigate_batch_rows_sum', model)}) / sum by (model) (${rate('multigate_batch_rows_count', model)})`,
         '{{model}}',
       ],
+      [
+        'Age of feature tables',
+        's',
+        `max by (table) (time() - multigate_table_written_timestamp_seconds{${instance}})`,
+        '{{table}}',
+      ],
+      [
+        'Keys that feature tables lack',
+        'percentunit',
+        `sum by (model, entity) (${rate('multigate_entity_keys_total', `${model},result="unknown"`)}) / sum by (model, entity) (${rate('multigate_entity_keys_total', model)})`,
+        '{{model}} {{entity}}',
+      ],
     ],
   },
   drift: {

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { parse, stringify } from 'yaml'
+import type { Entities, Entity } from '../../src/schemas/entities.ts'
 import { temporaryFolder } from '../support/bundle.ts'
+import { importRows } from '../support/feature-table.ts'
 import { startProcess } from '../support/process.ts'
 import { serving } from '../support/processes.ts'
 import { until } from '../support/until.ts'
@@ -118,6 +120,12 @@ function fullDisk(t: Test, folder: string): string {
   return folder
 }
 
+/** Has the model in a folder read features from tables. */
+function setEntities(models: string, entities: Entities): void {
+  const file = join(models, 'ads-funnel/1/manifest.json')
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), entities }))
+}
+
 const payload = (hour: number, more: object = {}) =>
   JSON.stringify({
     model: 'ads-funnel',
@@ -141,8 +149,19 @@ t.test(
     const models = join(folder, 'models')
     mkdirSync(models)
     cpSync(join(root, 'models/ads-funnel'), join(models, 'ads-funnel'), { recursive: true })
+    await importRows(models, 'ads', [{ id: 'ad-1', campaign: 'c9', price: 1.25 }])
     const broken = join(folder, 'broken')
     cpSync(models, broken, { recursive: true })
+    const entity: Entity = {
+      key: 'ad_id',
+      side: 'candidate',
+      table: 'ads',
+      features: ['campaign', 'price'],
+      unknown: 'leave_out',
+    }
+    setEntities(models, { ad: { ...entity, max_age_seconds: 86_400 } })
+    // It is older than that already.
+    setEntities(broken, { ad: { ...entity, max_age_seconds: 0.001 } })
     const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')]
     const name = ['-subj', '/CN=localhost', '-days', '3']
     execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...name], {
@@ -196,6 +215,7 @@ t.test(
           healthy.port,
           payload(i % 24, { candidates: [{ campaign: i % 9 ? `c${i % 40}` : 'new', price: 0.2 + (i % 17) / 5 }] }),
         )
+        await post(healthy.port, payload(i % 24, { candidates: ['ad-1', 'gone'] }))
         await post(drifting.port, payload(3))
         // No deadline can be met that is over.
         await post(overloaded.port, payload(i % 24), i % 2 === 0 ? { 'x-deadline-ms': '0.001' } : {})
@@ -205,6 +225,8 @@ t.test(
     gone.child.kill('SIGKILL')
     cpSync(join(broken, 'ads-funnel/1'), join(broken, 'ads-funnel/2'), { recursive: true })
     writeFileSync(join(broken, 'ads-funnel/2/manifest.json'), '{')
+    cpSync(join(broken, '.tables/ads/1'), join(broken, '.tables/ads/2'), { recursive: true })
+    writeFileSync(join(broken, '.tables/ads/2/index.bin'), '')
     writeFileSync(die, '')
     process.kill(serving(several)[1]!, 'SIGKILL')
 
@@ -220,7 +242,7 @@ t.test(
       expiring: ['MultigateCertificateExpires'],
       gone: ['MultigateDown'],
       // Alerts of all instances together.
-      job: ['MultigateDrift', 'MultigateVersionFailed'],
+      job: ['MultigateDrift', 'MultigateTableRefused', 'MultigateTableStale', 'MultigateVersionFailed'],
     }
     const firing = async () => {
       const found: Record<string, string[]> = Object.fromEntries(Object.keys(expected).map((name) => [name, []]))

@@ -83,7 +83,7 @@ export const TableDescription = Type.Object(
     format: Type.Literal(1),
     name: ModelName,
     version: VersionName,
-    created_at: Type.String(),
+    created_at: Type.String({ format: 'date-time' }),
     source: Type.String({ description: 'The file that it was imported from' }),
     ...rowsOfTable,
     files: Type.Record(

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -184,14 +184,22 @@ t.test('tables are checked with their bytes, and models for those that they name
   truncateSync(join(models, '.tables/ads/1/rows.bin'), 3)
   const rows = join(models, '.tables/ads/2/rows.bin')
   writeFileSync(rows, readFileSync(rows).fill(1))
+  // The checksum of what can't be true is right.
+  const spare = join(models, '.tables/spare/1')
+  const description = JSON.parse(readFileSync(join(spare, 'table.json'), 'utf8'))
+  const empty = Buffer.alloc(description.files['index.bin'].bytes)
+  writeFileSync(join(spare, 'index.bin'), empty)
+  description.files['index.bin'].sha256 = createHash('sha256').update(empty).digest('hex')
+  writeFileSync(join(spare, 'table.json'), JSON.stringify(description))
   const bad = await doctorHere(settings)
   for (const line of [
+    /^FAILED table spare: \S+spare\/1 has an index of other rows than it has$/m,
     /^FAILED table ads: \S+ads\/1\/rows\.bin has 3 bytes, and its description says \d+$/m,
     /^FAILED table ads: \.tables\/ads\/2\/rows\.bin is damaged: its SHA-256 is /m,
     /^FAILED table ads: \S+ads\/3\/table\.json: it is missing$/m,
     /^FAILED table lost: other\/1 names it, and \S+lost holds no version of it$/m,
     /^FAILED table spare: \S+spare\/\.building-1234 was left behind by an import that was stopped: remove it$/m,
-    /^5 of \d+ checks failed\.$/m,
+    /^6 of \d+ checks failed\.$/m,
   ])
     t.match(bad.text, line)
   t.equal(bad.code, 1)

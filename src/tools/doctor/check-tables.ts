@@ -35,6 +35,7 @@ export async function checkTables(configuration: Configuration): Promise<Finding
       try {
         last = `, the last of ${await describe(join(folder, version))}`
         await verifyTable(models, table, version, keys)
+        await expectSound(join(folder, version))
       } catch (error) {
         problems.push(reasonOf(error))
       }
@@ -60,13 +61,19 @@ async function unfinishedIn(folder: string): Promise<string[]> {
   return problems
 }
 
-/** Rejects with an Error where a table can't be read. */
+/** Rejects with an Error where a table can't be opened. */
 async function describe(folder: string): Promise<string> {
-  const { description, close } = await openTable(folder)
+  const { table, close } = await openTable(folder)
   close()
-  const { rows, files } = description
-  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0)
-  return `${grouped(rows)} rows, ${formatBytes(bytes)}`
+  return `${grouped(table.rows)} rows, ${formatBytes(table.bytes)}`
+}
+
+/** Rejects with an Error where what a table holds can't be true. */
+async function expectSound(folder: string): Promise<void> {
+  const { table, close } = await openTable(folder)
+  const problem = table.problem()
+  close()
+  if (problem !== undefined) throw new Error(`${folder} ${problem}`)
 }
 
 /** Versions of models by the tables that they name; those that can't be read are left out. */

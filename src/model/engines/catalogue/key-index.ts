@@ -30,15 +30,16 @@ export function insert(index: Int32Array, hash: number, slot: number): void {
 }
 
 /**
- * The first place from `place` on whose slot has that hash; −1 where there is none. The search begins at `firstPlace`,
- * and goes on after a place that was found.
+ * The first place from `place` on whose slot has that hash; −1 where there is none, also in a table without an empty
+ * place, which only a wrong file has. The search begins at `firstPlace`, and goes on after a place that was found.
  */
 export function nextPlace(index: Int32Array, hash: number, place: number): number {
   const mask = index.length / 2 - 1
-  for (let at = place & mask; ; at = (at + 1) & mask) {
+  for (let at = place & mask, left = mask; left >= 0; left--, at = (at + 1) & mask) {
     if (index[at * 2] === 0) return -1
     if (index[at * 2 + 1] === hash) return at
   }
+  return -1
 }
 
 /** The slot at a place that holds one. */

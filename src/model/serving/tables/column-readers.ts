@@ -1,4 +1,5 @@
-import type { TableColumn } from '../../../schemas/feature-table.ts'
+import { ModelError, reasonOf } from '../../../base/errors.ts'
+import type { DescribedRows, TableColumn } from '../../../schemas/feature-table.ts'
 import { type ArrayType, type Bytes, bytesOf, codeType, numbersOf } from './bytes.ts'
 import { type StoredStrings, stringAt } from './string-pool.ts'
 
@@ -36,40 +37,58 @@ export interface ListReader {
 
 const noList = 2 ** 32 - 1
 
-/** Throws RangeError where a file is too short. */
-export function columnReader(column: TableColumn, rowBytes: number, files: ColumnFiles): ColumnReader {
+/** The beginning of each row, and its size, bytes. */
+interface RowShape {
+  key: DescribedRows['key']
+  rowBytes: number
+}
+
+/**
+ * Throws RangeError where a file is too short, or a place is not in a row. Where the content can't be true, reading
+ * throws MODEL_FAILED.
+ */
+export function columnReader(column: TableColumn, shape: RowShape, files: ColumnFiles): ColumnReader {
   const { rows, strings, lists } = files
-  const { place } = column
+  const { name, place } = column
   switch (column.kind) {
-    case 'string': {
-      const code = inRows(rows, codeType(column.code_bytes), place, rowBytes)
-      return { kind: 'string', strings: column.strings, code, text: texts(strings, column) }
-    }
+    case 'string':
+      return {
+        kind: 'string',
+        strings: column.strings,
+        code: codes(inRows(rows, codeType(column.code_bytes), place, shape), column.strings, name),
+        text: texts(strings, column, name),
+      }
     case 'number':
       return {
         kind: 'number',
         exactText: column.exact_text,
-        number: inRows(rows, column.type, place, rowBytes),
+        number: read(inRows(rows, column.type, place, shape)),
       }
     case 'list': {
-      const [first, count] = [place, place + 4].map((at) => inRows(rows, 'uint32', at, rowBytes)) as [Read, Read]
-      const { items, longest, values } = column
+      const [first, count] = [place, place + 4].map((at) => read(inRows(rows, 'uint32', at, shape))) as [Read, Read]
+      const { items, longest, values, count: total } = column
       const type = items.kind === 'string' ? codeType(items.code_bytes) : items.type
-      const all = numbersOf(lists, type, values, column.count)
-      const read: Read = (place) => all[place]!
+      const all = { numbers: numbersOf(lists, type, values, total), apart: 1, first: 0 }
       return {
         kind: 'list',
         longest,
-        total: column.count,
+        total,
         first,
         count(row) {
           const known = count(row)
-          return known === noList ? -1 : known
+          if (known === noList) return -1
+          if (known > longest || first(row) + known > total) throw damaged(name, 'has a list beyond its values')
+          return known
         },
         items:
           items.kind === 'string'
-            ? { kind: 'string', strings: items.strings, code: read, text: texts(strings, items) }
-            : { kind: 'number', number: read },
+            ? {
+                kind: 'string',
+                strings: items.strings,
+                code: codes(all, items.strings, name),
+                text: texts(strings, items, name),
+              }
+            : { kind: 'number', number: read(all) },
       }
     }
   }
@@ -77,21 +96,50 @@ export function columnReader(column: TableColumn, rowBytes: number, files: Colum
 
 type Read = (at: number) => number
 
+/** Numbers at equal distances. */
+interface Spaced {
+  numbers: ArrayLike<number>
+  first: number
+  apart: number
+}
+
 /** Numbers at a place of each row, whose bytes are a multiple of a number's. */
-function inRows(rows: Bytes, type: ArrayType, place: number, rowBytes: number): Read {
+function inRows(rows: Bytes, type: ArrayType, place: number, { key, rowBytes }: RowShape): Spaced {
   const size = bytesOf(type)
-  const all = numbersOf(rows, type)
   const [first, apart] = [place / size, rowBytes / size]
-  if (!Number.isInteger(first) || !Number.isInteger(apart)) throw new RangeError(`has ${type} at byte ${place}`)
-  return (row) => all[row * apart + first]!
+  if (!Number.isInteger(first) || !Number.isInteger(apart) || place < key.width || place + size > rowBytes)
+    throw new RangeError(`has ${type} at byte ${place} of rows of ${rowBytes}`)
+  return { numbers: numbersOf(rows, type), first, apart }
+}
+
+function read({ numbers, first, apart }: Spaced): Read {
+  return (at) => numbers[at * apart + first]!
+}
+
+function codes({ numbers, first, apart }: Spaced, strings: number, name: string): Read {
+  return (at) => {
+    const code = numbers[at * apart + first]!
+    if (code > strings) throw damaged(name, 'has a code of no string')
+    return code
+  }
 }
 
 function texts(
   file: Bytes,
   { strings, offsets, bytes }: { strings: number; offsets: number; bytes: number },
+  name: string,
 ): (code: number) => string {
   const stored = storedStrings(file, strings, offsets, bytes)
-  return (code) => stringAt(stored, code - 1)
+  const { length } = stored.bytes
+  return (code) => {
+    const [start, end] = [stored.offsets[code - 1]!, stored.offsets[code]!]
+    if (start > end || end > length) throw damaged(name, 'has a string that ends before it begins')
+    return stringAt(stored, code - 1)
+  }
+}
+
+function damaged(column: string, problem: string): ModelError {
+  return new ModelError('MODEL_FAILED', `a feature table is damaged: its column ${JSON.stringify(column)} ${problem}`)
 }
 
 export function storedStrings(file: Bytes, strings: number, offsets: number, bytes: number): StoredStrings {
@@ -115,6 +163,29 @@ export function cellOf(column: ColumnReader, row: number): TableValue {
   return Array.from({ length: count }, (_, i) =>
     items.kind === 'string' ? items.text(items.code(first + i)) : items.number(first + i),
   )
+}
+
+/** What can't be true of a column of this many rows; undefined: nothing. Reads all of it. */
+export function columnProblem(column: ColumnReader, rows: number): string | undefined {
+  try {
+    if (column.kind === 'number') {
+      for (let row = 0; row < rows; row++)
+        if (Math.abs(column.number(row)) === Number.POSITIVE_INFINITY) return 'has a number that is not finite'
+      return undefined
+    }
+    for (let row = 0; row < rows; row++) column.kind === 'string' ? column.code(row) : column.count(row)
+    const values = column.kind === 'string' ? column : column.items
+    if (values.kind === 'string') for (let code = 1; code <= values.strings; code++) values.text(code)
+    if (column.kind === 'list')
+      for (let place = 0; place < column.total; place++) {
+        const { items } = column
+        if (items.kind === 'string' ? items.code(place) === 0 : !Number.isFinite(items.number(place)))
+          return 'has a list with a missing value'
+      }
+    return undefined
+  } catch (error) {
+    return reasonOf(error)
+  }
 }
 
 /** Whether a column has no value in any row: it is stored as one of strings, and fits any other. */

@@ -1,8 +1,8 @@
 import { isText } from '../../../base/utf8.ts'
 import type { DescribedRows } from '../../../schemas/feature-table.ts'
-import { nextPlace, placesFor, slotAt } from '../../engines/catalogue/key-index.ts'
+import { isSound, nextPlace, placesFor, slotAt } from '../../engines/catalogue/key-index.ts'
 import { type Bytes, numbersOf } from './bytes.ts'
-import { type ColumnFiles, type ColumnReader, columnReader, storedStrings } from './column-readers.ts'
+import { type ColumnFiles, type ColumnReader, columnProblem, columnReader, storedStrings } from './column-readers.ts'
 import { hashOf, isAt, type StoredStrings, stringAt } from './string-pool.ts'
 
 /** The files of a table, mapped or read. */
@@ -45,7 +45,7 @@ export class FeatureTable implements RowsByKey {
   readonly #index: Int32Array
   readonly #longKeys: StoredStrings
 
-  /** Throws RangeError where a file is too short. */
+  /** Throws RangeError where a file is too short, or a place is not in a row. */
   constructor(
     { version, rows, key, row_bytes: rowBytes, columns }: DescribedRows & { version?: string },
     files: TableFiles,
@@ -59,7 +59,7 @@ export class FeatureTable implements RowsByKey {
     this.#index = numbersOf(files.index, 'int32', 0, places)
     const offsets = places * 4
     this.#longKeys = storedStrings(files.index, key.long, offsets, offsets + (key.long + 1) * 4)
-    this.columns = new Map(columns.map((column) => [column.name, columnReader(column, rowBytes, files)]))
+    this.columns = new Map(columns.map((column) => [column.name, columnReader(column, { key, rowBytes }, files)]))
   }
 
   find(key: string): number {
@@ -85,13 +85,30 @@ export class FeatureTable implements RowsByKey {
     const start = row * this.#rowBytes
     const length = this.#rows[start]!
     if (length === longKey) return stringAt(this.#longKeys, this.#longNumber(start))
-    const { buffer, byteOffset } = this.#rows
-    return Buffer.from(buffer, byteOffset + start + 1, length).toString()
+    const { buffer, byteOffset, byteLength } = this.#rows.subarray(start + 1, start + 1 + length)
+    return Buffer.from(buffer, byteOffset, byteLength).toString()
+  }
+
+  /** What can't be true of its content; undefined: nothing. Reads all of it. */
+  problem(): string | undefined {
+    if (!isSound(this.#index, this.rows)) return 'has an index of other rows than it has'
+    for (let row = 0; row < this.rows; row++)
+      if (this.find(this.keyOf(row)) !== row) return `has a row ${row} that is not found by its key`
+    for (const [name, column] of this.columns) {
+      const problem = columnProblem(column, this.rows)
+      if (problem !== undefined) return `column ${JSON.stringify(name)} ${problem}`
+    }
+    return undefined
   }
 
   #search(key: string, hash: number): number {
     const index = this.#index
-    for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
+    const mask = index.length / 2 - 1
+    // It ends where it began, at the latest: an index from a wrong file may have no empty place.
+    for (let last = -1, place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
+      const distance = (place - hash) & mask
+      if (distance <= last) return -1
+      last = distance
       const row = slotAt(index, place)
       if (this.#isAt(row, key)) return row
     }

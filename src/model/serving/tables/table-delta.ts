@@ -54,11 +54,11 @@ export function decodeTableDelta(bytes: Buffer): TableDelta & { sequence: number
     strings: next(sizes.strings),
     lists: next(sizes.lists),
   }
-  return {
-    header: about,
-    sequence: header.sequence,
-    layer: layerOf({ described: header, files, removed: next(rows) }),
-  }
+  const layer = layerOf({ described: header, files, removed: next(rows) })
+  // Merging reads all of it anyway.
+  const problem = layer.table.problem()
+  if (problem !== undefined) throw new Error(problem)
+  return { header: about, sequence: header.sequence, layer }
 }
 
 function sizeOf({ bytes: { rows, index, strings, lists }, rows: count }: TableDeltaHeader): number {

@@ -25,10 +25,15 @@ export class EntityCounts {
     counts.found += found
     counts.unknown += count
     for (const key of unknown.slice(-mostExamples)) {
-      const example = key.slice(0, longestExample)
+      const example = key.length > longestExample ? beginningOf(key) : key
       if (counts.examples.includes(example)) continue
       counts.examples.push(example)
       if (counts.examples.length > mostExamples) counts.examples.shift()
     }
   }
+}
+
+/** A copy: a slice would keep the whole key in memory. */
+function beginningOf(key: string): string {
+  return Buffer.from(key.slice(0, longestExample), 'utf16le').toString('utf16le')
 }

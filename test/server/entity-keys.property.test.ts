@@ -39,7 +39,7 @@ await importRows(
 const tables = new Tables(models)
 const { fastify } = await startTestServer(t, { models, tables, maxBodyBytes: 10_000_000 })
 
-/** Of JSON, what is no key, and strings that no table has. */
+/** JSON values that are no keys, and strings that no table has. */
 const odd = [
   ...['', ' ad-0', 'AD-0', 'ad-0\0', '\0', '\ud800', 'ad-0\udc00', 'toString', 'x'.repeat(200_000), 'é\u0301', '07'],
   ...[7, -3, 0, -0, 2 ** 53 - 1, 2 ** 53, 1e21, 0.5, 1e-9, true, null, {}, [], ['ad-0'], { ad_id: 'ad-0' }],

@@ -165,7 +165,7 @@ export function cellOf(column: ColumnReader, row: number): TableValue {
   )
 }
 
-/** What can't be true of a column of this many rows; undefined: nothing. Reads all of it. */
+/** A contradiction in the content of a column of this many rows, if there is one. Reads all of it. */
 export function columnProblem(column: ColumnReader, rows: number): string | undefined {
   try {
     if (column.kind === 'number') {

@@ -89,7 +89,7 @@ export class FeatureTable implements RowsByKey {
     return Buffer.from(buffer, byteOffset, byteLength).toString()
   }
 
-  /** What can't be true of its content; undefined: nothing. Reads all of it. */
+  /** A contradiction in its content, if there is one. Reads all of it. */
   problem(): string | undefined {
     if (!isSound(this.#index, this.rows)) return 'has an index of other rows than it has'
     for (let row = 0; row < this.rows; row++)

@@ -30,6 +30,8 @@ t.test('curl', async (t) => {
     { id: 'ad-1', ctr: Number },
     { id: 'ad-2', ctr: Number },
   ])
+  const byId = JSON.parse((await run('bash', ['-c', codeOf('curl-by-id')])).stdout).predictions
+  t.ok(byId[0].id === 'ad-1' && close(byId[0].ctr, first) && close(byId[1].ctr, second))
   const compressed = JSON.parse((await run('bash', ['-c', codeOf('curl-gzip')])).stdout)
   t.equal(compressed.predictions.ctr.length, 2)
 })

@@ -50,6 +50,14 @@ for (const name of ['httpx', 'serving-httpx']) {
   )
 }
 
+testWith('httpx, by id', generator, (t, python) =>
+  example(t, 'httpx-by-id', python, ({ stdout }) => {
+    const clicks = JSON.parse(stdout.replaceAll("'", '"'))
+    t.same(Object.keys(clicks), ['ad-1', 'ad-2'])
+    t.ok(close(clicks['ad-1'], first) && close(clicks['ad-2'], second), stdout)
+  }),
+)
+
 testWith('a generated client', generator, async (t, python) => {
   const env = { PYTHONPATH: join(python.bin, '..'), PATH: python.bin }
   const generated = await run('bash', ['-c', codeOf('openapi-python-client')], env)
@@ -68,6 +76,13 @@ testWith('tritonclient, with lists', triton, (t, python) =>
     const given: number[] = JSON.parse(stdout).flat()
     t.equal(given.length, 2)
     for (const [i, { ctr }] of predictions.entries()) t.ok(close(given[i], ctr), `${given[i]} is ${ctr}`)
+  }),
+)
+
+testWith('tritonclient, by id', triton, (t, python) =>
+  example(t, 'tritonclient-by-id', python, ({ stdout }) => {
+    const [one, other] = JSON.parse(stdout).flat()
+    t.ok(close(one, first) && close(other, second), stdout)
   }),
 )
 

@@ -32,6 +32,14 @@ const requestExamples = {
     summary: 'Named features as columns',
     value: { context, candidates: { id: ['ad-1', 'ad-2'], campaign: ['c9', 'c4'], price: [1.25, 0.4] } },
   },
+  keys: {
+    summary: 'Keys, for a model whose features are in tables; the second candidate has a price of now',
+    value: {
+      model: 'ads-by-id',
+      context: { user_id: 'u1', hour: 21 },
+      candidates: ['ad-1', { ad_id: 'ad-2', price: 0.4 }],
+    },
+  },
 }
 
 const answerExamples = {
@@ -67,6 +75,17 @@ const answerExamples = {
       },
     },
   },
+  keys: {
+    summary: 'A candidate that is a key alone has it as its id',
+    value: {
+      ...answer,
+      model: 'ads-by-id',
+      predictions: [
+        { id: 'ad-1', ctr: 0.010893386, cvr: 0.028198274, ctcvr: 0.00027039208 },
+        { ctr: 0.018361462, cvr: 0.1144963, ctcvr: 0.0019214285 },
+      ],
+    },
+  },
 }
 
 /** The description of `POST /predict` in `/docs`. */
@@ -76,6 +95,7 @@ export const predictSchema = {
   summary: 'Predict the probability of every task for every candidate',
   description:
     'One user (the context) and N candidates, in one of three forms: named features as rows or columns, or tensors. ' +
+    'Keys of candidates and of the user stand for features that a table has. ' +
     'Nothing is coerced: an invalid body is rejected with every problem and its place.',
   headers: {
     type: 'object',

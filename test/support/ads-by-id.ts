@@ -1,5 +1,12 @@
 import type { Entities } from '../../src/schemas/entities.ts'
+import { testFeatures } from './bundle.ts'
 import { importRows } from './feature-table.ts'
+
+/** Fields of the model `ads-by-id`, where it is a small one. */
+export const adsByIdFeatures: typeof testFeatures = [
+  ...testFeatures,
+  { name: 'segment', side: 'context', kind: 'hash', buckets: 8, seed: 0, missing: { default: '' } },
+]
 
 /** The entities of the model `ads-by-id`, which examples of the documents ask by id. */
 export const adsById: Entities = {

@@ -72,6 +72,7 @@ function loadCommand(command: Command): Command {
     .option('--candidates <number>', 'candidates per request', wholeNumber(1, 10_000), 100)
     .requiredOption('--p99 <ms>', 'bound of the 99th percentile of the latency, ms', numberFrom(0.01, 60_000))
     .option('--cached <share>', 'share of the candidates that are cached, 0 to 1', numberFrom(0, 1), 0.8)
+    .option('--by-id', 'name candidates and users by keys of the tables beside the models (docs/features.md)', false)
     .option('--json', 'print JSON', false)
 }
 

@@ -138,7 +138,7 @@ function assumptions({ measured, demand, plan }: CapacityReport): string[] {
       ? 'The served graph does not look candidates up.'
       : `${percent(measured.cached)} of the measured candidates were cached.`
   return [
-    `Requests are named columns as JSON over kept connections, without TLS, keys and compression. ${cached}`,
+    `Requests are ${demand.byId ? 'keys' : 'named columns'} as JSON over kept connections, without TLS, keys and compression. ${cached}`,
     `A core of a pod is as fast as one here, and the cost per request falls with utilisation as measured here (${measured.callRequests.toFixed(1)} requests per engine call at ${percent(measured.cost.points[1]!.utilisation)}).`,
     `Arrivals are independent (Poisson). p99 is that at the lowest measured load, plus the p99 wait for ${count(demand.podCores, 'core')} (M/D/c) or an event loop (M/D/1), scaled to the highest measured load. Latency includes the load generator's own delay (${measured.generatorDelay.toFixed(1)} ms at p99).`,
     `Cores and event loops are busy for at most ${percent(safeUtilisation)}, even without one zone.`,

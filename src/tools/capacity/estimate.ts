@@ -6,6 +6,8 @@ export interface Demand {
   /** Requests per second, on average over Poisson arrivals. */
   rate: number
   candidates: number
+  /** Whether requests name candidates and users by their keys. */
+  byId?: boolean
   /** Bound of the 99th percentile of the latency, ms. */
   p99Ms: number
   /** Share of the candidates that are cached, and number of different candidates. */

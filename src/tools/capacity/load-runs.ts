@@ -22,6 +22,8 @@ export interface Load {
   candidates: number
   /** Share of the candidates that are cached. */
   cached: number
+  /** Whether requests name candidates and users by their keys. */
+  byId?: boolean
   /** Length of a measurement, s. */
   seconds: number
 }

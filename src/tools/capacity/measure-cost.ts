@@ -14,6 +14,7 @@ import { dispose } from '../bench/bench.ts'
 import { type Measurement, measure } from '../bench/measure.ts'
 import { openTarget, type Target } from '../bench/target.ts'
 import { createPredictRequests, type PredictRequests } from '../load/predict-requests.ts'
+import { drawTableKeys } from '../load/table-keys.ts'
 import type { Placement } from './cores.ts'
 import type { CostPoint, RequestCost } from './cost.ts'
 import { fewestAnswers, type Load, LoadRuns, type OpenRun, type Run, seed } from './load-runs.ts'
@@ -58,6 +59,7 @@ const brief = 0.25
 export async function measureCost(options: MeasureCostOptions): Promise<MeasuredCost> {
   const { models, model, candidates, placement, progress, signal, seconds } = options
   const { manifest } = await openModelToLoad(models, model)
+  const keys = options.byId ? await drawTableKeys(models, manifest.entities, createUniform(seed)) : undefined
   const target = await openTarget(model, { models, random: createUniform(seed) })
   const { configuration } = readConfiguration(process.env, {})
   progress(`measuring the engine: ${target.name}`)
@@ -75,7 +77,7 @@ export async function measureCost(options: MeasureCostOptions): Promise<Measured
   const server = await startMeasuredServer({ models, model, settings, wrapper: placement.wrapper })
   try {
     const requests = (rows: number) =>
-      createPredictRequests({ ...options, features: manifest.features, candidates: rows, seed })
+      createPredictRequests({ ...options, features: manifest.features, keys, candidates: rows, seed })
     const [many, one] = [requests(candidates), requests(1)]
     progress('warming up')
     const { runs, full, entryBytes } = await LoadRuns.within(server, many, options, (load) =>

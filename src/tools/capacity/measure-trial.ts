@@ -1,6 +1,7 @@
 import { ModelError } from '../../base/errors.ts'
 import type { Features } from '../../schemas/features.ts'
 import { createPredictRequests } from '../load/predict-requests.ts'
+import type { TableKeys } from '../load/table-keys.ts'
 import type { Placement } from './cores.ts'
 import { type Load, LoadRuns, noneIfRejected, type Step, seed } from './load-runs.ts'
 import { startMeasuredServer } from './measured-server.ts'
@@ -20,6 +21,7 @@ export interface MeasuredTrial extends Trial {
 /** `seconds`: length of a trial's rising load. */
 export interface TrialOptions extends Load {
   features: Features
+  keys: readonly TableKeys[] | undefined
   p99Ms: number
   placement: Placement
   signal: AbortSignal

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { serverArgv } from '../../app/v8-flags.ts'
 import { systemClock } from '../../base/clock.ts'
 import { makeTemporaryFolder } from '../../base/process-folders.ts'
+import { tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import { startServing, untilReady } from '../load/serving.ts'
 
 /** A server process under measurement, which serves one model. */
@@ -65,7 +66,8 @@ export async function startMeasuredServer(options: MeasuredServerOptions): Promi
   const { models, model, settings = {}, wrapper = [] } = options
   const folder = await makeTemporaryFolder('capacity')
   try {
-    await symlink(resolve(models, model), join(folder, model), 'dir')
+    // Where there are no tables, the link leads nowhere, which is the same.
+    for (const name of [model, tablesFolder]) await symlink(resolve(models, name), join(folder, name), 'dir')
     const env = {
       ...process.env,
       ...fixed,

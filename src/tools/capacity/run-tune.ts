@@ -4,9 +4,11 @@ import type { RunContext } from '../../base/command.ts'
 import { readConfiguration } from '../../base/configuration.ts'
 import { ModelError } from '../../base/errors.ts'
 import { fileReason } from '../../base/files.ts'
+import { createUniform } from '../../base/hash.ts'
 import { grouped, showProgress } from '../../base/terminal.ts'
+import { drawTableKeys } from '../load/table-keys.ts'
 import { placeOnCores } from './cores.ts'
-import type { Load } from './load-runs.ts'
+import { type Load, seed } from './load-runs.ts'
 import { openModelToLoad } from './measure-cost.ts'
 import { type MeasuredTrial, TrialRunner } from './measure-trial.ts'
 import { loadPlot } from './tune-plot.ts'
@@ -38,12 +40,13 @@ export async function runTune(flags: TuneFlags, { signal, out, err }: RunContext
   const { models, model, groups, p99Ms, plot } = flags
   const progress = showProgress(err)
   const { manifest } = await openModelToLoad(models, model)
+  const keys = flags.byId ? await drawTableKeys(models, manifest.entities, createUniform(seed)) : undefined
   // Before minutes of measurements.
   const draw = plot === undefined ? undefined : await loadPlot()
   if (plot !== undefined) await writePlot(plot, '')
   const placement = placeOnCores(fewestToDivide)
   const current = tunedSettings(readConfiguration(process.env, {}).configuration)
-  const runner = new TrialRunner({ ...flags, features: manifest.features, placement, signal })
+  const runner = new TrialRunner({ ...flags, features: manifest.features, keys, placement, signal })
   const { trials, best } = await searchSettings<MeasuredTrial>(
     current,
     groups,

@@ -3,6 +3,7 @@ import { drawRow } from '../../model/serving/features/draw.ts'
 import { type InputField, inputFields } from '../../model/serving/features/table.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Features, Field } from '../../schemas/features.ts'
+import type { TableKeys } from './table-keys.ts'
 
 export interface PredictRequestsOptions {
   model: string
@@ -11,6 +12,8 @@ export interface PredictRequestsOptions {
   candidates: number
   /** Share of the candidates that come from a small catalogue, and are therefore cached after a while. */
   cached: number
+  /** Entities by whose keys requests name candidates and users, in place of the features that tables have. */
+  keys?: readonly TableKeys[] | undefined
   /** Number of different requests. */
   distinct?: number
   seed: number
@@ -37,13 +40,15 @@ const changing = 4
 
 /** Draws seeded requests: valid random values, each with its own context. */
 export function createPredictRequests(options: PredictRequestsOptions): PredictRequests {
-  const { features, distinct = usualDistinct, seed } = options
+  const { features: all, keys = [], distinct = usualDistinct, seed } = options
   const random = createUniform(seed)
-  const draw = drawsOf(features, random)
+  const fetched = new Set(keys.flatMap(({ features }) => features))
+  const features = all.filter(({ name }) => !fetched.has(name))
+  const draw = drawsOf(all, fetched, keys, random)
   const catalogue = Array.from({ length: Math.max(catalogueSize, options.candidates) }, draw.candidate)
   const places: Place[][] = []
   const requests = Array.from({ length: distinct }, (_, i) => {
-    const { head, body, offsets } = createRequest(options, draw, catalogue, random)
+    const { head, body, offsets } = createRequest({ ...options, features }, draw, catalogue, random)
     places[i] = offsets.map((offset) => placeAt(body, offset, Buffer.byteLength(head)))
     return Buffer.concat([Buffer.from(head), body])
   })
@@ -82,14 +87,18 @@ function write(request: Buffer, digits: number[], value: number): void {
 type Row = Record<string, FeatureValue>
 type Draws = ReturnType<typeof drawsOf>
 
-function drawsOf(features: Features, random: () => number) {
-  const of = (side: Field['side']) => () =>
-    Object.fromEntries(
-      Object.entries(drawRow(features, random, (field) => field.side === side)).map(([name, value]) => [
-        name,
-        short(value),
-      ]),
-    )
+function drawsOf(features: Features, fetched: ReadonlySet<string>, keys: readonly TableKeys[], random: () => number) {
+  const of = (side: Field['side']) => {
+    const own = keys.filter((entity) => entity.side === side)
+    return (): Row => ({
+      ...Object.fromEntries(
+        Object.entries(drawRow(features, random, (field) => field.side === side && !fetched.has(field.name))).map(
+          ([name, value]) => [name, short(value)],
+        ),
+      ),
+      ...Object.fromEntries(own.map(({ key, keys }) => [key, keys[Math.floor(random() * keys.length)]!])),
+    })
+  }
   return { context: of('context'), candidate: of('candidate'), cross: of('cross') }
 }
 
@@ -100,7 +109,7 @@ function short(value: FeatureValue): FeatureValue {
 }
 
 function createRequest(
-  { model, features, candidates, cached }: PredictRequestsOptions,
+  { model, features, candidates, cached, keys = [] }: PredictRequestsOptions,
   draw: Draws,
   catalogue: Row[],
   random: () => number,
@@ -110,8 +119,10 @@ function createRequest(
     const candidate = known ? catalogue[Math.floor(random() * catalogue.length)]! : draw.candidate()
     return { known, values: { ...candidate, ...draw.cross() } as Row }
   })
-  const names = features.filter(({ side }) => side !== 'context').map(({ name }) => name)
-  const changed = changingField(features)
+  const keyNames = keys.filter(({ side }) => side === 'candidate').map(({ key }) => key)
+  const own = features.filter(({ side }) => side !== 'context').map(({ name }) => name)
+  const names = [...new Set([...keyNames, ...own])]
+  const changed = changingField(features.filter(({ name }) => !keyNames.includes(name)))
   const column = (name: string) => JSON.stringify(rows.map(({ values }) => values[name]))
   const columns = names
     .filter((name) => name !== changed?.name)

@@ -6,22 +6,18 @@ import { Tables } from '../../../src/model/serving/tables/tables.ts'
 import type { ProblemCode } from '../../../src/schemas/problem.ts'
 import { problemTable } from '../../../src/server/errors/problem-details.ts'
 import { evaluationExample } from '../../../src/server/routes/models-docs.ts'
-import { adsById, importAdsById } from '../../support/ads-by-id.ts'
-import { temporaryFolder, testFeatures, writeTestBundle } from '../../support/bundle.ts'
+import { adsById, adsByIdFeatures, importAdsById } from '../../support/ads-by-id.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { startTestServer } from '../../support/server.ts'
 
 const models = await temporaryFolder(t)
 // Models with the fields of the documentation's examples.
-const features: typeof testFeatures = [
-  ...testFeatures,
-  { name: 'segment', side: 'context', kind: 'hash', buckets: 8, seed: 0, missing: { default: '' } },
-]
 await writeTestBundle(models, {
   files: { 'evaluation.json': Buffer.from(JSON.stringify(evaluationExample)) },
   name: 'ads-funnel',
-  manifest: { features },
+  manifest: { features: adsByIdFeatures },
 })
-await writeTestBundle(models, { name: 'ads-by-id', manifest: { features, entities: adsById } })
+await writeTestBundle(models, { name: 'ads-by-id', manifest: { features: adsByIdFeatures, entities: adsById } })
 await importAdsById(models)
 const { fastify, predict } = await startTestServer(t, { models, tables: new Tables(models) })
 const document = (await fastify.inject('/docs/json')).json() as any

@@ -1,7 +1,11 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { type CapacityReport, formatCapacity } from '../../../src/tools/capacity/capacity-report.ts'
 import { planCapacity } from '../../../src/tools/capacity/estimate.ts'
+import { drawTableKeys } from '../../../src/tools/load/table-keys.ts'
+import { adsById, adsByIdFeatures, importAdsById } from '../../support/ads-by-id.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { runCli, spawnCli } from '../../support/cli.ts'
 
 const models = join(import.meta.dirname, '../../../../models')
@@ -50,6 +54,32 @@ t.test('a model is measured and the demand computed, as JSON and as a table', as
   ])
     t.match(table, line)
   t.same(plan, JSON.parse(JSON.stringify(planCapacity(demand, measured.cost, measured.entryBytes))))
+})
+
+t.test('requests by id have keys that tables beside the models have', async (t) => {
+  const models = await temporaryFolder(t)
+  await writeTestBundle(models, { name: 'ads-by-id', manifest: { features: adsByIdFeatures, entities: adsById } })
+  await importAdsById(models)
+  const args = ['capacity', '--models', models, '--seconds', '0.2', '--candidates', '20', '--rate', '10']
+  const measured = await spawnCli([...args, '--model', 'ads-by-id', '--p99', bound, '--by-id'], {
+    MULTIGATE_CACHE: t.testdir(),
+  })
+  t.equal(measured.code, 0, measured.stderr)
+  t.match(measured.stdout, /\n- Requests are keys as JSON/)
+  const ad = { key: 'ad_id', side: 'candidate', features: ['campaign', 'price'] }
+  const user = { key: 'user_id', side: 'context', features: ['country', 'segment'] }
+  const draw = () => drawTableKeys(models, adsById, () => 0.5)
+  t.same(await draw(), [
+    { ...ad, keys: ['ad-1', 'ad-2'] },
+    { ...user, keys: ['u1'] },
+  ])
+  const gone = join(models, 'gone.csv')
+  await writeFile(gone, 'id\nad-1\n')
+  t.equal((await runCli(['features', 'delta', 'ads', '--remove', gone, '--models', models])).code, 0)
+  t.same((await draw())[0], { ...ad, keys: ['ad-2'] })
+  await writeTestBundle(models, { name: 'by-value' })
+  const wrong = await runCli([...args, '--model', 'by-value', '--p99', bound, '--by-id'])
+  t.match(wrong, { code: 1, stderr: /^--by-id: the manifest names no entities$/m })
 })
 
 t.test('what is wrong is said in one line', async (t) => {

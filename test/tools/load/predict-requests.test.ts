@@ -101,3 +101,28 @@ t.test('lists and vectors are drawn on their side, and a vector changes where no
   for (let index = 0; index < 2 * requests.length; index++) refresh(index)
   t.equal(new Set([...before, ...imagesOf()]).size, 2 * before.length)
 })
+
+t.test('requests by id have keys, and no features that a table has', async (t) => {
+  const ads = Array.from({ length: 5000 }, (_, i) => `ad-${i}`)
+  const keys = [
+    { key: 'ad_id', side: 'candidate' as const, features: ['ad', 'price'], keys: ads },
+    { key: 'user_id', side: 'context' as const, features: ['country'], keys: ['u1', 'u2'] },
+  ]
+  const { requests, refresh } = create({ keys, cached: 0 })
+  refresh(25)
+  const bodies = requests.map((request) => parse(request).body)
+  for (const { context, candidates } of bodies) {
+    t.same(Object.keys(context), ['user_id'])
+    t.same(Object.keys(candidates), ['ad_id', 'gap'])
+    t.equal(candidates.ad_id.length, 20)
+  }
+  const asked = bodies.flatMap(({ candidates }) => candidates.ad_id)
+  t.ok(asked.every((key: string) => ads.includes(key)) && new Set(asked).size > 150)
+  // Features that are sent change from round to round, as without keys.
+  const priced = create({ keys: [{ ...keys[0]!, features: ['ad'] }], cached: 0 })
+  const before = parse(priced.requests[0]!).body.candidates
+  priced.refresh(10)
+  const after = parse(priced.requests[0]!).body.candidates
+  t.same(after.ad_id, before.ad_id)
+  t.notSame(after.price, before.price)
+})

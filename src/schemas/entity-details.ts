@@ -23,6 +23,15 @@ export const TableDetails = Type.Object({
   ),
 })
 
+const KeyCounts = Type.Object(
+  {
+    found: Type.Integer(),
+    unknown: Type.Integer({ description: 'Those that the table did not have' }),
+    examples: Type.Array(Type.String(), { description: 'The last different ones of these, shortened' }),
+  },
+  { description: 'Keys that requests named, in the process that responds' },
+)
+
 /** A thing whose features come from a table, in `GET /models/{model}`. */
 export type EntityDetails = Static<typeof EntityDetails>
 export const EntityDetails = Type.Object({
@@ -33,12 +42,34 @@ export const EntityDetails = Type.Object({
   unknown: Type.String({ description: 'The fate of keys that the table does not have' }),
   max_age_seconds: Type.Optional(Type.Number({ description: 'An older table is reported as stale' })),
   table: Type.Optional(TableDetails),
-  keys: Type.Object(
-    {
-      found: Type.Integer(),
-      unknown: Type.Integer({ description: 'Those that the table did not have' }),
-      examples: Type.Array(Type.String(), { description: 'The last different ones of these, shortened' }),
-    },
-    { description: 'Keys that requests named, in the process that responds' },
+  first_keys: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'Of candidates: keys of the first rows of the table, to try. Those of users are not shown',
+    }),
   ),
+  keys: KeyCounts,
+})
+
+/** A feature table and its readers, in `GET /tables`. */
+export type ServedTable = Static<typeof ServedTable>
+export const ServedTable = Type.Object(
+  {
+    ...TableDetails.properties,
+    read_by: Type.Array(
+      Type.Object({
+        model: Type.String(),
+        version: Type.String(),
+        entity: Type.String(),
+        key: Type.String({ description: 'The property of requests that holds the key' }),
+        keys: KeyCounts,
+      }),
+      { description: 'Entities of loaded versions that read it' },
+    ),
+  },
+  { description: 'A feature table that is read' },
+)
+
+export type TableList = Static<typeof TableList>
+export const TableList = Type.Object({
+  tables: Type.Array(ServedTable, { description: 'By name. A key for some models sees the tables that these read' }),
 })

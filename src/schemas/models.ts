@@ -100,6 +100,9 @@ export const ModelList = Type.Object({
   unreadable: Type.Optional(
     Type.String({ description: 'Why the models folder cannot be read now: loaded versions go on serving' }),
   ),
+  feature_tables: Type.Optional(
+    Type.Integer({ description: 'Number of feature tables that `GET /tables` lists; absent without any' }),
+  ),
   administration: Type.Boolean({
     description: 'Whether this client may pin versions, and load and unload models, at this address',
   }),

@@ -26,6 +26,7 @@ import { admittedRequest } from './request/prediction-route.ts'
 import { type RequestTimeline, requestFollowing } from './request/request-timeline.ts'
 import { debugRoutes } from './routes/debug.ts'
 import { fieldValuesRoutes } from './routes/example.ts'
+import { featureTableRoutes } from './routes/feature-tables.ts'
 import { modelVersionRoutes } from './routes/model-versions.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
@@ -81,6 +82,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   await fastify.register(modelRoutes, { context })
   await fastify.register(modelVersionRoutes, { context })
   await fastify.register(fieldValuesRoutes, { context })
+  await fastify.register(featureTableRoutes, { context })
   await fastify.register(probeRoutes, { context })
   if (adminApart) return
   await fastify.register(debugRoutes, { context })
@@ -113,6 +115,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(modelRoutes, { context: open })
   await fastify.register(modelVersionRoutes, { context: open })
   await fastify.register(fieldValuesRoutes, { context: open })
+  await fastify.register(featureTableRoutes, { context: open })
   await registerConsole(fastify, open, context.live)
 }
 

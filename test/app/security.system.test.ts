@@ -26,6 +26,7 @@ import { until } from '../support/until.ts'
 const models = await temporaryFolder(t)
 await writeTestBundle(models)
 await writeTestBundle(models, { name: 'other' })
+await writeTable(models, 'spare', [{ id: 'x', size: 1 }])
 const candidates = [{ campaign: 'c9', price: 1.25 }]
 const payload = (more: object = {}) =>
   JSON.stringify({ model: 'ads', context: { country: 'DE', hour: 21 }, candidates, ...more })
@@ -61,7 +62,11 @@ t.test('keys: what each opens, other keys without a restart, and a broken file t
     entry('slow', { requests_per_second: 1 }),
     entry('old', { expires: '2020-01-01T00:00:00Z' }),
   )
-  const { port, stdout, lines } = await startProcess(t, { MULTIGATE_MODELS: models, MULTIGATE_KEYS: file })
+  const { port, stdout, lines } = await startProcess(t, {
+    MULTIGATE_MODELS: models,
+    MULTIGATE_KEYS: file,
+    MULTIGATE_POLL_SECONDS: '0.2',
+  })
   const predict = (key: string | undefined, more?: object) => ask(port, '/predict', key, payload(more))
 
   t.equal((await ask(port, '/livez', undefined)).status, 200)
@@ -86,6 +91,13 @@ t.test('keys: what each opens, other keys without a restart, and a broken file t
   })
   for (const path of ['/models', '/v1/models', '/v2/models/stats'])
     t.notMatch((await ask(port, path, 'key-tenant')).text, /"ads"/, path)
+  const tablesOf = async (key: string) => {
+    const [tables, models] = await Promise.all(['/tables', '/models'].map((path) => ask(port, path, key)))
+    return [JSON.parse(tables!.text).tables.length, JSON.parse(models!.text).feature_tables]
+  }
+  await until(async () => (await tablesOf('key-backend'))[0] === 1)
+  t.same(await tablesOf('key-backend'), [1, 1])
+  t.same(await tablesOf('key-tenant'), [0, undefined], 'no model of its reads the table')
   for (const [path, body] of [
     ['/predict', payload()],
     ['/models/ads', undefined],

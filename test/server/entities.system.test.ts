@@ -406,3 +406,28 @@ t.test('a list that a row of the table lacks has its default, or is a problem', 
   t.match(body.errors, [{ path: '/candidates/ad_id/1', message: /^has no image of "b"/ }])
   t.match((await ask('v', 'a')).body.errors, [{ path: '/context/face', message: /is required/ }])
 })
+
+t.test('tables are listed with the models that read them, and a key to try', async (t) => {
+  const { predict, fastify, models, tables } = await serve(t)
+  await importRows(models, 'spare', [{ id: 'x', size: 1 }])
+  await tables.refresh()
+  await predict({ context: { user_id: 'u1' }, candidates: ['ad-1', 'gone'] })
+  const get = async (url: string) => (await fastify.inject(url)).json()
+  const { tables: listed } = await get('/tables')
+  const reader = { model: 'ads', version: '1' }
+  t.match(listed, [
+    {
+      ...{ name: 'ads', version: '1', rows: 40, deltas: { applied: 0 } },
+      read_by: [{ ...reader, entity: 'ad', key: 'ad_id', keys: { found: 1, unknown: 1, examples: ['gone'] } }],
+    },
+    { name: 'spare', read_by: [] },
+    { name: 'users', read_by: [{ ...reader, entity: 'user', keys: { found: 1, unknown: 0 } }] },
+  ])
+  t.equal(listed.length, 3)
+  t.equal((await get('/models')).feature_tables, 3)
+  const [ad, user] = (await get('/models/ads')).entities
+  t.same(ad.first_keys, ['ad-0', 'ad-1', 'ad-2'])
+  t.notOk('first_keys' in user, 'keys of users are not shown')
+  await tables.close()
+  t.notOk('feature_tables' in (await get('/models')), 'without tables nothing is said of them')
+})

@@ -1,4 +1,5 @@
 import type { TSchema } from 'typebox'
+import * as entityDetails from '../../schemas/entity-details.ts'
 import * as evaluation from '../../schemas/evaluation.ts'
 import * as featureValue from '../../schemas/feature-value.ts'
 import * as infer from '../../schemas/infer.ts'
@@ -13,6 +14,7 @@ import * as serving from '../../schemas/serving.ts'
 import { referenceTo } from './openapi-schemas.ts'
 
 const schemas = {
+  ...entityDetails,
   ...evaluation,
   ...featureValue,
   ...infer,
@@ -59,6 +61,8 @@ const names = [
   'DistributionBin',
   'VersionRows',
   'EvaluationReport',
+  'TableList',
+  'ServedTable',
   'PinRequest',
   'Probe',
   'LiveHistory',

@@ -1,7 +1,8 @@
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { TableStatus } from '../../model/serving/tables/tables.ts'
-import type { EntityDetails, TableDetails } from '../../schemas/entity-details.ts'
+import type { EntityDetails, ServedTable, TableDetails } from '../../schemas/entity-details.ts'
 import type { ServerContext } from '../request/context.ts'
+import type { ModelView } from '../security/areas.ts'
 
 type Sources = Pick<ServerContext, 'metrics' | 'tables'>
 
@@ -21,10 +22,32 @@ export function describeEntities(
         ...{ name, key, side, features, unknown },
         ...(max_age_seconds !== undefined && { max_age_seconds }),
         ...(status && { table: describeTable(status) }),
-        keys: keys.get(name) ?? { found: 0, unknown: 0, examples: [] },
+        // Those of users may name persons.
+        ...(status && side === 'candidate' && { first_keys: status.firstKeys }),
+        keys: keys.get(name) ?? noKeys,
       }
     }),
   }
+}
+
+const noKeys: EntityDetails['keys'] = { found: 0, unknown: 0, examples: [] }
+
+/** The tables that are read, by name, and the entities of these models that read them. */
+export function describeTables(models: Pick<ModelView, 'live'>, { metrics, tables }: Sources): ServedTable[] {
+  const all = tables?.() ?? []
+  if (all.length === 0) return []
+  const readers = models.live().flatMap(({ name: model, version, model: { manifest } }) =>
+    Object.entries(manifest.entities ?? {}).map(([entity, { key, table }]) => ({
+      table,
+      reader: { model, version, entity, key, keys: metrics.entityKeys(model, version).get(entity) ?? noKeys },
+    })),
+  )
+  return all
+    .map((table) => ({
+      ...describeTable(table),
+      read_by: readers.flatMap(({ table: name, reader }) => (name === table.name ? [reader] : [])),
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 export function describeTable(table: TableStatus): TableDetails {

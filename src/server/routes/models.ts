@@ -10,6 +10,7 @@ import { json, ofModel } from '../request/route-docs.ts'
 import type { ModelView } from '../security/areas.ts'
 import { keyOfRequest } from '../security/guarded.ts'
 import { describeVersion } from './describe-model.ts'
+import { tablesFor } from './feature-tables.ts'
 import { modelDetailsExample, modelListExample } from './models-docs.ts'
 
 /** `GET /models` and `GET /models/{model}`: the served models, and the details of each. */
@@ -44,7 +45,13 @@ export async function modelRoutes(app: FastifyInstance, { context }: { context: 
       const key = keyOfRequest(request)
       const administration = context.admin && (key === undefined || key.scopes.has('admin'))
       const { unreadable } = registry.summary()
-      return { models: summarised, ...(unreadable !== undefined && { unreadable }), administration }
+      const tables = tablesFor(request, context).length
+      return {
+        models: summarised,
+        ...(unreadable !== undefined && { unreadable }),
+        ...(tables > 0 && { feature_tables: tables }),
+        administration,
+      }
     },
   })
 

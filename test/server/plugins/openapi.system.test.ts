@@ -103,6 +103,7 @@ t.test('every route is documented, and every documented route exists', async (t)
     'get /models/{model}/versions/{version}/fields/{field}/values',
     'get /models/{model}/versions/{version}/rows',
     'get /readyz',
+    'get /tables',
     'get /v1/models',
     'get /v1/models/{model}',
     'get /v1/models/{model}/labels/{label}',

@@ -99,6 +99,7 @@ t.test('areas of paths', async (t) => {
     ['/predict', 'predict'],
     ['/v2/models/:model/infer', 'predict'],
     ['/models', 'predict'],
+    ['/tables', 'predict'],
     ['/models/:model', 'predict'],
     ['/models/:model/versions/:version', 'predict'],
     ['/models/:model/versions/:version/distributions', 'predict'],

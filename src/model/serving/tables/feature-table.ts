@@ -14,6 +14,10 @@ export interface TableFiles extends ColumnFiles {
 /** In place of a key's length: its number among the long ones follows, uint32, little-endian. */
 export const longKey = 255
 
+/** Most keys that are examples, and the length of the longest. */
+const mostFirst = 3
+const longestFirst = 64
+
 /** Rows of features by key. */
 export interface RowsByKey {
   /** The version that it is of, if it has one. */
@@ -44,6 +48,7 @@ export class FeatureTable implements RowsByKey {
   readonly #rowBytes: number
   readonly #index: Int32Array
   readonly #longKeys: StoredStrings
+  #firstKeys: string[] | undefined
 
   /** Throws RangeError where a file is too short, or a place is not in a row. */
   constructor(
@@ -87,6 +92,14 @@ export class FeatureTable implements RowsByKey {
     if (length === longKey) return stringAt(this.#longKeys, this.#longNumber(start))
     const { buffer, byteOffset, byteLength } = this.#rows.subarray(start + 1, start + 1 + length)
     return Buffer.from(buffer, byteOffset, byteLength).toString()
+  }
+
+  /** The keys of its first rows, but for long ones, as examples. */
+  get firstKeys(): string[] {
+    this.#firstKeys ??= Array.from({ length: Math.min(mostFirst, this.rows) }, (_, row) => this.keyOf(row)).filter(
+      ({ length }) => length <= longestFirst,
+    )
+    return this.#firstKeys
   }
 
   /** A contradiction in its content, if there is one. Reads all of it. */

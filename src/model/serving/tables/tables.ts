@@ -44,6 +44,8 @@ export interface TableStatus {
   rows: number
   bytes: number
   source: string
+  /** Keys of its first rows. */
+  firstKeys: string[]
   /** When the version was imported, and when the last delta was written; ms since 1970. */
   createdAt: number
   changedAt: number | undefined
@@ -138,6 +140,7 @@ export class Tables {
         rows: table.rows,
         bytes: table.bytes,
         source: description.source,
+        firstKeys: table.firstKeys,
         createdAt: Date.parse(description.created_at),
         changedAt: state.createdAt,
         deltas: follower.status(),

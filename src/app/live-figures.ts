@@ -1,6 +1,7 @@
 import type { EnginePool } from '../model/engines/pool/engine-pool.ts'
 import type { FairShare } from '../model/serving/batching/fair-share.ts'
 import type { Registry } from '../model/serving/registry/registry.ts'
+import type { TableStatus, Tables } from '../model/serving/tables/tables.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { Condition, Reading } from '../server/console/reading.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
@@ -15,6 +16,7 @@ const longestReason = 300
 interface LiveParts {
   configuration: Configuration
   registry: Registry
+  tables: Pick<Tables, 'status'>
   metrics: Metrics
   saturation: Saturation
   pool: EnginePool
@@ -27,7 +29,7 @@ interface LiveParts {
  */
 export async function openLive(
   { peers, connections = () => 0 }: { peers?: Siblings | undefined; connections?(): number },
-  { configuration, registry, metrics, saturation, pool, share }: LiveParts,
+  { configuration, registry, tables, metrics, saturation, pool, share }: LiveParts,
 ): Promise<{ source: LiveSource; read(): Promise<Reading>; stop(): void }> {
   const [{ createReader }, { watchStalls }] = await Promise.all([
     import('../server/console/reading.ts'),
@@ -43,7 +45,7 @@ export async function openLive(
       return { alive, replaced, lost, busySeconds, slots }
     },
     connections,
-    condition: () => conditionOf(registry, metrics, stalls.read()),
+    condition: () => ({ ...conditionOf(registry, metrics, stalls.read()), ...conditionOfTables(tables.status()) }),
     saturation: () => saturation.value,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,
   })
@@ -80,5 +82,22 @@ function conditionOf(registry: Registry, metrics: Metrics, stalls: Condition['st
     logLinesDropped: droppedLogLines(),
     connectionsRefused: metrics.connectionsRefused(),
     stalls,
+  }
+}
+
+function conditionOfTables(tables: readonly TableStatus[]): Pick<Condition, 'tables'> {
+  if (tables.length === 0) return {}
+  return {
+    tables: tables.map(({ name: table, version, deltas, refused }) => ({
+      table,
+      version,
+      applied: deltas.applied,
+      refused: [
+        ...(refused ? [`Version ${refused.version} of the table ${table} is refused: ${refused.problem}`] : []),
+        ...(deltas.refused
+          ? [`${deltas.refused.file} of version ${version} of the table ${table} is refused: ${deltas.refused.reason}`]
+          : []),
+      ].map((text) => text.slice(0, longestReason)),
+    })),
   }
 }

@@ -127,7 +127,7 @@ export async function createService(configuration: Configuration, options: Servi
   })
   registerProcessMetrics(metrics.registry, droppedLogLines)
   const live = configuration.MULTIGATE_CONSOLE
-    ? await openLive(options, { configuration, registry, metrics, saturation, pool, share: loading.share })
+    ? await openLive(options, { ...loading, configuration, registry, metrics, saturation, pool })
     : undefined
   const context: AppOptions['context'] = {
     ...buffers,

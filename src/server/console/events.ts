@@ -5,6 +5,7 @@ import { losses, lossFelt } from '../../schemas/outcomes.ts'
 import { changesOfModels, problemsOf } from './model-changes.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
+import { changesOfTables } from './table-changes.ts'
 import { type Change, createTrafficChanges, error, info, warning } from './traffic-changes.ts'
 
 /** Changes between readings: the last ones, each once however long it goes on. */
@@ -20,7 +21,7 @@ export interface EventLog {
 /** Events that are kept. */
 const kept = 200
 
-/** The same event again within this time, ms, is one that goes on. */
+/** The same event again within this time, ms, is one that goes on; deltas may come every minute, and go on always. */
 const goesOn = 30_000
 
 /** Events of a moment: the same one again is another. */
@@ -33,7 +34,7 @@ const moments = new Set<Change['kind']>([
 ])
 
 /** Each of them is a moment: those that go on are several. */
-const counted = new Set<Change['kind']>(['worker_replaced', 'process_stalled', 'clock_jumped'])
+const counted = new Set<Change['kind']>(['worker_replaced', 'process_stalled', 'clock_jumped', 'deltas_applied'])
 
 /** The wall clock jumped if it moved by so much more or less than the steady one, ms. */
 const jump = 5_000
@@ -51,7 +52,8 @@ export function createEventLog(): EventLog {
       const same = moments.has(change.kind)
         ? undefined
         : events.findLast(
-            ({ kind, text, until }) => kind === change.kind && text === change.text && at - until < goesOn,
+            ({ kind, text, until }) =>
+              kind === change.kind && text === change.text && (at - until < goesOn || kind === 'deltas_applied'),
           )
       if (same !== undefined) {
         same.until = at
@@ -100,7 +102,12 @@ function changesBetween(before: Readings, now: Readings): Change[] {
   const ofProcesses = now.answered.flatMap((reading) =>
     changesOfProcess(known.get(reading.pid) ?? newborn(reading), reading),
   )
-  return [...comingAndGoing(before, now, known), ...ofProcesses, ...changesOfModels(before, now)]
+  return [
+    ...comingAndGoing(before, now, known),
+    ...ofProcesses,
+    ...changesOfModels(before, now),
+    ...changesOfTables(before, now),
+  ]
 }
 
 /** A process that was not there before as it was when it started: its first reading may have lost a worker already. */

@@ -1,6 +1,7 @@
 import type { ModelAuthors } from '../../model/serving/registry/authors.ts'
 import { byAdministrator, byCommand, byFile, bySchedule } from '../../model/serving/registry/authors.ts'
 import type { Reading, Readings } from './reading.ts'
+import { problemsOfTables } from './table-changes.ts'
 import { type Change, error, info, warning } from './traffic-changes.ts'
 
 /** Changes of the models of all processes together: each looks at the folder by itself, at slightly different times. */
@@ -52,9 +53,9 @@ export function changesOfModels(before: Readings, now: Readings): Change[] {
   return changes
 }
 
-/** Versions that failed, are incompatible, or whose plans could not be stored, once for all processes. */
-export function problemsOf({ answered }: Readings): Change[] {
-  const all = answered.flatMap(({ condition: { failed, incompatible, unstored } }) => [
+/** Versions that failed, are incompatible, or whose plans could not be stored, and refused tables; once for all. */
+export function problemsOf(readings: Readings): Change[] {
+  const ofVersions = readings.answered.flatMap(({ condition: { failed, incompatible, unstored } }) => [
     ...failed.map(({ model, version, reason }) => ({
       ...error('version_failed', `Version ${version} of ${model} failed to load: ${reason}`),
       model,
@@ -67,6 +68,7 @@ export function problemsOf({ answered }: Readings): Change[] {
       warning('plan_unstored', `The compiled plan of ${model}/${version} can’t be stored: ${reason}`),
     ),
   ])
+  const all = [...ofVersions, ...problemsOfTables(readings)]
   return [...new Map(all.map((change) => [change.text, change])).values()]
 }
 

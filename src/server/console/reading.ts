@@ -38,6 +38,16 @@ export interface VersionProblem {
   reason: string
 }
 
+/** A feature table that is read. */
+export interface TableCondition {
+  table: string
+  version: string
+  /** Deltas that are in effect. */
+  applied: number
+  /** Why a newer version, or a delta, is not. */
+  refused: string[]
+}
+
 /** The models that answer, and what went wrong so far. */
 export interface Condition {
   /** The version that answers, by model. */
@@ -49,6 +59,8 @@ export interface Condition {
   incompatible: VersionProblem[]
   /** Versions whose compiled plan could not be stored. */
   unstored: VersionProblem[]
+  /** Feature tables; undefined where there are none. */
+  tables?: TableCondition[] | undefined
   /** Models that go on serving although they vanished from the folder. */
   missing: number
   /** Why the folder of models can't be read; undefined where it can. */

@@ -123,6 +123,38 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   ])
 })
 
+t.test('tables that take over, apply deltas, or are refused: once for all processes', async (t) => {
+  const of = (pid: number, version: string, applied: number, refused: string[] = []) => ({
+    pid,
+    condition: { tables: [{ table: 'ads', version, applied, refused }] },
+  })
+  t.same(eventsOf(answered(of(1, '1', 3)), answered(of(1, '1', 3))), [], 'what is read from the start')
+  const refused = ['Version 3 of the table ads is refused: has no column "price"']
+  t.same(
+    eventsOf(
+      answered({ pid: 1 }, { pid: 2 }),
+      answered(of(1, '1', 0), { pid: 2 }),
+      answered(of(1, '1', 0), of(2, '1', 0)),
+      answered(of(1, '1', 2), of(2, '1', 0)),
+      answered(of(1, '1', 2), of(2, '1', 2)),
+      answered(of(1, '1', 1), of(2, '1', 2)),
+      answered(of(1, '2', 4), of(2, '1', 1)),
+      answered(of(1, '2', 4, refused), of(2, '2', 4, refused)),
+    ),
+    [
+      ['table_read', 'The table ads is read in version 1'],
+      ['deltas_applied', 'Deltas of version 1 of the table ads were applied'],
+      ['deltas_reverted', 'Deltas of version 1 of the table ads were reverted: 1 left'],
+      ['table_read', 'The table ads is read in version 2, after version 1'],
+      ['table_refused', refused[0]],
+    ],
+  )
+  const log = createEventLog()
+  for (const i of [0, 1, 2, 3]) log.add(answered(of(1, '1', i)), 60_000 * i)
+  t.match(log.since(0), [{ kind: 'deltas_applied', at: 60_000, until: 180_000, times: 3 }], 'one event, however long')
+  t.equal(log.since(0).length, 1)
+})
+
 t.test('processes that end, start, fall silent and come back', async (t) => {
   const two = answered({ pid: 1 }, { pid: 2, residentBytes: 2e8 })
   const one = { answered: [aReading({ pid: 1 })], silent: [2] }

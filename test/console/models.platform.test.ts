@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { systemClock } from '../../src/base/clock.ts'
+import { Tables } from '../../src/model/serving/tables/tables.ts'
 import type { ArchitectureOptions } from '../../src/schemas/architecture.ts'
+import type { Entities } from '../../src/schemas/entities.ts'
 import type { Features } from '../../src/schemas/features.ts'
 import { evaluationExample } from '../../src/server/routes/models-docs.ts'
 import { axeFindings, changeLook, openBrowser, openPage, skipBrowser as skip } from '../support/browser.ts'
 import { multiGateOptions, temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
+import { importRows } from '../support/feature-table.ts'
 import { listFeatures } from '../support/list-features.ts'
 import { startTestServer } from '../support/server.ts'
 
@@ -74,15 +77,56 @@ async function start(t: { teardown(callback: () => Promise<void>): void }, admin
       drift: { ...drift, lengths: { history: { edges: [0, 2], shares: [0.2, 0.5, 0.3] } } },
     },
   })
+  const tables = await writeByIdModel(models)
   const server = await startTestServer(t, {
     models,
     admin,
+    tables,
     registry: { defaultModel: 'ads', mode: 'all' },
     clock: { ...systemClock, now: () => 0 },
   })
   await server.fastify.listen({ host: '127.0.0.1', port: 0 })
   const { port } = server.fastify.server.address() as AddressInfo
   return { ...server, models, url: `http://127.0.0.1:${port}/` }
+}
+
+/** A model by id, and its tables; the names of fields and users are long. */
+const long = 'a_field_whose_name_is_as_long_as_names_of_fields_of_wide_models_are'
+const byIdFeatures: Features = [
+  ...testFeatures,
+  ...Array.from({ length: 50 }, (_, i) => ({
+    name: `${long}_${i}`,
+    side: 'candidate' as const,
+    kind: 'numeric' as const,
+    scaling: { method: 'none' as const },
+    missing: { default: i },
+  })),
+]
+const entities: Entities = {
+  ad: {
+    ...{ key: 'ad_id', side: 'candidate', table: 'ads', unknown: 'leave_out', max_age_seconds: 1e9 },
+    features: byIdFeatures.flatMap(({ name, side }) => (side === 'candidate' ? [name] : [])),
+  },
+  user: { key: 'user_id', side: 'context', table: 'users', features: ['country'], unknown: 'defaults' },
+}
+
+async function writeByIdModel(models: string): Promise<Tables> {
+  await importRows(
+    models,
+    'ads',
+    ['ad-1', 'ad-2', 'ad-3'].map((id, i) => ({
+      ...{ id, campaign: `c${i}`, price: i + 0.5 },
+      ...Object.fromEntries(Array.from({ length: 50 }, (_, k) => [`${long}_${k}`, k === 0 && i === 0 ? null : k])),
+    })),
+  )
+  await importRows(models, 'users', [
+    { id: 'u1', country: 'DE' },
+    { id: 'u2', country: 'FR' },
+  ])
+  await writeTestBundle(models, { name: 'by-id', manifest: { features: byIdFeatures, entities } })
+  const tables = new Tables(models)
+  await tables.refresh()
+  return tables
 }
 
 const browser = skip ? undefined : await openBrowser(t)
@@ -252,6 +296,50 @@ t.test('the pages of models', { skip }, async (t) => {
     await page.close()
   })
 
+  await t.test('tables are shown from the model that reads them to the keys that they lack', async (t) => {
+    await predict({ model: 'by-id', context: { user_id: 'u1', hour: 3 }, candidates: ['ad-1', markup] })
+    const page = await visit('#/models/by-id/1?section=entities')
+    const section = page.getByRole('region', { name: 'Entities' })
+    t.match(await section.textContent(), /52 fields.*and 32 more/)
+    t.match(await section.textContent(), /1 found, 1 unknown \(50%\)last unknown: <img/)
+    t.match(await section.textContent(), /the candidate is left out/)
+    await section.getByRole('link', { name: 'ads', exact: true }).click()
+    const readers = page.getByRole('region', { name: 'Models that read it' })
+    t.match(await readers.getByRole('row').nth(1).textContent(), /by-id version 1adad_id1 found, 1 unknown/)
+    t.match(await page.getByRole('region', { name: 'Version', exact: true }).textContent(), /Rows3.*ads\.jsonl/)
+    t.equal(await page.getByRole('link', { name: 'Models', exact: true }).first().getAttribute('aria-current'), 'true')
+    await page.goto(`${url}#/models`)
+    await page.getByRole('link', { name: '2 feature tables' }).click()
+    await page.getByRole('link', { name: 'users', exact: true }).click()
+    await page.getByRole('heading', { name: 'users' }).waitFor()
+    await page.goto(`${url}#/tables/nothing`)
+    await page.getByText('There is no such table').waitFor()
+    t.equal(await page.locator('img').count(), 0)
+    await page.close()
+  })
+
+  await t.test('the playground asks by id; a value that is entered wins, and is taken back', async (t) => {
+    const page = await visit('#/playground/by-id')
+    const price = page.getByLabel('price of ad-2', { exact: true })
+    await price.and(page.getByPlaceholder('1.5', { exact: true })).waitFor()
+    t.equal(await price.inputValue(), '')
+    const code = page.getByRole('region', { name: 'The request as a program' })
+    t.match(await code.textContent(), /"ad_id": "ad-1",\s+"views"/)
+    await page.getByLabel('user_id', { exact: true }).fill('u1')
+    await page.getByLabel('country', { exact: true }).fill('')
+    await page.getByText(/stored in the table/).waitFor()
+    t.equal(await page.getByLabel('country', { exact: true }).getAttribute('placeholder'), 'DE')
+    await price.fill('9')
+    await page.getByRole('button', { name: 'Use the stored value of price of ad-2' }).click()
+    t.equal(await price.inputValue(), '')
+    await page.getByLabel('ad_id of ad-3').fill('gone')
+    await page
+      .getByText(/no row of "gone": the candidate is left out/)
+      .first()
+      .waitFor()
+    await page.close()
+  })
+
   await t.test('nothing is inaccessible, cut or wider than the page', async (t) => {
     const sizes = [1280, 390]
     const colours = ['light', 'dark'] as const
@@ -262,13 +350,16 @@ t.test('the pages of models', { skip }, async (t) => {
       ['#/models', some],
       ['#/models/wide/1', some],
       ['#/models/lists/1', some],
+      ['#/models/by-id/1', all],
+      ['#/tables', all],
+      ['#/tables/ads', all],
       ['#/models/ads/2?against=1', some],
     ] as const) {
       const page = await visit(hash)
-      await page.locator('section.card').first().waitFor()
+      await page.locator('section.card, main table').first().waitFor()
       await page.locator('main .spinner').first().waitFor({ state: 'detached' })
       const details = page.locator('.drifts summary').first()
-      if (!hash.includes('?') && hash !== '#/models') await details.click()
+      if (!hash.includes('?') && /models\/(?!by-id)/.test(hash)) await details.click()
       for (const { width, scheme } of looks) {
         await changeLook(page, { viewport: { width, height: 900 }, colorScheme: scheme })
         const place = `${hash}, ${width} px, ${scheme}`

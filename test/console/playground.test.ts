@@ -259,7 +259,10 @@ t.test('a shared state', async (t) => {
 
 t.test('candidates', async (t) => {
   const candidates = candidatesOf([{ price: 3 }, { id: 'a10', price: 1 }, { id: 'a9' }, { id: '', price: 2 }])
-  t.same(candidates.map(nameOf), ['#1', 'a10', 'a9', '#4'])
+  t.same(
+    candidates.map((one, i) => nameOf(one, i)),
+    ['#1', 'a10', 'a9', '#4'],
+  )
   const by = (name: string, descending = false) =>
     sorted(candidates, ({ values }) => valueAt(values, name), descending).map(({ key }) => key)
   t.same(by('price'), [2, 4, 1, 3], 'those without the value last')

@@ -108,9 +108,10 @@ t.test('lists are read from bodies of rows and of columns', async (t) => {
   })
   t.same(read({ context: { history: [] } }), { context: { history: [] }, candidates: [{}] }, 'the context is one row')
   t.same(read({ candidates: [{ tags: ['a', null] }] })?.candidates, [{ tags: ['a', 'null'] }], 'a mistake is shown')
+  t.same(read({ candidates: ['a', 7] })?.candidates, [{ id: 'a' }, { id: 7 }], 'keys of a table')
   for (const [body, url] of [
     [{ sparse: [[1]] }],
-    [{ candidates: [1] }],
+    [{ candidates: [true] }],
     [{ candidates: { tags: { values: [] } } }],
     ['text'],
     [undefined],

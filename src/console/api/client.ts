@@ -72,6 +72,8 @@ export async function ask<T>(sent: Promise<{ data?: T; error?: unknown; response
 
 export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/models'))
 
+export const askTables = (): Promise<Schemas['TableList']> => ask(client.GET('/tables'))
+
 /** A version in full, or the default one; one that has no details has only its model's status. */
 export const askDetails = (model: string, version?: string): Promise<Schemas['ModelDetails']> =>
   version === undefined

@@ -16,6 +16,15 @@ export function Pending({ what, error, again }: { what: string; error: AskError 
   return error === undefined ? <Loading what={what} /> : <Failed error={error} again={again} />
 }
 
+/** A mark that what is shown is old. */
+export function Stale({ message }: { message: string }) {
+  return (
+    <span class="pill bad" role="status">
+      not up to date: {message}
+    </span>
+  )
+}
+
 /** There is nothing, and why. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (

@@ -60,6 +60,12 @@ function NotFound() {
   )
 }
 
+/** A page below another marks that one. */
+function currentOf(name: string, current: string): 'page' | 'true' | undefined {
+  if (name === current) return 'page'
+  return pages.some((page) => page.name === current && page.under === name) ? 'true' : undefined
+}
+
 const themeNames = { auto: 'as the system', light: 'light', dark: 'dark' }
 
 function Navigation({ current }: { current: string }) {
@@ -72,11 +78,13 @@ function Navigation({ current }: { current: string }) {
         multigate
       </a>
       <nav aria-label="Pages">
-        {pages.map(({ name, title }) => (
-          <a key={name} href={hrefOf(name)} aria-current={name === current ? 'page' : undefined}>
-            {title}
-          </a>
-        ))}
+        {pages
+          .filter(({ under }) => under === undefined)
+          .map(({ name, title }) => (
+            <a key={name} href={hrefOf(name)} aria-current={currentOf(name, current)}>
+              {title}
+            </a>
+          ))}
         <a href={new URL('docs', base).href}>API</a>
       </nav>
       <div class="tools">
@@ -130,6 +138,8 @@ export interface PageProps {
 export interface Page {
   name: string
   title: string
+  /** The page that leads to it: it is not in the navigation itself. */
+  under?: string
   load(): Promise<ComponentType<PageProps>>
 }
 
@@ -137,6 +147,12 @@ export interface Page {
 export const pages: readonly Page[] = [
   { name: 'live', title: 'Live', load: async () => (await import('../pages/live/live.tsx')).LivePage },
   { name: 'models', title: 'Models', load: async () => (await import('../pages/models/models.tsx')).ModelsPage },
+  {
+    name: 'tables',
+    title: 'Feature tables',
+    under: 'models',
+    load: async () => (await import('../pages/tables/tables.tsx')).TablesPage,
+  },
   {
     name: 'playground',
     title: 'Playground',

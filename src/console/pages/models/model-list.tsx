@@ -5,7 +5,7 @@ import { hrefOf } from '../../base/router.ts'
 import { Card } from '../../parts/controls.tsx'
 import { date, decimal, number, orDash } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
-import { Empty, Pending } from '../../parts/states.tsx'
+import { Empty, Pending, Stale } from '../../parts/states.tsx'
 import { Table } from '../../parts/table.tsx'
 import { driftWord, subjectOf } from './drift-rows.ts'
 import { isLoaded, type Model, stateTones, type Version } from './words.ts'
@@ -34,6 +34,15 @@ export function ModelList() {
         A model is a folder with versions. Requests that name no version are answered by the highest one that has
         loaded, or the pinned one.
       </p>
+      {data.feature_tables !== undefined && (
+        <p>
+          Requests may name keys of{' '}
+          <a href={hrefOf('tables')}>
+            {data.feature_tables === 1 ? '1 feature table' : `${number(data.feature_tables, 9)} feature tables`}
+          </a>
+          .
+        </p>
+      )}
       {data.unreadable !== undefined && (
         <div class="notice bad" role="status">
           <strong>The models folder can’t be read.</strong>
@@ -51,15 +60,6 @@ export function ModelList() {
       ))}
       {pager}
     </div>
-  )
-}
-
-/** A mark that what is shown is old. */
-export function Stale({ message }: { message: string }) {
-  return (
-    <span class="pill bad" role="status">
-      not up to date: {message}
-    </span>
   )
 }
 

@@ -4,14 +4,15 @@ import { askVersion } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { hrefOf } from '../../base/router.ts'
 import { Card, Pairs, Select } from '../../parts/controls.tsx'
-import { Pending } from '../../parts/states.tsx'
+import { Pending, Stale } from '../../parts/states.tsx'
 import { Architecture } from './architecture.tsx'
 import { Compare } from './compare.tsx'
 import { provenanceRows } from './differences.ts'
 import { Drift } from './drift.tsx'
+import { Entities } from './entities.tsx'
 import { Evaluation } from './evaluation.tsx'
 import { Fields } from './fields.tsx'
-import { Broken, Stale, StatePills } from './model-list.tsx'
+import { Broken, StatePills } from './model-list.tsx'
 import { Pinning } from './pinning.tsx'
 import { PlanSection } from './plan.tsx'
 import { Tasks } from './tasks.tsx'
@@ -21,6 +22,8 @@ interface Section {
   id: string
   title: string
   note?(details: Details): string
+  /** Default: always. */
+  isShown?(details: Details): boolean
   body(details: Details, version: string, again: () => void): ComponentChildren
 }
 
@@ -35,6 +38,12 @@ const sections: readonly Section[] = [
     ),
   },
   {
+    id: 'entities',
+    title: 'Entities',
+    isShown: ({ entities = [] }) => entities.length > 0,
+    body: ({ entities = [] }) => <Entities entities={entities} />,
+  },
+  {
     id: 'tasks',
     title: 'Tasks and quality',
     body: ({ tasks = [], quality = {} }) => <Tasks tasks={tasks} quality={quality} />,
@@ -42,6 +51,7 @@ const sections: readonly Section[] = [
   {
     id: 'evaluation',
     title: 'Evaluation',
+    isShown: ({ evaluated }) => evaluated === true,
     body: ({ name }, version) => <Evaluation model={name} version={version} />,
   },
   {
@@ -174,7 +184,7 @@ function Versions({ details, against }: { details: Details; against: string | un
 }
 
 function Sections({ details, version, again }: { details: Details; version: string; again(): void }) {
-  const shown = sections.filter(({ id }) => id !== 'evaluation' || details.evaluated)
+  const shown = sections.filter(({ isShown }) => isShown?.(details) ?? true)
   return (
     <>
       <nav class="sections small" aria-label="Sections">

@@ -17,6 +17,8 @@ interface AnswersProps {
   standings: ReadonlyMap<number, Standing>
   before: ReadonlyMap<number, Standing>
   by: string
+  /** Names candidates without an id: their key in a table. */
+  keyName: string | undefined
   busy: boolean
   /** They are of the values before: these have a problem. */
   isOld: boolean
@@ -73,11 +75,12 @@ function AnswerTable({
   standings,
   before,
   by,
+  keyName,
   selected,
   onSelect,
   onWhy,
 }: AnswersProps & { now: Answered }) {
-  const ordered = ranked(now.form.candidates, standings)
+  const ordered = ranked(now.form.candidates, standings, keyName)
   const { shown, pager: taskPager } = usePages('tasks', tasks, tasksPerPage)
   const { shown: rows, pager } = usePages('candidates', ordered, rowsPerPage)
   return (

@@ -3,7 +3,9 @@ import { usePages } from '../../parts/pager.tsx'
 import { Table, type Column as TableColumn } from '../../parts/table.tsx'
 import { enter } from './enter.ts'
 import { shownInCell, ValueInput } from './field-input.tsx'
-import { cellId, fieldProblem } from './state/describe-field.ts'
+import { ReturnToStored } from './key-help.tsx'
+import { cellId, fieldProblem, textOfStored } from './state/describe-field.ts'
+import { candidateKey, type Notes, noteOf, type Stored, storedValue } from './state/entities.ts'
 import { type Candidate, nameOf, rankColumn } from './state/form.ts'
 import { sequenceOf, type Unknown, unknownIn } from './state/lists.ts'
 import { type Field, isItem, isSeveral, textOfValue, type Values, valueAt } from './state/model.ts'
@@ -21,6 +23,7 @@ interface CandidateTableProps {
   standings: ReadonlyMap<number, Standing>
   problems: ReadonlyMap<number, ReadonlyMap<string, string>>
   vocabularies: Vocabularies
+  stored: Stored
   sort: { column: string; descending: boolean } | undefined
   selected: number | undefined
   /** The cell to go to, once for each object. */
@@ -30,7 +33,7 @@ interface CandidateTableProps {
 
 /** The candidates to edit, some rows and columns at a time. */
 export function CandidateTable(props: CandidateTableProps) {
-  const { candidates, columns, standings, problems, vocabularies, selected, goTo, actions } = props
+  const { candidates, columns, standings, problems, vocabularies, stored, selected, goTo, actions } = props
   const rows = usePages('candidates', candidates, rowsPerPage)
   const shown = usePages('columns', columns, columnsPerPage)
   const fields = columns.flatMap(({ field }) => field ?? [])
@@ -41,7 +44,8 @@ export function CandidateTable(props: CandidateTableProps) {
       return [key, unknownIn(values, prediction)]
     }),
   )
-  const nameAt = (place: number) => nameOf(candidates[rows.first + place]!, rows.first + place)
+  const keyName = candidateKey(fields)
+  const nameAt = (place: number) => nameOf(candidates[rows.first + place]!, rows.first + place, keyName)
 
   useEffect(() => {
     if (goTo === undefined) return
@@ -108,6 +112,7 @@ export function CandidateTable(props: CandidateTableProps) {
               cell: (candidate, i) => (
                 <Cell
                   {...{ candidate, column, vocabularies, actions }}
+                  notes={stored.candidates.get(candidate.key)}
                   name={nameAt(i)}
                   problem={problems.get(rows.first + i)?.get(column.name)}
                   sequence={column.field === undefined ? [] : sequenceOf(column.field, fields)}
@@ -194,9 +199,11 @@ interface CellProps extends Pick<CandidateTableProps, 'vocabularies' | 'actions'
   problem: string | undefined
   sequence: readonly Field[]
   unknown: Unknown
+  /** Rows of tables for its keys. */
+  notes: Notes | undefined
 }
 
-function Cell({ candidate, name, column, sequence, unknown, vocabularies, actions, ...answer }: CellProps) {
+function Cell({ candidate, name, column, sequence, unknown, notes, vocabularies, actions, ...answer }: CellProps) {
   const { field } = column
   const id = cellId(candidate.key, column.name)
   const { values } = candidate
@@ -204,13 +211,20 @@ function Cell({ candidate, name, column, sequence, unknown, vocabularies, action
   const problem = field === undefined ? answer.problem : fieldProblem(field, value, answer.problem)
   const isUnknown =
     field !== undefined && !isSeveral(field) && isItem(value) && unknown.get(column.name)?.has(value) === true
-  const remark = problem ?? (isUnknown ? 'not known to the model' : undefined)
-  const placeholder = field !== undefined && !field.required ? textOfValue(field.default) : undefined
+  const stored = field && storedValue(field, values, notes)
+  const note = field?.keyOf && noteOf(field.keyOf, values, notes)
+  const remark =
+    problem ??
+    (isUnknown ? 'not known to the model' : undefined) ??
+    (note?.found === false ? 'not in the table' : undefined) ??
+    (value === undefined && stored?.isDefault && stored.value !== undefined ? 'not stored: the default' : undefined)
+  const usual = field !== undefined && !field.required ? textOfValue(field.default) : undefined
   return (
     <>
       <ValueInput
-        {...{ id, field, sequence, unknown, vocabularies, values, placeholder }}
+        {...{ id, field, sequence, unknown, vocabularies, values }}
         name={column.name}
+        placeholder={stored === undefined ? usual : textOfStored(stored.value)}
         type={column.type}
         most={shownInCell}
         onValues={(next) => actions.change(candidate.key, next)}
@@ -222,6 +236,14 @@ function Cell({ candidate, name, column, sequence, unknown, vocabularies, action
         <p id={`${id}-remark`} class={problem === undefined ? 'small muted' : 'small problem'}>
           {remark}
         </p>
+      )}
+      {field && (
+        <ReturnToStored
+          {...{ field, values }}
+          fields={sequence}
+          label={`${column.title} of ${name}`}
+          onValues={(next) => actions.change(candidate.key, next)}
+        />
       )}
     </>
   )

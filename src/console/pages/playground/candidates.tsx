@@ -2,7 +2,9 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { Card, Select } from '../../parts/controls.tsx'
 import { number } from '../../parts/format.ts'
 import { type CandidateActions, CandidateTable, type Column } from './candidate-table.tsx'
+import { KeyHelp } from './key-help.tsx'
 import { PasteDialog } from './paste-dialog.tsx'
+import { candidateKey, type Stored } from './state/entities.ts'
 import { type Candidate, candidatesOf, type Form, nameAt, nextKey, placesOf, rankColumn, sorted } from './state/form.ts'
 import { bySequence } from './state/lists.ts'
 import { type Field, type Task, type Values, valueAt, withValue } from './state/model.ts'
@@ -19,6 +21,7 @@ interface CandidatesProps {
   standings: ReadonlyMap<number, Standing>
   problems: ReadonlyMap<number, ReadonlyMap<string, string>>
   vocabularies: Vocabularies
+  stored: Stored
   selected: number | undefined
   goTo: { index: number; field: string | undefined } | undefined
   setForm(form: Form): void
@@ -39,8 +42,9 @@ interface Undoable {
 
 /** The items to score, as a table. */
 export function Candidates(props: CandidatesProps) {
-  const { form, fields, columnFields, tasks, standings, problems, vocabularies, selected, goTo, setForm, onSelect } =
-    props
+  const { form, fields, columnFields, tasks, standings, problems, vocabularies, stored, selected, goTo } = props
+  const { setForm, onSelect } = props
+  const keyName = candidateKey(fields)
   const [sort, setSort] = useState<Sort>()
   const [pasting, setPasting] = useState<string>()
   const [notes, setNotes] = useState<string[]>([])
@@ -57,7 +61,7 @@ export function Candidates(props: CandidatesProps) {
     setLast({ what, before: form, after })
     setForm(after)
   }
-  const actions = actionsOf(form, setForm, put, onSelect, (column) =>
+  const actions = actionsOf(form, keyName, setForm, put, onSelect, (column) =>
     order({ column, descending: sort?.column === column && !sort.descending }),
   )
   const take = (pasted: Pasted, replaces: boolean) => {
@@ -68,7 +72,7 @@ export function Candidates(props: CandidatesProps) {
   const add = () => {
     const key = nextKey(form.candidates)
     const values = form.candidates.at(-1)?.values ?? {}
-    setForm({ ...form, candidates: [...form.candidates, { key, values: withNewId(values, key) }] })
+    setForm({ ...form, candidates: [...form.candidates, { key, values: withNewId(values, key, keyName) }] })
   }
 
   return (
@@ -77,6 +81,7 @@ export function Candidates(props: CandidatesProps) {
         The items to score. The id is yours, and the bid is used for ecpm alone. An empty cell is not sent: its grey
         text is the default that counts then. Choose a rank to see the gates of that candidate.
       </p>
+      <KeyHelp fields={columnFields} side="candidate" />
       <div class="actions">
         <button type="button" disabled={form.candidates.length >= mostCandidates} onClick={add}>
           Add
@@ -108,7 +113,7 @@ export function Candidates(props: CandidatesProps) {
       )}
       <CandidateTable
         candidates={form.candidates}
-        {...{ columns, standings, problems, vocabularies, sort, selected, goTo, actions }}
+        {...{ columns, standings, problems, vocabularies, stored, sort, selected, goTo, actions }}
       />
       {pasting !== undefined && (
         <PasteDialog fields={fields} text={pasting} onPasted={take} onClose={() => setPasting(undefined)} />
@@ -145,14 +150,18 @@ function SortByAnswer({
 const scoreColumn = (score: string) => `\n${score}`
 
 function columnsOf(fields: readonly Field[]): Column[] {
+  const columnOf = (field: Field): Column => ({ name: field.name, title: field.name, type: field.type, field })
   return [
+    ...fields.filter(isCandidateKey).map(columnOf),
     { name: 'id', title: 'id', type: 'string', field: undefined },
     { name: 'bid', title: 'bid', type: 'number', field: undefined },
-    ...bySequence(fields)
+    ...bySequence(fields.filter((field) => !isCandidateKey(field)))
       .flat()
-      .map((field) => ({ name: field.name, title: field.name, type: field.type, field })),
+      .map(columnOf),
   ]
 }
+
+const isCandidateKey = ({ keyOf }: Field) => keyOf?.side === 'candidate'
 
 function readerOf(
   column: string,
@@ -167,6 +176,7 @@ function readerOf(
 
 function actionsOf(
   form: Form,
+  keyName: string | undefined,
   setForm: (form: Form) => void,
   setUndoable: (form: Form, what: string) => void,
   select: (key: number) => void,
@@ -181,22 +191,26 @@ function actionsOf(
     duplicate: (key) =>
       put(
         candidates.flatMap((candidate) =>
-          candidate.key === key ? [candidate, copyOf(candidate, nextKey(candidates))] : [candidate],
+          candidate.key === key ? [candidate, copyOf(candidate, nextKey(candidates), keyName)] : [candidate],
         ),
       ),
     remove: (key) => {
       const next = candidates.filter((candidate) => candidate.key !== key)
       const index = candidates.findIndex((candidate) => candidate.key === key)
-      setUndoable({ ...form, candidates: next }, `${nameAt(candidates, index)} removed.`)
+      setUndoable({ ...form, candidates: next }, `${nameAt(candidates, index, keyName)} removed.`)
     },
   }
 }
 
-const withNewId = (values: Values, key: number) => withValue(values, 'id', `ad-${key}`)
+/** Its key in a table names a candidate well enough. */
+function withNewId(values: Values, key: number, keyName: string | undefined): Values {
+  const isNamed = keyName !== undefined && valueAt(values, keyName) !== undefined && valueAt(values, 'id') === undefined
+  return isNamed ? values : withValue(values, 'id', `ad-${key}`)
+}
 
-const copyOf = ({ values }: Candidate, key: number): Candidate => ({
+const copyOf = ({ values }: Candidate, key: number, keyName: string | undefined): Candidate => ({
   key,
-  values: valueAt(values, 'id') === undefined ? values : withNewId(values, key),
+  values: valueAt(values, 'id') === undefined ? values : withNewId(values, key, keyName),
 })
 
 const counted = (count: number) => `${number(count, 9)} ${count === 1 ? 'candidate' : 'candidates'}`

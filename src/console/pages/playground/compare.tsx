@@ -7,6 +7,7 @@ import { usePages } from '../../parts/pager.tsx'
 import { Failed, Loading, Pending } from '../../parts/states.tsx'
 import { type Column, Table } from '../../parts/table.tsx'
 import { Movement } from './answers.tsx'
+import { candidateKey, withKeys } from './state/entities.ts'
 import { bodyOf, type Form, optionsFor, type Target } from './state/form.ts'
 import type { Field, Task } from './state/model.ts'
 import { differenceOf, ecpm, movementOf, probabilityOf, type Standing, scoreNames } from './state/ranking.ts'
@@ -24,6 +25,10 @@ interface CompareProps {
   others: readonly string[]
   against: string | undefined
   form: Form
+  /** The fields of the form. */
+  ownFields: readonly Field[]
+  /** The form with the values of tables in place of keys. */
+  whole: Form
   now: Answered | undefined
   standings: ReadonlyMap<number, Standing>
   tasks: readonly Task[]
@@ -66,10 +71,13 @@ function Other(props: CompareProps & { against: string }) {
 }
 
 function SideBySide(props: CompareProps & { other: Target; details: Details }) {
-  const { form, other, details, now, tasks, by, standings } = props
-  const fields = (details.fields ?? []) as Field[]
+  const { form, ownFields, whole, other, details, now, tasks, by, standings } = props
+  const fields = withKeys((details.fields ?? []) as Field[], details.entities)
   const theirTasks = (details.tasks ?? []) as Task[]
-  const fitted = useMemo(() => fitForm(form, fields), [form, details])
+  // One that does not take the keys takes the values.
+  const takesKeys = ownFields.every(({ keyOf }) => keyOf === undefined || fields.some(({ name }) => name === keyOf.key))
+  const sent = takesKeys ? form : whole
+  const fitted = useMemo(() => fitForm(sent, fields), [sent, details])
   const body = useMemo(() => bodyOf(other, fitted.form, optionsFor(theirTasks)), [fitted, details])
   const { answer, about, error, busy } = usePredict(body, form)
   const shared = tasks.filter(({ name }) => theirTasks.some((task) => task.name === name))
@@ -87,6 +95,7 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
       {answered !== undefined && now !== undefined && shared.length > 0 && (
         <BothAnswers
           {...{ form, tasks: shared, standings }}
+          keyName={candidateKey(ownFields)}
           theirs={standingsOf(answered, isPossible ? by : '', theirTasks)}
           scored={by === ecpm && isPossible}
         />
@@ -97,6 +106,7 @@ function SideBySide(props: CompareProps & { other: Target; details: Details }) {
 
 interface BothProps {
   form: Form
+  keyName: string | undefined
   tasks: readonly Task[]
   standings: ReadonlyMap<number, Standing>
   theirs: ReadonlyMap<number, Standing>
@@ -119,8 +129,8 @@ const ofTask = ({ name }: Task): Measure => ({
 })
 const ofScore: Measure = { name: ecpm, read: (standing) => standing?.score, value: number, difference: signed }
 
-function BothAnswers({ form, tasks, standings, theirs, scored }: BothProps) {
-  const rows = ranked(form.candidates, standings)
+function BothAnswers({ form, keyName, tasks, standings, theirs, scored }: BothProps) {
+  const rows = ranked(form.candidates, standings, keyName)
   const { shown: shownTasks, pager: taskPager } = usePages('tasks', tasks, tasksPerPage)
   const { shown, pager } = usePages('candidates', rows, rowsPerPage)
   const measures = [...shownTasks.map(ofTask), ...(scored ? [ofScore] : [])]

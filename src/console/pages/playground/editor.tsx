@@ -7,6 +7,7 @@ import { Gates } from './gates.tsx'
 import { Importance } from './importance.tsx'
 import { ProblemList, Refusal } from './notices.tsx'
 import { RequestCode } from './request-code.tsx'
+import { candidateKey } from './state/entities.ts'
 import {
   bodyOf,
   type Candidate,
@@ -20,17 +21,20 @@ import {
   placesOf,
   type Target,
 } from './state/form.ts'
-import type { Field, Task } from './state/model.ts'
-import { ecpm, type Standing, scoreNames } from './state/ranking.ts'
+import type { Field, Task, Values } from './state/model.ts'
+import { type Standing, scoreNames } from './state/ranking.ts'
 import { createVocabularies, type Known } from './state/server.ts'
 import type { Shared } from './state/state-codec.ts'
 import { ranked, useHistory, usePlaceToLookInto, useStandings, useUnknown } from './state/use-history.ts'
 import { usePredict } from './state/use-predict.ts'
+import { useStored } from './state/use-stored.ts'
 import { type Other, WhatMatters } from './what-matters.tsx'
 
 interface EditorProps {
   target: Target
+  /** Those of the form, and those of the model without keys. */
   fields: readonly Field[]
+  modelFields: readonly Field[]
   tasks: readonly Task[]
   known: Known
   others: readonly string[]
@@ -43,7 +47,8 @@ interface EditorProps {
 }
 
 /** A request to edit, and its answers. */
-export function Editor({ target, fields, tasks, known, others, described, shared, onShared, onAgain }: EditorProps) {
+export function Editor(props: EditorProps) {
+  const { target, fields, modelFields, tasks, known, others, described, shared, onShared, onAgain } = props
   const { form } = shared
   const by = shared.by !== undefined && scoreNames(tasks).includes(shared.by) ? shared.by : (tasks[0]?.name ?? '')
   const choose = (chosen: number) => onShared({ ...shared, chosen })
@@ -51,11 +56,12 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const vocabularies = useMemo(() => createVocabularies(target.model, described), [target.model, described])
   useEffect(() => () => vocabularies.close(), [vocabularies])
 
-  const body = useMemo(() => bodyOf(target, form, optionsFor(tasks)), [target, form, tasks])
-  // The server ranks by ecpm alone: other orders are a sort of the answer.
-  const plainBody = useMemo(() => bodyOf(target, form, by === ecpm ? { rank: { by } } : {}), [target, form, by])
+  const keyName = candidateKey(fields)
+  const hasKeys = fields.some(({ keyOf }) => keyOf !== undefined)
+  const body = useMemo(() => bodyOf(target, form, optionsFor(tasks, hasKeys)), [target, form, tasks])
   const predicted = usePredict(body, form)
   const { now, before } = useHistory(predicted.answer, predicted.about)
+  const { stored, whole, code } = useStored(target, form, by, fields, now)
   const { standings, earlier } = useStandings(now, before, by, tasks)
 
   const problems: readonly Problem[] =
@@ -65,7 +71,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
   const [why, setWhy] = useState<{ other: number }>()
   const selectedIndex = usePlaceToLookInto(form, shared.chosen, standings, by)
   const selected = form.candidates[selectedIndex]
-  const name = nameAt(form.candidates, selectedIndex)
+  const name = nameAt(form.candidates, selectedIndex, keyName)
   const isAnswerable = map.context.size === 0 && !map.candidates.has(selectedIndex)
   const single = useMemo(
     () =>
@@ -83,7 +89,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         <Refusal error={problems.length > 0 ? undefined : predicted.error} retryIn={predicted.retryIn} />
         <ProblemList
           problems={problems}
-          candidateName={(index) => nameAt(form.candidates, index)}
+          candidateName={(index) => nameAt(form.candidates, index, keyName)}
           // A new object each time: the reader may go to the same field again.
           onGo={({ path }) => setPlace(placeOf(path))}
         />
@@ -101,6 +107,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
           fields={fields}
           shown={places.context}
           context={form.context}
+          notes={stored.context}
           problems={map.context}
           unknown={unknown}
           vocabularies={vocabularies}
@@ -109,7 +116,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         />
         <div class="stack">
           <Answers
-            {...{ tasks, now, standings, by }}
+            {...{ tasks, now, standings, by, keyName }}
             before={earlier}
             busy={predicted.busy}
             isOld={predicted.error !== undefined}
@@ -125,7 +132,7 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         </div>
       </div>
       <Candidates
-        {...{ form, fields, tasks, standings, vocabularies, setForm }}
+        {...{ form, fields, tasks, standings, vocabularies, stored, setForm }}
         columnFields={places.candidates}
         problems={map.candidates}
         selected={selected?.key}
@@ -133,29 +140,45 @@ export function Editor({ target, fields, tasks, known, others, described, shared
         onSelect={choose}
       />
       <Compare
-        {...{ target, others, form, now, standings, tasks, by }}
+        {...{ target, others, form, whole, now, standings, tasks, by }}
+        ownFields={fields}
         against={shared.against}
         onAgainst={(against) => onShared({ ...shared, against })}
       />
       <div class="cards">
         <WhatMatters
-          {...{ target, fields, tasks, by, name, why }}
+          {...{ target, tasks, by, name, why }}
+          fields={modelFields}
           reference={known.reference}
-          values={isAnswerable && selected !== undefined ? { ...form.context, ...selected.values } : undefined}
-          others={othersOf(form, selected, standings)}
+          values={isAnswerable ? rowOf(whole, selectedIndex) : undefined}
+          others={othersOf({ form, whole, keyName }, selected, standings)}
         />
-        <Importance {...{ target, fields, tasks, known, by }} />
+        <Importance {...{ target, tasks, known, by }} fields={modelFields} />
       </div>
-      <RequestCode body={plainBody} fields={fields} />
+      <RequestCode {...code} fields={fields} />
     </>
   )
 }
 
-/** The candidates beside the selected one, best first; those without an answer are left out. */
-function othersOf(form: Form, selected: Candidate | undefined, standings: ReadonlyMap<number, Standing>): Other[] {
-  return ranked(form.candidates, standings).flatMap(({ key, name, values, standing }): Other[] => {
+/** All values of a candidate, those of the context among them. */
+function rowOf({ context, candidates }: Form, index: number): Values | undefined {
+  const candidate = candidates[index]
+  return candidate && { ...context, ...candidate.values }
+}
+
+/**
+ * The candidates beside the selected one, best first; those without an answer are left out. `whole`: the form with the
+ * values of tables.
+ */
+function othersOf(
+  { form, whole, keyName }: { form: Form; whole: Form; keyName: string | undefined },
+  selected: Candidate | undefined,
+  standings: ReadonlyMap<number, Standing>,
+): Other[] {
+  const valuesOf = new Map(whole.candidates.map(({ key, values }) => [key, values]))
+  return ranked(form.candidates, standings, keyName).flatMap(({ key, name, standing }): Other[] => {
     const { rank, prediction } = standing ?? {}
     if (key === selected?.key || rank === undefined || !prediction) return []
-    return [{ key, name, values: { ...form.context, ...values }, rank, prediction }]
+    return [{ key, name, values: { ...whole.context, ...valuesOf.get(key) }, rank, prediction }]
   })
 }

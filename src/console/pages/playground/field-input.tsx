@@ -4,9 +4,19 @@ import { number } from '../../parts/format.ts'
 import { useSearch } from '../../parts/pager.tsx'
 import { attributesOf, Combobox, type InputProps } from './combobox.tsx'
 import { enter } from './enter.ts'
+import { KeyHelp, ReturnToStored } from './key-help.tsx'
 import { ListInput, type ListInputProps } from './list-input.tsx'
-import { contextId, describeField, describeMissing, fieldProblem } from './state/describe-field.ts'
+import {
+  contextId,
+  describeField,
+  describeKey,
+  describeMissing,
+  describeStored,
+  fieldProblem,
+  textOfStored,
+} from './state/describe-field.ts'
 import { drawValue, rangeOf } from './state/draw.ts'
+import { type Notes, noteOf, storedValue } from './state/entities.ts'
 import { bySequence, sequenceOf, type Unknown } from './state/lists.ts'
 import {
   type Field,
@@ -30,6 +40,8 @@ interface FieldInputProps {
   /** The fields whose lists stay as long as its own, itself among them. */
   sequence: readonly Field[]
   values: Values
+  /** Rows of tables for its keys. */
+  notes: Notes
   problem: string | undefined
   /** Values that the model does not know. */
   unknown: Unknown
@@ -38,14 +50,17 @@ interface FieldInputProps {
 }
 
 /** A field of the context with its name, what it takes, and what is wrong with it. */
-function FieldInput({ field, index, sequence, values, unknown, vocabularies, onValues, ...answer }: FieldInputProps) {
+function FieldInput({ field, index, sequence, values, notes, unknown, ...props }: FieldInputProps) {
+  const { vocabularies, onValues } = props
   const id = contextId(index)
   const value = valueAt(values, field.name)
-  const problem = fieldProblem(field, value, answer.problem)
+  const problem = fieldProblem(field, value, props.problem)
   const isSent = value !== undefined
   const isUnknown = !isSeveral(field) && isItem(value) && (unknown.get(field.name)?.has(value) ?? false)
   const describedBy = `${id}-about${problem === undefined ? '' : ` ${id}-problem`}`
   const onValue = (next: Value | undefined) => onValues(withValue(values, field.name, next))
+  const isOptional = !field.required && field.entity === undefined && field.keyOf === undefined
+  const stored = storedValue(field, values, notes)
   // The lists of a sequence are sent together, or none of them.
   const send = (isOn: boolean) =>
     onValues(
@@ -59,7 +74,7 @@ function FieldInput({ field, index, sequence, values, unknown, vocabularies, onV
         <label for={id}>
           <bdi>{field.name}</bdi>
         </label>
-        {!field.required && (
+        {isOptional && (
           <label class="check small">
             <input type="checkbox" checked={isSent} onChange={(event) => send(event.currentTarget.checked)} />
             send<span class="hidden"> {field.name}</span>
@@ -72,17 +87,22 @@ function FieldInput({ field, index, sequence, values, unknown, vocabularies, onV
         type={field.type}
         most={shownInForm}
         invalid={problem !== undefined}
-        disabled={!isSent && !field.required}
+        disabled={!isSent && isOptional}
+        placeholder={textOfStored(stored?.value)}
         required={field.required}
       />
-      <Slider field={field} value={value} onValue={onValue} />
+      <Slider field={field} value={value ?? stored?.value} onValue={onValue} />
       <p id={`${id}-about`} class="small muted">
-        {describeField(field)}
-        {!isSent && !field.required && <span>; {describeMissing(field)}</span>}
+        {field.keyOf === undefined ? describeField(field) : describeKey(field, noteOf(field.keyOf, values, notes))}
+        {!isSent && isOptional && <span>; {describeMissing(field)}</span>}
+        {!isSent && field.entity !== undefined && (
+          <span>; {describeStored(field, stored, valueAt(values, field.entity.key) !== undefined)}</span>
+        )}
         {isUnknown && problem === undefined && (
           <span>; this one is not known to the model, and counts as any other unknown value</span>
         )}
       </p>
+      <ReturnToStored {...{ field, values, onValues }} fields={sequence} label={field.name} />
       {problem !== undefined && (
         <p id={`${id}-problem`} class="small problem">
           {problem}
@@ -200,6 +220,8 @@ interface ContextFormProps {
   /** The fields of the context. */
   shown: readonly Field[]
   context: Values
+  /** Rows of tables for its keys. */
+  notes: Notes
   problems: ReadonlyMap<string, string>
   /** Values that the model does not know. */
   unknown: Unknown
@@ -214,6 +236,7 @@ export function ContextForm({
   fields,
   shown,
   context,
+  notes,
   problems,
   unknown,
   vocabularies,
@@ -236,6 +259,7 @@ export function ContextForm({
   return (
     <Card id="context-title" title="Context">
       <p class="small muted">The user and the page: what all candidates of one request share.</p>
+      <KeyHelp fields={shown} side="context" />
       {list.field('Find a field')}
       <div class="stack">
         {bySequence(list.shown).map((group) => {
@@ -249,7 +273,7 @@ export function ContextForm({
               sequence={members}
               values={context}
               problem={problems.get(field.name)}
-              {...{ unknown, vocabularies, onValues }}
+              {...{ notes, unknown, vocabularies, onValues }}
             />
           ))
           if (members.length === 1) return inputs

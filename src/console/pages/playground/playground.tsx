@@ -8,10 +8,11 @@ import { answering, Heading } from './notices.tsx'
 import { RawInputs } from './raw-inputs.tsx'
 import { CopyButton } from './request-code.tsx'
 import { drawForm } from './state/draw.ts'
+import { byKeys, withKeys } from './state/entities.ts'
 import { firstModel } from './state/first-model.ts'
 import { type First, firstShared } from './state/first-shared.ts'
 import { nextKey, type Target } from './state/form.ts'
-import type { Field, Task } from './state/model.ts'
+import type { Entity, Field, Task } from './state/model.ts'
 import { type Details, type Known, loadKnown, nothingKnown } from './state/server.ts'
 import { encodeShared, longestState, type Shared } from './state/state-codec.ts'
 
@@ -51,6 +52,8 @@ interface LoadedProps {
 
 interface Begun extends First {
   details: Details
+  /** Its fields, and the keys of its entities. */
+  formFields: readonly Field[]
   known: Known
   /** Where it began: another address begins again. */
   route: Route
@@ -84,14 +87,19 @@ function Loaded({ models, target, route }: LoadedProps) {
       </div>
     )
   const { details, known, note } = begun
-  const fields = (details.fields ?? []) as Field[]
+  const fields = (details.fields ?? noFields) as readonly Field[]
   const failed = details.versions.filter(({ error }) => error !== undefined).slice(0, mostFailed)
   const current = shared ?? begun.shared
   const change = (next: Shared) => setShared(next)
   return (
     <div class="page">
       {heading(
-        <Tools {...{ target, fields, known, shared: current }} onShared={change} isChanged={shared !== undefined} />,
+        <Tools
+          {...{ target, fields, known, shared: current }}
+          entities={details.entities}
+          onShared={change}
+          isChanged={shared !== undefined}
+        />,
       )}
       {note !== undefined && (
         <p class="notice" role="status">
@@ -120,7 +128,9 @@ function Loaded({ models, target, route }: LoadedProps) {
       ) : (
         <Editor
           key={begun.at}
-          {...{ target, fields, known }}
+          {...{ target, known }}
+          fields={begun.formFields}
+          modelFields={fields}
           described={details.version}
           onAgain={asked.again}
           tasks={(details.tasks ?? noTasks) as readonly Task[]}
@@ -134,6 +144,7 @@ function Loaded({ models, target, route }: LoadedProps) {
 }
 
 const noTasks: readonly Task[] = []
+const noFields: readonly Field[] = []
 
 /** Versions whose failure is shown. */
 const mostFailed = 3
@@ -142,7 +153,9 @@ async function begin(target: Target, route: Route): Promise<Begun> {
   const { model, version } = target
   const details = await askVersion(model, version, `Version ${version} of ${model}`)
   const known = details.version === undefined ? nothingKnown : await loadKnown(model, details.version)
-  return { ...(await firstShared(route.query, details, known)), details, known, route, at: performance.now() }
+  const formFields = withKeys((details.fields ?? noFields) as readonly Field[], details.entities)
+  const first = await firstShared(route.query, details, known)
+  return { ...first, details, formFields, known, route, at: performance.now() }
 }
 
 /** Who goes to the version that is compared goes on comparing the same two. */
@@ -170,13 +183,14 @@ const quiet = 400
 interface ToolsProps {
   target: Target
   fields: readonly Field[]
+  entities: readonly Entity[] | undefined
   known: Known
   shared: Shared
   isChanged: boolean
   onShared(shared: Shared): void
 }
 
-function Tools({ target, fields, known, shared, isChanged, onShared }: ToolsProps) {
+function Tools({ target, fields, entities, known, shared, isChanged, onShared }: ToolsProps) {
   const [isTooLong, setTooLong] = useState(false)
   const { model, version } = target
 
@@ -197,8 +211,8 @@ function Tools({ target, fields, known, shared, isChanged, onShared }: ToolsProp
   }, [shared, isChanged])
 
   const surprise = () => {
-    const form = drawForm(fields, known.rows, known.reference, Math.random, nextKey(shared.form.candidates))
-    onShared({ ...shared, form, chosen: undefined })
+    const drawn = drawForm(fields, known.rows, known.reference, Math.random, nextKey(shared.form.candidates))
+    onShared({ ...shared, form: byKeys(drawn, entities, shared.form), chosen: undefined })
   }
   return (
     <div class="actions">

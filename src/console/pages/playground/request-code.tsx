@@ -15,18 +15,27 @@ const language = signal<Language>('curl')
 /** The request as a program. */
 export function RequestCode({
   body,
+  columns = body,
   fields,
   inputsOnly = false,
 }: {
   body: object
+  /** The same where all candidates have the same features, for tritonclient. */
+  columns?: object
   fields: readonly Field[]
   /** The body has no named fields, which tritonclient's form needs. */
   inputsOnly?: boolean
 }) {
   const hasKey = key.value !== ''
   const code = useMemo(
-    () => snippetOf(language.value, { url: base.href.replace(/\/$/, ''), hasKey }, body, fields),
-    [language.value, hasKey, body, fields],
+    () =>
+      snippetOf(
+        language.value,
+        { url: base.href.replace(/\/$/, ''), hasKey },
+        language.value === 'triton' ? columns : body,
+        fields,
+      ),
+    [language.value, hasKey, body, columns, fields],
   )
   const lines = code.split('\n')
   const options = (Object.entries(languages) as [Language, string][]).filter(

@@ -10,11 +10,17 @@ export interface BodyValues {
   candidates: readonly Values[]
 }
 
-/** Undefined where the body was not kept, has tensors, or is no such body. */
-export function valuesOfBody({ url, body }: Pick<RequestRecord, 'url' | 'body'>): BodyValues | undefined {
+/**
+ * Undefined where the body was not kept, has tensors, or is no such body. `keyName`: of candidates that are a key
+ * alone; the server echoes it as their id.
+ */
+export function valuesOfBody(
+  { url, body }: Pick<RequestRecord, 'url' | 'body'>,
+  keyName = 'id',
+): BodyValues | undefined {
   if (!isPredict(url) || !isObject(body) || !hasFields(body)) return undefined
   try {
-    return readBody(body)
+    return readBody(body, keyName)
   } catch {
     return undefined
   }

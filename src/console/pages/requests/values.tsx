@@ -12,7 +12,7 @@ import { fatesOf, sequenceOf, type Unknown, unknownIn, weightsOf } from '../play
 import { type Field, isItem, itemsOf, textOfValue, type Values, valueAt } from '../playground/state/model.ts'
 import type { Prediction } from '../playground/state/ranking.ts'
 import { type Predicted, usePredict } from '../playground/state/use-predict.ts'
-import { type BodyValues, describeVector, namesOf } from './body-values.ts'
+import { type BodyValues, describeVector, namesOf, valuesOfBody } from './body-values.ts'
 import type { RequestRecord } from './stages.ts'
 
 /** Candidates and columns side by side: a page is as wide as a part of the screen. */
@@ -31,13 +31,16 @@ interface ShownValuesProps {
 }
 
 /** The context and the candidates of a request; on demand, which of their values the model does not take. */
-export function ShownValues({ record: { model, version }, values, canAsk }: ShownValuesProps) {
+export function ShownValues({ record, values: given, canAsk }: ShownValuesProps) {
+  const { model, version } = record
   const [isAsked, setIsAsked] = useState(false)
   const { data: details, error: unread } = useAsk(model === undefined ? undefined : () => askDetails(model, version), [
     model,
     version,
   ])
   const { fields = [], tasks = [] } = details ?? {}
+  const keyName = details?.entities?.find(({ side }) => side === 'candidate')?.key
+  const values = useMemo(() => valuesOfBody(record, keyName) ?? given, [record, given, keyName])
   const candidates = useMemo(() => candidatesOf(values.candidates), [values])
   const body = useMemo(() => {
     if (!isAsked || model === undefined) return undefined
@@ -79,7 +82,7 @@ export function ShownValues({ record: { model, version }, values, canAsk }: Show
         </>
       )}
       <Candidates
-        {...{ fields, candidates }}
+        {...{ fields, candidates, keyName }}
         unknownOf={(place) => unknownOf(values.candidates[place]!, predictions[place])}
       />
       {unread !== undefined && <p class="small muted">What its fields take can’t be read: {unread.message}.</p>}
@@ -99,18 +102,19 @@ function statusOf({ answer, error, busy }: Pick<Predicted<unknown>, 'answer' | '
 interface CandidatesProps {
   fields: readonly Field[]
   candidates: readonly Candidate[]
+  keyName: string | undefined
   /** The unknown values of the candidate in this place. */
   unknownOf(place: number): Unknown | undefined
 }
 
 /** The candidates, some rows and columns at a time. */
-function Candidates({ fields, candidates, unknownOf }: CandidatesProps) {
+function Candidates({ fields, candidates, keyName, unknownOf }: CandidatesProps) {
   const all = candidates.map(({ values }) => values)
   const names = namesOf(all, fields).filter((name) => name !== 'id')
   const rows = usePages('candidates', candidates, rowsPerPage)
   const columns = usePages('columns', names, columnsPerPage)
   if (all.every((values) => Object.keys(values).length === 0)) return null
-  const nameAt = (i: number) => nameOf(rows.shown[i]!, rows.first + i)
+  const nameAt = (i: number) => nameOf(rows.shown[i]!, rows.first + i, keyName)
   return (
     <>
       <h4>Candidates</h4>

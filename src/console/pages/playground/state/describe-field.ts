@@ -1,5 +1,6 @@
 import { nameOfDefault, number } from '../../../parts/format.ts'
-import type { Field, Value } from './model.ts'
+import type { Notes, StoredValue } from './entities.ts'
+import { type Field, itemsOf, textOfValue, type Value } from './model.ts'
 
 /** The values that a field takes, in a few words. */
 export function describeField(field: Field): string {
@@ -32,6 +33,25 @@ export function fieldProblem(field: Field, value: Value | undefined, problem: st
 export function describeMissing(field: Field): string {
   return `not sent: counts as ${nameOfDefault(field)}`
 }
+
+/** The value that counts where a field of an entity is not sent. `hasKey`: the key is. */
+export function describeStored(field: Field, stored: StoredValue | undefined, hasKey: boolean): string {
+  if (stored?.isDefault === false) return 'stored in the table'
+  if (field.missing === 'error') return stored === undefined && hasKey ? 'not sent' : 'not stored: enter a value'
+  return `not stored: counts as ${nameOfDefault(field)}`
+}
+
+/** The row of a key. `note`: what the table has of it; undefined: no key is given, or none is looked up yet. */
+export function describeKey({ keyOf }: Field, note: Notes[string] | undefined): string {
+  const { features, table, name } = keyOf!
+  const count = features.length === 1 ? '1 field' : `${number(features.length, 9)} fields`
+  const row = note === undefined ? '' : note.found ? '; found' : '; the table does not have it'
+  return `key of ${count} in the table ${table?.name ?? name}${row}`
+}
+
+/** A stored value in an empty input. */
+export const textOfStored = (value: Value | undefined): string | undefined =>
+  typeof value === 'object' ? itemsOf(value).join(', ') : textOfValue(value) || undefined
 
 /** The element of a field of the context. */
 export const contextId = (index: number): string => `context-${index}`

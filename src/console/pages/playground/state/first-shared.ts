@@ -1,5 +1,6 @@
 import { listed } from '../../../parts/format.ts'
 import { firstForm } from './draw.ts'
+import { byKeys, withKeys } from './entities.ts'
 import { candidatesOf, type Form } from './form.ts'
 import { type Field, type Values, valueAt, valuesOf } from './model.ts'
 import { readJson } from './paste.ts'
@@ -14,8 +15,9 @@ export interface First {
 
 /** Reads what the address says: a shared state, a recorded body, or nothing. Never rejects. */
 export async function firstShared(query: URLSearchParams, details: Details, known: Known): Promise<First> {
-  const fields = (details.fields ?? []) as Field[]
-  const plain = (): Shared => ({ form: firstForm(fields, details.example, known) })
+  const own = (details.fields ?? []) as Field[]
+  const fields = withKeys(own, details.entities)
+  const plain = (): Shared => ({ form: byKeys(firstForm(own, details.example, known), details.entities) })
   const state = query.get('s')
   const body = query.get('body')
   try {

@@ -27,7 +27,7 @@ export interface PredictBody {
   context?: Values
   candidates: Values[]
   tasks?: string[]
-  options?: { gates?: boolean; partial?: boolean; unknown?: boolean; rank?: { by: string } }
+  options?: { gates?: boolean; partial?: boolean; unknown?: boolean; features?: boolean; rank?: { by: string } }
 }
 
 /** The fields of the context, and those of the candidates. */
@@ -48,9 +48,10 @@ export function bodyOf({ model, version }: Target, form: Form, options: PredictB
   }
 }
 
-/** Options of the page's own requests. */
-export function optionsFor(tasks: readonly Task[]): NonNullable<PredictBody['options']> {
-  return { partial: true, ...(tasks.some(({ name }) => name === 'unknown') ? {} : { unknown: true }) }
+/** Options of the page's own requests. `hasKeys`: tables have features of the model. */
+export function optionsFor(tasks: readonly Task[], hasKeys = false): NonNullable<PredictBody['options']> {
+  const hasUnknown = tasks.some(({ name }) => name === 'unknown')
+  return { partial: true, ...(!hasUnknown && { unknown: true }), ...(hasKeys && { features: true }) }
 }
 
 /** The column of ranks: no field has a line break in its name. */
@@ -64,16 +65,16 @@ export function candidatesOf(rows: readonly Values[], from = 1): Candidate[] {
   return rows.map((values, i) => ({ key: from + i, values }))
 }
 
-/** The name of a candidate for readers: its id, or its place. */
-export function nameOf({ values }: Candidate, index: number): string {
-  const id = valueAt(values, 'id')
-  return id === undefined || id === '' ? `#${index + 1}` : textOfValue(id)
+/** The name of a candidate for readers: its id, or its key in a table, `keyName`, or its place. */
+export function nameOf({ values }: Candidate, index: number, keyName?: string): string {
+  const names = [valueAt(values, 'id'), keyName === undefined ? undefined : valueAt(values, keyName)]
+  return textOfValue(names.find((name) => name !== undefined && name !== '')) || `#${index + 1}`
 }
 
 /** The same of the candidate in a place, which may be gone. */
-export function nameAt(candidates: readonly Candidate[], index: number): string {
+export function nameAt(candidates: readonly Candidate[], index: number, keyName?: string): string {
   const candidate = candidates[index]
-  return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index)
+  return candidate === undefined ? `#${index + 1}` : nameOf(candidate, index, keyName)
 }
 
 /** Sorted by a column, ascending or descending; candidates without the value come last. Stable. */

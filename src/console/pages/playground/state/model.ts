@@ -1,3 +1,4 @@
+import type { EntityDetails } from '../../../../schemas/entity-details.ts'
 import { isObject } from '../../../../schemas/json.ts'
 import type { FieldDetails, ModelDetails } from '../../../../schemas/models.ts'
 import { own } from '../../../parts/format.ts'
@@ -19,8 +20,19 @@ export type Value = Item | readonly Item[] | Weighted
 /** Values by field. Names are the model's: read them by `valueAt`, since one may be called `constructor`. */
 export type Values = Readonly<Record<string, Value>>
 
+/** Users or candidates whose features come from a table. */
+export type Entity = Pick<EntityDetails, 'name' | 'key' | 'side' | 'features' | 'unknown' | 'first_keys'> & {
+  table?: { name: string } | undefined
+}
+
 /** A field of a model, as `GET /models/{model}` describes it. */
-export type Field = Omit<FieldDetails, 'values'> & { values?: { count: number; first: string[] } }
+export type Field = Omit<FieldDetails, 'values'> & {
+  values?: { count: number; first: string[] }
+  /** A table has it, by the key of this entity. */
+  entity?: Entity
+  /** The key of this entity. */
+  keyOf?: Entity
+}
 
 /** Whether a field has several values: a list or a vector. */
 export const isSeveral = ({ list, length }: Pick<Field, 'list' | 'length'>): boolean =>

@@ -1,6 +1,7 @@
 import { isObject } from '../../../../schemas/json.ts'
 import { listed } from '../../../parts/format.ts'
-import { type Field, type Value, type Values, valueOfCell, valueOfJson, valuesOf } from './model.ts'
+import { candidateKey } from './entities.ts'
+import { type Field, isItem, type Value, type Values, valueOfCell, valueOfJson, valuesOf } from './model.ts'
 
 /** The most candidates that are taken; the server's own limit may be lower. */
 export const mostCandidates = 10_000
@@ -27,10 +28,11 @@ export function readPasted(text: string, fields: readonly Field[]): Pasted {
 
 /** The same of parsed JSON: an array of candidates, one candidate, or a body. */
 export function readJson(value: unknown, fields: readonly Field[]): Pasted {
-  if (Array.isArray(value)) return fit(undefined, value.map(rowOf), fields)
+  const keyName = candidateKey(fields)
+  if (Array.isArray(value)) return fit(undefined, candidatesIn(value, keyName), fields)
   if (!isObject(value)) throw new Error('This is neither an array of candidates nor a body of /predict')
   if (hasFields(value)) {
-    const { context, candidates } = readBody(value)
+    const { context, candidates } = readBody(value, keyName)
     return fit(context, candidates, fields)
   }
   for (const form of ['sparse', 'dense', 'inputs'])
@@ -43,14 +45,20 @@ export function readJson(value: unknown, fields: readonly Field[]): Pasted {
 export const hasFields = (body: Record<string, unknown>): boolean =>
   Object.hasOwn(body, 'candidates') || Object.hasOwn(body, 'context')
 
-/** The context and the candidates of a body that names fields; without candidates, it is one. Throws what is wrong. */
-export function readBody({ context, candidates = [{}] }: Record<string, unknown>): {
+/**
+ * The context and the candidates of a body that names fields; without candidates, it is one. Throws what is wrong.
+ * `keyName`: of the candidates that are a key alone.
+ */
+export function readBody(
+  { context, candidates = [{}] }: Record<string, unknown>,
+  keyName?: string,
+): {
   context: Values
   candidates: Values[]
 } {
   return {
     context: context === undefined || context === null ? {} : rowOf(context),
-    candidates: Array.isArray(candidates) ? candidates.map(rowOf) : columns(candidates),
+    candidates: Array.isArray(candidates) ? candidatesIn(candidates, keyName) : columns(candidates),
   }
 }
 
@@ -61,6 +69,9 @@ function parse(text: string): unknown {
     throw new Error(`This is not JSON: ${(error as Error).message}`)
   }
 }
+
+const candidatesIn = (candidates: readonly unknown[], keyName: string | undefined) =>
+  candidates.map((one) => (keyName !== undefined && isItem(one) ? { [keyName]: one } : rowOf(one)))
 
 function rowOf(value: unknown): Values {
   if (!isObject(value)) throw new Error('A candidate must be an object of values by field')

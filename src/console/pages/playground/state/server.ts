@@ -1,6 +1,7 @@
 import { type Signal, signal } from '@preact/signals'
 import { valueFor } from '../../../../base/maps.ts'
 import type { FeatureValue } from '../../../../schemas/feature-value.ts'
+import type { FetchedFeatures } from '../../../../schemas/predict.ts'
 import { ask, askDistributions, client, type Schemas } from '../../../api/client.ts'
 import type { RecordedRow } from './draw.ts'
 import type { PredictBody } from './form.ts'
@@ -14,6 +15,8 @@ export interface Answer {
   version: string
   predictions: (Prediction | null)[]
   errors: { path: string; message: string }[]
+  /** Rows of tables for the keys, where that is asked for. */
+  features?: FetchedFeatures | undefined
   /** From sending the request to the whole response, ms. */
   ms: number
 }
@@ -64,6 +67,7 @@ export async function predict(asked: PredictBody | Record<string, unknown>, sign
     version: answer.version,
     predictions: Array.isArray(answer.predictions) ? (answer.predictions as (Prediction | null)[]) : [],
     errors: answer.errors ?? [],
+    features: answer.features as FetchedFeatures | undefined,
     ms: performance.now() - began,
   }
 }

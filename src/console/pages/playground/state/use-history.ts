@@ -116,11 +116,19 @@ export interface Ranked extends Candidate {
   standing: Standing | undefined
 }
 
-/** Best first; those without a rank last, as the request has them. */
-export function ranked(candidates: readonly Candidate[], standings: ReadonlyMap<number, Standing>): Ranked[] {
+/** Best first; those without a rank last, as the request has them. `keyName`: that of candidates in a table. */
+export function ranked(
+  candidates: readonly Candidate[],
+  standings: ReadonlyMap<number, Standing>,
+  keyName?: string,
+): Ranked[] {
   const rankOf = ({ standing }: Ranked) => standing?.rank ?? candidates.length + 1
   return candidates
-    .map((candidate, i) => ({ ...candidate, name: nameOf(candidate, i), standing: standings.get(candidate.key) }))
+    .map((candidate, i) => ({
+      ...candidate,
+      name: nameOf(candidate, i, keyName),
+      standing: standings.get(candidate.key),
+    }))
     .sort((a, b) => rankOf(a) - rankOf(b))
 }
 

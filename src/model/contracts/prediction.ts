@@ -1,4 +1,5 @@
 import type { Violation } from '../../base/errors.ts'
+import type { KeyList } from './key-list.ts'
 
 /** Columnar predictions: entry i of every column belongs to the same candidate. */
 export interface PredictionTable {
@@ -15,7 +16,7 @@ export interface PredictionTable {
   /** Gate weights, if requested: [entries, experts], row-major. */
   gates: [name: string, weights: Float32Array][] | undefined
   /** Per row of the request. */
-  ids: (CandidateId | undefined)[] | undefined
+  ids: CandidateIds | undefined
   /** Per row of the request, if requested: fields with a value that the model does not know. */
   unknown?: (string[] | undefined)[] | undefined
   /** Likewise, of a model with lists: the lists that were cut. */
@@ -39,3 +40,6 @@ export interface FetchNote {
 
 /** Echoed unchanged. */
 export type CandidateId = string | number
+
+/** Per row of the request. */
+export type CandidateIds = KeyList | readonly (CandidateId | undefined)[]

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { KeyList } from '../../model/contracts/key-list.ts'
 import { NumberMatrix } from '../../model/serving/features/number-matrix.ts'
 import { parseText } from './read-json.ts'
 
@@ -48,7 +49,8 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
   at = skipSpace(body, at + 1)
   let sparse: NumberMatrix | undefined
   let dense: NumberMatrix | undefined
-  /** Everything but the matrices, as text. */
+  let keys: KeyList | undefined
+  /** Everything else, as text. */
   let rest = '{'
   for (;;) {
     const key = at
@@ -58,7 +60,12 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
     if (body[at] !== colon) return undefined
     at = skipSpace(body, at + 1)
     const isSparse = isKey(body, key, afterKey, sparseKey)
-    if (!isSparse && !isKey(body, key, afterKey, denseKey)) {
+    if (isKey(body, key, afterKey, candidatesKey)) {
+      if (keys !== undefined) return undefined
+      keys = readKeys(body, at)
+      if (keys === undefined) return undefined
+      at = position
+    } else if (!isSparse && !isKey(body, key, afterKey, denseKey)) {
       const value = at
       at = skipValue(body, at)
       if (at < 0 || at - value > longestOther) return undefined
@@ -76,12 +83,14 @@ export function readTensors(body: Buffer): Record<string, unknown> | undefined {
     if (body[at] !== comma) return undefined
     at = skipSpace(body, at + 1)
   }
-  if (skipSpace(body, at + 1) !== body.length || (sparse ?? dense) === undefined) return undefined
+  if (skipSpace(body, at + 1) !== body.length || (sparse ?? dense ?? keys) === undefined) return undefined
   const read = rest === '{' ? {} : parseRest(`${rest}}`, body)
   // A key that was written with escapes: the last of the two counts.
-  if (read === undefined || Object.hasOwn(read, 'sparse') || Object.hasOwn(read, 'dense')) return undefined
+  if (read === undefined || read.sparse !== undefined || read.dense !== undefined || read.candidates !== undefined)
+    return undefined
   if (sparse !== undefined) read.sparse = sparse
   if (dense !== undefined) read.dense = dense
+  if (keys !== undefined) read.candidates = keys
   return read
 }
 
@@ -96,7 +105,7 @@ function parseRest(text: string, body: Buffer): Record<string, unknown> | undefi
   }
 }
 
-/** Where the last matrix ended. */
+/** Where the last matrix, or the last key, ended. */
 let position = 0
 
 /** `[[…], …]` from `at` on, all rows of one width; undefined where it is anything else. */
@@ -179,6 +188,40 @@ function grow(): void {
   scratch = larger
 }
 
+/** Places of keys in the body that is being read. Grow, and are used again. */
+let starts = new Int32Array(1 << 8)
+let ends = new Int32Array(1 << 8)
+
+/** `["…", …]` from `at` on; undefined where it is anything else, or where a string is not printable ASCII. */
+function readKeys(body: Buffer, at: number): KeyList | undefined {
+  if (body[at] !== openBracket) return undefined
+  if (starts.length > longestKept) [starts, ends] = [new Int32Array(1 << 8), new Int32Array(1 << 8)]
+  let count = 0
+  let i = at
+  let c: number | undefined
+  do {
+    i = skipSpace(body, i + 1)
+    if (body[i] !== quote) return undefined
+    if (count === starts.length) [starts, ends] = [twice(starts), twice(ends)]
+    starts[count] = ++i
+    for (c = body[i]; c !== quote; c = body[++i])
+      if (c === undefined || c < 0x20 || c > 0x7e || c === backslash) return undefined
+    ends[count++] = i
+    i = skipSpace(body, i + 1)
+    c = body[i]
+  } while (c === comma)
+  if (c !== closeBracket) return undefined
+  position = i + 1
+  return new KeyList(body, starts.slice(0, count), ends.slice(0, count))
+}
+
+function twice(places: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * places.length)
+  larger.set(places)
+  return larger
+}
+
+const candidatesKey = Buffer.from('"candidates"')
 const sparseKey = Buffer.from('"sparse"')
 const denseKey = Buffer.from('"dense"')
 

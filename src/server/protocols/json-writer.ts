@@ -1,9 +1,12 @@
+import { KeyList } from '../../model/contracts/key-list.ts'
+import type { CandidateIds } from '../../model/contracts/prediction.ts'
+
 /** Most significant digits of a number: as exact as float32, in half the characters. */
 const significant = 8
 
 const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => 10 ** exponent)
-/** The four digits of 0 … 9999, as ASCII. */
-const digits = Uint8Array.from({ length: 40_000 }, (_, i) => 0x30 + (Math.floor((i >> 2) / 10 ** (3 - (i & 3))) % 10))
+/** The two digits of 0 … 99, as ASCII: longer ones would take more of the processor's cache than they save. */
+const digits = Uint8Array.from({ length: 200 }, (_, i) => 0x30 + (Math.floor((i >> 1) / 10 ** (1 - (i & 1))) % 10))
 
 const zero = 0x30
 const point = 0x2e
@@ -29,12 +32,13 @@ export class JsonWriter {
     this.#bytes[this.#length++] = code
   }
 
-  /** Bytes that are JSON already. */
-  raw(bytes: Uint8Array): void {
-    this.#reserve(bytes.length)
+  /** Bytes, from `start` to `end`, that are JSON already. */
+  raw(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    this.#reserve(end - start)
     // Short ones for the most part: a loop costs less than a call out of JavaScript.
-    for (let i = 0; i < bytes.length; i++) this.#bytes[this.#length + i] = bytes[i]!
-    this.#length += bytes.length
+    const to = this.#length - start
+    for (let i = start; i < end; i++) this.#bytes[to + i] = bytes[i]!
+    this.#length += end - start
   }
 
   /** Text that is JSON already. */
@@ -68,6 +72,18 @@ export class JsonWriter {
   id(value: string | number): void {
     if (typeof value === 'string') this.string(value)
     else this.integer(value)
+  }
+
+  /** The id of a candidate; null where it has none. */
+  idAt(ids: CandidateIds, place: number): void {
+    if (ids instanceof KeyList) {
+      // With its quotes.
+      this.raw(ids.bytes, ids.starts[place]! - 1, ids.ends[place]! + 1)
+      return
+    }
+    const id = ids[place]
+    if (id === undefined) this.text('null')
+    else this.id(id)
   }
 
   integer(value: number): void {
@@ -104,8 +120,8 @@ export class JsonWriter {
       for (let i = 1; i < place; i++) bytes[at++] = zero
       const high = (scaled / 10_000) | 0
       const low = scaled - high * 10_000
-      for (let i = 0; i < 4; i++) bytes[at++] = digits[high * 4 + i]!
-      if (low !== 0) for (let i = 0; i < 4; i++) bytes[at++] = digits[low * 4 + i]!
+      at = writeFour(bytes, at, high)
+      if (low !== 0) at = writeFour(bytes, at, low)
       while (bytes[at - 1] === zero) at--
     }
     this.#length = at
@@ -117,6 +133,17 @@ export class JsonWriter {
     this.#bytes.copy(larger, 0, 0, this.#length)
     this.#bytes = larger
   }
+}
+
+/** Writes the four digits of 0 … 9999; returns the place after them. */
+function writeFour(bytes: Uint8Array, at: number, value: number): number {
+  const high = (value / 100) | 0
+  const low = value - high * 100
+  bytes[at] = digits[high * 2]!
+  bytes[at + 1] = digits[high * 2 + 1]!
+  bytes[at + 2] = digits[low * 2]!
+  bytes[at + 3] = digits[low * 2 + 1]!
+  return at + 4
 }
 
 /**

@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import { ModelError, reasonOf } from '../../base/errors.ts'
+import { KeyList } from '../../model/contracts/key-list.ts'
 import { type EncoderSource, encoderFrom } from '../../model/serving/features/encoder.ts'
 import { EntityCounts } from '../../model/serving/features/entity-counts.ts'
 import { FetchNotes } from '../../model/serving/features/fetched.ts'
@@ -61,6 +62,8 @@ function encode({ model: key, options }: Extract<ReaderRequest, { type: 'encode'
   const work = () => encode(rows, encoder, model.tensors.inputs, { ...rest, fetched, problems: new Violations(found) })
   const whole = inTermsOf === undefined ? work() : inTerms(inTermsOf, work)
   const { placeOf, ...encoded } = whole
+  // It loses its class on its way.
+  if (encoded.ids instanceof KeyList) encoded.ids = encoded.ids.texts()
   const numeric = [...new Set(encoder.layout.dense.map(({ field }) => field.name))]
   return { type: 'encoded', encoded, places: rowPlaces(placeOf, numeric, inTermsOf), unknown, cut, keys: keys.byEntity }
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { ModelError } from '../../../src/base/errors.ts'
+import { KeyList } from '../../../src/model/contracts/key-list.ts'
 import { NumberMatrix } from '../../../src/model/serving/features/number-matrix.ts'
 import { readJson } from '../../../src/server/body/read-json.ts'
 import { readTensors } from '../../../src/server/body/read-tensors.ts'
@@ -15,8 +16,9 @@ function outcomeOf(read: () => unknown): { value: unknown } | { code: string; pr
   }
 }
 
-/** Matrices as the arrays that JSON.parse makes of them. */
+/** Matrices and keys as the arrays that JSON.parse makes of them. */
 function plain(value: Record<string, unknown>): Record<string, unknown> {
+  if (value.candidates instanceof KeyList) value.candidates = value.candidates.texts()
   for (const name of ['sparse', 'dense']) {
     const matrix = value[name]
     if (!(matrix instanceof NumberMatrix)) continue
@@ -110,6 +112,25 @@ const brokenMatrix = fc.oneof(
     'null',
   ),
 )
+const plainKey = fc.string({ unit: 'grapheme-ascii', maxLength: 12 }).map((text) => text.replaceAll(/["\\]/g, ''))
+const keys = list(
+  fc
+    .oneof({ weight: 40, arbitrary: plainKey }, fc.string({ unit: 'grapheme', maxLength: 4 }))
+    .map((text) => JSON.stringify(text)),
+  { minLength: 1, maxLength: 5 },
+)
+const brokenKeys = fc.constantFrom(
+  '[]',
+  '["a",]',
+  '["a","b"',
+  '["a" "b"]',
+  '["a\n"]',
+  '["a\u007f"]',
+  '["a",1]',
+  '[["a"]]',
+  '["a"',
+  '["',
+)
 const json = fc
   .oneof(
     fc.json({ maxDepth: 3 }),
@@ -120,19 +141,22 @@ const value = fc.oneof(
   { weight: 8, arbitrary: matrix },
   { weight: 2, arbitrary: json },
   { weight: 2, arbitrary: brokenMatrix },
+  { weight: 6, arbitrary: keys },
+  { weight: 1, arbitrary: brokenKeys },
   {
     weight: 1,
     arbitrary: fc.constantFrom('"\\"],}"', '"a\\\\"', '"é😀\u2028"', '"__proto__"', '{"__proto__":1}', '1]', '[1}', ''),
   },
 )
 const key = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom('"sparse"', '"dense"') },
+  { weight: 12, arbitrary: fc.constantFrom('"sparse"', '"dense"', '"candidates"') },
   { weight: 4, arbitrary: fc.constantFrom('"model"', '"options"', '"context"') },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
       '"\\u0073parse"',
       '"d\\u0065nse"',
+      '"candid\\u0061tes"',
       '"__proto__"',
       '"__pr\\u006fto__"',
       '"constructor"',
@@ -212,6 +236,8 @@ t.test('the last of two keys counts, however they are written', async (t) => {
     '{"\\u0073parse":[[2]],"sparse":[[1]]}',
     '{"sparse":[[1]],"dense":[[1]],"dens\\u0065":null}',
     '{"model":"a","sparse":[[1]],"model":"b"}',
+    '{"candidates":["a"],"candidates":["b"]}',
+    '{"candidates":["a"],"c\\u0061ndidates":null}',
   ])
     t.doesNotThrow(() => compareText(text))
 })
@@ -228,10 +254,12 @@ t.test('what is wrong beside tensors is told with its place in the body', async 
   compareText('{"sparse":[[1,2],[3,4]],"options":{"tasks":[}}}')
 })
 
-t.test('tensors are read without JSON.parse, what else there is between them', async (t) => {
+t.test('tensors and keys are read without JSON.parse, what else there is between them', async (t) => {
   t.ok(compareText('{"model":"ads","sparse":[[1,2],[3,4]],"dense":[[0.5],[-1e3]],"options":{"sparse":[["x"]]}}'))
   t.ok(compareText('{"dense":[[0.5]]}'))
+  t.ok(compareText('{"context":{"user":"é"}, "candidates" : [ "a", "", "ad-17" ]}'))
   t.notOk(compareText('{"candidates":[{"price":1}]}'))
+  t.notOk(compareText('{"candidates":["a","é"]}'))
   t.notOk(compareText('{}'))
 })
 

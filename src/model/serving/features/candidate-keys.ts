@@ -1,4 +1,5 @@
 import { isObject, pointer } from '../../../schemas/json.ts'
+import { KeyList } from '../../contracts/key-list.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
 import { readKey } from './context.ts'
 import { keyText, type LayoutEntity } from './entities.ts'
@@ -7,6 +8,9 @@ import type { FieldColumn } from './field-column.ts'
 import type { EncodedRequest, Layout } from './layout.ts'
 import type { ListEncoder } from './lists.ts'
 import type { Violations } from './problems.ts'
+
+/** Those of a request in rows. */
+export type Candidates = KeyList | readonly unknown[]
 
 /** A candidate of which the request has the key alone. */
 const alone: Record<string, unknown> = {}
@@ -24,7 +28,7 @@ export interface KeySurroundings {
 export class CandidateKeys {
   readonly entity: LayoutEntity
   readonly #around: KeySurroundings
-  readonly #candidates: readonly unknown[]
+  readonly #candidates: Candidates
   readonly #fetched: FetchedRows
   /** The field that the key is, if it is one. */
   readonly #field: FieldColumn | undefined
@@ -35,7 +39,7 @@ export class CandidateKeys {
   constructor(
     layout: Layout,
     entity: LayoutEntity,
-    candidates: readonly unknown[],
+    candidates: Candidates,
     encoded: EncodedRequest,
     around: KeySurroundings,
   ) {
@@ -43,13 +47,13 @@ export class CandidateKeys {
     this.#around = around
     this.#candidates = candidates
     this.#field = layout.byName.get(entity.key)
-    const areTexts = candidates.every((candidate) => typeof candidate === 'string')
-    const keys = areTexts ? (candidates as string[]) : candidates.map((candidate, row) => this.#keyOf(candidate, row))
+    const texts = textsIn(candidates)
+    const keys = texts ?? (candidates as unknown[]).map((candidate, row) => this.#keyOf(candidate, row))
     this.#fetched = new FetchedRows(entity, keys)
     this.#fetched.fill(encoded, widthsOf(layout), around.given)
-    if (areTexts) encoded.ids = keys as string[]
+    if (texts) encoded.ids = texts
     const { lists, notes } = around
-    this.plain = areTexts && lists === undefined && notes === undefined && !this.#field && this.#fetched.complete
+    this.plain = !!texts && lists === undefined && notes === undefined && !this.#field && this.#fetched.complete
   }
 
   #keyOf(candidate: unknown, row: number): string | undefined {
@@ -61,32 +65,36 @@ export class CandidateKeys {
 
   /** A candidate of the request; of one that is a key alone, an object. */
   candidateOf(row: number): unknown {
-    const candidate = this.#candidates[row]
+    const candidate = this.#candidates.at(row)
     if (!isKey(candidate)) return candidate
     return this.#field ? { [this.entity.key]: candidate } : alone
   }
 
   /** All of them, as `candidateOf` has them. */
   get candidates(): unknown[] {
-    return this.#candidates.map((_, row) => this.candidateOf(row))
+    return Array.from({ length: this.#candidates.length }, (_, row) => this.candidateOf(row))
   }
 
   /** Checks what the table has of a candidate; false where something is wrong, or where it is left out. */
   check(row: number, candidate: Record<string, unknown>, encoded: EncodedRequest): boolean {
     const { entity } = this
     const { given, lists, problems, left, notes } = this.#around
-    const key = this.#candidates[row]
+    const key = this.#candidates.at(row)
     const isAlone = isKey(key)
-    if (isAlone) {
-      encoded.ids ??= new Array(encoded.requested)
-      encoded.ids[row] = key
-    }
+    if (isAlone) setId(encoded, row, key)
     const isSent = (slot: FieldColumn) => given.has(slot) || Object.hasOwn(candidate, slot.name)
     if (!isAlone && !Object.hasOwn(candidate, entity.key)) return requireAll(entity, row, isSent, problems)
     const place = { path: `/candidates/${row}${isAlone ? '' : pointer(entity.key)}`, isSent }
     this.#fetched.note(row, place, notes, row)
     return this.#fetched.check(row, place, lists, { problems, left })
   }
+}
+
+/** Echoes the id of a candidate in the answer. */
+export function setId(encoded: EncodedRequest, row: number, id: CandidateId): void {
+  if (encoded.ids instanceof KeyList) return
+  encoded.ids ??= new Array(encoded.requested)
+  ;(encoded.ids as (CandidateId | undefined)[])[row] = id
 }
 
 /** Fetches what a table has for a key of the context that a candidate gives; false where something is wrong. */
@@ -126,6 +134,12 @@ function requireAll(
     good = false
   }
   return good
+}
+
+/** The candidates, where each is a string. */
+function textsIn(candidates: Candidates): KeyList | readonly string[] | undefined {
+  if (candidates instanceof KeyList) return candidates
+  return candidates.every((candidate) => typeof candidate === 'string') ? (candidates as string[]) : undefined
 }
 
 function isKey(candidate: unknown): candidate is CandidateId {

@@ -1,4 +1,5 @@
 import type { Entities, Entity } from '../../../schemas/entities.ts'
+import { KeyList } from '../../contracts/key-list.ts'
 import { cellOf, type TableValue } from '../tables/column-readers.ts'
 import type { RowsByKey } from '../tables/feature-table.ts'
 import type { TableHandle } from '../tables/tables.ts'
@@ -78,6 +79,9 @@ export interface AbsentValue {
   wrong: string | undefined
 }
 
+/** Keys that a request names; undefined where a candidate names none. */
+export type GivenKeys = KeyList | readonly (string | undefined)[]
+
 /** Features that a table has, by a key. */
 export class LayoutEntity {
   readonly name: string
@@ -130,30 +134,33 @@ export class LayoutEntity {
   }
 
   /** The rows of keys, −1 for those that the table does not have; undefined keys have none. */
-  find(keys: readonly (string | undefined)[]): Int32Array {
+  find(keys: GivenKeys): Int32Array {
     const rows = new Int32Array(keys.length).fill(-1)
     const table = this.#current()?.table
     if (table === undefined) return rows
-    if (!keys.includes(undefined)) table.findAll(keys as string[], rows)
+    if (areWhole(keys)) table.findAll(keys, rows)
     else
       for (let i = 0; i < keys.length; i++) {
-        const key = keys[i]
+        const key = keys.at(i)
         if (key !== undefined) rows[i] = table.find(key)
       }
     this.#report(keys, rows)
     return rows
   }
 
-  #report(keys: readonly (string | undefined)[], rows: Int32Array): void {
+  #report(keys: GivenKeys, rows: Int32Array): void {
     const { onKeys } = this.#listeners
     if (onKeys === undefined) return
     let found = 0
     let unknown: string[] | undefined
     for (let i = 0; i < keys.length; i++) {
-      const key = keys[i]
+      if (rows[i]! >= 0) {
+        found++
+        continue
+      }
+      const key = keys.at(i)
       if (key === undefined) continue
-      if (rows[i]! >= 0) found++
-      else if (unknown === undefined) unknown = [key]
+      if (unknown === undefined) unknown = [key]
       else unknown.push(key)
     }
     if (found > 0 || unknown !== undefined) onKeys(this.name, found, unknown ?? none)
@@ -232,6 +239,10 @@ export class LayoutEntity {
 }
 
 const none: readonly string[] = []
+
+function areWhole(keys: GivenKeys): keys is KeyList | readonly string[] {
+  return keys instanceof KeyList || !keys.includes(undefined)
+}
 
 const quoted = (key: string) => JSON.stringify(key.slice(0, 64))
 

@@ -1,6 +1,6 @@
 import type { Violation } from '../../../base/errors.ts'
 import type { FetchNote } from '../../contracts/prediction.ts'
-import type { AbsentValue, LayoutEntity } from './entities.ts'
+import type { AbsentValue, GivenKeys, LayoutEntity } from './entities.ts'
 import type { FieldColumn, RowArrays } from './field-column.ts'
 import type { ListEncoder } from './lists.ts'
 import { maxViolations, type Violations } from './problems.ts'
@@ -26,12 +26,12 @@ export interface KeyPlace {
 /** The rows of a table for rows of a request. */
 export class FetchedRows {
   readonly entity: LayoutEntity
-  readonly #keys: readonly (string | undefined)[]
+  readonly #keys: GivenKeys
   /** Per key; −1: the table has none. */
   readonly #rows: Int32Array
   #absent: Map<number, AbsentValue[]> | undefined
 
-  constructor(entity: LayoutEntity, keys: readonly (string | undefined)[]) {
+  constructor(entity: LayoutEntity, keys: GivenKeys) {
     this.entity = entity
     this.#keys = keys
     this.#rows = entity.find(keys)
@@ -73,7 +73,7 @@ export class FetchedRows {
     target = row,
   ): boolean {
     const { entity } = this
-    const [key, from] = [this.#keys[row], this.#rows[row]!]
+    const [key, from] = [this.#keys.at(row), this.#rows[row]!]
     if (key === undefined) return false
     const wrong = (message: string) => {
       if (!problems.full) problems.add(place.path, message)
@@ -112,7 +112,7 @@ export class FetchedRows {
     notes: FetchNotes | undefined,
     target: number | undefined,
   ): void {
-    const key = this.#keys[row]
+    const key = this.#keys.at(row)
     if (key === undefined || notes === undefined) return
     const from = this.#rows[row]!
     const note: FetchNote = { key, found: from >= 0, fetched: {}, defaults: {} }

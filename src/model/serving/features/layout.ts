@@ -2,7 +2,7 @@ import { ModelError, type Violation } from '../../../base/errors.ts'
 import type { Entities } from '../../../schemas/entities.ts'
 import type { CrossedField, Field, Side } from '../../../schemas/features.ts'
 import type { Manifest } from '../../../schemas/manifest.ts'
-import type { CandidateId } from '../../contracts/prediction.ts'
+import type { CandidateIds } from '../../contracts/prediction.ts'
 import { type CrossedColumn, crossedIds, sideOf } from './crossed.ts'
 import { type EntityListeners, LayoutEntities, type TableSource } from './entities.ts'
 import type { FetchNotes } from './fetched.ts'
@@ -87,7 +87,7 @@ export interface EncodedRequest {
   /** Requested row of each encoded row, if bad rows were left out. */
   index?: Int32Array
   /** Per requested row, if the request gives them. */
-  ids?: (CandidateId | undefined)[]
+  ids?: CandidateIds
   bids?: (number | undefined)[]
   /** Per requested row, the fields with a value that the model does not know, if requested. */
   unknown?: (string[] | undefined)[]

@@ -1,6 +1,7 @@
 import { isObject, pointer } from '../../../schemas/json.ts'
+import { KeyList } from '../../contracts/key-list.ts'
 import type { CandidateId } from '../../contracts/prediction.ts'
-import { CandidateKeys, fetchOne, type KeySurroundings } from './candidate-keys.ts'
+import { CandidateKeys, type Candidates, fetchOne, type KeySurroundings, setId } from './candidate-keys.ts'
 import {
   bidProblem,
   bidRequired,
@@ -24,25 +25,12 @@ import type { ListPath } from './lists.ts'
 import { maxViolations, Violations } from './problems.ts'
 
 /** The first form of a request: named features, one object per candidate. */
-export function encodeRows(
-  layout: Layout,
-  context: unknown,
-  candidates: unknown,
-  options: EncodeOptions,
-): EncodedRequest {
+export function encodeRows(layout: Layout, context: unknown, given: unknown, options: EncodeOptions): EncodedRequest {
   const problems = options.problems ?? new Violations()
   const shared = encodeContext(layout, context, problems, options)
-  if (candidates === undefined) return contextAlone(layout, context, shared, problems, options)
-  if (!Array.isArray(candidates) || candidates.length === 0) {
-    problems.add(
-      '/candidates',
-      Array.isArray(candidates)
-        ? 'must have at least one candidate'
-        : `must be an array of objects or an object of columns, not ${describeValue(candidates)}`,
-    )
-    problems.throwIfAny()
-    throw new Error('unreachable')
-  }
+  if (given === undefined) return contextAlone(layout, context, shared, problems, options)
+  const entity = layout.entities?.candidate
+  const candidates = candidatesOf(given, entity, problems)
   checkRowCount(candidates.length, options)
   const partial = options.partial && problems.leaveOut()
 
@@ -53,11 +41,10 @@ export function encodeRows(
     placeOf: (row) => `/candidates/${row}`,
     ...repeatContext(layout, shared, rows, options),
   }
-  const { given, lists } = shared
+  const { lists } = shared
   const left = options.leavesOut === false ? undefined : new LeftOut()
   const { fetched: notes } = options
-  const around: KeySurroundings = { given, lists, problems, left, notes }
-  const entity = layout.entities?.candidate
+  const around: KeySurroundings = { given: shared.given, lists, problems, left, notes }
   const keys = entity && new CandidateKeys(layout, entity, candidates, encoded, around)
   if (
     keys?.plain &&
@@ -81,6 +68,18 @@ export function encodeRows(
   }
   encoded.oneContext = wanted.oneContext
   return withoutBad(encoded, bad, { partial, problems, left }, widthsOf(layout))
+}
+
+/** The candidates of a request. Throws INVALID_REQUEST where there are none. */
+function candidatesOf(given: unknown, entity: LayoutEntity | undefined, problems: Violations): Candidates {
+  if (given instanceof KeyList) return entity ? given : given.texts()
+  if (Array.isArray(given) && given.length > 0) return given
+  const message = Array.isArray(given)
+    ? 'must have at least one candidate'
+    : `must be an array of objects or an object of columns, not ${describeValue(given)}`
+  problems.add('/candidates', message)
+  problems.throwIfAny()
+  throw new Error('unreachable')
 }
 
 /** Fields that candidates must not give, and must give. */
@@ -118,14 +117,14 @@ function contextAlone(
 function encodeRow(
   layout: Layout,
   wanted: Wanted,
-  candidates: readonly unknown[],
+  candidates: Candidates,
   row: number,
   encoded: EncodedRequest,
   problems: Violations,
   partial: boolean,
 ): boolean {
   const { keys } = wanted
-  const candidate = keys ? keys.candidateOf(row) : candidates[row]
+  const candidate = keys ? keys.candidateOf(row) : candidates.at(row)
   if (!isObject(candidate)) {
     const expected = keys ? `an object or a key, ${keys.entity.key}` : 'an object'
     problems.add(`/candidates/${row}`, `must be ${expected}, not ${describeValue(candidate)}`)
@@ -179,7 +178,7 @@ function encodeRow(
   const lacks = requiredSeen < wanted.required.length
   const lacksBid = wanted.bid && !Object.hasOwn(candidate, 'bid')
   if (!lacks && !lacksBid) return good
-  if (!wanted.searched) reportAbsent(wanted, keys?.candidates ?? candidates, problems, partial, layout)
+  if (!wanted.searched) reportAbsent(wanted, keys?.candidates ?? (candidates as unknown[]), problems, partial, layout)
   for (const slot of wanted.required) {
     if (Object.hasOwn(candidate, slot.name) || isFetched(slot)) continue
     wrong(slot.name, requiredMessage)
@@ -268,8 +267,7 @@ function reserved(
   if (name === 'id') {
     const message = keyProblem(value)
     if (message !== undefined) return message
-    encoded.ids ??= new Array(encoded.requested)
-    encoded.ids[row] = value as CandidateId
+    setId(encoded, row, value as CandidateId)
     return undefined
   }
   if (name === 'bid') {

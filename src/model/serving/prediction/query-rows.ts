@@ -1,4 +1,5 @@
 import { isObject } from '../../../schemas/json.ts'
+import { KeyList } from '../../contracts/key-list.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { EntityCount } from '../features/entity-counts.ts'
 import { type ListNotes, unknownTest } from '../features/field-column.ts'
@@ -8,6 +9,7 @@ import type { InputTensor } from './tensors.ts'
 
 /** Rows in one of the four forms of a request, values unchecked. */
 export type QueryRows =
+  /** `candidates`: an array, or a KeyList. */
   | { form: 'rows'; context: unknown; candidates: unknown }
   | { form: 'columns'; context: unknown; candidates: unknown }
   | { form: 'tensors'; sparse: unknown; dense: unknown }
@@ -51,7 +53,8 @@ const withNotes = (encoded: EncodedRequest, { fetched }: EncodeOptions): Encoded
 /** Rows of a request before they are encoded; 0 where that is not known. */
 export function rowsIn(rows: QueryRows): number {
   if (rows.form === 'encoded') return rows.encoded.rows
-  if (rows.form === 'rows') return Array.isArray(rows.candidates) ? rows.candidates.length : 1
+  if (rows.form === 'rows')
+    return Array.isArray(rows.candidates) || rows.candidates instanceof KeyList ? rows.candidates.length : 1
   const columns = rows.form === 'columns' && isObject(rows.candidates) ? Object.values(rows.candidates) : []
   return columns.reduce((most: number, column) => Math.max(most, Array.isArray(column) ? column.length : 0), 0)
 }

@@ -1,9 +1,9 @@
-import { isText } from '../../../base/utf8.ts'
 import type { DescribedRows } from '../../../schemas/feature-table.ts'
 import { isSound, nextPlace, placesFor, slotAt } from '../../engines/catalogue/key-index.ts'
 import { type Bytes, numbersOf } from './bytes.ts'
 import { type ColumnFiles, type ColumnReader, columnProblem, columnReader, storedStrings } from './column-readers.ts'
-import { hashOf, isAt, type StoredStrings, stringAt } from './string-pool.ts'
+import { type KeyBytes, keyBytesOf } from './key-bytes.ts'
+import { hashOfBytes, holds, type StoredStrings, stringAt } from './string-pool.ts'
 
 /** The files of a table, mapped or read. */
 export interface TableFiles extends ColumnFiles {
@@ -30,8 +30,11 @@ export interface RowsByKey {
    * The rows with these keys, −1 for those that are not there. Faster than one after the other: the processor waits for
    * many places of memory at a time.
    */
-  findAll(keys: readonly string[], rows: Int32Array): void
+  findAll(keys: Keys, rows: Int32Array): void
 }
+
+/** Keys as strings, or as their bytes. */
+export type Keys = readonly string[] | KeyBytes
 
 /**
  * Rows of features by key, as files hold them. Each row begins with its key, a byte for the length and its UTF-8 bytes:
@@ -68,22 +71,38 @@ export class FeatureTable implements RowsByKey {
   }
 
   find(key: string): number {
-    return this.#search(key, hashOf(key))
+    const keys = keyBytesOf([key])
+    return this.#search(keys, 0, hashAt(keys, 0))
   }
 
-  findAll(keys: readonly string[], rows: Int32Array): void {
-    if (hashes.length < keys.length) hashes = new Int32Array(2 * keys.length)
+  findAll(given: Keys, rows: Int32Array): void {
+    const keys = 'bytes' in given ? given : keyBytesOf(given)
+    const { length } = keys
+    if (hashes.length < length) [hashes, places] = [new Int32Array(2 * length), new Int32Array(2 * length)]
+    // Loops that only read, without a branch, wait for many places of memory at a time.
     const index = this.#index
     const mask = index.length / 2 - 1
     let read = 0
-    for (let i = 0; i < keys.length; i++) hashes[i] = hashOf(keys[i]!)
-    for (let i = 0; i < keys.length; i++) {
-      const slot = index[(hashes[i]! & mask) * 2]!
-      rows[i] = slot
+    for (let i = 0; i < length; i++) hashes[i] = hashAt(keys, i)
+    for (let i = 0; i < length; i++) read ^= index[(hashes[i]! & mask) * 2]!
+    for (let i = 0; i < length; i++) {
+      const place = nextPlace(index, hashes[i]!, hashes[i]!)
+      places[i] = place
+      rows[i] = place < 0 ? -1 : slotAt(index, place)
     }
-    for (let i = 0; i < keys.length; i++) read ^= this.#rows[Math.max(0, rows[i]! - 1) * this.#rowBytes]!
+    // A row may lie in two lines of the processor's cache.
+    const last = this.#rowBytes - 1
+    for (let i = 0; i < length; i++) {
+      const start = Math.max(0, rows[i]!) * this.#rowBytes
+      read ^= this.#rows[start]! ^ this.#rows[start + last]!
+    }
     lastRead[0] = read
-    for (let i = 0; i < keys.length; i++) rows[i] = this.#search(keys[i]!, hashes[i]!)
+    const { bytes, starts, ends } = keys
+    for (let i = 0; i < length; i++) {
+      const row = rows[i]!
+      if (row >= 0 && !this.#isAt(row, bytes, starts[i]!, ends[i]!))
+        rows[i] = this.#search(keys, i, hashes[i]!, places[i]! + 1)
+    }
   }
 
   keyOf(row: number): string {
@@ -114,34 +133,31 @@ export class FeatureTable implements RowsByKey {
     return undefined
   }
 
-  #search(key: string, hash: number): number {
+  /** The row with a key, searched for from a place of the index on. */
+  #search({ bytes, starts, ends }: KeyBytes, key: number, hash: number, from = hash): number {
+    const [start, end] = [starts[key]!, ends[key]!]
     const index = this.#index
     const mask = index.length / 2 - 1
     // It ends where it began, at the latest: an index from a wrong file may have no empty place.
-    for (let last = -1, place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
-      const distance = (place - hash) & mask
+    for (let last = -1, at = nextPlace(index, hash, from); at >= 0; at = nextPlace(index, hash, at + 1)) {
+      const distance = (at - hash) & mask
       if (distance <= last) return -1
       last = distance
-      const row = slotAt(index, place)
-      if (this.#isAt(row, key)) return row
+      const row = slotAt(index, at)
+      if (this.#isAt(row, bytes, start, end)) return row
     }
     return -1
   }
 
-  #isAt(row: number, key: string): boolean {
+  #isAt(row: number, key: Uint8Array, start: number, end: number): boolean {
     const rows = this.#rows
-    const start = row * this.#rowBytes
-    const length = rows[start]!
-    if (length === longKey) return isAt(this.#longKeys, this.#longNumber(start), key)
-    const units = key.length
-    // A string has no more units than bytes.
-    if (units > length) return false
-    for (let i = 0; i < units; i++) {
-      const unit = key.charCodeAt(i)
-      if (unit > 0x7f) return isText(key) && Buffer.from(key).equals(rows.subarray(start + 1, start + 1 + length))
-      if (rows[start + 1 + i] !== unit) return false
-    }
-    return units === length
+    const at = row * this.#rowBytes
+    const length = rows[at]!
+    if (length === longKey) return holds(this.#longKeys, this.#longNumber(at), key, start, end)
+    // A key without bytes ends before it begins.
+    if (length !== end - start) return false
+    for (let i = 0; i < length; i++) if (rows[at + 1 + i] !== key[start + i]) return false
+    return true
   }
 
   #longNumber(start: number): number {
@@ -150,8 +166,11 @@ export class FeatureTable implements RowsByKey {
   }
 }
 
-/** Hashes of the keys of `findAll`, until its next call. */
-let hashes = new Int32Array(0)
+const hashAt = ({ bytes, starts, ends }: KeyBytes, place: number): number =>
+  hashOfBytes(bytes, starts[place]!, ends[place]!)
+
+/** Hashes of the keys of `findAll`, and the first places of the index that have them, until its next call. */
+let [hashes, places] = [new Int32Array(0), new Int32Array(0)]
 
 /** Keeps the compiler from leaving the reading out. */
 const lastRead = new Int32Array(1)

@@ -1,7 +1,8 @@
 import type { DescribedRows } from '../../../schemas/feature-table.ts'
 import type { Bytes } from './bytes.ts'
 import { type ColumnReader, isEmpty, type ListReader, noneOf } from './column-readers.ts'
-import { FeatureTable, type RowsByKey, type TableFiles } from './feature-table.ts'
+import { FeatureTable, type Keys, type RowsByKey, type TableFiles } from './feature-table.ts'
+import { keyBytesOf } from './key-bytes.ts'
 
 /** Rows that replace those of a table, or are added to it, or removed: as threads pass them to each other. */
 export interface Changes {
@@ -50,18 +51,21 @@ export class LayeredTable implements RowsByKey {
     return changed < 0 ? this.#base.find(key) : this.#place(changed)
   }
 
-  findAll(keys: readonly string[], rows: Int32Array): void {
+  findAll(given: Keys, rows: Int32Array): void {
+    const keys = 'bytes' in given ? given : keyBytesOf(given)
     this.#base.findAll(keys, rows)
-    for (let i = 0; i < keys.length; i++) {
-      const changed = this.#changes.find(keys[i]!)
-      if (changed >= 0) rows[i] = this.#place(changed)
-    }
+    if (changedRows.length < keys.length) changedRows = new Int32Array(2 * keys.length)
+    this.#changes.findAll(keys, changedRows)
+    for (let i = 0; i < keys.length; i++) if (changedRows[i]! >= 0) rows[i] = this.#place(changedRows[i]!)
   }
 
   #place(changed: number): number {
     return this.#removed[changed] === 1 ? -1 : this.#base.rows + changed
   }
 }
+
+/** Rows of changes for the keys of `findAll`, until its next call. */
+let changedRows = new Int32Array(0)
 
 /** Rows of one column, and behind these `rows` those of another. */
 function layered(base: ColumnReader, changes: ColumnReader, rows: number): ColumnReader {

@@ -18,10 +18,24 @@ export interface StoredStrings {
 const mostBytes = 2 ** 32 - 1
 
 /** The hash by which strings are found. */
-export const hashOf = (value: string): number => murmur3(value, 0) | 0
+const hashOf = (value: string): number => murmur3(value, 0) | 0
+
+/** Whether the string with this number has these bytes. */
+export function holds(
+  { offsets, bytes: own }: StoredStrings,
+  number: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  const at = offsets[number]!
+  if (offsets[number + 1]! - at !== end - start) return false
+  for (let i = start; i < end; i++) if (own[at + i - start] !== bytes[i]) return false
+  return true
+}
 
 /** Whether a string is that of a pool with this number. */
-export function isAt({ offsets, bytes }: StoredStrings, number: number, value: string): boolean {
+function isAt({ offsets, bytes }: StoredStrings, number: number, value: string): boolean {
   const [start, end] = [offsets[number]!, offsets[number + 1]!]
   const { length } = value
   // Short strings are mostly ASCII.
@@ -59,7 +73,9 @@ export interface RowTexts {
   numberOf(row: number): number
 }
 
-const hashOfBytes = (bytes: Uint8Array, start: number, end: number): number => murmur3OfBytes(bytes, start, end, 0) | 0
+/** The same of its bytes. */
+export const hashOfBytes = (bytes: Uint8Array, start: number, end: number): number =>
+  murmur3OfBytes(bytes, start, end, 0) | 0
 
 /** Keeps the compiler from leaving reads out. */
 const lastRead = new Int32Array(1)
@@ -110,7 +126,7 @@ export class StringPool implements StoredStrings {
     const index = this.#index
     for (let place = nextPlace(index, hash, hash); place >= 0; place = nextPlace(index, hash, place + 1)) {
       const number = slotAt(index, place)
-      if (this.#holds(number, bytes, start, end)) return number
+      if (holds(this, number, bytes, start, end)) return number
     }
     const at = this.offsets[this.#count]!
     const after = at + end - start
@@ -138,15 +154,6 @@ export class StringPool implements StoredStrings {
     return hashes
   }
 
-  /** Whether a string has these bytes. */
-  #holds(number: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const own = this.bytes
-    const at = this.offsets[number]!
-    if (this.offsets[number + 1]! - at !== end - start) return false
-    for (let i = start; i < end; i++) if (own[at + i - start] !== bytes[i]) return false
-    return true
-  }
-
   /** Numbers the string that has been written up to `end`. */
   #insert(hash: number, end: number): number {
     const number = this.#count++
@@ -168,7 +175,7 @@ export class StringPool implements StoredStrings {
       const unit = value.charCodeAt(i)
       if (unit > 0x7f) {
         if (!isText(value)) throw new Error('has half of a surrogate pair')
-        return writeUtf8(value, this.bytes.subarray(start))
+        return writeUtf8(value, this.bytes, start)
       }
       this.bytes[start + i] = unit
     }

@@ -1,4 +1,5 @@
-import type { CandidateId, PredictionTable } from '../../../model/contracts/prediction.ts'
+import { KeyList } from '../../../model/contracts/key-list.ts'
+import type { CandidateId, CandidateIds, PredictionTable } from '../../../model/contracts/prediction.ts'
 import type { Prediction, PredictionColumns } from '../../../schemas/predict.ts'
 import { JsonWriter } from '../json-writer.ts'
 
@@ -33,6 +34,7 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
   const { scores, ids, unknown, cut } = table
   const entries = entriesOf(table)
   const tasks = table.tasks.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
+  const firstAfterId = jsonKey(table.tasks[0]?.[0] ?? '', false)
   const raw = table.raw?.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
   const gates = table.gates?.map(([name, weights], i) => ({ key: jsonKey(name, i === 0), weights }))
   json.byte(openBracket)
@@ -42,15 +44,14 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
       json.raw(nothing)
       return
     }
-    json.byte(openBrace)
-    const id = ids?.[place]
-    if (id !== undefined) {
+    const isNamed = hasId(ids, place)
+    if (isNamed) {
       json.raw(idKey)
-      json.id(id)
-      json.byte(comma)
-    }
-    for (const { key, values } of tasks) {
-      json.raw(key)
+      json.idAt(ids, place)
+    } else json.byte(openBrace)
+    for (let i = 0; i < tasks.length; i++) {
+      const { key, values } = tasks[i]!
+      json.raw(i === 0 && isNamed ? firstAfterId : key)
       json.number(values[entry]!)
     }
     if (raw) {
@@ -90,6 +91,11 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
   json.byte(closeBracket)
 }
 
+/** Whether a candidate has an id to echo. */
+export function hasId(ids: CandidateIds | undefined, place: number): ids is CandidateIds {
+  return ids instanceof KeyList || ids?.[place] !== undefined
+}
+
 /** One array a column; null in the place of a row left out. */
 function writeColumns(json: JsonWriter, table: PredictionTable): void {
   const { scores, ids } = table
@@ -117,13 +123,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
   }
 
   json.byte(openBrace)
-  if (ids) {
-    column('id', (_, place) => {
-      const id = ids[place]
-      if (id === undefined) json.raw(nothing)
-      else json.id(id)
-    })
-  }
+  if (ids) column('id', (_, place) => json.idAt(ids, place))
   for (const [name, values] of table.tasks) column(name, numbers(values))
   const { raw, gates } = table
   if (raw) {
@@ -196,7 +196,7 @@ const versionKey = Buffer.from(',"version":')
 const requestIdKey = Buffer.from(',"request_id":')
 const predictionsKey = Buffer.from(',"predictions":')
 const nothing = Buffer.from('null')
-const idKey = Buffer.from('"id":')
+const idKey = Buffer.from('{"id":')
 const rawKey = Buffer.from(',"raw":')
 const gatesKey = Buffer.from(',"gates":')
 const unknownKey = Buffer.from(',"unknown":')
@@ -235,7 +235,7 @@ export function toRows(table: PredictionTable): (Prediction | null)[] {
       return
     }
     const row: Record<string, unknown> = {}
-    const id = ids?.[place]
+    const id = ids?.at(place)
     if (id !== undefined) row.id = id
     for (const [name, values] of tasks) row[name] = values[entry]
     if (raw) row.raw = Object.fromEntries(raw.map(([name, values]) => [name, values[entry]]))
@@ -263,7 +263,7 @@ export function toColumns(table: PredictionTable): PredictionColumns {
   const columns: Record<string, unknown> = {}
   if (ids) {
     const values: (CandidateId | null)[] = []
-    eachPlace(table, (_, place) => values.push(ids[place] ?? null))
+    eachPlace(table, (_, place) => values.push(ids.at(place) ?? null))
     columns.id = values
   }
   for (const [name, values] of tasks) columns[name] = column((entry) => values[entry])

@@ -1,4 +1,5 @@
 import { ModelError, type Violation } from '../../../base/errors.ts'
+import { KeyList } from '../../../model/contracts/key-list.ts'
 import { invalidRequest, maxViolations } from '../../../model/serving/features/problems.ts'
 import type { Query } from '../../../model/serving/prediction/loaded-model.ts'
 import type { QueryRows } from '../../../model/serving/prediction/query-rows.ts'
@@ -84,7 +85,8 @@ function rowsOf({ context, candidates, sparse, dense, inputs }: PredictEnvelope,
     onlyOne('tensors (sparse, dense)', { context, candidates }, problems)
     return { form: 'tensors', sparse, dense }
   }
-  const byColumn = typeof candidates === 'object' && candidates !== null && !Array.isArray(candidates)
+  const byRow = Array.isArray(candidates) || candidates instanceof KeyList
+  const byColumn = typeof candidates === 'object' && candidates !== null && !byRow
   return { form: byColumn ? 'columns' : 'rows', context, candidates }
 }
 

@@ -1,7 +1,7 @@
 import type { PredictionTable } from '../../../model/contracts/prediction.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import { JsonWriter } from '../json-writer.ts'
-import { jsonKey } from '../predict/predict-answer.ts'
+import { hasId, jsonKey } from '../predict/predict-answer.ts'
 
 /**
  * An answer without rows left out, as TensorFlow Serving writes it: `predictions`, one value per row, for `instances`,
@@ -36,10 +36,9 @@ export function writeServingAnswer(
   } else if (form === 'instances') {
     eachRow((row) => {
       json.byte(openBrace)
-      const id = ids?.[row]
-      if (id !== undefined) {
+      if (hasId(ids, row)) {
         json.raw(idKey)
-        json.id(id)
+        json.idAt(ids, row)
         json.byte(comma)
       }
       for (const tensor of tensors) {
@@ -52,7 +51,7 @@ export function writeServingAnswer(
     json.byte(openBrace)
     if (ids !== undefined) {
       json.raw(idKey)
-      eachRow((row) => (ids[row] === undefined ? json.text('null') : json.id(ids[row])))
+      eachRow((row) => json.idAt(ids, row))
       json.byte(comma)
     }
     for (const tensor of tensors) {

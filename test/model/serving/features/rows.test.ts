@@ -190,7 +190,10 @@ t.test('a field in both places is refused even where one is null', async (t) => 
 
 t.test('id and bid are kept by row', async (t) => {
   const encoded = rows(context, [candidate, { ...candidate, id: 'ad-1' }, { ...candidate, bid: 0 }])
-  t.same(Array.from(encoded.ids ?? []), [undefined, 'ad-1', undefined])
+  t.same(
+    [0, 1, 2].map((row) => encoded.ids?.at(row)),
+    [undefined, 'ad-1', undefined],
+  )
   t.same(Array.from(encoded.bids ?? []), [undefined, undefined, 0])
 })
 

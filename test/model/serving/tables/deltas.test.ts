@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { KeyList } from '../../../../src/model/contracts/key-list.ts'
 import { fileOf } from '../../../../src/model/serving/delta-files/delta-folder.ts'
 import { CellColumn } from '../../../../src/model/serving/tables/built-columns.ts'
 import { cellOf, type TableValue } from '../../../../src/model/serving/tables/column-readers.ts'
@@ -13,6 +14,7 @@ import { StringPool } from '../../../../src/model/serving/tables/string-pool.ts'
 import { baseOfTable, encodeTableDelta } from '../../../../src/model/serving/tables/table-delta.ts'
 import { type TableChange, Tables } from '../../../../src/model/serving/tables/tables.ts'
 import { type BuiltRows, writeTable } from '../../../../src/model/serving/tables/write-table.ts'
+import { readTensors } from '../../../../src/server/body/read-tensors.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 
@@ -117,6 +119,11 @@ t.test('deltas applied one by one, or together, are those of a Map', async (t) =
           t.same(found, wanted, `${JSON.stringify(key)}`)
           if (rows[i] !== table.find(key)) throw new Error(`findAll finds another row of ${key}`)
         }
+        const candidates = keys.filter((key) => /^[ -~]*$/.test(key) && !/["\\]/.test(key))
+        const sent = readTensors(Buffer.from(JSON.stringify({ candidates })))!.candidates as KeyList
+        table.findAll(sent, rows)
+        for (const [i, key] of candidates.entries())
+          if (rows[i] !== table.find(key)) throw new Error(`findAll finds another row of the bytes of ${key}`)
       }
       for (const [i, { names, rows }] of deltas.entries()) {
         await writeDelta(folder, i + 1, rows, names)

@@ -29,7 +29,7 @@ const together = 4
 type Values = Record<string, string | number>
 
 /** A model whose candidates and users are in tables. */
-interface Subject {
+export interface Subject {
   title: string
   models: string
   name: string
@@ -39,11 +39,18 @@ interface Subject {
   now: (random: Random) => Values
 }
 
-interface Form {
+export interface Form {
   title: string
   body(subject: Subject, user: number, of: readonly number[], now: Values): object
 }
 
+/** A user's key, and those of candidates. */
+export const ids: Form = {
+  title: 'ids',
+  body: (_, user, of, now) => ({ context: { user_id: userId(user), ...now }, candidates: of.map(adId) }),
+}
+
+/** A user and some ads: with their values in two forms, and by id in two. */
 const forms: Form[] = [
   {
     title: 'columns',
@@ -61,17 +68,14 @@ const forms: Form[] = [
       candidates: of.map((ad) => subject.ads[ad]),
     }),
   },
-  {
-    title: 'ids',
-    body: (_, user, of, now) => ({ context: { user_id: userId(user), ...now }, candidates: of.map(adId) }),
-  },
+  ids,
   {
     title: 'a column of ids',
     body: (_, user, of, now) => ({ context: { user_id: userId(user), ...now }, candidates: { ad_key: of.map(adId) } }),
   },
 ]
 
-const adId = (ad: number) => `ad-${100_000 + ad}`
+export const adId = (ad: number) => `ad-${100_000 + ad}`
 const userId = (user: number) => `u${user}`
 
 interface Cost {
@@ -145,8 +149,9 @@ async function measure(server: Multigate, subject: Subject, rounds: number, log:
   return rows
 }
 
-function draw(subject: Subject, form: Form, count: number, random: Random): Buffer {
-  const of = Array.from({ length: count }, () => random.integer(ads))
+/** A request for `count` random ads. */
+export function draw(subject: Subject, form: Form, count: number, random: Random): Buffer {
+  const of = Array.from({ length: count }, () => random.integer(subject.ads.length))
   return Buffer.from(JSON.stringify(form.body(subject, random.integer(users), of, subject.now(random))))
 }
 
@@ -238,7 +243,7 @@ async function writeSubject(
 }
 
 /** The shipped model, with ads and users of its own vocabularies. */
-async function adsFunnel(folder: string): Promise<Subject> {
+export async function adsFunnel(folder: string, count = ads): Promise<Subject> {
   const source = join(shipped, 'ads-funnel', '1')
   const manifest = JSON.parse(await readFile(join(source, manifestFile), 'utf8')) as Manifest
   const random = createRandom(1)
@@ -257,7 +262,7 @@ async function adsFunnel(folder: string): Promise<Subject> {
   })
   const subject = {
     ...{ title: 'ads-funnel', name: 'ads-funnel' },
-    ads: Array.from({ length: ads }, ad),
+    ads: Array.from({ length: count }, ad),
     users: Array.from({ length: users }, (_, i) => user(i)),
     now: (random: Random) => ({ hour: random.integer(24), device: 'phone', weekday: 3 }),
   }

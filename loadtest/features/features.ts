@@ -12,6 +12,7 @@ import { mebibytes, tableOf, whole } from '../markdown.ts'
 import { listOf } from '../options.ts'
 import { writeCsv, writeParquet } from './ad-files.ts'
 import { keyName, keyOf, listSeparator } from './ads.ts'
+import { measureDeltas, rate } from './delta-under-traffic.ts'
 import { type Draw, drawUniform, drawZipf, measureReads } from './reads.ts'
 import { lmdbStore, mapStore, type Store, tableStore } from './stores.ts'
 
@@ -35,9 +36,10 @@ export default experiment({
   options: {
     rows: ['<number>', 'ads', Number, 10_000_000],
     reads: ['<number>', 'keys that are looked up of each store, for each distribution', Number, 2_000_000],
+    served: ['<number>', 'ads of the table that changes while it is served', Number, 1_000_000],
     beside: ['<names>', `what else is measured, of ${others.join(',')}`, listOf<Other>(others), [...others]],
   },
-  async run({ rows: ads, reads, beside }, { machine: { date, processor, cores, loadBefore, versions }, log }) {
+  async run({ rows: ads, reads, served, beside }, { machine: { date, processor, cores, loadBefore, versions }, log }) {
     const folder = await temporaryFolder()
     const imports: Row[] = []
     let last: Import | undefined
@@ -58,6 +60,8 @@ export default experiment({
     const { cold, seconds, opened } = await openFromDisk(version)
     log(`${cold ? 'cold' : 'warm'}: answered from after ${seconds.toFixed(3)} s`)
     const stores = await measureStores(opened, { ads, reads, beside, folder: join(folder, 'lmdb') }, log)
+    const changed = Math.min(100_000, served)
+    const deltas = await measureDeltas(join(folder, 'served'), served, changed, log)
     return `# Feature tables
 
 ${date}, ${processor}, ${cores} cores, load ${loadBefore.toFixed(1)} before, Node ${versions.node}. ${whole(ads)} ads with 20 features: 8 categories of 3 to
@@ -84,6 +88,13 @@ are read, strings of the table as codes. The Map has as many ads as fit into Nod
 reads it into an object.
 
 ${tableOf(stores)}
+
+## Deltas under traffic
+
+The price of ${whole(changed)} ads changes in a table of ${whole(served)} that ads-funnel reads, while ${rate} requests a second ask for 100 ids
+each. The server looks for deltas every .2 s. The command that writes them runs on the same machine.
+
+${tableOf(deltas)}
 `
   },
 })

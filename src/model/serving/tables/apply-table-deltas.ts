@@ -13,6 +13,9 @@ export interface ChangedState {
   createdAt: number | undefined
 }
 
+/** A table without deltas. */
+export const unchanged: ChangedState = { changes: undefined, createdAt: undefined }
+
 export interface ApplyTableRequest {
   table: SharedTable
   serving: ChangedState

@@ -28,8 +28,13 @@ export function layerOf({ described, files, removed }: Pick<Changes, 'described'
   }
 }
 
+/** A table as its changes leave it. */
+export function withChanges(table: FeatureTable, changes: Changes | undefined): RowsByKey {
+  return changes ? new LayeredTable(table, layerOf(changes)) : table
+}
+
 /** A table, and behind its rows those of the changes by its deltas, which have all of its columns. */
-export class LayeredTable implements RowsByKey {
+class LayeredTable implements RowsByKey {
   readonly version: string | undefined
   readonly columns: ReadonlyMap<string, ColumnReader>
   readonly #base: FeatureTable

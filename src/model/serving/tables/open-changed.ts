@@ -1,7 +1,7 @@
 import { findDeltas, type Refused } from '../delta-files/delta-folder.ts'
-import { applyTableDeltas, type ChangedState, sizeOfChanges } from './apply-table-deltas.ts'
+import { applyTableDeltas, sizeOfChanges, unchanged } from './apply-table-deltas.ts'
 import type { RowsByKey } from './feature-table.ts'
-import { LayeredTable, layerOf } from './layers.ts'
+import { withChanges } from './layers.ts'
 import { type OpenTable, openTable } from './open-table.ts'
 
 /** Most bytes of the changed rows of a table. */
@@ -28,13 +28,12 @@ export async function openChanged(folder: string): Promise<ChangedTable> {
   const opened = await openTable(folder)
   try {
     const found = await findDeltas(folder)
-    const none: ChangedState = { changes: undefined, createdAt: undefined }
-    const request = { table: opened.shared, serving: none, rebuild: true, mostBytes: mostChangedBytes }
+    const request = { table: opened.shared, serving: unchanged, rebuild: true, mostBytes: mostChangedBytes }
     const { state, count, refused } = await applyTableDeltas({ ...request, files: found.files }, opened.table)
     const { changes, createdAt } = state
     return {
       ...opened,
-      table: changes ? new LayeredTable(opened.table, layerOf(changes)) : opened.table,
+      table: withChanges(opened.table, changes),
       deltas: { applied: count, ...sizeOfChanges(changes), createdAt, refused: refused ?? found.refused },
     }
   } catch (error) {

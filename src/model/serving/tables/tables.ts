@@ -6,9 +6,15 @@ import { runThread } from '../../../base/one-shot-thread.ts'
 import type { DeltaStatus } from '../../../schemas/models-folder.ts'
 import { type DeltaEvent, DeltaFollower } from '../delta-files/delta-follower.ts'
 import type { Applied } from '../delta-files/take-deltas.ts'
-import { type ApplyTableRequest, applyTableDeltas, type ChangedState, sizeOfChanges } from './apply-table-deltas.ts'
+import {
+  type ApplyTableRequest,
+  applyTableDeltas,
+  type ChangedState,
+  sizeOfChanges,
+  unchanged,
+} from './apply-table-deltas.ts'
 import type { RowsByKey } from './feature-table.ts'
-import { type Changes, LayeredTable, layerOf } from './layers.ts'
+import { type Changes, withChanges } from './layers.ts'
 import { mostChangedBytes } from './open-changed.ts'
 import { type OpenTable, openTable, openTableNow, type SharedTable } from './open-table.ts'
 import { stampOf, tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
@@ -242,14 +248,13 @@ export class Tables {
 
   #serve(name: string, opened: OpenTable): Served {
     const { table, shared, description } = opened
-    const none: ChangedState = { changes: undefined, createdAt: undefined }
     const served: Served = {
       opened,
       current: table,
-      state: none,
+      state: unchanged,
       follower: new DeltaFollower<ChangedState>({
         folder: shared.folder,
-        start: none,
+        start: unchanged,
         clock: systemClock,
         now: Date.now,
         sizeOf: ({ changes }) => sizeOfChanges(changes),
@@ -261,7 +266,7 @@ export class Tables {
           return runThread<Applied<ChangedState>>(new URL('./apply-table-thread.js', import.meta.url), request)
         },
         serve: async (state) => {
-          const current = layered(opened, state.changes)
+          const current = withChanges(table, state.changes)
           this.#expectFit(name, current)
           served.current = current
           served.state = state
@@ -270,10 +275,6 @@ export class Tables {
     }
     return served
   }
-}
-
-function layered({ table }: OpenTable, changes: Changes | undefined): RowsByKey {
-  return changes ? new LayeredTable(table, layerOf(changes)) : table
 }
 
 /** The same tables in another thread, which gets their handles. */
@@ -291,7 +292,7 @@ export class FollowedTables {
       const isOpen = former?.opened.shared.folder === table.folder
       if (isOpen && former.changes === changes?.number) continue
       const opened = isOpen ? former.opened : openTableNow(table)
-      this.#open.set(name, { opened, changes: changes?.number, current: layered(opened, changes) })
+      this.#open.set(name, { opened, changes: changes?.number, current: withChanges(opened.table, changes) })
       if (!isOpen) former?.opened.close()
     }
   }

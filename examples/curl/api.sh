@@ -54,6 +54,10 @@ curl "$url/models/ads-funnel/versions/1/evaluation"
 curl "$url/models/ads-funnel/versions/1/distributions"
 #> {"model":"ads-funnel","fields":[{"name":"country","bins":[{"label":"US","then":0.2165,…},…],…},…],…}
 
+# Feature tables beside the models; there are none here.
+curl "$url/tables"
+#> {"tables":[]}
+
 # ---- Open Inference Protocol, for clients of KServe, Triton and MLServer --------------------------------------------
 
 curl "$url/v2"

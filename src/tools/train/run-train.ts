@@ -78,6 +78,8 @@ export interface RunTrainOptions {
   resume: boolean
   /** Folder for report.html and report.json. */
   report: string | undefined
+  /** Judge by metrics and their intervals alone. */
+  brief?: boolean
   /** Folder of compiled plans. */
   cache: string | undefined
   /** For the manifest's provenance. */
@@ -97,7 +99,7 @@ export interface RunTrainOptions {
  * version that does not meet its conditions, and was not written, is 3.
  */
 export async function runTrain(options: RunTrainOptions): Promise<number> {
-  const { models, force, cache, command, version, now, signal, out, err } = options
+  const { models, force, brief = false, cache, command, version, now, signal, out, err } = options
   const { loaded, from } = await readContinued(options)
   const { spec } = loaded
   const folder = options.run ?? (cache && join(cache, 'runs', runName(spec, models)))
@@ -126,6 +128,7 @@ export async function runTrain(options: RunTrainOptions): Promise<number> {
       run,
       resume: options.resume,
       force,
+      brief,
       cache,
       command,
       multigateVersion: version,

@@ -29,16 +29,15 @@ async function judged(changes: object, name = 'shared_bottom') {
   check(EvaluationReport, report, '', problems)
   t.same(problems, [])
   const html = await readFile(join(folder, 'report/report.html'), 'utf8')
-  const { stdout: text } = await runCli(args)
   const { manifest, folder: version } = await readBundle(models, 'views', '1')
-  return { sequences: report.sequences!, html, text, manifest, version }
+  return { sequences: report.sequences!, html, args, manifest, version }
 }
 
 const rowsWithItems = ({ attention }: SequenceUse) => attention!.rows
 
 t.test('weights are those by which the network weighs items, and lists are as long as in the rows', async (t) => {
   const sequences = [{ name: 'views', attention: 'dot_product', target: ['item'] }]
-  const { sequences: found, html, text, manifest, version } = await judged({ sequences })
+  const { sequences: found, html, args, manifest, version } = await judged({ sequences })
   t.match(found, [
     { name: 'views', fields: ['viewed', 'ages'], max: 4 },
     { name: 'tags', fields: ['tags'], max: 3 },
@@ -79,6 +78,7 @@ t.test('weights are those by which the network weighs items, and lists are as lo
     }
   }
   const { row: number, target } = rowsWithItems(found[0]!)[0]!
+  const { stdout: text } = await runCli(args)
   t.match(text, /views \(viewed, ages\): \d\.\d values on average; 10 % of the lists have at most 0, half \d/)
   t.match(text, `dot_product in golden row ${number}, item ${target.item}:\n`)
   t.match(html, 'id="sequences-title">Sequences</h2>')

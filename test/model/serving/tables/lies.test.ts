@@ -122,7 +122,7 @@ function changeBytes(bytes: Buffer, random: Random): void {
 t.test('a delta that lies is refused, or read without a fault', async (t) => {
   t.equal(await readDelta(goodDelta), undefined)
   const outcomes = { refused: 0, read: 0 }
-  for (let i = 0; i < randomCases(1500); i++) {
+  for (let i = 0; i < randomCases(1500, 200); i++) {
     const random = createRandom(steadySeed + i)
     const bytes = deltaWith((header, content) => {
       if (random.integer(2) === 0) changeOne(header, random)
@@ -170,7 +170,7 @@ t.test('a table that lies is refused, or a value that can not be read is MODEL_F
   const outcomes = { refused: 0, failed: 0, read: 0 }
   const lying = join(await temporaryFolder(t), '1')
   await mkdir(lying)
-  for (let i = 0; i < randomCases(1500); i++) {
+  for (let i = 0; i < randomCases(1500, 250); i++) {
     const random = createRandom(steadySeed + i)
     const description = JSON.parse(goodDescription) as TableDescription
     const chosen = random.integer(2) === 0 ? undefined : pick(fileNames, random)

@@ -26,8 +26,11 @@ function writeKeys(file: string, ...keys: [id: string, scopes: string[], more?: 
   renameSync(`${file}.new`, file)
 }
 
+/** The server of two tests. */
+const plain = await startProcess(t, { MULTIGATE_MODELS: models })
+
 t.test('the page and its files: complete, compressed, cached by their names, and no others’ scripts', async (t) => {
-  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const { port } = plain
   const page = await fetch(`http://127.0.0.1:${port}/`)
   t.match([page.status, page.headers.get('content-type')], [200, 'text/html; charset=utf-8'])
   const policy = page.headers.get('content-security-policy') ?? ''
@@ -83,7 +86,7 @@ t.test('the stream counts requests as they come, for every viewer the same', asy
 })
 
 t.test('viewers are bounded, and no address keeps out another one', async (t) => {
-  const { port } = await startProcess(t, { MULTIGATE_MODELS: models })
+  const { port } = plain
   const viewers = await Promise.all(Array.from({ length: 32 }, () => watchLive(t, port)))
   const refused = await fetch(`http://127.0.0.1:${port}/console/live`)
   t.match([refused.status, await refused.json()], [429, { code: 'QUEUE_FULL', detail: /32 live streams/ }])

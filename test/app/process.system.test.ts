@@ -54,14 +54,17 @@ t.test('--help explains every flag; an unknown one is refused', async (t) => {
   t.match(unknown.stderr(), /--prot/)
 })
 
+/** The server of the next two tests. */
+const misspelt = await start(t, { MULTIGATE_MAX_QUEU_ROWS: '5' })
+
 t.test('a variable that is most likely misspelt is warned of', async (t) => {
-  const { lines } = await start(t, { MULTIGATE_MAX_QUEU_ROWS: '5' })
+  const { lines } = misspelt
   const warnings = lines().filter(({ level }) => level === 40)
   t.match(warnings, [{ msg: /MULTIGATE_MAX_QUEU_ROWS is not a setting/ }])
 })
 
 t.test('a port in use is said', async (t) => {
-  const { port } = await start(t)
+  const { port } = misspelt
   const second = run(t, { MULTIGATE_PORT: String(port), MULTIGATE_MODELS: models })
   t.equal(await second.ended, 1)
   t.match(second.stderr(), new RegExp(`can't start: .*EADDRINUSE.*${port}; --port chooses another\n$`))

@@ -29,6 +29,26 @@ measure() {
   esac
 }
 
+# beside FUNCTION…: runs functions of steps beside each other, such as a compiler beside a download. What each prints follows
+# when all have ended; their counts add up.
+beside() {
+  local lane counts
+  for lane; do
+    mkdir "$logs/$lane"
+    (
+      logs=$logs/$lane passed=0 failed=0 skipped=0
+      "$lane"
+      echo "$passed $failed $skipped" >"$logs/counts"
+    ) >"$logs/$lane.log" 2>&1 &
+  done
+  wait
+  for lane; do
+    cat "$logs/$lane.log"
+    read -ra counts <"$logs/$lane/counts" || counts=(0 1 0)
+    passed=$((passed + counts[0])) failed=$((failed + counts[1])) skipped=$((skipped + counts[2]))
+  done
+}
+
 packages() {
   local missing=()
   # Where a container engine runs, scripts/check-image.sh takes that.
@@ -64,10 +84,14 @@ packages() {
 }
 export -f packages
 
-
+# prepare [FUNCTION…]: the functions run beside the last part, which leaves a core idle.
 prepare() {
   step 210 packages bash -c packages || echo "some packages are missing; what needs them will say so"
   step 180 dependencies node scripts/setup.mjs --tools --no-build || { echo "0 passed, 1 failed"; exit 1; }
+  beside native_tools "$@"
+}
+
+native_tools() {
   step 200 'native TensorFlow' npm run --silent setup:tensorflow ||
     echo "native TensorFlow is not available: the tests use the wasm backend instead, and say so"
   step 200 oneDNN npm run --silent setup:onednn ||

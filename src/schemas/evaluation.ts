@@ -258,6 +258,9 @@ export const EvaluationReport = Type.Object(
             'Which of them are judged: `all`, a part of the split, or `half`, where a calibration was fitted to the other half',
         }),
         judged: count('Rows judged'),
+        left_out: Type.Optional(
+          count('Further rows of the part, which a server does not answer: a feature table lacks their key'),
+        ),
         group: Type.Optional(Type.String({ description: 'Column of the groups' })),
         groups: Type.Optional(count('Groups among the judged rows')),
         weight: Type.Optional(Type.String({ description: 'Column of the weights' })),

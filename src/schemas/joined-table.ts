@@ -11,9 +11,22 @@ export const JoinedTable = Type.Object(
     rows: count('Rows of the version'),
     created_at: Type.String({ description: 'When it was imported' }),
     deltas: count('Deltas that were in effect'),
+    refused_delta: Type.Optional(
+      Type.Object(
+        { file: Type.String(), reason: Type.String() },
+        {
+          additionalProperties: false,
+          description: 'The first delta that was not in effect, and why; later ones were not either',
+        },
+      ),
+    ),
     key: Type.String({ description: 'The column of its keys' }),
     features: Type.Array(Type.String(), { description: 'Fields whose values it has' }),
-    unknown: count('Rows that were read whose key it does not have'),
+    service: Type.Optional(Type.Literal(true, { description: 'A service read it, and rows were sent by their keys' })),
+    unknown: Type.Optional(
+      count('Rows that were read whose key it does not have; not known where a service stands in with defaults'),
+    ),
+    left_out: Type.Optional(count('Rows among these that are left out, as a server does not answer them')),
     without_key: count('Rows that were read without a key'),
   },
   { additionalProperties: false, description: 'A feature table from which rows had values' },

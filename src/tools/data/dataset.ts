@@ -10,7 +10,7 @@ import { openCsv } from './csv.ts'
 import { joinEntities, type OpenRows, type RowEntities } from './entity-tables.ts'
 import { ListColumn } from './list-column.ts'
 import { expectHistoryMemory, type HistoryRows, makeHistories } from './make-histories.ts'
-import { partsOf } from './parts.ts'
+import { leaveOut, partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
 import { RowProblems, type Source, SpecError } from './source.ts'
@@ -36,8 +36,9 @@ export interface Dataset {
   slices: { name: string; column: CellColumn }[]
   /** Test rows that are training rows too, where it was counted before cells were let go. */
   repeatedTests?: number
-  /** The feature tables that rows have values of. */
+  /** The feature tables that rows have values of, and the rows of each part that are left out for their keys. */
   tables?: JoinedTable[] | undefined
+  leftOut?: Parts | undefined
   /** The place of a row, for messages. */
   place(row: number): string
 }
@@ -93,9 +94,10 @@ export async function readDataset(
     problems.push({ path: '/weight', message: 'is 0 in all rows: nothing would count' })
   if (read.weights && !Number.isFinite(sum(read.weights)))
     problems.push({ path: '/weight', message: 'adds up to more than a number can be: give smaller weights' })
-  const parts = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0, past: 0 } }, problems)
+  const all = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0, past: 0 } }, problems)
+  const kept = leaveOut(all, joined?.leftOut ?? [], problems)
   if (problems.length > 0) throw new SpecError(file, problems)
-  return { ...read, parts, ...(joined && { tables: joined.tables }), place: (row) => source.place(row) }
+  return { ...read, ...kept, ...(joined && { tables: joined.tables }), place: (row) => source.place(row) }
 }
 
 async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {

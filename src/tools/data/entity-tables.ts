@@ -107,7 +107,7 @@ class Joining {
         const problem = unfit(wanted, table.table.columns.get(feature))
         if (problem !== undefined) add(`the table ${tableName}/${version} in ${folder} ${problem}`)
       }
-    this.#want({ table, key, features, refuses: entity.unknown === 'refuse' }, of ?? 'the spec', add)
+    this.#want({ table, key, features, leavesOut: entity.unknown !== 'defaults' }, of ?? 'the spec', add)
   }
 
   /** How fields read a feature's column. */
@@ -120,7 +120,7 @@ class Joining {
   /** Versions that are compared share what they have of one table; they can't have a feature of two. */
   #want({ features, ...join }: Join, owner: string, add: (message: string) => void): void {
     let same = this.#wanted.find(({ table, key }) => table === join.table && key === join.key)
-    if (same) same.refuses ||= join.refuses
+    if (same) same.leavesOut ||= join.leavesOut
     else {
       same = { ...join, features: new Map() }
       this.#wanted.push(same)

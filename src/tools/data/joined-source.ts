@@ -10,12 +10,14 @@ export interface Join {
   key: number
   /** Columns of the table. */
   features: readonly string[]
-  /** Whether a row with a key that the table does not have is a problem; else it has none of the features. */
-  refuses: boolean
+  /** Whether a row with a key that the table does not have is left out; else it has none of the features. */
+  leavesOut: boolean
 }
 
 /** Rows of a source, with the columns of tables behind their own. */
 export class JoinedSource implements Source {
+  /** Ascending indexes of the rows that are left out, once the rows are read; these have none of the features. */
+  leftOut: number[] = []
   readonly columns: Column[]
   readonly unusable: Source['unusable'] & {}
   readonly #source: Source
@@ -58,13 +60,17 @@ export class JoinedSource implements Source {
     const joins = this.#joins.map((join) => join.reader(wanted))
     const problems = new RowProblems()
     const row: RowCell[] = this.columns.map(() => null)
+    this.leftOut = []
     let index = 0
     for await (const cells of this.#source.rows(new Set([...own, ...this.#joins.map(({ key }) => key)]))) {
       for (const column of own) row[column] = cells[column]!
+      let isLeft = false
       for (const join of joins) {
-        const problem = join(cells, row)
+        const { problem, leftOut = false } = join(cells, row)
         if (problem !== undefined) problems.add('/data', `${this.#source.place(index)}: ${problem}`)
+        isLeft ||= leftOut
       }
+      if (isLeft) this.leftOut.push(index)
       if (problems.full) break
       yield row
       index++
@@ -74,8 +80,16 @@ export class JoinedSource implements Source {
   }
 }
 
-/** Writes what a table has of a row's key into the row; answers what is wrong with the key. */
-type RowReader = (cells: readonly RowCell[], row: RowCell[]) => string | undefined
+/** Writes what a table has of a row's key into the row. */
+type RowReader = (cells: readonly RowCell[], row: RowCell[]) => ReadKey
+
+interface ReadKey {
+  /** Why the key is none. */
+  problem?: string
+  leftOut?: boolean
+}
+
+const nothing: ReadKey = {}
 
 /** The columns of one table. */
 class JoinedColumns {
@@ -84,15 +98,15 @@ class JoinedColumns {
   readonly #table: ChangedTable
   readonly #keyName: string
   readonly #readers: { index: number; column: ColumnReader }[]
-  readonly #refuses: boolean
+  readonly #leavesOut: boolean
   #unknown = 0
   #withoutKey = 0
 
-  constructor({ table, key, features, refuses }: Join, keyName: string, first: number) {
+  constructor({ table, key, features, leavesOut }: Join, keyName: string, first: number) {
     this.key = key
     this.#table = table
     this.#keyName = keyName
-    this.#refuses = refuses
+    this.#leavesOut = leavesOut
     this.#readers = features.map((name, i) => ({
       index: first + i,
       column: remembering(table.table.columns.get(name)!),
@@ -106,9 +120,15 @@ class JoinedColumns {
   describe(): JoinedTable {
     const { description, deltas } = this.#table
     const { name, version, rows, created_at } = description
-    const features = this.columns.map((column) => column.name)
-    const counts = { unknown: this.#unknown, without_key: this.#withoutKey }
-    return { name, version, rows, created_at, deltas: deltas.applied, key: this.#keyName, features, ...counts }
+    const { applied, refused } = deltas
+    return {
+      ...{ name, version, rows, created_at, deltas: applied, key: this.#keyName },
+      ...(refused && { refused_delta: { file: refused.file, reason: refused.reason } }),
+      features: this.columns.map((column) => column.name),
+      unknown: this.#unknown,
+      ...(this.#leavesOut && this.#unknown > 0 && { left_out: this.#unknown }),
+      without_key: this.#withoutKey,
+    }
   }
 
   reader(wanted: ReadonlySet<number>): RowReader {
@@ -120,21 +140,22 @@ class JoinedColumns {
       const key = cells[this.key]!
       if (key === null) {
         this.#withoutKey++
-        return undefined
+        return nothing
       }
-      if (typeof key !== 'string' && !Number.isSafeInteger(key))
-        return `${this.#keyName} must be a string, or an integer within ±(2^53 − 1)`
+      if (typeof key !== 'string' && !Number.isSafeInteger(key)) return { problem: wrongKey(this.#keyName) }
       const from = this.#table.table.find(String(key))
       if (from < 0) {
         this.#unknown++
-        const { name } = this.#table.description
-        return this.#refuses ? `the table ${JSON.stringify(name)} has no row of ${JSON.stringify(key)}` : undefined
+        return { leftOut: this.#leavesOut }
       }
       for (const { index, column } of readers) row[index] = cellOf(column, from)
-      return undefined
+      return nothing
     }
   }
 }
+
+/** The problem of a key that is neither a string nor a whole number. */
+export const wrongKey = (name: string) => `${name} must be a string, or an integer within ±(2^53 − 1)`
 
 /** Texts that are remembered: columns of few different ones make each once. */
 const remembered = 2 ** 14

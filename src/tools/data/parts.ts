@@ -4,6 +4,8 @@ import type { FilePart, OwnPart } from './source.ts'
 import { type Parts, type Shares, type SplitColumns, splitRows } from './split.ts'
 
 const ownParts: readonly OwnPart[] = ['validation', 'test']
+const partNames = ['train', 'validation', 'test'] as const
+const leastRows = (part: keyof Parts) => (part === 'train' ? 2 : 1)
 
 interface SaysParts {
   data: RowData
@@ -77,8 +79,8 @@ export function partsOf({ data, split }: SaysParts, read: RowsOfParts, problems:
     if (files) parts[part] = lastRows(files, first, own[part])
     first += own[part]
   }
-  for (const part of ['train', 'validation', 'test'] as const) {
-    const least = part === 'train' ? 2 : 1
+  for (const part of partNames) {
+    const least = leastRows(part)
     const found = parts[part].length
     if (found >= least) continue
     const byFiles = part !== 'train' && filesOf(data, part) !== undefined
@@ -122,4 +124,29 @@ function reasonOfFew(split: Split, times: Float64Array | undefined): string {
   return equal
     ? `: all rows have the same ${split.column}, ${times![0]}`
     : `: rows of the same ${split.column} stay together`
+}
+
+/**
+ * Takes rows that are left out from their parts; `rows` ascend. A part that had rows and has too few then is added to
+ * `problems`.
+ */
+export function leaveOut(
+  parts: Parts,
+  rows: readonly number[],
+  problems: Violation[],
+): { parts: Parts; leftOut: Parts } {
+  const isLeft = new Set(rows)
+  const leftOut = { train: new Int32Array(), validation: new Int32Array(), test: new Int32Array() } as Parts
+  if (rows.length === 0) return { parts, leftOut }
+  const kept = { ...leftOut }
+  for (const part of partNames) {
+    kept[part] = parts[part].filter((row) => !isLeft.has(row))
+    leftOut[part] = parts[part].filter((row) => isLeft.has(row))
+    const left = leftOut[part].length
+    if (left === 0 || kept[part].length >= leastRows(part)) continue
+    const what = parts.train.length === 0 ? 'rows' : `${part} rows`
+    const message = `has ${kept[part].length} ${what} with keys that the tables have; ${left} more are left out, as a server does not answer them`
+    problems.push({ path: '/data', message })
+  }
+  return { parts: kept, leftOut }
 }

@@ -13,6 +13,7 @@ import { describeData } from '../data/distributions.ts'
 import { hasParts, rowsInParts } from '../data/parts.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { logisticBaselines } from './baselines.ts'
+import { tableWarnings } from './describe-table.ts'
 import { compareDistributions } from './drift.ts'
 import { describeGates, evaluateTask, type PredictedTask } from './evaluate-task.ts'
 import type { JudgeContext, PartName } from './judge-context.ts'
@@ -53,12 +54,35 @@ export function rowsOfPart({ parts, rows }: Pick<Dataset, 'parts' | 'rows'>, par
   return parts.test.length === rows ? parts.test : rowsInParts(parts, rows)
 }
 
+function rowsOfReport(
+  { loaded: { file, spec }, dataset, part, scored }: EvaluateInput,
+  { groups }: RowGroups,
+): EvaluationReport['data'] {
+  const left = leftOutOf(dataset, part) + (scored.leftOut ?? 0)
+  return {
+    spec: basename(file),
+    source: describeData(spec.data),
+    rows: dataset.rows,
+    part: part === 'half' || hasParts(spec) ? part : 'all',
+    judged: scored.rows.length,
+    ...(left > 0 && { left_out: left }),
+    ...(spec.group !== undefined && { group: spec.group, groups: groups!.count }),
+    ...(spec.weight !== undefined && { weight: spec.weight }),
+    ...(dataset.tables && { tables: dataset.tables }),
+  }
+}
+
+/** Number of the rows of a part that are left out, as a server does not answer them. */
+function leftOutOf({ leftOut, rows }: Dataset, part: EvaluateInput['part']): number {
+  return leftOut === undefined ? 0 : rowsOfPart({ parts: leftOut, rows }, part === 'half' ? 'all' : part).length
+}
+
 /**
  * Judges predictions of labelled rows. Throws a SpecError if the spec's tasks do not fit the version's, or if the
  * judged rows of every task have one class alone.
  */
 export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
-  const { loaded, dataset, part, predictor, scored, manifest, seed, brief = false, signal, progress } = input
+  const { loaded, dataset, predictor, scored, manifest, seed, brief = false, signal, progress } = input
   const { file, spec } = loaded
   const { rows } = scored
   const onProgress = (what: string, how?: string) => {
@@ -122,18 +146,10 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     seed,
     replicates,
     model: { ...withoutUndefined(predictor.model), fields: fieldsOf(predictor, scored) },
-    data: {
-      spec: basename(file),
-      source: describeData(spec.data),
-      rows: dataset.rows,
-      part: part === 'half' || hasParts(spec) ? part : 'all',
-      judged: rows.length,
-      ...(spec.group !== undefined && { group: spec.group, groups: groups.groups!.count }),
-      ...(spec.weight !== undefined && { weight: spec.weight }),
-      ...(dataset.tables && { tables: dataset.tables }),
-    },
+    data: rowsOfReport(input, groups),
     warnings: [
       ...oneClass.map(({ path, message }) => `${path} ${message}`),
+      ...tableWarnings(dataset.tables),
       ...warningsOf(dataset, rows, tasks, groups),
       ...evaluated.flatMap(weaknessesOf),
     ],
@@ -191,10 +207,15 @@ function warningsOf(
     warnings.push(
       `${repeated.toLocaleString('en')} of ${rows.length.toLocaleString('en')} judged rows also occur among the training rows, with the same fields and labels: metrics are too good if these are copies`,
     )
-  for (const { name, version, key, unknown } of dataset.tables ?? [])
+  for (const { name, version, key, unknown = 0, left_out: left } of dataset.tables ?? [])
     if (unknown > dataset.rows / 2)
       warnings.push(
-        `the table ${name}/${version} lacks the ${key} of ${unknown.toLocaleString('en')} of ${dataset.rows.toLocaleString('en')} rows: their features have defaults`,
+        `the table ${name}/${version} lacks the ${key} of ${unknown.toLocaleString('en')} of ${dataset.rows.toLocaleString('en')} rows: ${left === undefined ? 'their features have defaults' : 'they are left out'}`,
+      )
+  for (const { name, version, features, service } of dataset.tables ?? [])
+    if (service)
+      warnings.push(
+        `${features.join(', ')} are in the service's table ${name}/${version} alone: slices and the logistic regression do without them`,
       )
   for (const { name, positives, labels } of tasks) {
     const rarer = Math.min(positives, labels.length - positives)

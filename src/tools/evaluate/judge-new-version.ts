@@ -17,7 +17,7 @@ import { openLocalPredictor } from './local-predictor.ts'
 import { previousVersion } from './next-version.ts'
 import { checkPublish } from './publish.ts'
 import type { ScoredPart } from './score-rows.ts'
-import { judgePredictor } from './session.ts'
+import { judgeAll } from './session.ts'
 
 export interface JudgeNewOptions
   extends Pick<JudgeContext, 'command' | 'multigateVersion' | 'now' | 'signal' | 'progress'> {
@@ -86,10 +86,11 @@ async function judgeVersion(
   progress?.stage(`opening ${manifest.name}/${manifest.version}`)
   const predictor = await openLocalPredictor(bundle, { cache, now, onWarning: log, rows: rows.length })
   try {
-    const evaluation = await judgePredictor({ ...options, loaded, part, seed: 1 }, predictor, own, { manifest, brief })
+    const judged = { predictor, dataset: own, manifest, brief }
+    const [evaluation] = await judgeAll({ ...options, loaded, part, seed: 1 }, [judged])
     const wanted = precisionsOf(loaded.spec.publish)
     const precisions = await judgePrecisions(wanted, { bundle, loaded, dataset: own, rows, cache, now })
-    return { evaluation, precisions }
+    return { evaluation: evaluation!, precisions }
   } finally {
     await predictor.close()
   }

@@ -10,7 +10,8 @@ import { tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
 import type { RowEntities } from '../data/entity-tables.ts'
 import { attentionOf } from './attention.ts'
-import { type PredictedRows, type Predictor, rowErrorOf } from './predictor.ts'
+import type { PredictedRows, Predictor } from './predictor.ts'
+import { rowErrorOf } from './row-error.ts'
 
 /** Rows of a call: enough for the products of matrices to be fast. */
 const callRows = 1024
@@ -44,7 +45,7 @@ export async function findVersion(target: string, ...folders: string[]): Promise
 }
 
 /** The entities of a version, whose tables are beside it as beside a server's models. */
-export function entitiesOf({ folder, manifest: { name, version, entities } }: Bundle): RowEntities | undefined {
+export function tablesOf({ folder, manifest: { name, version, entities } }: Bundle): RowEntities | undefined {
   if (entities === undefined) return undefined
   return { entities, folder: join(dirname(dirname(resolve(folder))), tablesFolder), of: `${name}/${version}` }
 }
@@ -95,7 +96,7 @@ export async function openLocalPredictor(bundle: Bundle, options: LocalPredictor
       sequence: field.kind === 'vector' ? undefined : field.sequence,
     })),
     crossed: manifest.crossed ?? [],
-    entities: entitiesOf(bundle),
+    tables: tablesOf(bundle),
     tasks: [...manifest.tasks, ...manifest.derived],
     mostRows: callRows,
     concurrency,

@@ -4,11 +4,13 @@ import type { Comparison } from '../../schemas/comparison.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { comparisonOf } from './compare.ts'
 import { describeTable } from './describe-table.ts'
+import type { Evaluation } from './evaluate.ts'
 import { formatComparison } from './format.ts'
 import { findVersion } from './local-predictor.ts'
 import type { Predictor } from './predictor.ts'
 import { notGoodEnough, openOnDisk, openServed, partOf, writeReportTo } from './run-evaluate.ts'
-import { type JudgeOptions, judgePredictor, readRowsFor, withSession } from './session.ts'
+import { askedByKeys } from './served-entities.ts'
+import { type JudgeOptions, judgeAll, readRowsFor, withSession } from './session.ts'
 
 export interface RunCompareOptions extends JudgeOptions {
   a: string
@@ -26,14 +28,15 @@ export function runCompare(options: RunCompareOptions): Promise<number> {
       progress.stage(`opening ${target}`)
       const bundle = service ? undefined : await findVersion(target, models)
       const opening = bundle ? openOnDisk(bundle, options) : openServed(service!, target)
-      versions.push({ bundle, predictor: await session.keep(opening) })
+      versions.push({ bundle, predictor: await askedByKeys(await session.keep(opening), loaded) })
     }
     const predictors = versions.map(({ predictor }) => predictor)
     const shared = await readRowsFor(loaded, predictors, session)
     const context = { ...session, part: partOf(loaded, options.part) }
-    const judge = ({ bundle, predictor }: (typeof versions)[number], brief = false) =>
-      judgePredictor(context, predictor, shared.datasetOf(predictor), { manifest: bundle?.manifest, brief })
-    const [a, b] = [await judge(versions[0]!, true), await judge(versions[1]!)]
+    const judged = versions.map(({ bundle, predictor }, i) => ({
+      ...{ predictor, dataset: shared.datasetOf(predictor), manifest: bundle?.manifest, brief: i === 0 },
+    }))
+    const [a, b] = (await judgeAll(context, judged)) as [Evaluation, Evaluation]
     progress.stage('comparing')
     const [before, after] = versions.map(({ bundle }) => bundle && contractOf(bundle))
     const comparison: Comparison = {

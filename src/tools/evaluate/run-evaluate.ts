@@ -20,9 +20,11 @@ import { formatVerdict, judgePrecisions, precisionsOf, type RoundedPrecision } f
 import { findVersion, openLocalPredictor } from './local-predictor.ts'
 import { predictorFields } from './model-fields.ts'
 import { previousVersion } from './next-version.ts'
-import { openServicePredictor, type Predictor, type PredictorField, type PredictorTask } from './predictor.ts'
+import type { Predictor, PredictorField, PredictorTask } from './predictor.ts'
 import { checkPublish, readConditions } from './publish.ts'
-import { type JudgeOptions, judgePredictor, readRowsFor, withSession, writeReport } from './session.ts'
+import { askedByKeys } from './served-entities.ts'
+import { openServicePredictor } from './service-predictor.ts'
+import { type JudgeOptions, judgeAll, readRowsFor, withSession, writeReport } from './session.ts'
 
 export interface RunEvaluateOptions extends JudgeOptions {
   /** `<model>`, `<model>/<version>` or a folder; default: the version that the spec trains. */
@@ -48,23 +50,22 @@ export function runEvaluate(options: RunEvaluateOptions): Promise<number> {
     const target = options.target ?? targetOf(loaded, options.modelVersion)
     progress.stage(`opening ${target}`)
     const bundle = service ? undefined : await findVersion(target, models)
-    const served = service && (await session.keep(openServed(service, target)))
+    const served = service && (await askedByKeys(await session.keep(openServed(service, target)), loaded))
     const conditions = await readConditions(options.gate, loaded, served?.tasks ?? tasksOf(bundle!))
     const predictor = served ?? (await session.keep(openOnDisk(bundle!, options)))
-    const former = conditions?.not_worse
+    const replaced = conditions?.not_worse
       ? await previousVersion(models, predictor.model.name, bundle?.manifest.version)
       : undefined
-    const before = former && (await session.keep(openOnDisk(former, options)))
+    const before = replaced && (await session.keep(openOnDisk(replaced, options)))
     const shared = await readRowsFor(loaded, before ? [predictor, before] : [predictor], session)
     const context = { ...session, part: partOf(loaded, options.part) }
     const dataset = shared.datasetOf(predictor)
-    const evaluation = await judgePredictor(context, predictor, dataset, { manifest: bundle?.manifest })
-    const { report } = evaluation
-    if (before)
-      report.comparison = comparisonOf(
-        await judgePredictor(context, before, shared.datasetOf(before), { brief: true }),
-        evaluation,
-      )
+    const [evaluation, former] = await judgeAll(context, [
+      { predictor, dataset, manifest: bundle?.manifest },
+      ...(before ? [{ predictor: before, dataset: shared.datasetOf(before), brief: true }] : []),
+    ])
+    const { report } = evaluation!
+    if (former) report.comparison = comparisonOf(former, evaluation!)
     const wanted = new Set([...options.precisions, ...precisionsOf(conditions)])
     const rows = rowsOfPart(dataset, context.part)
     const precisions = await judgePrecisions([...wanted], { ...session, bundle, dataset, rows })
@@ -73,7 +74,7 @@ export function runEvaluate(options: RunEvaluateOptions): Promise<number> {
     if (conditions) report.publish = checkPublish(conditions, { report, precisions })
     progress.stop()
     err.write(`${judgedLine(report)}\n`)
-    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation, dataset)
+    if (options.predictions !== undefined) await writePredictions(options.predictions, evaluation!, dataset)
     await printReport(report, options)
     for (const [precision, { verdict, problem }] of Object.entries(precisions))
       if (verdict === undefined) err.write(`${precision} was not judged: ${problem}\n`)
@@ -86,7 +87,9 @@ export function runEvaluate(options: RunEvaluateOptions): Promise<number> {
 function judgedLine({ model, data }: EvaluationReport): string {
   const by = model.url ?? model.engine ?? 'an unknown engine'
   const part = data.part === 'all' ? '' : `${data.part} `
-  return `${model.name}/${model.version} by ${by}, ${grouped(data.judged)} ${part}rows of ${data.spec}`
+  const left =
+    data.left_out === undefined ? '' : `; ${grouped(data.left_out)} more are left out, as a server does not answer them`
+  return `${model.name}/${model.version} by ${by}, ${grouped(data.judged)} ${part}rows of ${data.spec}${left}`
 }
 
 /** The version that a training spec writes. */

@@ -16,11 +16,11 @@ import type { Precision, TableFormat } from '../../schemas/precision.ts'
 import { chooseRows, quantizationFile, toQuantizationRows } from '../data/quantization-rows.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
-import { describeTable } from './describe-table.ts'
+import { describeTable, tableWarnings } from './describe-table.ts'
 import { rowsOfPart } from './evaluate.ts'
 import { createProgress } from './format.ts'
 import { encodePart, formatVerdict } from './judge-precision.ts'
-import { entitiesOf, findVersion } from './local-predictor.ts'
+import { findVersion, tablesOf } from './local-predictor.ts'
 import { copiedFiles, madeOf, warnUnsigned } from './next-version.ts'
 import { fieldsOf, notGoodEnough, partOf } from './run-evaluate.ts'
 import { type RowsFlags, type RowsOptions, readRowsFor } from './session.ts'
@@ -73,8 +73,8 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
     const { tasks, derived } = bundle.manifest
     checkTasks(loaded.file, loaded.spec, [...tasks, ...derived])
     expectNoLiveFields(bundle, options)
-    const version = { fields: fieldsOf(bundle), model: bundle.manifest, entities: entitiesOf(bundle) }
-    const dataset = (await readRowsFor(loaded, [version], { signal, progress })).datasetOf(version)
+    const version = { fields: fieldsOf(bundle), model: bundle.manifest, tables: tablesOf(bundle) }
+    const dataset = (await readRowsFor(loaded, [version], { signal, progress, err })).datasetOf(version)
     const all = rowsOfPart(dataset, part)
     const chosen = Int32Array.from(chooseRows(all.length, options.rows), (place) => all[place]!)
     const rows = toQuantizationRows(encodePart(bundle.manifest, loaded, dataset, chosen))
@@ -103,7 +103,11 @@ export async function runQuantize(options: RunQuantizeOptions): Promise<number> 
       const others = Object.keys(files).filter((path) => path !== file)
       await writeBundle(folder, { manifest: next, files: { ...copiedFiles(bundle, others), [file]: content } })
     }
-    const notes = [...(dataset.tables ?? []).map(describeTable), ...warnings]
+    const notes = [
+      ...(dataset.tables ?? []).map(describeTable),
+      ...tableWarnings(dataset.tables).map((warning) => `warning: ${warning}`),
+      ...warnings,
+    ]
     const report = reportOf(bundle, manifest, rows, plan, notes, failed || dryRun ? null : folder)
     out.write(`${json ? JSON.stringify(report, undefined, 2) : formatReport(report)}\n`)
     if (report.folder === null) err.write('nothing was written\n')

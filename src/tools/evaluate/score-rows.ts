@@ -3,7 +3,8 @@ import type { CellColumn } from '../data/columns.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { SpecError } from '../data/source.ts'
 import type { JudgeContext } from './judge-context.ts'
-import { type PredictedRows, type Predictor, RowError } from './predictor.ts'
+import type { PredictedRows, Predictor } from './predictor.ts'
+import { RowError } from './row-error.ts'
 
 /** Rows, evenly spread, whose gates are read. */
 const gateRows = 20_000
@@ -20,6 +21,8 @@ export interface ScoredPart {
   unknown: Map<string, Uint8Array>
   /** Some of the rows, ascending; none without gates. */
   gates: GatedRow[]
+  /** Number of the rows that were asked for, and are not among these: the service does not answer them. */
+  leftOut?: number | undefined
 }
 
 /** The weights of the experts for a row. */
@@ -30,29 +33,41 @@ export interface GatedRow {
   weights: Record<string, number[]>
 }
 
+/** Rows as a version is asked for them. */
+export interface RowsToScore extends Pick<Dataset, 'cells' | 'place'> {
+  /** Columns that a service is sent besides the fields, by name. */
+  keys?: ReadonlyMap<string, CellColumn> | undefined
+}
+
 /**
- * Asks a version for the rows. `dataset.cells` are those of the version's fields, in order. Rejects with a SpecError
+ * Asks a version for the rows, and takes those out that a service leaves out. `dataset.cells` are those of the
+ * version's fields, in order. Rejects with a SpecError
  * for the first row that the version refuses, or for which it computes no number.
  */
 export async function scoreRows(
   predictor: Predictor,
-  dataset: Pick<Dataset, 'cells' | 'place'>,
+  dataset: RowsToScore,
   rows: Int32Array,
   { loaded, signal, progress }: Pick<JudgeContext, 'loaded' | 'signal' | 'progress'>,
 ): Promise<ScoredPart> {
   const { name, version } = predictor.model
-  const columns = () => new Float64Array(rows.length)
+  const columns = [
+    ...predictor.fields.map(({ name }, field) => [name, dataset.cells[field]!] as const),
+    ...(dataset.keys ?? []),
+  ]
+  const numbers = () => new Float64Array(rows.length)
   const names = predictor.tasks.map(({ name }) => name)
   const plain = predictor.tasks.filter(({ product }) => product === undefined).map(({ name }) => name)
   const scored: ScoredPart = {
     rows,
-    predictions: Object.fromEntries(names.map((name) => [name, columns()])),
-    raw: Object.fromEntries(plain.map((name) => [name, columns()])),
+    predictions: Object.fromEntries(names.map((name) => [name, numbers()])),
+    raw: Object.fromEntries(plain.map((name) => [name, numbers()])),
     unknown: new Map(),
     gates: [],
   }
   const lists = new Set(predictor.fields.flatMap(({ name, list }) => (list ? [name] : [])))
   const step = Math.ceil(rows.length / gateRows)
+  const left = new Set<number>()
   let next = 0
   let done = 0
   const work = async () => {
@@ -61,9 +76,7 @@ export async function scoreRows(
       const start = next
       next += predictor.mostRows
       const part = rows.subarray(start, start + predictor.mostRows)
-      const asked = Object.fromEntries(
-        predictor.fields.map(({ name }, field) => [name, cellsOf(dataset.cells[field]!, part)]),
-      )
+      const asked = Object.fromEntries(columns.map(([name, column]) => [name, cellsOf(column, part)]))
       const answer = await predictor.predict(asked).catch((error) => {
         // The other calls need not begin.
         next = rows.length
@@ -71,8 +84,10 @@ export async function scoreRows(
         const message = `${dataset.place(part[error.row]!)}: ${error.message}`
         throw new SpecError(loaded.file, [{ path: '/data', message }])
       })
-      keepAnswers(scored, answer, start, part.length, lists)
+      for (const row of answer.leftOut ?? []) left.add(start + row)
+      if (answer.leftOut?.length !== part.length) keepAnswers(scored, answer, start, part.length, lists)
       for (let i = (step - (start % step)) % step; answer.gates && i < part.length; i += step) {
+        if (left.has(start + i)) continue
         const weights = Object.entries(answer.gates).map(([task, values]) => [task, Array.from(values[i]!)])
         scored.gates.push({ position: start + i, weights: Object.fromEntries(weights) })
       }
@@ -82,7 +97,9 @@ export async function scoreRows(
   }
   await Promise.all(Array.from({ length: predictor.concurrency }, work))
   scored.gates.sort((a, b) => a.position - b.position)
-  return scored
+  if (left.size < rows.length || rows.length === 0) return without(scored, left)
+  const message = `none of ${rows.length} rows has an answer of ${name}/${version}: its tables lack their keys`
+  throw new SpecError(loaded.file, [{ path: '/data', message }])
 }
 
 function cellsOf(column: CellColumn, rows: Int32Array): FeatureValue[] {
@@ -117,6 +134,27 @@ function keepAnswers(
 function fieldOf(said: string, lists: ReadonlySet<string>): string {
   const list = lists.size > 0 && said.endsWith(']') ? said.slice(0, said.lastIndexOf('[')) : said
   return lists.has(list) ? list : said
+}
+
+/** The answers to the rows that all versions have answered, of parts of the same rows. */
+export function answeredByAll(parts: readonly ScoredPart[]): ScoredPart[] {
+  if (parts.every(({ leftOut }) => leftOut === undefined)) return [...parts]
+  const counts = new Map<number, number>()
+  for (const { rows } of parts) for (const row of rows) counts.set(row, (counts.get(row) ?? 0) + 1)
+  return parts.map((part) => {
+    const left = new Set<number>()
+    part.rows.forEach((row, position) => {
+      if (counts.get(row)! < parts.length) left.add(position)
+    })
+    return without(part, left)
+  })
+}
+
+/** All but the rows at some positions. */
+function without(part: ScoredPart, left: ReadonlySet<number>): ScoredPart {
+  if (left.size === 0) return part
+  const positions = Int32Array.from(part.rows.keys()).filter((position) => !left.has(position))
+  return { ...selectRows(part, positions), leftOut: (part.leftOut ?? 0) + left.size }
 }
 
 /** The answers to some of the rows. `positions`: ascending. */

@@ -2,19 +2,23 @@ import { join, resolve } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { existingFolder, fileReason, makeFolder, replaceFiles } from '../../base/files.ts'
+import type { Terminal } from '../../base/terminal.ts'
 import { closestName } from '../../schemas/closest-name.ts'
 import type { EvaluationReport } from '../../schemas/evaluation.ts'
+import type { CellColumn } from '../data/columns.ts'
 import { type Dataset, type ReadOptions, readDataset } from '../data/dataset.ts'
 import { readRowsSpec } from '../data/read-spec.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
+import { tableWarnings } from './describe-table.ts'
 import { type EvaluateInput, type Evaluation, evaluate, rowsOfPart } from './evaluate.ts'
 import { createProgress, type Progress } from './format.ts'
 import type { JudgeContext, PartName } from './judge-context.ts'
 import { listProblems, readingKey, readingsOfModel } from './model-fields.ts'
 import { type HistoryVersion, withHistorySource, withModelHistory } from './model-history.ts'
 import type { Predictor } from './predictor.ts'
-import { scoreRows } from './score-rows.ts'
+import { answeredByAll, type RowsToScore, type ScoredPart, scoreRows } from './score-rows.ts'
+import { servedTables } from './served-entities.ts'
 
 /** The options of all commands about labelled rows, as the command line gives them. */
 export interface RowsFlags {
@@ -80,14 +84,17 @@ export async function withSession(options: JudgeOptions, work: (session: Session
   }
 }
 
-/** Rows for one or several versions, each with its own fields. */
+/** Rows for one or several versions, each with its own fields, and keys for its service. */
 export interface SharedRows {
   /** The data set as a version needs it: `cells` are those of its fields. */
-  datasetOf(predictor: Pick<Predictor, 'fields'>): Dataset
+  datasetOf(predictor: Pick<Predictor, 'fields' | 'served'>): RowsOfVersion
 }
 
+/** Rows of one version. */
+type RowsOfVersion = Dataset & Pick<RowsToScore, 'keys'>
+
 /** A version as its rows need it; `model`: where its training is known. */
-export interface RowsVersion extends Pick<Predictor, 'fields' | 'entities'> {
+export interface RowsVersion extends Pick<Predictor, 'fields' | 'tables' | 'served'> {
   model?: HistoryVersion
 }
 
@@ -98,13 +105,16 @@ export interface RowsVersion extends Pick<Predictor, 'fields' | 'entities'> {
 export async function readRowsFor(
   written: LoadedRows,
   versions: readonly RowsVersion[],
-  { signal, progress }: { signal: AbortSignal; progress: Progress },
+  { signal, progress, err }: { signal: AbortSignal; progress: Progress; err?: Terminal },
 ): Promise<SharedRows> {
   const models = versions.flatMap(({ model }) => model ?? [])
   const { loaded, source } = await withModelHistory(written, models)
   const readings = new Map<string, FieldReading>()
-  for (const { fields } of versions)
-    for (const reading of readingsOfModel(fields, loaded.spec)) readings.set(readingKey(reading), reading)
+  const readingsFor = ({ fields, served = [] }: RowsVersion) => [
+    ...readingsOfModel(fields, loaded.spec),
+    ...served.flatMap(({ reading }) => reading ?? []),
+  ]
+  for (const version of versions) for (const reading of readingsFor(version)) readings.set(readingKey(reading), reading)
   if (!loaded.trains) expectFields(loaded, versions)
   const problems = versions.flatMap(({ fields }) => listProblems(fields, loaded.spec))
   if (problems.length > 0) throw new SpecError(loaded.file, problems)
@@ -112,17 +122,41 @@ export async function readRowsFor(
   const dataset = await readDataset(loaded, all, {
     signal,
     onProgress: readingProgress(progress),
-    entities: versions.flatMap(({ entities }) => entities ?? []),
+    entities: versions.flatMap(({ tables }) => tables ?? []),
   }).catch((error) => {
     throw withHistorySource(error, source)
   })
+  for (const warning of tableWarnings(dataset.tables)) {
+    progress.stop()
+    err?.write(`warning: ${warning}\n`)
+  }
   const places = new Map(all.map((reading, index) => [readingKey(reading), index]))
   return {
-    datasetOf: ({ fields }) => ({
-      ...dataset,
-      cells: readingsOfModel(fields, loaded.spec).map((reading) => dataset.cells[places.get(readingKey(reading))!]!),
-    }),
+    datasetOf: (version) => {
+      const { fields, served = [] } = version
+      const columns = readingsFor(version).map(
+        (reading) => [reading.name, dataset.cells[places.get(readingKey(reading))!]!] as const,
+      )
+      const byName = new Map(columns)
+      const tables = [
+        ...(dataset.tables ?? []),
+        ...servedTables(served, ({ entity }) => missingIn(byName.get(entity.key)!, dataset.rows)),
+      ]
+      return {
+        ...dataset,
+        cells: columns.slice(0, fields.length).map(([, column]) => column),
+        keys: new Map(columns.slice(fields.length)),
+        ...(tables.length > 0 && { tables }),
+      }
+    },
   }
+}
+
+/** How many rows have no value. */
+function missingIn(column: CellColumn, rows: number): number {
+  let missing = 0
+  for (let row = 0; row < rows; row++) if (column.at(row) === null) missing++
+  return missing
 }
 
 /**
@@ -150,15 +184,22 @@ export function readingProgress(progress: Progress | undefined): ReadOptions['on
   return (rows, share) => progress?.rows('reading', rows, share ? Math.round(rows / share) : undefined)
 }
 
-/** Judges a version on the rows of a part; `dataset.cells` are those of its fields. Rejects like `evaluate`. */
-export async function judgePredictor(
-  context: JudgeContext,
-  predictor: Predictor,
-  dataset: Dataset,
-  more: Pick<EvaluateInput, 'manifest' | 'brief'>,
-): Promise<Evaluation> {
-  const scored = await scoreRows(predictor, dataset, rowsOfPart(dataset, context.part), context)
-  return evaluate({ ...context, ...more, dataset, predictor, scored })
+/** A version to judge, and its rows. */
+export interface JudgedVersion extends Pick<EvaluateInput, 'manifest' | 'brief'> {
+  predictor: Predictor
+  dataset: RowsOfVersion
+}
+
+/** Judges versions on the rows of a part that all of them answer. Rejects like `evaluate`. */
+export async function judgeAll(context: JudgeContext, versions: readonly JudgedVersion[]): Promise<Evaluation[]> {
+  const scored: ScoredPart[] = []
+  for (const { predictor, dataset } of versions)
+    scored.push(await scoreRows(predictor, dataset, rowsOfPart(dataset, context.part), context))
+  const common = answeredByAll(scored)
+  const evaluations: Evaluation[] = []
+  for (const [i, version] of versions.entries())
+    evaluations.push(await evaluate({ ...context, ...version, scored: common[i]! }))
+  return evaluations
 }
 
 /**

@@ -22,6 +22,7 @@ import { describeData, measureDistributions } from '../data/distributions.ts'
 import { type PackedRows, unpackRows, unpackStrips } from '../data/packed-rows.ts'
 import { chooseQuantizationRows, quantizationFile } from '../data/quantization-rows.ts'
 import { type LoadedSpec, SpecError } from '../data/source.ts'
+import { tableWarnings } from '../evaluate/describe-table.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { qualityOf } from '../evaluate/publish.ts'
 import { binEdges } from './bin-edges.ts'
@@ -76,6 +77,7 @@ export async function train(
   log(
     `${spec.name}: ${rows.train} rows to train, ${rows.validation} to validate, ${rows.test} to test, read in ${seconds(now() - started)}`,
   )
+  for (const warning of tableWarnings(dataset.tables)) log(`warning: ${warning}`)
   warnOfOneClass(spec, examples.train, log)
   expectSelectable(loaded, examples.validation)
 

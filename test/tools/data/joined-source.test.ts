@@ -54,7 +54,7 @@ async function read(source: Source, wanted?: ReadonlySet<number>): Promise<RowCe
 
 t.test('each row has the values of its key, and none where the table has none', async (t) => {
   const { source } = sourceOf(['8', '7', '9', null, '8', '7'])
-  const joined = new JoinedSource(source, [{ table, key: 1, features, refuses: false }], 'spec')
+  const joined = new JoinedSource(source, [{ table, key: 1, features, leavesOut: false }], 'spec')
   t.same(joined.columns.slice(2), [
     { name: 'name', type: 'string' },
     { name: 'price', type: 'double' },
@@ -81,7 +81,7 @@ t.test('each row has the values of its key, and none where the table has none', 
 
 t.test('strings are those of the table, however many there are', async (t) => {
   const keys = Array.from({ length: 3000 }, (_, i) => `n${(i * 16_384 + (i % 3)) % 40_000}`)
-  const joined = new JoinedSource(sourceOf(keys).source, [{ table, key: 1, features, refuses: false }], 'spec')
+  const joined = new JoinedSource(sourceOf(keys).source, [{ table, key: 1, features, leavesOut: false }], 'spec')
   const rows = await read(joined)
   t.same(
     rows.map(([, , name, , tags]) => [name, tags]),
@@ -91,7 +91,7 @@ t.test('strings are those of the table, however many there are', async (t) => {
 
 t.test('whole numbers are keys, and only columns that are wanted are read', async (t) => {
   const { source, asked } = sourceOf([7, 8], 'double')
-  const joined = new JoinedSource(source, [{ table, key: 1, features, refuses: false }], 'spec')
+  const joined = new JoinedSource(source, [{ table, key: 1, features, leavesOut: false }], 'spec')
   t.same(
     (await read(joined, new Set([3]))).map((row) => row[3]),
     [0.1, null],
@@ -99,18 +99,30 @@ t.test('whole numbers are keys, and only columns that are wanted are read', asyn
   t.same(asked, [[1]], 'the key is read for the table')
 })
 
-t.test('keys that are refused, and wrong ones, are problems of their rows', async (t) => {
-  const keys = ['7', 'no', 1.5, ['7'], null, 'nor']
-  const joined = new JoinedSource(sourceOf(keys).source, [{ table, key: 1, features, refuses: true }], 'spec')
+t.test('rows with keys that the table lacks are left out, where a server does not answer them', async (t) => {
+  const { source } = sourceOf(['7', 'no', null, '8', 'nor'])
+  const joined = new JoinedSource(source, [{ table, key: 1, features, leavesOut: true }], 'spec')
+  t.same(
+    (await read(joined)).map(([, , name]) => name),
+    ['seven', null, null, null, null],
+    'they keep their places',
+  )
+  t.same(joined.leftOut, [1, 4])
+  t.match(joined.tables, [{ unknown: 2, left_out: 2, without_key: 1 }])
+  await read(joined)
+  t.same(joined.leftOut, [1, 4], 'those of the last reading')
+})
+
+t.test('wrong keys are problems of their rows', async (t) => {
+  const keys = ['7', 1.5, ['7'], null, 'no']
+  const joined = new JoinedSource(sourceOf(keys).source, [{ table, key: 1, features, leavesOut: true }], 'spec')
   const error = await read(joined).then(
     () => t.fail(),
     ({ problems }) => problems,
   )
   t.same(error, [
-    { path: '/data', message: 'line 2: the table "ads" has no row of "no"' },
+    { path: '/data', message: 'line 2: ad_id must be a string, or an integer within ±(2^53 − 1)' },
     { path: '/data', message: 'line 3: ad_id must be a string, or an integer within ±(2^53 − 1)' },
-    { path: '/data', message: 'line 4: ad_id must be a string, or an integer within ±(2^53 − 1)' },
-    { path: '/data', message: 'line 6: the table "ads" has no row of "nor"' },
   ])
 })
 

@@ -1,128 +1,35 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createUniform } from '../../../src/base/hash.ts'
 import { Tables } from '../../../src/model/serving/tables/tables.ts'
-import type { Entities } from '../../../src/schemas/entities.ts'
 import { runCalibrate } from '../../../src/tools/evaluate/run-calibrate.ts'
 import { runCompare } from '../../../src/tools/evaluate/run-compare.ts'
-import { type RunEvaluateOptions, runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
+import { runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
 import { runQuantize } from '../../../src/tools/evaluate/run-quantize.ts'
-import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { writeTestBundle } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
 import { importRows } from '../../support/feature-table.ts'
-import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
+import {
+  ads,
+  type Cell,
+  csvOf,
+  entities,
+  features,
+  keyed,
+  noAd,
+  noUser,
+  predictionsOf,
+  prepareKeyed,
+  rows,
+  users,
+} from '../../support/keyed-rows.ts'
+import { listCandidates, listContext } from '../../support/list-features.ts'
 import { startTestServer } from '../../support/server.ts'
 
 /*
  * Labelled rows with keys alone are judged with the features that a server would have fetched.
  */
-
-const entities: Entities = {
-  ad: {
-    ...{ key: 'ad_id', side: 'candidate', table: 'ads', unknown: 'defaults' },
-    features: ['campaign', 'price', 'item', 'tags', 'image'],
-  },
-  user: {
-    ...{ key: 'user_id', side: 'context', table: 'users', unknown: 'defaults' },
-    features: ['country', 'history', 'ages'],
-  },
-}
-/** All fields have defaults. */
-const features = listFeatures.map((field) => {
-  if (field.name === 'campaign') return { ...field, missing: { default: 'none' } }
-  return field.name === 'price' ? { ...field, missing: { default: 2.5 } } : field
-}) as typeof listFeatures
-
-const random = createUniform(5)
-const whole = (end: number) => Math.floor(random() * end)
-const some = <T>(values: readonly T[]) => values[whole(values.length)]!
-const lists = <T>(most: number, draw: () => T) => Array.from({ length: whole(most + 1) }, draw)
-
-const ads = new Map(
-  Array.from({ length: 30 }, (_, i) => [
-    `ad-${i}`,
-    {
-      campaign: i % 9 === 0 ? null : `c${i % 7}`,
-      // Numbers that float32 does not hold, and rows without one.
-      price: i % 5 === 0 ? null : i / 10,
-      item: some(['a', 'b', 'c', 'zzz', null]),
-      tags: i % 6 === 0 ? null : lists(3, () => some(['x', 'y', 'z'])),
-      image: i % 7 === 0 ? null : [i / 3, -i / 7],
-    },
-  ]),
-)
-const users = new Map(
-  Array.from({ length: 12 }, (_, i) => {
-    const history = lists(5, () => some(['a', 'b', 'c', 'zzz']))
-    return [String(i), { country: some(['DE', 'FR', 'XX']), history, ages: history.map(() => whole(90)) }]
-  }),
-)
-const [noAd, noUser] = [{}, {}] as [Record<string, unknown>, Record<string, unknown>]
-
-/** Requests, some with keys that the tables do not have, or with none, and their labels. */
-const rows = Array.from({ length: 400 }, (_, i) => ({
-  ad_id: i % 40 === 7 ? '' : `ad-${whole(33)}`,
-  user_id: i % 50 === 9 ? '' : String(whole(14)),
-  hour: whole(24),
-  views: whole(9),
-  // Sent by some requests; an empty cell is a null that was sent.
-  price: some(['', '0.1', '7']),
-  ctr: whole(2),
-  cvr: whole(2),
-}))
-
-type Cell = string | number
-const csvOf = (names: readonly string[], cells: readonly (readonly Cell[])[]) =>
-  [names, ...cells].map((row) => row.map((cell) => `"${String(cell).replaceAll('"', '""')}"`).join(',')).join('\n')
-
-const keyed = (names: readonly (keyof (typeof rows)[number])[]) =>
-  csvOf(
-    names,
-    rows.map((row) => names.map((name) => row[name])),
-  )
-
-const specOf = (csv: string, more: object = {}) => ({
-  data: { csv: [csv], ...more },
-  tasks: ['ctr', 'cvr'].map((name) => ({ name, label: `${name} == "1"` })),
-})
-
-async function prepare(t: Test, changed: { entities?: Entities; price?: (price: number) => number } = {}) {
-  const folder = await temporaryFolder(t)
-  const models = join(folder, 'models')
-  const golden = listCandidates.map((candidate) => ({ ...listContext, ...candidate }))
-  const manifest = { features, entities: changed.entities ?? entities }
-  await writeTestBundle(models, { manifest, rows: golden })
-  const { price = (own) => own } = changed
-  const adRows = [...ads].map(([id, ad]) => ({ id, ...ad, price: ad.price === null ? null : price(ad.price) }))
-  await importRows(models, 'ads', adRows)
-  await importRows(
-    models,
-    'users',
-    [...users].map(([id, user]) => ({ id, ...user })),
-  )
-  const write = async (name: string, text: string, more: object = {}) => {
-    await writeFile(join(folder, `${name}.csv`), text)
-    await writeFile(join(folder, `${name}.json`), JSON.stringify(specOf(`${name}.csv`, more)))
-    return join(folder, `${name}.json`)
-  }
-  return { folder, models, write }
-}
-
-/** Per row, the probabilities that an evaluation computes. */
-async function predictionsOf(folder: string, options: Partial<RunEvaluateOptions> & { data: string; models: string }) {
-  const path = join(folder, 'predictions.csv')
-  const code = await runEvaluate({ ...evaluateDefaults, target: 'ads', predictions: path, ...options })
-  if (code !== 0) throw new Error(`ended with ${code}`)
-  const found: Record<string, number[]> = {}
-  for (const line of (await readFile(path, 'utf8')).trim().split('\n').slice(1)) {
-    const [task, row, , , , prediction] = line.split(',')
-    found[task!] ??= []
-    found[task!]![Number(row) - 1] = Number(prediction)
-  }
-  return found
-}
 
 /** Per row, the answers of a server to a request by id, with all digits, of which its JSON has eight. */
 async function answersOf(t: Test, models: string, sends: (row: (typeof rows)[number]) => Record<string, unknown>) {
@@ -147,7 +54,7 @@ async function answersOf(t: Test, models: string, sends: (row: (typeof rows)[num
 }
 
 t.test('an evaluation of keys has the probabilities of requests by id, and of values joined by hand', async (t) => {
-  const { folder, models, write } = await prepare(t)
+  const { folder, models, write } = await prepareKeyed(t)
   const byKey = await predictionsOf(folder, {
     models,
     data: await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr'])),
@@ -184,7 +91,7 @@ t.test('an evaluation of keys has the probabilities of requests by id, and of va
 })
 
 t.test('a report says which tables it has judged with, and how many keys they lacked', async (t) => {
-  const { folder, models, write } = await prepare(t)
+  const { folder, models, write } = await prepareKeyed(t)
   const data = await write('keys', keyed(['ad_id', 'user_id', 'hour', 'views', 'ctr', 'cvr']))
   const lacks = (known: ReadonlyMap<string, unknown>, key: 'ad_id' | 'user_id') =>
     rows.filter((row) => row[key] !== '' && !known.has(row[key])).length
@@ -208,12 +115,12 @@ t.test('a report says which tables it has judged with, and how many keys they la
   )
   t.match(
     await readFile(join(folder, 'out/report.html'), 'utf8'),
-    /<dt>Table ads\/1<.*the keys of 38 rows, and 10 rows have none/,
+    /<dt>Table ads\/1<.*the keys of 38 rows, and 10 rows have no key/,
   )
   const out: string[] = []
   const options = { ...evaluateDefaults, models, out: { write: (text: string) => out.push(text) } }
   // The highest version of a table is read; another folder of tables where the spec names one.
-  const other = await prepare(t, { price: (own) => own * 2 })
+  const other = await prepareKeyed(t, { price: (own) => own * 2 })
   await importRows(models, 'ads', [{ id: 'ad-1', campaign: 'c', price: 1, item: 'a', tags: [], image: [0, 1] }])
   t.equal(await runEvaluate({ ...options, data, target: 'ads' }), 0)
   t.match(out.splice(0).join(''), /from the table ads\/2 by ad_id: .*; 1 row of .*lacks the keys of \d+ rows.*\n/)
@@ -227,7 +134,7 @@ t.test('a report says which tables it has judged with, and how many keys they la
 })
 
 t.test('compare, calibrate and quantize read the tables, too', async (t) => {
-  const { models, write } = await prepare(t)
+  const { models, write } = await prepareKeyed(t)
   await writeTestBundle(models, {
     ...{ version: '2', seed: 2, manifest: { features } },
     rows: listCandidates.map((candidate) => ({ ...listContext, ...candidate })),
@@ -252,7 +159,7 @@ t.test('compare, calibrate and quantize read the tables, too', async (t) => {
 })
 
 t.test('what is lacking is said, with its place', async (t) => {
-  const { models, folder, write } = await prepare(t)
+  const { models, folder, write } = await prepareKeyed(t)
   const problemsOf = (data: string, target = 'ads') =>
     runEvaluate({ ...evaluateDefaults, models, data, target }).then(
       () => [],
@@ -284,13 +191,6 @@ t.test('what is lacking is said, with its place', async (t) => {
     /has a column "tags" of lists of numbers, and the field is one of strings/,
     /has a column "image" of single values, and the field is a list/,
   ])
-  await change({ unknown: 'refuse' }, '5')
-  const refused = rows.flatMap(({ ad_id: id }, i) =>
-    id === '' || ads.has(id) ? [] : [`  /data keys.csv line ${i + 2}: the table "ads" has no row of "${id}"`],
-  )
-  const said = await problemsOf(data, 'ads/5')
-  t.same(said.slice(0, 5), refused.slice(0, 5))
-  t.same(said.slice(5), [`  /data and ${refused.length - 5} more`])
   // Versions with a feature of different tables.
   await importRows(
     models,

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { openServicePredictor, RowError } from '../../../src/tools/evaluate/predictor.ts'
+import { RowError } from '../../../src/tools/evaluate/row-error.ts'
+import { openServicePredictor } from '../../../src/tools/evaluate/service-predictor.ts'
 
 const details = {
   name: 'm',
@@ -20,6 +21,7 @@ type Answer = (response: ServerResponse, body: Record<string, unknown>) => void
 async function open(t: Test, answer: Answer, version?: string) {
   const server = createServer(async (request: IncomingMessage, response) => {
     if (request.url === '/models/m') response.end(JSON.stringify(details))
+    else if (request.url === '/models/m/versions/3') response.end(JSON.stringify({ ...details, version: '3' }))
     else answer(response, JSON.parse(await text(request)))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

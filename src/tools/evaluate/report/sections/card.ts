@@ -82,7 +82,10 @@ function evaluationOf({ data, command, created, seed, replicates, multigate }: E
     ['Command', code(command)],
     ['Specification', name(data.spec)],
     ['Source', name(data.source)],
-    ['Rows', `${count(data.judged)} judged of ${count(data.rows)} read`],
+    [
+      'Rows',
+      `${count(data.judged)} judged of ${count(data.rows)} read${data.left_out === undefined ? '' : `; ${count(data.left_out)} left out, as a server does not answer them`}`,
+    ],
     ['Part', name(data.part)],
     ...(data.tables ?? []).map((table): Entry => [`Table ${table.name}/${table.version}`, name(describeTable(table))]),
     [

@@ -122,7 +122,7 @@ export async function runDelta({ table, models, json, out, err, ...options }: De
     progress.stop()
     const { path, rows, removed, columns } = written
     const changes = [
-      ...(rows > 0 ? [`${grouped(rows)} rows changed: ${columns.join(', ')}`] : []),
+      ...(rows > 0 ? [`${counted(rows, 'row')} changed: ${columns.join(', ')}`] : []),
       ...(removed > 0 ? [`${grouped(removed)} removed`] : []),
     ]
     out.write(json ? `${JSON.stringify(written, undefined, 2)}\n` : `${path}: ${changes.join('; ')}\n`)
@@ -148,12 +148,14 @@ async function findTable(named: string, models: string): Promise<string> {
   )
 }
 
+const counted = (count: number, what: string) => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`
+
 function formatDeltas({ applied, rows, bytes, createdAt, refused }: ChangedTable['deltas']): string[] {
   if (applied === 0 && refused === undefined) return []
   const last = createdAt === undefined ? '' : `, the last of ${new Date(createdAt).toISOString()}`
   return [
     '',
-    `${grouped(applied)} deltas${last}: ${grouped(rows)} rows changed, ${formatBytes(bytes)}`,
+    `${counted(applied, 'delta')}${last}: ${counted(rows, 'row')} changed, ${formatBytes(bytes)}`,
     ...(refused ? [`not in effect: ${refused.file} ${refused.reason}`] : []),
   ]
 }

@@ -16,7 +16,7 @@ import { type Multigate, proportionalMemory, withMultigate } from '../multigate.
 /** Requests of 100 ids per second, at a steady pace. */
 export const rate = 100
 
-/** Of each kind of phase. */
+/** Deltas that are measured. */
 const deltas = 3
 
 /** Length of phases in which nothing changes, ms. */
@@ -25,8 +25,8 @@ const quiet = 10_000
 type Row = Record<string, string>
 
 /**
- * Changes the price of `changed` ads, again and again, in a table of `ads` that requests by id read meanwhile; a row for
- * each phase.
+ * Changes the price of `changed` ads, again and again, in a table of `ads` that requests by id read meanwhile. Resolves
+ * with a row for each phase.
  */
 export async function measureDeltas(folder: string, ads: number, changed: number, log: Log): Promise<Row[]> {
   await mkdir(folder)

@@ -1,6 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { Tables } from '../../src/model/serving/tables/tables.ts'
 import type { Manifest } from '../../src/schemas/manifest.ts'
 import type { WantedPrecision } from '../../src/tools/catalogue/judge-precision.ts'
 import { runWarm } from '../../src/tools/catalogue/run-warm.ts'
@@ -46,7 +47,9 @@ export async function serve(t: Test, models: string, plans: string): Promise<Tes
   const warnings: string[] = []
   const onWarning = (message: string) => warnings.push(message)
   const compiler = { cache: plans, candidateBytes: 1 << 22, now: Date.now, onWarning, costs }
-  return { ...(await startTestServer(t, { models, limits: { compiler } })), warnings }
+  const tables = new Tables(models)
+  await tables.refresh()
+  return { ...(await startTestServer(t, { models, tables, limits: { compiler } })), warnings }
 }
 
 export const read = async ({ fastify }: TestServer, url: string) => (await fastify.inject({ method: 'GET', url })).body
@@ -68,7 +71,7 @@ export const predictions = ({ body }: { body: { predictions: Record<string, numb
 export async function warm(
   target: string,
   plans: string,
-  file: string,
+  file: string | undefined,
   { precision = 'auto' as WantedPrecision, update = false } = {},
 ) {
   let text = ''

@@ -12,8 +12,8 @@ import type { Layout } from '../../model/serving/features/layout.ts'
 import { toBatch } from '../../model/serving/prediction/bindings.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import { dataOf, openSource } from '../data/dataset.ts'
 import { createListsEncoder } from '../data/encode-lists.ts'
+import type { OpenRows } from '../data/entity-tables.ts'
 import { unknownColumn } from '../data/expression.ts'
 import type { ListValue } from '../data/list-column.ts'
 import { createReaders } from '../data/readers.ts'
@@ -35,15 +35,17 @@ export interface CandidateFile {
   batches(): AsyncIterable<Batch>
   /** Share of the file that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
+  /** Candidates that were left out so far: a server does not answer for their keys. */
+  leftOut(): number
+  /** Lets go of tables: no batch may be asked for afterwards. */
+  close(): void
 }
 
 /**
- * Opens a CSV or Parquet file of candidates: one column per field of the candidate side, by its name; other columns are
- * not read. Rejects with a SpecError for a file that can't be read, or that lacks the column of a field without a
- * default.
+ * Opens candidates: one column per field of the candidate side, by its name; other columns are not read. Rejects with a
+ * SpecError where the column of a field without a default is lacking. `title`: of the file or table, for messages.
  */
-export async function openCandidates(file: string, manifest: Manifest): Promise<CandidateFile> {
-  const source = await openSource(dataOf(file, 'a .csv, .csv.gz or .parquet file'), file)
+export function openCandidates({ source, joined, close }: OpenRows, title: string, manifest: Manifest): CandidateFile {
   const { layout } = encoderOf(manifest)
   const names = source.columns.map(({ name }) => name)
   const unusable = source.unusable ?? []
@@ -62,29 +64,31 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
   const fields = predictorFields(manifest.features).filter(({ name }) => present.some((field) => field.name === name))
   const readings = readingsOfModel(fields, { fields: [] }).map((field) => ({ ...field, path: `/${field.name}` }))
   problems.push(...referenceProblems({}, readings, source))
-  if (problems.length > 0) throw new SpecError(file, problems)
+  if (problems.length > 0) throw new SpecError(title, problems)
 
   const readers = createReaders({ tasks: [] }, readings, source.columns)
   const readCell = readers.fields.map(({ read }, i) => ({ read, slot: layout.byName.get(readings[i]!.name)! }))
   // A field without a column: the encoded default. Lists have theirs with the others.
   const constant = absent.map(({ name }) => layout.byName.get(name)!).filter(({ group }) => group === undefined)
 
+  let leftOut = 0
   async function* batches(): AsyncGenerator<Batch> {
     const rowProblems = new RowProblems()
-    let first = 0
+    /** Rows that were read, and those of the batch. */
+    let read = 0
     let count = 0
-    let arrays = emptyRows()
+    const places: number[] = []
+    let arrays = emptyRows(layout)
     const lists = collectLists(layout, (name, row, message) =>
-      rowProblems.add(`/${name}`, `${source.place(first + row)}: ${message}`),
+      rowProblems.add(`/${name}`, `${source.place(places[row]!)}: ${message}`),
     )
     const finish = (): Batch => {
       lists.encode(count, arrays)
       const found = rowProblems.list()
-      if (found.length > 0) throw new SpecError(file, found)
+      if (found.length > 0) throw new SpecError(title, found)
       const [rows, { sparse, dense }] = [count, arrays]
-      first += count
       count = 0
-      arrays = emptyRows()
+      arrays = emptyRows(layout)
       const [sparseWidth, denseWidth] = [layout.sparse.length, layout.dense.length]
       fillCrossed(layout.crossed, sparse, sparseWidth, 0, rows)
       return toBatch(manifest, {
@@ -94,6 +98,12 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
       })
     }
     for await (const row of source.rows(readers.columns)) {
+      const place = read++
+      if (joined?.leftOut.at(-1) === place) {
+        leftOut++
+        continue
+      }
+      places[count] = place
       for (const { read, slot } of readCell) {
         const code = encoded(() => {
           const value = read(row) ?? undefined
@@ -103,10 +113,7 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
         })
         if (typeof code === 'number') store(arrays, count, slot, code)
         else if (code !== undefined && !rowProblems.full)
-          rowProblems.add(
-            `/${slot.name}`,
-            `${source.place(first + count)}: ${slot.name} ${withoutName(code, slot.name)}`,
-          )
+          rowProblems.add(`/${slot.name}`, `${source.place(place)}: ${slot.name} ${withoutName(code, slot.name)}`)
       }
       for (const slot of constant) store(arrays, count, slot, slot.encoder.missing as number)
       count++
@@ -119,19 +126,21 @@ export async function openCandidates(file: string, manifest: Manifest): Promise<
     if (count > 0) yield finish()
   }
 
-  function emptyRows(): Rows {
-    const sparse = new Int32Array(batchRows * layout.sparse.length)
-    // Any ids of their fields, for columns that are not the candidate's.
-    const plain = Int32Array.from(layout.sparse, ({ plain }) => plain)
-    for (let row = 0; row < batchRows; row++) sparse.set(plain, row * plain.length)
-    return {
-      sparse,
-      dense: new Float32Array(batchRows * layout.dense.length),
-      widths: { sparse: layout.sparse.length, dense: layout.dense.length },
-    }
-  }
+  const defaults = absent.map(({ name }) => name)
+  return { defaults, batches, progress: () => source.progress(), leftOut: () => leftOut, close }
+}
 
-  return { defaults: absent.map(({ name }) => name), batches, progress: () => source.progress() }
+/** Rows of a batch. */
+function emptyRows(layout: Layout): Rows {
+  const sparse = new Int32Array(batchRows * layout.sparse.length)
+  // Any ids of their fields, for columns that are not the candidate's.
+  const plain = Int32Array.from(layout.sparse, ({ plain }) => plain)
+  for (let row = 0; row < batchRows; row++) sparse.set(plain, row * plain.length)
+  return {
+    sparse,
+    dense: new Float32Array(batchRows * layout.dense.length),
+    widths: { sparse: layout.sparse.length, dense: layout.dense.length },
+  }
 }
 
 /** Collects the candidates' lists and vectors of a batch, which are encoded together. */

@@ -14,7 +14,8 @@ import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { describeGraph, outputsOf, savedGraph } from '../../model/serving/prediction/load-graph.ts'
 import { findBundle, missingModel } from '../../model/serving/version/read-version.ts'
 import { createProgress } from '../evaluate/format.ts'
-import { openCandidates } from './candidate-rows.ts'
+import { type CandidateFile, openCandidates } from './candidate-rows.ts'
+import { openCandidateSource } from './candidate-source.ts'
 import type { WantedPrecision } from './judge-precision.ts'
 import { type Warmed, warm } from './warm.ts'
 
@@ -23,8 +24,8 @@ export interface RunWarmOptions extends RunContext {
   target: string
   /** Folder of models, for models given by name. */
   models: string
-  /** Candidates: a CSV or Parquet file. */
-  file: string
+  /** Candidates: a CSV or Parquet file; default: the table of the model's candidates. */
+  file: string | undefined
   /** Adds them to the catalogue that there is. */
   update: boolean
   precision: WantedPrecision
@@ -48,9 +49,11 @@ export async function runWarm(options: RunWarmOptions): Promise<void> {
   const quantization = await readQuantizationRows(bundle)
   const { plan, warnings } = await preparePlan(bundle, quantization, options.cache)
   const base = update ? await baseOf(plan, name) : undefined
+  let candidates: CandidateFile | undefined
   try {
-    progress.stage(`reading ${file}`)
-    const candidates = await openCandidates(file, manifest)
+    const title = file ?? 'the table of candidates'
+    progress.stage(`reading ${title}`)
+    candidates = openCandidates(await openCandidateSource(file, bundle), title, manifest)
     const onProgress = (rows: number, total: number | undefined) => progress.rows('candidates', rows, total)
     const { precision } = options
     const now = Date.now()
@@ -63,6 +66,9 @@ export async function runWarm(options: RunWarmOptions): Promise<void> {
       ...(candidates.defaults.length === 0
         ? []
         : [`no column of these fields, which have their defaults: ${candidates.defaults.join(', ')}`]),
+      ...(candidates.leftOut() === 0
+        ? []
+        : [`${grouped(candidates.leftOut())} rows have keys that the table does not have: they are left out`]),
       ...(warmed.problem === undefined ? [] : [warmed.problem]),
       ...(await tryCatalogue(plan)),
     ]
@@ -79,6 +85,7 @@ export async function runWarm(options: RunWarmOptions): Promise<void> {
     }
     out.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `${formatReport(report)}\n`)
   } finally {
+    candidates?.close()
     progress.stop()
   }
 }

@@ -19,9 +19,10 @@ export function createWarmCommand(context: CommandContext): Command {
     .description('compute what servers keep of candidates before they ask for them; see docs/catalogue.md')
     .argument('<version>', "the folder of a version or a model, or a model's name")
     .addOption(
-      new Option('--catalogue <file>', 'candidates: .csv, .csv.gz or .parquet with a column per field').conflicts(
-        'update',
-      ),
+      new Option(
+        '--catalogue <file>',
+        'candidates: .csv, .csv.gz or .parquet with a column per field, or of keys (default: the table of candidates)',
+      ).conflicts('update'),
     )
     .option('--update <file>', 'add candidates to the catalogue that there is')
     .addOption(
@@ -40,12 +41,12 @@ A catalogue takes effect when a server loads the version: restart it, or load th
 Examples:
   multigate warm models/ads-funnel/1 --catalogue ads.parquet
   multigate warm ads-funnel --catalogue ads.csv --precision float32 --cache /var/cache/multigate
-  multigate warm ads-funnel --update new-ads.csv`,
+  multigate warm ads-funnel --update new-ads.csv
+  multigate warm shop                    # all ads of the feature table that shop reads`,
     )
-    .action(async (target: string, flags: Given, command: Command) => {
+    .action(async (target: string, flags: Given) => {
       const { catalogue, update, precision = 'auto', cache = process.env.MULTIGATE_CACHE ?? '' } = flags
       const file = catalogue ?? update
-      if (file === undefined) return command.error('error: --catalogue or --update must name a file of candidates')
       const { runWarm } = await import('./run-warm.ts')
       const chosen = { target, file, update: update !== undefined, precision, cache: cacheFolder(cache) }
       await runWarm({ ...context, ...flags, ...chosen })

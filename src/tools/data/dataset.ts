@@ -275,7 +275,8 @@ async function openDataset(
   fields: readonly FieldReading[],
   entities: readonly RowEntities[] = [],
 ): Promise<OpenRows & { readers: Readers }> {
-  const opened = await joinEntities(await openSource(spec.data, file), { file, data: spec.data }, fields, entities)
+  const tables = 'generator' in spec.data ? undefined : spec.data.tables
+  const opened = await joinEntities(await openSource(spec.data, file), { file, tables }, fields, entities)
   const problems = referenceProblems(spec, fields, opened.source)
   if (problems.length === 0) return { ...opened, readers: createReaders(spec, fields, opened.source.columns) }
   opened.close()

@@ -5,7 +5,6 @@ import { unfit, type WantedColumn } from '../../model/serving/features/table-fie
 import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
 import { namesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import type { Entities, Entity } from '../../schemas/entities.ts'
-import type { RowData } from '../../schemas/rows-spec.ts'
 import { type Join, JoinedSource } from './joined-source.ts'
 import type { FieldReading } from './readers.ts'
 import { type Source, SpecError } from './source.ts'
@@ -35,17 +34,18 @@ interface Wanted extends Omit<Join, 'features'> {
 }
 
 /**
- * Adds the features of entities that rows do not have, from the highest versions of their tables. Rejects with a
- * SpecError where a table, a column of it or the rows' column of keys is lacking.
+ * Adds the features of entities that rows do not have, from the highest versions of their tables; `tables`: the folder
+ * of these, relative to that of `file`. Rejects with a SpecError where a table, a column of it or the rows' column of
+ * keys is lacking.
  */
 export async function joinEntities(
   source: Source,
-  { data, file }: { data: RowData; file: string },
+  { tables, file }: { tables?: string | undefined; file: string },
   fields: readonly FieldReading[],
   entities: readonly RowEntities[],
 ): Promise<OpenRows> {
   const joining = new Joining(source, fields)
-  const named = 'generator' in data || data.tables === undefined ? undefined : resolve(dirname(file), data.tables)
+  const named = tables === undefined ? undefined : resolve(dirname(file), tables)
   try {
     for (const one of entities)
       for (const [name, entity] of Object.entries(one.entities))
@@ -147,7 +147,7 @@ class Joining {
 }
 
 /** Opens the highest version of a table, as it would be served now. Rejects with an Error. */
-async function openHighest(folder: string, name: string): Promise<ChangedTable> {
+export async function openHighest(folder: string, name: string): Promise<ChangedTable> {
   const highest = (await versionsIn(join(folder, name)).catch(() => [])).at(-1)
   if (highest !== undefined) return openChanged(join(folder, name, String(highest)))
   throw new Error(`${folder} has no table ${JSON.stringify(name)}${suggestNames(name, await namesIn(folder))}`)

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
 import { openCandidates } from '../../../src/tools/catalogue/candidate-rows.ts'
+import { dataOf, openSource } from '../../../src/tools/data/dataset.ts'
+import type { OpenRows } from '../../../src/tools/data/entity-tables.ts'
 import { SpecError } from '../../../src/tools/data/source.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { exampleManifest } from '../../support/fakes/manifest.ts'
@@ -21,6 +23,10 @@ const images = [
   [5, 6],
 ]
 
+async function rowsOf(file: string): Promise<OpenRows> {
+  return { source: await openSource(dataOf(file, 'a file'), file), joined: undefined, close: () => undefined }
+}
+
 async function written(t: { teardown(callback: () => Promise<void>): void }, data: unknown[]): Promise<string> {
   const file = join(await temporaryFolder(t), 'candidates.parquet')
   const columns = [
@@ -33,7 +39,7 @@ async function written(t: { teardown(callback: () => Promise<void>): void }, dat
 }
 
 t.test('lists and vectors of candidates are encoded as those of requests', async (t) => {
-  const { defaults, batches } = await openCandidates(await written(t, images), manifest)
+  const { defaults, batches } = openCandidates(await rowsOf(await written(t, images)), 'ads', manifest)
   t.same(defaults, ['tags'], 'a list without a column has its default')
   const candidates = items.map((item, i) => ({ item, price: i + 1, image: images[i]! }))
   const encoder = createEncoder(logFields)
@@ -55,7 +61,7 @@ t.test('lists and vectors of candidates are encoded as those of requests', async
 })
 
 t.test('a vector of another length is named with its row', async (t) => {
-  const { batches } = await openCandidates(await written(t, [[1, 2], [3], [5, 6]]), manifest)
+  const { batches } = openCandidates(await rowsOf(await written(t, [[1, 2], [3], [5, 6]])), 'ads', manifest)
   const read = async () => {
     for await (const _ of batches());
   }

@@ -1,9 +1,10 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { WantedPrecision } from '../../../src/tools/catalogue/judge-precision.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { runCli, spawnCli } from '../../support/cli.ts'
+import { importRows } from '../../support/feature-table.ts'
 import { ads, body, csvOf, metric, modelsOf, predictions, serve, unknown, versionOf, warm } from '../../support/warm.ts'
 
 t.test('narrow rows pass the check of int8, or float32 is written and the reason told', async (t) => {
@@ -85,6 +86,45 @@ t.test('--update adds candidates to those that there are', async (t) => {
   t.equal((await readdir(first.folder)).filter((name) => /^catalogue-float32\./.test(name)).length, 2)
 })
 
+t.test('a feature table is a list of candidates, and gives what a list of keys lacks', async (t) => {
+  const folder = await temporaryFolder(t)
+  const [plans, models] = [join(folder, 'plans'), await modelsOf(t)]
+  const file = join(versionOf(models), 'manifest.json')
+  const features = ['campaign', 'price', 'category']
+  const entities = { ad: { key: 'ad_id', side: 'candidate', table: 'ads', features, unknown: 'leave_out' } }
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), entities }))
+  const some = ads.slice(0, 100)
+  await importRows(
+    models,
+    'ads',
+    some.map((row, i) => ({ id: `ad-${i}`, ...row })),
+  )
+  // A delta: another price, a new ad, and one that is gone.
+  await writeFile(join(folder, 'prices.csv'), 'id,campaign,price,category\nad-1,c1,77,k1\nad-new,c2,78,k2\n')
+  await writeFile(join(folder, 'gone.csv'), 'id\nad-2\n')
+  const delta = ['features', 'delta', 'ads', join(folder, 'prices.csv'), '--remove', join(folder, 'gone.csv')]
+  t.match(await runCli([...delta, '--models', models]), { code: 0 })
+
+  const keys = ['ad-0', 'ad-1', 'ad-new', ...Array.from({ length: 57 }, (_, i) => `ad-${i + 3}`)]
+  const before = await serve(t, models, plans)
+  const { context } = body([])
+  const byId = { model: 'ads-funnel', context, candidates: keys }
+  const expected = predictions(await before.predict(byId))
+  const report = await warm(versionOf(models), plans, undefined, { precision: 'float32' })
+  t.equal(report.read, 100)
+  t.notOk(report.notes.some((note: string) => /left out/.test(note)))
+  const running = await serve(t, models, plans)
+  const answers = predictions(await running.predict(byId))
+  t.equal(await metric(running, 'multigate_catalogue_hits_total'), keys.length)
+  for (const [i, row] of answers.entries())
+    for (const [task, p] of row.entries()) t.ok(Math.abs(p! - expected[i]![task]!) < 1e-6, `${keys[i]}: ${p}`)
+
+  await writeFile(join(folder, 'keys.csv'), ['ad_id', 'ad-1', 'ad-2', 'nobody', 'ad-new'].join('\n'))
+  const { read, rows, notes } = await warm(versionOf(models), plans, join(folder, 'keys.csv'), { precision: 'float32' })
+  t.same([read, rows], [2, 2])
+  t.ok(notes.includes('2 rows have keys that the table does not have: they are left out'))
+})
+
 t.test('wrong input is refused by its place, and nothing is written', async (t) => {
   const folder = await temporaryFolder(t)
   const plans = join(folder, 'plans')
@@ -118,7 +158,10 @@ t.test('wrong input is refused by its place, and nothing is written', async (t) 
     [],
   )
   const usage = (...args: string[]) => runCli(['warm', join(models, 'ads-funnel'), ...args])
-  t.match(await usage(), { code: 2, stderr: /--catalogue or --update must name a file/ })
+  t.match(await usage('--cache', plans), {
+    code: 1,
+    stderr: /ads-funnel\/1 has no table of candidates: name a file of them/,
+  })
   t.match(await usage('--catalogue', 'a.csv', '--update', 'a.csv'), { code: 2, stderr: /cannot be used with option/ })
   t.match(await usage('--catalogue', 'a.csv', '--precision', 'int4'), { code: 2, stderr: /Allowed choices are auto/ })
   t.match(await usage('--catalogue', 'a.csv', '--cache', 'off'), { code: 1, stderr: /cache of plans, which is off/ })

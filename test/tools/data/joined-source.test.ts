@@ -134,7 +134,7 @@ t.test('entities whose features the rows have, or that no field reads, need neit
     { name: 'age', kind: 'number', path: '/fields/1', column: 'click' },
     { name: 'size', kind: 'number', path: '/fields/2', expression: 'click + 1.0' },
   ] as const
-  const about = { file: 'spec', data: { generator: 'ads-funnel' } as never }
+  const about = { file: 'spec' }
   const folder = join(models, '.tables')
   const { source } = sourceOf(['7'])
   const opened = await joinEntities(source, about, fields, [{ entities, folder, of: undefined }])

@@ -31,6 +31,8 @@ export interface RowsByKey {
    * many places of memory at a time.
    */
   findAll(keys: Keys, rows: Int32Array): void
+  /** All keys that it has. */
+  keys(): Iterable<string>
 }
 
 /** Keys as strings, or as their bytes. */
@@ -103,6 +105,10 @@ export class FeatureTable implements RowsByKey {
       if (row >= 0 && !this.#isAt(row, bytes, starts[i]!, ends[i]!))
         rows[i] = this.#search(keys, i, hashes[i]!, places[i]! + 1)
     }
+  }
+
+  *keys(): Generator<string> {
+    for (let row = 0; row < this.rows; row++) yield this.keyOf(row)
   }
 
   keyOf(row: number): string {

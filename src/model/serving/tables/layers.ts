@@ -64,6 +64,11 @@ class LayeredTable implements RowsByKey {
     for (let i = 0; i < keys.length; i++) if (changedRows[i]! >= 0) rows[i] = this.#place(changedRows[i]!)
   }
 
+  *keys(): Generator<string> {
+    for (const key of this.#base.keys()) if (this.#changes.find(key) < 0) yield key
+    for (const key of this.#changes.keys()) if (this.find(key) >= 0) yield key
+  }
+
   #place(changed: number): number {
     return this.#removed[changed] === 1 ? -1 : this.#base.rows + changed
   }

@@ -170,7 +170,7 @@ t.test('a table that lies is refused, or a value that can not be read is MODEL_F
   const outcomes = { refused: 0, failed: 0, read: 0 }
   const lying = join(await temporaryFolder(t), '1')
   await mkdir(lying)
-  for (let i = 0; i < randomCases(1500, 250); i++) {
+  for (let i = 0; i < randomCases(1500, 500); i++) {
     const random = createRandom(steadySeed + i)
     const description = JSON.parse(goodDescription) as TableDescription
     const chosen = random.integer(2) === 0 ? undefined : pick(fileNames, random)

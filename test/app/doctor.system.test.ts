@@ -179,6 +179,9 @@ t.test('tables are checked with their bytes, and models for those that they name
   t.equal(good.code, 0, good.text)
 
   await writeTestBundle(models, { name: 'other', manifest: { entities: { ad: entity('lost') } } })
+  await write('changed')
+  mkdirSync(join(models, '.tables/changed/1/deltas'))
+  writeFileSync(join(models, '.tables/changed/1/deltas/delta-1.bin'), 'damaged')
   utimesSync(building, 1, 1)
   mkdirSync(join(models, '.tables/ads/3'))
   truncateSync(join(models, '.tables/ads/1/rows.bin'), 3)
@@ -199,7 +202,8 @@ t.test('tables are checked with their bytes, and models for those that they name
     /^FAILED table ads: \S+ads\/3\/table\.json: it is missing$/m,
     /^FAILED table lost: other\/1 names it, and \S+lost holds no version of it$/m,
     /^FAILED table spare: \S+spare\/\.building-1234 was left behind by an import that was stopped: remove it$/m,
-    /^6 of \d+ checks failed\.$/m,
+    /^FAILED table changed: \S+changed\/1\/deltas\/delta-1\.bin and later deltas have no effect: .*no delta file$/m,
+    /^7 of \d+ checks failed\.$/m,
   ])
     t.match(bad.text, line)
   t.equal(bad.code, 1)

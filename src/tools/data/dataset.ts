@@ -8,8 +8,9 @@ import { createAdsHistory } from './ads-history.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
 import { openCsv } from './csv.ts'
 import { joinEntities, type OpenRows, type RowEntities } from './entity-tables.ts'
+import { withAges, withHistories } from './history-cells.ts'
 import { ListColumn } from './list-column.ts'
-import { expectHistoryMemory, type HistoryRows, makeHistories } from './make-histories.ts'
+import { expectHistoryMemory } from './make-histories.ts'
 import { leaveOut, partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
@@ -79,7 +80,7 @@ export async function readDataset(
 ): Promise<Dataset> {
   const { source, readers, joined, close } = await openDataset({ file, spec }, fields, options.entities)
   const { histories, ...read } = await pauseFor(options.signal)
-    .then(() => readRows(source, readers, file, options))
+    .then(() => readRows({ source, joined }, readers, file, options))
     .finally(close)
   if (read.rows === 0) throw new SpecError(file, [{ path: '/data', message: 'has no rows' }])
   if (spec.history && histories) {
@@ -100,7 +101,12 @@ export async function readDataset(
   return { ...read, ...kept, ...(joined && { tables: joined.tables }), place: (row) => source.place(row) }
 }
 
-async function readRows(source: Source, readers: Readers, file: string, options: ReadOptions) {
+async function readRows(
+  { source, joined }: Omit<OpenRows, 'close'>,
+  readers: Readers,
+  file: string,
+  options: ReadOptions,
+) {
   const { signal, onProgress } = options
   const cells: CellColumn[] = readers.fields.map(({ kind, list }) => {
     if (list) return new ListColumn(kind, list.weighted === true)
@@ -122,19 +128,20 @@ async function readRows(source: Source, readers: Readers, file: string, options:
   const memory = new MemoryCheck(options.memory)
   const pauseRows = Math.max(1, Math.min(pause, Math.floor(pauseCells / source.columns.length)))
   let rows = 0
-  const attempt = <T>(path: string, read: (row: readonly never[]) => T, row: readonly unknown[]): T | null => {
+  const attempt = <T>(path: string, read: (row: readonly never[]) => T, row: readonly unknown[], isLeft = false) => {
     try {
       return read(row as readonly never[])
     } catch (error) {
-      problems.add(path, `${source.place(rows)}: ${reasonOf(error)}`)
+      if (!isLeft) problems.add(path, `${source.place(rows)}: ${reasonOf(error)}`)
       return null
     }
   }
   try {
     for await (const row of source.rows(readers.columns)) {
+      const isLeft = joined?.leftOut.at(-1) === rows
       for (let index = 0; index < cells.length; index++) {
         const { path, read } = readers.fields[index]!
-        ;(cells[index] as StringColumn).push(attempt(path, read, row) as never)
+        ;(cells[index] as StringColumn).push(attempt(path, read, row, isLeft) as never)
       }
       for (let index = 0; index < labels.length; index++) {
         const { label, oracle } = readers.tasks[index]!
@@ -179,51 +186,6 @@ async function readRows(source: Source, readers: Readers, file: string, options:
     slices,
     histories: history && { by: history.by, order: history.order.flat(), where: history.where.flat() },
   }
-}
-
-/**
- * The cells with lists in place of the columns that histories are made of. Throws a SpecError where no row would be in
- * a history.
- */
-function withHistories(
-  cells: readonly CellColumn[],
-  { fields }: Readers,
-  rows: HistoryRows,
-  last: number,
-  file: string,
-): { cells: CellColumn[]; lists: ListColumn[] } {
-  if (!rows.where.includes(1))
-    throw new SpecError(file, [{ path: '/history/where', message: 'is true of no row: every history would be empty' }])
-  const wanted = fields.flatMap(({ history }, index) => (history ? [index] : []))
-  const lists = makeHistories(
-    wanted.map((index) => cells[index] as StringColumn | NumberColumn | ListColumn),
-    rows,
-    last,
-  )
-  if (!lists.some(hasValues)) {
-    const message =
-      'every history would be empty: no row has an earlier one of the same user; `past` of `data` gives rows of days before'
-    throw new SpecError(file, [{ path: '/history', message }])
-  }
-  return { lists, cells: cells.map((column, index) => lists[wanted.indexOf(index)] ?? column) }
-}
-
-/** The cells with ages in place of the times of earlier rows. */
-function withAges(cells: readonly CellColumn[], { fields }: Readers, { order }: HistoryRows): CellColumn[] {
-  return cells.map((column, index) => {
-    if (fields[index]?.history !== 'ages') return column
-    const ages = new ListColumn('number', false)
-    for (let row = 0; row < order.length; row++) {
-      const times = column.at(row) as number[]
-      ages.push({ values: times.map((time) => order[row]! - time) })
-    }
-    return ages
-  })
-}
-
-function hasValues(list: ListColumn): boolean {
-  for (let row = 0; row < list.length; row++) if (list.lengthOf(row) > 0) return true
-  return false
 }
 
 /** Lets an interrupt through, which a generator that never waits doesn't. Rejects where there was one. */

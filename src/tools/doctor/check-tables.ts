@@ -5,6 +5,7 @@ import { reasonOf } from '../../base/errors.ts'
 import { formatBytes, grouped } from '../../base/terminal.ts'
 import { manifestFile, readManifest } from '../../model/serving/bundle/manifest.ts'
 import { createFolderSource } from '../../model/serving/registry/source.ts'
+import { openChanged } from '../../model/serving/tables/open-changed.ts'
 import { openTable } from '../../model/serving/tables/open-table.ts'
 import { tablesFolder, tablesIn, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { verifyTable } from '../../model/serving/version/verify-table.ts'
@@ -36,6 +37,7 @@ export async function checkTables(configuration: Configuration): Promise<Finding
         last = `, the last of ${await describe(join(folder, version))}`
         await verifyTable(models, table, version, keys)
         await expectSound(join(folder, version))
+        await expectDeltas(join(folder, version))
       } catch (error) {
         problems.push(reasonOf(error))
       }
@@ -74,6 +76,15 @@ async function expectSound(folder: string): Promise<void> {
   const problem = table.problem()
   close()
   if (problem !== undefined) throw new Error(`${folder} ${problem}`)
+}
+
+/** Rejects with an Error where a server would refuse a delta. */
+async function expectDeltas(folder: string): Promise<void> {
+  const { deltas, close } = await openChanged(folder)
+  close()
+  const { refused } = deltas
+  if (refused !== undefined)
+    throw new Error(`${join(folder, refused.file)} and later deltas have no effect: ${refused.reason}`)
 }
 
 /** Versions of models by the tables that they name; those that can't be read are left out. */

@@ -99,6 +99,20 @@ t.test('--from keeps the entities of a version', async (t) => {
   t.match(manifest.provenance.feature_tables, [{ name: 'things' }])
 })
 
+t.test('rows that a server would not answer are in no part', async (t) => {
+  const lost = Array.from({ length: 20 }, (_, i) => [`lost-${i}`, ...names.slice(1).map((name) => rows[i]![name])])
+  const known = rows.map((row) => names.map((name) => row[name]))
+  await writeFile(join(folder, 'lost.csv'), [names, ...lost, ...known].join('\n'))
+  for (const unknown of ['leave_out', 'refuse']) {
+    const name = unknown.replace('_', '-')
+    await trainIn(folder, specOf('lost.csv', { name, entities: { thing: { ...entities.thing, unknown } } }))
+    const { provenance } = await manifestOf(`${name}/1`)
+    t.match(provenance.feature_tables, [{ unknown: lost.length, left_out: lost.length }])
+    const { train, validation, test } = provenance.rows
+    t.equal(train + validation + test, rows.length)
+  }
+})
+
 t.test('entities that do not fit the fields, and tables that are lacking, are refused', async (t) => {
   const read = async (more: object) => {
     await writeFile(join(folder, 'wrong.json'), JSON.stringify(specOf('keys.csv', more)))

@@ -41,7 +41,7 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   try {
     const batches = candidates.batches()[Symbol.asyncIterator]()
     const first = await batches.next()
-    if (first.done) throw new ModelError('INVALID_REQUEST', 'the catalogue has no rows')
+    if (first.done) throw new ModelError('INVALID_REQUEST', whyNone(candidates.leftOut()))
     // Judged by the first batch of candidates where the version has no rows that do so.
     const choice: PrecisionChoice = base
       ? { precision: base.description.precision, verdicts: {}, problem: undefined }
@@ -68,6 +68,10 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   } finally {
     await parts.close()
   }
+}
+
+function whyNone(leftOut: number): string {
+  return leftOut === 0 ? 'the catalogue has no rows' : `the table has none of the ${leftOut} keys in the file`
 }
 
 /** Adds the candidates of a batch that are not there yet. */

@@ -41,8 +41,8 @@ export interface RowsToScore extends Pick<Dataset, 'cells' | 'place'> {
 
 /**
  * Asks a version for the rows, and takes those out that a service leaves out. `dataset.cells` are those of the
- * version's fields, in order. Rejects with a SpecError
- * for the first row that the version refuses, or for which it computes no number.
+ * version's fields, in order. Rejects with a SpecError for the first row that the version refuses, or for which it
+ * computes no number.
  */
 export async function scoreRows(
   predictor: Predictor,

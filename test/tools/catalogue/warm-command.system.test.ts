@@ -123,6 +123,10 @@ t.test('a feature table is a list of candidates, and gives what a list of keys l
   const { read, rows, notes } = await warm(versionOf(models), plans, join(folder, 'keys.csv'), { precision: 'float32' })
   t.same([read, rows], [2, 2])
   t.ok(notes.includes('2 rows have keys that the table does not have: they are left out'))
+  await writeFile(join(folder, 'keys.csv'), 'ad_id\nad-2\n')
+  await t.rejects(warm(versionOf(models), plans, join(folder, 'keys.csv')), {
+    message: 'the table has none of the 1 keys in the file',
+  })
 })
 
 t.test('wrong input is refused by its place, and nothing is written', async (t) => {

@@ -22,7 +22,7 @@ const users = 1000
 /** Different requests. */
 const distinct = 400
 /** Requests of a run, and how many wait for their answers at a time. */
-const ofARun = 400
+const ofARun = 800
 const together = 4
 
 /** Values by field, of each ad or user. */

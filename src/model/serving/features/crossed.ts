@@ -118,6 +118,10 @@ export function fillCrossed(
       continue
     }
     const { column, offset, ids, hashed, parts, field } = one
+    if (!hashed && parts.length === 2) {
+      fillPairs(one, sparse, width, first, end)
+      continue
+    }
     const { seed } = field
     for (let start = first * width; start < end * width; start += width) {
       let id = hashed ? seed | 0 : 0
@@ -128,6 +132,23 @@ export function fillCrossed(
       sparse[start + column] = offset + (hashed ? endHash(id, parts.length) % ids : id)
     }
   }
+}
+
+/** The usual case: each combination of two parts has an id of its own. */
+function fillPairs(
+  { column, offset, parts }: CrossedColumn,
+  sparse: Int32Array,
+  width: number,
+  first: number,
+  end: number,
+): void {
+  const [{ column: left, offset: leftOffset }, { column: right, offset: rightOffset, ids }] = parts as [
+    CrossedPart,
+    CrossedPart,
+  ]
+  const origin = offset - rightOffset - leftOffset * ids
+  for (let start = first * width; start < end * width; start += width)
+    sparse[start + column] = origin + sparse[start + left]! * ids + sparse[start + right]!
 }
 
 /** Combines each value of a list with the other parts, as a single value. */

@@ -3,10 +3,11 @@ import { KeyList } from '../../contracts/key-list.ts'
 import { cellOf, type TableValue } from '../tables/column-readers.ts'
 import type { RowsByKey } from '../tables/feature-table.ts'
 import type { TableHandle } from '../tables/tables.ts'
+import { EncodedRows } from './encoded-rows.ts'
 import { describeValue } from './field.ts'
 import type { FieldColumn, RowArrays } from './field-column.ts'
 import type { ListEncoder } from './lists.ts'
-import { bindField, type TableField, unfit, wantedOf } from './table-fields.ts'
+import { bindField, type TableField, unfit, type Widths, wantedOf } from './table-fields.ts'
 
 /** The tables of entities by name. What it answers may be read until the caller waits for something. */
 export interface TableSource {
@@ -82,6 +83,15 @@ export interface AbsentValue {
 /** Keys that a request names; undefined where a candidate names none. */
 export type GivenKeys = KeyList | readonly (string | undefined)[]
 
+/** The fields of an entity as one version of its table has them. */
+interface Bound {
+  table: RowsByKey
+  fields: TableField[]
+  lists: TableField[]
+  /** Rows of candidates, which requests name by the hundred. */
+  encoded: EncodedRows | undefined
+}
+
 /** Features that a table has, by a key. */
 export class LayoutEntity {
   readonly name: string
@@ -94,7 +104,7 @@ export class LayoutEntity {
   readonly table: string
   readonly #tables: TableSource
   readonly #listeners: EntityListeners
-  #bound: { table: RowsByKey; fields: TableField[]; lists: TableField[] } | undefined
+  #bound: Bound | undefined
 
   constructor(
     name: string,
@@ -186,17 +196,28 @@ export class LayoutEntity {
   fill(
     rows: Int32Array,
     target: RowArrays,
-    widths: { sparse: number; dense: number },
+    widths: Widths,
     given: { has(slot: FieldColumn): boolean },
     absent: (row: number, value: AbsentValue) => void,
   ): void {
-    for (const { slot, fill } of this.#current()?.fields ?? []) {
+    const bound = this.#current()
+    if (bound === undefined) return
+    // Rows are kept whole: where the request gives a field, `target` holds its value.
+    const encoded = bound.fields.some(({ slot }) => given.has(slot)) ? undefined : bound.encoded
+    const wanted = encoded ? encoded.take(rows, target, widths) : rows
+    if (wanted === undefined) return
+    let wrongRows: Set<number> | undefined
+    for (const { slot, fill } of bound.fields) {
       if (given.has(slot)) continue
       const isRequired = typeof slot.encoder.missing === 'string'
-      fill(rows, target, widths, (row, wrong) => {
-        if (isRequired || wrong !== undefined) absent(row, { slot, wrong })
+      fill(wanted, target, widths, (row, wrong) => {
+        if (!isRequired && wrong === undefined) return
+        wrongRows ??= new Set()
+        wrongRows.add(row)
+        absent(row, { slot, wrong })
       })
     }
+    encoded?.keep(wanted, target, widths, wrongRows)
   }
 
   /**
@@ -232,7 +253,9 @@ export class LayoutEntity {
     if (this.#bound?.table !== table) {
       const all = [...this.slots].flatMap((slot) => bindField(slot, table, this.#listeners.onUnknown))
       const isList = ({ slot }: TableField) => slot.group !== undefined
-      this.#bound = { table, fields: all.filter((one) => !isList(one)), lists: all.filter(isList) }
+      const fields = all.filter((one) => !isList(one))
+      const encoded = this.side === 'candidate' && fields.length > 0 ? new EncodedRows(fields, table.rows) : undefined
+      this.#bound = { table, fields, lists: all.filter(isList), encoded }
     }
     return this.#bound
   }

@@ -4,6 +4,7 @@ import type { AbsentValue, GivenKeys, LayoutEntity } from './entities.ts'
 import type { FieldColumn, RowArrays } from './field-column.ts'
 import type { ListEncoder } from './lists.ts'
 import { maxViolations, type Violations } from './problems.ts'
+import type { Widths } from './table-fields.ts'
 
 /** By entity, for the context and for each row of a request. */
 export class FetchNotes {
@@ -124,11 +125,6 @@ export class FetchedRows {
     }
     notes.add(target, this.entity.name, note)
   }
-}
-
-interface Widths {
-  sparse: number
-  dense: number
 }
 
 /** Columns of a layout. */

@@ -18,7 +18,8 @@ export interface TableField {
   take(from: number, lists: ListEncoder, row: number | undefined): boolean
 }
 
-interface Widths {
+/** Columns of a layout. */
+export interface Widths {
   sparse: number
   dense: number
 }

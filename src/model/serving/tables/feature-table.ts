@@ -22,6 +22,8 @@ const longestFirst = 64
 export interface RowsByKey {
   /** The version that it is of, if it has one. */
   readonly version: string | undefined
+  /** Number of rows, those that changes replaced or removed included. */
+  readonly rows: number
   /** By name. */
   readonly columns: ReadonlyMap<string, ColumnReader>
   /** The row with this key; −1 where there is none. */

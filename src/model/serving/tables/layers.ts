@@ -36,6 +36,7 @@ export function withChanges(table: FeatureTable, changes: Changes | undefined): 
 /** A table, and behind its rows those of the changes by its deltas, which have all of its columns. */
 class LayeredTable implements RowsByKey {
   readonly version: string | undefined
+  readonly rows: number
   readonly columns: ReadonlyMap<string, ColumnReader>
   readonly #base: FeatureTable
   readonly #changes: FeatureTable
@@ -43,6 +44,7 @@ class LayeredTable implements RowsByKey {
 
   constructor(base: FeatureTable, { table: changes, removed }: Layer) {
     this.version = base.version
+    this.rows = base.rows + changes.rows
     this.#base = base
     this.#changes = changes
     this.#removed = removed

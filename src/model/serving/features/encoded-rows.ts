@@ -5,9 +5,9 @@ import type { TableField, Widths } from './table-fields.ts'
 const mostBytes = 2 ** 22
 
 /**
- * Single values of table rows that requests named recently, encoded: to copy them takes a tenth of the time that it takes
- * to read and encode them. A row has one place, where it replaces the one before it. Only rows of which nothing is
- * counted or refused are kept.
+ * Single values of table rows that requests named recently, encoded: to copy them takes a tenth of the time that it
+ * takes to read and encode them. A row has one place, where it replaces the one before it. Only rows of which nothing
+ * is counted or refused are kept.
  */
 export class EncodedRows {
   /** The fields' columns of `sparse`, and of `dense`. */

@@ -160,6 +160,10 @@ export const inside = {
     'add [protocols](recipes.md#add-a-protocol)',
   ],
   'server/request': ['shared by protocols: deadline, timeline, request records', 'all protocols together'],
+  'server/prediction-log': [
+    'what was asked and answered: buffer, thread, records, files',
+    'add properties of records (`schemas/prediction-log.ts`), rules for files',
+  ],
   'server/body': ['bodies: decompression, JSON, tensors; a thread for large ones', 'bounds and parsers'],
   'server/overload': ['admission, unread bytes, pipelining', 'when load is shed'],
   'server/security': ['keys and their scopes, rate limits, CORS', 'access rules'],

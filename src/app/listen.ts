@@ -103,8 +103,8 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     security = await openSecurity(configuration, log, metrics)
     const { guard, tls } = security
     records = await openRecords(configuration, log, metrics.registry)
-    const { timeline, recorder } = records
-    const context = { ...service.app.context, timeline, recorder, guard }
+    const { timeline, recorder, predictionLog } = records
+    const context = { ...service.app.context, timeline, recorder, guard, predictionLog }
     const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {

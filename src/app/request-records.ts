@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client'
 import { systemClock } from '../base/clock.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import type { PredictionLog } from '../server/prediction-log/prediction-log.ts'
 import { createRequestRecorder, type RequestRecorder } from '../server/request/request-recorder.ts'
 import { createRequestTimeline, type RequestTimeline } from '../server/request/request-timeline.ts'
 import type { Log } from './load-options.ts'
@@ -12,11 +13,13 @@ export interface RequestRecords {
   recorder: RequestRecorder | undefined
   /** Undefined where requests are not logged, kept or traced. */
   timeline: RequestTimeline | undefined
-  /** Sends traces that have not been sent, for a limited time. */
+  /** Undefined where predictions are not logged. */
+  predictionLog: PredictionLog | undefined
+  /** Sends traces that have not been sent, and writes what waits for the prediction log, for a limited time. */
   close(): Promise<void>
 }
 
-/** The request log, recorded requests and traces, each where the settings ask for it. */
+/** The request log, recorded requests, traces and the prediction log, each where the settings ask for it. */
 export async function openRecords(configuration: Configuration, log: Log, registry: Registry): Promise<RequestRecords> {
   const { MULTIGATE_LOG_REQUESTS: logs, MULTIGATE_LOG_SAMPLE } = configuration
   const { MULTIGATE_SLOW_REQUESTS: slow, MULTIGATE_RECENT_REQUESTS: recent } = configuration
@@ -29,9 +32,20 @@ export async function openRecords(configuration: Configuration, log: Log, regist
   const recorder = isRecorded ? createRequestRecorder({ slow, recent, bodies, now }) : undefined
   const sample = logs ? MULTIGATE_LOG_SAMPLE : undefined
   const isNeeded = logs || recorder !== undefined || traces !== undefined
+  const predictionLog = await predictionLogBy(configuration, log, registry)
   return {
     recorder,
+    predictionLog: predictionLog?.log,
     timeline: isNeeded ? createRequestTimeline({ sample, recorder, traces, now }) : undefined,
-    close: async () => traces?.close(),
+    async close() {
+      await Promise.all([traces?.close(), predictionLog?.close()])
+    },
   }
+}
+
+/** Its modules are loaded only where it is on. */
+async function predictionLogBy(configuration: Configuration, log: Log, registry: Registry) {
+  if (configuration.MULTIGATE_PREDICTION_LOG === '') return undefined
+  const { openPredictionLog } = await import('./prediction-log.ts')
+  return openPredictionLog(configuration, log, registry)
 }

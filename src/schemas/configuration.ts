@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { logSettings } from './log-settings.ts'
 import { traceSettings } from './trace-settings.ts'
 
 /*
@@ -293,5 +294,6 @@ export const Configuration = Type.Object({
     default: 1,
     description: 'Share of requests that `MULTIGATE_LOG_REQUESTS` logs; server errors (5xx) are always logged',
   }),
+  ...logSettings,
   ...traceSettings,
 })

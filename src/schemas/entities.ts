@@ -20,6 +20,11 @@ export const Entity = Type.Object(
       description:
         'Where a key is not in the table, the defaults of its features stand in, the request is refused, or the candidate is left out',
     }),
+    log: Type.Optional(
+      Type.Union([Type.Literal('hash'), Type.Literal('drop')], {
+        description: 'Where requests are recorded: the key as a hash, or not at all; default: unchanged',
+      }),
+    ),
     max_age_seconds: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,

@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
+import type { PredictionLog } from '../prediction-log/prediction-log.ts'
 import type { Guard } from '../security/guard.ts'
 import type { Observations, VersionDrift, VersionKey } from './observations.ts'
 import type { RequestRecorder } from './request-recorder.ts'
@@ -44,6 +45,8 @@ export interface ServerContext {
   timeline?: RequestTimeline | undefined
   /** Undefined where no requests are recorded. */
   recorder?: RequestRecorder | undefined
+  /** Undefined where predictions are not logged. */
+  predictionLog?: PredictionLog | undefined
   /** Feature tables that are read; undefined where there are none. */
   tables?: (() => TableStatus[]) | undefined
   /** Figures of the console's live page; undefined where there is no console. */

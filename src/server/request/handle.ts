@@ -10,6 +10,7 @@ import { viewFor } from '../security/areas.ts'
 import type { Exchange } from './admit.ts'
 import type { ServerContext } from './context.ts'
 import { deadlineOf } from './deadline.ts'
+import { beginLog, endLog, headerLengthOf } from './log-prediction.ts'
 import type { Protocol, Target, WrittenResponse } from './protocol.ts'
 
 /**
@@ -37,9 +38,10 @@ export async function handle<Params, Asked>(
   let found: BodyRows | undefined
   let table: PredictionTable | undefined
   let writeSeconds: number | undefined
+  let failure: unknown
+  const logged = context.predictionLog && beginLog(context.predictionLog, exchange, bytes)
   try {
-    const { lengthHeader } = protocol
-    const headerLength = lengthHeader && (headers[lengthHeader] as string | undefined)
+    const headerLength = headerLengthOf(protocol, headers)
     const opening = openBody(reader, protocol.format, { bytes, headerLength })
     // Another thread reads a large one: for admission, this thread never began.
     if (opening instanceof Promise) began = Number.POSITIVE_INFINITY
@@ -66,6 +68,7 @@ export async function handle<Params, Asked>(
       deadline,
       tenant: key?.tenant,
       begun: stages?.begun,
+      follower: logged,
     }
     const pending = model.predict(query)
     exchange.pending = pending
@@ -88,6 +91,7 @@ export async function handle<Params, Asked>(
     writeSeconds = (now - computed) / 1000
     return answer
   } catch (error) {
+    failure = error
     now = clock.now()
     if (exchange.pending === undefined) ticket.wasRead(undefined, began, now)
     body?.close?.()
@@ -95,16 +99,14 @@ export async function handle<Params, Asked>(
     const told = found?.inTermsOf === undefined ? error : translated(error, found.inTermsOf)
     throw target !== undefined && target.model === undefined ? ofDefault(told, lease?.model) : told
   } finally {
-    metrics.ended({
-      model: lease?.model,
-      key,
-      outcome,
-      seconds: (now - exchange.arrived) / 1000,
-      accepted: exchange.pending,
-      table,
-      writeSeconds,
-      traceId: stages?.traceId,
-    })
+    const seconds = (now - exchange.arrived) / 1000
+    const { model } = lease ?? {}
+    const accepted = exchange.pending
+    metrics.ended({ model, key, outcome, seconds, accepted, table, writeSeconds, traceId: stages?.traceId })
+    if (logged) {
+      const end = { protocol, asked: body?.asked, target, model, outcome, failure, began, now, writeSeconds }
+      endLog(context.predictionLog!, logged, exchange, end)
+    }
     lease?.release()
   }
 }

@@ -16,6 +16,7 @@ import type { DeltaEvent } from '../delta-files/delta-follower.ts'
 import type { LiveVersion } from '../deltas/live-version.ts'
 import type { Drift, Observed } from '../drift/monitor.ts'
 import type { Encoder } from '../features/encoder.ts'
+import type { EncodedRequest } from '../features/layout.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { WarmUpRows } from './recent-rows.ts'
@@ -36,6 +37,16 @@ export interface Query {
   deadline: number
   /** Called when rows of it begin to be computed, with the moment on the model's clock, ms; perhaps several times. */
   begun?: BatchRequest['begun']
+  /** Receives what its answer is made of. */
+  follower?: AnswerFollower | undefined
+}
+
+export interface AnswerFollower {
+  /**
+   * Called with the rows and the graph's probabilities, float32 [rows, tasks], before an answer is made of them: the
+   * memory of both is used again.
+   */
+  answered(rows: EncodedRequest, probabilities: Float32Array | undefined): void
 }
 
 export interface PendingPrediction {

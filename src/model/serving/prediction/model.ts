@@ -14,7 +14,7 @@ import type { EncodedRequest, EncodeOptions } from '../features/layout.ts'
 import { Violations } from '../features/problems.ts'
 import { fillVocabularies } from '../features/vocabulary.ts'
 import { surveyJoined } from '../version/survey-in-thread.ts'
-import { toBatch } from './bindings.ts'
+import { bindingsOf, toBatch } from './bindings.ts'
 import { createComposer } from './compose.ts'
 import { createLiveVersion, describePlan, isRounded } from './describe-plan.ts'
 import { closeAll, createExecutor, type Executor, type RequestMemory } from './executor.ts'
@@ -175,7 +175,8 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     limits: limitsOf(options),
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
-    predict({ rows, tasks, options: asked = {}, problems: found, whole = false, deadline, tenant, begun }) {
+    predict(query) {
+      const { rows, tasks, options: asked = {}, problems: found, whole = false, deadline, tenant, begun } = query
       const started = options.clock.now()
       const observed = asked.observe !== false
       traffic.observed = observed
@@ -195,17 +196,16 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const encodeSeconds = (encodedAt - started) / 1000
       if (encoded.rows === 0) {
         memory.release()
-        const table = Promise.resolve(compose(planned, encoded, {}))
-        return { rows: 0, encodeSeconds, engineSeconds: 0, table, observed, cancel: () => undefined }
+        return { ...instant, rows: 0, encodeSeconds, observed, table: Promise.resolve(compose(planned, encoded, {})) }
       }
       const tableOf = (out: Outputs) => {
+        query.follower?.answered(encoded, out[bindingsOf(manifest).probabilities])
         const table = compose(planned, encoded, out)
         if (observed) monitor.observe(encoded, table)
         return table
       }
       if (encoded.rows <= executor.rowsHere && planned.outputs.length === 1) {
-        const { rows } = encoded
-        const pending = { rows, encodeSeconds, engineSeconds: 0, observed, cancel: () => undefined }
+        const pending = { ...instant, rows: encoded.rows, encodeSeconds, observed }
         try {
           const request = { batch: toBatch(manifest, encoded), deadline, tenant, begun }
           const computed = tableOf(batcher.computeNow(request, encodedAt, executor.runHere))
@@ -251,6 +251,9 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     destroy: (error) => batcher.destroy(error),
   }
 }
+
+/** The parts of an answer that no worker is asked for. */
+const instant = { engineSeconds: 0, cancel: () => undefined }
 
 /** The options that other threads need to know. */
 function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): LoadedModel['limits'] {

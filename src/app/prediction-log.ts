@@ -1,0 +1,42 @@
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import type { Registry } from 'prom-client'
+import type { Configuration } from '../schemas/configuration.ts'
+import { boundsOf } from '../server/body/read-json.ts'
+import { registerLogMetrics } from '../server/metrics/log-metrics.ts'
+import { type OpenLog, openLog } from '../server/prediction-log/open-log.ts'
+import { logScript } from '../server/protocols/log-script.ts'
+import type { Log } from './load-options.ts'
+
+/** Opens the prediction log that the settings ask for. */
+export function openPredictionLog(configuration: Configuration, log: Log, registry: Registry): OpenLog {
+  const folder = resolve(configuration.MULTIGATE_PREDICTION_LOG)
+  const opened = openLog({
+    settings: {
+      folder,
+      models: resolve(configuration.MULTIGATE_MODELS),
+      // A part of names of files.
+      instance: hostname().replace(/[^A-Za-z0-9._]/g, '_'),
+      fileBytes: configuration.MULTIGATE_PREDICTION_LOG_FILE_BYTES,
+      fileSeconds: configuration.MULTIGATE_PREDICTION_LOG_FILE_SECONDS,
+      maxBytes: configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES,
+      maxDays: configuration.MULTIGATE_PREDICTION_LOG_MAX_DAYS,
+      secret: configuration.MULTIGATE_LOG_SECRET || undefined,
+      bounds: boundsOf(configuration.MULTIGATE_MAX_REQUEST_ROWS),
+    },
+    script: logScript,
+    ringBytes: configuration.MULTIGATE_PREDICTION_LOG_BUFFER_BYTES,
+    rates: {
+      rate: configuration.MULTIGATE_PREDICTION_LOG_SAMPLE,
+      failed: configuration.MULTIGATE_PREDICTION_LOG_FAILED,
+      slow: configuration.MULTIGATE_PREDICTION_LOG_SLOW,
+    },
+    slowMs: configuration.MULTIGATE_PREDICTION_LOG_SLOW_MS,
+    onProblem: (problem) =>
+      problem === undefined
+        ? log.info({ folder }, 'the prediction log is written again')
+        : log.error({ folder, problem }, 'the prediction log cannot be written: requests are answered, and not logged'),
+  })
+  registerLogMetrics(registry, opened)
+  return opened
+}

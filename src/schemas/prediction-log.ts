@@ -1,0 +1,57 @@
+import Type, { type Static } from 'typebox'
+
+/** Raised when a property of a record gets another meaning; new ones may be added at any time. */
+export const logSchema = 1
+
+const Values = Type.Record(Type.String(), Type.Unknown())
+const Probabilities = Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]))
+
+export type LoggedCandidate = Static<typeof LoggedCandidate>
+export const LoggedCandidate = Type.Object({
+  position: Type.Integer({ minimum: 0, description: 'Place in the request' }),
+  id: Type.Optional(Type.Union([Type.String(), Type.Number()])),
+  bid: Type.Optional(Type.Number()),
+  fields: Type.Optional(Values),
+  raw: Type.Optional(Probabilities),
+  served: Type.Optional(Probabilities),
+  score: Type.Optional(Type.Number()),
+  rank: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Place in the ranking that was asked for; 0: the best' }),
+  ),
+})
+
+export type LogRecord = Static<typeof LogRecord>
+/** A line of a prediction log: a request, what it sent, and what it was answered. */
+export const LogRecord = Type.Object({
+  schema: Type.Literal(logSchema),
+  request_id: Type.String(),
+  trace_id: Type.Optional(Type.String()),
+  time: Type.String({ description: 'When it arrived, ISO 8601' }),
+  instance: Type.String({ description: 'The server that answered' }),
+  key: Type.Optional(Type.String({ description: 'Name of the API key' })),
+  protocol: Type.String(),
+  model: Type.Optional(Type.String()),
+  version: Type.Optional(Type.String()),
+  manifest: Type.Optional(Type.String({ description: 'First digits of the SHA-256 of its manifest.json' })),
+  chosen_by: Type.Optional(
+    Type.Union([Type.Literal('default'), Type.Literal('version'), Type.Literal('label')], {
+      description: 'Why this version answered',
+    }),
+  ),
+  label: Type.Optional(Type.String()),
+  sampled_by: Type.Union([Type.Literal('rate'), Type.Literal('failed'), Type.Literal('slow')]),
+  sample_rate: Type.Number({ description: 'Share of the requests of this kind that are logged' }),
+  outcome: Type.String({ description: '`ok`, or the code of the problem in lower case' }),
+  problems: Type.Optional(Type.Array(Type.String(), { description: 'JSON pointers to what was wrong' })),
+  deadline_ms: Type.Optional(Type.Number()),
+  ms: Type.Object({
+    total: Type.Number(),
+    receive: Type.Optional(Type.Number()),
+    encode: Type.Optional(Type.Number()),
+    compute: Type.Optional(Type.Number({ description: 'With the wait for a worker' })),
+    write: Type.Optional(Type.Number()),
+  }),
+  context: Type.Optional(Values),
+  candidates: Type.Optional(Type.Array(LoggedCandidate)),
+  unread: Type.Optional(Type.String({ description: 'Why context and candidates are missing' })),
+})

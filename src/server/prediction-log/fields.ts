@@ -1,0 +1,130 @@
+import { createHmac } from 'node:crypto'
+import { KeyList } from '../../model/contracts/key-list.ts'
+import { NumberMatrix } from '../../model/serving/features/number-matrix.ts'
+import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
+import { isObject } from '../../schemas/json.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
+import type { LoggedCandidate } from '../../schemas/prediction-log.ts'
+
+/** Values that a request sent, by field. */
+export interface SentFields {
+  context: Record<string, unknown> | undefined
+  candidates: SentCandidate[]
+}
+
+type SentCandidate = Pick<LoggedCandidate, 'id' | 'bid' | 'fields'>
+
+/** How a property is logged, by its name; undefined: it is not. */
+export type Keep = (name: string) => ((value: unknown) => unknown) | undefined
+
+/**
+ * Keeps fields that a version knows, and keys of its entities, as its manifest has them logged. Those marked `log:
+ * hash` need a secret: without one they are left out, as those marked `log: drop` are.
+ */
+export function keepBy({ features, entities = {} }: Pick<Manifest, 'features' | 'entities'>, secret?: string): Keep {
+  const marks = new Map<string, Mark>(features.map(({ name, log }) => [name, log]))
+  for (const { key, log } of Object.values(entities)) marks.set(key, stricter(log, marks.get(key)))
+  const hash = (value: unknown): unknown => {
+    if (value === null) return null
+    if (Array.isArray(value)) return value.map(hash)
+    return createHmac('sha256', secret!).update(textOf(value)).digest('base64url')
+  }
+  const ways = new Map<string, (value: unknown) => unknown>()
+  for (const [name, mark] of marks)
+    if (mark === undefined) ways.set(name, plain)
+    else if (mark === 'hash' && secret !== undefined) ways.set(name, (value) => hash(plain(value)))
+  return (name) => ways.get(name)
+}
+
+/** A value as JSON has it: tensors have integers of 64 bits, and lists that are views of memory. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+  return ArrayBuffer.isView(value) ? Array.from(value as unknown as ArrayLike<unknown>, plain) : value
+}
+
+type Mark = 'hash' | 'drop' | undefined
+
+/** The mark of a field that is a key, too. */
+const stricter = (one: Mark, other: Mark): Mark => (one === 'drop' || other === 'drop' ? 'drop' : (one ?? other))
+
+/** The number 7 and the text "7" are one value: fields with ids take either. */
+const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** The values of a request by field; undefined where it sends tensors, which have no names of fields. */
+export function sentFields(rows: QueryRows, keep: Keep, keyName: string | undefined): SentFields | undefined {
+  if (rows.form !== 'rows' && rows.form !== 'columns') return undefined
+  const context = isObject(rows.context) ? kept(rows.context, keep) : undefined
+  if (rows.form === 'columns') return { context, candidates: ofColumns(rows.candidates, keep, keyName) }
+  const { candidates } = rows
+  if (candidates === undefined) return { context, candidates: [{}] }
+  const all: readonly unknown[] = candidates instanceof KeyList ? candidates.texts() : (candidates as unknown[])
+  return { context, candidates: all.map((candidate) => ofRow(candidate, keep, keyName)) }
+}
+
+function ofRow(candidate: unknown, keep: Keep, keyName: string | undefined): SentCandidate {
+  if (!isObject(candidate)) return keyName === undefined ? {} : ofRow({ [keyName]: candidate }, keep, keyName)
+  return withFields(candidate.id, candidate.bid, kept(candidate, keep), keyName)
+}
+
+function ofColumns(columns: unknown, keep: Keep, keyName: string | undefined): SentCandidate[] {
+  const readers = new Map(isObject(columns) ? Object.entries(columns).map(([name, of]) => [name, readerOf(of)]) : [])
+  const fields = [...readers].flatMap(([name, { at }]) => {
+    const way = keep(name)
+    return way === undefined ? [] : [{ name, at, way }]
+  })
+  let rows = 0
+  for (const reader of readers.values()) rows = Math.max(rows, reader.rows)
+  const [ids, bids] = [readers.get('id'), readers.get('bid')]
+  return Array.from({ length: rows }, (_, row) => {
+    const values: Record<string, unknown> = {}
+    for (const { name, at, way } of fields) values[name] = way(at(row))
+    return withFields(ids?.at(row), bids?.at(row), values, keyName)
+  })
+}
+
+interface ColumnReader {
+  rows: number
+  at(row: number): unknown
+}
+
+/** Values, or lists as values and offsets. */
+function readerOf(column: unknown): ColumnReader {
+  if (column instanceof KeyList) return { rows: column.length, at: (row) => column.at(row) }
+  if (column instanceof NumberMatrix) return { rows: 0, at: () => undefined }
+  if (Array.isArray(column) || ArrayBuffer.isView(column)) {
+    const values = column as unknown as ArrayLike<unknown>
+    return { rows: values.length, at: (row) => values[row] }
+  }
+  const { values, offsets, weights } = column as Record<'values' | 'offsets' | 'weights', ArrayLike<unknown>>
+  const part = (of: ArrayLike<unknown>, row: number) =>
+    Array.prototype.slice.call(of, offsets[row] as number, offsets[row + 1] as number)
+  return {
+    rows: offsets.length - 1,
+    at: (row) =>
+      weights === undefined ? part(values, row) : { values: part(values, row), weights: part(weights, row) },
+  }
+}
+
+function kept(values: Record<string, unknown>, keep: Keep): Record<string, unknown> {
+  const fields: Record<string, unknown> = {}
+  for (const name in values) {
+    const way = keep(name)
+    if (way !== undefined) fields[name] = way(values[name])
+  }
+  return fields
+}
+
+/** A candidate's id is what the request names so, or the key that it is found by, as that is logged. */
+function withFields(
+  id: unknown,
+  bid: unknown,
+  fields: Record<string, unknown>,
+  keyName: string | undefined,
+): SentCandidate {
+  const candidate: SentCandidate = {}
+  const named = id ?? (keyName === undefined ? undefined : fields[keyName])
+  if (typeof named === 'string' || typeof named === 'number') candidate.id = named
+  if (typeof bid === 'number') candidate.bid = bid
+  candidate.fields = fields
+  return candidate
+}

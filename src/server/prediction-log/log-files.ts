@@ -1,0 +1,183 @@
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { isAlive } from '../../base/process.ts'
+
+/*
+ * The files of a prediction log: `<model>/<version>/<time>-<instance>-<process>.jsonl`, with `.open` behind it until
+ * the file is complete. A process that dies leaves whole lines, but for the last one.
+ */
+
+export interface LogFilesOptions {
+  folder: string
+  instance: string
+  fileBytes: number
+  fileSeconds: number
+  maxBytes: number
+  maxDays: number
+  /** ms since 1970 */
+  now(): number
+}
+
+interface OpenFile {
+  folder: string
+  /** Without `.open`. */
+  path: string
+  handle: number
+  inode: number
+  bytes: number
+  begun: number
+}
+
+const open = '.open'
+const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.jsonl$/
+/** Files of other machines are left open for at least so long before they are ended, ms. */
+const longestSilence = 600_000
+
+export class LogFiles {
+  readonly #options: LogFilesOptions
+  readonly #files = new Map<string, OpenFile>()
+  /** Bytes of all finished files. */
+  disk = 0
+  /** A file has been finished since the oldest ones were removed. */
+  #grown = false
+
+  constructor(options: LogFilesOptions) {
+    this.#options = options
+  }
+
+  /** Appends lines to the file of a version. Throws, with the file as it was, where the disk takes them not whole. */
+  append(version: string, lines: string): void {
+    const file = this.#fileOf(version)
+    const bytes = Buffer.from(lines)
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(file.handle, bytes, done)
+      file.bytes += bytes.length
+    } catch (error) {
+      this.#files.delete(version)
+      try {
+        ftruncateSync(file.handle, file.bytes)
+      } finally {
+        closeSync(file.handle)
+      }
+      throw error
+    }
+    if (file.bytes >= this.#options.fileBytes) this.#finish(version, file)
+  }
+
+  /** Ends files that are old enough, and those that are gone from their folders. To be called about once a second. */
+  look(): void {
+    const { fileSeconds, now } = this.#options
+    for (const [version, file] of this.#files) {
+      const isThere = inodeOf(file.path + open) === file.inode
+      if (!isThere) {
+        closeSync(file.handle)
+        this.#files.delete(version)
+      } else if (now() - file.begun >= fileSeconds * 1000) this.#finish(version, file)
+    }
+    if (this.#grown) this.prune()
+  }
+
+  close(): void {
+    for (const [version, file] of this.#files)
+      try {
+        this.#finish(version, file)
+      } catch {
+        // It stays open: the next process ends it, where its folder is still there.
+      }
+    this.prune()
+  }
+
+  /** Ends files that processes have left behind when they died. */
+  recover(): void {
+    const { folder, instance, fileSeconds, now } = this.#options
+    const silence = Math.max(longestSilence, 2000 * fileSeconds)
+    for (const path of filesBelow(folder)) {
+      if (!path.endsWith(`.jsonl${open}`)) continue
+      const [, of, id] = /Z-(.+?)-(\d+)(?:-\d+)?\.jsonl\.open$/.exec(path) ?? []
+      const isOwn = of === instance
+      if (isOwn ? isAlive(Number(id)) && Number(id) !== process.pid : now() - statSync(path).mtimeMs < silence) continue
+      const whole = readFileSync(path).lastIndexOf(0x0a) + 1
+      if (whole === 0) rmSync(path)
+      else {
+        truncateSync(path, whole)
+        renameSync(path, path.slice(0, -open.length))
+      }
+    }
+  }
+
+  /** Removes the oldest finished files beyond the bounds. */
+  prune(): void {
+    const { folder, maxBytes, maxDays, now } = this.#options
+    const files = filesBelow(folder)
+      .filter((path) => finished.test(nameOf(path)))
+      .flatMap((path) => {
+        const stat = statSync(path, { throwIfNoEntry: false })
+        return stat === undefined ? [] : [{ path, bytes: stat.size, written: stat.mtimeMs }]
+      })
+      .sort((a, b) => (nameOf(a.path) < nameOf(b.path) ? -1 : 1))
+    let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+    for (const file of files) {
+      if (bytes <= maxBytes && now() - file.written <= maxDays * 86_400_000) continue
+      rmSync(file.path, { force: true })
+      bytes -= file.bytes
+    }
+    this.disk = bytes
+    this.#grown = false
+  }
+
+  #fileOf(version: string): OpenFile {
+    const known = this.#files.get(version)
+    if (known !== undefined) return known
+    const { folder: root, instance, now } = this.#options
+    const folder = join(root, version)
+    mkdirSync(folder, { recursive: true })
+    const begun = now()
+    const time = new Date(begun).toISOString().replace(/[-:.]/g, '')
+    for (let again = 0; ; again++) {
+      const path = join(folder, `${time}-${instance}-${process.pid}${again === 0 ? '' : `-${again}`}.jsonl`)
+      if (statSync(path, { throwIfNoEntry: false })) continue
+      const handle = openSync(path + open, 'ax', 0o640)
+      const file = { folder, path, handle, inode: fstatSync(handle).ino, bytes: 0, begun }
+      this.#files.set(version, file)
+      return file
+    }
+  }
+
+  #finish(version: string, { path, handle }: OpenFile): void {
+    this.#files.delete(version)
+    closeSync(handle)
+    renameSync(path + open, path)
+    this.#grown = true
+  }
+}
+
+/** Undefined where there is no such file. */
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path).ino
+  } catch {
+    return undefined
+  }
+}
+
+const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
+
+/** Paths of the files of a log: `<folder>/<model>/<version>/<file>`. */
+function filesBelow(folder: string): string[] {
+  return (readdirSync(folder, { recursive: true, withFileTypes: true }) as import('node:fs').Dirent[])
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+}

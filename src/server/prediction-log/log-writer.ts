@@ -1,0 +1,179 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { reasonOf } from '../../base/errors.ts'
+import type { BodyFormat } from '../body/body-format.ts'
+import { type Entry, readEntry } from './entry.ts'
+import { LogFiles } from './log-files.ts'
+import type { LoggedVersion, WriterRequest, WriterSettings, WriterState } from './messages.ts'
+import { recordOf, VersionRecords } from './record.ts'
+import { type RingMemory, RingReader } from './ring.ts'
+
+export interface WriterData {
+  settings: WriterSettings
+  ring: RingMemory
+}
+
+/** How often the ring is emptied, ms: a process that is killed loses what came since. */
+export const interval = 50
+/** How often files are looked after, and how soon a disk that takes nothing is tried again, ms. */
+const lookInterval = 1000
+/** Folder of requests that met no version: no model can have this name. */
+const noVersion = '.none'
+/** Lines of a version that are written together, characters. */
+const mostPending = 1 << 20
+
+/** Writes the records of a ring; in a thread of its own. */
+export class LogWriter {
+  readonly #settings: WriterSettings
+  readonly #ring: RingReader
+  readonly #port: MessagePort
+  readonly #formats: ReadonlyMap<string, BodyFormat<unknown>>
+  readonly #files: LogFiles
+  readonly #versions = new Map<number, VersionRecords>()
+  /** Lines by folder, and their number. */
+  readonly #pending = new Map<string, { lines: string; records: number }>()
+  readonly #state: WriterState = {
+    ...{ records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, problem: undefined },
+  }
+  #failedUntil = 0
+  #looked = 0
+  #recovered = false
+  #ends = false
+  #reported = ''
+
+  constructor({ settings, ring }: WriterData, port: MessagePort, formats: ReadonlyMap<string, BodyFormat<unknown>>) {
+    this.#settings = settings
+    this.#ring = new RingReader(ring)
+    this.#port = port
+    this.#formats = formats
+    this.#files = new LogFiles({ ...settings, now: Date.now })
+  }
+
+  start(): void {
+    const timer = setInterval(() => {
+      if (this.#turn()) return
+      clearInterval(timer)
+      this.#close()
+    }, interval)
+  }
+
+  /** Writes what waits; false once it is to end. */
+  #turn(): boolean {
+    this.#receive()
+    for (let bytes = this.#ring.next(); bytes; bytes = this.#ring.next()) this.#add(bytes)
+    this.#write()
+    const now = Date.now()
+    if (Math.abs(now - this.#looked) >= lookInterval) {
+      this.#looked = now
+      this.#look()
+    }
+    return !this.#ends
+  }
+
+  #receive(): void {
+    for (let message = receiveMessageOnPort(this.#port); message; message = receiveMessageOnPort(this.#port)) {
+      const request = message.message as WriterRequest
+      if (request.type === 'close') this.#ends = true
+      else if (request.type === 'forget') this.#versions.delete(request.number)
+      else this.#versions.set(request.number, this.#know(request.version))
+    }
+  }
+
+  #versionOf({ header: { number } }: Entry): VersionRecords | undefined {
+    if (number === undefined) return undefined
+    // A version is sent before the first entry that names it, but perhaps after the last look.
+    if (!this.#versions.has(number)) this.#receive()
+    return this.#versions.get(number)
+  }
+
+  #add(bytes: Uint8Array<ArrayBuffer>): void {
+    let entry: Entry
+    let line: string
+    let folder: string
+    try {
+      entry = readEntry(bytes)
+      const version = this.#versionOf(entry)
+      const { instance, bounds, secret } = this.#settings
+      const record = recordOf(entry, version, { instance, bounds, secret, formats: this.#formats })
+      line = `${JSON.stringify(record)}\n`
+      folder = version ? join(version.name, version.version) : noVersion
+    } catch (error) {
+      this.#state.dropped.unreadable++
+      this.#state.problem ??= `a record could not be made: ${reasonOf(error)}`
+      return
+    }
+    const pending = this.#pending.get(folder)
+    if (pending === undefined) this.#pending.set(folder, { lines: line, records: 1 })
+    else {
+      pending.lines += line
+      pending.records++
+    }
+    if ((pending?.lines.length ?? 0) > mostPending) this.#write()
+  }
+
+  #write(): void {
+    for (const [folder, { lines, records }] of this.#pending) {
+      this.#pending.delete(folder)
+      this.#attempt(records, () => {
+        this.#files.append(folder, lines)
+        this.#state.records += records
+        this.#state.bytes += Buffer.byteLength(lines)
+      })
+    }
+  }
+
+  /** Does some work on the disk, unless it has just failed; `records`: dropped where it fails. */
+  #attempt(records: number, work: () => void): void {
+    try {
+      if (Date.now() < this.#failedUntil) throw new Error(this.#state.problem)
+      if (!this.#recovered) {
+        mkdirSync(this.#settings.folder, { recursive: true })
+        this.#files.recover()
+        this.#files.prune()
+        this.#recovered = true
+      }
+      work()
+      if (this.#failedUntil > 0 && records > 0) [this.#failedUntil, this.#state.problem] = [0, undefined]
+    } catch (error) {
+      this.#state.dropped.disk += records
+      if (Date.now() < this.#failedUntil) return
+      this.#state.problem = reasonOf(error)
+      this.#failedUntil = Date.now() + lookInterval
+    }
+  }
+
+  #look(): void {
+    this.#attempt(0, () => this.#files.look())
+    this.#state.disk = this.#files.disk
+    const state = JSON.stringify(this.#state)
+    if (state === this.#reported) return
+    this.#reported = state
+    this.#port.postMessage(this.#state)
+  }
+
+  #close(): void {
+    this.#attempt(0, () => this.#files.close())
+    this.#look()
+    this.#port.close()
+  }
+
+  /** A version, and a copy of its manifest beside its files. */
+  #know(logged: LoggedVersion): VersionRecords {
+    const { models, secret, folder } = this.#settings
+    const { name, version } = logged.manifest
+    let bytes: Buffer | undefined
+    try {
+      bytes = readFileSync(join(models, name, version, 'manifest.json'))
+    } catch {
+      // A graph without a manifest, or a version that was removed while it is served.
+    }
+    const known = new VersionRecords(logged, bytes, secret)
+    if (bytes !== undefined)
+      this.#attempt(0, () => {
+        mkdirSync(join(folder, name, version), { recursive: true })
+        writeFileSync(join(folder, name, version, `manifest-${known.manifest}.json`), bytes)
+      })
+    return known
+  }
+}

@@ -1,0 +1,127 @@
+import { Worker } from 'node:worker_threads'
+import { reasonOf } from '../../base/errors.ts'
+import { threadOptions } from '../../base/process.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { WriterData } from './log-writer.ts'
+import type { WriterRequest, WriterSettings, WriterState } from './messages.ts'
+import { createPredictionLog, loggedVersion, type PredictionLog, type PredictionLogOptions } from './prediction-log.ts'
+import { createRing, RingWriter } from './ring.ts'
+
+export interface OpenLogOptions extends Pick<PredictionLogOptions, 'rates' | 'slowMs'> {
+  settings: WriterSettings
+  /** The script of the thread. */
+  script: URL
+  /** Bytes of requests that wait to be written. */
+  ringBytes: number
+  /** The log can't be written from now on, or can be again (undefined). */
+  onProblem(problem: string | undefined): void
+}
+
+export interface OpenLog {
+  log: PredictionLog
+  /** Counts of what was written, over all threads that wrote. */
+  written(): WriterState
+  /** Writes what waits. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Heap of the thread, MiB: bodies are no larger than a quarter of the ring, and JSON takes many times its text. */
+const heapMiB = 512
+/** How soon another thread takes the place of one that died, ms. */
+const restartDelay = 1000
+/** Longest wait for the last records at the end, ms. */
+const longestClose = 5000
+
+/** Starts the thread that writes the prediction log. */
+export function openLog({ settings, script, ringBytes, onProblem, ...options }: OpenLogOptions): OpenLog {
+  const memory = createRing(ringBytes)
+  const total: WriterState = { records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, problem: undefined }
+  let current: WriterState = total
+  let numbers = new WeakMap<LoadedModel, number>()
+  let next = 0
+  let closing = false
+  let ended: () => void = () => undefined
+  const whenEnded = new Promise<void>((resolve) => {
+    ended = resolve
+  })
+  let worker = start()
+
+  function start(): Worker {
+    const workerData: WriterData = { settings, ring: memory }
+    const resourceLimits = { maxOldGenerationSizeMb: heapMiB }
+    const started = new Worker(script, { ...threadOptions(), workerData, resourceLimits })
+    started.unref()
+    let death: string | undefined
+    started.on('message', (state: WriterState) => {
+      const before = current.problem
+      current = sum(total, state)
+      if (current.problem !== before) onProblem(current.problem)
+    })
+    started.on('error', (error) => {
+      death = reasonOf(error)
+    })
+    started.on('exit', (code) => {
+      if (closing) {
+        ended()
+        return
+      }
+      Object.assign(total, current, { problem: `the thread that writes it ended: ${death ?? `exit code ${code}`}` })
+      current = { ...total }
+      onProblem(current.problem)
+      // The next one knows no version.
+      numbers = new WeakMap()
+      setTimeout(() => {
+        if (!closing) worker = start()
+      }, restartDelay).unref()
+    })
+    return started
+  }
+
+  const post = (request: WriterRequest) => worker.postMessage(request)
+  // Long after its last request has been written.
+  const gone = new FinalizationRegistry<number>((number) => post({ type: 'forget', number }))
+  const log = createPredictionLog({
+    ...options,
+    ring: new RingWriter(memory),
+    introduce(version) {
+      let number = numbers.get(version)
+      if (number === undefined) {
+        number = next++
+        numbers.set(version, number)
+        gone.register(version, number)
+        post({ type: 'version', number, version: loggedVersion(version) })
+      }
+      return number
+    },
+  })
+  return {
+    log,
+    written: () => current,
+    async close() {
+      if (!closing) {
+        closing = true
+        worker.ref()
+        post({ type: 'close' })
+        const timer = setTimeout(() => {
+          worker.terminate()
+          ended()
+        }, longestClose)
+        whenEnded.then(() => clearTimeout(timer))
+      }
+      await whenEnded
+    },
+  }
+}
+
+function sum(before: WriterState, { records, bytes, dropped, disk, problem }: WriterState): WriterState {
+  return {
+    records: before.records + records,
+    bytes: before.bytes + bytes,
+    dropped: {
+      disk: before.dropped.disk + dropped.disk,
+      unreadable: before.dropped.unreadable + dropped.unreadable,
+    },
+    disk,
+    problem,
+  }
+}

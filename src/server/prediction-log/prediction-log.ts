@@ -1,0 +1,163 @@
+import { murmur3 } from '../../base/hash.ts'
+import type { EncodedRequest } from '../../model/serving/features/layout.ts'
+import type { AnswerFollower, LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { RankOptions } from '../../schemas/predict.ts'
+import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { putEntry } from './entry.ts'
+import type { EntryHeader, LoggedVersion } from './messages.ts'
+import type { RingWriter } from './ring.ts'
+
+/** Records what requests sent and what they were answered, without waiting for anything. */
+export interface PredictionLog {
+  /** A request whose body has come; undefined where it can't be logged, however it ends. */
+  begin(request: RequestIds): LoggedRequest | undefined
+  /** It has ended. */
+  ended(logged: LoggedRequest, end: RequestEnd): void
+  readonly state: PredictionLogState
+}
+
+export interface RequestIds {
+  id: string
+  traceId: string | undefined
+  body: Buffer
+}
+
+/** How a request ended. */
+export interface RequestEnd {
+  /** The protocol, and the length of the body's JSON part where tensors follow it. */
+  protocol: string
+  headerLength: string | undefined
+  key: string | undefined
+  model: LoadedModel | undefined
+  target: { version?: string | undefined; label?: string | undefined } | undefined
+  rank: RankOptions | undefined
+  outcome: string
+  problems: readonly { path: string }[] | undefined
+  deadlineMs: number | undefined
+  ms: EntryHeader['ms']
+}
+
+/** Requests that were not logged, though they were to be, by reason. */
+export interface PredictionLogState {
+  /** The ring was full. */
+  full: number
+  /** The entry was larger than a quarter of the ring. */
+  too_large: number
+  /** Bytes that wait to be written. */
+  waiting: number
+}
+
+export interface PredictionLogOptions {
+  ring: RingWriter
+  /** Shares of the requests that are logged: of all, of those that fail, and of those that take `slowMs` or longer. */
+  rates: Record<LogRecord['sampled_by'], number>
+  slowMs: number
+  /** Has the thread know a version; its number. */
+  introduce(version: LoadedModel): number
+}
+
+/** A request that may be logged. */
+export class LoggedRequest implements AnswerFollower {
+  readonly ids: RequestIds
+  /** ms since 1970 */
+  readonly at = Date.now()
+  /** The hash that sampling goes by, from 0 to 1. */
+  readonly hash: number
+  body: Buffer
+  probabilities: Float32Array = noProbabilities
+  index: Int32Array = ownPlaces
+  requested: number | undefined
+
+  constructor(ids: RequestIds, hash: number) {
+    this.ids = ids
+    this.hash = hash
+    // The thread that reads large bodies takes their memory.
+    this.body = ids.body.length > smallBody ? Buffer.from(ids.body) : ids.body
+  }
+
+  /** The graph has answered: the memory of both is used again. */
+  answered({ index, requested }: EncodedRequest, probabilities: Float32Array | undefined): void {
+    // A graph that answers nothing fails right after this.
+    if (probabilities === undefined) return
+    this.probabilities = probabilities.slice()
+    if (index !== undefined) this.index = index.slice()
+    this.requested = requested
+  }
+}
+
+const [noProbabilities, ownPlaces] = [new Float32Array(0), new Int32Array(0)]
+
+/** Bodies up to this size are read on the main thread. */
+const smallBody = 1 << 16
+
+/** Most problems whose places are logged. */
+const mostProblems = 20
+
+export function createPredictionLog({ ring, rates, slowMs, introduce }: PredictionLogOptions): PredictionLog {
+  const largest = ring.bytes.length / 4
+  const most = Math.max(rates.rate, rates.failed, rates.slow)
+  const counts = { full: 0, too_large: 0 }
+
+  /** Why a request is logged; undefined: it is not. */
+  function sample(hash: number, { outcome, ms }: RequestEnd): LogRecord['sampled_by'] | undefined {
+    if (hash < rates.rate) return 'rate'
+    if (outcome !== 'ok' && hash < rates.failed) return 'failed'
+    return ms.total >= slowMs && hash < rates.slow ? 'slow' : undefined
+  }
+
+  return {
+    begin(ids) {
+      const hash = murmur3(ids.traceId ?? ids.id, 0) / 2 ** 32
+      return hash < most ? new LoggedRequest(ids, hash) : undefined
+    },
+    ended(logged, end) {
+      const { hash, ids, at, body, probabilities, index, requested } = logged
+      const why = sample(hash, end)
+      if (why === undefined) return
+      const { protocol, headerLength, key, model, target, rank, outcome, problems, deadlineMs, ms } = end
+      const isLarge = body.length + probabilities.byteLength + index.byteLength > largest
+      // The same shape each time: to put it together of parts would take longer than all else.
+      const header: EntryHeader = {
+        request_id: ids.id,
+        trace_id: ids.traceId,
+        at,
+        key,
+        protocol,
+        headerLength,
+        sampled_by: why,
+        sample_rate: rates[why],
+        outcome,
+        number: model && introduce(model),
+        chosen_by: model && chosenBy(target),
+        label: target?.label,
+        problems: problems?.slice(0, mostProblems).map(({ path }) => path),
+        deadline_ms: deadlineMs,
+        ms,
+        requested,
+        rank,
+      }
+      if (isLarge) counts.too_large++
+      else if (!putEntry(ring, header, body, probabilities, index)) counts.full++
+    },
+    get state() {
+      return { ...counts, waiting: ring.used }
+    },
+  }
+}
+
+function chosenBy(target: RequestEnd['target']): LogRecord['chosen_by'] {
+  if (target?.version !== undefined) return 'version'
+  return target?.label === undefined ? 'default' : 'label'
+}
+
+/** The parts of a version that the thread needs: values of vocabularies are many, and of no use to it. */
+export function loggedVersion({ manifest, encoder, tensors, manifestless, limits }: LoadedModel): LoggedVersion {
+  const bare = <T extends { kind: string }>(features: readonly T[]): T[] =>
+    features.map((field) => (field.kind === 'vocabulary' ? { ...field, values: [] } : field))
+  const { source } = encoder
+  return {
+    manifest: { ...manifest, features: bare(manifest.features) },
+    source: 'columns' in source ? source : { ...source, features: bare(source.features) },
+    ...{ tensors, manifestless, limits },
+  }
+}

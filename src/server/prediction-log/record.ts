@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto'
+import type { PredictionTable } from '../../model/contracts/prediction.ts'
+import { type Encoder, encoderFrom } from '../../model/serving/features/encoder.ts'
+import { Violations } from '../../model/serving/features/problems.ts'
+import { bindingsOf } from '../../model/serving/prediction/bindings.ts'
+import { type Composer, createComposer } from '../../model/serving/prediction/compose.ts'
+import { createPlanner, type Planner } from '../../model/serving/prediction/request-plan.ts'
+import type { PredictOptions } from '../../schemas/predict.ts'
+import { type LoggedCandidate, logSchema } from '../../schemas/prediction-log.ts'
+import type { BodyFormat } from '../body/body-format.ts'
+import type { JsonBounds } from '../body/read-json.ts'
+import type { Entry } from './entry.ts'
+import { keepBy, type SentFields, sentFields } from './fields.ts'
+import type { EntryHeader, LoggedVersion, Loose, LooseRecord } from './messages.ts'
+
+export interface RecordOptions {
+  instance: string
+  formats: ReadonlyMap<string, BodyFormat<unknown>>
+  bounds: JsonBounds
+  secret: string | undefined
+}
+
+/** A version as its records need it. */
+export class VersionRecords {
+  readonly name: string
+  readonly version: string
+  /** First digits of its manifest's SHA-256; undefined where there is none. */
+  readonly manifest: string | undefined
+  readonly #logged: LoggedVersion
+  readonly #encoder: Encoder
+  readonly #keep: ReturnType<typeof keepBy>
+  readonly #plan: Planner
+  readonly #compose: Composer
+  readonly #width: number
+  /** The key of the entity that candidates are. */
+  readonly #keyName: string | undefined
+
+  constructor(logged: LoggedVersion, manifestBytes: Uint8Array | undefined, secret: string | undefined) {
+    const { manifest, source, manifestless } = logged
+    this.#logged = logged
+    this.name = manifest.name
+    this.version = manifest.version
+    this.manifest = manifestBytes && createHash('sha256').update(manifestBytes).digest('hex').slice(0, 16)
+    this.#encoder = encoderFrom(source)
+    this.#keep = keepBy(manifest, secret)
+    this.#plan = createPlanner(manifest)
+    this.#compose = createComposer(manifest, this.#encoder.layout, manifestless)
+    this.#width = manifest.tasks.length
+    this.#keyName = Object.values(manifest.entities ?? {}).find(({ side }) => side === 'candidate')?.key
+  }
+
+  /** Values that a body sent, by field. Throws INVALID_REQUEST. */
+  sent({ header, body }: Entry, { formats, bounds }: RecordOptions): SentFields | undefined {
+    const { buffer, byteOffset, byteLength } = body
+    const bytes = Buffer.from(buffer, byteOffset, byteLength)
+    const opened = formats.get(header.protocol)!.open({ bytes, headerLength: header.headerLength }, bounds)
+    const { tensors, manifestless, limits } = this.#logged
+    const { rows } = opened.rowsFor({ encoder: this.#encoder, tensors, manifestless, limits })
+    return sentFields(rows, this.#keep, this.#keyName)
+  }
+
+  /** All probabilities of all candidates, whatever the request asked for. */
+  answered({ header, probabilities, index }: Entry, sent: SentFields | undefined): PredictionTable | undefined {
+    if (probabilities.length === 0) return undefined
+    const rows = probabilities.length / this.#width
+    const options: PredictOptions = { raw: true, partial: true, ...(header.rank && { rank: { by: header.rank.by } }) }
+    const plan = this.#plan(undefined, options, new Violations())
+    const request = {
+      ...{
+        rows,
+        requested: header.requested ?? rows,
+        sparse: new Int32Array(),
+        dense: new Float32Array(),
+        problems: [],
+      },
+      ...(index.length > 0 && { index }),
+      ...(sent && { bids: sent.candidates.map(({ bid }) => bid) }),
+      placeOf: () => '',
+    }
+    return this.#compose(plan, request, { [bindingsOf(this.#logged.manifest).probabilities]: probabilities })
+  }
+}
+
+/** The record of an entry; `version`: undefined where the request met none. */
+export function recordOf(entry: Entry, version: VersionRecords | undefined, options: RecordOptions): LooseRecord {
+  const { header } = entry
+  const { at, headerLength: _, number: __, requested, rank: ___, ...rest } = header
+  const record: LooseRecord = {
+    schema: logSchema,
+    time: new Date(at).toISOString(),
+    instance: options.instance,
+    ...(version && { model: version.name, version: version.version, manifest: version.manifest }),
+    ...rest,
+  }
+  if (version === undefined) return { ...record, unread: 'no_version' }
+  const { sent, unread } = read(entry, version, options)
+  const table = version.answered(entry, sent)
+  return {
+    ...record,
+    ...(sent?.context && { context: sent.context }),
+    candidates: candidatesOf(sent, table, requested),
+    ...(unread !== undefined && { unread }),
+  }
+}
+
+function read(entry: Entry, version: VersionRecords, options: RecordOptions): { sent?: SentFields; unread?: string } {
+  try {
+    const sent = version.sent(entry, options)
+    return sent === undefined ? { unread: 'tensors' } : { sent }
+  } catch (error) {
+    // A request that was refused may have had a body that nobody can read.
+    if (entry.header.outcome === 'ok') throw error
+    return { unread: 'invalid' }
+  }
+}
+
+function candidatesOf(
+  sent: SentFields | undefined,
+  table: PredictionTable | undefined,
+  requested: EntryHeader['requested'],
+): Loose<LoggedCandidate>[] {
+  const rows = requested ?? sent?.candidates.length ?? 0
+  const candidates: Loose<LoggedCandidate>[] = []
+  for (let position = 0; position < rows; position++) {
+    const { id, bid, fields } = sent?.candidates[position] ?? {}
+    candidates.push({ position, id, bid, fields, raw: undefined, served: undefined, score: undefined, rank: undefined })
+  }
+  if (table === undefined) return candidates
+  const { tasks, raw = [], scores, index } = table
+  const entries = tasks[0]?.[1].length ?? 0
+  for (let entry = 0; entry < entries; entry++) {
+    const candidate = candidates[index?.[entry] ?? entry]
+    if (candidate === undefined) continue
+    candidate.raw = valuesAt(raw, entry)
+    candidate.served = valuesAt(tasks, entry)
+    if (scores === undefined) continue
+    candidate.score = scores[entry]
+    candidate.rank = entry
+  }
+  return candidates
+}
+
+function valuesAt(columns: readonly [string, Float64Array][], entry: number): Record<string, number> {
+  const values: Record<string, number> = {}
+  for (const [name, column] of columns) values[name] = column[entry]!
+  return values
+}

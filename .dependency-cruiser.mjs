@@ -139,6 +139,7 @@ export const order = [
   },
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
+    'tools/log': ['`log`: records of a prediction log', 'commands'],
     'tools/doctor': ['`doctor`', 'add checks'],
     'tools/sync': ['`sync`, `index`: copies models; `sources/`: S3, GCS, OCI, HTTP', 'add sources'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
@@ -190,7 +191,7 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: 'data client evaluate train convert features bench catalogue load top keys doctor capacity'
+    rooms: 'data client evaluate train convert features bench catalogue load top keys log doctor capacity'
       .split(' ')
       .map((tool) => `tools/${tool}`),
     names: ['fastify', '@fastify/.+', 'prom-client'],

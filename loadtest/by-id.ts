@@ -78,7 +78,7 @@ const forms: Form[] = [
 export const adId = (ad: number) => `ad-${100_000 + ad}`
 const userId = (user: number) => `u${user}`
 
-interface Cost {
+export interface Cost {
   /** µs of a request on the main thread, and on all threads. */
   main: number
   all: number
@@ -157,9 +157,9 @@ export function draw(subject: Subject, form: Form, count: number, random: Random
 
 const agent = new Agent({ keepAlive: true })
 
-function post(url: string, body: Buffer): Promise<string> {
+export function post(url: string, body: Buffer | string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': body.length }
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
     const sent = request(new URL('/predict', url), { method: 'POST', agent, headers }, async (response) => {
       let text = ''
       for await (const part of response.setEncoding('utf8')) text += part
@@ -200,7 +200,7 @@ async function costOf({ url, pid }: Multigate, bodies: readonly Buffer[]): Promi
 }
 
 /** Processor time of a process, µs: of its main thread, and of all. */
-async function processorTime(pid: number): Promise<Cost> {
+export async function processorTime(pid: number): Promise<Cost> {
   const [schedule, stat] = await Promise.all([
     readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8'),
     readFile(`/proc/${pid}/stat`, 'utf8'),

@@ -14,6 +14,7 @@ const experiments: Record<string, () => Promise<{ default: Experiment }>> = {
   memory: () => import('./memory/memory.ts'),
   models: () => import('./many-models.ts'),
   'narrow-tables': () => import('./narrow-tables.ts'),
+  'prediction-log': () => import('./prediction-log.ts'),
   residency: () => import('./resident-models.ts'),
   scale: () => import('./scale/scale.ts'),
   small: () => import('./small-requests.ts'),

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { loggedHash } from '../../base/logged-hash.ts'
 import { KeyList } from '../../model/contracts/key-list.ts'
 import { NumberMatrix } from '../../model/serving/features/number-matrix.ts'
 import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
@@ -27,7 +27,7 @@ export function keepBy({ features, entities = {} }: Pick<Manifest, 'features' | 
   const hash = (value: unknown): unknown => {
     if (value === null) return null
     if (Array.isArray(value)) return value.map(hash)
-    return createHmac('sha256', secret!).update(textOf(value)).digest('base64url')
+    return loggedHash(value, secret!)
   }
   const ways = new Map<string, (value: unknown) => unknown>()
   for (const [name, mark] of marks)
@@ -46,9 +46,6 @@ type Mark = 'hash' | 'drop' | undefined
 
 /** The mark of a field that is a key, too. */
 const stricter = (one: Mark, other: Mark): Mark => (one === 'drop' || other === 'drop' ? 'drop' : (one ?? other))
-
-/** The number 7 and the text "7" are one value: fields with ids take either. */
-const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** The values of a request by field; undefined where it sends tensors, which have no names of fields. */
 export function sentFields(rows: QueryRows, keep: Keep, keyName: string | undefined): SentFields | undefined {

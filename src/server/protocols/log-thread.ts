@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { setThreadPriority } from '../../base/process.ts'
 import type { BodyFormat } from '../body/body-format.ts'
 import { LogWriter, type WriterData } from '../prediction-log/log-writer.ts'
 import { inferFormat } from './open-inference/infer-format.ts'
@@ -13,4 +14,6 @@ const formats = new Map<string, BodyFormat<unknown>>(
   [predictFormat, inferFormat, servingFormat].map((format) => [format.name, format]),
 )
 
+// Whoever waits for an answer comes first.
+setThreadPriority(10)
 new LogWriter(workerData as WriterData, parentPort!, formats).start()

@@ -49,7 +49,7 @@ const missing = <T extends Type.TSchema>(value: T) =>
 export const LoggedAs = Type.Optional(
   Type.Union([Type.Literal('hash'), Type.Literal('drop')], {
     description:
-      'Where bodies of requests are kept (`MULTIGATE_SLOW_BODIES`): as a hash, or not at all; default: unchanged',
+      'Where requests are kept (`MULTIGATE_SLOW_BODIES`, `MULTIGATE_PREDICTION_LOG`): as a hash, or not at all; default: unchanged',
   }),
 )
 

@@ -14,6 +14,6 @@ const formats = new Map<string, BodyFormat<unknown>>(
   [predictFormat, inferFormat, servingFormat].map((format) => [format.name, format]),
 )
 
-// Whoever waits for an answer comes first.
+// Threads that clients wait for come first.
 setThreadPriority(10)
 new LogWriter(workerData as WriterData, parentPort!, formats).start()

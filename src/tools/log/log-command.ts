@@ -36,7 +36,7 @@ Examples:
     })
   log
     .command('erase')
-    .description('remove the records that have a value in a field, as it is or as its hash')
+    .description('remove the records that have a value in a field, or its hash')
     .argument('<folder>', 'the prediction log')
     .requiredOption('--field <name>', 'a field of the context or of candidates, or the id of candidates')
     .requiredOption('--value <value>', 'the value whose records go')

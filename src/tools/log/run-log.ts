@@ -17,7 +17,7 @@ interface VersionStats {
   requests: number
   failed: number
   candidates: number
-  /** Of probabilities, by task. */
+  /** Sums of probabilities, by task. */
   sums: Map<string, { sum: number; count: number }>
   ms: number
   first: string
@@ -97,7 +97,7 @@ export async function runTail({ folder, rows, out, signal }: Run & { rows: numbe
   const last: { text: string; time: string }[] = []
   // A file that began later may end earlier: of each version one is open.
   for (const file of (await expectFiles(folder)).reverse()) {
-    if (last.length >= rows && timeOf(file) < last[0]!.time) break
+    if (last.length >= rows && latestOf(file) < last[0]!.time) break
     for await (const { text, record } of readRecords(file, signal)) {
       last.push({ text, time: record.time })
       if (last.length >= 2 * rows + 1000) cut(last, rows)
@@ -112,9 +112,11 @@ function cut(last: { time: string }[], rows: number): void {
   last.splice(0, Math.max(0, last.length - rows))
 }
 
-/** The earliest time that a file's records may have is a little before it was begun; its last ones may be much later. */
+/** Most time that a file is written for, ms: its last records may be this much later than its name says. */
 const longestFile = 86_400_000
-function timeOf({ name }: LogFile): string {
+
+/** The latest time that a record of a file may have. */
+function latestOf({ name }: LogFile): string {
   const [, date, time, ms] = /^(\d{8})T(\d{6})(\d{3})Z/.exec(name)!
   const begun = Date.parse(
     `${date!.replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')}T${time!.replace(/(\d\d)(\d\d)(\d\d)/, '$1:$2:$3')}.${ms}Z`,
@@ -129,8 +131,8 @@ interface Erase extends Run {
 }
 
 /**
- * `multigate log erase`: removes the records that have a value in a field of their context or of a candidate, as it is
- * or as its hash. Answers whether none is left: files that are being written can't be changed.
+ * `multigate log erase`: removes the records that have a value, or its hash, in a field of their context or of a
+ * candidate. Answers whether none is left: files that are being written can't be changed.
  */
 export async function runErase({ folder, field, value, secret, out, err, signal }: Erase): Promise<boolean> {
   const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])

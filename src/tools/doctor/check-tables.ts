@@ -5,8 +5,8 @@ import { reasonOf } from '../../base/errors.ts'
 import { formatBytes, grouped } from '../../base/terminal.ts'
 import { manifestFile, readManifest } from '../../model/serving/bundle/manifest.ts'
 import { createFolderSource } from '../../model/serving/registry/source.ts'
-import { openChanged } from '../../model/serving/tables/open-changed.ts'
-import { openTable } from '../../model/serving/tables/open-table.ts'
+import { addDeltas } from '../../model/serving/tables/open-changed.ts'
+import { type OpenTable, openTable } from '../../model/serving/tables/open-table.ts'
 import { tablesFolder, tablesIn, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { verifyTable } from '../../model/serving/version/verify-table.ts'
 import { count } from '../../schemas/check.ts'
@@ -34,10 +34,14 @@ export async function checkTables(configuration: Configuration): Promise<Finding
     let last = ''
     for (const version of versions.map(String))
       try {
-        last = `, the last of ${await describe(join(folder, version))}`
-        await verifyTable(models, table, version, keys)
-        await expectSound(join(folder, version))
-        await expectDeltas(join(folder, version))
+        const opened = await openTable(join(folder, version))
+        try {
+          last = `, the last of ${grouped(opened.table.rows)} rows, ${formatBytes(opened.table.bytes)}`
+          await verifyTable(models, table, version, keys)
+          await expectSound(opened)
+        } finally {
+          opened.close()
+        }
       } catch (error) {
         problems.push(reasonOf(error))
       }
@@ -63,26 +67,12 @@ async function unfinishedIn(folder: string): Promise<string[]> {
   return problems
 }
 
-/** Rejects with an Error where a table can't be opened. */
-async function describe(folder: string): Promise<string> {
-  const { table, close } = await openTable(folder)
-  close()
-  return `${grouped(table.rows)} rows, ${formatBytes(table.bytes)}`
-}
-
-/** Rejects with an Error where what a table holds can't be true. */
-async function expectSound(folder: string): Promise<void> {
-  const { table, close } = await openTable(folder)
-  const problem = table.problem()
-  close()
+/** Rejects with an Error where what a table holds can't be true, or a server would refuse a delta. */
+async function expectSound(opened: OpenTable): Promise<void> {
+  const { folder } = opened.shared
+  const problem = opened.table.problem()
   if (problem !== undefined) throw new Error(`${folder} ${problem}`)
-}
-
-/** Rejects with an Error where a server would refuse a delta. */
-async function expectDeltas(folder: string): Promise<void> {
-  const { deltas, close } = await openChanged(folder)
-  close()
-  const { refused } = deltas
+  const { refused } = (await addDeltas(opened)).deltas
   if (refused !== undefined)
     throw new Error(`${join(folder, refused.file)} and later deltas have no effect: ${refused.reason}`)
 }

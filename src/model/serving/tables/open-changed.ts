@@ -27,17 +27,22 @@ export interface ChangedTable extends Omit<OpenTable, 'table'> {
 export async function openChanged(folder: string): Promise<ChangedTable> {
   const opened = await openTable(folder)
   try {
-    const found = await findDeltas(folder)
-    const request = { table: opened.shared, serving: unchanged, rebuild: true, mostBytes: mostChangedBytes }
-    const { state, count, refused } = await applyTableDeltas({ ...request, files: found.files }, opened.table)
-    const { changes, createdAt } = state
-    return {
-      ...opened,
-      table: withChanges(opened.table, changes),
-      deltas: { applied: count, ...sizeOfChanges(changes), createdAt, refused: refused ?? found.refused },
-    }
+    return await addDeltas(opened)
   } catch (error) {
     opened.close()
     throw error
+  }
+}
+
+/** Adds the deltas of a table that is open, which stays one: `close` of either closes it. */
+export async function addDeltas(opened: OpenTable): Promise<ChangedTable> {
+  const found = await findDeltas(opened.shared.folder)
+  const request = { table: opened.shared, serving: unchanged, rebuild: true, mostBytes: mostChangedBytes }
+  const { state, count, refused } = await applyTableDeltas({ ...request, files: found.files }, opened.table)
+  const { changes, createdAt } = state
+  return {
+    ...opened,
+    table: withChanges(opened.table, changes),
+    deltas: { applied: count, ...sizeOfChanges(changes), createdAt, refused: refused ?? found.refused },
   }
 }

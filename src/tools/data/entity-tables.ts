@@ -3,7 +3,7 @@ import { reasonOf, type Violation } from '../../base/errors.ts'
 import { suggestNames } from '../../base/names.ts'
 import { unfit, type WantedColumn } from '../../model/serving/features/table-fields.ts'
 import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
-import { namesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import { highestIn, namesIn } from '../../model/serving/tables/table-folder.ts'
 import type { Entities, Entity } from '../../schemas/entities.ts'
 import { type Join, JoinedSource } from './joined-source.ts'
 import type { FieldReading } from './readers.ts'
@@ -148,7 +148,12 @@ class Joining {
 
 /** Opens the highest version of a table, as it would be served now. Rejects with an Error. */
 export async function openHighest(folder: string, name: string): Promise<ChangedTable> {
-  const highest = (await versionsIn(join(folder, name)).catch(() => [])).at(-1)
-  if (highest !== undefined) return openChanged(join(folder, name, String(highest)))
+  return openChanged(await findHighest(folder, name))
+}
+
+/** The folder of a table's highest version. Rejects with an Error that names the tables, where there is none. */
+export async function findHighest(folder: string, name: string): Promise<string> {
+  const highest = await highestIn(join(folder, name)).catch(() => undefined)
+  if (highest !== undefined) return highest
   throw new Error(`${folder} has no table ${JSON.stringify(name)}${suggestNames(name, await namesIn(folder))}`)
 }

@@ -2,16 +2,16 @@ import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { TSchema } from 'typebox'
 import type { RunContext } from '../../base/command.ts'
-import { ModelError } from '../../base/errors.ts'
-import { suggestNames } from '../../base/names.ts'
+import { ModelError, reasonOf } from '../../base/errors.ts'
 import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import { cellOf } from '../../model/serving/tables/column-readers.ts'
 import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
-import { descriptionFile, tablesFolder, tablesIn, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import { descriptionFile, tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import { check } from '../../schemas/check.ts'
 import type { TableColumn, TableDescription } from '../../schemas/feature-table.ts'
 import { ModelName, VersionName } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
+import { findHighest } from '../data/entity-tables.ts'
 import { createProgress } from '../evaluate/format.ts'
 import { type ImportOptions, importTable } from './import-table.ts'
 import { type DeltaOptions, writeTableDelta } from './write-delta.ts'
@@ -134,18 +134,9 @@ export async function runDelta({ table, models, json, out, err, ...options }: De
 /** The folder of a version of a table: the one that is named, or the highest. */
 async function findTable(named: string, models: string): Promise<string> {
   if (existsSync(join(named, descriptionFile))) return named
-  const parent = join(models, tablesFolder, named)
-  const [highest] = await versionsIn(parent).then(
-    (versions) => versions.slice(-1),
-    () => [],
-  )
-  if (highest !== undefined) return join(parent, String(highest))
-  const known = await tablesIn(models)
-  const hint = known.length === 0 ? '' : `; tables: ${known.join(', ')}`
-  throw new ModelError(
-    'MODEL_NOT_FOUND',
-    `${join(models, tablesFolder)} has no table ${JSON.stringify(named)}${suggestNames(named, known) || hint}`,
-  )
+  return findHighest(join(models, tablesFolder), named).catch((error) => {
+    throw new ModelError('MODEL_NOT_FOUND', reasonOf(error))
+  })
 }
 
 const counted = (count: number, what: string) => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`

@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
 import { openChanged } from '../../model/serving/tables/open-changed.ts'
-import { openTable } from '../../model/serving/tables/open-table.ts'
-import { tablesFolder, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import { highestIn, tablesFolder } from '../../model/serving/tables/table-folder.ts'
 import type { Entities, Entity } from '../../schemas/entities.ts'
 
 /** An entity, and keys that its table has. */
@@ -26,25 +25,23 @@ export async function drawTableKeys(
   const all: TableKeys[] = []
   for (const { key, side, features, table } of Object.values(entities)) {
     const folder = join(models, tablesFolder, table)
-    const version = (await versionsIn(folder)).at(-1)
-    if (version === undefined) throw new ModelError('INVALID_REQUEST', `--by-id: ${folder} has no version`)
-    all.push({ key, side, features, keys: await drawKeys(join(folder, String(version)), random) })
+    const highest = await highestIn(folder)
+    if (highest === undefined) throw new ModelError('INVALID_REQUEST', `--by-id: ${folder} has no version`)
+    all.push({ key, side, features, keys: await drawKeys(highest, random) })
   }
   return all
 }
 
 async function drawKeys(folder: string, random: () => number): Promise<string[]> {
-  const [opened, changed] = [await openTable(folder), await openChanged(folder)]
+  const { base, table, close } = await openChanged(folder)
   try {
-    const { table } = opened
-    const rows = Array.from({ length: Math.min(most, table.rows) }, (_, i) =>
-      table.rows <= most ? i : Math.floor(random() * table.rows),
+    const rows = Array.from({ length: Math.min(most, base.rows) }, (_, i) =>
+      base.rows <= most ? i : Math.floor(random() * base.rows),
     )
-    const keys = rows.map((row) => table.keyOf(row)).filter((key) => changed.table.find(key) >= 0)
+    const keys = rows.map((row) => base.keyOf(row)).filter((key) => table.find(key) >= 0)
     if (keys.length === 0) throw new ModelError('INVALID_REQUEST', `--by-id: deltas removed all rows of ${folder}`)
     return keys
   } finally {
-    opened.close()
-    changed.close()
+    close()
   }
 }

@@ -1,6 +1,6 @@
 import { findDeltas, type Refused } from '../delta-files/delta-folder.ts'
 import { applyTableDeltas, sizeOfChanges, unchanged } from './apply-table-deltas.ts'
-import type { RowsByKey } from './feature-table.ts'
+import type { FeatureTable, RowsByKey } from './feature-table.ts'
 import { withChanges } from './layers.ts'
 import { type OpenTable, openTable } from './open-table.ts'
 
@@ -10,6 +10,8 @@ export const mostChangedBytes = 512 * 2 ** 20
 /** A version of a table with the changes of its deltas. */
 export interface ChangedTable extends Omit<OpenTable, 'table'> {
   table: RowsByKey
+  /** The version without them. */
+  base: FeatureTable
   deltas: {
     /** Deltas 1 to this one are in it. */
     applied: number
@@ -42,6 +44,7 @@ export async function addDeltas(opened: OpenTable): Promise<ChangedTable> {
   const { changes, createdAt } = state
   return {
     ...opened,
+    base: opened.table,
     table: withChanges(opened.table, changes),
     deltas: { applied: count, ...sizeOfChanges(changes), createdAt, refused: refused ?? found.refused },
   }

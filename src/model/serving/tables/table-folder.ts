@@ -23,6 +23,12 @@ export async function versionsIn(folder: string): Promise<number[]> {
   return versions.sort((a, b) => a - b)
 }
 
+/** The folder of a table's highest version; undefined where it has none. Rejects with the system's error. */
+export async function highestIn(folder: string): Promise<string | undefined> {
+  const version = (await versionsIn(folder)).at(-1)
+  return version === undefined ? undefined : join(folder, String(version))
+}
+
 /** Names of the tables beside models; none where there is no folder of tables. */
 export function tablesIn(models: string): Promise<string[]> {
   return namesIn(join(models, tablesFolder))

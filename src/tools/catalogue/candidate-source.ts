@@ -29,7 +29,8 @@ export async function openCandidateSource(file: string | undefined, bundle: Bund
     if (!isKeyed) return { source, joined: undefined, close: () => undefined }
     const fields = predictorFields(manifest.features.filter(({ side }) => side === 'candidate'))
     const entities = [{ entities: { [named[0]]: named[1] }, folder, of }]
-    const open = await joinEntities(source, { file: title }, readingsOfModel(fields, { fields: [] }), entities)
+    const about = { file: title, open: table }
+    const open = await joinEntities(source, about, readingsOfModel(fields, { fields: [] }), entities)
     return {
       ...open,
       close() {

@@ -35,16 +35,16 @@ interface Wanted extends Omit<Join, 'features'> {
 
 /**
  * Adds the features of entities that rows do not have, from the highest versions of their tables; `tables`: the folder
- * of these, relative to that of `file`. Rejects with a SpecError where a table, a column of it or the rows' column of
- * keys is lacking.
+ * of these, relative to that of `file`; `open`: one of them that is open already, and that the caller closes. Rejects
+ * with a SpecError where a table, a column of it or the rows' column of keys is lacking.
  */
 export async function joinEntities(
   source: Source,
-  { tables, file }: { tables?: string | undefined; file: string },
+  { tables, file, open }: { tables?: string | undefined; file: string; open?: ChangedTable | undefined },
   fields: readonly FieldReading[],
   entities: readonly RowEntities[],
 ): Promise<OpenRows> {
-  const joining = new Joining(source, fields)
+  const joining = new Joining(source, fields, open)
   const named = tables === undefined ? undefined : resolve(dirname(file), tables)
   try {
     for (const one of entities)
@@ -64,12 +64,14 @@ class Joining {
   readonly problems: Violation[] = []
   readonly #source: Source
   readonly #fields: readonly FieldReading[]
+  readonly #given: ChangedTable | undefined
   readonly #tables = new Map<string, ChangedTable>()
   readonly #wanted: Wanted[] = []
 
-  constructor(source: Source, fields: readonly FieldReading[]) {
+  constructor(source: Source, fields: readonly FieldReading[], given: ChangedTable | undefined) {
     this.#source = source
     this.#fields = fields
+    this.#given = given
   }
 
   close(): void {
@@ -137,6 +139,7 @@ class Joining {
 
   async #open(folder: string, name: string): Promise<ChangedTable> {
     const path = join(folder, name)
+    if (this.#given && resolve(dirname(this.#given.shared.folder)) === path) return this.#given
     let open = this.#tables.get(path)
     if (open === undefined) {
       open = await openHighest(folder, name)

@@ -147,3 +147,24 @@ t.test('entities whose features the rows have, or that no field reads, need neit
     /\/entities\/user the rows have neither size nor the key "user_id"/,
   )
 })
+
+t.test('a table that is open is joined as it is open, and its caller closes it', async (t) => {
+  const models = await temporaryFolder(t)
+  const columns = [{ name: 'price', kind: 'number', path: '/fields/0' } as const]
+  const ad = { key: 'ad_id', side: 'candidate', table: 'ads', unknown: 'defaults' } as const
+  const entities = [{ entities: { ad: { ...ad, features: ['price'] } }, folder: join(models, '.tables'), of: undefined }]
+  await importRows(models, 'ads', [{ id: '7', price: 1 }])
+  const open = await openChanged(join(models, '.tables/ads/1'))
+  t.teardown(() => open.close())
+  await importRows(models, 'ads', [{ id: '7', price: 2 }])
+  const pricesOf = async (about: { file: string; open?: typeof open }) => {
+    const { source, close } = await joinEntities(sourceOf(['7']).source, about, columns, entities)
+    const prices: unknown[] = []
+    for await (const row of source.rows()) prices.push(row.at(-1))
+    close()
+    return prices
+  }
+  t.same(await pricesOf({ file: 'spec', open }), [1])
+  t.same(await pricesOf({ file: 'spec', open }), [1], 'it is still open')
+  t.same(await pricesOf({ file: 'spec' }), [2])
+})

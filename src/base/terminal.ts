@@ -78,6 +78,9 @@ export function formatTable(header: string[], rows: string[][], left = 1): strin
 /** `12,345` for whole numbers. */
 export const grouped = (value: number) => Math.round(value).toLocaleString('en')
 
+/** `1 row`, `2,000 rows`. */
+export const counted = (value: number, one: string, many = `${one}s`) => `${grouped(value)} ${value === 1 ? one : many}`
+
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${Math.round(bytes)} B`
   const power = Math.min(3, Math.floor(Math.log2(bytes) / 10))

@@ -1,5 +1,5 @@
+import { counted } from '../../base/terminal.ts'
 import type { JoinedTable } from '../../schemas/joined-table.ts'
-import { counted } from './report/base/numbers.ts'
 
 /** Which features are from a table, and how many rows it knows nothing of. */
 export function describeTable(table: JoinedTable): string {

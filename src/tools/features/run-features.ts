@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import type { TSchema } from 'typebox'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
+import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import { cellOf } from '../../model/serving/tables/column-readers.ts'
 import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
 import { descriptionFile, tablesFolder } from '../../model/serving/tables/table-folder.ts'
@@ -139,8 +139,6 @@ async function findTable(named: string, models: string): Promise<string> {
   })
 }
 
-const counted = (count: number, what: string) => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`
-
 function formatDeltas({ applied, rows, bytes, createdAt, refused }: ChangedTable['deltas']): string[] {
   if (applied === 0 && refused === undefined) return []
   const last = createdAt === undefined ? '' : `, the last of ${new Date(createdAt).toISOString()}`
@@ -164,7 +162,7 @@ function formatStats({ name, version, rows, key, row_bytes: rowBytes, columns, f
 }
 
 function describe(column: TableColumn): [string, string, string] {
-  const code = (bytes: number) => `codes of ${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`
+  const code = (bytes: number) => `codes of ${counted(bytes, 'byte')}`
   if (column.kind === 'string') return ['strings', code(column.code_bytes), grouped(column.strings)]
   if (column.kind === 'number') return ['numbers', column.type, '']
   const { items, longest } = column

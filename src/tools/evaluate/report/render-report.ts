@@ -1,6 +1,7 @@
+import { counted } from '../../../base/terminal.ts'
 import type { EvaluationReport } from '../../../schemas/evaluation.ts'
 import { type Content, html, Markup, name } from './base/html.ts'
-import { count, counted, time } from './base/numbers.ts'
+import { time } from './base/numbers.ts'
 import { styles } from './base/styles.ts'
 import { loadDraw } from './charts/draw.ts'
 import { cardSection } from './sections/card.ts'
@@ -72,7 +73,7 @@ function header(report: EvaluationReport, sections: readonly Section[]): Markup 
 <p class="by">Evaluation on ${counted(data.judged, 'row')} (${name(data.part)} of ${name(data.source)}), ${counted(tasks.length, 'task')}, ${name(time(created))}</p>
 ${verdictBox(report)}${
   warnings.length > 0 &&
-  html`<section class="warnings" aria-labelledby="warnings"><h2 id="warnings">! ${count(warnings.length)} ${warnings.length === 1 ? 'warning' : 'warnings'}</h2>
+  html`<section class="warnings" aria-labelledby="warnings"><h2 id="warnings">! ${counted(warnings.length, 'warning')}</h2>
 <ul>${warnings.map((warning): Content => html`<li>${name(warning)}</li>\n`)}</ul>
 </section>
 `

@@ -77,9 +77,6 @@ export function time(text: string): string {
 /** `12,345`. */
 export const count = (value: number) => value.toLocaleString('en')
 
-/** `1 row`, `2,000 rows`. */
-export const counted = (value: number, one: string, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`
-
 /** With exactly these decimals; whatever rounds to nothing is 0. */
 export function fixed(value: number, decimals: number): string {
   if (value === 0) return '0'

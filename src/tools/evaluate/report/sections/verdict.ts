@@ -1,7 +1,8 @@
+import { counted } from '../../../../base/terminal.ts'
 import type { Comparison } from '../../../../schemas/comparison.ts'
 import type { EvaluationReport, PublishOutcome, TaskEvaluation } from '../../../../schemas/evaluation.ts'
 import { type Content, html, type Markup, name, table } from '../base/html.ts'
-import { counted, digits, interval, percent } from '../base/numbers.ts'
+import { digits, interval, percent } from '../base/numbers.ts'
 import type { SectionOf } from './section.ts'
 
 type Tone = 'good' | 'bad' | 'caution' | 'plain'

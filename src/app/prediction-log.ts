@@ -15,8 +15,7 @@ export function openPredictionLog(configuration: Configuration, log: Log, regist
     settings: {
       folder,
       models: resolve(configuration.MULTIGATE_MODELS),
-      // A part of names of files.
-      instance: hostname().replace(/[^A-Za-z0-9._]/g, '_'),
+      instance: hostname(),
       fileBytes: configuration.MULTIGATE_PREDICTION_LOG_FILE_BYTES,
       fileSeconds: configuration.MULTIGATE_PREDICTION_LOG_FILE_SECONDS,
       maxBytes: configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES,
@@ -32,6 +31,7 @@ export function openPredictionLog(configuration: Configuration, log: Log, regist
       slow: configuration.MULTIGATE_PREDICTION_LOG_SLOW,
     },
     slowMs: configuration.MULTIGATE_PREDICTION_LOG_SLOW_MS,
+    onUnreadable: (reason) => log.warn({ reason }, 'a request could not be recorded in the prediction log'),
     onProblem: (problem) =>
       problem === undefined
         ? log.info({ folder }, 'the prediction log is written again')

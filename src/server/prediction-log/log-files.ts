@@ -43,7 +43,7 @@ interface OpenFile {
 
 const open = '.open'
 const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.jsonl$/
-/** Files of other machines are left open for at least so long before they are ended, ms. */
+/** Files of other machines and processes are left open for at least this long before they are ended, ms. */
 const longestSilence = 600_000
 
 export class LogFiles {
@@ -55,7 +55,8 @@ export class LogFiles {
   #grown = false
 
   constructor(options: LogFilesOptions) {
-    this.#options = options
+    // A hyphen ends it in names of files.
+    this.#options = { ...options, instance: options.instance.replace(/[^A-Za-z0-9._]/g, '_') }
   }
 
   /** Appends lines to the file of a version. Throws, with the file as it was, where the disk takes them not whole. */
@@ -85,7 +86,7 @@ export class LogFiles {
       if (!isThere) {
         closeSync(file.handle)
         this.#files.delete(version)
-      } else if (now() - file.begun >= fileSeconds * 1000) this.#finish(version, file)
+      } else if (Math.abs(now() - file.begun) >= fileSeconds * 1000) this.#finish(version, file)
     }
     if (this.#grown) this.prune()
   }
@@ -107,8 +108,10 @@ export class LogFiles {
     for (const path of filesBelow(folder)) {
       if (!path.endsWith(`.jsonl${open}`)) continue
       const [, of, id] = /Z-(.+?)-(\d+)(?:-\d+)?\.jsonl\.open$/.exec(path) ?? []
-      const isOwn = of === instance
-      if (isOwn ? isAlive(Number(id)) && Number(id) !== process.pid : now() - statSync(path).mtimeMs < silence) continue
+      const isSilent = now() - statSync(path).mtimeMs >= silence
+      // Another process may have its number by now.
+      const isDead = of === instance && (Number(id) === process.pid || !isAlive(Number(id)))
+      if (!isDead && !isSilent) continue
       const whole = readFileSync(path).lastIndexOf(0x0a) + 1
       if (whole === 0) rmSync(path)
       else {

@@ -34,7 +34,14 @@ export class LogWriter {
   /** Lines by folder, and their number. */
   readonly #pending = new Map<string, { lines: string; records: number }>()
   readonly #state: WriterState = {
-    ...{ records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, problem: undefined },
+    ...{
+      records: 0,
+      bytes: 0,
+      dropped: { disk: 0, unreadable: 0 },
+      disk: 0,
+      problem: undefined,
+      unreadable: undefined,
+    },
   }
   #failedUntil = 0
   #looked = 0
@@ -100,7 +107,7 @@ export class LogWriter {
       folder = version ? join(version.name, version.version) : noVersion
     } catch (error) {
       this.#state.dropped.unreadable++
-      this.#state.problem ??= `a record could not be made: ${reasonOf(error)}`
+      this.#state.unreadable = reasonOf(error)
       return
     }
     const pending = this.#pending.get(folder)

@@ -48,6 +48,8 @@ export interface WriterState {
   disk: number
   /** Why nothing can be written. */
   problem: string | undefined
+  /** Why the last record that could not be made could not. */
+  unreadable: string | undefined
 }
 
 /** The part of an entry that is JSON: see `entry.ts`. */

@@ -15,6 +15,8 @@ export interface OpenLogOptions extends Pick<PredictionLogOptions, 'rates' | 'sl
   ringBytes: number
   /** The log can't be written from now on, or can be again (undefined). */
   onProblem(problem: string | undefined): void
+  /** A record could not be made, for another reason than the last one. */
+  onUnreadable(reason: string): void
 }
 
 export interface OpenLog {
@@ -33,9 +35,16 @@ const restartDelay = 1000
 const longestClose = 5000
 
 /** Starts the thread that writes the prediction log. */
-export function openLog({ settings, script, ringBytes, onProblem, ...options }: OpenLogOptions): OpenLog {
+export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, ...options }: OpenLogOptions): OpenLog {
   const memory = createRing(ringBytes)
-  const total: WriterState = { records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, problem: undefined }
+  const total: WriterState = {
+    records: 0,
+    bytes: 0,
+    dropped: { disk: 0, unreadable: 0 },
+    disk: 0,
+    problem: undefined,
+    unreadable: undefined,
+  }
   let current: WriterState = total
   let numbers = new WeakMap<LoadedModel, number>()
   let next = 0
@@ -53,9 +62,10 @@ export function openLog({ settings, script, ringBytes, onProblem, ...options }: 
     started.unref()
     let death: string | undefined
     started.on('message', (state: WriterState) => {
-      const before = current.problem
+      const { problem, unreadable } = current
       current = sum(total, state)
-      if (current.problem !== before) onProblem(current.problem)
+      if (current.problem !== problem) onProblem(current.problem)
+      if (current.unreadable !== undefined && current.unreadable !== unreadable) onUnreadable(current.unreadable)
     })
     started.on('error', (error) => {
       death = reasonOf(error)
@@ -113,7 +123,7 @@ export function openLog({ settings, script, ringBytes, onProblem, ...options }: 
   }
 }
 
-function sum(before: WriterState, { records, bytes, dropped, disk, problem }: WriterState): WriterState {
+function sum(before: WriterState, { records, bytes, dropped, ...now }: WriterState): WriterState {
   return {
     records: before.records + records,
     bytes: before.bytes + bytes,
@@ -121,7 +131,6 @@ function sum(before: WriterState, { records, bytes, dropped, disk, problem }: Wr
       disk: before.dropped.disk + dropped.disk,
       unreadable: before.dropped.unreadable + dropped.unreadable,
     },
-    disk,
-    problem,
+    ...now,
   }
 }

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
-import { formatBytes, formatTable, grouped } from '../../base/terminal.ts'
+import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
 import { createProgress } from '../evaluate/format.ts'
 import { type LogFile, logFiles, readRecords } from './log-records.ts'
@@ -64,7 +64,7 @@ export async function runStats({ folder, json, out, err, signal }: Run & { json:
     `${first} to ${last}`,
   ])
   const header = ['version', 'requests', 'failed', 'candidates', 'mean ms', 'mean probabilities', 'time']
-  out.write(`${grouped(files.length)} files, ${formatBytes(bytes)}\n\n${formatTable(header, cells)}\n`)
+  out.write(`${counted(files.length, 'file')}, ${formatBytes(bytes)}\n\n${formatTable(header, cells)}\n`)
 }
 
 function count(versions: Map<string, VersionStats>, record: LogRecord): void {
@@ -156,7 +156,7 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
   } finally {
     progress.stop()
   }
-  out.write(`${grouped(erased)} records erased from ${grouped(changed)} of ${grouped(files.length)} files\n`)
+  out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(files.length, 'file')}\n`)
   if (left > 0)
     out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
   return left === 0

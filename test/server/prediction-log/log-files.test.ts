@@ -41,6 +41,10 @@ t.test('a file has its name once it is large or old enough, or the log ends', as
   log.append('ads/1', '4\n')
   log.close()
   t.same(await readFile(join(folder, 'ads/1', name(second)), 'utf8'), '4\n')
+  log.append('ads/1', '5\n')
+  clock.now -= 3_600_000
+  log.look()
+  t.equal((await list()).filter((file) => file.endsWith('.open')).length, 0, 'the clock went back')
 })
 
 t.test('the oldest files are removed beyond the bytes and the days, and nothing else is', async (t) => {

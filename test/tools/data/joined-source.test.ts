@@ -152,7 +152,9 @@ t.test('a table that is open is joined as it is open, and its caller closes it',
   const models = await temporaryFolder(t)
   const columns = [{ name: 'price', kind: 'number', path: '/fields/0' } as const]
   const ad = { key: 'ad_id', side: 'candidate', table: 'ads', unknown: 'defaults' } as const
-  const entities = [{ entities: { ad: { ...ad, features: ['price'] } }, folder: join(models, '.tables'), of: undefined }]
+  const entities = [
+    { entities: { ad: { ...ad, features: ['price'] } }, folder: join(models, '.tables'), of: undefined },
+  ]
   await importRows(models, 'ads', [{ id: '7', price: 1 }])
   const open = await openChanged(join(models, '.tables/ads/1'))
   t.teardown(() => open.close())

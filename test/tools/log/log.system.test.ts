@@ -63,9 +63,9 @@ t.test('records are erased by a value, in the context or of a candidate, or by i
     stdout: /^2 records erased from 2 of 3 files/,
   })
   t.same(ids((await cli(['log', 'tail', folder])).stdout), ['r2', 'r3', 'r4', 'r5'])
-  t.match((await erase('tags', 't3')).stdout, /^1 records erased/)
+  t.match((await erase('tags', 't3')).stdout, /^1 record erased/)
   t.same((await readdir(join(folder, 'ads/1'))).sort(), [second, third], 'a file without a record is gone')
-  t.match((await erase('id', 'ad-2')).stdout, /^1 records erased/)
+  t.match((await erase('id', 'ad-2')).stdout, /^1 record erased/)
   t.match(await erase('user', 'u5'), { code: 1, stdout: /1 more are in files that are being written/ })
   t.match((await erase('user', 'nobody')).stdout, /^0 records erased from 0 of 2 files/)
 })

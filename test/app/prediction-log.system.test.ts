@@ -187,6 +187,8 @@ t.test('a share of requests, by their ids; failed and slow ones at shares of the
   t.equal(ids.filter((id) => id.startsWith('bad')).length, 40)
   const why = new Set([...records.values()].map(({ sampled_by, sample_rate }) => `${sampled_by} ${sample_rate}`))
   t.same([...why].sort(), ['failed 1', 'rate 0.5'])
+  // Counts are divided by it: of requests like it, all are recorded.
+  for (const id of ids.filter((id) => id.startsWith('bad'))) t.equal(records.get(id)!.sample_rate, 1, id)
 })
 
 t.test('a folder that takes nothing harms no request, is said, and is written again', async (t) => {

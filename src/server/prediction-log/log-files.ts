@@ -1,15 +1,17 @@
 import {
   closeSync,
+  type Dirent,
   fstatSync,
   ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -51,6 +53,8 @@ export class LogFiles {
   readonly #files = new Map<string, OpenFile>()
   /** Bytes of all finished files. */
   disk = 0
+  /** The file that lies beside those of a version. */
+  readonly #beside = new Map<string, { name: string; bytes: Uint8Array }>()
   /** A file has been finished since the oldest ones were removed. */
   #grown = false
 
@@ -67,15 +71,16 @@ export class LogFiles {
       for (let done = 0; done < bytes.length; ) done += writeSync(file.handle, bytes, done)
       file.bytes += bytes.length
     } catch (error) {
-      this.#files.delete(version)
-      try {
-        ftruncateSync(file.handle, file.bytes)
-      } finally {
-        closeSync(file.handle)
-      }
+      this.#abandon(version, file)
       throw error
     }
     if (file.bytes >= this.#options.fileBytes) this.#finish(version, file)
+  }
+
+  /** Keeps a file beside those of a version, also where its folder is made again. */
+  accompany(version: string, name: string, bytes: Uint8Array): void {
+    this.#beside.set(version, { name, bytes })
+    this.#putBeside(version)
   }
 
   /** Ends files that are old enough, and those that are gone from their folders. To be called about once a second. */
@@ -108,16 +113,19 @@ export class LogFiles {
     for (const path of filesBelow(folder)) {
       if (!path.endsWith(`.jsonl${open}`)) continue
       const [, of, id] = /Z-(.+?)-(\d+)(?:-\d+)?\.jsonl\.open$/.exec(path) ?? []
-      const isSilent = now() - statSync(path).mtimeMs >= silence
-      // Another process may have its number by now.
-      const isDead = of === instance && (Number(id) === process.pid || !isAlive(Number(id)))
-      if (!isDead && !isSilent) continue
-      const whole = readFileSync(path).lastIndexOf(0x0a) + 1
-      if (whole === 0) rmSync(path)
-      else {
-        truncateSync(path, whole)
-        renameSync(path, path.slice(0, -open.length))
-      }
+      // Another process may end it at this moment, and one that can't be ended is no reason to record nothing.
+      attempt(() => {
+        const isSilent = now() - statSync(path).mtimeMs >= silence
+        // Another process may have its number by now.
+        const isDead = of === instance && (Number(id) === process.pid || !isAlive(Number(id)))
+        if (!isDead && !isSilent) return
+        const whole = wholeLines(path)
+        if (whole === 0) rmSync(path)
+        else {
+          truncateSync(path, whole)
+          renameSync(path, path.slice(0, -open.length))
+        }
+      })
     }
   }
 
@@ -134,8 +142,7 @@ export class LogFiles {
     let bytes = files.reduce((sum, file) => sum + file.bytes, 0)
     for (const file of files) {
       if (bytes <= maxBytes && now() - file.written <= maxDays * 86_400_000) continue
-      rmSync(file.path, { force: true })
-      bytes -= file.bytes
+      if (attempt(() => rmSync(file.path, { force: true }))) bytes -= file.bytes
     }
     this.disk = bytes
     this.#grown = false
@@ -146,7 +153,7 @@ export class LogFiles {
     if (known !== undefined) return known
     const { folder: root, instance, now } = this.#options
     const folder = join(root, version)
-    mkdirSync(folder, { recursive: true })
+    this.#putBeside(version)
     const begun = now()
     const time = new Date(begun).toISOString().replace(/[-:.]/g, '')
     for (let again = 0; ; again++) {
@@ -157,6 +164,28 @@ export class LogFiles {
       this.#files.set(version, file)
       return file
     }
+  }
+
+  #putBeside(version: string): void {
+    const folder = join(this.#options.folder, version)
+    mkdirSync(folder, { recursive: true })
+    const beside = this.#beside.get(version)
+    if (beside === undefined) return
+    const path = join(folder, beside.name)
+    // A full disk leaves a part of it.
+    if (statSync(path, { throwIfNoEntry: false })?.size !== beside.bytes.length) writeFileSync(path, beside.bytes)
+  }
+
+  /** Ends a file that takes no more, with its whole lines. */
+  #abandon(version: string, file: OpenFile): void {
+    this.#files.delete(version)
+    const isWhole = attempt(() => ftruncateSync(file.handle, file.bytes))
+    closeSync(file.handle)
+    const path = file.path + open
+    // One that isn't whole, or gone, is left to the next process.
+    if (!isWhole || inodeOf(path) !== file.inode) return
+    if (file.bytes === 0) attempt(() => rmSync(path))
+    else this.#grown = attempt(() => renameSync(path, file.path)) || this.#grown
   }
 
   #finish(version: string, { path, handle }: OpenFile): void {
@@ -178,9 +207,42 @@ function inodeOf(path: string): number | undefined {
 
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
 
-/** Paths of the files of a log: `<folder>/<model>/<version>/<file>`. */
-function filesBelow(folder: string): string[] {
-  return (readdirSync(folder, { recursive: true, withFileTypes: true }) as import('node:fs').Dirent[])
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
+/** Whether some work on the disk could be done. */
+function attempt(work: () => void): boolean {
+  try {
+    work()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Bytes of a file up to the end of its last whole line. */
+function wholeLines(path: string): number {
+  const handle = openSync(path, 'r')
+  try {
+    const part = Buffer.alloc(1 << 16)
+    for (let end = fstatSync(handle).size; end > 0; end -= part.length) {
+      const begin = Math.max(0, end - part.length)
+      const read = readSync(handle, part, 0, end - begin, begin)
+      const last = part.subarray(0, read).lastIndexOf(0x0a)
+      if (last >= 0) return begin + last + 1
+    }
+    return 0
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Paths of the files of a log, `<folder>/<model>/<version>/<file>`. Folders that can't be read have none. */
+function filesBelow(folder: string, depth = 2): string[] {
+  let entries: Dirent[] = []
+  attempt(() => {
+    entries = readdirSync(folder, { withFileTypes: true })
+  })
+  return entries.flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isFile()) return [path]
+    return entry.isDirectory() && depth > 0 ? filesBelow(path, depth - 1) : []
+  })
 }

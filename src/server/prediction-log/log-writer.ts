@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { reasonOf } from '../../base/errors.ts'
@@ -46,6 +46,7 @@ export class LogWriter {
   #failedUntil = 0
   #looked = 0
   #recovered = false
+  readonly #forgotten = new Set<number>()
   #ends = false
   #reported = ''
 
@@ -65,11 +66,18 @@ export class LogWriter {
     }, interval)
   }
 
-  /** Writes what waits; false once it is to end. */
+  /**
+   * Writes what waits; false once it is to end. A flood fills the ring as fast as this reads: a turn ends before the
+   * ring is empty then, so that files are looked after and messages received.
+   */
   #turn(): boolean {
     this.#receive()
-    for (let bytes = this.#ring.next(); bytes; bytes = this.#ring.next()) this.#add(bytes)
+    const until = this.#ends ? Number.POSITIVE_INFINITY : performance.now() + interval
+    let bytes = this.#ring.next()
+    for (; bytes; bytes = performance.now() < until ? this.#ring.next() : undefined) this.#add(bytes)
     this.#write()
+    // Entries that wait may still name them.
+    if (this.#ring.isEmpty) this.#forget()
     const now = Date.now()
     if (Math.abs(now - this.#looked) >= lookInterval) {
       this.#looked = now
@@ -82,16 +90,24 @@ export class LogWriter {
     for (let message = receiveMessageOnPort(this.#port); message; message = receiveMessageOnPort(this.#port)) {
       const request = message.message as WriterRequest
       if (request.type === 'close') this.#ends = true
-      else if (request.type === 'forget') this.#versions.delete(request.number)
+      else if (request.type === 'forget') this.#forgotten.add(request.number)
       else this.#versions.set(request.number, this.#know(request.version))
     }
   }
 
+  #forget(): void {
+    for (const number of this.#forgotten) this.#versions.delete(number)
+    this.#forgotten.clear()
+  }
+
+  /** Undefined where the request met none. */
   #versionOf({ header: { number } }: Entry): VersionRecords | undefined {
     if (number === undefined) return undefined
     // A version is sent before the first entry that names it, but perhaps after the last look.
     if (!this.#versions.has(number)) this.#receive()
-    return this.#versions.get(number)
+    const version = this.#versions.get(number)
+    if (version === undefined) throw new Error('its version is not known')
+    return version
   }
 
   #add(bytes: Uint8Array<ArrayBuffer>): void {
@@ -167,7 +183,7 @@ export class LogWriter {
 
   /** A version, and a copy of its manifest beside its files. */
   #know(logged: LoggedVersion): VersionRecords {
-    const { models, secret, folder } = this.#settings
+    const { models, secret } = this.#settings
     const { name, version } = logged.manifest
     let bytes: Buffer | undefined
     try {
@@ -177,10 +193,7 @@ export class LogWriter {
     }
     const known = new VersionRecords(logged, bytes, secret)
     if (bytes !== undefined)
-      this.#attempt(0, () => {
-        mkdirSync(join(folder, name, version), { recursive: true })
-        writeFileSync(join(folder, name, version, `manifest-${known.manifest}.json`), bytes)
-      })
+      this.#attempt(0, () => this.#files.accompany(join(name, version), `manifest-${known.manifest}.json`, bytes))
     return known
   }
 }

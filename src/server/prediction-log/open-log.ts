@@ -46,7 +46,8 @@ export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, 
     unreadable: undefined,
   }
   let current: WriterState = total
-  let numbers = new WeakMap<LoadedModel, number>()
+  const numbers = new WeakMap<LoadedModel, number>()
+  const versions = new Map<number, WeakRef<LoadedModel>>()
   let next = 0
   let closing = false
   let ended: () => void = () => undefined
@@ -78,18 +79,26 @@ export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, 
       Object.assign(total, current, { problem: `the thread that writes it ended: ${death ?? `exit code ${code}`}` })
       current = { ...total }
       onProblem(current.problem)
-      // The next one knows no version.
-      numbers = new WeakMap()
       setTimeout(() => {
         if (!closing) worker = start()
       }, restartDelay).unref()
     })
+    // Entries that wait, and those of requests that came since the last one ended, name them.
+    for (const [number, version] of versions) introduceTo(started, number, version.deref())
     return started
+  }
+
+  function introduceTo(thread: Worker, number: number, version: LoadedModel | undefined): void {
+    if (version)
+      thread.postMessage({ type: 'version', number, version: loggedVersion(version) } satisfies WriterRequest)
   }
 
   const post = (request: WriterRequest) => worker.postMessage(request)
   // Long after its last request has been written.
-  const gone = new FinalizationRegistry<number>((number) => post({ type: 'forget', number }))
+  const gone = new FinalizationRegistry<number>((number) => {
+    versions.delete(number)
+    post({ type: 'forget', number })
+  })
   const log = createPredictionLog({
     ...options,
     ring: new RingWriter(memory),
@@ -99,7 +108,8 @@ export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, 
         number = next++
         numbers.set(version, number)
         gone.register(version, number)
-        post({ type: 'version', number, version: loggedVersion(version) })
+        versions.set(number, new WeakRef(version))
+        introduceTo(worker, number, version)
       }
       return number
     },

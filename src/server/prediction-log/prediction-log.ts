@@ -98,11 +98,15 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
   const most = Math.max(rates.rate, rates.failed, rates.slow)
   const counts = { full: 0, too_large: 0 }
 
-  /** Why a request is logged; undefined: it is not. */
+  /**
+   * Why a request is logged; undefined: it is not. Of the rules that hold for it, the one with the largest share: this
+   * is the share of requests like it that are recorded, and what counts are to be divided by.
+   */
   function sample(hash: number, { outcome, ms }: RequestEnd): LogRecord['sampled_by'] | undefined {
-    if (hash < rates.rate) return 'rate'
-    if (outcome !== 'ok' && hash < rates.failed) return 'failed'
-    return ms.total >= slowMs && hash < rates.slow ? 'slow' : undefined
+    let why: LogRecord['sampled_by'] = 'rate'
+    if (outcome !== 'ok' && rates.failed > rates[why]) why = 'failed'
+    if (ms.total >= slowMs && rates.slow > rates[why]) why = 'slow'
+    return hash < rates[why] ? why : undefined
   }
 
   return {

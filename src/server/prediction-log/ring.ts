@@ -78,10 +78,14 @@ export class RingReader {
     this.#places = new Int32Array(places)
   }
 
+  get isEmpty(): boolean {
+    return Atomics.load(this.#places, tail) === Atomics.load(this.#places, head)
+  }
+
   /** A copy of the next entry, whose place is free from now on; undefined: there is none. */
   next(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.isEmpty) return undefined
     let at = Atomics.load(this.#places, tail)
-    if (at === Atomics.load(this.#places, head)) return undefined
     if (this.#lengths[at / 4] === wrapped) at = 0
     const length = this.#lengths[at / 4]!
     const entry = new Uint8Array(length)

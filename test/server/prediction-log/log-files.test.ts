@@ -1,4 +1,6 @@
+import fs from 'node:fs'
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { LogFiles, type LogFilesOptions } from '../../../src/server/prediction-log/log-files.ts'
@@ -78,6 +80,11 @@ t.test('what a process has left behind is ended with its last whole line', async
   const dead = 2 ** 22 + 1
   await leave(`20260101T000000000Z-a-${dead}.jsonl`, '{"a":1}\n{"b":')
   await leave(`20260101T000000001Z-a-${dead}-1.jsonl`, '{"a')
+  // Its name is taken.
+  await mkdir(join(folder, 'ads/1', `20250101T000000000Z-a-${dead}.jsonl`))
+  await leave(`20250101T000000000Z-a-${dead}.jsonl`, '{"a":1}\n')
+  const long = `20260101T000000005Z-a-${dead}.jsonl`
+  await leave(long, `{"a":1}\n${'x'.repeat(200_000)}`)
   await leave(`20260101T000000002Z-a-${process.ppid}.jsonl`, '{"a":1}\n')
   await leave(`20260101T000000003Z-other-${dead}.jsonl`, '{"a":1}\n')
   await leave(`20260101T000000004Z-other-${dead}.jsonl`, '{"a":1}\n')
@@ -85,11 +92,15 @@ t.test('what a process has left behind is ended with its last whole line', async
   await utimes(join(folder, 'ads/1', `20260101T000000004Z-other-${dead}.jsonl.open`), old, old)
   log.recover()
   t.same(await list(), [
+    `20250101T000000000Z-a-${dead}.jsonl`,
+    `20250101T000000000Z-a-${dead}.jsonl.open`,
     `20260101T000000000Z-a-${dead}.jsonl`,
     `20260101T000000002Z-a-${process.ppid}.jsonl.open`,
     `20260101T000000003Z-other-${dead}.jsonl.open`,
     `20260101T000000004Z-other-${dead}.jsonl`,
+    long,
   ])
+  t.equal((await stat(join(folder, 'ads/1', long))).size, 8)
   t.equal(await readFile(join(folder, `ads/1/20260101T000000000Z-a-${dead}.jsonl`), 'utf8'), '{"a":1}\n')
 })
 
@@ -107,4 +118,44 @@ t.test('a folder that was removed, or is a file, or a link to another', async (t
   await rm(folder)
   log.append('ads/1', '4\n')
   t.equal((await stat(join(folder, 'ads/1', (await list())[0]!))).size, 2)
+})
+
+t.test(
+  'a file that the disk takes no more of is ended with its whole lines, and an empty one is removed',
+  async (t) => {
+    const { log, list, clock } = await files(t, { fileBytes: 100 })
+    log.append('ads/1', 'one\n')
+    const { writeSync } = fs
+    let writes = 0
+    const failing = (handle: number, bytes: Uint8Array) => {
+      if (writes++ % 2 === 0) return writeSync(handle, bytes, 0, 1)
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+    }
+    t.teardown(() => {
+      fs.writeSync = writeSync
+      syncBuiltinESMExports()
+    })
+    fs.writeSync = failing as typeof writeSync
+    syncBuiltinESMExports()
+    for (let i = 0; i < 3; i++) {
+      t.throws(() => log.append('ads/1', 'two\n'), { code: 'ENOSPC' })
+      clock.now += 1000
+    }
+    t.same(await list(), [name(first)])
+    log.look()
+    t.equal(log.disk, 4)
+  },
+)
+
+t.test('what lies beside the files of a version is there again in a folder that is made anew', async (t) => {
+  const { folder, log, list, clock } = await files(t)
+  log.accompany('ads/1', 'manifest-0.json', Buffer.from('{}'))
+  t.same(await list(), ['manifest-0.json'])
+  log.append('ads/1', '1\n')
+  await rm(folder, { recursive: true })
+  log.look()
+  t.equal(log.disk, 0)
+  clock.now++
+  log.append('ads/1', '2\n')
+  t.equal(await readFile(join(folder, 'ads/1/manifest-0.json'), 'utf8'), '{}')
 })

@@ -25,9 +25,9 @@ function free({ buffer }: Numbers): void {
   ;(buffer as ArrayBuffer).resize(0)
 }
 
-/** Index of the first number that is another one; −1: none. NaN is no difference. */
+/** Index of the first number that is another one; −1: none. −0 is another one than 0, NaN is the same. */
 function firstDifference(numbers: Float64Array, others: Float64Array): number {
-  for (let i = 0; i < numbers.length; i++) if (numbers[i] !== others[i] && !Number.isNaN(numbers[i])) return i
+  for (let i = 0; i < numbers.length; i++) if (!Object.is(numbers[i], others[i])) return i
   return -1
 }
 
@@ -81,11 +81,11 @@ export class Blocks {
     }
     const numbers = this.#blocks[block]!
     numbers[offset] = value
-    if (numbers[offset] !== value && !Number.isNaN(value)) this.#widen(value, block, offset)
+    if (!Object.is(numbers[offset], value)) this.#widen(value, block, offset)
   }
 
   #widen(value: number, block: number, offset: number): void {
-    while (this.#width < this.#widths.length - 1 && this.#blocks[block]![offset] !== value) {
+    while (this.#width < this.#widths.length - 1 && !Object.is(this.#blocks[block]![offset], value)) {
       const narrow = this.#blocks[block]!
       const wide = allocate(this.#widths[++this.#width]!, blockRows)
       wide.set(narrow.subarray(0, offset))

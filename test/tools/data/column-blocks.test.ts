@@ -61,6 +61,16 @@ function refuses(read: () => unknown): boolean {
   }
 }
 
+t.test('a block of integers is widened for -0 and NaN, however they are added', async (t) => {
+  for (const value of [-0, Number.NaN]) {
+    const [together, single] = [0, 1].map(() => new Blocks([Uint8Array, Float64Array]))
+    together!.append(Float64Array.of(value, 7))
+    for (const number of [value, 7]) single!.push(number)
+    for (const blocks of [together!, single!])
+      t.same([Object.is(blocks.at(0), value), blocks.at(1), blocks.bytes], [true, 7, 16])
+  }
+})
+
 t.test('values that are added together are those that are added one by one', async () => {
   const some = fc.oneof(fc.nat({ max: 300 }), fc.double(), fc.double().map(Math.fround), fc.integer())
   const part = fc

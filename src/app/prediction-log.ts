@@ -11,14 +11,19 @@ import type { Log } from './load-options.ts'
 /** Opens the prediction log that the settings ask for. */
 export function openPredictionLog(configuration: Configuration, log: Log, registry: Registry): OpenLog {
   const folder = resolve(configuration.MULTIGATE_PREDICTION_LOG)
+  const { MULTIGATE_PREDICTION_LOG_FILE_BYTES: fileBytes, MULTIGATE_PREDICTION_LOG_MAX_BYTES: maxBytes } = configuration
+  if (maxBytes < fileBytes)
+    throw new Error(
+      `MULTIGATE_PREDICTION_LOG_MAX_BYTES (${maxBytes}) is less than MULTIGATE_PREDICTION_LOG_FILE_BYTES (${fileBytes}): each file would be removed when it is complete`,
+    )
   const opened = openLog({
     settings: {
       folder,
       models: resolve(configuration.MULTIGATE_MODELS),
       instance: hostname(),
-      fileBytes: configuration.MULTIGATE_PREDICTION_LOG_FILE_BYTES,
+      fileBytes,
       fileSeconds: configuration.MULTIGATE_PREDICTION_LOG_FILE_SECONDS,
-      maxBytes: configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES,
+      maxBytes,
       maxDays: configuration.MULTIGATE_PREDICTION_LOG_MAX_DAYS,
       secret: configuration.MULTIGATE_LOG_SECRET || undefined,
       bounds: boundsOf(configuration.MULTIGATE_MAX_REQUEST_ROWS),

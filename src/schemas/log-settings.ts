@@ -45,7 +45,8 @@ export const logSettings = {
   MULTIGATE_PREDICTION_LOG_MAX_BYTES: Type.Integer({
     minimum: 0,
     default: 10 * 2 ** 30,
-    description: 'Bytes of finished files; the oldest ones beyond them are removed',
+    description:
+      'Bytes of finished files; the oldest ones beyond them are removed; at least `MULTIGATE_PREDICTION_LOG_FILE_BYTES`',
   }),
   MULTIGATE_PREDICTION_LOG_MAX_DAYS: Type.Number({
     minimum: 0,

@@ -239,3 +239,9 @@ t.test('a process that is killed loses no record older than a second; the next o
   await until(async () => (await readLog(folder)).records.has('two'))
   t.same((await readLog(folder)).files.filter((file) => left.files.includes(`${file}.open`)).length, 1)
 })
+
+t.test('bounds that would remove each file are refused', async (t) => {
+  await t.rejects(start(t, await temporaryFolder(t), { MULTIGATE_PREDICTION_LOG_MAX_BYTES: 1000 }), {
+    message: /MAX_BYTES \(1000\) is less than MULTIGATE_PREDICTION_LOG_FILE_BYTES/,
+  })
+})

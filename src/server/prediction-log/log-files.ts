@@ -45,6 +45,8 @@ interface OpenFile {
 
 const open = '.open'
 const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.jsonl$/
+/** The copy of a file that `multigate log erase` writes. */
+const copy = /\.jsonl\.kept$/
 /** Files of other machines and processes are left open for at least this long before they are ended, ms. */
 const longestSilence = 600_000
 
@@ -129,10 +131,13 @@ export class LogFiles {
     }
   }
 
-  /** Removes the oldest finished files beyond the bounds. */
+  /** Removes the oldest finished files beyond the bounds, and copies that were left behind. */
   prune(): void {
     const { folder, maxBytes, maxDays, now } = this.#options
-    const files = filesBelow(folder)
+    const paths = filesBelow(folder)
+    for (const path of paths)
+      if (copy.test(path)) attempt(() => now() - statSync(path).mtimeMs >= longestSilence && rmSync(path))
+    const files = paths
       .filter((path) => finished.test(nameOf(path)))
       .flatMap((path) => {
         const stat = statSync(path, { throwIfNoEntry: false })
@@ -208,7 +213,7 @@ function inodeOf(path: string): number | undefined {
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1)
 
 /** Whether some work on the disk could be done. */
-function attempt(work: () => void): boolean {
+function attempt(work: () => unknown): boolean {
   try {
     work()
     return true

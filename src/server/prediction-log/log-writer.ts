@@ -176,6 +176,8 @@ export class LogWriter {
   }
 
   #close(): void {
+    // The disk may take again what it did not take a moment ago.
+    this.#failedUntil = 0
     this.#attempt(0, () => this.#files.close())
     this.#look()
     this.#port.close()

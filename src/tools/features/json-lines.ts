@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs'
 import { basename } from 'node:path'
-import { createInterface } from 'node:readline'
 import { reasonOf } from '../../base/errors.ts'
+import { readLines } from '../../base/lines.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Cell, Column, RowCell, Source } from '../data/source.ts'
 import { SpecError } from '../data/source.ts'
@@ -78,10 +78,7 @@ const scalar = (value: unknown): Cell =>
 
 async function* lines(file: string): AsyncGenerator<{ value: Record<string, unknown>; line: number; bytes: number }> {
   let [line, bytes] = [0, 0]
-  for await (const text of createInterface({
-    input: createReadStream(file, 'utf8'),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
+  for await (const text of readLines(createReadStream(file, { highWaterMark: 1 << 18 }))) {
     line++
     bytes += text.length + 1
     if (text.trim() === '') continue

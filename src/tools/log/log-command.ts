@@ -50,7 +50,7 @@ Example:
   multigate log erase log --field user --value u1`,
     )
     .action(async (folder: string, flags: { field: string; value: string }) => {
-      const { runErase } = await import('./run-log.ts')
+      const { runErase } = await import('./run-erase.ts')
       const secret = process.env.MULTIGATE_LOG_SECRET || undefined
       if (!(await runErase({ ...context, ...flags, folder, secret }))) context.exitCode = 1
     })

@@ -1,16 +1,18 @@
-import { createWriteStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
+import { stat } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
-import { ModelError } from '../../base/errors.ts'
-import { loggedHash } from '../../base/logged-hash.ts'
 import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
 import { createProgress } from '../evaluate/format.ts'
-import { type LogFile, logFiles, readRecords } from './log-records.ts'
+import { expectFiles, finishedPath, type LogFile, readRecords } from './log-records.ts'
 
 interface Run extends RunContext {
   folder: string
+}
+
+/** Bytes of a file, 0 of one that has been removed. */
+async function bytesOf(file: LogFile): Promise<number> {
+  const found = await stat(file.path).catch(() => stat(finishedPath(file)).catch(() => undefined))
+  return found?.size ?? 0
 }
 
 interface VersionStats {
@@ -33,7 +35,7 @@ export async function runStats({ folder, json, out, err, signal }: Run & { json:
   let read = 0
   try {
     for (const file of files) {
-      bytes += (await stat(file.path)).size
+      bytes += await bytesOf(file)
       for await (const { record } of readRecords(file, signal)) {
         count(versions, record)
         progress.rows(`reading ${file.path}`, ++read, undefined)
@@ -122,84 +124,4 @@ function latestOf({ name }: LogFile): string {
     `${date!.replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')}T${time!.replace(/(\d\d)(\d\d)(\d\d)/, '$1:$2:$3')}.${ms}Z`,
   )
   return new Date(begun + longestFile).toISOString()
-}
-
-interface Erase extends Run {
-  field: string
-  value: string
-  secret: string | undefined
-}
-
-/**
- * `multigate log erase`: removes the records that have a value, or its hash, in a field of their context or of a
- * candidate. Answers whether none is left: files that are being written can't be changed.
- */
-export async function runErase({ folder, field, value, secret, out, err, signal }: Erase): Promise<boolean> {
-  const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])
-  const files = await expectFiles(folder)
-  const progress = createProgress(err)
-  let [erased, left, changed] = [0, 0, 0]
-  try {
-    for (const [i, file] of files.entries()) {
-      progress.rows('searching files', i, files.length)
-      let found = 0
-      for await (const { record } of readRecords(file, signal)) if (names(record, field, wanted)) found++
-      if (found === 0) continue
-      if (file.isOpen) {
-        left += found
-        continue
-      }
-      await rewrite(file, (record) => !names(record, field, wanted), signal)
-      erased += found
-      changed++
-    }
-  } finally {
-    progress.stop()
-  }
-  out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(files.length, 'file')}\n`)
-  if (left > 0)
-    out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
-  return left === 0
-}
-
-function names({ context, candidates = [] }: LogRecord, field: string, wanted: ReadonlySet<string>): boolean {
-  const has = (values: Record<string, unknown> | undefined) =>
-    values !== undefined && Object.hasOwn(values, field) && holds(values[field], wanted)
-  return has(context) || candidates.some(({ fields, id }) => has(fields) || (field === 'id' && holds(id, wanted)))
-}
-
-function holds(value: unknown, wanted: ReadonlySet<string>): boolean {
-  if (Array.isArray(value)) return value.some((one) => holds(one, wanted))
-  if (typeof value === 'object' && value !== null) return holds((value as { values?: unknown }).values, wanted)
-  return (typeof value === 'string' || typeof value === 'number') && wanted.has(String(value))
-}
-
-/** Writes the records that stay into another file, which then takes the place of this one. */
-async function rewrite(file: LogFile, stays: (record: LogRecord) => boolean, signal: AbortSignal): Promise<void> {
-  const kept = `${file.path}.kept`
-  let records = 0
-  async function* lines() {
-    for await (const { text, record } of readRecords(file, signal)) {
-      if (!stays(record)) continue
-      records++
-      yield `${text}\n`
-    }
-  }
-  try {
-    await pipeline(lines, createWriteStream(kept, { flags: 'wx', mode: 0o640, flush: true }))
-    if (records === 0) await rm(file.path)
-    else await rename(kept, file.path)
-  } finally {
-    await rm(kept, { force: true })
-  }
-}
-
-async function expectFiles(folder: string): Promise<LogFile[]> {
-  const files = await logFiles(folder)
-  if (files.length === 0)
-    throw new ModelError(
-      'MODEL_NOT_FOUND',
-      `${folder} has no files of a prediction log: is it the folder that MULTIGATE_PREDICTION_LOG names?`,
-    )
-  return files
 }

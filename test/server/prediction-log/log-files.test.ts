@@ -63,7 +63,17 @@ t.test('the oldest files are removed beyond the bytes and the days, and nothing 
     await writeFile(path, '0123456789')
     await utimes(path, begun / 1000 - days * 86_400, begun / 1000 - days * 86_400)
   }
+  for (const [begin, age] of [
+    ['20250101T000000000Z', 601],
+    ['20251230T000000000Z', 599],
+  ] as const) {
+    const path = join(folder, 'ads/1', `${name(begin)}.kept`)
+    await writeFile(path, '')
+    await utimes(path, begun / 1000 - age, begun / 1000 - age)
+  }
   log.prune()
+  t.ok((await list()).includes(`${name('20251230T000000000Z')}.kept`), 'records are being erased')
+  await rm(join(folder, 'ads/1', `${name('20251230T000000000Z')}.kept`))
   const kept = ['manifest-0123.json', 'notes.jsonl']
   t.same(await list(), [name('20251230T000000000Z'), name('20251231T000000000Z'), ...kept])
   log.append('ads/1', '0123456789')

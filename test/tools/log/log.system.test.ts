@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loggedHash } from '../../../src/base/logged-hash.ts'
 import type { LogRecord } from '../../../src/schemas/prediction-log.ts'
+import { type LogFile, logFiles, readRecords } from '../../../src/tools/log/log-records.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli as cli } from '../../support/cli.ts'
 
@@ -83,3 +84,26 @@ t.test('damaged files, other folders and newer schemas are named', async (t) => 
   t.match((await cli(['log', 'tail', join(newer, 'none')])).stderr, /can't be read/)
   t.match((await cli(['log', 'tail', await temporaryFolder(t)])).stderr, /no files of a prediction log/)
 })
+
+t.test('files that are completed or removed while they are read, and copies of a killed process', async (t) => {
+  const folder = await writeLog(t, { [first]: [record('r1', 1)], [third]: [record('\u2028', 5)] })
+  const [complete, open] = (await logFiles(folder)) as [LogFile, LogFile]
+  await rename(open.path, open.path.slice(0, -'.open'.length))
+  t.match(await records(open), ['\u2028'], 'under its new name; a line ends at a line feed alone')
+  t.same(await records({ ...complete, path: join(folder, 'none') }), [])
+  const copy = join(folder, 'ads/1', `${first}.kept`)
+  await writeFile(copy, 'from another process')
+  const erase = () => cli(['log', 'erase', folder, '--field', 'user', '--value', 'u1'])
+  t.match(await erase(), { code: 1, stderr: /another process erases records/ })
+  t.equal(await readFile(copy, 'utf8'), 'from another process', 'it stays')
+  const old = Date.now() / 1000 - 61
+  await utimes(copy, old, old)
+  t.match(await erase(), { code: 0, stdout: /^1 record erased/ })
+  t.same(await readdir(join(folder, 'ads/1')), [open.name.slice(0, -'.open'.length)])
+})
+
+async function records(file: LogFile): Promise<string[]> {
+  const ids: string[] = []
+  for await (const { record } of readRecords(file)) ids.push(record.request_id)
+  return ids
+}

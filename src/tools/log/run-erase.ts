@@ -1,0 +1,100 @@
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import type { RunContext } from '../../base/command.ts'
+import { ModelError } from '../../base/errors.ts'
+import { loggedHash } from '../../base/logged-hash.ts'
+import { counted, grouped } from '../../base/terminal.ts'
+import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { createProgress } from '../evaluate/format.ts'
+import { expectFiles, keptEnd, type LogFile, leftovers, readRecords } from './log-records.ts'
+
+interface Erase extends RunContext {
+  folder: string
+  field: string
+  value: string
+  secret: string | undefined
+}
+
+/**
+ * `multigate log erase`: removes the records that have a value, or its hash, in a field of their context or of a
+ * candidate. Answers whether none is left: files that are being written can't be changed.
+ */
+export async function runErase({ folder, field, value, secret, out, err, signal }: Erase): Promise<boolean> {
+  const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])
+  const files = await expectFiles(folder)
+  const progress = createProgress(err)
+  for (const path of await leftovers(folder)) if (await isSilent(path)) await rm(path, { force: true })
+  let [erased, left, changed] = [0, 0, 0]
+  try {
+    for (const [i, file] of files.entries()) {
+      progress.rows('searching files', i, files.length)
+      let found = 0
+      for await (const { record } of readRecords(file, signal)) if (names(record, field, wanted)) found++
+      if (found === 0) continue
+      if (file.isOpen) {
+        left += found
+        continue
+      }
+      await rewrite(file, (record) => !names(record, field, wanted), signal)
+      erased += found
+      changed++
+    }
+  } finally {
+    progress.stop()
+  }
+  out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(files.length, 'file')}\n`)
+  if (left > 0)
+    out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
+  return left === 0
+}
+
+function names({ context, candidates = [] }: LogRecord, field: string, wanted: ReadonlySet<string>): boolean {
+  const has = (values: Record<string, unknown> | undefined) =>
+    values !== undefined && Object.hasOwn(values, field) && holds(values[field], wanted)
+  return has(context) || candidates.some(({ fields, id }) => has(fields) || (field === 'id' && holds(id, wanted)))
+}
+
+function holds(value: unknown, wanted: ReadonlySet<string>): boolean {
+  if (Array.isArray(value)) return value.some((one) => holds(one, wanted))
+  if (typeof value === 'object' && value !== null) return holds((value as { values?: unknown }).values, wanted)
+  return (typeof value === 'string' || typeof value === 'number') && wanted.has(String(value))
+}
+
+/** Age from which on nobody writes a copy any more, ms: its process was killed. */
+const longestSilence = 60_000
+
+async function isSilent(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found !== undefined && Date.now() - found.mtimeMs >= longestSilence
+}
+
+/** Writes the records that stay into a copy, which then takes the place of the file. */
+async function rewrite(file: LogFile, stays: (record: LogRecord) => boolean, signal: AbortSignal): Promise<void> {
+  const kept = `${file.path}${keptEnd}`
+  const handle = await openCopy(kept)
+  let records = 0
+  async function* lines() {
+    for await (const { text, record } of readRecords(file, signal)) {
+      if (!stays(record)) continue
+      records++
+      yield `${text}\n`
+    }
+  }
+  try {
+    await pipeline(lines, handle.createWriteStream({ flush: true }))
+    if (records === 0) await rm(file.path, { force: true })
+    else await rename(kept, file.path)
+  } finally {
+    await rm(kept, { force: true })
+  }
+}
+
+/** One process at a time changes a file: two would each put back what the other one removes. */
+async function openCopy(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o640)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    throw new ModelError('INVALID_REQUEST', `${path} is there: another process erases records; try again in a minute`)
+  }
+}

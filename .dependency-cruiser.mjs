@@ -104,6 +104,7 @@ export const order = [
       'rules (`policy.ts`)',
     ],
   },
+  { 'tools/log': ['`log`: records of a prediction log', 'commands'] },
   {
     'tools/data': ['labelled rows: CSV, Parquet, generated; splits', 'add sources'],
     'tools/client': ['asks a running service', 'its calls'],
@@ -139,7 +140,6 @@ export const order = [
   },
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
-    'tools/log': ['`log`: records of a prediction log', 'commands'],
     'tools/doctor': ['`doctor`', 'add checks'],
     'tools/sync': ['`sync`, `index`: copies models; `sources/`: S3, GCS, OCI, HTTP', 'add sources'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],

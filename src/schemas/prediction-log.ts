@@ -6,12 +6,19 @@ export const logSchema = 1
 const Values = Type.Record(Type.String(), Type.Unknown())
 const Probabilities = Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]))
 
+const Fetched = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'Values that feature tables had for its keys, of fields that were not sent',
+})
+const UnknownKeys = Type.Array(Type.String(), { description: 'Entities whose key their table does not have' })
+
 export type LoggedCandidate = Static<typeof LoggedCandidate>
 export const LoggedCandidate = Type.Object({
   position: Type.Integer({ minimum: 0, description: 'Place in the request' }),
   id: Type.Optional(Type.Union([Type.String(), Type.Number()])),
   bid: Type.Optional(Type.Number()),
   fields: Type.Optional(Values),
+  fetched: Type.Optional(Fetched),
+  unknown_keys: Type.Optional(UnknownKeys),
   raw: Type.Optional(Probabilities),
   served: Type.Optional(Probabilities),
   score: Type.Optional(Type.Number()),
@@ -52,6 +59,8 @@ export const LogRecord = Type.Object({
     write: Type.Optional(Type.Number()),
   }),
   context: Type.Optional(Values),
+  fetched: Type.Optional(Fetched),
+  unknown_keys: Type.Optional(UnknownKeys),
   candidates: Type.Optional(Type.Array(LoggedCandidate)),
   unread: Type.Optional(Type.String({ description: 'Why context and candidates are missing' })),
 })

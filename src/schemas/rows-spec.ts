@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { History } from './history.ts'
+import { LogData } from './log-data.ts'
 import { TaskName } from './manifest.ts'
 import { Publish } from './publish.ts'
 
@@ -155,7 +156,7 @@ export const ParquetData = Type.Object(
 )
 
 export type RowData = Static<typeof RowData>
-export const RowData = Type.Union([CsvData, ParquetData, AdsFunnelData, AdsHistoryData, SyntheticTasksData], {
+export const RowData = Type.Union([CsvData, ParquetData, LogData, AdsFunnelData, AdsHistoryData, SyntheticTasksData], {
   description: 'Where the rows come from',
 })
 

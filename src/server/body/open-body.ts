@@ -10,7 +10,7 @@ export interface ReadBody<Asked> {
   /** Its rows for a model, once. Throws or rejects with INVALID_REQUEST. */
   rowsFor(
     model: LoadedModel,
-    question: Pick<Query, 'tasks' | 'options' | 'problems' | 'whole'>,
+    question: Pick<Query, 'tasks' | 'options' | 'problems' | 'whole' | 'follower'>,
   ): BodyRows | Promise<BodyRows>
   /** Gives it up; the thread goes on to the next one. Idempotent. */
   close?(): void
@@ -35,7 +35,7 @@ async function openLater<Asked>(
     asked,
     close,
     async rowsFor(model, question) {
-      const { options = {}, whole = false } = question
+      const { options = {}, whole = false, follower } = question
       const { partial = false, unknown = false, features = false, rank } = options
       const { maxRequestRows: maxRows, maxListValues: maxValues } = model.limits
       // Reported together with what the thread finds wrong with the rows.
@@ -43,7 +43,8 @@ async function openLater<Asked>(
       const tables = model.encoder.layout.entities?.handles()
       const bids = rank?.by === ecpm
       const bounds = { maxRows, maxValues, partial, leavesOut: !whole, bids }
-      return { rows: await encode(model, { ...bounds, found, unknown, features, tables }) }
+      const isTold = features || (follower !== undefined && tables !== undefined)
+      return { rows: await encode(model, { ...bounds, found, unknown, features: isTold, tables }) }
     },
   }
 }

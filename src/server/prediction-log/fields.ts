@@ -1,5 +1,6 @@
 import { loggedHash } from '../../base/logged-hash.ts'
 import { KeyList } from '../../model/contracts/key-list.ts'
+import type { FetchNote } from '../../model/contracts/prediction.ts'
 import { NumberMatrix } from '../../model/serving/features/number-matrix.ts'
 import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
 import { isObject } from '../../schemas/json.ts'
@@ -124,4 +125,24 @@ function withFields(
   if (typeof bid === 'number') candidate.bid = bid
   candidate.fields = fields
   return candidate
+}
+
+/** Values of tables in the form in which they are logged, and entities whose key their table does not have. */
+export interface FetchedFields {
+  fetched: Record<string, unknown> | undefined
+  unknown_keys: string[] | undefined
+}
+
+/** `notes`: by entity. */
+export function fetchedFields(
+  notes: Readonly<Record<string, FetchNote>> | null | undefined,
+  keep: Keep,
+): FetchedFields {
+  const all = Object.entries(notes ?? {})
+  const unknown = all.flatMap(([entity, { found }]) => (found ? [] : [entity]))
+  const fetched = all.some(([, { found }]) => found)
+  return {
+    fetched: fetched ? Object.assign({}, ...all.map(([, note]) => kept(note.fetched, keep))) : undefined,
+    unknown_keys: unknown.length > 0 ? unknown : undefined,
+  }
 }

@@ -1,4 +1,5 @@
 import type { EncoderSource } from '../../model/serving/features/encoder.ts'
+import type { FetchNotes } from '../../model/serving/features/fetched.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
@@ -54,7 +55,7 @@ export interface WriterState {
 
 /** The part of an entry that is JSON: see `entry.ts`. */
 export interface EntryHeader
-  extends Omit<LooseRecord, 'schema' | 'instance' | 'time' | 'context' | 'candidates' | 'ms'> {
+  extends Omit<LooseRecord, 'schema' | 'instance' | 'time' | 'context' | 'candidates' | 'fetched' | 'ms'> {
   ms: Loose<LogRecord['ms']>
   /** ms since 1970 */
   at: number
@@ -63,6 +64,8 @@ export interface EntryHeader
   number?: number | undefined
   requested?: number | undefined
   rank?: RankOptions | undefined
+  /** Values of tables for its keys. */
+  notes?: Pick<FetchNotes, 'context' | 'candidates'> | undefined
 }
 
 /** With optional properties that may be undefined: JSON leaves them out. */

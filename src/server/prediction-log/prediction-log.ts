@@ -1,4 +1,5 @@
 import { murmur3 } from '../../base/hash.ts'
+import type { FetchNotes } from '../../model/serving/features/fetched.ts'
 import type { EncodedRequest } from '../../model/serving/features/layout.ts'
 import type { AnswerFollower, LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { RankOptions } from '../../schemas/predict.ts'
@@ -67,6 +68,7 @@ export class LoggedRequest implements AnswerFollower {
   probabilities: Float32Array = noProbabilities
   index: Int32Array = ownPlaces
   requested: number | undefined
+  notes: FetchNotes | undefined
 
   constructor(ids: RequestIds, hash: number) {
     this.ids = ids
@@ -76,12 +78,13 @@ export class LoggedRequest implements AnswerFollower {
   }
 
   /** The graph has answered: the memory of both is used again. */
-  answered({ index, requested }: EncodedRequest, probabilities: Float32Array | undefined): void {
+  answered({ index, requested, fetched }: EncodedRequest, probabilities: Float32Array | undefined): void {
     // A graph that answers nothing fails right after this.
     if (probabilities === undefined) return
     this.probabilities = probabilities.slice()
     if (index !== undefined) this.index = index.slice()
     this.requested = requested
+    this.notes = fetched
   }
 }
 
@@ -115,7 +118,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
       return hash < most ? new LoggedRequest(ids, hash) : undefined
     },
     ended(logged, end) {
-      const { hash, ids, at, body, probabilities, index, requested } = logged
+      const { hash, ids, at, body, probabilities, index, requested, notes } = logged
       const why = sample(hash, end)
       if (why === undefined) return
       const { protocol, headerLength, key, model, target, rank, outcome, problems, deadlineMs, ms } = end
@@ -139,6 +142,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
         ms,
         requested,
         rank,
+        notes,
       }
       if (isLarge) counts.too_large++
       else if (!putEntry(ring, header, body, probabilities, index)) counts.full++

@@ -10,7 +10,7 @@ import { type LoggedCandidate, logSchema } from '../../schemas/prediction-log.ts
 import type { BodyFormat } from '../body/body-format.ts'
 import type { JsonBounds } from '../body/read-json.ts'
 import type { Entry } from './entry.ts'
-import { keepBy, type SentFields, sentFields } from './fields.ts'
+import { type FetchedFields, fetchedFields, keepBy, type SentFields, sentFields } from './fields.ts'
 import type { EntryHeader, LoggedVersion, Loose, LooseRecord } from './messages.ts'
 
 export interface RecordOptions {
@@ -59,6 +59,11 @@ export class VersionRecords {
     return sentFields(rows, this.#keep, this.#keyName)
   }
 
+  /** Values that tables had for keys, by the notes of entities. */
+  fetched(notes: Parameters<typeof fetchedFields>[0]): FetchedFields {
+    return fetchedFields(notes, this.#keep)
+  }
+
   /** All probabilities of all candidates, whatever the request asked for. */
   answered({ header, probabilities, index }: Entry, sent: SentFields | undefined): PredictionTable | undefined {
     if (probabilities.length === 0) return undefined
@@ -84,7 +89,7 @@ export class VersionRecords {
 /** The record of an entry; `version`: undefined where the request met none. */
 export function recordOf(entry: Entry, version: VersionRecords | undefined, options: RecordOptions): LooseRecord {
   const { header } = entry
-  const { at, headerLength: _, number: __, requested, rank: ___, ...rest } = header
+  const { at, headerLength: _, number: __, requested, rank: ___, notes, ...rest } = header
   const record: LooseRecord = {
     schema: logSchema,
     time: new Date(at).toISOString(),
@@ -98,7 +103,8 @@ export function recordOf(entry: Entry, version: VersionRecords | undefined, opti
   return {
     ...record,
     ...(sent?.context && { context: sent.context }),
-    candidates: candidatesOf(sent, table, requested),
+    ...(notes && version.fetched(notes.context)),
+    candidates: candidatesOf(sent, table, requested, notes && ((row) => version.fetched(notes.candidates[row]))),
     ...(unread !== undefined && { unread }),
   }
 }
@@ -114,16 +120,21 @@ function read(entry: Entry, version: VersionRecords, options: RecordOptions): { 
   }
 }
 
+const nothingFetched: FetchedFields = { fetched: undefined, unknown_keys: undefined }
+
 function candidatesOf(
   sent: SentFields | undefined,
   table: PredictionTable | undefined,
   requested: EntryHeader['requested'],
+  fetchedOf: ((row: number) => FetchedFields) | undefined,
 ): Loose<LoggedCandidate>[] {
   const rows = requested ?? sent?.candidates.length ?? 0
   const candidates: Loose<LoggedCandidate>[] = []
   for (let position = 0; position < rows; position++) {
     const { id, bid, fields } = sent?.candidates[position] ?? {}
-    candidates.push({ position, id, bid, fields, raw: undefined, served: undefined, score: undefined, rank: undefined })
+    const { fetched, unknown_keys } = fetchedOf?.(position) ?? nothingFetched
+    const unanswered = { raw: undefined, served: undefined, score: undefined, rank: undefined }
+    candidates.push({ position, id, bid, fields, fetched, unknown_keys, ...unanswered })
   }
   if (table === undefined) return candidates
   const { tasks, raw = [], scores, index } = table

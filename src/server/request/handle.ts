@@ -55,7 +55,7 @@ export async function handle<Params, Asked>(
     stages?.leased(model)
 
     const question = protocol.ask(asked, model)
-    const finding = body.rowsFor(model, question)
+    const finding = body.rowsFor(model, logged ? { ...question, follower: logged } : question)
     found = finding instanceof Promise ? await finding : finding
     stages?.read()
     const { tasks, options, problems, whole } = question

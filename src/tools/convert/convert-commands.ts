@@ -98,7 +98,8 @@ say, with a guess that Enter accepts. --data takes a spec as \`evaluate\` does, 
     .action(async (path: string, flags: InitFlags) => {
       const { writeInit } = await import('./write-init.ts')
       const { readFeatures } = await import('./read-options.ts')
-      const { createProgress, formatEvaluation } = await import('../evaluate/format.ts')
+      const { createProgress } = await import('../../base/progress.ts')
+      const { formatEvaluation } = await import('../evaluate/format.ts')
       const { models, name, modelVersion: version, tasks, output: outputs, derived, context: ofContext, cross } = flags
       const stated = flags.features === undefined ? undefined : await readFeatures(flags.features)
       const progress = createProgress(err)

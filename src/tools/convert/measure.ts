@@ -1,3 +1,4 @@
+import type { Progress } from '../../base/progress.ts'
 import { evaluationFiles } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { NewBundle } from '../../model/serving/bundle/write.ts'
@@ -11,7 +12,6 @@ import { chooseRows, quantizationFile, toQuantizationRows, usualQuantizationRows
 import { rowsProvenance } from '../data/rows-provenance.ts'
 import { type LoadedRows, RowProblems, SpecError } from '../data/source.ts'
 import { rowsOfPart } from '../evaluate/evaluate.ts'
-import type { Progress } from '../evaluate/format.ts'
 import { judgeNewVersion } from '../evaluate/judge-new-version.ts'
 import { encodePart } from '../evaluate/judge-precision.ts'
 import { predictorFields } from '../evaluate/model-fields.ts'

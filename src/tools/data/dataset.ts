@@ -40,6 +40,8 @@ export interface Dataset {
   /** The feature tables that rows have values of, and the rows of each part that are left out for their keys. */
   tables?: JoinedTable[] | undefined
   leftOut?: Parts | undefined
+  /** Facts about the rows that people should know. */
+  notes?: string[] | undefined
   /** The place of a row, for messages. */
   place(row: number): string
 }
@@ -98,7 +100,13 @@ export async function readDataset(
   const all = partsOf(spec, { ...read, own: source.ownRows?.() ?? { validation: 0, test: 0, past: 0 } }, problems)
   const kept = leaveOut(all, joined?.leftOut ?? [], problems)
   if (problems.length > 0) throw new SpecError(file, problems)
-  return { ...read, ...kept, ...(joined && { tables: joined.tables }), place: (row) => source.place(row) }
+  return {
+    ...read,
+    ...kept,
+    ...(joined && { tables: joined.tables }),
+    notes: source.notes?.(),
+    place: (row) => source.place(row),
+  }
 }
 
 async function readRows(
@@ -219,6 +227,10 @@ export function dataOf(file: string, formats: string): RowData {
 export async function openSource(data: RowData, file: string): Promise<Source> {
   if ('csv' in data) return openCsv(data, file)
   if ('generator' in data) return openGenerated(data)
+  if ('log' in data) {
+    const { openLogRows } = await import('./log-rows.ts')
+    return openLogRows(data, file, openSource)
+  }
   const { openParquet } = await import('./parquet.ts')
   return openParquet(data, file)
 }

@@ -99,6 +99,10 @@ function sharesOf(counts: Float64Array, total: number): number[] {
 export function describeData(data: RowData): string {
   if ('generator' in data)
     return `generator ${data.generator}, ${data.rows} rows, seed ${data.seed}${data.skip > 0 ? `, after ${data.skip}` : ''}`
+  if ('log' in data) {
+    const of = [data.model ?? [], (data.versions ?? []).map((version) => `version ${version}`)].flat()
+    return [`prediction log ${[data.log].flat().join(', ')}`, ...of].join(', ')
+  }
   const names = (files: readonly string[]) => files.map((path) => basename(path)).join(', ')
   const own = (['validation', 'test'] as const).flatMap((part) => {
     const { files, last } = data[part] ?? {}

@@ -51,6 +51,10 @@ export class JoinedSource implements Source {
     return this.#source.ownRows?.() ?? { validation: 0, test: 0, past: 0 }
   }
 
+  notes(): string[] {
+    return this.#source.notes?.() ?? []
+  }
+
   progress(): number | undefined {
     return this.#source.progress()
   }

@@ -100,7 +100,7 @@ export function rowsInParts({ train, validation, test }: Parts, rows: number): I
 }
 
 function filesOf(data: RowData, part: OwnPart): PartFiles | undefined {
-  return 'generator' in data ? undefined : data[part]
+  return 'generator' in data || 'log' in data ? undefined : data[part]
 }
 
 /** The last rows of `rows` ones, as a split by order takes them. */

@@ -47,6 +47,8 @@ export interface Source {
    * test, then validation.
    */
   ownRows?(): Record<FilePart, number>
+  /** Facts about the rows that people should know, once all are read. */
+  notes?(): string[]
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
 }

@@ -64,7 +64,7 @@ function positions(
 }
 
 /** Index of the first element ≥ `value`; of ascending elements. */
-export function firstIndex(sorted: Float64Array, value: number): number {
+export function firstIndex(sorted: ArrayLike<number>, value: number): number {
   let low = 0
   let high = sorted.length
   while (low < high) {

@@ -150,6 +150,7 @@ export async function evaluate(input: EvaluateInput): Promise<Evaluation> {
     warnings: [
       ...oneClass.map(({ path, message }) => `${path} ${message}`),
       ...tableWarnings(dataset.tables),
+      ...(dataset.notes ?? []),
       ...warningsOf(dataset, rows, tasks, groups),
       ...evaluated.flatMap(weaknessesOf),
     ],

@@ -1,5 +1,5 @@
+import type { Progress } from '../../base/progress.ts'
 import type { LoadedRows } from '../data/source.ts'
-import type { Progress } from './format.ts'
 
 /** Which rows are judged. */
 export type PartName = 'all' | 'train' | 'validation' | 'test'

@@ -3,9 +3,9 @@ import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
+import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { createProgress } from '../evaluate/format.ts'
 import { expectFiles, keptEnd, type LogFile, leftovers, readRecords } from './log-records.ts'
 
 interface Erase extends RunContext {

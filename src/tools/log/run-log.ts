@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
+import { createProgress } from '../../base/progress.ts'
 import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { createProgress } from '../evaluate/format.ts'
 import { expectFiles, finishedPath, type LogFile, readRecords } from './log-records.ts'
 
 interface Run extends RunContext {

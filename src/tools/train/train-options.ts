@@ -1,6 +1,6 @@
+import type { Progress } from '../../base/progress.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { Dataset } from '../data/dataset.ts'
-import type { Progress } from '../evaluate/format.ts'
 import type { FitObserver } from './fit.ts'
 import type { RunFolder } from './run-folder.ts'
 

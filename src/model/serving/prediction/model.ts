@@ -178,7 +178,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     predict(query) {
       const { rows, tasks, options: asked = {}, problems: found, whole = false, deadline, tenant, begun } = query
       const started = options.clock.now()
-      const observed = asked.observe !== false
+      const [observed, isFollowed] = [asked.observe !== false, query.follower !== undefined]
       traffic.observed = observed
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
@@ -190,7 +190,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const bids = planned.rank?.bids === true
       const { maxRequestRows: maxRows, maxListValues: maxValues } = options
       const wanted = { maxRows, maxValues, partial, leavesOut: !whole, bids, problems, allocate: memory.allocate }
-      const encoded = encode(parts, rows, memory, { unknown, features }, wanted)
+      const encoded = encode(parts, rows, memory, { unknown, features: features || isFollowed }, wanted)
       if (observed && rows.form === 'encoded') countValues(rows, options)
       const encodedAt = options.clock.now()
       const encodeSeconds = (encodedAt - started) / 1000
@@ -200,7 +200,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       }
       const tableOf = (out: Outputs) => {
         query.follower?.answered(encoded, out[bindingsOf(manifest).probabilities])
-        const table = compose(planned, encoded, out)
+        const table = compose(planned, features ? encoded : unasked(encoded), out)
         if (observed) monitor.observe(encoded, table)
         return table
       }
@@ -259,6 +259,10 @@ const instant = { engineSeconds: 0, cancel: () => undefined }
 function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): LoadedModel['limits'] {
   return { maxRequestRows, maxListValues, maxDelayMs }
 }
+
+/** The request without the values of tables, which are for its follower alone where the client does not ask. */
+const unasked = (encoded: EncodedRequest): EncodedRequest =>
+  encoded.fetched === undefined ? encoded : { ...encoded, fetched: undefined }
 
 /**
  * Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't

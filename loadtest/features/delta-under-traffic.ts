@@ -19,16 +19,23 @@ export const rate = 100
 /** Deltas that are measured. */
 const deltas = 3
 
-/** Length of phases in which nothing changes, ms. */
-const quiet = 10_000
-
 type Row = Record<string, string>
 
+/** How much is measured. */
+interface Size {
+  /** Ads of the table. */
+  ads: number
+  /** Ads of a delta. */
+  changed: number
+  /** Length of phases in which nothing changes, s. */
+  quiet: number
+}
+
 /**
- * Changes the price of `changed` ads, again and again, in a table of `ads` that requests by id read meanwhile. Resolves
- * with a row for each phase.
+ * Changes prices, again and again, in a table of ads that requests by id read meanwhile. Resolves with a row for each
+ * phase.
  */
-export async function measureDeltas(folder: string, ads: number, changed: number, log: Log): Promise<Row[]> {
+export async function measureDeltas(folder: string, { ads, changed, quiet }: Size, log: Log): Promise<Row[]> {
   await mkdir(folder)
   log(`delta: importing ${ads} ads`)
   const subject = await adsFunnel(folder, ads)
@@ -38,7 +45,7 @@ export async function measureDeltas(folder: string, ads: number, changed: number
   const settings = { MULTIGATE_POLL_SECONDS: '0.2', MULTIGATE_DEADLINE_MS: '10000' }
   return withMultigate({ models: subject.models, settings }, async (server) => {
     const client = createPacedClient(server, bodies, rate)
-    await client.during(() => sleep(quiet / 2))
+    await client.during(() => sleep(500 * quiet))
     const rows: Row[] = []
     const add = async (phase: string, work: () => Promise<string>) => {
       const { result, times } = await client.during(work)
@@ -58,7 +65,7 @@ export async function measureDeltas(folder: string, ads: number, changed: number
       })
       log(JSON.stringify(rows.at(-1)))
     }
-    await add('no delta', () => sleep(quiet, ''))
+    await add('no delta', () => sleep(1000 * quiet, ''))
     for (let sequence = 1; sequence <= deltas; sequence++) {
       const first = random.integer(ads)
       const lines = Array.from(
@@ -77,7 +84,7 @@ export async function measureDeltas(folder: string, ads: number, changed: number
       )
       await add(`delta ${sequence}: until it is in effect`, () => took(() => untilApplied(server, sequence)))
     }
-    await add('after them', () => sleep(quiet, ''))
+    await add('after them', () => sleep(1000 * quiet, ''))
     return rows
   })
 }

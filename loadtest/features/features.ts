@@ -9,7 +9,7 @@ import type { TableDescription } from '../../src/schemas/feature-table.ts'
 import { cli } from '../entries.ts'
 import { experiment, type Log, temporaryFolder } from '../experiment.ts'
 import { mebibytes, tableOf, whole } from '../markdown.ts'
-import { listOf } from '../options.ts'
+import { listOf, positive } from '../options.ts'
 import { writeCsv, writeParquet } from './ad-files.ts'
 import { keyName, keyOf, listSeparator } from './ads.ts'
 import { measureDeltas, rate } from './delta-under-traffic.ts'
@@ -37,9 +37,11 @@ export default experiment({
     rows: ['<number>', 'ads', Number, 10_000_000],
     reads: ['<number>', 'keys that are looked up of each store, for each distribution', Number, 2_000_000],
     served: ['<number>', 'ads of the table that changes while it is served', Number, 1_000_000],
+    quiet: ['<seconds>', 'length of the phases in which that table does not change', positive, 10],
     beside: ['<names>', `what else is measured, of ${others.join(',')}`, listOf<Other>(others), [...others]],
   },
-  async run({ rows: ads, reads, served, beside }, { machine: { date, processor, cores, loadBefore, versions }, log }) {
+  async run({ rows: ads, reads, served, quiet, beside }, { machine, log }) {
+    const { date, processor, cores, loadBefore, versions } = machine
     const folder = await temporaryFolder()
     const imports: Row[] = []
     let last: Import | undefined
@@ -61,7 +63,7 @@ export default experiment({
     log(`${cold ? 'cold' : 'warm'}: answered from after ${seconds.toFixed(3)} s`)
     const stores = await measureStores(opened, { ads, reads, beside, folder: join(folder, 'lmdb') }, log)
     const changed = Math.min(100_000, served)
-    const deltas = await measureDeltas(join(folder, 'served'), served, changed, log)
+    const deltas = await measureDeltas(join(folder, 'served'), { ads: served, changed, quiet }, log)
     return `# Feature tables
 
 ${date}, ${processor}, ${cores} cores, load ${loadBefore.toFixed(1)} before, Node ${versions.node}. ${whole(ads)} ads with 20 features: 8 categories of 3 to

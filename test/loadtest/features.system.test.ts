@@ -36,13 +36,15 @@ t.test('ads are the same in a table, whichever file they come from', async (t) =
   }
 })
 
-t.test('import, opening and reads are measured', async (t) => {
-  const options = features.read(['--rows', '2000', '--reads', '10000', '--beside', 'map'], 'x')
+t.test('import, opening, reads and deltas are measured', async (t) => {
+  const sizes = ['--rows', '2000', '--reads', '10000', '--served', '2000', '--quiet', '0.2']
+  const options = features.read([...sizes, '--beside', 'map'], 'x')
   const machine = await describeMachine(new Date())
   const page = await features.run(options, { machine, log: () => undefined, picture: undefined })
   t.match(page, /2,000 ads with 20 features/)
   for (const row of [/^\| CSV \| .* \|$/m, /^\| Parquet \| .* \|$/m, /^\| feature table \| 2,000 \| .* \|$/m])
     t.match(page, row)
   t.match(page, /^\| Map of objects \| 2,000 \| .* \|$/m)
+  for (const row of [/^\| no delta \| .* \|$/m, /^\| delta 3: until it is in effect \| .* \|$/m]) t.match(page, row)
   t.match(page, /^\d+ ms until 100 keys are answered from/m)
 })

@@ -33,7 +33,7 @@ export async function startVictim(t: Test, variables: Record<string, string>): P
   const cache = process.env.MULTIGATE_CACHE
   const server = run(
     t,
-    { ...(cache !== undefined && { MULTIGATE_CACHE: cache }), ...variables },
+    { ...(cache !== undefined && { MULTIGATE_CACHE: cache }), MULTIGATE_WARM_UP_MS: '0', ...variables },
     ['--port', '0'],
     ['--trace-warnings'],
   )

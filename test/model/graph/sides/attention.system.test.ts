@@ -16,7 +16,7 @@ import { answersOf, differenceOf, feedsOf, inputRowsOf } from '../../../support/
 import { breachOfPlans, withCutLists } from '../../../support/compile/run-plan.ts'
 
 t.test('answers the same where candidates attend to the history of a context', async (t) => {
-  const runs = randomCases(120)
+  const runs = randomCases(120, 20)
   const split = new Map<string, number>()
   let joins = 0
   await fc.assert(
@@ -58,7 +58,7 @@ t.test('answers the same where candidates attend to the history of a context', a
 })
 
 t.test('answers the same in int8, near those of float32', async (t) => {
-  const runs = randomCases(90)
+  const runs = randomCases(90, 15)
   const compiled = new Map<string, number>()
   let [equal, rounding, cutting, joining] = [0, 0, 0, 0]
   await fc.assert(

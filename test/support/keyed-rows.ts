@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { createUniform } from '../../src/base/hash.ts'
 import type { Entities } from '../../src/schemas/entities.ts'
-import { type RunEvaluateOptions, runEvaluate } from '../../src/tools/evaluate/run-evaluate.ts'
+import type { RunEvaluateOptions } from '../../src/tools/evaluate/run-evaluate.ts'
 import { temporaryFolder, writeTestBundle } from './bundle.ts'
-import { evaluateDefaults } from './evaluate.ts'
+import { evaluateToJson } from './evaluate.ts'
 import { importRows } from './feature-table.ts'
 import { listCandidates, listContext, listFeatures } from './list-features.ts'
 
@@ -103,19 +103,21 @@ export async function prepareKeyed(t: Test, changed: { entities?: Entities; pric
   return { folder, models, write }
 }
 
-/** Per row, the probabilities that an evaluation computes. */
-export async function predictionsOf(
+/** The report of an evaluation, and per row the probabilities that it computes. */
+export async function judgedOf(
   folder: string,
   options: Partial<RunEvaluateOptions> & { data: string; models: string },
 ) {
   const path = join(folder, 'predictions.csv')
-  const code = await runEvaluate({ ...evaluateDefaults, target: 'ads', predictions: path, ...options })
-  if (code !== 0) throw new Error(`ended with ${code}`)
-  const found: Record<string, number[]> = {}
+  const report = await evaluateToJson({ target: 'ads', predictions: path, ...options })
+  const predictions: Record<string, number[]> = {}
   for (const line of (await readFile(path, 'utf8')).trim().split('\n').slice(1)) {
     const [task, row, , , , prediction] = line.split(',')
-    found[task!] ??= []
-    found[task!]![Number(row) - 1] = Number(prediction)
+    predictions[task!] ??= []
+    predictions[task!]![Number(row) - 1] = Number(prediction)
   }
-  return found
+  return { ...report, predictions }
 }
+
+/** The probabilities alone. */
+export const predictionsOf = async (...options: Parameters<typeof judgedOf>) => (await judgedOf(...options)).predictions

@@ -16,6 +16,7 @@ import {
   csvOf,
   entities,
   features,
+  judgedOf,
   keyed,
   noAd,
   noUser,
@@ -79,18 +80,16 @@ async function outputOf(options: Partial<RunEvaluateOptions> & { data: string; m
 
 t.test('rows with keys that a table lacks are not judged where a server leaves them out or refuses them', async (t) => {
   const { folder, models, data } = await prepareFates(t)
-  const all = await predictionsOf(folder, { models, data, target: 'ads/1' })
-  const full = await evaluateToJson({ models, data, target: 'ads/1' })
+  const full = await judgedOf(folder, { models, data, target: 'ads/1' })
   t.equal(full.data.judged, rows.length)
   t.notOk('left_out' in full.data)
   for (const target of ['ads/2', 'ads/3']) {
-    const judged = await predictionsOf(folder, { models, data, target })
-    for (const [task, values] of Object.entries(all)) {
-      const kept = values.map((value, i) => (isUnknown(rows[i]!) ? undefined : value))
-      t.same([...judged[task]!], kept, 'the others have the same answers, and their places')
-    }
     const report = join(folder, target)
-    const { data: about, tasks } = await evaluateToJson({ models, data, target, report })
+    const { data: about, tasks, predictions } = await judgedOf(folder, { models, data, target, report })
+    for (const [task, values] of Object.entries(full.predictions)) {
+      const kept = values.map((value, i) => (isUnknown(rows[i]!) ? undefined : value))
+      t.same([...predictions[task]!], kept, 'the others have the same answers, and their places')
+    }
     t.match(about, { rows: rows.length, judged: rows.length - unknown, left_out: unknown })
     t.match(about.tables, [{ name: 'ads', unknown, left_out: unknown }, { name: 'users' }])
     t.notOk('left_out' in about.tables![1]!)
@@ -156,9 +155,9 @@ t.test('a service answers keys as an evaluation on disk does', async (t) => {
   }
   for (const target of ['ads/1', 'ads/2', 'ads/3']) {
     const here = { models, data, target }
-    closeTo(await predictionsOf(folder, { ...here, service }), await predictionsOf(folder, here))
+    const { data: about, warnings, model, predictions } = await judgedOf(folder, { ...here, service })
+    closeTo(predictions, await predictionsOf(folder, here))
     const left = target === 'ads/1' ? undefined : unknown
-    const { data: about, warnings, model } = await evaluateToJson({ ...here, service })
     t.equal(about.left_out, left)
     t.equal(about.judged, rows.length - (left ?? 0))
     t.match(about.tables, [
@@ -233,9 +232,9 @@ t.test('deltas that are refused are said, and the values are those that a server
   const deltas = join(models, '.tables/ads/1/deltas')
   await mkdir(deltas)
   await writeFile(join(deltas, 'delta-1.bin'), 'damaged')
-  t.same(await predictionsOf(folder, { models, data, target: 'ads/1' }), before)
   const warning = /the table ads\/1 is read without deltas\/delta-1.bin and later deltas, as a server reads it: /
-  const { data: about, warnings } = await evaluateToJson({ models, data, target: 'ads/1' })
+  const { data: about, warnings, predictions } = await judgedOf(folder, { models, data, target: 'ads/1' })
+  t.same(predictions, before)
   t.match(about.tables, [{ deltas: 0, refused_delta: { file: 'deltas/delta-1.bin', reason: String } }, {}])
   t.notOk('refused_delta' in about.tables![1]!)
   t.match(warnings, [warning])

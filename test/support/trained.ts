@@ -11,12 +11,12 @@ import { specs, tinyCsv, tinySpec } from './tiny.ts'
  * Trains what `spec` describes, from rows beside it, into `models` of the same folder. The version has a brief report,
  * without baselines and slices.
  */
-export async function trainIn(folder: string, spec: object, from?: string): Promise<void> {
+export async function trainIn(folder: string, spec: object, from?: string, threads = 1): Promise<void> {
   await writeFile(join(folder, 'spec.json'), JSON.stringify(spec))
   const write = () => true
   const code = await runTrain({
     ...{ spec: join(folder, 'spec.json'), specs, models: join(folder, 'models'), from },
-    ...{ force: false, threads: 1, run: undefined, resume: false, report: undefined, brief: true },
+    ...{ force: false, threads, run: undefined, resume: false, report: undefined, brief: true },
     ...{ cache: process.env.MULTIGATE_CACHE, command: 'multigate train', version: '0.0.0', now: () => 0 },
     ...{ signal: new AbortController().signal, out: { write }, err: { write } },
   })

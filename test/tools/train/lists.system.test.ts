@@ -1,37 +1,25 @@
 // Lists, vectors and sequences as users meet them: named in a spec, trained, continued and served.
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { readLayersModel } from '../../../src/model/graph/lower/layers/layers-model.ts'
-import { layoutOf } from '../../../src/model/serving/features/layout.ts'
+import t from 'tap'
 import { readBundle } from '../../../src/model/serving/version/read-version.ts'
-import type { Manifest } from '../../../src/schemas/manifest.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
-import { listCsv, listSpec } from '../../support/list-rows.ts'
+import { listCsv } from '../../support/list-rows.ts'
 import { startTestServer } from '../../support/server.ts'
 import { trainIn } from '../../support/trained.ts'
-
-const data = { csv: ['views.csv'], separator: ';' }
-const spec = { ...listSpec(), data }
-
-async function trained(t: Test, changes: object = {}, rows = 600): Promise<{ folder: string; manifest: Manifest }> {
-  const folder = await temporaryFolder(t)
-  await writeFile(join(folder, 'views.csv'), listCsv(rows))
-  await trainIn(folder, { ...spec, ...changes })
-  return { folder, manifest: (await readBundle(join(folder, 'models'), 'views', '1')).manifest }
-}
+import {
+  checkAttention,
+  checkPenalties,
+  data,
+  spec,
+  trained,
+  valuesOf,
+  weightsOf,
+} from '../../support/trained-lists.ts'
 
 /** The version that the spec describes; tests only read it. */
 const plain = await trained(t)
-
-const weightsOf = (folder: string, version = '1') =>
-  readLayersModel(join(folder, 'models/views', version), 'model.json')
-
-async function valuesOf(folder: string, name: string, version?: string): Promise<Float32Array> {
-  const { weights } = await weightsOf(folder, version)
-  return new Float32Array(weights.get(name)!.data.slice().buffer)
-}
 
 t.test('the manifest has the fields of the spec, fitted, and the version is served', async (t) => {
   const { folder, manifest } = plain
@@ -72,55 +60,14 @@ t.test('the row of padding is neither read nor trained', async (t) => {
   t.notSame(rows(end, padding + 1), rows(start, padding + 1))
 })
 
-t.test('no penalty pulls the row of padding, and all other rows have it', async (t) => {
-  const penalised = (dim?: number, tables = 'adam') => ({
-    architecture: { ...spec.architecture, embedding_l2: 0.05, wide: true, wide_l2: 0.05 },
-    fields: spec.fields.map((field) => (dim !== undefined && field.name === 'tags' ? { ...field, dim } : field)),
-    training: { ...spec.training, epochs: 1, tables },
-  })
-  /** By width: versions with the weights before the first step, which no optimizer of the tables changes. */
-  const starts = new Map<number | undefined, Awaited<ReturnType<typeof trained>>>()
-  for (const [dim, tables] of [
-    [undefined, 'adam'],
-    [3, 'adam'],
-    [3, 'adagrad'],
-  ] as const) {
-    const changes = penalised(dim, tables)
-    const training = { ...changes.training, learning_rate: 1e-30 }
-    const before = starts.get(dim) ?? (await trained(t, { ...changes, training }))
-    starts.set(dim, before)
-    const after = await trained(t, changes)
-    const { column, padding } = layoutOf(after.manifest).byName.get('tags')!
-    const own = dim === undefined ? '' : `field_${column}/`
-    const width = dim ?? 4
-    const name = `embedding/${own}embeddings`
-    const [start, end] = [await valuesOf(before.folder, name), await valuesOf(after.folder, name)]
-    const row = (values: Float32Array, id: number) => Array.from(values.subarray(id * width, (id + 1) * width))
-    t.same(row(end, padding), row(start, padding), `${name}, ${tables}`)
-    t.ok(row(end, padding).some((value) => value !== 0))
-    t.notSame(row(end, padding + 1), row(start, padding + 1))
-    if (dim !== undefined) continue
-    // No row of the data reads that of unknown hours, which the penalty pulls nevertheless.
-    for (const [j, value] of row(end, 0).entries()) t.ok(Math.abs(value) < Math.abs(row(start, 0)[j]!))
-  }
-})
+t.test('no penalty pulls the row of padding, and all other rows have it', (t) =>
+  checkPenalties(t, [[undefined, 'adam']]),
+)
 
-t.test('an architecture of each kind and each attention are trained', async (t) => {
-  const kinds = [
-    { name: 'single_task', attention: 'multi_head', wide: true },
-    { name: 'aitm', attention: 'dot_product' },
-    { name: 'shared_bottom', attention: 'none' },
-  ]
-  for (const { name, attention, ...more } of kinds) {
-    const compared = attention === 'none' ? {} : { target: ['item'] }
-    const { manifest } = await trained(t, {
-      architecture: { name, dim_emb: 4, ...more },
-      sequences: [{ name: 'views', attention, ...compared }],
-    })
-    t.match(manifest.architecture, { name })
-    t.ok(manifest.golden!.probabilities.flat().every((p) => p > 0 && p < 1))
-  }
-})
+// lists.full.test.ts trains others.
+t.test('an architecture with another attention is trained', (t) =>
+  checkAttention(t, { name: 'single_task', attention: 'multi_head', wide: true }),
+)
 
 t.test('training goes on from it, with rows of the next day alone', async (t) => {
   const folder = await temporaryFolder(t)
@@ -143,12 +90,8 @@ t.test('two runs give the same weights, bit for bit, and two threads nearly the 
   const run = async (threads: number) => {
     const folder = await temporaryFolder(t)
     await writeFile(join(folder, 'views.csv'), listCsv())
-    await writeFile(
-      join(folder, 'spec.json'),
-      JSON.stringify({ ...spec, architecture: { ...spec.architecture, normalisation: 'none', dropout_tasks: 0 } }),
-    )
-    const args = ['train', join(folder, 'spec.json'), '--models', join(folder, 'models'), '--threads', `${threads}`]
-    t.match(await runCli(args), { code: 0 })
+    const architecture = { ...spec.architecture, normalisation: 'none', dropout_tasks: 0 }
+    await trainIn(folder, { ...spec, architecture }, undefined, threads)
     return await readFile(join(folder, 'models/views/1/group1-shard1of1.bin'))
   }
   const [one, again, two] = [await run(1), await run(1), await run(2)]

@@ -12,45 +12,18 @@ import { readSpec } from '../../../src/tools/data/read-spec.ts'
 import { SpecError } from '../../../src/tools/data/source.ts'
 import { readingsOf } from '../../../src/tools/train/fields.ts'
 import type { EpochReport, FitObserver } from '../../../src/tools/train/fit.ts'
-import { train } from '../../../src/tools/train/train.ts'
-import type { TrainOptions } from '../../../src/tools/train/train-options.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { withoutBfloat16 } from '../../support/onednn.ts'
 import { specs, tinyCsv, tinySpec } from '../../support/tiny.ts'
+import { trainTiny } from '../../support/train-tiny.ts'
 import { copyTrainedTiny, trainedTiny } from '../../support/trained.ts'
 
 type Judged = EvaluationReport['tasks'][number]
 
-const silent: FitObserver = { step() {}, epoch() {} }
-
-/** With a brief report, which has no baselines and slices, unless `options` say otherwise. */
-async function trainIn(folder: string, changes: object = {}, options: Partial<TrainOptions> = {}, rows?: number) {
-  await writeFile(join(folder, 'tiny.csv'), tinyCsv(rows))
-  await writeFile(join(folder, 'spec.yaml'), JSON.stringify({ ...tinySpec(), ...changes }))
-  return train(await readSpec(join(folder, 'spec.yaml'), specs), {
-    threads: 1,
-    from: undefined,
-    run: undefined,
-    resume: false,
-    models: join(folder, 'models'),
-    force: false,
-    command: 'multigate train tiny',
-    multigateVersion: '0.0.0',
-    now: () => 0,
-    signal: new AbortController().signal,
-    observer: silent,
-    brief: true,
-    // Some trainings give the same weights.
-    cache: process.env.MULTIGATE_CACHE,
-    log() {},
-    ...options,
-  })
-}
-
 const folder = await temporaryFolder(t)
 const epochs: EpochReport[] = []
 const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
-const whole = await trainIn(folder, {}, { observer, brief: false })
+const whole = await trainTiny(folder, {}, { observer, brief: false })
 
 t.test('writes a version that can be read, with quality, golden rows and provenance', async (t) => {
   const { report } = whole
@@ -100,7 +73,7 @@ t.test('writes a version that can be read, with quality, golden rows and provena
 
 t.test('keeps the validation rows with their labels for int8, whatever the precision', async (t) => {
   const folder = t.testdir({})
-  await trainIn(folder, { precision: 'int8', version: 2 })
+  await trainTiny(folder, { precision: 'int8', version: 2 })
   const bundle = await readBundle(join(folder, 'models'), 'tiny', '2')
   t.equal(bundle.manifest.precision, 'int8')
   const { rows, sparse, dense, labels } = (await readQuantizationRows(bundle))!
@@ -119,7 +92,7 @@ t.test('keeps the validation rows with their labels for int8, whatever the preci
 
 t.test('a condition that this machine can not check is refused before the training', async (t) => {
   const missing = withoutBfloat16()
-  const trained = trainIn(t.testdir({}), { publish: { bfloat16: true } })
+  const trained = trainTiny(t.testdir({}), { publish: { bfloat16: true } })
   if (missing === undefined) t.match((await trained).report.publish?.conditions, [{ condition: /^bfloat16 / }])
   else await t.rejects(trained, { message: /\/publish\/bfloat16 can't be checked on this machine: / })
 })
@@ -127,22 +100,22 @@ t.test('a condition that this machine can not check is refused before the traini
 t.test('a version that takes the place of one with its number is compared with that', async (t) => {
   const folder = await copyTrainedTiny(t)
   const publish = { not_worse: true }
-  const { report } = await trainIn(folder, { publish }, { force: true })
+  const { report } = await trainTiny(folder, { publish }, { force: true })
   t.match(report.comparison, { a: 'the replaced tiny/1', b: 'tiny/1', verdict: 'no difference shown' })
   t.match(report.publish?.conditions, [{ condition: 'not worse than the replaced tiny/1', passed: true }])
-  const { report: next } = await trainIn(folder, { publish, version: 2 })
+  const { report: next } = await trainTiny(folder, { publish, version: 2 })
   t.match(next.comparison, { a: 'tiny/1', b: 'tiny/2' })
 })
 
 t.test('the same seed gives the same model, bit for bit', async (t) => {
   const first = await readFile(join(whole.folder!, 'group1-shard1of1.bin'))
   t.ok(first.equals(await readFile(join(await trainedTiny(), 'models/tiny/1/group1-shard1of1.bin'))))
-  const other = await trainIn(t.testdir({}), { training: { ...tinySpec().training, seed: 4 } })
+  const other = await trainTiny(t.testdir({}), { training: { ...tinySpec().training, seed: 4 } })
   t.notOk(first.equals(await readFile(join(other.folder!, 'group1-shard1of1.bin'))))
 })
 
 t.test('a brief report has the same metrics, without baselines', async (t) => {
-  const brief = await trainIn(t.testdir())
+  const brief = await trainTiny(t.testdir())
   const metrics = ({ report }: typeof whole) => report.tasks.map(({ metrics }) => metrics)
   const logistic = ({ report }: typeof whole) => report.tasks.some(({ baselines }) => baselines.logistic)
   t.same(metrics(brief), metrics(whole))
@@ -152,17 +125,17 @@ t.test('a brief report has the same metrics, without baselines', async (t) => {
 
 t.test('a version that is there is not overwritten without force', async (t) => {
   const folder = await copyTrainedTiny(t)
-  await t.rejects(trainIn(folder), { message: /tiny\/1 exists already; --force replaces it/ })
+  await t.rejects(trainTiny(folder), { message: /tiny\/1 exists already; --force replaces it/ })
   const tasks = [{ name: 'ctr', label: 'clik == "1"' }]
   const fields = [...tinySpec().fields, { name: 'sise', kind: 'numeric' }]
-  const error: unknown = await trainIn(folder, { tasks, derived: [], fields }).catch((error) => error)
+  const error: unknown = await trainTiny(folder, { tasks, derived: [], fields }).catch((error) => error)
   const problems = (error as SpecError).problems.map(({ path, message }) => `${path} ${message}`)
   t.equal(problems.length, 3)
   t.match(problems[0], /^\/version .*tiny\/1 exists already/)
   const columns = 'the columns are colour, shop, hour, size, click, sale'
   t.equal(problems[1], `/fields/5/name no column "sise"; ${columns}; did you mean size?`)
   t.equal(problems[2], `/tasks/0/label no column "clik"; ${columns}; did you mean click?`)
-  await trainIn(folder, { description: 'new' }, { force: true })
+  await trainTiny(folder, { description: 'new' }, { force: true })
   t.equal((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.description, 'new')
 })
 
@@ -179,7 +152,7 @@ t.test('it says how far it is before and after the epochs', async (t) => {
   }
   const { data, training } = tinySpec()
   const changes = { data: { ...data, csv: ['many.csv'] }, training: { ...training, epochs: 1 } }
-  await trainIn(folder, changes, { progress })
+  await trainTiny(folder, changes, { progress })
   const [[first, [read, total]], ...others] = [...shown] as [[string, [number, number]], ...[string, unknown][]]
   t.same([first, read], ['reading', 8192])
   t.ok(total >= read && total < 2 * many.length, `${total} rows are expected`)
@@ -192,7 +165,7 @@ t.test('the epoch that is best by the metric of the spec is kept', async (t) => 
   const kept = async (select: string | undefined, version: number) => {
     const epochs: EpochReport[] = []
     const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
-    const { fitted } = await trainIn(folder, { version, training: { ...training, select } }, { observer })
+    const { fitted } = await trainTiny(folder, { version, training: { ...training, select } }, { observer })
     return { epochs, kept: fitted.kept }
   }
   const byAuc = await kept('ctr.auc', 1)
@@ -207,28 +180,9 @@ t.test('the epoch that is best by the metric of the spec is kept', async (t) => 
 
   const oneClass = { ...tinySpec().tasks[0], name: 'never', label: 'false' }
   const tasks = [...tinySpec().tasks, oneClass]
-  await t.rejects(trainIn(folder, { version: 3, tasks, training: { ...training, select: 'never.auc' } }), {
+  await t.rejects(trainTiny(folder, { version: 3, tasks, training: { ...training, select: 'never.auc' } }), {
     message: /\/training\/select never\.auc is undefined: the validation rows/,
   })
-})
-
-t.test('tasks that share nothing keep an epoch each', async (t) => {
-  const architecture = { name: 'single_task', dim_emb: 4, num_hidden_tasks: 2, dim_hidden_tasks: 8 }
-  const training = { ...tinySpec().training, epochs: 5, learning_rate: 0.03, patience: 5 }
-  const epochs: EpochReport[] = []
-  const observer: FitObserver = { step() {}, epoch: (report) => epochs.push(report) }
-  const own = await trainIn(t.testdir({}), { architecture, training }, { observer })
-  const { kept } = own.fitted
-  t.ok(kept.tasks && kept.tasks.ctr !== kept.tasks.cvr, JSON.stringify(kept))
-  t.equal(kept.epoch, Math.max(...Object.values(kept.tasks!)))
-  // Each is the network that stands at its best when the other is not looked at.
-  for (const task of ['ctr', 'cvr']) {
-    const select = `${task}.normalised_entropy`
-    const alone = await trainIn(t.testdir({}), { architecture, training: { ...training, select } })
-    t.equal(alone.fitted.kept.epoch, kept.tasks![task])
-    const [a, b] = [own, alone].map(({ report }) => report.tasks.find(({ name }) => name === task)!.metrics.auc.value)
-    t.equal(a, b)
-  }
 })
 
 t.test('when stopped it writes nothing', async (t) => {
@@ -238,68 +192,31 @@ t.test('when stopped it writes nothing', async (t) => {
     step: ({ epoch }) => epoch === 2 && controller.abort(new Error('stopped')),
     epoch() {},
   }
-  await t.rejects(trainIn(folder, {}, { observer, signal: controller.signal }), { message: 'stopped' })
+  await t.rejects(trainTiny(folder, {}, { observer, signal: controller.signal }), { message: 'stopped' })
   t.notOk((await readdir(folder)).includes('models'))
 })
 
-// architectures.full.test.ts trains every architecture.
-t.test('dense fields alone, sparse fields alone', async (t) => {
-  const { fields } = tinySpec()
-  const one = { epochs: 1, batch_size: 239, learning_rate: 0.01, shuffle: false }
-  const sparse = await trainIn(t.testdir({}), { fields: fields.slice(0, 3), training: one })
-  const dense = await trainIn(t.testdir({}), { fields: fields.slice(3), training: one, version: 7 })
-  t.match(dense.folder, /tiny\/7$/)
-  t.ok(sparse.report.tasks[0]!.metrics.auc.value !== null && dense.report.tasks[0]!.metrics.auc.value !== null)
-})
-
-t.test(
-  'losses over the entire space, with an order penalty, uncertainty weights and negatives that stand for several',
-  async (t) => {
-    const [ctr, cvr] = tinySpec().tasks
-    const tasks = [ctr, { ...cvr, entire_space: ['ctr'] }]
-    const training = { ...tinySpec().training, order_penalty: 0.6, task_weights: 'uncertainty' }
-    const architecture = { name: 'esmm', dim_emb: 4 }
-    const { report } = await trainIn(t.testdir({}), { tasks, training, architecture })
-    t.ok(report.tasks.every(({ metrics }) => metrics.auc.value !== null))
-
-    // Half of the negatives count twice, so that predictions are those of all rows.
-    const folder = t.testdir({})
-    const sampled = [{ ...ctr, negatives_kept: 0.5 }]
-    const spec = { tasks: sampled, derived: [], training: { ...tinySpec().training, epochs: 8 } }
-    const { report: weighted } = await trainIn(folder, spec)
-    const { report: plain } = await trainIn(folder, {
-      ...spec,
-      tasks: [{ ...ctr, calibration: undefined }],
-      version: 2,
-    })
-    const ratio = ({ tasks }: EvaluationReport) => tasks[0]!.metrics.calibration_ratio.value!
-    t.ok(ratio(weighted) > 0.7 && ratio(weighted) < 1.4, `${ratio(weighted)}`)
-    t.ok(ratio(plain) > 0.7 && ratio(plain) < 1.4, `${ratio(plain)}`)
-    const rateOf = ({ tasks }: EvaluationReport) => tasks[0]!.base_rate!
-    t.ok(rateOf(weighted) < 0.8 * rateOf(plain), 'the rates are not the same')
-  },
-)
-
-t.test('more threads than a step has pairs of rows', async (t) => {
-  const lines: string[] = []
-  const training = { ...tinySpec().training, batch_size: 7 }
-  const { report } = await trainIn(t.testdir({}), { training }, { threads: 9, log: (line) => lines.push(line) })
-  t.ok(lines.includes('steps of 7 rows are divided among 3 threads at most'))
-  t.ok(report.tasks[0]!.metrics.auc.value !== null)
+t.test('losses over the entire space, with an order penalty and uncertainty weights', async (t) => {
+  const [ctr, cvr] = tinySpec().tasks
+  const tasks = [ctr, { ...cvr, entire_space: ['ctr'] }]
+  const training = { ...tinySpec().training, order_penalty: 0.6, task_weights: 'uncertainty' }
+  const architecture = { name: 'esmm', dim_emb: 4 }
+  const { report } = await trainTiny(t.testdir({}), { tasks, training, architecture })
+  t.ok(report.tasks.every(({ metrics }) => metrics.auc.value !== null))
 })
 
 t.test('refuses data that its fields cannot hold', async (t) => {
   const strict = [{ name: 'size', kind: 'numeric' }]
-  await t.rejects(trainIn(t.testdir({}), { fields: strict }), {
+  await t.rejects(trainTiny(t.testdir({}), { fields: strict }), {
     message: /\/fields\/0 tiny.csv line \d+: size is required/,
   })
   const rare = [{ name: 'colour', kind: 'vocabulary', min_count: 1000 }]
-  await t.rejects(trainIn(t.testdir({}), { fields: rare }), SpecError)
+  await t.rejects(trainTiny(t.testdir({}), { fields: rare }), SpecError)
 })
 
 t.test('tells when the loss is no number', async (t) => {
   const training = { epochs: 2, batch_size: 64, learning_rate: 3e38 }
-  await t.rejects(trainIn(t.testdir({}), { training }), {
+  await t.rejects(trainTiny(t.testdir({}), { training }), {
     message: /^the loss is not a number at step \d+ of epoch 1; try a learning rate below 3e\+38$/,
   })
 })
@@ -311,7 +228,7 @@ t.test('warns of a task whose training rows are all of one class, and of one wit
     { name: 'always', label: 'colour != ""' },
     { name: 'never', label: 'click == "1"', where: 'colour == "black"' },
   ]
-  await trainIn(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) })
+  await trainTiny(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) })
   t.same(
     lines.filter((line) => line.startsWith('warning')),
     [
@@ -332,7 +249,7 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
     split: { by: 'time', column: 'hour', train: 0.6, validation: 0.2, test: 0.2 },
     training: { epochs: 1, batch_size: 16, learning_rate: 0.05 },
   }
-  await trainIn(folder, changes, { log: (line) => lines.push(line) }, 1200)
+  await trainTiny(folder, changes, { log: (line) => lines.push(line) }, 1200)
   t.ok(lines.includes('calibration of ctr omitted: it would reverse or flatten the ranking'))
   t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
 })
@@ -340,7 +257,7 @@ t.test('leaves out a calibration that would reverse the ranking', async (t) => {
 t.test('a task that simpler predictions beat says so in the log, the report and the manifest', async (t) => {
   const folder = t.testdir({})
   const training = { epochs: 1, batch_size: 512, learning_rate: 1e-6 }
-  const { report } = await trainIn(folder, { training, derived: [] }, { brief: false }, 6000)
+  const { report } = await trainTiny(folder, { training, derived: [] }, { brief: false }, 6000)
   const found = report.warnings.filter((warning) => /than (its base rate|logistic regression)/.test(warning))
   t.match(found, [/^ctr is worse than logistic regression on the same fields: AUC 0\.\d+, not 0\.\d+; normalised/])
   const { quality } = (await readBundle(join(folder, 'models'), 'tiny', '1')).manifest
@@ -350,21 +267,10 @@ t.test('a task that simpler predictions beat says so in the log, the report and 
   )
 })
 
-t.test('isotonic regression of few positives is left out', async (t) => {
-  const lines: string[] = []
-  const [ctr] = tinySpec().tasks
-  const tasks = [{ ...ctr, calibration: 'isotonic' }]
-  await trainIn(t.testdir({}), { tasks, derived: [] }, { log: (line) => lines.push(line) }, 1200)
-  t.match(
-    lines.filter((line) => line.startsWith('calibration')),
-    [/^calibration of ctr omitted: isotonic regression needs 1,000 positives, and there are \d+$/],
-  )
-})
-
 t.test('leaves out a calibration to few rows of a class', async (t) => {
   const folder = t.testdir({})
   const lines: string[] = []
-  await trainIn(folder, { training: { epochs: 1 } }, { log: (line) => lines.push(line) }, 300)
+  await trainTiny(folder, { training: { epochs: 1 } }, { log: (line) => lines.push(line) }, 300)
   t.ok(lines.some((line) => /^calibration of ctr omitted: it needs 50 rows of each class, and one has \d+$/.test(line)))
   t.notOk((await readBundle(join(folder, 'models'), 'tiny', '1')).manifest.tasks[0]!.calibration)
 })

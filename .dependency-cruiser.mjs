@@ -108,6 +108,7 @@ export const order = [
   {
     'tools/data': ['labelled rows: CSV, Parquet, generated; splits', 'add sources'],
     'tools/client': ['asks a running service', 'its calls'],
+    'tools/stores': ['buckets and folders as places of files: S3, GCS; HTTP; how long each is waited for', 'add stores'],
   },
   {
     'tools/evaluate': [
@@ -141,7 +142,7 @@ export const order = [
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
     'tools/doctor': ['`doctor`', 'add checks'],
-    'tools/sync': ['`sync`, `index`: copies models; `sources/`: S3, GCS, OCI, HTTP', 'add sources'],
+    'tools/sync': ['`sync`, `index`: copies models; `sources/`: OCI, HTTP', 'add sources'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
   },
   { 'tools/commands': ['all commands; shell completion', 'add commands'] },
@@ -191,7 +192,7 @@ const packages = [
     why: 'model/ knows neither HTTP nor metrics',
   },
   {
-    rooms: 'data client evaluate train convert features bench catalogue load top keys log doctor capacity'
+    rooms: 'data client stores evaluate train convert features bench catalogue load top keys log doctor capacity'
       .split(' ')
       .map((tool) => `tools/${tool}`),
     names: ['fastify', '@fastify/.+', 'prom-client'],

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { makeFolder } from '../../base/files.ts'
 import type { IndexedFile, IndexedFiles } from '../../schemas/models-folder.ts'
-import { createPatience } from './patience.ts'
+import { createPatience } from '../stores/patience.ts'
 import type { SyncSource } from './source.ts'
 
 /** Files that are copied at the same time. */

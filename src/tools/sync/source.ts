@@ -1,15 +1,7 @@
-import type { Readable } from 'node:stream'
-import { excerptOf } from '../../base/address-credentials.ts'
 import type { IndexedFile } from '../../schemas/models-folder.ts'
+import type { GetObject, StoredObject } from '../stores/object-store.ts'
 import { indexFile, type Listing, parseIndex } from './index-file.ts'
 import { parseTables, tablesIndexFile } from './tables-index.ts'
-
-/** An object that is open for reading. */
-export interface StoredObject {
-  body: Readable
-  /** Changes when the object does. */
-  tag?: string | undefined
-}
 
 /** An object that lists files of a source. */
 export interface SourceIndex {
@@ -38,22 +30,6 @@ export interface SyncSource {
   open(path: string, file: IndexedFile, signal: AbortSignal): Promise<StoredObject>
 }
 
-/** A source has no such object, or does not say: many answer 403 to those who may not list what there is. */
-export class AbsentObject extends Error {}
-
-/** Statuses of HTTP that stand for that. */
-const absence = [403, 404, 410]
-
-/**
- * Opens an object by its path; undefined if it still is what `tag`, which is given then, stands for. Rejects with an
- * Error that names the object.
- */
-export type GetObject = (
-  path: string,
-  tag: string | undefined,
-  signal: AbortSignal,
-) => Promise<StoredObject | undefined>
-
 /** A source that holds an `index.json` beside the models, and one of tables. */
 export function createIndexedSource(name: string, get: GetObject): SyncSource {
   const indexAt = (path: string, parse: (text: string) => Listing): SourceIndex => ({
@@ -69,21 +45,6 @@ export function createIndexedSource(name: string, get: GetObject): SyncSource {
       return (await get(path, undefined, signal))!
     },
   }
-}
-
-/** Characters of a reason that a message has at most: a source may send anything. */
-const longestReason = 500
-
-/**
- * A fault of a source, as one line that names the object and has no credentials; `status`: that of its answer by HTTP.
- */
-export function sourceError(name: string, error: unknown, status = 0): Error {
-  // `fetch failed` and `terminated` say nothing; what they failed of does.
-  const { cause } = error as Error
-  const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
-  const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ')
-  const Fault = absence.includes(status) ? AbsentObject : Error
-  return new Fault(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
 }
 
 /** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */

@@ -4,10 +4,11 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
+import { openFolder as openStore } from '../../../src/tools/stores/folder.ts'
+import type { GetObject } from '../../../src/tools/stores/object-store.ts'
 import { indexFile, largestIndex, parseIndex, writeIndex } from '../../../src/tools/sync/index-file.ts'
 import { readIndex } from '../../../src/tools/sync/read-index.ts'
-import { createIndexedSource, type GetObject } from '../../../src/tools/sync/source.ts'
-import { openFolder } from '../../../src/tools/sync/sources/folder.ts'
+import { createIndexedSource, type SyncSource } from '../../../src/tools/sync/source.ts'
 import { Synchroniser, type SyncOptions } from '../../../src/tools/sync/synchroniser.ts'
 import { parseTables, tablesIndexFile, writeTablesIndex } from '../../../src/tools/sync/tables-index.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
@@ -19,6 +20,11 @@ function write(folder: string, files: Record<string, string>): void {
     mkdirSync(join(folder, dirname(path)), { recursive: true })
     writeFileSync(join(folder, path), text)
   }
+}
+
+function openFolder(folder: string): SyncSource {
+  const { name, get } = openStore(folder)
+  return createIndexedSource(name, get)
 }
 
 /** A source with two versions of a model, and a folder to copy it to. */

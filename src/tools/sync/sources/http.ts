@@ -1,6 +1,6 @@
 import { splitCredentials } from '../../../base/address-credentials.ts'
+import { getOverHttp } from '../../stores/fetch-checked.ts'
 import { createIndexedSource, type SyncSource } from '../source.ts'
-import { getOverHttp } from './fetch-checked.ts'
 
 /**
  * A web server; `token`, if there is one, is sent as a bearer token. A user and password in the address are sent

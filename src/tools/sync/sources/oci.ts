@@ -8,6 +8,7 @@ import { isVersion } from '../../../model/serving/registry/source.ts'
 import { tablesFolder } from '../../../model/serving/tables/table-folder.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { IndexedFiles, IndexedModel } from '../../../schemas/models-folder.ts'
+import { bodyOf, fetchChecked } from '../../stores/fetch-checked.ts'
 import {
   checkModels,
   checkTables,
@@ -19,7 +20,6 @@ import {
 } from '../index-file.ts'
 import { readAll, type SourceIndex, type SyncSource } from '../source.ts'
 import { tablesIndexFile } from '../tables-index.ts'
-import { bodyOf, fetchChecked } from './fetch-checked.ts'
 
 /*
  * An artefact of an OCI registry, as `oras push` makes it: one layer for each file, titled with its path. The

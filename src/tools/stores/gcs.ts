@@ -1,5 +1,5 @@
-import { createIndexedSource, type SyncSource, sourceError } from '../source.ts'
 import { getOverHttp } from './fetch-checked.ts'
+import { type ObjectStore, storeError } from './object-store.ts'
 
 const scope = 'https://www.googleapis.com/auth/devstorage.read_only'
 
@@ -8,7 +8,7 @@ const scope = 'https://www.googleapis.com/auth/devstorage.read_only'
  * `GOOGLE_APPLICATION_CREDENTIALS`, the user's login, the identity of the pod or the machine. `STORAGE_EMULATOR_HOST`
  * is asked without any.
  */
-export async function openGcs(bucket: string, prefix: string): Promise<SyncSource> {
+export async function openGcs(bucket: string, prefix: string): Promise<ObjectStore> {
   const emulator = process.env.STORAGE_EMULATOR_HOST
   const base = emulator
     ? emulator.includes('://')
@@ -17,14 +17,17 @@ export async function openGcs(bucket: string, prefix: string): Promise<SyncSourc
     : 'https://storage.googleapis.com'
   const authorization = emulator ? async () => undefined : await createAuthorization()
   const name = `gs://${bucket}${prefix && `/${prefix}`}`
-  return createIndexedSource(name, async (path, tag, signal) => {
-    const key = prefix === '' ? path : `${prefix}/${path}`
-    const url = new URL(`/storage/v1/b/${encodeURIComponent(bucket)}/o/${encodeURIComponent(key)}?alt=media`, base)
-    const token = await authorization().catch((cause) => {
-      throw sourceError(name, cause)
-    })
-    return getOverHttp(url, { ...(token && { authorization: token }), ...(tag && { 'if-none-match': tag }) }, signal)
-  })
+  return {
+    name,
+    async get(path, tag, signal) {
+      const key = prefix === '' ? path : `${prefix}/${path}`
+      const url = new URL(`/storage/v1/b/${encodeURIComponent(bucket)}/o/${encodeURIComponent(key)}?alt=media`, base)
+      const token = await authorization().catch((cause) => {
+        throw storeError(name, cause)
+      })
+      return getOverHttp(url, { ...(token && { authorization: token }), ...(tag && { 'if-none-match': tag }) }, signal)
+    },
+  }
 }
 
 /** The value of the header; the library renews it. */

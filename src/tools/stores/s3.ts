@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
-import { createIndexedSource, type SyncSource, sourceError } from '../source.ts'
+import { type ObjectStore, storeError } from './object-store.ts'
 
 /** Limit of the document with which a server explains an error, bytes: the library keeps it in memory. */
 const longestExplanation = 64 * 1024
@@ -9,7 +9,7 @@ const longestExplanation = 64 * 1024
  * A bucket of Amazon S3, or of a server with its protocol (`AWS_ENDPOINT_URL_S3`). Region and credentials come from
  * where Amazon's tools find them: environment, profile, the role of the pod or the machine.
  */
-export async function openS3(bucket: string, prefix: string): Promise<SyncSource> {
+export async function openS3(bucket: string, prefix: string): Promise<ObjectStore> {
   const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
   const hasEndpoint = Boolean(process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL)
   const client: S3Client = new S3Client({
@@ -27,26 +27,29 @@ export async function openS3(bucket: string, prefix: string): Promise<SyncSource
     // Before the library reads the answer.
     { step: 'deserialize', priority: 'low', name: 'boundExplanations' },
   )
-  return createIndexedSource(`s3://${bucket}${prefix && `/${prefix}`}`, async (path, tag, signal) => {
-    const key = prefix === '' ? path : `${prefix}/${path}`
-    const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...(tag && { IfNoneMatch: tag }) })
-    const name = `s3://${bucket}/${key}`
-    try {
-      const { Body, ETag, $metadata } = await client.send(command, { abortSignal: signal })
-      const body = (Body as Readable | undefined) ?? Readable.from([])
-      if ($metadata.httpStatusCode === 200) return { body, tag: ETag }
-      body.destroy()
-      throw new Error(`HTTP ${$metadata.httpStatusCode}`)
-    } catch (cause) {
-      const { name: code, message, $metadata } = cause as S3ServiceException
-      const status = $metadata?.httpStatusCode
-      if (status === 304 && tag !== undefined) return undefined
-      signal.throwIfAborted()
-      if (status === undefined) throw sourceError(name, cause)
-      const told = [code, message].filter(isTelling).join(': ')
-      throw sourceError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`), status)
-    }
-  })
+  return {
+    name: `s3://${bucket}${prefix && `/${prefix}`}`,
+    async get(path, tag, signal) {
+      const key = prefix === '' ? path : `${prefix}/${path}`
+      const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...(tag && { IfNoneMatch: tag }) })
+      const name = `s3://${bucket}/${key}`
+      try {
+        const { Body, ETag, $metadata } = await client.send(command, { abortSignal: signal })
+        const body = (Body as Readable | undefined) ?? Readable.from([])
+        if ($metadata.httpStatusCode === 200) return { body, tag: ETag }
+        body.destroy()
+        throw new Error(`HTTP ${$metadata.httpStatusCode}`)
+      } catch (cause) {
+        const { name: code, message, $metadata } = cause as S3ServiceException
+        const status = $metadata?.httpStatusCode
+        if (status === 304 && tag !== undefined) return undefined
+        signal.throwIfAborted()
+        if (status === undefined) throw storeError(name, cause)
+        const told = [code, message].filter(isTelling).join(': ')
+        throw storeError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`), status)
+      }
+    },
+  }
 }
 
 /** Whether the library learned it from the server. */

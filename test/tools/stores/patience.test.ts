@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import { createPatience } from '../../../src/tools/sync/patience.ts'
+import { createPatience } from '../../../src/tools/stores/patience.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 
 const never = new AbortController().signal

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { fetchChecked, getOverHttp } from '../../../../src/tools/sync/sources/fetch-checked.ts'
-import { openHttp } from '../../../../src/tools/sync/sources/http.ts'
+import { fetchChecked, getOverHttp } from '../../../src/tools/stores/fetch-checked.ts'
+import { openHttp } from '../../../src/tools/sync/sources/http.ts'
 
 const signal = new AbortController().signal
 

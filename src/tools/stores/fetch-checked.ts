@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
-import { splitCredentials } from '../../../base/address-credentials.ts'
-import { type StoredObject, sourceError } from '../source.ts'
+import { splitCredentials } from '../../base/address-credentials.ts'
+import { type StoredObject, storeError } from './object-store.ts'
 
 /*
- * The HTTP requests of all sources but Amazon's, whose library sends its own.
+ * The HTTP requests of all stores and sources but Amazon's, whose library sends its own.
  */
 
 const redirections = [301, 302, 303, 307, 308]
@@ -47,7 +47,7 @@ export async function fetchChecked(
     if (expected.includes(status) && at.origin === first.origin) return answer
     const location = redirections.includes(status) ? answer.headers.get('location') : null
     await answer.body?.cancel()
-    if (location === null) throw sourceError(name, new Error(`HTTP ${status} ${statusText}`.trimEnd()), status)
+    if (location === null) throw storeError(name, new Error(`HTTP ${status} ${statusText}`.trimEnd()), status)
     if (redirects === mostRedirects) throw new Error(`${name} redirects more than ${mostRedirects} times`)
     const next = redirected(name, at, location)
     if (next.origin !== first.origin) {
@@ -70,7 +70,7 @@ async function ask(name: string, url: URL, headers: Record<string, string>, sign
     return await fetch(url, { headers: checked, signal, redirect: 'manual' })
   } catch (error) {
     signal.throwIfAborted()
-    throw sourceError(name, error)
+    throw storeError(name, error)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { type Clock, systemClock } from '../../base/clock.ts'
-import { type StoredObject, sourceError } from './source.ts'
+import { type StoredObject, storeError } from './object-store.ts'
 
 /** The slowest source that is waited for, bytes per second. */
 const leastRate = 64 * 1024
@@ -84,7 +84,7 @@ export function createPatience(
         }
       } catch (error) {
         signal.throwIfAborted()
-        throw sourceError(name, error)
+        throw storeError(name, error)
       } finally {
         body.destroy()
       }

@@ -1,12 +1,9 @@
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Log } from '../../app/load-options.ts'
 import { createLogger } from '../../app/logging.ts'
+import { serveMetrics } from '../../app/serve-metrics.ts'
 import { readConfiguration } from '../../base/configuration.ts'
 import { reasonOf } from '../../base/errors.ts'
-import { surviveAcceptErrors } from '../../server/overload/connections.ts'
-import { createSyncMetrics, type SyncMetrics } from './metrics.ts'
+import { createSyncMetrics } from './metrics.ts'
 import { openSource } from './open-source.ts'
 import { type CopyProgress, createCopyProgress } from './progress.ts'
 import { fieldsOf, type VersionId } from './records.ts'
@@ -56,7 +53,7 @@ export async function runSync(
   const server =
     options.port === undefined
       ? undefined
-      : await listen(metrics, options.port, options.host ?? configuration.MULTIGATE_HOST, log)
+      : await serveMetrics(metrics.registry, options.port, options.host ?? configuration.MULTIGATE_HOST, log)
   log.info({ source: source.name, folder, interval: options.interval }, 'syncing')
   await keepSynchronised(synchroniser, {
     interval: options.interval * 1000,
@@ -97,18 +94,4 @@ function report({ copied, removed, present, listed, problems }: SyncPass, log: L
   for (const id of removed) log.info(fieldsOf(id), 'version removed: the source no longer lists it')
   for (const reason of problems) log.error({ reason }, 'not copied')
   if (copied.length > 0 || problems.length > 0) log.info({ present, listed }, 'pass done')
-}
-
-/** Serves /metrics and /livez. */
-async function listen({ registry }: SyncMetrics, port: number, host: string, log: Log): Promise<Server> {
-  const server = createServer(async ({ url }, answer) => {
-    if (url === '/livez') answer.end('ok\n')
-    else if (url === '/metrics') answer.setHeader('content-type', registry.contentType).end(await registry.metrics())
-    else answer.writeHead(404).end('known are /metrics and /livez\n')
-  })
-  server.listen(port, host)
-  await once(server, 'listening')
-  surviveAcceptErrors(server, log, () => performance.now())
-  log.info({ address: `http://${host}:${(server.address() as AddressInfo).port}` }, 'metrics are served')
-  return server
 }

@@ -58,7 +58,13 @@ export async function fetchChecked(
   }
 }
 
-async function ask(name: string, url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+async function ask(
+  name: string,
+  url: URL,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+  more: RequestInit = {},
+): Promise<Response> {
   let checked: Headers
   try {
     checked = new Headers(headers)
@@ -67,11 +73,41 @@ async function ask(name: string, url: URL, headers: Record<string, string>, sign
     throw new Error(`${name}: the token or password has characters that no header can have`)
   }
   try {
-    return await fetch(url, { headers: checked, signal, redirect: 'manual' })
+    return await fetch(url, { ...more, headers: checked, signal, redirect: 'manual' })
   } catch (error) {
     signal.throwIfAborted()
     throw storeError(name, error)
   }
+}
+
+export interface Sending {
+  /** The object, as messages name it. */
+  name: string
+  method: string
+  headers: Record<string, string>
+  body: string | Readable
+  signal: AbortSignal
+  /** Statuses of answers, besides 200 and 201, that are no fault. */
+  expected: readonly number[]
+}
+
+/**
+ * Sends a body and answers with status and headers. Follows no redirect. Rejects with an Error that begins with `name`.
+ */
+export async function sendOverHttp(
+  url: URL,
+  { name, method, headers, body, signal, expected }: Sending,
+): Promise<Pick<Response, 'status' | 'headers'>> {
+  const answer = await ask(name, url, headers, signal, {
+    method,
+    body: body as RequestInit['body'] & {},
+    duplex: 'half',
+  })
+  await answer.body?.cancel()
+  const { status, statusText } = answer
+  if (status !== 200 && status !== 201 && !expected.includes(status))
+    throw storeError(name, new Error(`HTTP ${status} ${statusText}`.trimEnd()), status)
+  return answer
 }
 
 function redirected(name: string, from: URL, location: string): URL {

@@ -22,15 +22,45 @@ export type GetObject = (
   signal: AbortSignal,
 ) => Promise<StoredObject | undefined>
 
+/** An object as a store describes it, without its content. */
+export interface ObjectHead {
+  bytes: number
+  /** Changes when the object does. */
+  tag: string
+  /** Digests of its content as hexadecimal numbers, where the store knows them. */
+  sha256?: string | undefined
+  md5?: string | undefined
+}
+
+/** Bytes to put into a store, which can be read several times. */
+export interface Content {
+  readonly bytes: number
+  /** Digests as hexadecimal numbers. */
+  readonly sha256: string
+  readonly md5: string
+  read(): Readable
+}
+
+/** When an object may be put: where there is none, or where it still has this tag; undefined: always. */
+export type PutCondition = { ifAbsent: true } | { ifTag: string } | undefined
+
 /**
- * A bucket or a folder. It only opens objects: how long it is waited for, how fast it must be, and how many bytes it
- * may send are for its user to say (`Patience`).
+ * A bucket or a folder. It only opens and sends objects: how long it is waited for, how fast it must be, and how many
+ * bytes it may send are for its user to say (`Patience`). Everything rejects with an Error that names the object.
  */
 export interface ObjectStore {
   /** Its address, without credentials. */
   readonly name: string
   /** Rejects with an AbsentObject where there seems to be none. */
   readonly get: GetObject
+  /** Undefined where there seems to be no such object: `put` with `ifAbsent` knows for certain. */
+  head(path: string, signal: AbortSignal): Promise<ObjectHead | undefined>
+  /**
+   * Puts a whole object in one step: nobody sees a part of it, also where this process is killed. `conflict`: the
+   * condition does not hold, and nothing has changed. Where an answer was lost, the next try may find the object that
+   * this one has put.
+   */
+  put(path: string, content: Content, condition: PutCondition, signal: AbortSignal): Promise<'stored' | 'conflict'>
 }
 
 /** A store has no such object, or does not say: many answer 403 to those who may not list what there is. */
@@ -52,4 +82,16 @@ export function storeError(name: string, error: unknown, status = 0): Error {
   const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ')
   const Fault = absence.includes(status) ? AbsentObject : Error
   return new Fault(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
+}
+
+/** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */
+export async function readAll(name: string, body: AsyncIterable<Buffer>, most: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.length
+    if (bytes > most) throw new Error(`${name} is larger than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }

@@ -9,9 +9,10 @@ export function splitAddress(address: string): { scheme: string | undefined; res
 
 /**
  * Opens a store by its address: a folder, `file://…`, `s3://bucket/prefix` or `gs://bucket/prefix`; undefined for any
- * other scheme. Only what that kind needs is loaded. Rejects with an Error that shows no password of the address.
+ * other scheme. `mayWrite`: whether objects are to be put. Only what that kind needs is loaded. Rejects with an Error
+ * that shows no password of the address.
  */
-export async function openStore(address: string): Promise<ObjectStore | undefined> {
+export async function openStore(address: string, mayWrite = false): Promise<ObjectStore | undefined> {
   const { scheme, rest } = splitAddress(address)
   switch (scheme) {
     case undefined:
@@ -25,7 +26,7 @@ export async function openStore(address: string): Promise<ObjectStore | undefine
     }
     case 'gs': {
       const bucket = splitBucket(address, rest)
-      return (await import('./gcs.ts')).openGcs(...bucket)
+      return (await import('./gcs.ts')).openGcs(...bucket, mayWrite)
     }
     default:
       return undefined

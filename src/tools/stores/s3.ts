@@ -1,22 +1,111 @@
 import { Readable } from 'node:stream'
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
-import { type ObjectStore, storeError } from './object-store.ts'
+import { type ObjectStore, type PutCondition, storeError } from './object-store.ts'
 
 /** Limit of the document with which a server explains an error, bytes: the library keeps it in memory. */
 const longestExplanation = 64 * 1024
+
+/** Metadata of objects that were put here: the tag of many is no digest, as of those that are encrypted by a key. */
+const digestName = 'sha256'
 
 /**
  * A bucket of Amazon S3, or of a server with its protocol (`AWS_ENDPOINT_URL_S3`). Region and credentials come from
  * where Amazon's tools find them: environment, profile, the role of the pod or the machine.
  */
 export async function openS3(bucket: string, prefix: string): Promise<ObjectStore> {
-  const { GetObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
+  const { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
   const hasEndpoint = Boolean(process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL)
   const client: S3Client = new S3Client({
     // Other servers than Amazon's seldom have a name for each bucket.
     forcePathStyle: hasEndpoint,
     ...(hasEndpoint && !process.env.AWS_REGION && { region: 'us-east-1' }),
+    // It would warn of each upload that it does not repeat.
+    logger: { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore },
   })
+  boundExplanations(client)
+  /** Sends a request about an object. Answers the status of a refusal that is among `expected`. */
+  async function about<T>(
+    path: string,
+    send: (object: { Bucket: string; Key: string }) => Promise<T>,
+    expected: readonly number[],
+    signal: AbortSignal,
+  ): Promise<T | number> {
+    const key = prefix === '' ? path : `${prefix}/${path}`
+    try {
+      return await send({ Bucket: bucket, Key: key })
+    } catch (error) {
+      const status = (error as S3ServiceException).$metadata?.httpStatusCode
+      if (status !== undefined && expected.includes(status)) return status
+      signal.throwIfAborted()
+      throw refusal(`s3://${bucket}/${key}`, error as S3ServiceException, status)
+    }
+  }
+  return {
+    name: `s3://${bucket}${prefix && `/${prefix}`}`,
+    async get(path, tag, signal) {
+      const found = await about(
+        path,
+        async (object) => {
+          const command = new GetObjectCommand({ ...object, ...(tag && { IfNoneMatch: tag }) })
+          const { Body, ETag, $metadata } = await client.send(command, { abortSignal: signal })
+          const body = (Body as Readable | undefined) ?? Readable.from([])
+          if ($metadata.httpStatusCode === 200) return { body, tag: ETag }
+          body.destroy()
+          throw new Error(`HTTP ${$metadata.httpStatusCode}`)
+        },
+        tag === undefined ? [] : [304],
+        signal,
+      )
+      return typeof found === 'number' ? undefined : found
+    },
+    async head(path, signal) {
+      // Those who may only write are answered 403.
+      const found = await about(
+        path,
+        (object) => client.send(new HeadObjectCommand(object), { abortSignal: signal }),
+        [403, 404],
+        signal,
+      )
+      if (typeof found === 'number') return undefined
+      const { ContentLength = 0, ETag = '', Metadata = {} } = found
+      return { bytes: ContentLength, tag: ETag, sha256: Metadata[digestName] }
+    },
+    async put(path, { bytes, sha256, read }, condition, signal) {
+      const put = (object: { Bucket: string; Key: string }) => {
+        const command = new PutObjectCommand({
+          ...object,
+          ...conditionOf(condition),
+          Body: read(),
+          ContentLength: bytes,
+          // The server checks what arrives.
+          ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
+          Metadata: { [digestName]: sha256 },
+        })
+        return client.send(command, { abortSignal: signal })
+      }
+      const refused = condition === undefined ? [] : 'ifTag' in condition ? [404, 412] : [412]
+      return typeof (await about(path, put, refused, signal)) === 'number' ? 'conflict' : 'stored'
+    },
+  }
+}
+
+function conditionOf(condition: PutCondition): { IfMatch?: string; IfNoneMatch?: string } {
+  if (condition === undefined) return {}
+  return 'ifTag' in condition ? { IfMatch: condition.ifTag } : { IfNoneMatch: '*' }
+}
+
+function refusal(name: string, error: S3ServiceException, status: number | undefined): Error {
+  if (status === undefined) return storeError(name, error)
+  const told = [error.name, error.message].filter(isTelling).join(': ')
+  return storeError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`), status)
+}
+
+/** Whether the library learned it from the server. */
+const isTelling = (text: string | undefined) => text && !/^Unknown/.test(text)
+
+const ignore = () => undefined
+
+function boundExplanations(client: S3Client): void {
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args)
@@ -27,33 +116,7 @@ export async function openS3(bucket: string, prefix: string): Promise<ObjectStor
     // Before the library reads the answer.
     { step: 'deserialize', priority: 'low', name: 'boundExplanations' },
   )
-  return {
-    name: `s3://${bucket}${prefix && `/${prefix}`}`,
-    async get(path, tag, signal) {
-      const key = prefix === '' ? path : `${prefix}/${path}`
-      const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...(tag && { IfNoneMatch: tag }) })
-      const name = `s3://${bucket}/${key}`
-      try {
-        const { Body, ETag, $metadata } = await client.send(command, { abortSignal: signal })
-        const body = (Body as Readable | undefined) ?? Readable.from([])
-        if ($metadata.httpStatusCode === 200) return { body, tag: ETag }
-        body.destroy()
-        throw new Error(`HTTP ${$metadata.httpStatusCode}`)
-      } catch (cause) {
-        const { name: code, message, $metadata } = cause as S3ServiceException
-        const status = $metadata?.httpStatusCode
-        if (status === 304 && tag !== undefined) return undefined
-        signal.throwIfAborted()
-        if (status === undefined) throw storeError(name, cause)
-        const told = [code, message].filter(isTelling).join(': ')
-        throw storeError(name, new Error(told === '' ? `HTTP ${status}` : `${told} (HTTP ${status})`), status)
-      }
-    },
-  }
 }
-
-/** Whether the library learned it from the server. */
-const isTelling = (text: string | undefined) => text && !/^Unknown/.test(text)
 
 function beginOf(body: Readable): Readable {
   const begin = async function* () {

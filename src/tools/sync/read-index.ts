@@ -1,8 +1,8 @@
 import { reasonOf } from '../../base/errors.ts'
-import { AbsentObject } from '../stores/object-store.ts'
+import { AbsentObject, readAll } from '../stores/object-store.ts'
 import { createPatience, type PatienceOptions } from '../stores/patience.ts'
 import { type Listing, largestIndex } from './index-file.ts'
-import { readAll, type SourceIndex, type SyncSource } from './source.ts'
+import type { SourceIndex, SyncSource } from './source.ts'
 
 /** A listing, and a tag that changes when it does. */
 interface Tagged {

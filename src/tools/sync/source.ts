@@ -46,15 +46,3 @@ export function createIndexedSource(name: string, get: GetObject): SyncSource {
     },
   }
 }
-
-/** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */
-export async function readAll(name: string, body: AsyncIterable<Buffer>, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.length
-    if (bytes > most) throw new Error(`${name} is larger than ${most} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}

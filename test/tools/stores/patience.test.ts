@@ -1,5 +1,7 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
+import { contentOf } from '../../../src/tools/stores/content.ts'
+import type { Content } from '../../../src/tools/stores/object-store.ts'
 import { createPatience } from '../../../src/tools/stores/patience.ts'
 import { createFakeClock } from '../../support/fakes/clock.ts'
 
@@ -102,4 +104,33 @@ t.test('a fault of the body is one line that names the object, without passwords
   const long = setUp()
   long.body.destroy(new Error(`${'x'.repeat(480)} https://me:secret@x is gone`))
   await t.rejects(long.reading, { message: `https://x/index.json: ${'x'.repeat(480)} https://…@x is gon` })
+})
+
+t.test('what is sent counts like what arrives', async (t) => {
+  const clock = createFakeClock()
+  const patience = createPatience('https://x/file', never, { clock })
+  const content = contentOf(Buffer.alloc(64 * 1024))
+  const body = new Readable({ read: () => undefined })
+  let taken = 0
+  const take = async ({ read }: Content) => {
+    for await (const chunk of read()) taken += (chunk as Buffer).length
+    await new Promise(() => undefined)
+  }
+  let sent = 0
+  const sending = patience.send({ ...content, read: () => body }, take, (bytes) => (sent += bytes))
+  sending.catch(() => undefined)
+  for (let i = 0; i < 200; i++) {
+    body.push(Buffer.alloc(64 * 1024))
+    await clock.advance(1000)
+  }
+  t.equal(taken, 200 * 64 * 1024)
+  t.equal(sent, taken)
+  body.push(null)
+  await clock.advance(59_999)
+  t.notOk(patience.signal.aborted)
+  await clock.advance(1)
+  await t.rejects(sending, /^https:\/\/x\/file is silent for 60 s/)
+  t.equal(clock.timers, 0)
+  t.equal(await createPatience('x', never, { clock }).answer(Promise.resolve(7)), 7)
+  await t.rejects(createPatience('x', never, { clock }).answer(Promise.reject(new Error('no'))), { message: 'no' })
 })

@@ -1,11 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { freePort } from '../../../loadtest/free-port.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
-import { pythonWith } from '../../support/python.ts'
+import { needsPython, python, type StartedStore, startStore } from '../../support/object-stores.ts'
 import { filesOf, index, modelsFolder, sameFiles, sync } from '../../support/sync.ts'
 import { writeTable } from '../../support/tables.ts'
 import { until } from '../../support/until.ts'
@@ -14,55 +13,25 @@ import { until } from '../../support/until.ts'
  * The real `multigate sync` against stores that others wrote.
  */
 
-const python = await pythonWith([
-  'moto[s3]==5.2.5',
-  'flask==3.1.*',
-  'flask-cors==6.*',
-  'gcp-storage-emulator==2026.7.19',
-  'oras==0.2.43',
-])
-const needsPython = { skip: typeof python === 'string' ? python : false }
 const needsRegistry = {
   skip:
     needsPython.skip ||
     (spawnSync('docker-registry', ['--version']).status === 0 ? false : 'docker-registry is not installed'),
 }
 
-/** Starts a store of test/fixtures/object_stores.py and uploads a folder with its index. */
-async function startStore(t: Test, kind: string) {
-  if (typeof python === 'string') throw new Error(python)
-  const child = python.start('object_stores.py', [kind])
-  t.teardown(() => child.kill('SIGKILL'))
-  child.stdin?.on('error', () => undefined)
-  const lines = createInterface(child.stdout!)[Symbol.asyncIterator]()
-  const [port, ...credentials] = ((await lines.next()).value as string).trim().split(' ')
-  const put = async (key: string, file: string) => {
-    child.stdin!.write(`put models ${key} ${file}\n`)
-    const { value } = await lines.next()
-    if (value !== 'done') throw new Error(value)
-  }
-  return {
-    port,
-    credentials,
-    put,
-    upload: async (folder: string) => {
-      await index(folder)
-      for (const path of [...filesOf(folder), '.tables/index.json', 'index.json'])
-        await put(`ranking/${path}`, join(folder, path))
-    },
-  }
+/** Uploads a folder with its index. */
+async function upload({ put }: StartedStore, folder: string): Promise<void> {
+  await index(folder)
+  for (const path of [...filesOf(folder), '.tables/index.json', 'index.json'])
+    await put(`ranking/${path}`, join(folder, path))
 }
 
 t.test('Amazon S3', needsPython, async (t) => {
   const from = await modelsFolder(t)
   const to = await temporaryFolder(t)
-  const { port, credentials, upload, put } = await startStore(t, 's3')
-  await upload(from)
-  const env = {
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
-    AWS_ACCESS_KEY_ID: credentials[0]!,
-    AWS_SECRET_ACCESS_KEY: credentials[1]!,
-  }
+  const store = await startStore(t, 's3')
+  const { env, put } = store
+  await upload(store, from)
   const denied = sync(t, ['s3://models/ranking', to, '--once'], { ...env, AWS_SECRET_ACCESS_KEY: 'wrong' })
   t.equal(await denied.ended, 1)
   t.match(denied.output(), /s3:\/\/models\/ranking\/index\.json: SignatureDoesNotMatch/)
@@ -70,7 +39,7 @@ t.test('Amazon S3', needsPython, async (t) => {
   await until(() => /pass done/.test(good.output()))
   sameFiles(t, to, from)
   await writeTestBundle(from, { version: '9' })
-  await upload(from)
+  await upload(store, from)
   await until(() => existsSync(join(to, 'ads/9')))
   sameFiles(t, to, from)
   // Published in the wrong order: the index is there before what it lists.
@@ -78,7 +47,7 @@ t.test('Amazon S3', needsPython, async (t) => {
   await index(from)
   await put('ranking/index.json', join(from, 'index.json'))
   await until(() => /s3:\/\/models\/ranking\/ads\/10\/[^:]+: NoSuchKey/.test(good.output()))
-  await upload(from)
+  await upload(store, from)
   await until(() => existsSync(join(to, 'ads/10')))
   sameFiles(t, to, from)
 })
@@ -86,9 +55,9 @@ t.test('Amazon S3', needsPython, async (t) => {
 t.test('Google Cloud Storage', needsPython, async (t) => {
   const from = await modelsFolder(t)
   const to = await temporaryFolder(t)
-  const { port, upload } = await startStore(t, 'gcs')
-  await upload(from)
-  const env = { STORAGE_EMULATOR_HOST: `127.0.0.1:${port}` }
+  const store = await startStore(t, 'gcs')
+  const { env } = store
+  await upload(store, from)
   const good = sync(t, ['gs://models/ranking', to, '--once'], env)
   t.equal(await good.ended, 0, good.output())
   sameFiles(t, to, from)
@@ -99,6 +68,7 @@ t.test('Google Cloud Storage', needsPython, async (t) => {
 
 t.test('an OCI registry, with a password', needsRegistry, async (t) => {
   if (typeof python === 'string') return
+  const { run } = python
   const from = join(await temporaryFolder(t), 'models')
   await writeTestBundle(from)
   await writeTable(from, 'users', [{ id: 'u1', country: 'DE' }])
@@ -122,7 +92,7 @@ auth: {htpasswd: {realm: models, path: ${folder}/htpasswd}}
       () => false,
     ),
   )
-  const push = () => python.run('oras_push.py', [`127.0.0.1:${port}/team/models:prod`, from, 'reader', 'secret'])
+  const push = () => run('oras_push.py', [`127.0.0.1:${port}/team/models:prod`, from, 'reader', 'secret'])
   await push()
   const address = `oci://127.0.0.1:${port}/team/models:prod`
   const login = (user: string) => {

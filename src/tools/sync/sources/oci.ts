@@ -9,6 +9,7 @@ import { tablesFolder } from '../../../model/serving/tables/table-folder.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { IndexedFiles, IndexedModel } from '../../../schemas/models-folder.ts'
 import { bodyOf, fetchChecked } from '../../stores/fetch-checked.ts'
+import { readAll } from '../../stores/object-store.ts'
 import {
   checkModels,
   checkTables,
@@ -18,7 +19,7 @@ import {
   parseDocument,
   quoted,
 } from '../index-file.ts'
-import { readAll, type SourceIndex, type SyncSource } from '../source.ts'
+import type { SourceIndex, SyncSource } from '../source.ts'
 import { tablesIndexFile } from '../tables-index.ts'
 
 /*

@@ -108,7 +108,10 @@ export const order = [
   {
     'tools/data': ['labelled rows: CSV, Parquet, generated; splits', 'add sources'],
     'tools/client': ['asks a running service', 'its calls'],
-    'tools/stores': ['buckets and folders as places of files: S3, GCS; HTTP; how long each is waited for', 'add stores'],
+    'tools/stores': [
+      'buckets and folders as places of files: S3, GCS; HTTP; how long each is waited for',
+      'add stores',
+    ],
   },
   {
     'tools/evaluate': [
@@ -139,6 +142,7 @@ export const order = [
       'how parts are connected',
     ],
   },
+  { 'tools/ship': ['`log ship`: copies a prediction log to a bucket or folder', 'when files go'] },
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
     'tools/doctor': ['`doctor`', 'add checks'],

@@ -16,7 +16,12 @@ export interface Sync {
 
 /** Starts `multigate sync`. */
 export function sync(t: Test, args: string[], env: Record<string, string> = {}): Sync {
-  const child = spawn(process.execPath, [cli, 'sync', ...args], {
+  return startCommand(t, ['sync', ...args], env)
+}
+
+/** Starts a command that runs beside a server. */
+export function startCommand(t: Test, args: string[], env: Record<string, string> = {}): Sync {
+  const child = spawn(process.execPath, [cli, ...args], {
     env: { ...process.env, AWS_EC2_METADATA_DISABLED: 'true', ...env },
   })
   let output = ''

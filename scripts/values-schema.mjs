@@ -100,6 +100,7 @@ function values(settings) {
     }),
     settings,
     ...models(),
+    ...predictionLog(),
     ...security(),
     cache: object({
       existingClaim: name('Claim for compiled graphs'),
@@ -147,6 +148,27 @@ const models = () => ({
       resources: smallResources,
     }),
   }),
+})
+
+const predictionLog = () => ({
+  predictionLog: object(
+    {
+      enabled: flag('Whether requests are recorded'),
+      existingClaim: name('Claim of a volume for the files'),
+      sizeLimit: quantity('Largest size without a claim'),
+      ship: object({
+        to: text('Where files are copied to', { pattern: '^((s3|gs)://[^\\s]+|/.+)?$' }),
+        intervalSeconds: integer(1, 86400, 'How often finished files are copied'),
+        removeDays: integer(0, 3650, 'Age from which on copied files are removed from the pod'),
+        port: port('Port of metrics and `/livez`'),
+        env: list('Variables, such as credentials'),
+        envFrom: list('Secrets and ConfigMaps of variables'),
+        volumeMounts: list('Mounts of extraVolumes, such as files of credentials'),
+        resources: smallResources,
+      }),
+    },
+    'Records of requests',
+  ),
 })
 
 const security = () => ({

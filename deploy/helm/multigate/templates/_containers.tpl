@@ -10,6 +10,14 @@
 - name: MULTIGATE_CACHE_BYTES
   value: {{ include "multigate.bytes" .cache.sizeLimit | quote }}
 {{- end }}
+{{- if .predictionLog.enabled }}
+- name: MULTIGATE_PREDICTION_LOG
+  value: {{ include "multigate.predictionLogFolder" $ }}
+{{- if and (not .predictionLog.existingClaim) (not (hasKey .settings "predictionLogMaxBytes")) }}
+- name: MULTIGATE_PREDICTION_LOG_MAX_BYTES
+  value: {{ include "multigate.bytes" .predictionLog.sizeLimit | quote }}
+{{- end }}
+{{- end }}
 {{- if .keys.secret }}
 - name: MULTIGATE_KEYS
   value: /etc/multigate/keys/{{ .keys.file }}
@@ -56,6 +64,40 @@ volumeMounts:
   - { name: models, mountPath: /models }
   - { name: tmp, mountPath: /tmp }
   {{- with $sync.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* Ships the finished files of the prediction log. */}}
+{{- define "multigate.shipContainer" -}}
+{{- $ship := .Values.predictionLog.ship }}
+image: {{ include "multigate.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+command: ["node", "dist/cli.js", "log", "ship", {{ include "multigate.predictionLogFolder" . | quote }}, "--to", {{ $ship.to | quote }}, "--interval", "{{ int $ship.intervalSeconds }}", "--port", "{{ int $ship.port }}"
+  {{- if hasKey $ship "removeDays" }}, "--remove-days", "{{ int $ship.removeDays }}"{{ end }}]
+{{- with $ship.env }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $ship.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+ports:
+  - { name: ship-metrics, containerPort: {{ $ship.port }} }
+livenessProbe:
+  httpGet: { path: /livez, port: ship-metrics }
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+resources:
+  {{- include "multigate.resources" $ship.resources | nindent 2 }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+volumeMounts:
+  - { name: prediction-log, mountPath: {{ include "multigate.predictionLogFolder" . }} }
+  - { name: tmp, mountPath: /tmp }
+  {{- with $ship.volumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}

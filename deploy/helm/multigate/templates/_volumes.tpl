@@ -10,6 +10,14 @@
   emptyDir: { sizeLimit: {{ .cache.sizeLimit | quote }} }
   {{- end }}
 {{- include "multigate.modelsVolume" $ }}
+{{- if .predictionLog.enabled }}
+- name: prediction-log
+  {{- if .predictionLog.existingClaim }}
+  persistentVolumeClaim: { claimName: {{ .predictionLog.existingClaim }} }
+  {{- else }}
+  emptyDir: { sizeLimit: {{ .predictionLog.sizeLimit | quote }} }
+  {{- end }}
+{{- end }}
 {{- if .keys.secret }}
 - name: keys
   secret: { secretName: {{ .keys.secret }}, defaultMode: 0440 }
@@ -53,6 +61,9 @@
 - { name: tmp, mountPath: /tmp }
 {{- if and .settings.cache (ne .settings.cache "off") }}
 - { name: cache, mountPath: {{ .settings.cache }} }
+{{- end }}
+{{- if .predictionLog.enabled }}
+- { name: prediction-log, mountPath: {{ include "multigate.predictionLogFolder" $ }} }
 {{- end }}
 {{- if not (include "multigate.fromImage" $) }}
 - { name: models, mountPath: {{ .settings.models }}, readOnly: true }

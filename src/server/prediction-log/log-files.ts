@@ -44,7 +44,8 @@ interface OpenFile {
 }
 
 const open = '.open'
-const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.jsonl$/
+/** Files may have been converted: see `parquet/convert-file.ts`. */
+const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.(?:jsonl|parquet)$/
 /** The copy of a file that `multigate log erase` writes. */
 const copy = /\.jsonl\.kept$/
 /** Files of other machines and processes are left open for at least this long before they are ended, ms. */

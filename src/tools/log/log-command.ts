@@ -1,11 +1,12 @@
-import { Command } from 'commander'
-import { type CommandContext, wholeNumber } from '../../base/command.ts'
+import { Command, Option } from 'commander'
+import { type CommandContext, numberFrom, wholeNumber } from '../../base/command.ts'
 import type { ShipCommandOptions } from '../ship/run-ship.ts'
+import type { ConvertFlags } from './run-convert.ts'
 
 /** `multigate log`. Libraries are imported when a command runs. */
 export function createLogCommand(context: CommandContext): Command {
   const log = new Command('log').description(
-    'look into a prediction log, erase records, and ship files; see docs/prediction-log.md',
+    'look into a prediction log, convert, sample and erase records, and ship files; see docs/prediction-log.md',
   )
   log.addHelpText(
     'after',
@@ -13,6 +14,7 @@ export function createLogCommand(context: CommandContext): Command {
 Examples:
   multigate log stats log
   multigate log tail log --rows 5
+  multigate log convert log
   multigate log erase log --field user --value u1
   multigate log ship log --to s3://bucket/log`,
   )
@@ -35,6 +37,29 @@ Examples:
     .action(async (folder: string, flags: { rows: number }) => {
       const { runTail } = await import('./run-log.ts')
       await runTail({ ...context, ...flags, folder })
+    })
+  log
+    .command('convert')
+    .description('convert finished files to Parquet, or back to lines of JSON')
+    .argument('<folder>', 'the prediction log')
+    .option('--to <folder>', 'write them there, and leave the log unchanged')
+    .addOption(new Option('--format <format>', 'of the new files').choices(['parquet', 'jsonl']).default('parquet'))
+    .option('--skip-damaged', 'leave damaged lines out', false)
+    .addHelpText('after', '\nExample:\n  multigate log convert log')
+    .action(async (folder: string, flags: Omit<ConvertFlags, 'folder'>) => {
+      const { runConvert } = await import('./run-convert.ts')
+      await runConvert({ ...context, ...flags, folder })
+    })
+  log
+    .command('sample')
+    .description('a share of the records, by the hash that the server samples by')
+    .argument('<folder>', 'the prediction log')
+    .requiredOption('--rate <share>', 'share of the records', numberFrom(0, 1))
+    .requiredOption('--out <file>', 'a new file, of lines of JSON')
+    .addHelpText('after', '\nExample:\n  multigate log sample log --rate .01 --out sample.jsonl')
+    .action(async (folder: string, flags: { rate: number; out: string }) => {
+      const { runSample } = await import('./run-sample.ts')
+      await runSample({ ...context, folder, rate: flags.rate, file: flags.out })
     })
   log
     .command('erase')

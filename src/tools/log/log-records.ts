@@ -2,7 +2,10 @@ import { type FileHandle, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { readLines } from '../../base/lines.ts'
-import { type LogRecord, logSchema } from '../../schemas/prediction-log.ts'
+import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { jsonText } from '../../server/prediction-log/parquet/json-text.ts'
+import { readParquet } from '../../server/prediction-log/parquet/read-parquet.ts'
+import { checkRecord, parseRecord } from '../../server/prediction-log/parse-record.ts'
 
 /** A file of a prediction log. */
 export interface LogFile {
@@ -14,17 +17,19 @@ export interface LogFile {
 }
 
 /** A file of a log, without what may follow it. */
-const named = String.raw`^\d{8}T\d{9}Z-.+\.jsonl`
-const logName = new RegExp(String.raw`${named}(?:\.open)?$`)
-/** How the name of a copy ends while records are erased. */
-export const keptEnd = '.kept'
-const keptName = new RegExp(String.raw`${named}\.kept$`)
+const named = String.raw`^\d{8}T\d{9}Z-.+\.`
+const logName = new RegExp(String.raw`${named}(?:jsonl(?:\.open)?|parquet)$`)
+const keptName = new RegExp(String.raw`${named}(?:jsonl|parquet)\.kept$`)
 
 /** The files of a log, the oldest first. Throws MODEL_NOT_FOUND where the folder can't be read. */
 export async function logFiles(folder: string): Promise<LogFile[]> {
-  const entries = await filesNamed(folder, logName)
-  return entries
-    .map(({ name, parentPath }) => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') }))
+  const files = (await filesNamed(folder, logName)).map(
+    ({ name, parentPath }): LogFile => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') }),
+  )
+  // A process that was killed while it converted a file may leave both: they have the same records.
+  const paths = new Set(files.map(({ path }) => path))
+  return files
+    .filter(({ path }) => !path.endsWith('.parquet') || !paths.has(otherPath(path)))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
@@ -52,14 +57,19 @@ async function filesNamed(folder: string, wanted: RegExp): Promise<{ name: strin
   }
 }
 
+/** The name of a finished file after it has been converted to the other kind. */
+export const otherPath = (path: string) =>
+  path.endsWith('.parquet') ? path.replace(/parquet$/, 'jsonl') : path.replace(/jsonl$/, 'parquet')
+
 /** The name of a file once it is complete. */
 export const finishedPath = ({ path, isOpen }: LogFile) => (isOpen ? path.slice(0, -'.open'.length) : path)
 
-/** Opens a file that may be completed, or removed for its age, at this moment; undefined: it is gone. */
-async function openFile(file: LogFile): Promise<FileHandle | undefined> {
-  for (const path of new Set([file.path, finishedPath(file)]))
+/** Opens a file that may be completed, converted, or removed for its age, at this moment; undefined: it is gone. */
+async function openFile(file: LogFile): Promise<{ path: string; handle: FileHandle } | undefined> {
+  const finished = finishedPath(file)
+  for (const path of new Set([file.path, finished, otherPath(finished)]))
     try {
-      return await open(path)
+      return { path, handle: await open(path) }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }
@@ -78,16 +88,21 @@ export interface LogLine {
  * out then.
  */
 export async function* readRecords(file: LogFile, signal?: AbortSignal): AsyncGenerator<LogLine> {
-  const { path, isOpen } = file
-  const handle = await openFile(file)
-  if (handle === undefined) return
+  const { isOpen } = file
+  const opened = await openFile(file)
+  if (opened === undefined) return
+  const { path, handle } = opened
+  if (path.endsWith('.parquet')) {
+    yield* parquetRecords(path, handle, signal)
+    return
+  }
   let number = 0
   let damaged: ModelError | undefined
   for await (const text of readLines(handle.createReadStream({ signal, highWaterMark: 1 << 18 }))) {
     if (damaged) throw damaged
     number++
     try {
-      yield { text, record: parse(text) }
+      yield { text, record: parseRecord(text) }
     } catch (error) {
       damaged = new ModelError('INVALID_REQUEST', `${path}, line ${number}: ${reasonOf(error)}`)
     }
@@ -95,11 +110,26 @@ export async function* readRecords(file: LogFile, signal?: AbortSignal): AsyncGe
   if (damaged && !isOpen) throw damaged
 }
 
-function parse(text: string): LogRecord {
-  const record = JSON.parse(text) as LogRecord
-  if (typeof record !== 'object' || record === null || typeof record.request_id !== 'string')
-    throw new Error('is no record of a prediction log')
-  if (record.schema !== logSchema)
-    throw new Error(`has the schema ${record.schema}; this version of multigate knows ${logSchema}`)
-  return record
+async function* parquetRecords(path: string, handle: FileHandle, signal?: AbortSignal): AsyncGenerator<LogLine> {
+  try {
+    for await (const record of readParquet(handle, signal)) yield new ParquetLine(checkRecord(record))
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw new ModelError('INVALID_REQUEST', `${path}, ${reasonOf(error)}`)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Text is made of a record where somebody asks for it. */
+class ParquetLine implements LogLine {
+  readonly record: LogRecord
+
+  constructor(record: LogRecord) {
+    this.record = record
+  }
+
+  get text(): string {
+    return jsonText(this.record)
+  }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
@@ -6,7 +7,9 @@ import { loggedHash } from '../../base/logged-hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { expectFiles, keptEnd, type LogFile, leftovers, readRecords } from './log-records.ts'
+import { keptEnd } from '../../server/prediction-log/parquet/convert-file.ts'
+import { writeParquet } from '../../server/prediction-log/parquet/write-parquet.ts'
+import { expectFiles, type LogFile, leftovers, otherPath, readRecords } from './log-records.ts'
 
 interface Erase extends RunContext {
   folder: string
@@ -80,11 +83,24 @@ async function rewrite(file: LogFile, stays: (record: LogRecord) => boolean, sig
       yield `${text}\n`
     }
   }
+  async function* sized() {
+    for await (const { text, record } of readRecords(file, signal))
+      if (stays(record)) yield { record, length: text.length }
+  }
   try {
-    await pipeline(lines, handle.createWriteStream({ flush: true }))
+    if (!existsSync(file.path) && existsSync(otherPath(file.path)))
+      throw new ModelError('INVALID_REQUEST', `${file.path} has been converted meanwhile: erase again`)
+    if (file.path.endsWith('.parquet')) {
+      records = await writeParquet(handle, sized)
+      await handle.sync()
+      await handle.close()
+    } else await pipeline(lines, handle.createWriteStream({ flush: true }))
     if (records === 0) await rm(file.path, { force: true })
     else await rename(kept, file.path)
+    // Left by a process that was killed while it converted this file: it has the same records.
+    if (!file.path.endsWith('.parquet')) await rm(otherPath(file.path), { force: true })
   } finally {
+    await handle.close().catch(() => undefined)
     await rm(kept, { force: true })
   }
 }
@@ -95,6 +111,6 @@ async function openCopy(path: string): Promise<FileHandle> {
     return await open(path, 'wx', 0o640)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new ModelError('INVALID_REQUEST', `${path} is there: another process erases records; try again in a minute`)
+    throw new ModelError('INVALID_REQUEST', `${path} is there: another process changes it; try again in a minute`)
   }
 }

@@ -1,0 +1,46 @@
+import { copyFile, mkdir, readdir } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import type { RunContext } from '../../base/command.ts'
+import { counted } from '../../base/terminal.ts'
+import { convertFile } from '../../server/prediction-log/parquet/convert-file.ts'
+import { createProgress } from '../evaluate/format.ts'
+import { expectFiles, otherPath } from './log-records.ts'
+
+export interface ConvertFlags {
+  folder: string
+  /** Undefined: files take the places of those that they are made of. */
+  to?: string
+  format: 'parquet' | 'jsonl'
+  skipDamaged: boolean
+}
+
+/** `multigate log convert`: writes finished files as Parquet, or as lines of JSON again. */
+export async function runConvert(options: RunContext & ConvertFlags): Promise<void> {
+  const { folder, to, format, skipDamaged, out, err, signal } = options
+  const files = (await expectFiles(folder)).filter(({ isOpen, path }) => !isOpen && !path.endsWith(`.${format}`))
+  const progress = createProgress(err)
+  let [records, skipped, converted] = [0, 0, 0]
+  try {
+    for (const [i, { path }] of files.entries()) {
+      progress.rows('converting files', i, files.length)
+      const beside = otherPath(path)
+      const target = to === undefined ? beside : join(to, relative(folder, beside))
+      const done = await convertFile({ source: path, target, inPlace: to === undefined, skipDamaged, signal })
+      if (done === undefined) continue
+      if (to !== undefined) await copyManifests(dirname(path), dirname(target))
+      converted++
+      records += done.records
+      skipped += done.skipped
+    }
+  } finally {
+    progress.stop()
+  }
+  out.write(`${counted(records, 'record')} of ${counted(converted, 'file')} converted\n`)
+  if (skipped > 0) out.write(`${counted(skipped, 'damaged line')} left out\n`)
+}
+
+async function copyManifests(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true })
+  for (const name of await readdir(from))
+    if (/^manifest-[0-9a-f]+\.json$/.test(name)) await copyFile(join(from, name), join(to, name))
+}

@@ -167,7 +167,7 @@ export const inside = {
   ],
   'server/request': ['shared by protocols: deadline, timeline, request records', 'all protocols together'],
   'server/prediction-log': [
-    'what was asked and answered: buffer, thread, records, files',
+    'what was asked and answered: buffer, thread, records, files; `parquet/`: records as columns',
     'add properties of records (`schemas/prediction-log.ts`), rules for files',
   ],
   'server/body': ['bodies: decompression, JSON, tensors; a thread for large ones', 'bounds and parsers'],

@@ -17,6 +17,10 @@ export const order = [
     base: ['helpers: errors, clock, files, hashes, processor; reads settings', 'what several rooms need'],
   },
   {
+    'prediction-log': [
+      'reads the files of a prediction log; `parquet/`: records as columns',
+      'add forms of files; records: `schemas/prediction-log.ts`',
+    ],
     'model/contracts': ['types of engines, plans, catalogues', 'types, with their users'],
     'model/quality': [
       'AUC, GAUC, calibration error, bootstrap, comparisons',
@@ -104,7 +108,6 @@ export const order = [
       'rules (`policy.ts`)',
     ],
   },
-  { 'tools/log': ['`log`: records of a prediction log', 'commands'] },
   {
     'tools/data': ['labelled rows: CSV, Parquet, generated; splits', 'add sources'],
     'tools/client': ['asks a running service', 'its calls'],
@@ -145,6 +148,7 @@ export const order = [
   { 'tools/ship': ['`log ship`: copies a prediction log to a bucket or folder', 'when files go'] },
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
+    'tools/log': ['`log`: records of a prediction log', 'commands'],
     'tools/doctor': ['`doctor`', 'add checks'],
     'tools/sync': ['`sync`, `index`: copies models; `sources/`: OCI, HTTP', 'add sources'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
@@ -167,7 +171,7 @@ export const inside = {
   ],
   'server/request': ['shared by protocols: deadline, timeline, request records', 'all protocols together'],
   'server/prediction-log': [
-    'what was asked and answered: buffer, thread, records, files; `parquet/`: records as columns',
+    'what was asked and answered: buffer, thread, records, files',
     'add properties of records (`schemas/prediction-log.ts`), rules for files',
   ],
   'server/body': ['bodies: decompression, JSON, tensors; a thread for large ones', 'bounds and parsers'],

@@ -1,10 +1,10 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
+import { createProgress } from '../../base/progress.ts'
 import { counted } from '../../base/terminal.ts'
-import { convertFile } from '../../server/prediction-log/parquet/convert-file.ts'
-import { createProgress } from '../evaluate/format.ts'
-import { expectFiles, otherPath } from './log-records.ts'
+import { expectFiles, otherPath } from '../../prediction-log/log-records.ts'
+import { convertFile } from '../../prediction-log/parquet/convert-file.ts'
 
 export interface ConvertFlags {
   folder: string

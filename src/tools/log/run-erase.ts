@@ -6,10 +6,10 @@ import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
+import { expectFiles, type LogFile, leftovers, otherPath, readRecords } from '../../prediction-log/log-records.ts'
+import { keptEnd } from '../../prediction-log/parquet/convert-file.ts'
+import { writeParquet } from '../../prediction-log/parquet/write-parquet.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { keptEnd } from '../../server/prediction-log/parquet/convert-file.ts'
-import { writeParquet } from '../../server/prediction-log/parquet/write-parquet.ts'
-import { expectFiles, type LogFile, leftovers, otherPath, readRecords } from './log-records.ts'
 
 interface Erase extends RunContext {
   folder: string

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
+import { expectFiles, finishedPath, type LogFile, readRecords } from '../../prediction-log/log-records.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { expectFiles, finishedPath, type LogFile, readRecords } from './log-records.ts'
 
 interface Run extends RunContext {
   folder: string

@@ -4,10 +4,10 @@ import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { murmur3 } from '../../base/hash.ts'
+import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
-import { jsonText } from '../../server/prediction-log/parquet/json-text.ts'
-import { createProgress } from '../evaluate/format.ts'
-import { expectFiles, readRecords } from './log-records.ts'
+import { expectFiles, readRecords } from '../../prediction-log/log-records.ts'
+import { jsonText } from '../../prediction-log/parquet/json-text.ts'
 
 interface Sample extends RunContext {
   folder: string

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { murmur3 } from '../../../src/base/hash.ts'
-import { logFiles, readRecords } from '../../../src/tools/log/log-records.ts'
+import { logFiles, readRecords } from '../../../src/prediction-log/log-records.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli as cli } from '../../support/cli.ts'
 

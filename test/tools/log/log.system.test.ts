@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/pro
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loggedHash } from '../../../src/base/logged-hash.ts'
+import { type LogFile, logFiles, readRecords } from '../../../src/prediction-log/log-records.ts'
 import type { LogRecord } from '../../../src/schemas/prediction-log.ts'
-import { type LogFile, logFiles, readRecords } from '../../../src/tools/log/log-records.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli as cli } from '../../support/cli.ts'
 

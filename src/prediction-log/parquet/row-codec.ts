@@ -1,4 +1,4 @@
-import type { LogRecord } from '../../../schemas/prediction-log.ts'
+import type { LogRecord } from '../../schemas/prediction-log.ts'
 import type { ColumnType } from './column-shape.ts'
 import { nullsColumn, type StructType } from './file-schema.ts'
 import { jsonText } from './json-text.ts'

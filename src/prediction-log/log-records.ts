@@ -1,11 +1,11 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ModelError, reasonOf } from '../../base/errors.ts'
-import { readLines } from '../../base/lines.ts'
-import type { LogRecord } from '../../schemas/prediction-log.ts'
-import { jsonText } from '../../server/prediction-log/parquet/json-text.ts'
-import { readParquet } from '../../server/prediction-log/parquet/read-parquet.ts'
-import { checkRecord, parseRecord } from '../../server/prediction-log/parse-record.ts'
+import { ModelError, reasonOf } from '../base/errors.ts'
+import { readLines } from '../base/lines.ts'
+import type { LogRecord } from '../schemas/prediction-log.ts'
+import { jsonText } from './parquet/json-text.ts'
+import { readParquet } from './parquet/read-parquet.ts'
+import { checkRecord, parseRecord } from './parse-record.ts'
 
 /** A file of a prediction log. */
 export interface LogFile {

@@ -1,4 +1,4 @@
-import { type LogRecord, logSchema } from '../../schemas/prediction-log.ts'
+import { type LogRecord, logSchema } from '../schemas/prediction-log.ts'
 
 /** The record of a line. Throws an Error for one that is damaged, or newer than this program. */
 export const parseRecord = (text: string): LogRecord => checkRecord(JSON.parse(text))

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { AsyncBuffer, FileMetaData } from 'hyparquet'
-import { reasonOf } from '../../../base/errors.ts'
-import type { LogRecord } from '../../../schemas/prediction-log.ts'
+import { reasonOf } from '../../base/errors.ts'
+import type { LogRecord } from '../../schemas/prediction-log.ts'
 import { jsonKey } from './file-schema.ts'
 import { jsonColumns, recordOfRow } from './row-codec.ts'
 

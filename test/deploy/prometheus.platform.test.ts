@@ -93,7 +93,8 @@ async function startPrometheus(t: Test, targets: Record<string, { port: number; 
     child.kill('SIGKILL')
     return ended
   })
-  await until(() => /Listening on.*address=127\.0\.0\.1:\d+/.test(log))
+  // It listens before it answers.
+  await until(() => /Listening on.*address=127\.0\.0\.1:\d+/.test(log) && log.includes('Server is ready'))
   const [, port] = /Listening on.*address=127\.0\.0\.1:(\d+)/.exec(log)!
   const ask = async (path: string) => {
     const answer = await fetch(`http://127.0.0.1:${port}/api/v1/${path}`)

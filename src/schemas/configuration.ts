@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { logSettings } from './log-settings.ts'
+import { recordedRequestSettings } from './recorded-request-settings.ts'
 import { traceSettings } from './trace-settings.ts'
 
 /*
@@ -269,25 +270,7 @@ export const Configuration = Type.Object({
     description:
       'Serve the console at `/`: live figures, models, a playground and requests; on the administration port, if there is one',
   }),
-  MULTIGATE_SLOW_REQUESTS: Type.Integer({
-    minimum: 0,
-    maximum: 1000,
-    default: 0,
-    description:
-      'How many of the slowest requests of each minute are recorded, without their values, for `GET /debug/requests` and the console; 0 records none',
-  }),
-  MULTIGATE_RECENT_REQUESTS: Type.Integer({
-    minimum: 0,
-    maximum: 1000,
-    default: 0,
-    description:
-      'How many of the last requests are recorded in the same way; 0 records none. Failed requests are recorded where either is above 0',
-  }),
-  MULTIGATE_SLOW_BODIES: Type.Boolean({
-    default: false,
-    description:
-      'Record the bodies of these requests too, up to 64 KiB each, without the fields that the manifest marks `log: drop` and with hashes of those marked `log: hash`',
-  }),
+  ...recordedRequestSettings,
   MULTIGATE_LOG_SAMPLE: Type.Number({
     minimum: 0,
     maximum: 1,

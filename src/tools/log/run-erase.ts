@@ -6,7 +6,14 @@ import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
-import { expectFiles, type LogFile, leftovers, otherPath, readRecords } from '../../prediction-log/log-records.ts'
+import {
+  expectFiles,
+  type LogFile,
+  leftovers,
+  logFiles,
+  otherPath,
+  readRecords,
+} from '../../prediction-log/log-records.ts'
 import { keptEnd } from '../../prediction-log/parquet/convert-file.ts'
 import { writeParquet } from '../../prediction-log/parquet/write-parquet.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
@@ -24,37 +31,47 @@ interface Erase extends RunContext {
  */
 export async function runErase({ folder, field, value, secret, out, err, signal }: Erase): Promise<boolean> {
   const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])
-  const files = await expectFiles(folder)
   const progress = createProgress(err)
+  let files = await expectFiles(folder)
   for (const path of await leftovers(folder)) if (await isSilent(path)) await rm(path, { force: true })
+  const searched = new Set<string>()
   let [erased, left, changed] = [0, 0, 0]
   try {
-    for (const [i, file] of files.entries()) {
-      progress.rows('searching files', i, files.length)
-      let found = 0
-      for await (const { record } of readRecords(file, signal)) if (names(record, field, wanted)) found++
-      if (found === 0) continue
-      if (file.isOpen) {
-        left += found
-        continue
+    while (files.length > 0) {
+      for (const [i, file] of files.entries()) {
+        progress.rows('searching files', i, files.length)
+        searched.add(stemOf(file))
+        let found = 0
+        for await (const { record } of readRecords(file, signal)) if (names(record, field, wanted)) found++
+        if (found === 0) continue
+        if (file.isOpen) {
+          left += found
+          continue
+        }
+        await rewrite(file, (record) => !names(record, field, wanted), signal)
+        erased += found
+        changed++
       }
-      await rewrite(file, (record) => !names(record, field, wanted), signal)
-      erased += found
-      changed++
+      // Files that were begun meanwhile, or that were listed under neither name while they were converted.
+      files = (await logFiles(folder)).filter((file) => !searched.has(stemOf(file)))
     }
   } finally {
     progress.stop()
   }
-  out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(files.length, 'file')}\n`)
+  out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(searched.size, 'file')}\n`)
   if (left > 0)
     out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
   return left === 0
 }
 
-function names({ context, candidates = [] }: LogRecord, field: string, wanted: ReadonlySet<string>): boolean {
+/** The path of a file without what says its kind. */
+const stemOf = ({ path }: LogFile) => path.replace(/\.(?:jsonl(?:\.open)?|parquet)$/, '')
+
+function names({ context, fetched, candidates = [] }: LogRecord, field: string, wanted: ReadonlySet<string>): boolean {
   const has = (values: Record<string, unknown> | undefined) =>
     values !== undefined && Object.hasOwn(values, field) && holds(values[field], wanted)
-  return has(context) || candidates.some(({ fields, id }) => has(fields) || (field === 'id' && holds(id, wanted)))
+  if (has(context) || has(fetched)) return true
+  return candidates.some((one) => has(one.fields) || has(one.fetched) || (field === 'id' && holds(one.id, wanted)))
 }
 
 function holds(value: unknown, wanted: ReadonlySet<string>): boolean {

@@ -56,16 +56,22 @@ t.test('stats and the last records, also of a file that is being written', async
 
 t.test('records are erased by a value, in the context or of a candidate, or by its hash', async (t) => {
   const hashed = record('r6', 6, { context: { user: loggedHash('u1', 's') } })
-  const folder = await writeLog(t, { ...files, [second]: [...files[second]!, hashed], [third]: [record('r5', 5)] })
+  const fetched = record('r7', 7, { fetched: { country: 'XX' } })
+  const folder = await writeLog(t, {
+    ...files,
+    [second]: [...files[second]!, hashed, fetched],
+    [third]: [record('r5', 5)],
+  })
   const erase = (field: string, value: string, env = {}) =>
     cli(['log', 'erase', folder, '--field', field, '--value', value], env)
   t.match(await erase('user', 'u1', { MULTIGATE_LOG_SECRET: 's' }), {
     code: 0,
     stdout: /^2 records erased from 2 of 3 files/,
   })
-  t.same(ids((await cli(['log', 'tail', folder])).stdout), ['r2', 'r3', 'r4', 'r5'])
+  t.same(ids((await cli(['log', 'tail', folder])).stdout), ['r2', 'r3', 'r4', 'r5', 'r7'])
   t.match((await erase('tags', 't3')).stdout, /^1 record erased/)
   t.same((await readdir(join(folder, 'ads/1'))).sort(), [second, third], 'a file without a record is gone')
+  t.match((await erase('country', 'XX')).stdout, /^1 record erased from 1 of 2 files/, 'a value that a table had')
   t.match((await erase('id', 'ad-2')).stdout, /^1 record erased/)
   t.match(await erase('user', 'u5'), { code: 1, stdout: /1 more are in files that are being written/ })
   t.match((await erase('user', 'nobody')).stdout, /^0 records erased from 0 of 2 files/)

@@ -36,7 +36,9 @@ const records = await (async () => {
     MULTIGATE_PREDICTION_LOG: log,
   })
   await server.loaded
-  for (const { id, body } of requests) {
+  // None of its candidates is answered.
+  const leftOut = { context: { user_id: '1', hour: 1 }, candidates: [{ ad_id: [] }], options: { partial: true } }
+  for (const { id, body } of [...requests, { id: 'left-out', body: leftOut }]) {
     const answer = await fetch(`${server.url}/predict`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-request-id': id },
@@ -86,7 +88,11 @@ const labels = [label('click'), label('conversion')]
 
 t.test('records have the values of tables, where none was sent', async (t) => {
   for (const { predictions, features } of answers)
-    t.same([Array.isArray(predictions), features], [true, undefined], 'what tables have is told where it is asked for')
+    t.same(
+      [Array.isArray(predictions), features],
+      [true, undefined],
+      'answers have values of tables only where the client asks',
+    )
   for (const { id, body } of requests) {
     const { candidates = [], context, fetched } = records.get(id)!
     t.match(context, body.context, id)
@@ -141,7 +147,7 @@ t.test('rows of the log are, bit for bit, those that were asked, whatever the ta
 })
 
 t.test(
-  'figures are those of the same rows in a CSV file, and events that are late or of no row are told',
+  'metrics equal those of the same rows in a CSV file, and warnings count late and unmatched events',
   async (t) => {
     const names = ['user', 'request', 'hour', 'ctr', 'cvr', 'campaign', 'price', 'item', 'tags', 'image'] as const
     const more = ['views', 'country', 'history', 'ages'] as const

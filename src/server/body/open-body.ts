@@ -1,4 +1,4 @@
-import type { LoadedModel, Query } from '../../model/serving/prediction/loaded-model.ts'
+import { type LoadedModel, learnsValues, type Query } from '../../model/serving/prediction/loaded-model.ts'
 import { ecpm } from '../../model/serving/prediction/request-plan.ts'
 import type { BodyBytes, BodyFormat, BodyRows } from './body-format.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
@@ -35,7 +35,7 @@ async function openLater<Asked>(
     asked,
     close,
     async rowsFor(model, question) {
-      const { options = {}, whole = false, follower } = question
+      const { options = {}, whole = false } = question
       const { partial = false, unknown = false, features = false, rank } = options
       const { maxRequestRows: maxRows, maxListValues: maxValues } = model.limits
       // Reported together with what the thread finds wrong with the rows.
@@ -43,7 +43,7 @@ async function openLater<Asked>(
       const tables = model.encoder.layout.entities?.handles()
       const bids = rank?.by === ecpm
       const bounds = { maxRows, maxValues, partial, leavesOut: !whole, bids }
-      const isTold = features || (follower !== undefined && tables !== undefined)
+      const isTold = features || learnsValues(question, model.manifest)
       return { rows: await encode(model, { ...bounds, found, unknown, features: isTold, tables }) }
     },
   }

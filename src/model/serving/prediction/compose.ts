@@ -97,7 +97,7 @@ export function createComposer(manifest: Manifest, layout: Pick<Layout, 'dense'>
       ids: request.ids,
       unknown: request.unknown,
       cut: request.cut,
-      fetched: request.fetched && perRow(request.fetched, request.requested),
+      fetched: plan.features && request.fetched ? perRow(request.fetched, request.requested) : undefined,
       problems: request.problems,
     }
     const ranking = plan.rank && multiply(plan.rank.tasks.map(probabilityOf), rows)

@@ -49,6 +49,12 @@ export interface AnswerFollower {
   answered(rows: EncodedRequest, probabilities: Float32Array | undefined): void
 }
 
+/** Whether the follower of a request learns the values of tables, also where its client does not ask for them. */
+export const learnsValues = (
+  { follower }: Pick<Query, 'follower'>,
+  { entities }: Pick<Manifest, 'entities'>,
+): boolean => follower !== undefined && entities !== undefined
+
 export interface PendingPrediction {
   /** Rows that are computed. */
   rows: number

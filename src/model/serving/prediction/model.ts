@@ -20,9 +20,9 @@ import { createLiveVersion, describePlan, isRounded } from './describe-plan.ts'
 import { closeAll, createExecutor, type Executor, type RequestMemory } from './executor.ts'
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
-import type { CompileOutcome, LoadedModel, LoadOptions } from './loaded-model.ts'
+import { type CompileOutcome, type LoadedModel, type LoadOptions, learnsValues, type Query } from './loaded-model.ts'
 import { type OpenEncoder, openEncoder } from './open-encoder.ts'
-import { countValues, encodeExplained, encodeQuery, type QueryRows, rowsIn } from './query-rows.ts'
+import { countValues, encodeExplained, encodeQuery, rowsIn } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
 import { createPlanner, type Planner } from './request-plan.ts'
 import { tensorsOf } from './tensors.ts'
@@ -178,7 +178,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
     predict(query) {
       const { rows, tasks, options: asked = {}, problems: found, whole = false, deadline, tenant, begun } = query
       const started = options.clock.now()
-      const [observed, isFollowed] = [asked.observe !== false, query.follower !== undefined]
+      const observed = asked.observe !== false
       traffic.observed = observed
       const problems = new Violations(found)
       const planned = plan(tasks, asked, problems)
@@ -186,11 +186,11 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       const refusal = manifest.entities && batcher.refusal({ batch: { rows: rowsIn(rows) }, deadline, tenant })
       if (refusal) throw refusal
       const memory = executor.allocateFor(manifest)
-      const { unknown = false, partial = false, features = false } = asked
+      const { partial = false } = asked
       const bids = planned.rank?.bids === true
       const { maxRequestRows: maxRows, maxListValues: maxValues } = options
       const wanted = { maxRows, maxValues, partial, leavesOut: !whole, bids, problems, allocate: memory.allocate }
-      const encoded = encode(parts, rows, memory, { unknown, features: features || isFollowed }, wanted)
+      const encoded = encode(parts, query, memory, wanted)
       if (observed && rows.form === 'encoded') countValues(rows, options)
       const encodedAt = options.clock.now()
       const encodeSeconds = (encodedAt - started) / 1000
@@ -200,7 +200,7 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
       }
       const tableOf = (out: Outputs) => {
         query.follower?.answered(encoded, out[bindingsOf(manifest).probabilities])
-        const table = compose(planned, features ? encoded : unasked(encoded), out)
+        const table = compose(planned, encoded, out)
         if (observed) monitor.observe(encoded, table)
         return table
       }
@@ -260,22 +260,18 @@ function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): L
   return { maxRequestRows, maxListValues, maxDelayMs }
 }
 
-/** The request without the values of tables, which are for its follower alone where the client does not ask. */
-const unasked = (encoded: EncodedRequest): EncodedRequest =>
-  encoded.fetched === undefined ? encoded : { ...encoded, fetched: undefined }
-
 /**
- * Encodes rows into this memory, which is given back where that fails. `unknown`: also find what the model doesn't
- * know; `features`: also say what tables have.
+ * Encodes the rows of a query into this memory, which is given back where that fails. Finds also what the model doesn't
+ * know, and what tables have, where somebody asks.
  */
 function encode(
-  { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
-  rows: QueryRows,
+  { encoder, tensors, manifest }: Pick<ModelParts, 'encoder' | 'tensors' | 'manifest'>,
+  query: Query,
   memory: RequestMemory,
-  { unknown, features }: { unknown: boolean; features: boolean },
   options: EncodeOptions,
 ): EncodedRequest {
-  const wanted = features ? { ...options, fetched: new FetchNotes() } : options
+  const { rows, options: { unknown = false, features = false } = {} } = query
+  const wanted = features || learnsValues(query, manifest) ? { ...options, fetched: new FetchNotes() } : options
   try {
     return unknown
       ? encodeExplained(rows, encoder, tensors.inputs, wanted)

@@ -16,6 +16,8 @@ export interface RequestPlan {
   rank: { tasks: string[]; bids: boolean; topK: number } | undefined
   /** Rows that can't be answered are left out; else they refuse the request. */
   partial: boolean
+  /** Whether to answer what tables had for the request's keys. */
+  features: boolean
   /** Outputs of the graph to compute. */
   outputs: readonly string[]
 }
@@ -43,11 +45,19 @@ export function createPlanner(manifest: Manifest): Planner {
   const unknownTask = (name: string, names: readonly string[]) => () =>
     `is no task of this model${suggestNames(name, names)}`
 
-  const usual: RequestPlan = { tasks: all, raw: [], gates: [], rank: undefined, partial: false, outputs: plain }
+  const usual: RequestPlan = {
+    tasks: all,
+    raw: [],
+    gates: [],
+    rank: undefined,
+    partial: false,
+    features: false,
+    outputs: plain,
+  }
 
   return (asked, options, problems) => {
-    const { raw, gates, unknown, rank, partial } = options
-    if (!(asked || raw || gates || unknown || rank || partial)) return usual
+    const { raw, gates, unknown, rank, partial, features } = options
+    if (!(asked || raw || gates || unknown || rank || partial || features)) return usual
     const tasks = asked ?? all
     tasks.forEach((name, i) => {
       if (!all.includes(name)) problems.add(`/tasks/${i}`, unknownTask(name, all))
@@ -67,6 +77,7 @@ export function createPlanner(manifest: Manifest): Planner {
         : [],
       rank: undefined,
       partial: partial === true,
+      features: features === true,
       outputs: gates ? withGates : plain,
     }
     if (rank) {

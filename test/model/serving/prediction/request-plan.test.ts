@@ -27,6 +27,7 @@ t.test('by default all tasks are answered, derived ones too, and probabilities a
     gates: [],
     rank: undefined,
     partial: false,
+    features: false,
     outputs: ['p'],
   })
 })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { readLines } from '../base/lines.ts'
 import type { LogRecord } from '../schemas/prediction-log.ts'
+import { isCopy } from './copies.ts'
 import { jsonText } from './parquet/json-text.ts'
 import { readParquet } from './parquet/read-parquet.ts'
 import { checkRecord, parseRecord } from './parse-record.ts'
@@ -19,11 +20,10 @@ export interface LogFile {
 /** A file of a log, without what may follow it. */
 const named = String.raw`^\d{8}T\d{9}Z-.+\.`
 const logName = new RegExp(String.raw`${named}(?:jsonl(?:\.open)?|parquet)$`)
-const keptName = new RegExp(String.raw`${named}(?:jsonl|parquet)\.kept$`)
 
 /** The files of a log, the oldest first. Throws MODEL_NOT_FOUND where the folder can't be read. */
 export async function logFiles(folder: string): Promise<LogFile[]> {
-  const files = (await filesNamed(folder, logName)).map(
+  const files = (await filesNamed(folder, (name) => logName.test(name))).map(
     ({ name, parentPath }): LogFile => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') }),
   )
   // A process that was killed while it converted a file may leave both: they have the same records.
@@ -45,13 +45,16 @@ export async function expectFiles(folder: string): Promise<LogFile[]> {
 
 /** Copies that processes have left behind when they were killed, or write at this moment. */
 export async function leftovers(folder: string): Promise<string[]> {
-  return (await filesNamed(folder, keptName)).map(({ name, parentPath }) => join(parentPath, name))
+  return (await filesNamed(folder, isCopy)).map(({ name, parentPath }) => join(parentPath, name))
 }
 
-async function filesNamed(folder: string, wanted: RegExp): Promise<{ name: string; parentPath: string }[]> {
+async function filesNamed(
+  folder: string,
+  isWanted: (name: string) => boolean,
+): Promise<{ name: string; parentPath: string }[]> {
   try {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-    return entries.filter((entry) => entry.isFile() && wanted.test(entry.name))
+    return entries.filter((entry) => entry.isFile() && isWanted(entry.name))
   } catch (error) {
     throw new ModelError('MODEL_NOT_FOUND', `${folder} can't be read: ${reasonOf(error)}`, { cause: error })
   }

@@ -3,6 +3,9 @@ import Type, { type Static } from 'typebox'
 /** Raised when a property of a record gets another meaning; new ones may be added at any time. */
 export const logSchema = 1
 
+/** Folder of the records of requests that met no version: no model can have this name. */
+export const noVersion = '.none'
+
 const Values = Type.Record(Type.String(), Type.Unknown())
 const Probabilities = Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]))
 

@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises
 import { dirname } from 'node:path'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { readLines } from '../../base/lines.ts'
+import { keptEnd, openCopy } from '../copies.ts'
 import { checkRecord, parseRecord } from '../parse-record.ts'
 import { jsonText } from './json-text.ts'
 import { readParquet } from './read-parquet.ts'
@@ -24,8 +25,6 @@ export interface Converted {
   skipped: number
 }
 
-/** How the name of a copy ends while a file is changed: one process at a time writes it. */
-export const keptEnd = '.kept'
 /** How many records are read between two signs of life. */
 const recordsBetween = 1000
 
@@ -130,15 +129,6 @@ async function* linesOf(
       if (!skipDamaged) throw new ModelError('INVALID_REQUEST', `${source}, line ${number}: ${reasonOf(error)}`)
       onSkip()
     }
-  }
-}
-
-async function openCopy(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o640)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new ModelError('INVALID_REQUEST', `${path} is there: another process changes it; try again in a minute`)
   }
 }
 

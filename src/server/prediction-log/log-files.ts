@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive } from '../../base/process.ts'
+import { isCopy } from '../../prediction-log/copies.ts'
 
 /*
  * The files of a prediction log: `<model>/<version>/<time>-<instance>-<process>.jsonl`, with `.open` behind it until
@@ -44,10 +45,8 @@ interface OpenFile {
 }
 
 const open = '.open'
-/** Files may have been converted: see `parquet/convert-file.ts`. */
+/** Files may have been converted: see `src/prediction-log/parquet/convert-file.ts`. */
 const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.(?:jsonl|parquet)$/
-/** The copy of a file that `multigate log erase` writes. */
-const copy = /\.jsonl\.kept$/
 /** Files of other machines and processes are left open for at least this long before they are ended, ms. */
 const longestSilence = 600_000
 
@@ -137,7 +136,7 @@ export class LogFiles {
     const { folder, maxBytes, maxDays, now } = this.#options
     const paths = filesBelow(folder)
     for (const path of paths)
-      if (copy.test(path)) attempt(() => now() - statSync(path).mtimeMs >= longestSilence && rmSync(path))
+      if (isCopy(nameOf(path))) attempt(() => now() - statSync(path).mtimeMs >= longestSilence && rmSync(path))
     const files = paths
       .filter((path) => finished.test(nameOf(path)))
       .flatMap((path) => {

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { reasonOf } from '../../base/errors.ts'
+import { noVersion } from '../../schemas/prediction-log.ts'
 import type { BodyFormat } from '../body/body-format.ts'
 import { type Entry, readEntry } from './entry.ts'
 import { LogFiles } from './log-files.ts'
@@ -18,8 +19,6 @@ export interface WriterData {
 export const interval = 50
 /** How often files are looked after, and how soon a disk that takes nothing is tried again, ms. */
 const lookInterval = 1000
-/** Folder of requests that met no version: no model can have this name. */
-const noVersion = '.none'
 /** Lines of a version that are written together, characters. */
 const mostPending = 1 << 20
 

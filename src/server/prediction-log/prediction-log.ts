@@ -1,7 +1,7 @@
-import { murmur3 } from '../../base/hash.ts'
 import type { FetchNotes } from '../../model/serving/features/fetched.ts'
 import type { EncodedRequest } from '../../model/serving/features/layout.ts'
 import type { AnswerFollower, LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import { sampleHash } from '../../prediction-log/sampling.ts'
 import type { RankOptions } from '../../schemas/predict.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
 import { putEntry } from './entry.ts'
@@ -114,7 +114,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
 
   return {
     begin(ids) {
-      const hash = murmur3(ids.traceId ?? ids.id, 0) / 2 ** 32
+      const hash = sampleHash(ids.traceId, ids.id)
       return hash < most ? new LoggedRequest(ids, hash) : undefined
     },
     ended(logged, end) {

@@ -6,7 +6,7 @@ import { parseManifest } from '../../model/serving/bundle/manifest.ts'
 import { type LogFile, logFiles, readRecords } from '../../prediction-log/log-records.ts'
 import type { LogData } from '../../schemas/log-data.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
-import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { type LogRecord, noVersion } from '../../schemas/prediction-log.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
 import { LogColumns } from './log-columns.ts'
 import { type Events, readEvents } from './log-labels.ts'
@@ -89,9 +89,6 @@ async function findVersions(
     )
   return ofModel.filter(({ version }) => versions?.includes(version) ?? true)
 }
-
-/** Folder of requests that met no version. */
-const noVersion = '.none'
 
 /** The manifests by which a version's requests were answered: they say what its fields are. */
 async function manifestsOf(

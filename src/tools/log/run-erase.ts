@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
+import { keptEnd, openCopy } from '../../prediction-log/copies.ts'
 import {
   expectFiles,
   type LogFile,
@@ -14,7 +15,6 @@ import {
   otherPath,
   readRecords,
 } from '../../prediction-log/log-records.ts'
-import { keptEnd } from '../../prediction-log/parquet/convert-file.ts'
 import { writeParquet } from '../../prediction-log/parquet/write-parquet.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
 
@@ -119,15 +119,5 @@ async function rewrite(file: LogFile, stays: (record: LogRecord) => boolean, sig
   } finally {
     await handle.close().catch(() => undefined)
     await rm(kept, { force: true })
-  }
-}
-
-/** One process at a time changes a file: two would each put back what the other one removes. */
-async function openCopy(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'wx', 0o640)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new ModelError('INVALID_REQUEST', `${path} is there: another process changes it; try again in a minute`)
   }
 }

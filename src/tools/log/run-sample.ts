@@ -3,11 +3,11 @@ import { rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { murmur3 } from '../../base/hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
 import { expectFiles, readRecords } from '../../prediction-log/log-records.ts'
 import { jsonText } from '../../prediction-log/parquet/json-text.ts'
+import { sampleHash } from '../../prediction-log/sampling.ts'
 
 interface Sample extends RunContext {
   folder: string
@@ -26,7 +26,7 @@ export async function runSample({ folder, rate, file, out, err, signal }: Sample
         progress.rows('reading', ++all, undefined)
         const sample_rate = record.sample_rate * rate
         // Those that were recorded have the smallest hashes already.
-        if (murmur3(record.trace_id ?? record.request_id, 0) / 2 ** 32 >= sample_rate) continue
+        if (sampleHash(record.trace_id, record.request_id) >= sample_rate) continue
         kept++
         yield `${jsonText({ ...record, sample_rate })}\n`
       }

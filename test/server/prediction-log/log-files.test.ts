@@ -67,13 +67,16 @@ t.test('the oldest files are removed beyond the bytes and the days, and nothing 
     ['20250101T000000000Z', 601],
     ['20251230T000000000Z', 599],
   ] as const) {
-    const path = join(folder, 'ads/1', `${name(begin)}.kept`)
-    await writeFile(path, '')
-    await utimes(path, begun / 1000 - age, begun / 1000 - age)
+    for (const file of [name(begin), name(begin).replace('jsonl', 'parquet')]) {
+      const path = join(folder, 'ads/1', `${file}.kept`)
+      await writeFile(path, '')
+      await utimes(path, begun / 1000 - age, begun / 1000 - age)
+    }
   }
   log.prune()
   t.ok((await list()).includes(`${name('20251230T000000000Z')}.kept`), 'records are being erased')
-  await rm(join(folder, 'ads/1', `${name('20251230T000000000Z')}.kept`))
+  for (const kind of ['jsonl', 'parquet'])
+    await rm(join(folder, 'ads/1', `${name('20251230T000000000Z').replace('jsonl', kind)}.kept`))
   const kept = ['manifest-0123.json', 'notes.jsonl']
   t.same(await list(), [name('20251230T000000000Z'), name('20251231T000000000Z'), ...kept])
   log.append('ads/1', '0123456789')
@@ -157,7 +160,7 @@ t.test(
   },
 )
 
-t.test('what lies beside the files of a version is there again in a folder that is made anew', async (t) => {
+t.test('a folder that is created again gets the manifest of its version again', async (t) => {
   const { folder, log, list, clock } = await files(t)
   log.accompany('ads/1', 'manifest-0.json', Buffer.from('{}'))
   t.same(await list(), ['manifest-0.json'])

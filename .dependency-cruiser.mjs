@@ -151,6 +151,7 @@ export const order = [
     'tools/log': ['`log`: records of a prediction log', 'commands'],
     'tools/doctor': ['`doctor`', 'add checks'],
     'tools/sync': ['`sync`, `index`: copies models; `sources/`: OCI, HTTP', 'add sources'],
+    'tools/replay': ['`replay`: a prediction log asked again; `report/`', 'what is compared'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
   },
   { 'tools/commands': ['all commands; shell completion', 'add commands'] },

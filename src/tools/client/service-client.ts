@@ -37,17 +37,30 @@ export interface AskOptions {
 /** Limit of an answer, bytes: 500 rows with as many tasks and gates as a model has are less. */
 const longestAnswer = 64 * 1024 * 1024
 
+/** The address without credentials, and what requests need: their headers, and the options of TLS. */
+export interface ServiceAccess {
+  base: URL
+  headers: { authorization?: string }
+  tls: { ca?: string; cert?: string; key?: string }
+}
+
 /** Rejects with INVALID_REQUEST if a file can't be read. */
-export async function connectService(
-  address: ServiceAddress,
-  { patienceMs = 30_000, mostRetries = 20 }: AskOptions = {},
-): Promise<AskService> {
+export async function serviceAccess(address: ServiceAddress): Promise<ServiceAccess> {
   const [key, ca, cert, certKey] = await Promise.all(
     [address.keyFile, address.ca, address.clientCert, address.clientKey].map(readOptional),
   )
   const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(certKey && { key: certKey }) }
   const { url: base, authorization: basic } = splitCredentials(new URL(address.url))
   const authorization = key ? `Bearer ${key.trim()}` : basic
+  return { base: new URL(base), headers: authorization === undefined ? {} : { authorization }, tls }
+}
+
+/** Rejects with INVALID_REQUEST if a file can't be read. */
+export async function connectService(
+  address: ServiceAddress,
+  { patienceMs = 30_000, mostRetries = 20 }: AskOptions = {},
+): Promise<AskService> {
+  const { base, headers: credentials, tls } = await serviceAccess(address)
   return async (method, path, body) => {
     const url = new URL(path, base)
     const headers = {
@@ -55,7 +68,7 @@ export async function connectService(
       // Golden rows are checked, not the time that they take.
       'x-deadline-ms': String(patienceMs),
       ...(body && { 'content-type': 'application/json' }),
-      ...(authorization && { authorization }),
+      ...credentials,
     }
     const text = body && JSON.stringify(body)
     const request = () => send(url, { method, headers, signal: AbortSignal.timeout(patienceMs), ...tls }, text)

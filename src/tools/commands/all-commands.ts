@@ -33,6 +33,7 @@ export async function createCommands(context: CommandContext, start?: Start): Pr
     import('../keys/pin-commands.ts').then((all) => [all.createPinCommand(context), all.createUnpinCommand(context)]),
     import('../convert/verify-command.ts').then((all) => [all.createVerifyCommand(context)]),
     import('../features/features-command.ts').then((all) => [all.createFeaturesCommand(context)]),
+    import('../replay/replay-command.ts').then((all) => [all.createReplayCommand(context)]),
     import('../log/log-command.ts').then((all) => [all.createLogCommand(context)]),
     import('../convert/delta-command.ts').then((all) => [all.createDeltaCommand(context)]),
     import('../keys/key-commands.ts').then((all) => [all.createKeysCommand(context)]),

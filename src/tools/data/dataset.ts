@@ -240,15 +240,20 @@ function openGenerated(data: Extract<RowData, { generator: string }>): Source {
   return data.generator === 'ads-history' ? createAdsHistory(data) : createSyntheticTasks(data)
 }
 
+/** Rows that are open, and how each of the fields that were asked for is read from one. */
+export interface OpenDataset extends OpenRows {
+  readers: Readers
+}
+
 /**
  * Opens the data, and the tables of entities, without reading rows. Rejects with a SpecError that lists unknown columns
  * and invalid expressions.
  */
-async function openDataset(
+export async function openDataset(
   { file, spec }: { file: string; spec: RowsToRead },
   fields: readonly FieldReading[],
   entities: readonly RowEntities[] = [],
-): Promise<OpenRows & { readers: Readers }> {
+): Promise<OpenDataset> {
   const tables = 'generator' in spec.data ? undefined : spec.data.tables
   const opened = await joinEntities(await openSource(spec.data, file), { file, tables }, fields, entities)
   const problems = referenceProblems(spec, fields, opened.source)

@@ -35,7 +35,8 @@ export async function openServicePredictor(
   const leavesOut = entities?.some(({ unknown }) => unknown === 'leave_out') ?? false
   const askFor = async (candidates: Record<string, FeatureValue[]>): Promise<PredictedRows> => {
     const rows = Object.values(candidates)[0]?.length ?? 0
-    const options = { raw: true, unknown: true, ...(gates && { gates }) }
+    // Rows that are judged are no traffic.
+    const options = { raw: true, unknown: true, observe: false, ...(gates && { gates }) }
     const answer = (await ask('POST', '/predict', { model: name, version: answering, candidates, options })) as {
       predictions: PredictionColumns
     }

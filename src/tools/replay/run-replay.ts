@@ -1,0 +1,230 @@
+import { basename, dirname, join, resolve } from 'node:path'
+import type { RunContext } from '../../base/command.ts'
+import { ModelError } from '../../base/errors.ts'
+import { existingFolder, fileReason, makeFolder, replaceFiles } from '../../base/files.ts'
+import { createProgress } from '../../base/progress.ts'
+import { logFiles } from '../../prediction-log/log-records.ts'
+import type { ServiceAddress } from '../client/service-client.ts'
+import { openDataset, openSource } from '../data/dataset.ts'
+import { findVersion, openLocalPredictor, tablesOf } from '../evaluate/local-predictor.ts'
+import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
+import type { Predictor } from '../evaluate/predictor.ts'
+import { notGoodEnough } from '../evaluate/run-evaluate.ts'
+import { openServicePredictor } from '../evaluate/service-predictor.ts'
+import { totalEffects } from './attribute.ts'
+import { Collector } from './collect.ts'
+import { measureCost } from './cost.ts'
+import { describeTasks, type ReplayReport } from './describe.ts'
+import { formatReplay } from './format-replay.ts'
+import { type Condition, judge } from './gate.ts'
+import { replayAtPace } from './pace.ts'
+import { replay } from './replay.ts'
+
+/** The options of `multigate replay`, as the command line gives them. */
+export interface ReplayFlags {
+  model: string
+  against: string
+  baseline?: string | undefined
+  versions?: string[] | undefined
+  slices: string[]
+  seed: number
+  json: boolean
+  report?: string | undefined
+  gate?: Condition[] | undefined
+  /** Times the recorded pace, for a service. */
+  pace?: number | undefined
+  /** Most requests that are sent at that pace. */
+  requests: number
+  skipDamaged: boolean
+  models: string
+}
+
+export interface RunReplayOptions extends ReplayFlags, RunContext {
+  log: string
+  /** A service to ask instead of versions on disk. */
+  service: ServiceAddress | undefined
+  /** Folder of compiled plans. */
+  cache: string | undefined
+  /** How many threads compute at most; default: one per core. */
+  threads?: number | undefined
+  command: string
+  multigateVersion: string
+  now(): number
+}
+
+/** `multigate replay`: asks a version again for what a log recorded. Resolves with the exit code. */
+export async function runReplay(options: RunReplayOptions): Promise<number> {
+  const progress = createProgress(options.err)
+  const opened: Predictor[] = []
+  const open = async (version: string) => {
+    progress.stage(`opening ${options.model}/${version}`)
+    const predictor = await openVersion(version, options)
+    opened.push(predictor)
+    return predictor
+  }
+  try {
+    await expectInput(options)
+    const { report, passed } = await replayed(options, open, progress)
+    progress.stop()
+    options.out.write(`${options.json ? JSON.stringify(report, undefined, 2) : formatReplay(report)}\n`)
+    for (const warning of report.warnings) options.err.write(`warning: ${warning}\n`)
+    if (options.report !== undefined) options.err.write(`report written to ${await write(report, options.report)}\n`)
+    return passed ? 0 : notGoodEnough
+  } finally {
+    progress.stop()
+    for (const predictor of opened) await predictor.close()
+  }
+}
+
+/** Rejects for what is wrong with the log, the versions or the folder of the report, before anything is opened. */
+async function expectInput(options: RunReplayOptions): Promise<void> {
+  const { log, model, models, against, baseline, service, report } = options
+  await openSource(logData(options), log)
+  if (service === undefined)
+    for (const version of [against, baseline])
+      if (version !== undefined) await findVersion(`${model}/${version}`, models)
+  if (report !== undefined) await existingFolder(report).catch(unwritable(report))
+}
+
+const logData = ({ log, model, versions, skipDamaged }: RunReplayOptions) => ({
+  ...{ log: resolve(log), model, skip_damaged: skipDamaged },
+  ...(versions && { versions }),
+})
+
+async function openVersion(version: string, options: RunReplayOptions): Promise<Predictor> {
+  const { model, models, service, err } = options
+  if (service) return openServicePredictor(service, model, version)
+  const bundle = await findVersion(`${model}/${version}`, models)
+  const onWarning = (message: string) => err.write(`warning: ${message}\n`)
+  const predictor = await openLocalPredictor(bundle, { ...options, onWarning })
+  return { ...predictor, tables: tablesOf(bundle) }
+}
+
+async function replayed(
+  options: RunReplayOptions,
+  open: (version: string) => Promise<Predictor>,
+  progress: ReturnType<typeof createProgress>,
+): Promise<{ report: ReplayReport; passed: boolean }> {
+  const { log, model, against, baseline, versions, service, signal } = options
+  const newer = await open(against)
+  const older = baseline === undefined ? undefined : await open(baseline)
+  // Recorded probabilities alone do not say what other values would have had.
+  const recordedBy = older ? undefined : await onlyVersion(options)
+  const before = older ?? (recordedBy === undefined ? undefined : await open(recordedBy).catch(() => undefined))
+  const tasks = newer.tasks.map(({ name }) => name)
+  const collected = await collect(options, { newer, older, before }, progress)
+  const { collector, warnings } = collected
+  const judged = before && ([newer, before] as const)
+  progress.stage('finding the fields that make the difference')
+  const compared = [...collector.tasks.keys()]
+  const effects = judged && (await totalEffects(judged, collector.sample(), compared, signal))
+  const described = await describeTasks(collector, judged, effects)
+  progress.stage('measuring the time of requests')
+  const cost = service ? [] : await measureCost(before ? [newer, before] : [newer], collector.timed, signal)
+  const pace = await paceOf(options, newer, progress)
+  const conditions = options.gate && judge(options.gate, collector)
+  const lacking = tasks.filter((task) => !collector.tasks.has(task))
+  if (lacking.length > 0) warnings.push(`nothing to compare for ${lacking.join(', ')}, which only ${against} answers`)
+  const report: ReplayReport = {
+    replay: 1,
+    created: new Date(options.now()).toISOString(),
+    command: options.command,
+    multigate: options.multigateVersion,
+    ...{ log, model, after: `${model}/${against}` },
+    ...(older && { before: `${model}/${baseline}` }),
+    ...(!older && before && { judge: `${model}/${recordedBy}` }),
+    ...{ requests: collector.requests, rows: collector.rows, left_out: collector.leftOut, warnings },
+    ...{ tasks: described, unknown: Object.fromEntries(collector.unknown), cost },
+    ...(pace && { pace }),
+    ...(conditions && { conditions }),
+  }
+  if (versions === undefined && !older && collector.versions.size > 1)
+    warnings.push(`the recorded answers are of versions ${[...collector.versions].join(', ')}: choose with --versions`)
+  return { report, passed: conditions?.every(({ passed }) => passed) ?? true }
+}
+
+/** The version that answered all requests, unless it is the one that is asked. */
+async function onlyVersion({ log, model, versions, against }: RunReplayOptions): Promise<string | undefined> {
+  const folders = (await logFiles(resolve(log))).map(({ path }) => dirname(path))
+  const found = new Set(
+    folders.filter((folder) => basename(dirname(folder)) === model).map((folder) => basename(folder)),
+  )
+  const wanted = [...found].filter((version) => versions?.includes(version) ?? true)
+  return wanted.length === 1 && wanted[0] !== against ? wanted[0] : undefined
+}
+
+interface Asked {
+  newer: Predictor
+  /** Undefined: the recorded answers. */
+  older: Predictor | undefined
+  /** The older one, or the one that stands for the recorded answers. */
+  before: Predictor | undefined
+}
+
+async function collect(
+  options: RunReplayOptions,
+  { newer, older, before }: Asked,
+  progress: ReturnType<typeof createProgress>,
+): Promise<{ collector: Collector; warnings: string[] }> {
+  const { log, model, against, slices, seed, signal } = options
+  const all = [newer, ...(before ? [before] : [])].flatMap(({ fields }) => readingsOfModel(fields, { fields: [] }))
+  const readings = [...new Map(all.map((reading) => [readingKey(reading), reading])).values()]
+  const entities = [newer, before].flatMap((version) => version?.tables ?? [])
+  const spec = { data: logData(options), tasks: [], slices: [] }
+  const rows = await openDataset({ file: log, spec }, readings, entities)
+  try {
+    const recorded = rows.source.columns.flatMap(({ name }) => /^log_served_(.+)$/.exec(name)?.[1] ?? [])
+    const known = older ? older.tasks.map(({ name }) => name) : recorded
+    const tasks = newer.tasks
+      .map(({ name }) => name)
+      .filter((name) => known.includes(name) && (before?.tasks.some((task) => task.name === name) ?? true))
+    if (tasks.length === 0)
+      throw new ModelError('INVALID_REQUEST', `${model}/${against} has none of the tasks ${known.join(', ')}`)
+    const names = readings.map(({ name }) => name)
+    for (const slice of slices)
+      if (!names.includes(slice))
+        throw new ModelError('INVALID_REQUEST', `--slices: ${model} has no field ${slice}; it has ${names.join(', ')}`)
+    const collector = new Collector(tasks, { seed, slices })
+    await replay({
+      ...{ rows, file: log, against: newer, baseline: older, readings, tasks, signal },
+      onRequest(request) {
+        collector.add(request)
+        const share = rows.source.progress()
+        progress.rows('replaying', collector.rows, share ? Math.round(collector.rows / share) : undefined)
+      },
+    })
+    collector.leftOut = rows.joined?.leftOut.length ?? 0
+    if (collector.rows === 0) throw new ModelError('INVALID_REQUEST', `${log} has no answered candidates of ${model}`)
+    return { collector, warnings: rows.source.notes?.() ?? [] }
+  } finally {
+    rows.close()
+  }
+}
+
+async function paceOf(
+  { log, model, versions, service, pace, requests, signal }: RunReplayOptions,
+  newer: Predictor,
+  progress: ReturnType<typeof createProgress>,
+) {
+  if (service === undefined || pace === undefined) return undefined
+  progress.stage(`sending requests at ${pace} times their pace`)
+  const { version } = newer.model
+  return replayAtPace({ folders: [resolve(log)], model, version, versions, service, pace, most: requests, signal })
+}
+
+async function write(report: ReplayReport, folder: string): Promise<string> {
+  const { renderReplay } = await import('./report/render-replay.ts')
+  const page = join(folder, 'report.html')
+  const files = {
+    [page]: await renderReplay(report),
+    [join(folder, 'report.json')]: `${JSON.stringify(report, undefined, 2)}\n`,
+  }
+  await makeFolder(resolve(folder))
+    .then(() => replaceFiles(files))
+    .catch(unwritable(folder))
+  return page
+}
+
+const unwritable = (folder: string) => (cause: unknown) => {
+  throw new ModelError('INVALID_REQUEST', `${folder} can't be written: ${fileReason(cause)}`, { cause })
+}

@@ -130,6 +130,10 @@ curl "$url/debug/requests/view-1"
 curl "$url/debug/slow"
 #> {"requests":[…]}
 
+# The prediction log: null where MULTIGATE_PREDICTION_LOG names no folder.
+curl "$url/debug/prediction-log"
+#> {"log":null}
+
 # Profiles of the event loop and of allocations, over one second.
 curl "$url/debug/profile?seconds=1" -X POST
 #> {"nodes":[…],…}

@@ -11,6 +11,7 @@ import { addFastPath } from '../server/fast-path/fast-path.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { type ConnectionSource, listenOn, surviveAcceptErrors } from '../server/overload/connections.ts'
 import { keptHeaders, refuseConnect } from '../server/plugins/strict-http.ts'
+import type { LogStatus } from '../server/prediction-log/log-status.ts'
 import type { Siblings } from '../server/request/context.ts'
 import type { RequestRecorder } from '../server/request/request-recorder.ts'
 import type { RequestTimeline } from '../server/request/request-timeline.ts'
@@ -39,6 +40,8 @@ export interface RunningServer {
   guard: Guard | undefined
   /** Undefined where no requests are recorded. */
   recorder: RequestRecorder | undefined
+  /** Undefined where predictions are not logged. */
+  logStatus: LogStatus | undefined
   /** Reads the counts of this process; undefined where there is no console. */
   read: Service['read']
   /** Why this process can't answer requests yet, or no longer; empty when ready. */
@@ -84,6 +87,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
   const { introduces = true } = options
   const log = options.log ?? createLogger(configuration, { listsModels: introduces })
   let open = 0
+  let records: RequestRecords | undefined
   const service = await createService(configuration, {
     log,
     pool: options.pool,
@@ -91,27 +95,26 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     peers: options.peers,
     unloaded: options.unloaded,
     connections: () => open,
+    logCounts: () => records?.logStatus?.counts(),
   })
   const { metrics, started, registry, read, unreadyReasons } = service
 
   let security: Security | undefined
-  let records: RequestRecords | undefined
   let fastify: FastifyInstance
   let admin: FastifyInstance | undefined
   let url: string
   try {
     security = await openSecurity(configuration, log, metrics)
-    const { guard, tls } = security
+    const { guard, tls, corsOrigins } = security
     records = await openRecords(configuration, log, metrics.registry)
-    const { timeline, recorder, predictionLog } = records
-    const context = { ...service.app.context, timeline, recorder, guard, predictionLog }
+    const { timeline, recorder, predictionLog, logStatus } = records
+    const context = { ...service.app.context, timeline, recorder, guard, predictionLog, logStatus }
     const create = () => createHttpServer(configuration, { log, timeline, tls, metrics })
     fastify = create()
     fastify.server.on('connection', (socket) => {
       open++
       socket.once('close', () => open--)
     })
-    const { corsOrigins } = security
     await fastify.register(app, { ...service.app, context, adminApart: adminConnections !== undefined, corsOrigins })
     addFastPath(fastify.server, { context, log, maxBodyBytes: configuration.MULTIGATE_MAX_BODY_BYTES })
     if (adminConnections !== undefined) {
@@ -160,6 +163,7 @@ export async function serve(configuration: Configuration, options: ServeOptions 
     registry,
     guard: security.guard,
     recorder: records.recorder,
+    logStatus: records.logStatus,
     read,
     unreadyReasons,
     close: () => (closed ??= close()),

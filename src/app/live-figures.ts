@@ -6,11 +6,19 @@ import type { Configuration } from '../schemas/configuration.ts'
 import type { Condition, Reading } from '../server/console/reading.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Saturation } from '../server/overload/saturation.ts'
+import type { LogCounts } from '../server/prediction-log/log-status.ts'
 import type { LiveSource, Siblings } from '../server/request/context.ts'
 import { droppedLogLines } from './logging.ts'
 
 /** Characters of why a version failed. */
 const longestReason = 300
+
+interface LiveOptions {
+  /** Other processes of the same service. */
+  peers?: Siblings | undefined
+  connections?(): number
+  logCounts?(): LogCounts | undefined
+}
 
 /** The parts that the live page's figures come from. */
 interface LiveParts {
@@ -28,7 +36,7 @@ interface LiveParts {
  * reading.
  */
 export async function openLive(
-  { peers, connections = () => 0 }: { peers?: Siblings | undefined; connections?(): number },
+  { peers, connections = () => 0, logCounts }: LiveOptions,
   { configuration, registry, tables, metrics, saturation, pool, share }: LiveParts,
 ): Promise<{ source: LiveSource; read(): Promise<Reading>; stop(): void }> {
   const [{ createReader }, { watchStalls }] = await Promise.all([
@@ -45,6 +53,7 @@ export async function openLive(
       return { alive, replaced, lost, busySeconds, slots }
     },
     connections,
+    logCounts,
     condition: () => ({ ...conditionOf(registry, metrics, stalls.read()), ...conditionOfTables(tables.status()) }),
     saturation: () => saturation.value,
     deadlineMs: configuration.MULTIGATE_DEADLINE_MS,

@@ -1,15 +1,23 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
+import { systemClock } from '../base/clock.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import { boundsOf } from '../server/body/read-json.ts'
 import { registerLogMetrics } from '../server/metrics/log-metrics.ts'
+import { countsOf, type LogStatus } from '../server/prediction-log/log-status.ts'
+import { createNewestFiles } from '../server/prediction-log/newest-files.ts'
 import { type OpenLog, openLog } from '../server/prediction-log/open-log.ts'
 import { logScript } from '../server/protocols/log-script.ts'
 import type { Log } from './load-options.ts'
+import { createPathHider } from './report-event.ts'
 
 /** Opens the prediction log that the settings ask for. */
-export function openPredictionLog(configuration: Configuration, log: Log, registry: Registry): OpenLog {
+export function openPredictionLog(
+  configuration: Configuration,
+  log: Log,
+  registry: Registry,
+): OpenLog & { status: LogStatus } {
   const folder = resolve(configuration.MULTIGATE_PREDICTION_LOG)
   const { MULTIGATE_PREDICTION_LOG_FILE_BYTES: fileBytes, MULTIGATE_PREDICTION_LOG_MAX_BYTES: maxBytes } = configuration
   if (maxBytes < fileBytes)
@@ -42,6 +50,31 @@ export function openPredictionLog(configuration: Configuration, log: Log, regist
         ? log.info({ folder }, 'the prediction log is written again')
         : log.error({ folder, problem }, 'the prediction log cannot be written: requests are answered, and not logged'),
   })
-  registerLogMetrics(registry, opened)
-  return opened
+  registerLogMetrics(registry, opened, configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES)
+  return { ...opened, status: statusOf(configuration, folder, opened) }
+}
+
+function statusOf(configuration: Configuration, folder: string, opened: OpenLog): LogStatus {
+  const hidePaths = createPathHider({ models: resolve(configuration.MULTIGATE_MODELS), other: [folder] })
+  return {
+    settings: {
+      folder,
+      format: 'jsonl',
+      sample: configuration.MULTIGATE_PREDICTION_LOG_SAMPLE,
+      failed: configuration.MULTIGATE_PREDICTION_LOG_FAILED,
+      slow: configuration.MULTIGATE_PREDICTION_LOG_SLOW,
+      slow_ms: configuration.MULTIGATE_PREDICTION_LOG_SLOW_MS,
+      file_bytes: configuration.MULTIGATE_PREDICTION_LOG_FILE_BYTES,
+      file_seconds: configuration.MULTIGATE_PREDICTION_LOG_FILE_SECONDS,
+      max_days: configuration.MULTIGATE_PREDICTION_LOG_MAX_DAYS,
+    },
+    bufferBytes: configuration.MULTIGATE_PREDICTION_LOG_BUFFER_BYTES,
+    diskBytes: configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES,
+    counts() {
+      const { problem, ...counts } = countsOf(opened)
+      // Clients that may read figures see it, too.
+      return { ...counts, problem: problem && hidePaths(problem) }
+    },
+    files: createNewestFiles({ folder, clock: systemClock }),
+  }
 }

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client'
 import { systemClock } from '../base/clock.ts'
 import type { Configuration } from '../schemas/configuration.ts'
+import type { LogStatus } from '../server/prediction-log/log-status.ts'
 import type { PredictionLog } from '../server/prediction-log/prediction-log.ts'
 import { createRequestRecorder, type RequestRecorder } from '../server/request/request-recorder.ts'
 import { createRequestTimeline, type RequestTimeline } from '../server/request/request-timeline.ts'
@@ -15,6 +16,7 @@ export interface RequestRecords {
   timeline: RequestTimeline | undefined
   /** Undefined where predictions are not logged. */
   predictionLog: PredictionLog | undefined
+  logStatus: LogStatus | undefined
   /** Sends traces that have not been sent, and writes what waits for the prediction log, for a limited time. */
   close(): Promise<void>
 }
@@ -36,6 +38,7 @@ export async function openRecords(configuration: Configuration, log: Log, regist
   return {
     recorder,
     predictionLog: predictionLog?.log,
+    logStatus: predictionLog?.status,
     timeline: isNeeded ? createRequestTimeline({ sample, recorder, traces, now }) : undefined,
     async close() {
       await Promise.all([traces?.close(), predictionLog?.close()])

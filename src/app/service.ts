@@ -26,6 +26,7 @@ import { type Admission, createAdmission } from '../server/overload/admission.ts
 import { createMemoryBudget } from '../server/overload/pending-bytes.ts'
 import { createSaturation, type Saturation } from '../server/overload/saturation.ts'
 import type { Drain } from '../server/plugins/draining.ts'
+import type { LogCounts } from '../server/prediction-log/log-status.ts'
 import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/context.ts'
 import { allowedHostsOf } from './check-access.ts'
@@ -80,6 +81,8 @@ export interface ServiceOptions {
   peers?: Siblings | undefined
   /** Connections that are open. */
   connections?(): number
+  /** Counts of the prediction log; undefined where it is off. */
+  logCounts?(): LogCounts | undefined
   /** Models that are not served until they are loaded on demand. */
   unloaded?: readonly string[] | undefined
   /** Asks a model before it is served; not asked any more once the service is ready. */

@@ -109,6 +109,15 @@ export const LiveSample = Type.Object(
       bytes: Type.Integer(),
     }),
     connections: Type.Integer(),
+    prediction_log: Type.Optional(
+      Type.Object(
+        {
+          records: perSecond('Requests recorded'),
+          dropped: Rates('Requests per second that were to be recorded and were not, by reason'),
+        },
+        { description: 'The prediction log; absent where it is off' },
+      ),
+    ),
   },
   { description: 'The service in one interval, all processes together' },
 )
@@ -142,6 +151,9 @@ export const LiveEvent = Type.Object(
         Type.Literal('process_stalled'),
         Type.Literal('worker_replaced'),
         Type.Literal('log_lines_dropped'),
+        Type.Literal('prediction_log_failing'),
+        Type.Literal('prediction_log_writable'),
+        Type.Literal('prediction_log_drops'),
         Type.Literal('connections_refused'),
         Type.Literal('requests_shed'),
         Type.Literal('requests_failing'),

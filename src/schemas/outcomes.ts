@@ -26,3 +26,6 @@ export const sumOf = (rates: Rates): number => Object.values(rates).reduce((sum,
 
 /** Faults of clients: they have to change. */
 export const clientFaults: readonly string[] = ['invalid_request', 'unauthorized', 'forbidden', 'rate_limited']
+
+/** Why requests are missing from the prediction log, as metrics count them. */
+export const logDropReasons = ['full', 'too_large', 'disk', 'unreadable'] as const

@@ -31,6 +31,7 @@ import { modelVersionRoutes } from './routes/model-versions.ts'
 import { modelRoutes } from './routes/models.ts'
 import { metricsRoutes, probeRoutes } from './routes/operation.ts'
 import { pinRoutes } from './routes/pins.ts'
+import { predictionLogRoutes } from './routes/prediction-log.ts'
 import { requestRoutes } from './routes/requests.ts'
 import { guarded } from './security/guarded.ts'
 
@@ -87,6 +88,7 @@ export async function app(fastify: FastifyInstance, options: AppOptions): Promis
   if (adminApart) return
   await fastify.register(debugRoutes, { context })
   await fastify.register(requestRoutes, { context })
+  await fastify.register(predictionLogRoutes, { context })
   await fastify.register(inferRepositoryRoutes, { context })
   await fastify.register(pinRoutes, { context })
   await fastify.register(metricsRoutes, { context })
@@ -106,6 +108,7 @@ export async function adminApp(fastify: FastifyInstance, { context }: { context:
   await fastify.register(pinRoutes, { context: own })
   await fastify.register(debugRoutes, { context: own })
   await fastify.register(requestRoutes, { context: own })
+  await fastify.register(predictionLogRoutes, { context: own })
   await fastify.register(metricsRoutes, { context })
   if (context.live === undefined) return
   await fastify.register(compress, { globalCompression: false, globalDecompression: false })

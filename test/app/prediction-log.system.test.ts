@@ -1,4 +1,5 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { Agent } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Check } from 'typebox/value'
@@ -6,7 +7,9 @@ import { serve } from '../../src/app/listen.ts'
 import { readConfiguration } from '../../src/base/configuration.ts'
 import { LogRecord } from '../../src/schemas/prediction-log.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
-import { startProcess } from '../support/process.ts'
+import { watchLive } from '../support/events.ts'
+import { send as sendPlain, startProcess } from '../support/process.ts'
+import { askAnew } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
 const models = await temporaryFolder(t)
@@ -194,7 +197,8 @@ t.test('a share of requests, by their ids; failed and slow ones at shares of the
 t.test('a folder that takes nothing harms no request, is said, and is written again', async (t) => {
   const root = await temporaryFolder(t)
   const folder = join(root, 'log')
-  const { url } = await start(t, folder)
+  const { url } = await start(t, folder, { MULTIGATE_ADMIN: true })
+  const status = async () => (await (await fetch(`${url}/debug/prediction-log`)).json()) as any
   const ask = async (id: string) => t.ok((await send(url, id, { body: { context, candidates } })).predictions, id)
   await ask('before')
   await until(async () => (await metric(url, 'multigate_log_records_total')) === 1)
@@ -205,12 +209,17 @@ t.test('a folder that takes nothing harms no request, is said, and is written ag
     return (await metric(url, 'multigate_log_writable')) === 0
   })
   t.ok((await metric(url, 'multigate_log_dropped_total{reason="disk"}')) > 0)
+  const { log: failing } = await status()
+  t.match(failing, { settings: { folder }, problem: /^E[A-Z]+: / })
+  t.ok(failing.dropped.disk > 0)
+  t.notMatch(failing.problem, root, 'it is shown to those who may not see where')
   await rm(folder)
   await mkdir(folder)
   await until(async () => {
     await ask('again')
     return (await metric(url, 'multigate_log_writable')) === 1
   })
+  t.equal((await status()).log.problem, undefined)
   t.ok((await readLog(folder)).records.has('again'))
   t.ok((await readLog(join(root, 'moved'))).records.has('before'))
 })
@@ -221,6 +230,31 @@ t.test('what does not fit into the buffer is dropped and counted', async (t) => 
   const large = candidates.map((one) => ({ ...one, campaign: 'x'.repeat(7000) }))
   t.ok((await send(url, 'large', { body: { context, candidates: large } })).predictions)
   t.equal(await metric(url, 'multigate_log_dropped_total{reason="too_large"}'), 1)
+})
+
+t.test('several processes: their counts together, and the files of all', async (t) => {
+  const folder = await temporaryFolder(t)
+  const { port } = await startProcess(
+    t,
+    {
+      ...{ MULTIGATE_MODELS: models, MULTIGATE_DEFAULT_MODEL: 'ads', MULTIGATE_PREDICTION_LOG: folder },
+      ...{ MULTIGATE_ADMIN: 'true', MULTIGATE_PROCESSES: '2' },
+    },
+    'all processes are ready',
+  )
+  const { sum, samples } = await watchLive(t, port)
+  await until(() => samples().length > 0)
+  for (let i = 0; i < 8; i++)
+    await sendPlain(port, '/predict', {
+      agent: new Agent(),
+      payload: JSON.stringify({ context, candidates: [bare(candidates[0]!)] }),
+    })
+  const status = async () => JSON.parse((await askAnew(port, '/debug/prediction-log')).text).log
+  await until(async () => (await status()).records === 8)
+  const { buffer, files } = await status()
+  t.equal(buffer.max_bytes, 2 * 2 ** 25)
+  t.match(files.newest[0], { model: 'ads', version: '1', open: true })
+  await until(() => Math.round(sum((sample) => sample.prediction_log.records)) === 8)
 })
 
 t.test('a process that is killed loses no record older than a second; the next one ends its files', async (t) => {

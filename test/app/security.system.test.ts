@@ -216,6 +216,7 @@ t.test('web pages administer nothing where there are no keys, and clients do', a
     ['POST', '/models/ads/unpin'],
     ['GET', '/debug/requests'],
     ['GET', '/debug/slow'],
+    ['GET', '/debug/prediction-log'],
   ] as const
   const answer = async (port: number, [method, path]: readonly [string, string], headers: Record<string, string>) => {
     const sent = requestPlain({ host: '127.0.0.1', port, method, path, headers }).end()

@@ -19,6 +19,7 @@ import { createMetrics, type Metrics } from '../../src/server/metrics/metrics.ts
 import type { Admission } from '../../src/server/overload/admission.ts'
 import { createMemoryBudget, type PendingBytes } from '../../src/server/overload/pending-bytes.ts'
 import type { Drain } from '../../src/server/plugins/draining.ts'
+import type { LogStatus } from '../../src/server/prediction-log/log-status.ts'
 import { readerScript } from '../../src/server/protocols/reader-script.ts'
 import type { ServerContext } from '../../src/server/request/context.ts'
 import type { RequestRecorder } from '../../src/server/request/request-recorder.ts'
@@ -56,6 +57,7 @@ export interface TestServerOptions {
   logger?: object
   timeline?: RequestTimeline
   recorder?: RequestRecorder
+  logStatus?: LogStatus
   admin?: boolean
 }
 
@@ -129,6 +131,7 @@ export async function startTestServer(
     connections: () => 0,
     condition: () => healthy,
     saturation: () => 0,
+    logCounts: () => options.logStatus?.counts(),
     deadlineMs: 600_000,
   })
   const context: ServerContext = {
@@ -148,6 +151,7 @@ export async function startTestServer(
     live: createRecorder(async () => ({ answered: [await read()], silent: [] })),
     timeline: options.timeline,
     recorder: options.recorder,
+    logStatus: options.logStatus,
   }
   await fastify.register(app, { context, version: '0.0.0' })
   // `inject` does not take it; what listens is like the real server.

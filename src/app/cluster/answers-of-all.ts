@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Configuration } from '../../schemas/configuration.ts'
 import type { Readings } from '../../server/console/reading.ts'
 import { sumStatistics } from '../../server/metrics/statistics.ts'
+import { sumCounts } from '../../server/prediction-log/log-status.ts'
 import { largestDrift, sumObservations } from '../../server/request/observations.ts'
 import { joinLists, newestOf, recordedBy, slowest } from '../../server/request/request-recorder.ts'
 import type { Questions } from './messages.ts'
@@ -31,6 +32,7 @@ export function createAnswersOfAll(
     request: async (id) => newestOf(await ask('request', id)),
     observations: async (version) => sumObservations(await ask('observations', version)),
     drift: async () => largestDrift((await ask('drift')).flat()),
+    logCounts: async () => sumCounts(await ask('logCounts')),
   }
 }
 

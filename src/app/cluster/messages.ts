@@ -8,13 +8,14 @@ import type { Usage } from '../../server/security/rate-limits.ts'
  *   (all stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot),
  *   `reasons` (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests`
  *   (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations
- *   or nothing), `drift` (VersionDrift[]), `reading` (Reading or nothing), `change` (ModelChange → Refusal or nothing).
+ *   or nothing), `drift` (VersionDrift[]), `logCounts` (LogCounts or nothing), `reading` (Reading or nothing), `change`
+ *   (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not
  *   yet), `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a
  *   reason: it can't start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it
  *   last said); asks, of all processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`,
- *   `observations`, `drift` and `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970 → LiveUpdate
- *   since then or nothing).
+ *   `observations`, `drift`, `logCounts` and `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970
+ *   → LiveUpdate since then or nothing).
  */
 
 export interface Start {
@@ -33,7 +34,10 @@ export interface Start {
 }
 
 /** Questions that the primary asks each process of itself, and a process the primary of all. */
-export type Questions = Pick<Siblings, 'statistics' | 'slow' | 'requests' | 'request' | 'observations' | 'drift'>
+export type Questions = Pick<
+  Siblings,
+  'statistics' | 'slow' | 'requests' | 'request' | 'observations' | 'drift' | 'logCounts'
+>
 
 /** Requests and rows that keys have used, by the keys' ids. */
 export type KeyUsage = ReadonlyMap<string, Usage>
@@ -60,6 +64,7 @@ export const longestAnswer = {
   request: 1000,
   observations: 1000,
   drift: 1000,
+  logCounts: 1000,
   reading: 900,
   live: 1000,
   change: 600_000,

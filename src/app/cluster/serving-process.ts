@@ -60,6 +60,7 @@ const channel: Channel = createChannel(process, {
   request: (id: string) => server?.recorder?.find(id),
   observations: (version: VersionKey) => server && ownObservations(server, version),
   drift: () => (server === undefined ? [] : ownDrift(server)),
+  logCounts: () => server?.logStatus?.counts(),
   reading: () => server?.read?.(),
   change,
   usage: (usage: KeyUsage) => {
@@ -159,6 +160,7 @@ const peers: Siblings = {
     ),
   observations: ofAll('observations'),
   drift: ofAll('drift'),
+  logCounts: ofAll('logCounts'),
   live: {
     history: () => channel.ask('live_history', longestAnswer.live) as Promise<LiveHistory>,
     latest: (at) => channel.ask('live', longestAnswer.live, at) as Promise<LiveUpdate | undefined>,

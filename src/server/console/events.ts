@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path'
 import type { LostWorker } from '../../model/engines/pool/engine-pool.ts'
 import type { LiveEvent } from '../../schemas/live-figures.ts'
 import { losses, lossFelt } from '../../schemas/outcomes.ts'
+import { changesOfLog } from './log-changes.ts'
 import { changesOfModels, problemsOf } from './model-changes.ts'
 import type { Condition, Reading, Readings } from './reading.ts'
 import type { Interval } from './summarise.ts'
@@ -29,6 +30,7 @@ const moments = new Set<Change['kind']>([
   'requests_arrive',
   'process_answers',
   'folder_readable',
+  'prediction_log_writable',
   'version_pinned',
   'version_unpinned',
 ])
@@ -107,6 +109,7 @@ function changesBetween(before: Readings, now: Readings): Change[] {
     ...ofProcesses,
     ...changesOfModels(before, now),
     ...changesOfTables(before, now),
+    ...changesOfLog(before, now),
   ]
 }
 

@@ -4,6 +4,7 @@ import type { ModelAuthors } from '../../model/serving/registry/authors.ts'
 import type { KeyCounts } from '../metrics/key-counts.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { type VersionCounts, versionKey } from '../metrics/version-counts.ts'
+import type { LogCounts } from '../prediction-log/log-status.ts'
 import type { Stalls } from './stalls.ts'
 
 /** The counts of one process since its start, and its state now. */
@@ -26,6 +27,8 @@ export interface Reading {
   workerLost?: LostWorker | undefined
   residentBytes: number
   connections: number
+  /** Undefined where the prediction log is off. */
+  log?: LogCounts | undefined
   saturation: number
   uptimeSeconds: number
   deadlineMs: number
@@ -94,6 +97,7 @@ export interface ReadingSources {
   condition(): Condition
   workers(): { alive: number; replaced: number; lost?: LostWorker | undefined; busySeconds: number; slots: number }
   connections(): number
+  logCounts?: (() => LogCounts | undefined) | undefined
   saturation(): number
   deadlineMs: number
 }
@@ -103,7 +107,7 @@ export interface ReadingSources {
  * left out.
  */
 export function createReader(sources: ReadingSources): () => Promise<Reading> {
-  const { metrics, models, condition, workers, connections, saturation, deadlineMs } = sources
+  const { metrics, models, condition, workers, connections, logCounts, saturation, deadlineMs } = sources
   const readCaches = createCacheRates()
 
   return async () => {
@@ -138,6 +142,7 @@ export function createReader(sources: ReadingSources): () => Promise<Reading> {
       workerLost: lost,
       residentBytes: process.memoryUsage.rss(),
       connections: connections(),
+      log: logCounts?.(),
       saturation: saturation(),
       uptimeSeconds: process.uptime(),
       deadlineMs,

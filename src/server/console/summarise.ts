@@ -1,7 +1,9 @@
 import { rounded as roundedTo } from '../../base/arrays.ts'
 import type { LiveClient, LiveModel, LiveProcess, LiveSample, LiveStages } from '../../schemas/live-figures.ts'
+import { logDropReasons } from '../../schemas/outcomes.ts'
 import { durations } from '../metrics/bound-series.ts'
 import { noCounts, versionKey } from '../metrics/version-counts.ts'
+import type { LogCounts } from '../prediction-log/log-status.ts'
 import { addTo, difference, quantile, sum } from './histogram.ts'
 import type { Reading, VersionReading } from './reading.ts'
 
@@ -72,6 +74,7 @@ export function summarise(
       resident_bytes: sum(processes.map(({ resident_bytes }) => resident_bytes)),
       cache: { hits: rounded(all.hits), misses: rounded(all.misses), bytes: all.cacheBytes },
       connections: sum(processes.map(({ connections }) => connections)),
+      ...logOf(changes, perSecond),
     },
     models: active.map((version) => ({
       model: version.model,
@@ -111,6 +114,23 @@ function clientsOf(changes: readonly Change[], perSecond: (count: number) => num
       candidates: perSecond(candidates),
       failed: perSecond(failed),
     }))
+}
+
+/** Nothing where the prediction log is off. */
+function logOf(changes: readonly Change[], perSecond: (count: number) => number): Pick<LiveSample, 'prediction_log'> {
+  const logs = changes.flatMap(({ before, now }) =>
+    now.log === undefined ? [] : [{ before: before?.log, now: now.log }],
+  )
+  if (logs.length === 0) return {}
+  const grown = (read: (log: LogCounts) => number) =>
+    sum(logs.map(({ before, now }) => Math.max(0, read(now) - (before === undefined ? 0 : read(before)))))
+  const dropped = logDropReasons
+    .map((reason) => [reason, grown(({ dropped }) => dropped[reason])] as const)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => [reason, perSecond(count)])
+  return {
+    prediction_log: { records: perSecond(grown(({ records }) => records)), dropped: Object.fromEntries(dropped) },
+  }
 }
 
 const stages = ['total', 'encode', 'queue', 'infer'] as const

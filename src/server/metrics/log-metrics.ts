@@ -1,22 +1,27 @@
 import type { Registry } from 'prom-client'
+import { countsOf } from '../prediction-log/log-status.ts'
 import type { OpenLog } from '../prediction-log/open-log.ts'
 import { createReadMetrics } from './read-metrics.ts'
 
-/** Counts of the prediction log, read at each scrape. */
-export function registerLogMetrics(registry: Registry, { log, written }: OpenLog): void {
+/** Counts of the prediction log, read at each scrape. `maxBytes`: bound of its finished files. */
+export function registerLogMetrics(registry: Registry, opened: OpenLog, maxBytes: number): void {
+  const { log, written } = opened
   const { gauge, counter } = createReadMetrics(registry)
   counter('multigate_log_records_total', 'Requests that the prediction log has recorded', () => written().records)
   counter('multigate_log_bytes_total', 'Bytes that the prediction log has written', () => written().bytes)
   counter(
     'multigate_log_dropped_total',
     'Requests that the prediction log was to record and did not: its buffer was full, they were too large for it, the disk took nothing, or they could not be read again',
-    () => {
-      const { full, too_large } = log.state
-      return Object.entries({ full, too_large, ...written().dropped }).map(([reason, count]) => [{ reason }, count])
-    },
+    () => Object.entries(countsOf(opened).dropped).map(([reason, count]) => [{ reason }, count]),
   )
   gauge('multigate_log_buffer_bytes', 'Bytes of requests that wait to be written', () => log.state.waiting)
   gauge('multigate_log_disk_bytes', 'Bytes of finished files of the prediction log', () => written().disk, 'max')
+  gauge(
+    'multigate_log_disk_limit_bytes',
+    'Bytes of finished files beyond which the oldest ones are removed',
+    () => maxBytes,
+    'max',
+  )
   gauge(
     'multigate_log_writable',
     'Whether the prediction log could be written last (1) or not (0)',

@@ -8,6 +8,7 @@ import * as liveFigures from '../../schemas/live-figures.ts'
 import * as modelVersions from '../../schemas/model-versions.ts'
 import * as models from '../../schemas/models.ts'
 import * as predict from '../../schemas/predict.ts'
+import * as predictionLogStatus from '../../schemas/prediction-log-status.ts'
 import * as problem from '../../schemas/problem.ts'
 import * as requests from '../../schemas/requests.ts'
 import * as serving from '../../schemas/serving.ts'
@@ -23,6 +24,7 @@ const schemas = {
   ...modelVersions,
   ...models,
   ...predict,
+  ...predictionLogStatus,
   ...problem,
   ...requests,
   ...serving,
@@ -75,6 +77,9 @@ const names = [
   'LiveEvent',
   'RecordedRequests',
   'RequestRecord',
+  'PredictionLogStatus',
+  'PredictionLogDetails',
+  'LogFile',
   'InferRequest',
   'InferInput',
   'InferRequestedOutput',

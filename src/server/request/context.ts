@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Admission } from '../overload/admission.ts'
 import type { PendingBytes } from '../overload/pending-bytes.ts'
 import type { Drain } from '../plugins/draining.ts'
+import type { LogCounts, LogStatus } from '../prediction-log/log-status.ts'
 import type { PredictionLog } from '../prediction-log/prediction-log.ts'
 import type { Guard } from '../security/guard.ts'
 import type { Observations, VersionDrift, VersionKey } from './observations.ts'
@@ -47,6 +48,7 @@ export interface ServerContext {
   recorder?: RequestRecorder | undefined
   /** Undefined where predictions are not logged. */
   predictionLog?: PredictionLog | undefined
+  logStatus?: LogStatus | undefined
   /** Feature tables that are read; undefined where there are none. */
   tables?: (() => TableStatus[]) | undefined
   /** Figures of the console's live page; undefined where there is no console. */
@@ -92,6 +94,8 @@ export interface Siblings {
   observations(version: VersionKey): Promise<Observations | undefined>
   /** The largest drift of every version in any process; undefined where nobody can answer for them. */
   drift(): Promise<VersionDrift[] | undefined>
+  /** Counts of the prediction log in all processes; undefined where nobody can answer for them. */
+  logCounts(): Promise<LogCounts | undefined>
   /** Live samples of all processes. Rejects where nobody can answer for them. */
   live: LiveSource
   /** Changes it in all processes. Rejects with a ModelError where one of them refuses. */

@@ -7,7 +7,14 @@ const nothing = async () => undefined as never
 const events = {
   ...{ serving: nothing, ready: nothing, loaded: nothing, taken: nothing, failed: nothing, stop: nothing },
   ...{ leaving: nothing, metrics: nothing, reasons: nothing, statistics: nothing, slow: nothing, requests: nothing },
-  ...{ request: nothing, observations: nothing, drift: nothing, live_history: nothing, live: nothing },
+  ...{
+    request: nothing,
+    observations: nothing,
+    drift: nothing,
+    logCounts: nothing,
+    live_history: nothing,
+    live: nothing,
+  },
   ...{ change: nothing, usage: nothing },
 }
 const start = {

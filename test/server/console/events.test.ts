@@ -2,6 +2,7 @@ import t from 'tap'
 import { createEventLog } from '../../../src/server/console/events.ts'
 import type { Condition, Readings } from '../../../src/server/console/reading.ts'
 import { summarise } from '../../../src/server/console/summarise.ts'
+import { logCounts } from '../../support/log-counts.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
 const answered = (...changes: Parameters<typeof aReading>[0][]): Readings => ({
@@ -120,6 +121,31 @@ t.test('versions that answer, fail or can’t be stored: once for all processes'
   t.match(lasting.since(0), [
     { kind: 'folder_unreadable', at: 1000, until: 3000 },
     { kind: 'folder_readable', severity: 'info', at: 4000, until: 4000 },
+  ])
+})
+
+t.test('a prediction log that fails, is written again, and lacks requests: once for all processes', async (t) => {
+  const of = (pid: number, changes: Parameters<typeof logCounts>[0] = {}) => ({ pid, log: logCounts(changes) })
+  const problem = 'ENOSPC: no space left on device, write'
+  const failing = answered(of(1), of(2, { problem, dropped: { disk: 9 } }))
+  const log = createEventLog()
+  for (const [i, readings] of [answered(of(1), of(2)), failing, failing, answered(of(1), of(2))].entries())
+    log.add(readings, 1000 * i)
+  t.match(log.since(0), [
+    {
+      ...{ kind: 'prediction_log_failing', severity: 'error', at: 1000, until: 2000 },
+      text: `The prediction log can’t be written (${problem}): requests are answered, and not recorded`,
+    },
+    { kind: 'prediction_log_writable', severity: 'info', at: 3000 },
+  ])
+  t.equal(log.since(0).length, 2)
+  const lacking = answered(of(1, { dropped: { full: 2 } }), of(2, { dropped: { full: 1, unreadable: 1 } }))
+  t.match(eventsOf(answered(of(1), of(2)), lacking, lacking), [
+    ['prediction_log_drops', /its thread does not keep up$/],
+    ['prediction_log_drops', /could not be read again/],
+  ])
+  t.same(eventsOf(answered(of(1)), answered(of(1), of(2, { dropped: { full: 2 } }))), [
+    ['process_started', 'Process 2 started to serve'],
   ])
 })
 

@@ -3,6 +3,7 @@ import { quantile } from '../../../src/server/console/histogram.ts'
 import type { Reading, VersionReading } from '../../../src/server/console/reading.ts'
 import { summarise } from '../../../src/server/console/summarise.ts'
 import { durations } from '../../../src/server/metrics/bound-series.ts'
+import { logCounts } from '../../support/log-counts.ts'
 import { aReading, aVersion } from '../../support/readings.ts'
 
 const version = (changes: Partial<VersionReading> = {}) => aVersion(changes)
@@ -29,6 +30,15 @@ t.test('rates, failures and shed requests are per second of the interval', async
   })
   t.same(Object.keys(sample.failed), ['invalid_request'], 'nothing that did not happen')
   t.same(models, [], 'none had a duration')
+})
+
+t.test('records of the prediction log, and those that are missing, are per second of the interval', async (t) => {
+  const of = (pid: number, at: number, changes: Parameters<typeof logCounts>[0]) =>
+    reading({ pid, at, log: logCounts(changes) })
+  const before = [of(1, 1000, { records: 10, dropped: { full: 4 } }), of(2, 1000, { records: 7 })]
+  const now = [of(1, 3000, { records: 30, dropped: { full: 4 } }), of(2, 3000, { records: 9, dropped: { disk: 5 } })]
+  t.same(summarise(before, now).sample.prediction_log, { records: 11, dropped: { disk: 2.5 } })
+  t.notOk('prediction_log' in summarise([reading()], [reading({ at: 1000 })]).sample, 'nothing where it is off')
 })
 
 t.test('quantiles are those of the interval, interpolated within a bucket', async (t) => {

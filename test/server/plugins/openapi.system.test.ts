@@ -89,6 +89,7 @@ t.test('every route is documented, and every documented route exists', async (t)
   t.ok(routes.length > 3)
   t.same(operations.map(({ method, path }) => `${method} ${path}`).sort(), [
     'get /console/live',
+    'get /debug/prediction-log',
     'get /debug/requests',
     'get /debug/requests/{request_id}',
     'get /debug/slow',

@@ -95,6 +95,7 @@ t.test('areas of paths', async (t) => {
     ['/v2/repository/models/:model/load', 'admin'],
     ['/debug/slow', 'admin'],
     ['/debug/requests', 'admin'],
+    ['/debug/prediction-log', 'admin'],
     ['/debug/requests/:request_id', 'admin'],
     ['/predict', 'predict'],
     ['/v2/models/:model/infer', 'predict'],

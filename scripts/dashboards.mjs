@@ -113,6 +113,20 @@ const dashboards = {
       ],
     ],
   },
+  log: {
+    title: 'multigate: prediction log',
+    panels: [
+      ['Requests recorded', 'reqps', `sum by (instance) (${rate('multigate_log_records_total')})`, '{{instance}}'],
+      ['Requests missing', 'reqps', `sum by (reason) (${rate('multigate_log_dropped_total')})`, '{{reason}}'],
+      ['Waiting to be written', 'bytes', `multigate_log_buffer_bytes{${instance}}`, '{{instance}}'],
+      [
+        'Finished files, of their bound',
+        'percentunit',
+        `multigate_log_disk_bytes{${instance}} / multigate_log_disk_limit_bytes{${instance}}`,
+        '{{instance}}',
+      ],
+    ],
+  },
   capacity: {
     title: 'multigate: capacity',
     panels: [

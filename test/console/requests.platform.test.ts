@@ -16,6 +16,7 @@ import {
 } from '../support/browser.ts'
 import { temporaryFolder, writeTestBundle } from '../support/bundle.ts'
 import { listCandidates, listContext, listFeatures } from '../support/list-features.ts'
+import { logCounts, logStatus } from '../support/log-counts.ts'
 import { startTestServer, type TestServerOptions } from '../support/server.ts'
 
 const models = await temporaryFolder(t)
@@ -355,4 +356,45 @@ t.test('many requests and hostile names, light and dark, wide and narrow', { ski
       t.ok((await page.locator('tbody tr').count()) <= 50)
       t.same(faults, [])
     }
+})
+
+t.test('the prediction log: off, on, and while its disk fails', { skip }, async (t) => {
+  let counts = logCounts({ records: 81_200, waiting: 400, disk: 250_000, dropped: { too_large: 2 } })
+  const file = (place: number) => ({
+    ...{ model: 'ads', version: '1', name: `2026120214211628${place}Z-${hostile}-17.jsonl`, bytes: 1_310_720 },
+    ...{ written_at: '2026-12-02T14:22:41.120Z', open: place === 0 },
+  })
+  const files = async () => ({ newest: [0, 1, 2].map(file), missing: 'too_many' as const })
+  const { origin } = await start(t, { logStatus: logStatus({ counts: () => counts, files }) })
+  const { page, faults } = await open(t, `${origin}/#/live`)
+  const answer = (status: number, body: object) =>
+    page.route('**/debug/prediction-log', (route) => route.fulfill({ status, body: JSON.stringify(body) }))
+  await answer(200, { log: null })
+  await page.getByRole('link', { name: 'Prediction log' }).click()
+  await page.getByText('Requests are not recorded').waitFor()
+  await page.unroute('**/debug/prediction-log')
+  await page.getByRole('heading', { name: 'Prediction log' }).waitFor()
+  const figures = page.locator('.stats')
+  await figures.getByText('81,200').waitFor()
+  t.match(await figures.textContent(), /Missing2.*Waiting400\sB of 1(?:,000\sB|\skB).*On disk250\skB of 1\sMB/)
+  t.match(await page.locator('.pairs').textContent(), /Share of requests1%.*Missing, by reasontoo large 2/)
+  await page.getByText('others may be newer').waitFor()
+  t.equal(await page.locator('tbody tr').count(), 3)
+  t.equal(await page.getByText('being written').count(), 1)
+  // One recorded each second at least, on the chart.
+  await page.locator('figure', { hasText: 'Records per second' }).locator('canvas').waitFor()
+  for (const look of looks) {
+    await changeLook(page, look)
+    t.same([...(await axeFindings(page)), ...(await cramped(page))], [], look.name)
+    t.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), look.name)
+  }
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/log.png`, fullPage: true })
+
+  counts = logCounts({ records: 81_300, dropped: { disk: 12 }, problem: 'ENOSPC: no space left on device' })
+  await page.getByRole('alert').getByText('no space left on device').waitFor()
+  t.equal(await page.locator('main img').count(), 0)
+  t.same(faults, [])
+  await answer(403, { status: 403, code: 'FORBIDDEN', detail: 'MULTIGATE_ADMIN is not set' })
+  await page.reload()
+  await page.getByText('Administration is not enabled').waitFor()
 })

@@ -237,7 +237,7 @@ t.test('rules and dashboards are those of deploy/', { skip }, async (t) => {
   const names = groups.map(({ name }: { name: string }) => name)
   t.equal(new Set(names).size, names.length, 'groups of one object have different names')
   const dashboards = objects.filter(({ kind }) => kind === 'ConfigMap')
-  t.equal(dashboards.length, 4)
+  t.equal(dashboards.length, 5)
   for (const { metadata, data } of dashboards) {
     t.equal(metadata.labels.grafana_dashboard, '1')
     for (const [name, text] of Object.entries<string>(data))

@@ -179,7 +179,8 @@ t.test(
       MULTIGATE_TRACES_ENDPOINT: 'http://127.0.0.1:1',
       MULTIGATE_TRACES_SAMPLE: '1',
     }
-    const healthy = await startProcess(t, { ...variables, ...traces })
+    const log = { MULTIGATE_PREDICTION_LOG: await temporaryFolder(t) }
+    const healthy = await startProcess(t, { ...variables, ...traces, ...log })
     const full = await startProcess(t, { ...variables, MULTIGATE_CACHE: fullDisk(t, await temporaryFolder(t)) })
     const overloaded = await startProcess(t, variables)
     const draining = await startProcess(t, { ...variables, MULTIGATE_DRAIN_DELAY_MS: '60000' })

@@ -74,6 +74,8 @@ export const askModels = (): Promise<Schemas['ModelList']> => ask(client.GET('/m
 
 export const askTables = (): Promise<Schemas['TableList']> => ask(client.GET('/tables'))
 
+export const askPredictionLog = (): Promise<Schemas['PredictionLogStatus']> => ask(client.GET('/debug/prediction-log'))
+
 /** A version in full, or the default one; one that has no details has only its model's status. */
 export const askDetails = (model: string, version?: string): Promise<Schemas['ModelDetails']> =>
   version === undefined

@@ -183,4 +183,13 @@ function merge(older: Sample[], newer: Sample[], most: number): Sample[] {
   return [...older.filter(({ at }) => at < first.at), ...newer].slice(-most)
 }
 
+/** Five minutes: by the second where somebody watched, else by ten. */
+export function lastMinutes({ fine, coarse }: Live): Sample[] {
+  const from = Date.now() - 300_000
+  const between = coarse.filter(
+    ({ at, seconds }) => at > from && !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
+  )
+  return [...between, ...fine.filter(({ at }) => at > from)].sort((a, b) => a.at - b.at)
+}
+
 const aborted = (signal: AbortSignal) => new Promise((resolve) => signal.addEventListener('abort', resolve))

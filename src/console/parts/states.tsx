@@ -58,6 +58,20 @@ export function Failed({ error, again }: { error: AskError; again?: () => void }
   )
 }
 
+/** The server does not show this to the reader, unless as an administrator: why, and what helps. */
+export function ForAdministrators({ error, again, why }: { error: AskError; again(): void; why: string }) {
+  if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
+  return (
+    <div class="card state" role="alert">
+      <strong>Administration is not enabled</strong>
+      <p>
+        {why}, so that only administrators see them. Start the server with MULTIGATE_ADMIN=true, or with
+        MULTIGATE_ADMIN_PORT, which gives administration and this console a port of their own.
+      </p>
+    </div>
+  )
+}
+
 /** Asks for another key, where this one does not open what is wanted. */
 export function KeyButton({ scope }: { scope: string | undefined }) {
   return (

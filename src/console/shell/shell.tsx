@@ -163,4 +163,9 @@ export const pages: readonly Page[] = [
     title: 'Requests',
     load: async () => (await import('../pages/requests/requests.tsx')).RequestsPage,
   },
+  {
+    name: 'log',
+    title: 'Prediction log',
+    load: async () => (await import('../pages/prediction-log/prediction-log.tsx')).PredictionLogPage,
+  },
 ]

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { averagesOf } from '../../api/averages.ts'
 import { AskError, missingScope } from '../../api/client.ts'
-import { type Live, live, watchLive } from '../../api/live-figures.ts'
+import { type Live, lastMinutes, live, watchLive } from '../../api/live-figures.ts'
 import { Choice, Stats } from '../../parts/controls.tsx'
 import { bytes, compact, milliseconds, orDash, percent, short, time } from '../../parts/format.ts'
 import { KeyButton, Pending } from '../../parts/states.tsx'
@@ -64,15 +64,6 @@ export function LivePage() {
       <OtherCharts samples={samples} events={value.events} />
     </div>
   )
-}
-
-/** Five minutes: by the second where somebody watched, else by ten. */
-function lastMinutes({ fine, coarse }: Live): Live['fine'] {
-  const from = Date.now() - 300_000
-  const between = coarse.filter(
-    ({ at, seconds }) => at > from && !fine.some((sample) => sample.at > at - 1000 * seconds && sample.at <= at),
-  )
-  return [...between, ...fine.filter(({ at }) => at > from)].sort((a, b) => a.at - b.at)
 }
 
 function State({ live: { state } }: { live: Live }) {

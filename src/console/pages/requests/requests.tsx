@@ -1,9 +1,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
-import { type AskError, ask, client, type Schemas } from '../../api/client.ts'
+import { ask, client, type Schemas } from '../../api/client.ts'
 import { useAsk } from '../../api/use-ask.ts'
 import { closeAddress, openAddress, type Route, replaceAddress } from '../../base/router.ts'
 import { Choice, Select } from '../../parts/controls.tsx'
-import { Empty, Failed, Loading } from '../../parts/states.tsx'
+import { Empty, ForAdministrators, Loading } from '../../parts/states.tsx'
 import { Detail } from './detail.tsx'
 import { type Filter, filterOf, type ListName, listNames, matching, queryOf, readers, valuesOf } from './stages.ts'
 import { RequestTable } from './table.tsx'
@@ -59,7 +59,7 @@ export function RequestsPage({ route }: { route: Route }) {
       </div>
       {isClosed ? (
         asked.error !== undefined ? (
-          <Refused error={asked.error} again={asked.again} />
+          <ForAdministrators {...asked} error={asked.error} why="Requests say what clients ask for" />
         ) : (
           <Loading what="requests" />
         )
@@ -212,21 +212,6 @@ function NotRecorded() {
       <p>
         Values are not kept. <code>MULTIGATE_SLOW_BODIES=true</code> adds the bodies, without the fields that a manifest
         marks, so that a request can be opened in the playground.
-      </p>
-    </div>
-  )
-}
-
-/** The server does not show its requests to this reader: why, and what helps. */
-function Refused({ error, again }: { error: AskError; again(): void }) {
-  if (!/MULTIGATE_ADMIN/.test(error.message)) return <Failed error={error} again={again} />
-  return (
-    <div class="card state" role="alert">
-      <strong>Administration is not enabled</strong>
-      <p>
-        Requests say what clients ask for, so that only administrators see them. Start the server with
-        MULTIGATE_ADMIN=true, or with MULTIGATE_ADMIN_PORT, which gives administration and this console a port of their
-        own.
       </p>
     </div>
   )

@@ -125,7 +125,7 @@ export const order = [
   {
     server: ['HTTP as a Fastify plugin (`app.ts`)', 'what is registered'],
     console: [
-      '`pages/` (`live/`, `models/`, where `compare.tsx` has two versions, `requests/`, `tables/`, `playground/` with its `state/`), `parts/`, `shell/`, `api/`, `base/`, `style/`',
+      '`pages/` (`live/`, `models/`, where `compare.tsx` has two versions, `requests/`, `tables/`, `prediction-log/`, `playground/` with its `state/`), `parts/`, `shell/`, `api/`, `base/`, `style/`',
       'all; colours: `tokens.css`, data: `api/`',
     ],
     'tools/train': [

@@ -44,12 +44,12 @@ export const LogRecord = Type.Object({
   version: Type.Optional(Type.String()),
   manifest: Type.Optional(Type.String({ description: 'First digits of the SHA-256 of its manifest.json' })),
   chosen_by: Type.Optional(
-    Type.Union([Type.Literal('default'), Type.Literal('version'), Type.Literal('label')], {
+    Type.Union([Type.Literal('default'), Type.Literal('pin'), Type.Literal('version'), Type.Literal('label')], {
       description: 'Why this version answered',
     }),
   ),
   label: Type.Optional(Type.String()),
-  sampled_by: Type.Union([Type.Literal('rate'), Type.Literal('failed'), Type.Literal('slow')]),
+  sampled_by: Type.Union([Type.Literal('rate'), Type.Literal('failed'), Type.Literal('slow'), Type.Literal('header')]),
   sample_rate: Type.Number({ description: 'Share of the requests of this kind that are logged' }),
   outcome: Type.String({ description: '`ok`, or the code of the problem in lower case' }),
   problems: Type.Optional(Type.Array(Type.String(), { description: 'JSON pointers to what was wrong' })),

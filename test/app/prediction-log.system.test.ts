@@ -175,21 +175,33 @@ t.test('requests of every protocol and way are recorded as they were sent and an
 
 t.test('a share of requests, by their ids; failed and slow ones at shares of their own', async (t) => {
   const folder = await temporaryFolder(t)
-  const shares = { MULTIGATE_PREDICTION_LOG_SAMPLE: 0.5, MULTIGATE_PREDICTION_LOG_FAILED: 1 }
+  const shares = { MULTIGATE_PREDICTION_LOG_SAMPLE: 0.5, MULTIGATE_PREDICTION_LOG_FAILED: 1, MULTIGATE_ADMIN: true }
   const { url, close } = await start(t, folder, { ...shares, MULTIGATE_PREDICTION_LOG_SLOW: 0 })
   for (let i = 0; i < 40; i++) {
     await send(url, `good-${i}`, { body: { context, candidates } })
     await send(url, `bad-${i}`, { body: { context, candidates: [] } })
+    await send(url, `forced-${i}`, { body: { context, candidates }, headers: { 'x-multigate-log': 'always' } })
+    await send(url, `asked-${i}`, { body: { context, candidates }, headers: { 'x-multigate-log': 'please' } })
   }
+  const pin = (action: string, body: object) => send(url, action, { path: `/models/ads/${action}`, body })
+  await pin('pin', { version: '1' })
+  const always = { 'x-multigate-log': 'always' }
+  await send(url, 'pinned', { body: { model: 'ads', context, candidates }, headers: always })
+  await pin('unpin', {})
   await close()
   const { records } = await readLog(folder)
+  t.equal(records.get('pinned')!.chosen_by, 'pin')
+  t.equal(records.get('forced-1')!.chosen_by, 'default')
   const ids = [...records.keys()]
   const good = ids.filter((id) => id.startsWith('good'))
   // The hash decides: which ones is always the same.
+  t.equal(ids.filter((id) => id.startsWith('forced')).length, 40)
+  const asked = ids.filter((id) => id.startsWith('asked'))
+  t.ok(asked.length > 10 && asked.length < 30, `other values of the header do nothing: ${asked.length}`)
   t.equal(good.length > 10 && good.length < 30, true, `${good.length} of 40`)
   t.equal(ids.filter((id) => id.startsWith('bad')).length, 40)
   const why = new Set([...records.values()].map(({ sampled_by, sample_rate }) => `${sampled_by} ${sample_rate}`))
-  t.same([...why].sort(), ['failed 1', 'rate 0.5'])
+  t.same([...why].sort(), ['failed 1', 'header 1', 'rate 0.5'])
   // Counts are divided by it: of requests like it, all are recorded.
   for (const id of ids.filter((id) => id.startsWith('bad'))) t.equal(records.get(id)!.sample_rate, 1, id)
 })

@@ -21,6 +21,8 @@ export interface RequestIds {
   id: string
   traceId: string | undefined
   body: Buffer
+  /** Whether it is recorded whatever the sampling says. */
+  isAlways: boolean
 }
 
 /** How a request ended. */
@@ -30,6 +32,8 @@ export interface RequestEnd {
   headerLength: string | undefined
   key: string | undefined
   model: LoadedModel | undefined
+  /** Whether it is the version that is pinned. */
+  isPinned: boolean
   target: { version?: string | undefined; label?: string | undefined } | undefined
   rank: RankOptions | undefined
   outcome: string
@@ -51,7 +55,7 @@ export interface PredictionLogState {
 export interface PredictionLogOptions {
   ring: RingWriter
   /** Shares of the requests that are logged: of all, of those that fail, and of those that take `slowMs` or longer. */
-  rates: Record<LogRecord['sampled_by'], number>
+  rates: Record<'rate' | 'failed' | 'slow', number>
   slowMs: number
   /** Has the thread know a version; its number. */
   introduce(version: LoadedModel): number
@@ -105,8 +109,8 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
    * Why a request is logged; undefined: it is not. Of the rules that hold for it, the one with the largest share: this
    * is the share of requests like it that are recorded, and what counts are to be divided by.
    */
-  function sample(hash: number, { outcome, ms }: RequestEnd): LogRecord['sampled_by'] | undefined {
-    let why: LogRecord['sampled_by'] = 'rate'
+  function sample(hash: number, { outcome, ms }: RequestEnd): keyof typeof rates | undefined {
+    let why: keyof typeof rates = 'rate'
     if (outcome !== 'ok' && rates.failed > rates[why]) why = 'failed'
     if (ms.total >= slowMs && rates.slow > rates[why]) why = 'slow'
     return hash < rates[why] ? why : undefined
@@ -115,13 +119,13 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
   return {
     begin(ids) {
       const hash = sampleHash(ids.traceId, ids.id)
-      return hash < most ? new LoggedRequest(ids, hash) : undefined
+      return hash < most || ids.isAlways ? new LoggedRequest(ids, hash) : undefined
     },
     ended(logged, end) {
       const { hash, ids, at, body, probabilities, index, requested, notes } = logged
-      const why = sample(hash, end)
+      const why = sample(hash, end) ?? (ids.isAlways ? 'header' : undefined)
       if (why === undefined) return
-      const { protocol, headerLength, key, model, target, rank, outcome, problems, deadlineMs, ms } = end
+      const { protocol, headerLength, key, model, isPinned, target, rank, outcome, problems, deadlineMs, ms } = end
       const isLarge = body.length + probabilities.byteLength + index.byteLength > largest
       // The same shape each time: to put it together of parts would take longer than all else.
       const header: EntryHeader = {
@@ -132,10 +136,10 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
         protocol,
         headerLength,
         sampled_by: why,
-        sample_rate: rates[why],
+        sample_rate: why === 'header' ? 1 : rates[why],
         outcome,
         number: model && introduce(model),
-        chosen_by: model && chosenBy(target),
+        chosen_by: model && chosenBy(target, isPinned),
         label: target?.label,
         problems: problems?.slice(0, mostProblems).map(({ path }) => path),
         deadline_ms: deadlineMs,
@@ -153,9 +157,10 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
   }
 }
 
-function chosenBy(target: RequestEnd['target']): LogRecord['chosen_by'] {
+function chosenBy(target: RequestEnd['target'], isPinned: boolean): LogRecord['chosen_by'] {
   if (target?.version !== undefined) return 'version'
-  return target?.label === undefined ? 'default' : 'label'
+  if (target?.label !== undefined) return 'label'
+  return isPinned ? 'pin' : 'default'
 }
 
 /** The parts of a version that the thread needs: values of vocabularies are many, and of no use to it. */

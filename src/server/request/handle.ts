@@ -39,7 +39,7 @@ export async function handle<Params, Asked>(
   let table: PredictionTable | undefined
   let writeSeconds: number | undefined
   let failure: unknown
-  const logged = context.predictionLog && beginLog(context.predictionLog, exchange, bytes)
+  const logged = context.predictionLog && beginLog(context.predictionLog, context, exchange, bytes)
   try {
     const headerLength = headerLengthOf(protocol, headers)
     const opening = openBody(reader, protocol.format, { bytes, headerLength })
@@ -104,7 +104,8 @@ export async function handle<Params, Asked>(
     const accepted = exchange.pending
     metrics.ended({ model, key, outcome, seconds, accepted, table, writeSeconds, traceId: stages?.traceId })
     if (logged) {
-      const end = { protocol, asked: body?.asked, target, model, outcome, failure, began, now, writeSeconds }
+      const isPinned = lease?.isPinned ?? false
+      const end = { protocol, asked: body?.asked, target, model, isPinned, outcome, failure, began, now, writeSeconds }
       endLog(context.predictionLog!, logged, exchange, end)
     }
     lease?.release()

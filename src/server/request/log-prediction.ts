@@ -5,6 +5,7 @@ import type { PredictOptions } from '../../schemas/predict.ts'
 import { traceIdOf } from '../plugins/request-id.ts'
 import type { LoggedRequest, PredictionLog } from '../prediction-log/prediction-log.ts'
 import { type Exchange, lowest } from './admit.ts'
+import type { ServerContext } from './context.ts'
 import type { Target } from './protocol.ts'
 
 /** How a request ended; times on the clock, ms. */
@@ -13,6 +14,8 @@ export interface LogEnd {
   asked: unknown
   target: Target | undefined
   model: LoadedModel | undefined
+  /** Whether it is the version that is pinned. */
+  isPinned: boolean
   outcome: string
   /** The error that it failed by. */
   failure: unknown
@@ -29,10 +32,20 @@ export function headerLengthOf(
   return lengthHeader && (headers[lengthHeader] as string | undefined)
 }
 
+/** The header of requests that are to be recorded whatever the sampling says. */
+const logHeader = 'x-multigate-log'
+
 /** A request that may be logged: those of the console are not. */
-export function beginLog(log: PredictionLog, { headers, id }: Exchange, body: Buffer): LoggedRequest | undefined {
+export function beginLog(
+  log: PredictionLog,
+  { guard, admin }: Pick<ServerContext, 'guard' | 'admin'>,
+  { headers, id, key }: Exchange,
+  body: Buffer,
+): LoggedRequest | undefined {
   if (headers.priority === lowest) return undefined
-  return log.begin({ id, traceId: traceIdOf(headers.traceparent), body })
+  // Who may administer the server may fill its disk.
+  const isAlways = headers[logHeader] === 'always' && (guard === undefined ? admin : key?.scopes.has('admin') === true)
+  return log.begin({ id, traceId: traceIdOf(headers.traceparent), body, isAlways })
 }
 
 /** Logs it, unless it asks not to be observed. */
@@ -40,7 +53,7 @@ export function endLog(
   log: PredictionLog,
   logged: LoggedRequest,
   { headers, arrived, key, pending }: Exchange,
-  { protocol, asked, target, model, outcome, failure, began, writeSeconds, now }: LogEnd,
+  { protocol, asked, target, model, isPinned, outcome, failure, began, writeSeconds, now }: LogEnd,
 ): void {
   const options = (asked as { options?: PredictOptions } | undefined)?.options
   if (pending?.observed === false || options?.observe === false) return
@@ -52,6 +65,7 @@ export function endLog(
     headerLength: headerLengthOf(protocol, headers),
     key: key?.id,
     model,
+    isPinned,
     target,
     rank: options?.rank,
     outcome,

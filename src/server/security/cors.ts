@@ -12,6 +12,7 @@ export const cors = fastifyPlugin(async (app: FastifyInstance, { origins }: { or
       'content-type',
       'x-api-key',
       'x-deadline-ms',
+      'x-multigate-log',
       'x-request-id',
       'traceparent',
       'tracestate',

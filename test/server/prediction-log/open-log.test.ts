@@ -72,11 +72,12 @@ t.test('a thread that takes the place of one that died knows the versions', asyn
   t.teardown(close)
   const model = { manifest: { features: [] }, encoder: { source: { columns: [] } } } as unknown as LoadedModel
   const none = { headerLength: undefined, key: undefined, target: undefined, rank: undefined, problems: undefined }
-  const logged = log.begin({ id: 'r', traceId: undefined, body: Buffer.from('{}') })!
+  const logged = log.begin({ id: 'r', traceId: undefined, body: Buffer.from('{}'), isAlways: false })!
   log.ended(logged, {
     ...none,
     protocol: 'predict',
     model,
+    isPinned: false,
     outcome: 'ok',
     deadlineMs: undefined,
     ms: { total: 1 } as never,

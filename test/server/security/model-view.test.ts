@@ -10,7 +10,11 @@ const registry = {
   list: () => names.map((name) => ({ name, default: name === 'secret', versions: [] })),
   live: () => names.map((name) => ({ name, version: '1', model: {} })),
   requireScan: () => undefined,
-  acquire: (name = 'secret', version?: string) => ({ model: { name, version }, release: () => undefined }),
+  acquire: (name = 'secret', version?: string) => ({
+    model: { name, version },
+    isPinned: false,
+    release: () => undefined,
+  }),
 } as unknown as Registry
 const keyFor = (...models: string[]) => ({ models: new Set(models) }) as unknown as Key
 const acquired = (view: ReturnType<typeof viewFor>, ...asked: Parameters<Registry['acquire']>) =>

@@ -31,6 +31,8 @@ export interface Entry {
   incompatibility: Incompatibility | undefined
   /** The time at which it took effect, of its schedule; undefined where it has none, or that has not come. */
   activated: number | undefined
+  /** Whether it is the version that is pinned. */
+  isPinned: boolean
   /** Requests that hold the version. */
   leases: number
   onReleased: (() => void) | undefined
@@ -67,6 +69,7 @@ export function newEntry(version: string, stamp: string): Entry {
     retry: undefined,
     incompatibility: undefined,
     activated: undefined,
+    isPinned: false,
     leases: 0,
     onReleased: undefined,
     drained: undefined,

@@ -7,17 +7,20 @@ import type { PinChange } from './source.ts'
 /** One version, held for one request: it is not closed before it is released. */
 export interface Lease {
   model: LoadedModel
+  /** Whether it is the version that is pinned. */
+  isPinned: boolean
   /** Idempotent. */
   release(): void
 }
 
 export function leaseOf(entry: Entry): Lease {
-  const { model } = entry
+  const { model, isPinned } = entry
   if (model === undefined) throw new Error('a ready version has a model')
   entry.leases++
   let held = true
   return {
     model,
+    isPinned,
     release: () => {
       if (!held) return
       held = false

@@ -121,6 +121,7 @@ export class ServedModel {
     const loaded = [...this.entries.values()].filter(
       ({ version, state }) => state === 'ready' && version !== this.#serving,
     )
+    for (const entry of this.entries.values()) entry.isPinned = entry.version === pin
     for (const entry of loaded) entry.incompatibility = this.#objectionTo(entry)
     const refused = new Set(loaded.filter((entry) => entry.incompatibility !== undefined).map(({ version }) => version))
     const actions = nextActions({

@@ -96,6 +96,11 @@ const infer = {
         maximum: 600_000,
         description: 'Deadline, ms, unless `parameters.timeout` is given',
       },
+      'x-multigate-log': {
+        type: 'string',
+        description:
+          '`always`: record the request in the prediction log whatever its sampling says; needs the scope `admin`',
+      },
     },
   },
   // @fastify/swagger takes a body's examples from within its schema, and drops what stands beside a bare $ref.

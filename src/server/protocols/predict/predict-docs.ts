@@ -110,6 +110,11 @@ export const predictSchema = {
         maximum: 600_000,
         description: 'Deadline, ms, unless `options.deadline_ms` is given',
       },
+      'x-multigate-log': {
+        type: 'string',
+        description:
+          '`always`: record the request in the prediction log whatever its sampling says; needs the scope `admin`',
+      },
     },
   },
   // @fastify/swagger takes a body's examples from within its schema, and drops keys beside a bare $ref.

@@ -98,6 +98,11 @@ const predict = {
         maximum: 600_000,
         description: 'Deadline, ms',
       },
+      'x-multigate-log': {
+        type: 'string',
+        description:
+          '`always`: record the request in the prediction log whatever its sampling says; needs the scope `admin`',
+      },
     },
   },
   // @fastify/swagger takes a body's examples from within its schema, and drops keys beside a bare $ref.

@@ -1,8 +1,8 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { readLines } from '../../base/lines.ts'
-import { keptEnd, openCopy } from '../copies.ts'
+import { copyOf, isHeld, openCopy } from '../copies.ts'
 import { checkRecord, parseRecord } from '../parse-record.ts'
 import { jsonText } from './json-text.ts'
 import { readParquet } from './read-parquet.ts'
@@ -37,10 +37,10 @@ export async function convertFile(conversion: Conversion): Promise<Converted | u
   const { source, target, inPlace } = conversion
   const input = await open(source).catch(orUndefined)
   if (input === undefined) return undefined
-  // In place, the copy keeps others that would change the source away.
-  const copy = inPlace ? `${source}${keptEnd}` : `${target}${keptEnd}`
+  // In place, it keeps others that would change the source away.
+  const copy = copyOf(target)
   let output: FileHandle | undefined
-  let isRenamed = false
+  let [isRenamed, isLost] = [false, false]
   try {
     if (!inPlace) await mkdir(dirname(target), { recursive: true })
     output = await openCopy(copy)
@@ -51,19 +51,35 @@ export async function convertFile(conversion: Conversion): Promise<Converted | u
     await output.sync()
     const now = await stat(source).catch(orUndefined)
     if (now?.ino !== before.ino || now.size !== before.size) return undefined
-    await rename(copy, target)
-    isRenamed = true
+    isLost = !(await isHeld(copy, output))
+    if (isLost) return undefined
+    isRenamed = !(inPlace && (await giveName(copy, target)))
+    if (isRenamed) await rename(copy, target)
     await syncFolder(dirname(target))
-    if (inPlace) await rm(source, { force: true })
+    if (inPlace && (!isRenamed || (await stat(source).catch(orUndefined))?.ino === before.ino))
+      await rm(source, { force: true })
     return converted
   } finally {
     await input.close()
     if (output) {
       await output.close()
       // Another process may begin a copy of this name afterwards.
-      if (!isRenamed) await rm(copy, { force: true })
+      if (!isRenamed && !isLost) await rm(copy, { force: true })
     }
   }
+}
+
+/**
+ * Gives a complete copy its name and leaves the other: nobody may change the source until it is gone. False where the
+ * file system has no hard links.
+ */
+async function giveName(copy: string, target: string): Promise<boolean> {
+  // Left by a process that was killed: the source counts.
+  await rm(target, { force: true })
+  return link(copy, target).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function write(conversion: Conversion, input: FileHandle, output: FileHandle): Promise<Converted> {

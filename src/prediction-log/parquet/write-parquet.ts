@@ -15,7 +15,7 @@ export interface SizedRecord {
 }
 
 /** Text of the records of a row group, characters: they take several times as much memory. */
-const groupLength = 1 << 23
+const groupLength = 1 << 22
 
 /**
  * Writes records into an open, empty file. `records` is read twice: for the columns and their types, and for the rows.

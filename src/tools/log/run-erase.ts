@@ -1,12 +1,10 @@
 import { existsSync } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
+import { rename, rm } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
-import { ModelError } from '../../base/errors.ts'
 import { loggedHash } from '../../base/logged-hash.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
-import { keptEnd, openCopy } from '../../prediction-log/copies.ts'
+import { copyOf, isHeld, removeSilent, waitForCopy } from '../../prediction-log/copies.ts'
 import {
   expectFiles,
   type LogFile,
@@ -33,7 +31,7 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
   const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])
   const progress = createProgress(err)
   let files = await expectFiles(folder)
-  for (const path of await leftovers(folder)) if (await isSilent(path)) await rm(path, { force: true })
+  for (const path of await leftovers(folder)) await removeSilent(path)
   const searched = new Set<string>()
   let [erased, left, changed] = [0, 0, 0]
   try {
@@ -80,44 +78,51 @@ function holds(value: unknown, wanted: ReadonlySet<string>): boolean {
   return (typeof value === 'string' || typeof value === 'number') && wanted.has(String(value))
 }
 
-/** Age from which on nobody writes a copy any more, ms: its process was killed. */
-const longestSilence = 60_000
-
-async function isSilent(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  return found !== undefined && Date.now() - found.mtimeMs >= longestSilence
-}
-
-/** Writes the records that stay into a copy, which then takes the place of the file. */
-async function rewrite(file: LogFile, stays: (record: LogRecord) => boolean, signal: AbortSignal): Promise<void> {
-  const kept = `${file.path}${keptEnd}`
-  const handle = await openCopy(kept)
-  let records = 0
-  async function* lines() {
-    for await (const { text, record } of readRecords(file, signal)) {
-      if (!stays(record)) continue
-      records++
-      yield `${text}\n`
+/**
+ * Writes the records that stay into a copy, which then takes the place of the file. Waits for a process that converts
+ * it at this moment, and changes what that has made of it.
+ */
+async function rewrite(listed: LogFile, stays: (record: LogRecord) => boolean, signal: AbortSignal): Promise<void> {
+  const copy = copyOf(listed.path)
+  const handle = await waitForCopy(copy, signal)
+  const other = otherPath(listed.path)
+  const file = !existsSync(listed.path) && existsSync(other) ? { ...listed, path: other } : listed
+  let [records, isHeldStill, isRenamed] = [0, true, false]
+  async function writeLines() {
+    let [count, text] = [0, '']
+    for await (const line of readRecords(file, signal)) {
+      if (!stays(line.record)) continue
+      count++
+      text += `${line.text}\n`
+      if (text.length < 1 << 20) continue
+      await handle.appendFile(text)
+      text = ''
     }
+    await handle.appendFile(text)
+    return count
   }
   async function* sized() {
     for await (const { text, record } of readRecords(file, signal))
       if (stays(record)) yield { record, length: text.length }
   }
   try {
-    if (!existsSync(file.path) && existsSync(otherPath(file.path)))
-      throw new ModelError('INVALID_REQUEST', `${file.path} has been converted meanwhile: erase again`)
-    if (file.path.endsWith('.parquet')) {
-      records = await writeParquet(handle, sized)
-      await handle.sync()
-      await handle.close()
-    } else await pipeline(lines, handle.createWriteStream({ flush: true }))
-    if (records === 0) await rm(file.path, { force: true })
-    else await rename(kept, file.path)
-    // Left by a process that was killed while it converted this file: it has the same records.
-    if (!file.path.endsWith('.parquet')) await rm(otherPath(file.path), { force: true })
+    records = await (file.path.endsWith('.parquet') ? writeParquet(handle, sized) : writeLines())
+    await handle.sync()
+    isHeldStill = await isHeld(copy, handle)
+    if (isHeldStill) {
+      // Left by a process that was killed while it converted this file: it has the same records. It goes first, as
+      // others may convert the file once the copy is gone.
+      if (file.path.endsWith('.jsonl')) await rm(otherPath(file.path), { force: true })
+      if (records === 0) await rm(file.path, { force: true })
+      else {
+        await rename(copy, file.path)
+        isRenamed = true
+      }
+    }
   } finally {
-    await handle.close().catch(() => undefined)
-    await rm(kept, { force: true })
+    await handle.close()
+    // Another process may begin a copy of this name afterwards.
+    if (isHeldStill && !isRenamed) await rm(copy, { force: true })
   }
+  if (!isHeldStill) await rewrite(listed, stays, signal)
 }

@@ -1,8 +1,12 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { murmur3 } from '../../../src/base/hash.ts'
+import { CopyInUse } from '../../../src/prediction-log/copies.ts'
 import { logFiles, readRecords } from '../../../src/prediction-log/log-records.ts'
+import { convertFile } from '../../../src/prediction-log/parquet/convert-file.ts'
+import type { LogRecord } from '../../../src/schemas/prediction-log.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli as cli } from '../../support/cli.ts'
 
@@ -106,6 +110,38 @@ t.test('records are erased from Parquet files; of two files of one name one coun
   const path = join(folder, 'ads/1', `${name}.parquet`)
   await writeFile(path, (await readFile(path)).subarray(0, 100))
   t.match((await cli(['log', 'stats', folder])).stderr, /\.parquet, is no Parquet file/)
+})
+
+t.test('while files are converted, records are erased, and no others are', async (t) => {
+  const ids = Array.from({ length: 30 }, (_, i) => `r${i}`)
+  const folder = await writeLog(t, lines(ids.map((id) => record(id))))
+  const path = join(folder, 'ads/1', name)
+  let isOver = false
+  async function convert() {
+    let count = 0
+    for (let from = 'jsonl', to = 'parquet'; !isOver; [from, to] = [to, from])
+      try {
+        await convertFile({ source: `${path}.${from}`, target: `${path}.${to}`, inPlace: true })
+        count++
+        // Two that convert all the time would leave no moment for anyone else.
+        await wait(40)
+      } catch (error) {
+        if (!(error instanceof CopyInUse)) throw error
+      }
+    return count
+  }
+  const converters = Array.from({ length: 2 }, convert)
+  const erased = ids.filter((_, i) => i % 3 === 0)
+  for (const value of erased) {
+    const done = await cli(['log', 'erase', folder, '--field', 'user', '--value', value])
+    t.match(done, { code: 0, stdout: /^1 record erased/ })
+  }
+  isOver = true
+  t.ok((await Promise.all(converters))[0]! > 0)
+  t.same(
+    (await read(folder)).map(({ record }) => (record as LogRecord).request_id),
+    ids.filter((id) => !erased.includes(id)),
+  )
 })
 
 t.test('a sample has the records of the smallest hashes, with the share of both', async (t) => {

@@ -99,12 +99,11 @@ t.test('files that are completed or removed while they are read, and copies of a
   t.same(await records({ ...complete, path: join(folder, 'none') }), [])
   const copy = join(folder, 'ads/1', `${first}.kept`)
   await writeFile(copy, 'from another process')
-  const erase = () => cli(['log', 'erase', folder, '--field', 'user', '--value', 'u1'])
-  t.match(await erase(), { code: 1, stderr: /another process changes it/ })
+  const erasing = cli(['log', 'erase', folder, '--field', 'user', '--value', 'u1'])
   t.equal(await readFile(copy, 'utf8'), 'from another process', 'it stays')
   const old = Date.now() / 1000 - 61
   await utimes(copy, old, old)
-  t.match(await erase(), { code: 0, stdout: /^1 record erased/ })
+  t.match(await erasing, { code: 0, stdout: /^1 record erased/ })
   t.same(await readdir(join(folder, 'ads/1')), [open.name.slice(0, -'.open'.length)])
 })
 

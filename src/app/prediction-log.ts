@@ -8,27 +8,30 @@ import { registerLogMetrics } from '../server/metrics/log-metrics.ts'
 import { countsOf, type LogStatus } from '../server/prediction-log/log-status.ts'
 import { createNewestFiles } from '../server/prediction-log/newest-files.ts'
 import { type OpenLog, openLog } from '../server/prediction-log/open-log.ts'
+import { parquetScript } from '../server/prediction-log/parquet-script.ts'
 import { logScript } from '../server/protocols/log-script.ts'
 import type { Log } from './load-options.ts'
 import { createPathHider } from './report-event.ts'
 
 /** Opens the prediction log that the settings ask for. */
-export function openPredictionLog(
+export async function openPredictionLog(
   configuration: Configuration,
   log: Log,
   registry: Registry,
-): OpenLog & { status: LogStatus } {
+): Promise<OpenLog & { status: LogStatus }> {
   const folder = resolve(configuration.MULTIGATE_PREDICTION_LOG)
   const { MULTIGATE_PREDICTION_LOG_FILE_BYTES: fileBytes, MULTIGATE_PREDICTION_LOG_MAX_BYTES: maxBytes } = configuration
   if (maxBytes < fileBytes)
     throw new Error(
       `MULTIGATE_PREDICTION_LOG_MAX_BYTES (${maxBytes}) is less than MULTIGATE_PREDICTION_LOG_FILE_BYTES (${fileBytes}): each file would be removed when it is complete`,
     )
+  const instance = hostname()
+  const converter = await converterBy(configuration, { folder, instance }, log)
   const opened = openLog({
     settings: {
       folder,
       models: resolve(configuration.MULTIGATE_MODELS),
-      instance: hostname(),
+      instance,
       fileBytes,
       fileSeconds: configuration.MULTIGATE_PREDICTION_LOG_FILE_SECONDS,
       maxBytes,
@@ -44,14 +47,21 @@ export function openPredictionLog(
       slow: configuration.MULTIGATE_PREDICTION_LOG_SLOW,
     },
     slowMs: configuration.MULTIGATE_PREDICTION_LOG_SLOW_MS,
+    ...(converter && { onFinished: converter.look }),
     onUnreadable: (reason) => log.warn({ reason }, 'a request could not be recorded in the prediction log'),
     onProblem: (problem) =>
       problem === undefined
         ? log.info({ folder }, 'the prediction log is written again')
         : log.error({ folder, problem }, 'the prediction log cannot be written: requests are answered, and not logged'),
   })
-  registerLogMetrics(registry, opened, configuration.MULTIGATE_PREDICTION_LOG_MAX_BYTES)
-  return { ...opened, status: statusOf(configuration, folder, opened) }
+  registerLogMetrics(registry, opened, { maxBytes, converter })
+  return {
+    ...opened,
+    status: statusOf(configuration, folder, opened),
+    async close() {
+      await Promise.all([opened.close(), converter?.close()])
+    },
+  }
 }
 
 function statusOf(configuration: Configuration, folder: string, opened: OpenLog): LogStatus {
@@ -59,7 +69,7 @@ function statusOf(configuration: Configuration, folder: string, opened: OpenLog)
   return {
     settings: {
       folder,
-      format: 'jsonl',
+      format: configuration.MULTIGATE_PREDICTION_LOG_FORMAT,
       sample: configuration.MULTIGATE_PREDICTION_LOG_SAMPLE,
       failed: configuration.MULTIGATE_PREDICTION_LOG_FAILED,
       slow: configuration.MULTIGATE_PREDICTION_LOG_SLOW,
@@ -77,4 +87,16 @@ function statusOf(configuration: Configuration, folder: string, opened: OpenLog)
     },
     files: createNewestFiles({ folder, clock: systemClock }),
   }
+}
+
+/** The converter of finished files to Parquet, where the settings ask for it; its modules are loaded only then. */
+async function converterBy(configuration: Configuration, of: { folder: string; instance: string }, log: Log) {
+  if (configuration.MULTIGATE_PREDICTION_LOG_FORMAT !== 'parquet') return undefined
+  const { createLogConverter } = await import('../server/prediction-log/log-converter.ts')
+  return createLogConverter({
+    ...of,
+    script: parquetScript,
+    onFailure: (file, reason) =>
+      log.error({ file, reason }, 'a file of the prediction log could not become Parquet: it keeps lines of JSON'),
+  })
 }

@@ -42,6 +42,11 @@ export const logSettings = {
     default: 300,
     description: 'Age at which a file of the prediction log ends, in seconds',
   }),
+  MULTIGATE_PREDICTION_LOG_FORMAT: Type.Union([Type.Literal('jsonl'), Type.Literal('parquet')], {
+    default: 'jsonl',
+    description:
+      'Format of finished files: `jsonl`, lines of JSON, or `parquet`, to which a thread of low priority converts them',
+  }),
   MULTIGATE_PREDICTION_LOG_MAX_BYTES: Type.Integer({
     minimum: 0,
     default: 10 * 2 ** 30,

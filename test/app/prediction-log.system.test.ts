@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { Check } from 'typebox/value'
 import { serve } from '../../src/app/listen.ts'
 import { readConfiguration } from '../../src/base/configuration.ts'
+import { logFiles, readRecords } from '../../src/prediction-log/log-records.ts'
 import { LogRecord } from '../../src/schemas/prediction-log.ts'
 import { temporaryFolder, testFeatures, writeTestBundle } from '../support/bundle.ts'
 import { watchLive } from '../support/events.ts'
@@ -269,22 +270,32 @@ t.test('several processes: their counts together, and the files of all', async (
   await until(() => Math.round(sum((sample) => sample.prediction_log.records)) === 8)
 })
 
-t.test('a process that is killed loses no record older than a second; the next one ends its files', async (t) => {
-  const folder = await temporaryFolder(t)
-  const settings = { MULTIGATE_MODELS: models, MULTIGATE_DEFAULT_MODEL: 'ads', MULTIGATE_PREDICTION_LOG: folder }
-  const first = await startProcess(t, settings)
-  await send(`http://127.0.0.1:${first.port}`, 'one', { body: { context, candidates } })
-  await new Promise((resolve) => setTimeout(resolve, 1000))
-  first.child.kill('SIGKILL')
-  await first.ended
-  const left = await readLog(folder)
-  t.same([...left.records.keys()], ['one'])
-  t.match(left.files, [/\.open$/])
-  const second = await startProcess(t, settings)
-  await send(`http://127.0.0.1:${second.port}`, 'two', { body: { context, candidates } })
-  await until(async () => (await readLog(folder)).records.has('two'))
-  t.same((await readLog(folder)).files.filter((file) => left.files.includes(`${file}.open`)).length, 1)
-})
+t.test(
+  'a process that is killed loses no record older than a second; the next one ends and converts its files',
+  async (t) => {
+    const folder = await temporaryFolder(t)
+    const settings = { MULTIGATE_MODELS: models, MULTIGATE_DEFAULT_MODEL: 'ads', MULTIGATE_PREDICTION_LOG: folder }
+    const first = await startProcess(t, settings)
+    await send(`http://127.0.0.1:${first.port}`, 'one', { body: { context, candidates } })
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    first.child.kill('SIGKILL')
+    await first.ended
+    const left = await readLog(folder)
+    t.same([...left.records.keys()], ['one'])
+    t.match(left.files, [/\.open$/])
+    const parquet = { MULTIGATE_PREDICTION_LOG_FORMAT: 'parquet', MULTIGATE_PREDICTION_LOG_FILE_SECONDS: '1' }
+    const second = await startProcess(t, { ...settings, ...parquet })
+    const url = `http://127.0.0.1:${second.port}`
+    await send(url, 'two', { body: { context, candidates } })
+    await until(async () => (await metric(url, 'multigate_log_conversions_total{outcome="ok"}')) === 2)
+    const records: LogRecord[] = []
+    for (const file of await logFiles(folder)) for await (const { record } of readRecords(file)) records.push(record)
+    t.same((await readLog(folder)).files, [])
+    t.match(records, [left.records.get('one')!, { request_id: 'two', candidates: [{}, {}, {}] }])
+    second.child.kill('SIGTERM')
+    t.equal(await second.ended, 0)
+  },
+)
 
 t.test('bounds that would remove each file are refused', async (t) => {
   await t.rejects(start(t, await temporaryFolder(t), { MULTIGATE_PREDICTION_LOG_MAX_BYTES: 1000 }), {

@@ -1,10 +1,22 @@
 import type { Registry } from 'prom-client'
+import type { LogConverter } from '../prediction-log/log-converter.ts'
 import { countsOf } from '../prediction-log/log-status.ts'
 import type { OpenLog } from '../prediction-log/open-log.ts'
 import { createReadMetrics } from './read-metrics.ts'
 
-/** Counts of the prediction log, read at each scrape. `maxBytes`: bound of its finished files. */
-export function registerLogMetrics(registry: Registry, opened: OpenLog, maxBytes: number): void {
+export interface LogMetricsOptions {
+  /** Bound of its finished files. */
+  maxBytes: number
+  /** Undefined where they do not become Parquet. */
+  converter: LogConverter | undefined
+}
+
+/** Counts of the prediction log, read at each scrape. */
+export function registerLogMetrics(
+  registry: Registry,
+  opened: OpenLog,
+  { maxBytes, converter }: LogMetricsOptions,
+): void {
   const { log, written } = opened
   const { gauge, counter } = createReadMetrics(registry)
   counter('multigate_log_records_total', 'Requests that the prediction log has recorded', () => written().records)
@@ -27,5 +39,11 @@ export function registerLogMetrics(registry: Registry, opened: OpenLog, maxBytes
     'Whether the prediction log could be written last (1) or not (0)',
     () => (written().problem === undefined ? 1 : 0),
     'min',
+  )
+  if (converter === undefined) return
+  counter(
+    'multigate_log_conversions_total',
+    'Finished files of the prediction log that became Parquet (ok), and conversions that failed, whose files keep lines of JSON',
+    () => Object.entries(converter.state).map(([outcome, count]) => [{ outcome }, count]),
   )
 }

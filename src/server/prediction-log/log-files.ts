@@ -15,8 +15,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { isAlive } from '../../base/process.ts'
 import { isCopy } from '../../prediction-log/copies.ts'
+import { instanceName, isLeftTo, longestSilence } from './file-owner.ts'
 
 /*
  * The files of a prediction log: `<model>/<version>/<time>-<instance>-<process>.jsonl`, with `.open` behind it until
@@ -47,22 +47,21 @@ interface OpenFile {
 const open = '.open'
 /** Files may have been converted: see `src/prediction-log/parquet/convert-file.ts`. */
 const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.(?:jsonl|parquet)$/
-/** Files of other machines and processes are left open for at least this long before they are ended, ms. */
-const longestSilence = 600_000
 
 export class LogFiles {
   readonly #options: LogFilesOptions
   readonly #files = new Map<string, OpenFile>()
   /** Bytes of all finished files. */
   disk = 0
+  /** Files that were finished. */
+  finished = 0
   /** The file that lies beside those of a version. */
   readonly #beside = new Map<string, { name: string; bytes: Uint8Array }>()
   /** A file has been finished since the oldest ones were removed. */
   #grown = false
 
   constructor(options: LogFilesOptions) {
-    // A hyphen ends it in names of files.
-    this.#options = { ...options, instance: options.instance.replace(/[^A-Za-z0-9._]/g, '_') }
+    this.#options = { ...options, instance: instanceName(options.instance) }
   }
 
   /** Appends lines to the file of a version. Throws, with the file as it was, where the disk takes them not whole. */
@@ -114,18 +113,15 @@ export class LogFiles {
     const silence = Math.max(longestSilence, 2000 * fileSeconds)
     for (const path of filesBelow(folder)) {
       if (!path.endsWith(`.jsonl${open}`)) continue
-      const [, of, id] = /Z-(.+?)-(\d+)(?:-\d+)?\.jsonl\.open$/.exec(path) ?? []
       // Another process may end it at this moment, and one that can't be ended is no reason to record nothing.
       attempt(() => {
-        const isSilent = now() - statSync(path).mtimeMs >= silence
-        // Another process may have its number by now.
-        const isDead = of === instance && (Number(id) === process.pid || !isAlive(Number(id)))
-        if (!isDead && !isSilent) return
+        if (!isLeftTo({ instance, now: now(), silence }, path, statSync(path).mtimeMs)) return
         const whole = wholeLines(path)
         if (whole === 0) rmSync(path)
         else {
           truncateSync(path, whole)
           renameSync(path, path.slice(0, -open.length))
+          this.finished++
         }
       })
     }
@@ -163,7 +159,9 @@ export class LogFiles {
     const time = new Date(begun).toISOString().replace(/[-:.]/g, '')
     for (let again = 0; ; again++) {
       const path = join(folder, `${time}-${instance}-${process.pid}${again === 0 ? '' : `-${again}`}.jsonl`)
-      if (statSync(path, { throwIfNoEntry: false })) continue
+      // The clock may have gone back to the time of a file that has been converted since.
+      const taken = [path, path + open, path.replace(/jsonl$/, 'parquet')]
+      if (taken.some((name) => statSync(name, { throwIfNoEntry: false }))) continue
       const handle = openSync(path + open, 'ax', 0o640)
       const file = { folder, path, handle, inode: fstatSync(handle).ino, bytes: 0, begun }
       this.#files.set(version, file)
@@ -190,14 +188,19 @@ export class LogFiles {
     // One that isn't whole, or gone, is left to the next process.
     if (!isWhole || inodeOf(path) !== file.inode) return
     if (file.bytes === 0) attempt(() => rmSync(path))
-    else this.#grown = attempt(() => renameSync(path, file.path)) || this.#grown
+    else attempt(() => this.#name(file.path))
   }
 
   #finish(version: string, { path, handle }: OpenFile): void {
     this.#files.delete(version)
     closeSync(handle)
+    this.#name(path)
+  }
+
+  #name(path: string): void {
     renameSync(path + open, path)
     this.#grown = true
+    this.finished++
   }
 }
 

@@ -6,7 +6,7 @@ import { noVersion } from '../../schemas/prediction-log.ts'
 import type { BodyFormat } from '../body/body-format.ts'
 import { type Entry, readEntry } from './entry.ts'
 import { LogFiles } from './log-files.ts'
-import type { LoggedVersion, WriterRequest, WriterSettings, WriterState } from './messages.ts'
+import { createWriterState, type LoggedVersion, type WriterRequest, type WriterSettings } from './messages.ts'
 import { recordOf, VersionRecords } from './record.ts'
 import { type RingMemory, RingReader } from './ring.ts'
 
@@ -32,16 +32,7 @@ export class LogWriter {
   readonly #versions = new Map<number, VersionRecords>()
   /** Lines by folder, and their number. */
   readonly #pending = new Map<string, { lines: string; records: number }>()
-  readonly #state: WriterState = {
-    ...{
-      records: 0,
-      bytes: 0,
-      dropped: { disk: 0, unreadable: 0 },
-      disk: 0,
-      problem: undefined,
-      unreadable: undefined,
-    },
-  }
+  readonly #state = createWriterState()
   #failedUntil = 0
   #looked = 0
   #recovered = false
@@ -168,6 +159,7 @@ export class LogWriter {
   #look(): void {
     this.#attempt(0, () => this.#files.look())
     this.#state.disk = this.#files.disk
+    this.#state.finished = this.#files.finished
     const state = JSON.stringify(this.#state)
     if (state === this.#reported) return
     this.#reported = state

@@ -47,11 +47,18 @@ export interface WriterState {
   dropped: { disk: number; unreadable: number }
   /** Bytes of all finished files. */
   disk: number
+  /** Files that were finished since the thread started. */
+  finished: number
   /** Why nothing can be written. */
   problem: string | undefined
   /** Why the last record that could not be made could not. */
   unreadable: string | undefined
 }
+
+export const createWriterState = (): WriterState => ({
+  ...{ records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, finished: 0 },
+  ...{ problem: undefined, unreadable: undefined },
+})
 
 /** The part of an entry that is JSON: see `entry.ts`. */
 export interface EntryHeader

@@ -3,7 +3,7 @@ import { reasonOf } from '../../base/errors.ts'
 import { threadOptions } from '../../base/process.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { WriterData } from './log-writer.ts'
-import type { WriterRequest, WriterSettings, WriterState } from './messages.ts'
+import { createWriterState, type WriterRequest, type WriterSettings, type WriterState } from './messages.ts'
 import { createPredictionLog, loggedVersion, type PredictionLog, type PredictionLogOptions } from './prediction-log.ts'
 import { createRing, RingWriter } from './ring.ts'
 
@@ -15,6 +15,8 @@ export interface OpenLogOptions extends Pick<PredictionLogOptions, 'rates' | 'sl
   ringBytes: number
   /** The log can't be written from now on, or can be again (undefined). */
   onProblem(problem: string | undefined): void
+  /** The log has begun, or files have been finished. */
+  onFinished?(): void
   /** A record could not be made, for another reason than the last one. */
   onUnreadable(reason: string): void
 }
@@ -35,16 +37,10 @@ const restartDelay = 1000
 const longestClose = 5000
 
 /** Starts the thread that writes the prediction log. */
-export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, ...options }: OpenLogOptions): OpenLog {
+export function openLog(given: OpenLogOptions): OpenLog {
+  const { settings, script, ringBytes, onProblem, onFinished, onUnreadable, ...options } = given
   const memory = createRing(ringBytes)
-  const total: WriterState = {
-    records: 0,
-    bytes: 0,
-    dropped: { disk: 0, unreadable: 0 },
-    disk: 0,
-    problem: undefined,
-    unreadable: undefined,
-  }
+  const total = createWriterState()
   let current: WriterState = total
   const numbers = new WeakMap<LoadedModel, number>()
   const versions = new Map<number, WeakRef<LoadedModel>>()
@@ -62,9 +58,12 @@ export function openLog({ settings, script, ringBytes, onProblem, onUnreadable, 
     const started = new Worker(script, { ...threadOptions(), workerData, resourceLimits })
     started.unref()
     let death: string | undefined
+    let finished = -1
     started.on('message', (state: WriterState) => {
       const { problem, unreadable } = current
       current = sum(total, state)
+      if (state.finished !== finished) onFinished?.()
+      finished = state.finished
       if (current.problem !== problem) onProblem(current.problem)
       if (current.unreadable !== undefined && current.unreadable !== unreadable) onUnreadable(current.unreadable)
     })

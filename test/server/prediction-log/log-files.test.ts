@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -47,6 +47,10 @@ t.test('a file has its name once it is large or old enough, or the log ends', as
   clock.now -= 3_600_000
   log.look()
   t.equal((await list()).filter((file) => file.endsWith('.open')).length, 0, 'the clock went back')
+  await rename(join(folder, 'ads/1', name(first)), join(folder, 'ads/1', name(first).replace('jsonl', 'parquet')))
+  clock.now = begun
+  log.append('ads/1', '6\n')
+  t.ok((await list()).includes(`${name(first, '-2')}.open`), 'to the time of a file that was converted')
 })
 
 t.test('the oldest files are removed beyond the bytes and the days, and nothing else is', async (t) => {

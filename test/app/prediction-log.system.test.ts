@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Check } from 'typebox/value'
@@ -184,6 +185,12 @@ t.test('a share of requests, by their ids; failed and slow ones at shares of the
     await send(url, `forced-${i}`, { body: { context, candidates }, headers: { 'x-multigate-log': 'always' } })
     await send(url, `asked-${i}`, { body: { context, candidates }, headers: { 'x-multigate-log': 'please' } })
   }
+  // Its client leaves before its body has come.
+  const left = connect(Number(new URL(url).port), '127.0.0.1')
+  const head = ['POST /predict HTTP/1.1', 'host: x', 'content-type: application/json', 'x-request-id: left']
+  left.write(`${[...head, 'content-length: 100'].join('\r\n')}\r\n\r\n{`)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  left.destroy()
   const pin = (action: string, body: object) => send(url, action, { path: `/models/ads/${action}`, body })
   await pin('pin', { version: '1' })
   const always = { 'x-multigate-log': 'always' }
@@ -192,6 +199,8 @@ t.test('a share of requests, by their ids; failed and slow ones at shares of the
   await close()
   const { records } = await readLog(folder)
   t.equal(records.get('pinned')!.chosen_by, 'pin')
+  const unread = { outcome: 'cancelled', unread: 'no_version', protocol: 'predict', sampled_by: 'failed' }
+  t.match(records.get('left'), unread)
   t.equal(records.get('forced-1')!.chosen_by, 'default')
   const ids = [...records.keys()]
   const good = ids.filter((id) => id.startsWith('good'))

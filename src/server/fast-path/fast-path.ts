@@ -70,6 +70,8 @@ export function addFastPath(server: Server, options: FastPathOptions): void {
 /** A protocol, with what the path of a request names. */
 interface Matched {
   problemsAsText: boolean
+  /** The name of its protocol. */
+  protocol: string
   handle(context: ServerContext, exchange: Exchange, bytes: Buffer): Promise<WrittenResponse>
 }
 
@@ -82,7 +84,11 @@ function matching<Params, Asked>(protocol: FastProtocol<Params, Asked>): Match {
   return (url, headers) => {
     const params = ordinary.match(url)
     if (params === undefined || !types.has(headers['content-type']) || ordinary.asksMore?.(headers)) return undefined
-    return { problemsAsText, handle: (context, exchange, bytes) => handle(context, exchange, protocol, params, bytes) }
+    return {
+      problemsAsText,
+      protocol: protocol.format.name,
+      handle: (context, exchange, bytes) => handle(context, exchange, protocol, params, bytes),
+    }
   }
 }
 
@@ -140,7 +146,11 @@ class FastPath {
     }
     if (key?.concurrentRequests !== undefined) response.once('close', () => guard!.limits.end(key))
     const bytes = Number(headers['content-length'])
-    const admitted = admit(context, { headers, id: came.id, response, key, arrived, bytes }, arrived)
+    const admitted = admit(
+      context,
+      { headers, id: came.id, response, protocol: route.protocol, key, arrived, bytes },
+      arrived,
+    )
     if ('message' in admitted) {
       this.#refuse(came, admitted)
       return

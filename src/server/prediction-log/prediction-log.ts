@@ -14,6 +14,8 @@ export interface PredictionLog {
   begin(request: RequestIds): LoggedRequest | undefined
   /** It has ended. */
   ended(logged: LoggedRequest, end: RequestEnd): void
+  /** A request has failed before its body was read. At most 100 per second are recorded. */
+  unread(request: Pick<RequestIds, 'id' | 'traceId'>, end: UnreadEnd): void
   readonly state: PredictionLogState
 }
 
@@ -41,6 +43,9 @@ export interface RequestEnd {
   deadlineMs: number | undefined
   ms: EntryHeader['ms']
 }
+
+/** How a request ended whose body was not read. */
+export type UnreadEnd = Pick<RequestEnd, 'protocol' | 'key' | 'outcome' | 'ms'>
 
 /** Requests that were not logged, though they were to be, by reason. */
 export interface PredictionLogState {
@@ -97,6 +102,9 @@ const [noProbabilities, ownPlaces] = [new Float32Array(0), new Int32Array(0)]
 /** Bodies up to this size are read on the main thread. */
 const smallBody = 1 << 16
 
+/** Most requests per second whose bodies were not read: a flood of them must not displace the other records. */
+const mostUnread = 100
+
 /** Most problems whose places are logged. */
 const mostProblems = 20
 
@@ -104,6 +112,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
   const largest = ring.bytes.length / 4
   const most = Math.max(rates.rate, rates.failed, rates.slow)
   const counts = { full: 0, too_large: 0 }
+  const unread = { second: 0, count: 0 }
 
   /**
    * Why a request is logged; undefined: it is not. Of the rules that hold for it, the one with the largest share: this
@@ -116,10 +125,24 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
     return hash < rates[why] ? why : undefined
   }
 
-  return {
-    begin(ids) {
-      const hash = sampleHash(ids.traceId, ids.id)
-      return hash < most || ids.isAlways ? new LoggedRequest(ids, hash) : undefined
+  function begin(ids: RequestIds): LoggedRequest | undefined {
+    const hash = sampleHash(ids.traceId, ids.id)
+    return hash < most || ids.isAlways ? new LoggedRequest(ids, hash) : undefined
+  }
+
+  /** Whether one more may be recorded in this second. */
+  function mayRecordUnread(): boolean {
+    const second = Math.floor(Date.now() / 1000)
+    if (unread.second !== second) Object.assign(unread, { second, count: 0 })
+    return unread.count++ < mostUnread
+  }
+
+  const log: PredictionLog = {
+    begin,
+    unread(request, end) {
+      if (!mayRecordUnread()) return
+      const logged = begin({ ...request, body: noBody, isAlways: false })
+      if (logged) log.ended(logged, { ...end, ...nothingKnown })
     },
     ended(logged, end) {
       const { hash, ids, at, body, probabilities, index, requested, notes } = logged
@@ -155,6 +178,13 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
       return { ...counts, waiting: ring.used }
     },
   }
+  return log
+}
+
+const noBody = Buffer.alloc(0)
+const nothingKnown: Omit<RequestEnd, keyof UnreadEnd> = {
+  ...{ headerLength: undefined, model: undefined, isPinned: false, target: undefined, rank: undefined },
+  ...{ problems: undefined, deadlineMs: undefined },
 }
 
 function chosenBy(target: RequestEnd['target'], isPinned: boolean): LogRecord['chosen_by'] {

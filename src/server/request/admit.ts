@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { PendingPrediction } from '../../model/serving/prediction/loaded-model.ts'
 import { type ProblemAnswer, problemDetails, retryAfter } from '../errors/problem-details.ts'
 import type { AdmittedEntry, Refusal } from '../overload/admission.ts'
+import { traceIdOf } from '../plugins/request-id.ts'
 import type { Key } from '../security/keyring.ts'
 import type { ServerContext } from './context.ts'
 import { headerDeadline } from './deadline.ts'
@@ -12,6 +13,8 @@ export interface Arrival {
   readonly headers: IncomingHttpHeaders
   readonly id: string
   readonly response: ServerResponse
+  /** The name of its protocol. */
+  readonly protocol: string
   /** The one that it came with; undefined where clients need none. */
   readonly key: Key | undefined
   /** On the clock, ms. */
@@ -38,18 +41,20 @@ export const lowest = 'u=7'
 /** Admits a request by its headers alone, before its body is read; or says why not. `now`: on the clock, ms. */
 export function admit(context: ServerContext, arrival: Arrival, now: number): Exchange | Refusal {
   const { admission, deadlineMs, metrics } = context
-  const { headers, id, response, key, arrived, bytes } = arrival
+  const { headers, id, response, protocol, key, arrived, bytes } = arrival
   const deadline = headerDeadline(headers['x-deadline-ms']) ?? deadlineMs
   const ticket = admission.enter(deadline, bytes, key?.id, headers.priority === lowest, now)
   if (!ticket.admitted) {
     metrics.shed('busy')
     metrics.ended({ key, outcome: 'queue_full', seconds: (now - arrived) / 1000 })
+    logUnread(context, arrival, 'queue_full', now)
     return ticket
   }
   const exchange: Exchange = {
     headers,
     id,
     response,
+    protocol,
     key,
     arrived,
     ticket,
@@ -73,9 +78,24 @@ export function busyProblem({ message, retryAfterSeconds }: Refusal, id: string)
 }
 
 /** Counts an admitted request whose body will never come whole, or can't be read. */
-export function abandon({ clock, metrics }: ServerContext, exchange: Exchange, outcome: string): void {
+export function abandon(context: ServerContext, exchange: Exchange, outcome: string): void {
   if (exchange.bodySettled) return
   exchange.bodySettled = true
   const { key, arrived } = exchange
-  metrics.ended({ key, outcome, seconds: (clock.now() - arrived) / 1000 })
+  const now = context.clock.now()
+  context.metrics.ended({ key, outcome, seconds: (now - arrived) / 1000 })
+  logUnread(context, exchange, outcome, now)
+}
+
+/** Records a request whose body was not read, or not whole; those of the console are not recorded. */
+function logUnread(
+  { predictionLog }: ServerContext,
+  { headers, id, protocol, key, arrived }: Omit<Arrival, 'bytes'>,
+  outcome: string,
+  now: number,
+): void {
+  if (predictionLog === undefined || headers.priority === lowest) return
+  const ms = { total: Math.round((now - arrived) * 1000) / 1000 }
+  const request = { id, traceId: traceIdOf(headers.traceparent) }
+  predictionLog.unread(request, { protocol, key: key?.id, outcome, ms })
 }

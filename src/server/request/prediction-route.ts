@@ -38,7 +38,7 @@ export function predictionRoute<Params, Asked>(
   protocol: Protocol<Params, Asked>,
 ): Omit<RouteOptions, 'url'> {
   return {
-    ...admittedRoute(context),
+    ...admittedRoute(context, protocol.format.name),
     async handler(request, reply) {
       const exchange = request[admittedRequest]!
       const answer = await handle(context, exchange, protocol, request.params as Params, bodyBytes(request))
@@ -49,9 +49,10 @@ export function predictionRoute<Params, Asked>(
   }
 }
 
-/** Route options that bring a request to its handler, or refuse it. The body comes as bytes. */
+/** Options of a protocol's route that bring a request to its handler, or refuse it. The body comes as bytes. */
 export function admittedRoute(
   context: ServerContext,
+  protocol: string,
 ): Pick<RouteOptions, 'method' | 'config' | 'validatorCompiler' | 'onRequest' | 'errorHandler'> {
   const { clock, guard, metrics, timeline } = context
   /** Shared by all requests; Fastify collects a route's options on each access. */
@@ -69,7 +70,7 @@ export function admittedRoute(
       const arrived = now - reply.elapsedTime
       const key = guard && keyOfRequest(request)
       const bytes = expectedBytes(request, bodyLimit)
-      const admitted = admit(context, { headers, id, response: reply.raw, key, arrived, bytes }, now)
+      const admitted = admit(context, { headers, id, response: reply.raw, protocol, key, arrived, bytes }, now)
       if ('message' in admitted) {
         sendProblem(reply, busyProblem(admitted, id))
         return

@@ -16,6 +16,7 @@ t.test('only who may administer the server has a request recorded that sampling 
         return undefined
       },
       ended: () => undefined,
+      unread: () => undefined,
       state: { full: 0, too_large: 0, waiting: 0 },
     }
     const exchange = { id: 'one', key, headers: { 'x-multigate-log': header } } as unknown as Exchange

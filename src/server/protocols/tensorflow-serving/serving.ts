@@ -74,7 +74,7 @@ function refusedRoute(context: ServerContext, verb: 'classify' | 'regress'): Omi
   const format = { name: 'unread', open: () => ({ asked, rowsFor: refuse }) }
   const protocol = { ...servingProtocol, format, ask: refuse }
   return {
-    ...admittedRoute(context),
+    ...admittedRoute(context, servingProtocol.format.name),
     handler: (request) =>
       handle(context, request[admittedRequest]!, protocol, request.params as ServingParams, Buffer.alloc(0)),
   }

@@ -21,7 +21,7 @@ const lookInterval = 50
 /** Removes a copy that a process has left behind when it was killed; whether it did. */
 export async function removeSilent(path: string, now = Date.now()): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
-  if (found === undefined || now - found.mtimeMs < longestSilence) return false
+  if (found === undefined || Math.abs(now - found.mtimeMs) < longestSilence) return false
   await rm(path, { force: true })
   return true
 }

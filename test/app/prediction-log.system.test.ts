@@ -272,7 +272,11 @@ t.test('several processes: their counts together, and the files of all', async (
       payload: JSON.stringify({ context, candidates: [bare(candidates[0]!)] }),
     })
   const status = async () => JSON.parse((await askAnew(port, '/debug/prediction-log')).text).log
-  await until(async () => (await status()).records === 8)
+  // The list of files may be some seconds old.
+  await until(async () => {
+    const { records, files } = await status()
+    return records === 8 && files.newest.length > 0
+  })
   const { buffer, files } = await status()
   t.equal(buffer.max_bytes, 2 * 2 ** 25)
   t.match(files.newest[0], { model: 'ads', version: '1', open: true })

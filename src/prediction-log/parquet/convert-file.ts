@@ -130,14 +130,11 @@ async function* linesOf(
   input: FileHandle,
   onSkip: () => void,
 ): AsyncGenerator<SizedRecord> {
-  const stream = input.createReadStream({
-    start: 0,
-    autoClose: false,
-    highWaterMark: 1 << 18,
-    ...(signal && { signal }),
-  })
+  // Not with the signal: once its lines are read, nobody listens to the errors of a stream that stays open.
+  const stream = input.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 18 })
   let number = 0
   for await (const text of readLines(stream)) {
+    signal?.throwIfAborted()
     number++
     try {
       yield { record: parseRecord(text), length: text.length }

@@ -102,7 +102,8 @@ export function recordOf(entry: Entry, version: VersionRecords | undefined, opti
   const table = version.answered(entry, sent)
   return {
     ...record,
-    ...(sent?.context && { context: sent.context }),
+    // Protocols with columns alone have an empty one.
+    ...(sent?.context && Object.keys(sent.context).length > 0 && { context: sent.context }),
     ...(notes && version.fetched(notes.context)),
     candidates: candidatesOf(sent, table, requested, notes && ((row) => version.fetched(notes.candidates[row]))),
     ...(unread !== undefined && { unread }),

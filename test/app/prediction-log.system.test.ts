@@ -272,12 +272,13 @@ t.test('several processes: their counts together, and the files of all', async (
       payload: JSON.stringify({ context, candidates: [bare(candidates[0]!)] }),
     })
   const status = async () => JSON.parse((await askAnew(port, '/debug/prediction-log')).text).log
-  // The list of files may be some seconds old.
+  let found = await status()
+  // Each process lists the files for itself, and its list may be some seconds old.
   await until(async () => {
-    const { records, files } = await status()
-    return records === 8 && files.newest.length > 0
+    found = await status()
+    return found.records === 8 && found.files.newest.length > 0
   })
-  const { buffer, files } = await status()
+  const { buffer, files } = found
   t.equal(buffer.max_bytes, 2 * 2 ** 25)
   t.match(files.newest[0], { model: 'ads', version: '1', open: true })
   await until(() => Math.round(sum((sample) => sample.prediction_log.records)) === 8)

@@ -33,7 +33,8 @@ export function formatReplay(report: ReplayReport): string {
 }
 
 function causes({ tasks }: ReplayReport): string[] {
-  return tasks.flatMap(({ name, fields }) => {
+  return tasks.flatMap(({ name, same, fields }) => {
+    if (same === 1) return []
     const named = fields.filter((field) => weight(field) >= leastWeight).slice(0, mostFields)
     if (named.length === 0) return []
     const parts = named.map((field) => `${field.field} (${number(weight(field), 2)})`)

@@ -27,7 +27,7 @@ export function createReplayCommand(context: CommandContext): Command {
     .requiredOption('--against <version>', 'the version that is asked')
     .option('--baseline <version>', 'the version that it is compared with; default: the recorded answers')
     .option('--versions <list>', 'only requests that these versions answered, separated by commas', names)
-    .option('--slices <fields>', 'fields whose values are also compared one by one, separated by commas', names, [])
+    .option('--slices <fields>', 'fields whose values are also compared one by one, separated by commas', names)
     .option('--models <folder>', 'folder of models', 'models')
     .option('--seed <number>', 'seed of the samples', wholeNumber(0, 2 ** 31 - 1), 1)
     .option('--report <folder>', 'write report.html and report.json into this folder')
@@ -50,13 +50,14 @@ Examples:
   multigate replay log --model ads --against 4 --baseline 3 --gate overlap=.9,winners=.05 --report out
   multigate replay log --model ads --against 4 --url http://127.0.0.1:3000 --pace 2`,
     )
-    .action(async (log: string, flags: ReplayFlags & GivenService) => {
+    .action(async (log: string, flags: Omit<ReplayFlags, 'slices'> & GivenService & { slices?: string[] }) => {
       if (flags.pace !== undefined && flags.url === undefined)
         command.error("error: option '--pace' needs '--url', the service that the requests are sent to")
       const { runReplay } = await import('./run-replay.ts')
       context.exitCode = await runReplay({
         ...context,
         ...flags,
+        slices: flags.slices ?? [],
         log,
         service: serviceOf(flags),
         cache: cacheFolder(process.env.MULTIGATE_CACHE ?? ''),

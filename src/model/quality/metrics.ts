@@ -63,3 +63,6 @@ export function sum(values: Values): number {
   for (let i = 0; i < values.length; i++) total += values[i]!
   return total
 }
+
+/** ±∞ for 1 and 0. */
+export const logit = (probability: number): number => Math.log(probability / (1 - probability))

@@ -38,7 +38,7 @@ export function createNewestFiles({ folder, clock, most = mostNames }: NewestFil
 
   return async () => {
     if (clock.now() - last.at < freshFor) return last.list
-    // A folder that does not answer keeps one thread of the pool, not one for each who asks.
+    // A folder that does not answer keeps one thread of the pool, however many ask.
     listing ??= list().finally(() => {
       listing = undefined
     })

@@ -5,6 +5,7 @@ import { rank } from '../../model/quality/ranking.ts'
 import type { Comparison, Difference, Estimate, Verdict } from '../../schemas/comparison.ts'
 import type { Evaluation } from './evaluate.ts'
 import type { PredictedTask } from './evaluate-task.ts'
+import { longestTop, overlap } from './overlap.ts'
 import { aucDifference, deciding, difference, differenceOf, zOf } from './paired-differences.ts'
 
 type TaskComparison = Comparison['tasks'][number]
@@ -100,8 +101,7 @@ function reasonOf(
   return `${task}: ${titles[metric]} is ${verdict}, ${text(value)} (${text(low)} … ${text(high)})`
 }
 
-/** Length of the top list; of a small group at most half of it. */
-const longestTop = 10
+/** Sums of a group. */
 const width = 4
 
 /**
@@ -139,16 +139,6 @@ export function compareRankings(
     return { value: total[i]! / total[i + 1]!, ...(centralInterval(replicates) ?? { low: null, high: null }) }
   }
   return { groups, k: longestTop, overlap: estimate(0), correlation: estimate(2) }
-}
-
-function overlap(rows: Uint32Array, a: Float64Array, b: Float64Array): number {
-  const k = Math.min(longestTop, Math.ceil(rows.length / 2))
-  const top = (scores: Float64Array) =>
-    Array.from(rows)
-      .sort((x, y) => scores[y]! - scores[x]! || x - y)
-      .slice(0, k)
-  const first = new Set(top(a))
-  return top(b).filter((row) => first.has(row)).length / k
 }
 
 /** Spearman's correlation of the rows' scores by mid-ranks; undefined where all scores of a version are equal. */

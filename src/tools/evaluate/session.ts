@@ -213,7 +213,15 @@ export async function writeReport(
 ): Promise<string> {
   const { renderReport } = await import('./report/render-report.ts')
   const html = await renderReport(report)
-  const files = { 'report.html': html, 'report.json': `${JSON.stringify(report, undefined, 2)}\n`, ...others }
+  return writeReportFiles(folder, {
+    'report.html': html,
+    'report.json': `${JSON.stringify(report, undefined, 2)}\n`,
+    ...others,
+  })
+}
+
+/** The same of files that are written already, by name. */
+export async function writeReportFiles(folder: string, files: Readonly<Record<string, string>>): Promise<string> {
   const placed = Object.entries(files).map(([name, content]) => [join(folder, name), content] as const)
   try {
     await makeFolder(resolve(folder))
@@ -228,7 +236,7 @@ export async function writeReport(
  * Checks that a report can be written into a folder, which need not be there, so that a long evaluation does not end in
  * vain. Rejects with INVALID_REQUEST if it can't.
  */
-async function checkReportFolder(folder: string): Promise<void> {
+export async function checkReportFolder(folder: string): Promise<void> {
   await existingFolder(folder).catch((cause) => {
     throw unwritable(folder, cause)
   })

@@ -1,7 +1,8 @@
+import { logit } from '../../model/quality/metrics.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { Predictor } from '../evaluate/predictor.ts'
 import type { CollectedWinner } from './collect.ts'
-import { logit, Moments } from './differences.ts'
+import { Moments } from './differences.ts'
 
 /** Candidates, as columns by field. */
 export type Columns = Readonly<Record<string, readonly FeatureValue[]>>

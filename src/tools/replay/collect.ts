@@ -1,6 +1,7 @@
 import { createUniform } from '../../base/hash.ts'
+import { logit } from '../../model/quality/metrics.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
-import { ByValue, Differences, logit, rounding } from './differences.ts'
+import { ByValue, Differences, rounding } from './differences.ts'
 import type { ReplayedRequest } from './replay.ts'
 
 /** Candidates of which other values are tried. */

@@ -1,3 +1,6 @@
+import { logit } from '../../model/quality/metrics.ts'
+import { best, overlap } from '../evaluate/overlap.ts'
+
 /*
  * How the answers of two versions differ, request by request, in bounded memory.
  */
@@ -6,8 +9,6 @@
 const mostKept = 100_000
 /** Most values of a field that are kept apart; others share one. */
 const mostValues = 1000
-/** Candidates whose order counts most. */
-const longestTop = 10
 /** Differences of probabilities that rounding may make. */
 export const rounding = 1e-6
 
@@ -146,10 +147,9 @@ export class Differences {
     this.requests++
     const correlation = kendall(before, after)
     if (correlation !== undefined) this.correlation.add(correlation)
-    const k = Math.min(longestTop, Math.ceil(before.length / 2))
-    const first = new Set(best(before, k))
-    this.overlap.add(best(after, k).filter((place) => first.has(place)).length / k)
-    const [[old], [now]] = [best(before, 1), best(after, 1)] as [[number], [number]]
+    const places = Uint32Array.from(before.keys())
+    this.overlap.add(overlap(places, before, after))
+    const [[old], [now]] = [best(places, before, 1), best(places, after, 1)] as [[number], [number]]
     if (old === now || before[old]! - before[now]! <= rounding || after[now]! - after[old]! <= rounding)
       return undefined
     this.winners++
@@ -171,12 +171,3 @@ export function kendall(a: ArrayLike<number>, b: ArrayLike<number>): number | un
   const scale = Math.sqrt((pairs - tiesA) * (pairs - tiesB))
   return scale === 0 ? undefined : concordant / scale
 }
-
-/** Places of the best candidates, the best first; of equal ones the first. */
-export function best(scores: ArrayLike<number>, most: number): number[] {
-  return Array.from(scores, (_, place) => place)
-    .sort((i, j) => scores[j]! - scores[i]! || i - j)
-    .slice(0, most)
-}
-
-export const logit = (probability: number): number => Math.log(probability / (1 - probability))

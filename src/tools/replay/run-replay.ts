@@ -1,7 +1,6 @@
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
-import { existingFolder, fileReason, makeFolder, replaceFiles } from '../../base/files.ts'
 import { createProgress } from '../../base/progress.ts'
 import { logFiles } from '../../prediction-log/log-records.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
@@ -11,6 +10,7 @@ import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
 import type { Predictor } from '../evaluate/predictor.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { openServicePredictor } from '../evaluate/service-predictor.ts'
+import { checkReportFolder, writeReportFiles } from '../evaluate/session.ts'
 import { totalEffects } from './attribute.ts'
 import { Collector } from './collect.ts'
 import { measureCost } from './cost.ts'
@@ -83,7 +83,7 @@ async function expectInput(options: RunReplayOptions): Promise<void> {
   if (service === undefined)
     for (const version of [against, baseline])
       if (version !== undefined) await findVersion(`${model}/${version}`, models)
-  if (report !== undefined) await existingFolder(report).catch(unwritable(report))
+  if (report !== undefined) await checkReportFolder(report)
 }
 
 const logData = ({ log, model, versions, skipDamaged }: RunReplayOptions) => ({
@@ -214,17 +214,6 @@ async function paceOf(
 
 async function write(report: ReplayReport, folder: string): Promise<string> {
   const { renderReplay } = await import('./report/render-replay.ts')
-  const page = join(folder, 'report.html')
-  const files = {
-    [page]: await renderReplay(report),
-    [join(folder, 'report.json')]: `${JSON.stringify(report, undefined, 2)}\n`,
-  }
-  await makeFolder(resolve(folder))
-    .then(() => replaceFiles(files))
-    .catch(unwritable(folder))
-  return page
-}
-
-const unwritable = (folder: string) => (cause: unknown) => {
-  throw new ModelError('INVALID_REQUEST', `${folder} can't be written: ${fileReason(cause)}`, { cause })
+  const json = `${JSON.stringify(report, undefined, 2)}\n`
+  return writeReportFiles(folder, { 'report.html': await renderReplay(report), 'report.json': json })
 }

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { createUniform } from '../../../src/base/hash.ts'
 import type { FeatureValue } from '../../../src/schemas/feature-value.ts'
+import { best } from '../../../src/tools/evaluate/overlap.ts'
 import type { Predictor } from '../../../src/tools/evaluate/predictor.ts'
 import { totalEffects } from '../../../src/tools/replay/attribute.ts'
-import { ByValue, best, kendall, Moments, Sample } from '../../../src/tools/replay/differences.ts'
+import { ByValue, kendall, Moments, Sample } from '../../../src/tools/replay/differences.ts'
 import { fc } from '../../support/cases.ts'
 
 t.test("Kendall's τ-b, with ties", async (t) => {
@@ -12,7 +13,7 @@ t.test("Kendall's τ-b, with ties", async (t) => {
   t.equal(kendall([1, 2, 3], [1, 2, 3]), 1)
   t.equal(kendall([1, 2, 3], [3, 2, 1]), -1)
   t.equal(kendall([1, 1, 1], [3, 2, 1]), undefined)
-  t.same(best([0.1, 0.5, 0.5, 0.2], 3), [1, 2, 3])
+  t.same(best([0, 1, 2, 3], [0.1, 0.5, 0.5, 0.2], 3), [1, 2, 3])
 })
 
 t.test('moments and quantiles of a stream', async (t) => {

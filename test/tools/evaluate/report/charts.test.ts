@@ -1,11 +1,11 @@
 import t from 'tap'
+import { logit } from '../../../../src/model/quality/metrics.ts'
 import { themes } from '../../../../src/tools/evaluate/report/base/styles.ts'
 import { fit, linearTicks, textWidth } from '../../../../src/tools/evaluate/report/charts/draw.ts'
 import { forestChart, ratioEnd, ratioStrip, shows } from '../../../../src/tools/evaluate/report/charts/forest.ts'
 import {
   limits,
   logarithmicTicks,
-  logit,
   logitTicks,
   needsLogarithm,
 } from '../../../../src/tools/evaluate/report/charts/reliability.ts'

@@ -1,3 +1,4 @@
+import { logit } from '../../../../model/quality/metrics.ts'
 import type { TaskEvaluation } from '../../../../schemas/evaluation.ts'
 import {
   type Chart,
@@ -12,7 +13,7 @@ import {
   square,
   titleAbove,
 } from './draw.ts'
-import { logit, logitTicks } from './reliability.ts'
+import { logitTicks } from './reliability.ts'
 
 const left = 56
 

@@ -1,3 +1,4 @@
+import { logit } from '../../../../model/quality/metrics.ts'
 import type { ReliabilityBin, TaskEvaluation } from '../../../../schemas/evaluation.ts'
 import { decimal, digits, percent } from '../base/numbers.ts'
 import {
@@ -144,8 +145,6 @@ function everyOther(ticks: number[], perDecade: number, gap: number): number[] {
     gap,
   )
 }
-
-export const logit = (probability: number) => Math.log(probability / (1 - probability))
 
 /** Probabilities for labels of a logit axis, at least `gap` pixels apart. */
 export function logitTicks([low, high]: readonly [number, number], pixels: number, gap: number): number[] {

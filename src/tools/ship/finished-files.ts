@@ -2,6 +2,7 @@ import type { Dirent, Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
+import { noVersion } from '../../schemas/prediction-log.ts'
 
 /** A file of a prediction log that no more is written to. */
 export interface FinishedFile {
@@ -36,8 +37,8 @@ async function filesOf(folder: string, parent: string, entries: Dirent[]): Promi
   for (const entry of entries) {
     const { name } = entry
     // Files that other programs have not finished have such names; the other is a folder of volumes that is root's.
-    if (name.startsWith('.') || name === 'lost+found') continue
     const path = `${parent}${name}`
+    if ((name.startsWith('.') && path !== noVersion) || name === 'lost+found') continue
     if (entry.isDirectory()) {
       const below = await readdir(join(folder, path), { withFileTypes: true }).catch(goneOr(path))
       if (below) files.push(...(await filesOf(folder, `${path}/`, below)))

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
+import { finishedFiles } from '../../../src/tools/ship/finished-files.ts'
 import { type ShipOptions, Shipper } from '../../../src/tools/ship/shipper.ts'
 import { openFolder } from '../../../src/tools/stores/folder.ts'
 import type { ObjectStore } from '../../../src/tools/stores/object-store.ts'
@@ -80,13 +81,23 @@ t.test('finished files alone are shipped, once, manifests first', async (t) => {
   const pass = await shipper.run(signal)
   t.match(pass, { present: 3, waiting: 0, removed: [], problems: [] })
   t.same(pass.sent.sort(), Object.keys(files).sort())
-  t.equal(order[0], `ads/1/${manifestName}`)
+  t.equal((await finishedFiles(folder))[0]!.path, `ads/1/${manifestName}`)
   t.same(contents(to), files)
   t.equal(bytes, Object.values(files).join('').length)
   t.same(done, ['1/3', '2/3', '3/3'])
   t.match(await shipper.run(signal), { sent: [], present: 3, problems: [] })
   t.match(await create({ store: noted }).run(signal), { sent: [], present: 3, problems: [] }, 'after a restart, too')
   t.equal(order.length, 3)
+})
+
+t.test('records of requests that met no version are shipped and removed like others', async (t) => {
+  const { folder, to, create } = await setUp(t, { removeDays: 0 })
+  const path = '.none/20260102T030404000Z-a-1.jsonl'
+  write(folder, { [path]: '{"c":1}\n', 'ads/.none/x.jsonl': 'hidden' })
+  const pass = await create().run(signal)
+  t.match(pass, { present: 4, problems: [] })
+  t.same(pass.removed.sort(), [path, first, second])
+  t.same(contents(to), { ...files, [path]: '{"c":1}\n' })
 })
 
 t.test('a file that is there with other content is named, stays on both sides, and others go on', async (t) => {

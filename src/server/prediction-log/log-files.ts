@@ -44,6 +44,8 @@ interface OpenFile {
   begun: number
 }
 
+/** Longest time between two removals of the oldest files, ms. */
+const pruneInterval = 60_000
 const open = '.open'
 /** Files may have been converted: see `src/prediction-log/parquet/convert-file.ts`. */
 const finished = /^\d{8}T\d{9}Z-.+-\d+(?:-\d+)?\.(?:jsonl|parquet)$/
@@ -59,6 +61,7 @@ export class LogFiles {
   readonly #beside = new Map<string, { name: string; bytes: Uint8Array }>()
   /** A file has been finished since the oldest ones were removed. */
   #grown = false
+  #pruned = Number.NEGATIVE_INFINITY
 
   constructor(options: LogFilesOptions) {
     this.#options = { ...options, instance: instanceName(options.instance) }
@@ -94,7 +97,8 @@ export class LogFiles {
         this.#files.delete(version)
       } else if (Math.abs(now() - file.begun) >= fileSeconds * 1000) this.#finish(version, file)
     }
-    if (this.#grown) this.prune()
+    // Without requests files still come of age, and they become smaller where they are converted.
+    if (this.#grown || Math.abs(now() - this.#pruned) >= pruneInterval) this.prune()
   }
 
   close(): void {
@@ -147,6 +151,7 @@ export class LogFiles {
     }
     this.disk = bytes
     this.#grown = false
+    this.#pruned = now()
   }
 
   #fileOf(version: string): OpenFile {

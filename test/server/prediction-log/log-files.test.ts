@@ -88,6 +88,28 @@ t.test('the oldest files are removed beyond the bytes and the days, and nothing 
   t.same(await list(), [name('20251231T000000000Z'), name(first), ...kept])
 })
 
+t.test('files come of age, and are converted, without further requests', async (t) => {
+  const { folder, log, list, clock } = await files(t)
+  log.append('ads/1', '0123456789')
+  log.look()
+  t.equal(log.disk, 10)
+  const path = join(folder, 'ads/1', name(first))
+  const converted = path.replace('jsonl', 'parquet')
+  await rename(path, converted)
+  await writeFile(converted, 'PAR1')
+  await utimes(converted, begun / 1000, begun / 1000)
+  clock.now += 59_999
+  log.look()
+  t.equal(log.disk, 10, 'folders are not read each second')
+  clock.now++
+  log.look()
+  t.equal(log.disk, 4)
+  clock.now = begun + 7 * 86_400_000 + 1
+  log.look()
+  t.same(await list(), [])
+  t.equal(log.disk, 0)
+})
+
 t.test('what a process has left behind is ended with its last whole line', async (t) => {
   const { folder, log, list, clock } = await files(t)
   clock.now = Date.now()

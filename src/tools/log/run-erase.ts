@@ -33,14 +33,17 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
   let files = await expectFiles(folder)
   for (const path of await leftovers(folder)) await removeSilent(path)
   const searched = new Set<string>()
-  let [erased, left, changed] = [0, 0, 0]
+  let [erased, left, changed, isKnown] = [0, 0, 0, false]
   try {
     while (files.length > 0) {
       for (const [i, file] of files.entries()) {
         progress.rows('searching files', i, files.length)
         searched.add(stemOf(file))
         let found = 0
-        for await (const { record } of readRecords(file, signal)) if (names(record, field, wanted)) found++
+        for await (const { record } of readRecords(file, signal)) {
+          if (names(record, field, wanted)) found++
+          else isKnown ||= has(record, field)
+        }
         if (found === 0) continue
         if (file.isOpen) {
           left += found
@@ -57,6 +60,7 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
     progress.stop()
   }
   out.write(`${counted(erased, 'record')} erased from ${grouped(changed)} of ${counted(searched.size, 'file')}\n`)
+  if (erased + left === 0 && !isKnown) out.write(`no record has a field ${field}: is this its name?\n`)
   if (left > 0)
     out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
   return left === 0
@@ -65,11 +69,21 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
 /** The path of a file without what says its kind. */
 const stemOf = ({ path }: LogFile) => path.replace(/\.(?:jsonl(?:\.open)?|parquet)$/, '')
 
-function names({ context, fetched, candidates = [] }: LogRecord, field: string, wanted: ReadonlySet<string>): boolean {
-  const has = (values: Record<string, unknown> | undefined) =>
-    values !== undefined && Object.hasOwn(values, field) && holds(values[field], wanted)
-  if (has(context) || has(fetched)) return true
-  return candidates.some((one) => has(one.fields) || has(one.fetched) || (field === 'id' && holds(one.id, wanted)))
+const names = (record: LogRecord, field: string, wanted: ReadonlySet<string>) =>
+  valuesOf(record, field).some((value) => holds(value, wanted))
+
+const has = (record: LogRecord, field: string) => valuesOf(record, field).some((value) => value !== undefined)
+
+/** The values that a record has in a field, of its context and candidates; undefined where one of these lacks it. */
+function valuesOf({ context, fetched, candidates = [] }: LogRecord, field: string): unknown[] {
+  const of = (values: Record<string, unknown> | undefined) =>
+    values !== undefined && Object.hasOwn(values, field) ? values[field] : undefined
+  const ofCandidates = candidates.flatMap((one) => [
+    of(one.fields),
+    of(one.fetched),
+    field === 'id' ? one.id : undefined,
+  ])
+  return [of(context), of(fetched), ...ofCandidates]
 }
 
 function holds(value: unknown, wanted: ReadonlySet<string>): boolean {

@@ -73,6 +73,8 @@ t.test('records are erased by a value, in the context or of a candidate, or by i
   t.same((await readdir(join(folder, 'ads/1'))).sort(), [second, third], 'a file without a record is gone')
   t.match((await erase('country', 'XX')).stdout, /^1 record erased from 1 of 2 files/, 'a value that a table had')
   t.match((await erase('id', 'ad-2')).stdout, /^1 record erased/)
+  t.match((await erase('usr', 'u1')).stdout, /^0 records .*\nno record has a field usr: is this its name\?\n$/)
+  t.match((await erase('id', 'ad-9')).stdout, /^0 records [^\n]*\n$/)
   t.match(await erase('user', 'u5'), { code: 1, stdout: /1 more are in files that are being written/ })
   t.match((await erase('user', 'nobody')).stdout, /^0 records erased from 0 of 2 files/)
 })

@@ -71,7 +71,8 @@ function properties(schema, tag) {
         property.description ?? '',
       ])
       const [only, ...others] = objectsOf(property)
-      if (!isSection && only && others.length === 0)
+      // Also of one object or a list of such.
+      if (!isSection && only && others.every((other) => other.properties === only.properties))
         add(only, `${path}${name}${property.type === 'array' ? '[].' : '.'}`)
     }
   }

@@ -109,13 +109,13 @@ export const order = [
     ],
   },
   {
-    'tools/data': ['labelled rows: CSV, Parquet, generated; splits', 'add sources'],
     'tools/client': ['asks a running service', 'its calls'],
     'tools/stores': [
       'buckets and folders as places of files: S3, GCS; HTTP; how long each is waited for',
       'add stores',
     ],
   },
+  { 'tools/data': ['labelled rows: CSV, Parquet, prediction logs, generated; splits', 'add sources'] },
   {
     'tools/evaluate': [
       '`evaluate`, `compare`, `calibrate`, `quantize`; HTML in `report/` (`base/`, `charts/`, `sections/`)',

@@ -15,31 +15,49 @@ export interface LogFile {
   name: string
   /** It is being written, or its process died. */
   isOpen: boolean
+  /** Its size, where the place that has it says so. */
+  bytes?: number
+  /** Opens a copy of a file that is on no disk of this machine; undefined: it is gone. */
+  bring?(signal?: AbortSignal): Promise<FileHandle | undefined>
 }
 
 /** A file of a log, without what may follow it. */
 const named = String.raw`^\d{8}T\d{9}Z-.+\.`
-const logName = new RegExp(String.raw`${named}(?:jsonl(?:\.open)?|parquet)$`)
+const finishedName = new RegExp(`${named}(?:jsonl|parquet)$`)
+const openName = new RegExp(String.raw`${named}jsonl\.open$`)
+
+/** Whether a finished file of a log has such a name. */
+export const isLogFile = (name: string): boolean => finishedName.test(name)
 
 /** The files of a log, the oldest first. Throws MODEL_NOT_FOUND where the folder can't be read. */
 export async function logFiles(folder: string): Promise<LogFile[]> {
-  const files = (await filesNamed(folder, (name) => logName.test(name))).map(
-    ({ name, parentPath }): LogFile => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') }),
+  const found = await filesNamed(folder, (name) => isLogFile(name) || openName.test(name))
+  return inOrder(
+    found.map(({ name, parentPath }) => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') })),
   )
-  // A process that was killed while it converted a file may leave both: they have the same records.
+}
+
+/** Files from the oldest to the newest, those that are there twice once. */
+export function inOrder(files: readonly LogFile[]): LogFile[] {
   const paths = new Set(files.map(({ path }) => path))
-  return files
-    .filter(({ path }) => !path.endsWith('.parquet') || !paths.has(otherPath(path)))
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  // A process that was killed while it converted a file may leave both, and a copy of a log may have a file and what it
+  // was before: the records are the same.
+  const isTwice = ({ path, isOpen }: LogFile) =>
+    isOpen ? paths.has(path.slice(0, -'.open'.length)) : path.endsWith('.parquet') && paths.has(otherPath(path))
+  return files.filter((file) => !isTwice(file)).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 /** The files of a log, at least one. Throws MODEL_NOT_FOUND. */
 export async function expectFiles(folder: string): Promise<LogFile[]> {
-  const files = await logFiles(folder)
+  return unlessNone(await logFiles(folder), folder)
+}
+
+/** The files, at least one. Throws MODEL_NOT_FOUND. */
+export function unlessNone(files: LogFile[], log: string): LogFile[] {
   if (files.length > 0) return files
   throw new ModelError(
     'MODEL_NOT_FOUND',
-    `${folder} has no files of a prediction log: is it the folder that MULTIGATE_PREDICTION_LOG names?`,
+    `${log} has no files of a prediction log: is it the folder that MULTIGATE_PREDICTION_LOG names?`,
   )
 }
 
@@ -68,7 +86,14 @@ export const otherPath = (path: string) =>
 export const finishedPath = ({ path, isOpen }: LogFile) => (isOpen ? path.slice(0, -'.open'.length) : path)
 
 /** Opens a file that may be completed, converted, or removed for its age, at this moment; undefined: it is gone. */
-async function openFile(file: LogFile): Promise<{ path: string; handle: FileHandle } | undefined> {
+async function openFile(
+  file: LogFile,
+  signal: AbortSignal | undefined,
+): Promise<{ path: string; handle: FileHandle } | undefined> {
+  if (file.bring) {
+    const handle = await file.bring(signal)
+    return handle && { path: file.path, handle }
+  }
   const finished = finishedPath(file)
   for (const path of new Set([file.path, finished, otherPath(finished)]))
     try {
@@ -79,10 +104,13 @@ async function openFile(file: LogFile): Promise<{ path: string; handle: FileHand
   return undefined
 }
 
-/** A line of a file; `record`: undefined for one that is left out. */
+/** A record of a file. */
 export interface LogLine {
-  text: string
-  record: LogRecord
+  /** The line that it is, or would be in JSON. */
+  readonly text: string
+  readonly record: LogRecord
+  /** Bytes that were read for it, about; 0 for one of many that were read together. */
+  readonly bytes: number
 }
 
 /**
@@ -92,7 +120,7 @@ export interface LogLine {
  */
 export async function* readRecords(file: LogFile, signal?: AbortSignal): AsyncGenerator<LogLine> {
   const { isOpen } = file
-  const opened = await openFile(file)
+  const opened = await openFile(file, signal)
   if (opened === undefined) return
   const { path, handle } = opened
   if (path.endsWith('.parquet')) {
@@ -101,11 +129,11 @@ export async function* readRecords(file: LogFile, signal?: AbortSignal): AsyncGe
   }
   let number = 0
   let damaged: ModelError | undefined
-  for await (const text of readLines(handle.createReadStream({ signal, highWaterMark: 1 << 18 }))) {
+  for await (const text of readLines(handle.createReadStream({ start: 0, signal, highWaterMark: 1 << 18 }))) {
     if (damaged) throw damaged
     number++
     try {
-      yield { text, record: parseRecord(text) }
+      yield { text, record: parseRecord(text), bytes: text.length + 1 }
     } catch (error) {
       damaged = new ModelError('INVALID_REQUEST', `${path}, line ${number}: ${reasonOf(error)}`)
     }
@@ -127,6 +155,7 @@ async function* parquetRecords(path: string, handle: FileHandle, signal?: AbortS
 /** Text is made of a record where somebody asks for it. */
 class ParquetLine implements LogLine {
   readonly record: LogRecord
+  readonly bytes = 0
 
   constructor(record: LogRecord) {
     this.record = record

@@ -47,7 +47,7 @@ export const LogLabels = Type.Object(
 export type LogData = Static<typeof LogData>
 export const LogData = Type.Object(
   {
-    log: Paths('Folders of prediction logs; paths relative to the spec'),
+    log: Paths('Prediction logs: folders relative to the spec, s3://bucket/prefix or gs://bucket/prefix'),
     model: Type.Optional(Type.String({ minLength: 1, description: 'Default: the only one that the log has' })),
     versions: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {

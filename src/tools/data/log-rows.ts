@@ -1,24 +1,26 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { counted } from '../../base/terminal.ts'
 import { parseManifest } from '../../model/serving/bundle/manifest.ts'
-import { type LogFile, logFiles, readRecords } from '../../prediction-log/log-records.ts'
+import { type LogFile, readRecords } from '../../prediction-log/log-records.ts'
 import type { LogData } from '../../schemas/log-data.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { type LogRecord, noVersion } from '../../schemas/prediction-log.ts'
 import type { RowData } from '../../schemas/rows-spec.ts'
 import { LogColumns } from './log-columns.ts'
 import { type Events, readEvents } from './log-labels.ts'
+import { type LogManifest, locateLog, openLog } from './open-log.ts'
 import { type RowCell, type Source, SpecError } from './source.ts'
 import { firstIndex } from './split.ts'
 
-/** A folder of a log that has the files of one version. */
+/** The files of one version in a log. */
 interface VersionFiles {
   model: string
   version: string
   folder: string
   files: LogFile[]
+  manifests: LogManifest[]
 }
 
 /**
@@ -45,12 +47,8 @@ export async function openLogRows(
     open: (rows) => open(rows, file),
   })
   const files = versions.flatMap((version) => version.files).sort((a, b) => (a.name < b.name ? -1 : 1))
-  return new LogRows(files, columns, events, {
-    skipDamaged: data.skip_damaged,
-    bytes: await sizeOf(files),
-    file,
-    pathOf,
-  })
+  const sizes = await Promise.all(files.map(sizeOf))
+  return new LogRows(files, columns, events, { skipDamaged: data.skip_damaged, sizes, file, pathOf })
 }
 
 /** Folders of the versions that are wanted. */
@@ -60,17 +58,21 @@ async function findVersions(
   fail: (path: string, message: string) => SpecError,
 ): Promise<VersionFiles[]> {
   const found = new Map<string, VersionFiles>()
-  for (const [index, folder] of [log].flat().entries()) {
+  for (const [index, place] of [log].flat().entries()) {
     const path = Array.isArray(log) ? `/data/log/${index}` : '/data/log'
-    const files = await logFiles(resolve(dirname(file), folder)).catch((error) => {
+    const { files, manifests } = await openLog(locateLog(place, dirname(file))).catch((error) => {
       throw fail(path, reasonOf(error))
     })
-    if (files.length === 0) throw fail(path, `${folder} has no files of a prediction log`)
+    if (files.length === 0) throw fail(path, `${place} has no files of a prediction log`)
     for (const one of files) {
-      const of = dirname(one.path)
-      const known = found.get(of)
+      const folder = dirname(one.path)
+      const known = found.get(folder)
       if (known) known.files.push(one)
-      else found.set(of, { model: basename(dirname(of)), version: basename(of), folder: of, files: [one] })
+      else
+        found.set(folder, {
+          ...{ model: basename(dirname(folder)), version: basename(folder), folder, files: [one] },
+          manifests: manifests.filter(({ path }) => dirname(path) === folder),
+        })
     }
   }
   const known = [...found.values()].filter(({ folder }) => basename(folder) !== noVersion)
@@ -92,16 +94,15 @@ async function findVersions(
 
 /** The manifests by which a version's requests were answered: they say what its fields are. */
 async function manifestsOf(
-  { model, version, folder }: VersionFiles,
+  { model, version, folder, manifests }: VersionFiles,
   fail: (path: string, message: string) => SpecError,
 ): Promise<Manifest[]> {
-  const names = (await readdir(folder)).filter((name) => /^manifest-[0-9a-f]+\.json$/.test(name)).sort()
-  if (names.length === 0)
+  if (manifests.length === 0)
     throw fail('/data/log', `${folder} has no manifest-….json, which says what the fields of ${model}/${version} are`)
   return Promise.all(
-    names.map(async (name) => {
+    manifests.map(async ({ path, read }) => {
       try {
-        return parseManifest(await readFile(join(folder, name), 'utf8'), join(folder, name))
+        return parseManifest(await read(), path)
       } catch (error) {
         throw fail('/data/log', reasonOf(error))
       }
@@ -109,15 +110,12 @@ async function manifestsOf(
   )
 }
 
-async function sizeOf(files: readonly LogFile[]): Promise<number> {
-  const sizes = await Promise.all(files.map(({ path }) => stat(path).catch(() => undefined)))
-  return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0)
-}
+const sizeOf = async ({ path, bytes }: LogFile) => bytes ?? (await stat(path).catch(() => undefined))?.size ?? 0
 
 interface LogRowsOptions {
   skipDamaged: boolean
-  /** Size of all files. */
-  bytes: number
+  /** Bytes of each file. */
+  sizes: readonly number[]
   file: string
   pathOf(index: number): string
 }
@@ -132,6 +130,7 @@ class LogRows implements Source {
   #fileStarts: number[] = []
   #recordStarts: number[] = []
   #firstRecords: number[] = []
+  readonly #bytes: number
   #read = 0
   #tensors = 0
   #damaged: string[] = []
@@ -141,6 +140,7 @@ class LogRows implements Source {
     this.#columns = columns
     this.#events = events
     this.#options = options
+    this.#bytes = options.sizes.reduce((sum, bytes) => sum + bytes, 0)
     this.columns = [...columns.columns, ...events.map(({ name }) => ({ name, type: 'double' as const }))]
   }
 
@@ -152,8 +152,7 @@ class LogRows implements Source {
   }
 
   progress(): number | undefined {
-    const { bytes } = this.#options
-    return bytes === 0 ? undefined : Math.min(1, this.#read / bytes)
+    return this.#bytes === 0 ? undefined : Math.min(1, this.#read / this.#bytes)
   }
 
   notes(): string[] {
@@ -195,12 +194,13 @@ class LogRows implements Source {
 
   /** Records that were answered. */
   async *#records(rows: () => number): AsyncGenerator<LogRecord> {
-    for (const file of this.#files) {
+    for (const [index, file] of this.#files.entries()) {
+      const end = this.#read + this.#options.sizes[index]!
       this.#fileStarts.push(rows())
       this.#firstRecords.push(this.#recordStarts.length)
       try {
-        for await (const { text, record } of readRecords(file)) {
-          this.#read += text.length + 1
+        for await (const { record, bytes } of readRecords(file)) {
+          this.#read += bytes
           if (record.outcome !== 'ok') continue
           if (record.unread !== undefined) this.#tensors++
           else yield record
@@ -210,6 +210,7 @@ class LogRows implements Source {
           throw new SpecError(this.#options.file, [{ path: '/data/log', message: reasonOf(error) }])
         this.#damaged.push(reasonOf(error))
       }
+      this.#read = end
     }
   }
 }

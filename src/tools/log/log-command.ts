@@ -5,10 +5,10 @@ import type { ConvertFlags } from './run-convert.ts'
 
 /** `multigate log`. Libraries are imported when a command runs. */
 export function createLogCommand(context: CommandContext): Command {
-  const log = new Command('log').description(
+  const command = new Command('log').description(
     'look into a prediction log, convert, sample and erase records, and ship files; see docs/prediction-log.md',
   )
-  log.addHelpText(
+  command.addHelpText(
     'after',
     `
 Examples:
@@ -18,27 +18,27 @@ Examples:
   multigate log erase log --field user --value u1
   multigate log ship log --to s3://bucket/log`,
   )
-  log
+  command
     .command('stats')
     .description('requests, candidates and mean probabilities by version')
-    .argument('<folder>', 'the prediction log')
+    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .option('--json', 'print JSON', false)
     .addHelpText('after', '\nExample:\n  multigate log stats log --json')
-    .action(async (folder: string, flags: { json: boolean }) => {
+    .action(async (log: string, flags: { json: boolean }) => {
       const { runStats } = await import('./run-log.ts')
-      await runStats({ ...context, ...flags, folder })
+      await runStats({ ...context, ...flags, log })
     })
-  log
+  command
     .command('tail')
     .description('the last records, as lines of JSON')
-    .argument('<folder>', 'the prediction log')
+    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .option('--rows <number>', 'records', wholeNumber(1, 100_000), 10)
     .addHelpText('after', '\nExample:\n  multigate log tail log --rows 5')
-    .action(async (folder: string, flags: { rows: number }) => {
+    .action(async (log: string, flags: { rows: number }) => {
       const { runTail } = await import('./run-log.ts')
-      await runTail({ ...context, ...flags, folder })
+      await runTail({ ...context, ...flags, log })
     })
-  log
+  command
     .command('convert')
     .description('convert finished files to Parquet, or back to lines of JSON')
     .argument('<folder>', 'the prediction log')
@@ -50,18 +50,18 @@ Examples:
       const { runConvert } = await import('./run-convert.ts')
       await runConvert({ ...context, ...flags, folder })
     })
-  log
+  command
     .command('sample')
     .description('a share of the records, by the hash that the server samples by')
-    .argument('<folder>', 'the prediction log')
+    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .requiredOption('--rate <share>', 'share of the records', numberFrom(0, 1))
     .requiredOption('--out <file>', 'a new file, of lines of JSON')
     .addHelpText('after', '\nExample:\n  multigate log sample log --rate .01 --out sample.jsonl')
-    .action(async (folder: string, flags: { rate: number; out: string }) => {
+    .action(async (log: string, flags: { rate: number; out: string }) => {
       const { runSample } = await import('./run-sample.ts')
-      await runSample({ ...context, folder, rate: flags.rate, file: flags.out })
+      await runSample({ ...context, log, rate: flags.rate, file: flags.out })
     })
-  log
+  command
     .command('erase')
     .description('remove the records that have a value in a field, or its hash')
     .argument('<folder>', 'the prediction log')
@@ -81,12 +81,12 @@ Example:
       const secret = process.env.MULTIGATE_LOG_SECRET || undefined
       if (!(await runErase({ ...context, ...flags, folder, secret }))) context.exitCode = 1
     })
-  addShip(log, context)
-  return log
+  addShip(command, context)
+  return command
 }
 
-function addShip(log: Command, context: CommandContext): void {
-  log
+function addShip(command: Command, context: CommandContext): void {
+  command
     .command('ship')
     .description('copy finished files to a bucket or a folder, each once')
     .argument('<folder>', 'the prediction log')

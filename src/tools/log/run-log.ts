@@ -2,15 +2,18 @@ import { stat } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
-import { expectFiles, finishedPath, type LogFile, readRecords } from '../../prediction-log/log-records.ts'
+import { finishedPath, type LogFile, readRecords } from '../../prediction-log/log-records.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { openFullLog } from '../data/open-log.ts'
 
 interface Run extends RunContext {
-  folder: string
+  /** A folder or an address. */
+  log: string
 }
 
 /** Bytes of a file, 0 of one that has been removed. */
 async function bytesOf(file: LogFile): Promise<number> {
+  if (file.bytes !== undefined) return file.bytes
   const found = await stat(file.path).catch(() => stat(finishedPath(file)).catch(() => undefined))
   return found?.size ?? 0
 }
@@ -27,8 +30,8 @@ interface VersionStats {
 }
 
 /** `multigate log stats`: requests, candidates and mean probabilities by version. */
-export async function runStats({ folder, json, out, err, signal }: Run & { json: boolean }): Promise<void> {
-  const files = await expectFiles(folder)
+export async function runStats({ log, json, out, err, signal }: Run & { json: boolean }): Promise<void> {
+  const { files } = await openFullLog(log)
   const versions = new Map<string, VersionStats>()
   const progress = createProgress(err)
   let bytes = 0
@@ -95,10 +98,10 @@ const emptyStats = (time: string): VersionStats => ({
 })
 
 /** `multigate log tail`: the last records, one line of JSON each. */
-export async function runTail({ folder, rows, out, signal }: Run & { rows: number }): Promise<void> {
+export async function runTail({ log, rows, out, signal }: Run & { rows: number }): Promise<void> {
   const last: { text: string; time: string }[] = []
   // A file that began later may end earlier: of each version one is open.
-  for (const file of (await expectFiles(folder)).reverse()) {
+  for (const file of (await openFullLog(log)).files.reverse()) {
     if (last.length >= rows && latestOf(file) < last[0]!.time) break
     for await (const { text, record } of readRecords(file, signal)) {
       last.push({ text, time: record.time })

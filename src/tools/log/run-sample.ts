@@ -5,19 +5,21 @@ import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
-import { expectFiles, readRecords } from '../../prediction-log/log-records.ts'
+import { readRecords } from '../../prediction-log/log-records.ts'
 import { jsonText } from '../../prediction-log/parquet/json-text.ts'
 import { sampleHash } from '../../prediction-log/sampling.ts'
+import { openFullLog } from '../data/open-log.ts'
 
 interface Sample extends RunContext {
-  folder: string
+  /** A folder or an address. */
+  log: string
   rate: number
   file: string
 }
 
 /** `multigate log sample`: the records that a server with a smaller share would have recorded. */
-export async function runSample({ folder, rate, file, out, err, signal }: Sample): Promise<void> {
-  const files = await expectFiles(folder)
+export async function runSample({ log, rate, file, out, err, signal }: Sample): Promise<void> {
+  const { files } = await openFullLog(log)
   const progress = createProgress(err)
   let [kept, all] = [0, 0]
   async function* lines() {

@@ -3,9 +3,10 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { hideCredentials } from '../../base/address-credentials.ts'
 import { systemClock } from '../../base/clock.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { logFiles, readRecords } from '../../prediction-log/log-records.ts'
+import { readRecords } from '../../prediction-log/log-records.ts'
 import type { LoggedCandidate, LogRecord } from '../../schemas/prediction-log.ts'
 import { type ServiceAddress, serviceAccess } from '../client/service-client.ts'
+import { openLog } from '../data/open-log.ts'
 import { quantile, type Reply, runOpenLoop, type Transport } from '../load/open-loop.ts'
 
 /** How a service answers the recorded requests at their pace. */
@@ -31,7 +32,8 @@ export interface PaceReport {
 }
 
 export interface PaceOptions {
-  folders: readonly string[]
+  /** The log, as `openLog` has it. */
+  log: string
   model: string
   /** The version that is asked, and those whose requests are sent; undefined: all. */
   version: string
@@ -97,20 +99,19 @@ export async function replayAtPace(options: PaceOptions): Promise<PaceReport> {
   }
 }
 
-async function readRequests({ folders, model, version, versions, most, signal }: PaceOptions): Promise<Recorded[]> {
+async function readRequests({ log, model, version, versions, most, signal }: PaceOptions): Promise<Recorded[]> {
   const requests: Recorded[] = []
   let bytes = 0
-  for (const folder of folders)
-    for (const file of await logFiles(folder))
-      for await (const { record } of readRecords(file)) {
-        signal.throwIfAborted()
-        if (record.model !== model || record.outcome !== 'ok' || record.unread !== undefined) continue
-        if (versions && !versions.includes(record.version ?? '')) continue
-        const body = JSON.stringify(bodyOf(record, model, version))
-        bytes += body.length
-        if (requests.length >= most || bytes > mostBytes) return requests
-        requests.push({ time: Date.parse(record.time), body, ms: record.ms?.total ?? Number.NaN })
-      }
+  for (const file of (await openLog(log)).files)
+    for await (const { record } of readRecords(file, signal)) {
+      signal.throwIfAborted()
+      if (record.model !== model || record.outcome !== 'ok' || record.unread !== undefined) continue
+      if (versions && !versions.includes(record.version ?? '')) continue
+      const body = JSON.stringify(bodyOf(record, model, version))
+      bytes += body.length
+      if (requests.length >= most || bytes > mostBytes) return requests
+      requests.push({ time: Date.parse(record.time), body, ms: record.ms?.total ?? Number.NaN })
+    }
   return requests
 }
 

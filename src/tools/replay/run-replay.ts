@@ -1,10 +1,10 @@
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { createProgress } from '../../base/progress.ts'
-import { logFiles } from '../../prediction-log/log-records.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { openDataset, openSource } from '../data/dataset.ts'
+import { locateLog, openLog } from '../data/open-log.ts'
 import { findVersion, openLocalPredictor, tablesOf } from '../evaluate/local-predictor.ts'
 import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
 import type { Predictor } from '../evaluate/predictor.ts'
@@ -87,7 +87,7 @@ async function expectInput(options: RunReplayOptions): Promise<void> {
 }
 
 const logData = ({ log, model, versions, skipDamaged }: RunReplayOptions) => ({
-  ...{ log: resolve(log), model, skip_damaged: skipDamaged },
+  ...{ log: locateLog(log, '.'), model, skip_damaged: skipDamaged },
   ...(versions && { versions }),
 })
 
@@ -145,7 +145,7 @@ async function replayed(
 
 /** The version that answered all requests, unless it is the one that is asked. */
 async function onlyVersion({ log, model, versions, against }: RunReplayOptions): Promise<string | undefined> {
-  const folders = (await logFiles(resolve(log))).map(({ path }) => dirname(path))
+  const folders = (await openLog(log)).files.map(({ path }) => dirname(path))
   const found = new Set(
     folders.filter((folder) => basename(dirname(folder)) === model).map((folder) => basename(folder)),
   )
@@ -209,7 +209,7 @@ async function paceOf(
   if (service === undefined || pace === undefined) return undefined
   progress.stage(`sending requests at ${pace} times their pace`)
   const { version } = newer.model
-  return replayAtPace({ folders: [resolve(log)], model, version, versions, service, pace, most: requests, signal })
+  return replayAtPace({ log, model, version, versions, service, pace, most: requests, signal })
 }
 
 async function write(report: ReplayReport, folder: string): Promise<string> {

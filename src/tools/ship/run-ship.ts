@@ -9,7 +9,7 @@ import { readConfiguration } from '../../base/configuration.ts'
 import { reasonOf } from '../../base/errors.ts'
 import { showProgress } from '../../base/terminal.ts'
 import type { ObjectStore } from '../stores/object-store.ts'
-import { openStore, splitAddress } from '../stores/open-store.ts'
+import { folderOf, openStore } from '../stores/open-store.ts'
 import { keepShipping } from './keep-shipping.ts'
 import { createShipMetrics } from './metrics.ts'
 import { type ShipPass, Shipper } from './shipper.ts'
@@ -94,8 +94,7 @@ function report({ sent, removed, present, waiting, problems }: ShipPass, log: Lo
 async function openTarget(address: string, folder: string): Promise<ObjectStore> {
   const store = await openStore(address, true)
   if (store === undefined) throw new Error(`${hideCredentials(address)}: --to takes a folder, s3:// and gs://`)
-  const isFolder = ['file', undefined].includes(splitAddress(address).scheme)
-  if (!isFolder) return store
+  if (folderOf(address) === undefined) return store
   const real = (path: string) => realpath(path).catch(() => resolve(path))
   const way = relative(await real(folder), await real(store.name))
   if (way === '' || !/^\.\.(?:\/|$)/.test(way))

@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream'
 import { bodyOf, fetchChecked, getOverHttp, sendOverHttp } from './fetch-checked.ts'
 import {
+  type Bucket,
   type Content,
+  type ListedObject,
   type ObjectHead,
-  type ObjectStore,
   type PutCondition,
   readAll,
   storeError,
@@ -12,6 +13,10 @@ import {
 /** Bytes of the document that describes an object, at most: it has up to 8 KiB of metadata, and lists of access. */
 const longestDescription = 256 * 1024
 
+/** Objects of one part of a list, and bytes of its text at most: names have up to 1 KiB, and may be escaped. */
+const listed = 1000
+const longestList = 8 * 1024 * 1024
+
 const scopes = 'https://www.googleapis.com/auth/devstorage'
 
 /**
@@ -19,7 +24,7 @@ const scopes = 'https://www.googleapis.com/auth/devstorage'
  * `GOOGLE_APPLICATION_CREDENTIALS`, the user's login, the identity of the pod or the machine. `STORAGE_EMULATOR_HOST`
  * is asked without any. `mayWrite`: whether to ask for the permission to put objects.
  */
-export async function openGcs(bucket: string, prefix: string, mayWrite: boolean): Promise<ObjectStore> {
+export async function openGcs(bucket: string, prefix: string, mayWrite: boolean): Promise<Bucket> {
   const emulator = process.env.STORAGE_EMULATOR_HOST
   const base = emulator
     ? emulator.includes('://')
@@ -67,6 +72,14 @@ export async function openGcs(bucket: string, prefix: string, mayWrite: boolean)
         signal,
       )
     },
+    async list(next, signal) {
+      const query = new URLSearchParams({
+        ...{ prefix: keyOf(''), maxResults: String(listed), fields: 'items(name,size),nextPageToken' },
+        ...(next !== undefined && { pageToken: next }),
+      })
+      const answer = await fetchChecked(new URL(`/storage${objects}?${query}`, base), await headers(), signal)
+      return parseList(name, await readAll(name, bodyOf(answer), longestList), keyOf('').length)
+    },
   }
 }
 
@@ -80,6 +93,17 @@ function parseDescription(name: string, text: Buffer): ObjectHead {
   // An object that was composed of others has none.
   const md5 = typeof md5Hash === 'string' ? Buffer.from(md5Hash, 'base64').toString('hex') : undefined
   return { bytes: Number(size), tag: generation, md5 }
+}
+
+/** A part of a list; `start`: where paths begin in names. */
+function parseList(name: string, text: Buffer, start: number) {
+  const { items = [], nextPageToken } = fieldsOf(text)
+  if (!Array.isArray(items)) throw storeError(name, new Error('its answer is no list of objects'))
+  const objects = items.map((item: Partial<Record<string, unknown>> | null): ListedObject => {
+    if (typeof item?.name !== 'string') throw storeError(name, new Error('its list has an object without a name'))
+    return { path: item.name.slice(start), bytes: Number(item.size ?? 0) }
+  })
+  return { objects, next: typeof nextPageToken === 'string' ? nextPageToken : undefined }
 }
 
 /** None, where the text is no object. */

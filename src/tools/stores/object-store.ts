@@ -63,8 +63,31 @@ export interface ObjectStore {
   put(path: string, content: Content, condition: PutCondition, signal: AbortSignal): Promise<'stored' | 'conflict'>
 }
 
+/** An object of a list. */
+export interface ListedObject {
+  path: string
+  bytes: number
+}
+
+/** A store that says what it has. */
+export interface Bucket extends ObjectStore {
+  /**
+   * Some of its objects, in the order of their paths; `next` continues the list, undefined at its end. Rejects with an
+   * Error that names the bucket.
+   */
+  list(next: string | undefined, signal: AbortSignal): Promise<{ objects: ListedObject[]; next: string | undefined }>
+}
+
 /** A store has no such object, or does not say: many answer 403 to those who may not list what there is. */
-export class AbsentObject extends Error {}
+export class AbsentObject extends Error {
+  /** Whether the store has said that it has none. */
+  readonly isCertain: boolean
+
+  constructor(message: string, { cause, isCertain = true }: { cause?: unknown; isCertain?: boolean }) {
+    super(message, { cause })
+    this.isCertain = isCertain
+  }
+}
 
 /** Statuses of HTTP that stand for that. */
 const absence = [403, 404, 410]
@@ -80,8 +103,9 @@ export function storeError(name: string, error: unknown, status = 0): Error {
   const { cause } = error as Error
   const { code, message } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
   const reason = (message || code || String(error)).replaceAll(/\s+/g, ' ')
-  const Fault = absence.includes(status) ? AbsentObject : Error
-  return new Fault(`${name}: ${excerptOf(reason, longestReason)}`, { cause: error })
+  const explained = `${name}: ${excerptOf(reason, longestReason)}`
+  if (!absence.includes(status)) return new Error(explained, { cause: error })
+  return new AbsentObject(explained, { cause: error, isCertain: status !== 403 })
 }
 
 /** All bytes of a body; `name` names it. Rejects with an Error where there are more than `most`. */

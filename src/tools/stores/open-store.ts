@@ -1,5 +1,5 @@
 import { hideCredentials } from '../../base/address-credentials.ts'
-import type { ObjectStore } from './object-store.ts'
+import type { Bucket, ObjectStore } from './object-store.ts'
 
 /** The scheme of an address, in lower case, and what follows it; no scheme where it is a path of this machine. */
 export function splitAddress(address: string): { scheme: string | undefined; rest: string } {
@@ -13,13 +13,22 @@ export function splitAddress(address: string): { scheme: string | undefined; res
  * that shows no password of the address.
  */
 export async function openStore(address: string, mayWrite = false): Promise<ObjectStore | undefined> {
+  const folder = folderOf(address)
+  if (folder === undefined) return openBucket(address, mayWrite)
+  return (await import('./folder.ts')).openFolder(folder)
+}
+
+/** The path of a folder of this machine that an address is of; undefined: it is of something else. */
+export function folderOf(address: string): string | undefined {
+  const { scheme } = splitAddress(address)
+  if (scheme === undefined) return address
+  return scheme === 'file' ? decodeURIComponent(new URL(address).pathname) : undefined
+}
+
+/** Opens `s3://bucket/prefix` or `gs://bucket/prefix`; undefined for any other address. Rejects like `openStore`. */
+export async function openBucket(address: string, mayWrite = false): Promise<Bucket | undefined> {
   const { scheme, rest } = splitAddress(address)
   switch (scheme) {
-    case undefined:
-    case 'file': {
-      const { openFolder } = await import('./folder.ts')
-      return openFolder(scheme === undefined ? address : decodeURIComponent(new URL(address).pathname))
-    }
     case 's3': {
       const bucket = splitBucket(address, rest)
       return (await import('./s3.ts')).openS3(...bucket)

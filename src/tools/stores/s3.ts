@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { S3Client, S3ServiceException } from '@aws-sdk/client-s3'
-import { type ObjectStore, type PutCondition, storeError } from './object-store.ts'
+import { type Bucket, type PutCondition, storeError } from './object-store.ts'
 
 /** Limit of the document with which a server explains an error, bytes: the library keeps it in memory. */
 const longestExplanation = 64 * 1024
@@ -12,8 +12,10 @@ const digestName = 'sha256'
  * A bucket of Amazon S3, or of a server with its protocol (`AWS_ENDPOINT_URL_S3`). Region and credentials come from
  * where Amazon's tools find them: environment, profile, the role of the pod or the machine.
  */
-export async function openS3(bucket: string, prefix: string): Promise<ObjectStore> {
-  const { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } = await import('@aws-sdk/client-s3')
+export async function openS3(bucket: string, prefix: string): Promise<Bucket> {
+  const { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } = await import(
+    '@aws-sdk/client-s3'
+  )
   const hasEndpoint = Boolean(process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL)
   const client: S3Client = new S3Client({
     // Other servers than Amazon's seldom have a name for each bucket.
@@ -85,6 +87,24 @@ export async function openS3(bucket: string, prefix: string): Promise<ObjectStor
       }
       const refused = condition === undefined ? [] : 'ifTag' in condition ? [404, 412] : [412]
       return typeof (await about(path, put, refused, signal)) === 'number' ? 'conflict' : 'stored'
+    },
+    async list(next, signal) {
+      const list = ({ Bucket, Key }: { Bucket: string; Key: string }) => {
+        // Names may have characters that no XML can have.
+        const names = { Prefix: Key, EncodingType: 'url' } as const
+        return client.send(new ListObjectsV2Command({ Bucket, ...names, ContinuationToken: next }), {
+          abortSignal: signal,
+        })
+      }
+      const found = await about('', list, [], signal)
+      if (typeof found === 'number') throw new Error(`s3://${bucket}: HTTP ${found}`)
+      const { Contents = [], NextContinuationToken } = found
+      const start = prefix === '' ? 0 : prefix.length + 1
+      const objects = Contents.map(({ Key = '', Size = 0 }) => ({
+        path: decodeURIComponent(Key.replaceAll('+', ' ')).slice(start),
+        bytes: Size,
+      }))
+      return { objects, next: NextContinuationToken }
     },
   }
 }

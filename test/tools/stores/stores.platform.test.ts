@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { contentOf } from '../../../src/tools/stores/content.ts'
-import { openStore } from '../../../src/tools/stores/open-store.ts'
+import type { Bucket } from '../../../src/tools/stores/object-store.ts'
+import { openBucket } from '../../../src/tools/stores/open-store.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { needsPython, startStore } from '../../support/object-stores.ts'
 
@@ -20,8 +21,19 @@ async function open(t: Test, kind: 's3' | 'gcs') {
       else process.env[name] = former
     })
   }
-  const store = (await openStore(`${kind === 's3' ? 's3' : 'gs'}://models/log`, true))!
+  const store = (await openBucket(`${kind === 's3' ? 's3' : 'gs'}://models/log`, true))!
   return { store, started }
+}
+
+async function listed(store: Bucket): Promise<[path: string, bytes: number][]> {
+  const all: [string, number][] = []
+  let next: string | undefined
+  do {
+    const part = await store.list(next, signal)
+    for (const { path, bytes } of part.objects) all.push([path, bytes])
+    next = part.next
+  } while (next !== undefined)
+  return all
 }
 
 for (const kind of ['s3', 'gcs'] as const)
@@ -68,9 +80,14 @@ for (const kind of ['s3', 'gcs'] as const)
     await started.get('log/ours', join(folder, 'ours'))
     t.equal(await readFile(join(folder, 'ours'), 'utf8'), 'small')
 
+    t.same(await listed(store), [
+      [key, large.bytes],
+      ['ours', 5],
+      ['theirs', 6],
+    ])
     const gone = new AbortController()
     gone.abort(new Error('stopped'))
     await t.rejects(store.put('stopped', large, undefined, gone.signal), { message: 'stopped' })
-    const other = (await openStore(`${kind === 's3' ? 's3' : 'gs'}://nowhere`, true))!
+    const other = (await openBucket(`${kind === 's3' ? 's3' : 'gs'}://nowhere`, true))!
     await t.rejects(other.put('x', small, { ifAbsent: true }, signal), /NoSuchBucket|HTTP 404/)
   })

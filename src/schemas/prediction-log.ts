@@ -13,6 +13,11 @@ const Fetched = Type.Record(Type.String(), Type.Unknown(), {
   description: 'Values that feature tables had for its keys, of fields that were not sent',
 })
 const UnknownKeys = Type.Array(Type.String(), { description: 'Entities whose key their table does not have' })
+const Unknown = Type.Array(Type.String(), {
+  description:
+    'Fields with a value outside the vocabulary or range of the version; of a list with its place, as in tags[3]',
+})
+const Cut = Type.Array(Type.String(), { description: 'Lists with more values than the version takes' })
 
 export type LoggedCandidate = Static<typeof LoggedCandidate>
 export const LoggedCandidate = Type.Object({
@@ -22,6 +27,8 @@ export const LoggedCandidate = Type.Object({
   fields: Type.Optional(Values),
   fetched: Type.Optional(Fetched),
   unknown_keys: Type.Optional(UnknownKeys),
+  unknown: Type.Optional(Unknown),
+  cut: Type.Optional(Cut),
   raw: Type.Optional(Probabilities),
   served: Type.Optional(Probabilities),
   score: Type.Optional(Type.Number()),
@@ -64,6 +71,8 @@ export const LogRecord = Type.Object({
   context: Type.Optional(Values),
   fetched: Type.Optional(Fetched),
   unknown_keys: Type.Optional(UnknownKeys),
+  unknown: Type.Optional(Unknown),
+  cut: Type.Optional(Cut),
   candidates: Type.Optional(Type.Array(LoggedCandidate)),
   unread: Type.Optional(Type.String({ description: 'Why context and candidates are missing' })),
 })

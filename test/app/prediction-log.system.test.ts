@@ -175,6 +175,53 @@ t.test('requests of every protocol and way are recorded as they were sent and an
   t.equal(await readFile(join(folder, manifest), 'utf8'), await readFile(join(models, 'ads/1/manifest.json'), 'utf8'))
 })
 
+t.test('values that the version does not know, and lists that it cuts, are named as in answers', async (t) => {
+  const folder = join(await temporaryFolder(t), 'log')
+  const settings = { MULTIGATE_MODELS: 'models', MULTIGATE_DEFAULT_MODEL: 'ads-history' }
+  const { url, close } = await start(t, folder, settings)
+  const image = Array.from({ length: 16 }, () => 0.1)
+  const history = Array.from({ length: 55 }, (_, i) => (i % 10 === 9 ? 'gone' : `c${i}`))
+  const contexts = [
+    { country: 'XX', segment: 's1', hour: 30, history, history_age: history.map((_, i) => i) },
+    { segment: 's0', hour: 3, history: ['c1', 'nobody', 'c2'], history_age: [1, 2, 3] },
+  ]
+  const of = [
+    { campaign: 'c0', tags: ['books', 'nothing', 'camping'], image, price: 1 },
+    { campaign: 'none', tags: Array.from({ length: 9 }, () => 'books'), image, price: 2 },
+    { campaign: 'c1', image, price: 3 },
+  ]
+  const columns = Object.fromEntries(
+    ['campaign', 'image', 'price'].map((name) => [name, of.map((one: any) => one[name])]),
+  )
+  const asked = contexts.flatMap((context) => [
+    { context, candidates: of },
+    { context, candidates: columns },
+  ])
+  const answers = []
+  for (const [i, body] of asked.entries())
+    answers.push(await send(url, `unknown-${i}`, { body: { ...body, options: { unknown: true } } }))
+  await close()
+  const { records } = await readLog(folder)
+  for (const [i, answer] of answers.entries()) {
+    const { unknown = [], cut = [], candidates = [] } = records.get(`unknown-${i}`)!
+    const { predictions } = answer
+    const rows = Array.isArray(predictions)
+      ? predictions
+      : of.map((_, row) => ({ unknown: predictions.unknown[row], cut: predictions.cut[row] }))
+    t.equal(candidates.length, 3)
+    for (const [row, one] of candidates.entries()) {
+      t.same([...unknown, ...(one.unknown ?? [])].sort(), [...rows[row].unknown].sort(), `${i} ${row}`)
+      t.same([...cut, ...(one.cut ?? [])].sort(), [...(rows[row].cut ?? [])].sort(), `cut ${i} ${row}`)
+    }
+    t.ok(Check(LogRecord, records.get(`unknown-${i}`)))
+  }
+  t.match(records.get('unknown-0'), {
+    unknown: ['country', 'hour', ...[9, 19, 29, 39, 49].map((i) => `history[${i}]`)],
+    cut: undefined,
+    candidates: [{ unknown: ['tags[1]'] }, { unknown: ['campaign'], cut: ['tags'] }, { unknown: undefined }],
+  })
+})
+
 t.test('a share of requests, by their ids; failed and slow ones at shares of their own', async (t) => {
   const folder = await temporaryFolder(t)
   const shares = { MULTIGATE_PREDICTION_LOG_SAMPLE: 0.5, MULTIGATE_PREDICTION_LOG_FAILED: 1, MULTIGATE_ADMIN: true }

@@ -6,23 +6,35 @@ import type { QueryRows } from '../../model/serving/prediction/query-rows.ts'
 import { isObject } from '../../schemas/json.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { LoggedCandidate } from '../../schemas/prediction-log.ts'
+import type { Judge, Unfamiliar } from './unfamiliar.ts'
 
 /** Values that a request sent, by field. */
 export interface SentFields {
-  context: Record<string, unknown> | undefined
+  context: Kept | undefined
   candidates: SentCandidate[]
 }
 
-type SentCandidate = Pick<LoggedCandidate, 'id' | 'bid' | 'fields'>
+/** Values in the form in which they are logged, and what the version does not know of them. */
+interface Kept extends Unfamiliar {
+  values: Record<string, unknown>
+}
 
-/** How a property is logged, by its name; undefined: it is not. */
-export type Keep = (name: string) => ((value: unknown) => unknown) | undefined
+type SentCandidate = Pick<LoggedCandidate, 'id' | 'bid' | 'fields'> & Partial<Unfamiliar>
+
+/** How a property is logged, by its name, which adds what is unfamiliar of its value; undefined: it is not. */
+export type Keep = (
+  name: string,
+) => ((value: unknown, found: Unfamiliar, other: (name: string) => unknown) => unknown) | undefined
 
 /**
  * Keeps fields that a version knows, and keys of its entities, as its manifest has them logged. Those marked `log:
- * hash` need a secret: without one they are left out, as those marked `log: drop` are.
+ * hash` need a secret: without one they are left out, as those marked `log: drop` are. `judges`: of fields.
  */
-export function keepBy({ features, entities = {} }: Pick<Manifest, 'features' | 'entities'>, secret?: string): Keep {
+export function keepBy(
+  { features, entities = {} }: Pick<Manifest, 'features' | 'entities'>,
+  secret?: string,
+  judges: ReadonlyMap<string, Judge> = new Map(),
+): Keep {
   const marks = new Map<string, Mark>(features.map(({ name, log }) => [name, log]))
   for (const { key, log } of Object.values(entities)) marks.set(key, stricter(log, marks.get(key)))
   const hash = (value: unknown): unknown => {
@@ -30,10 +42,16 @@ export function keepBy({ features, entities = {} }: Pick<Manifest, 'features' | 
     if (Array.isArray(value)) return value.map(hash)
     return loggedHash(value, secret!)
   }
-  const ways = new Map<string, (value: unknown) => unknown>()
-  for (const [name, mark] of marks)
-    if (mark === undefined) ways.set(name, plain)
-    else if (mark === 'hash' && secret !== undefined) ways.set(name, (value) => hash(plain(value)))
+  const ways = new Map<string, NonNullable<ReturnType<Keep>>>()
+  for (const [name, mark] of marks) {
+    if (mark === 'drop' || (mark === 'hash' && secret === undefined)) continue
+    const judge = judges.get(name)
+    ways.set(name, (given, found, other) => {
+      const value = plain(given)
+      judge?.(value, found, (name) => plain(other(name)))
+      return mark === 'hash' ? hash(value) : value
+    })
+  }
   return (name) => ways.get(name)
 }
 
@@ -74,9 +92,10 @@ function ofColumns(columns: unknown, keep: Keep, keyName: string | undefined): S
   for (const reader of readers.values()) rows = Math.max(rows, reader.rows)
   const [ids, bids] = [readers.get('id'), readers.get('bid')]
   return Array.from({ length: rows }, (_, row) => {
-    const values: Record<string, unknown> = {}
-    for (const { name, at, way } of fields) values[name] = way(at(row))
-    return withFields(ids?.at(row), bids?.at(row), values, keyName)
+    const found: Kept = { values: {}, unknown: undefined, cut: undefined }
+    const other = (name: string) => readers.get(name)?.at(row)
+    for (const { name, at, way } of fields) found.values[name] = way(at(row), found, other)
+    return withFields(ids?.at(row), bids?.at(row), found, keyName)
   })
 }
 
@@ -103,35 +122,38 @@ function readerOf(column: unknown): ColumnReader {
   }
 }
 
-function kept(values: Record<string, unknown>, keep: Keep): Record<string, unknown> {
-  const fields: Record<string, unknown> = {}
-  for (const name in values) {
+function kept(given: Record<string, unknown>, keep: Keep): Kept {
+  const found: Kept = { values: {}, unknown: undefined, cut: undefined }
+  const other = (name: string) => (Object.hasOwn(given, name) ? given[name] : undefined)
+  for (const name in given) {
     const way = keep(name)
-    if (way !== undefined) fields[name] = way(values[name])
+    if (way !== undefined) found.values[name] = way(given[name], found, other)
   }
-  return fields
+  return found
 }
 
 /** A candidate's id is what the request names so, or the key that it is found by, as that is logged. */
 function withFields(
   id: unknown,
   bid: unknown,
-  fields: Record<string, unknown>,
+  { values, unknown, cut }: Kept,
   keyName: string | undefined,
 ): SentCandidate {
-  const candidate: SentCandidate = {}
-  const named = id ?? (keyName === undefined ? undefined : fields[keyName])
+  const candidate: SentCandidate = { unknown, cut }
+  const named = id ?? (keyName === undefined ? undefined : values[keyName])
   if (typeof named === 'string' || typeof named === 'number') candidate.id = named
   if (typeof bid === 'number') candidate.bid = bid
-  candidate.fields = fields
+  candidate.fields = values
   return candidate
 }
 
 /** Values of tables in the form in which they are logged, and entities whose key their table does not have. */
-export interface FetchedFields {
+export interface FetchedFields extends Unfamiliar {
   fetched: Record<string, unknown> | undefined
   unknown_keys: string[] | undefined
 }
+
+const familiar: Unfamiliar = { unknown: undefined, cut: undefined }
 
 /** `notes`: by entity. */
 export function fetchedFields(
@@ -140,9 +162,11 @@ export function fetchedFields(
 ): FetchedFields {
   const all = Object.entries(notes ?? {})
   const unknown = all.flatMap(([entity, { found }]) => (found ? [] : [entity]))
-  const fetched = all.some(([, { found }]) => found)
+  if (!all.some(([, { found }]) => found))
+    return { fetched: undefined, unknown_keys: unknown.length > 0 ? unknown : undefined, ...familiar }
+  const fetched = kept(Object.assign({}, ...all.map(([, note]) => note.fetched)), keep)
   return {
-    fetched: fetched ? Object.assign({}, ...all.map(([, note]) => kept(note.fetched, keep))) : undefined,
-    unknown_keys: unknown.length > 0 ? unknown : undefined,
+    ...{ fetched: fetched.values, unknown_keys: unknown.length > 0 ? unknown : undefined },
+    ...{ unknown: fetched.unknown, cut: fetched.cut },
   }
 }

@@ -12,6 +12,8 @@ import type { JsonBounds } from '../body/read-json.ts'
 import type { Entry } from './entry.ts'
 import { type FetchedFields, fetchedFields, keepBy, type SentFields, sentFields } from './fields.ts'
 import type { EntryHeader, LoggedVersion, Loose, LooseRecord } from './messages.ts'
+import { joined, judgesOf, type Unfamiliar } from './unfamiliar.ts'
+import { withVocabularies } from './vocabularies.ts'
 
 export interface RecordOptions {
   instance: string
@@ -41,8 +43,9 @@ export class VersionRecords {
     this.name = manifest.name
     this.version = manifest.version
     this.manifest = manifestBytes && createHash('sha256').update(manifestBytes).digest('hex').slice(0, 16)
-    this.#encoder = encoderFrom(source)
-    this.#keep = keepBy(manifest, secret)
+    const known = withVocabularies(source, manifestBytes)
+    this.#encoder = encoderFrom(known.source)
+    this.#keep = keepBy(manifest, secret, judgesOf(this.#encoder.layout, known.has))
     this.#plan = createPlanner(manifest)
     this.#compose = createComposer(manifest, this.#encoder.layout, manifestless)
     this.#width = manifest.tasks.length
@@ -100,11 +103,13 @@ export function recordOf(entry: Entry, version: VersionRecords | undefined, opti
   if (version === undefined) return { ...record, unread: 'no_version' }
   const { sent, unread } = read(entry, version, options)
   const table = version.answered(entry, sent)
+  const fetched = notes && version.fetched(notes.context)
   return {
     ...record,
     // Protocols with columns alone have an empty one.
-    ...(sent?.context && Object.keys(sent.context).length > 0 && { context: sent.context }),
-    ...(notes && version.fetched(notes.context)),
+    ...(sent?.context && Object.keys(sent.context.values).length > 0 && { context: sent.context.values }),
+    ...fetched,
+    ...joined(sent?.context, fetched),
     candidates: candidatesOf(sent, table, requested, notes && ((row) => version.fetched(notes.candidates[row]))),
     ...(unread !== undefined && { unread }),
   }
@@ -121,7 +126,12 @@ function read(entry: Entry, version: VersionRecords, options: RecordOptions): { 
   }
 }
 
-const nothingFetched: FetchedFields = { fetched: undefined, unknown_keys: undefined }
+const nothingFetched: FetchedFields = {
+  fetched: undefined,
+  unknown_keys: undefined,
+  unknown: undefined,
+  cut: undefined,
+}
 
 function candidatesOf(
   sent: SentFields | undefined,
@@ -132,10 +142,13 @@ function candidatesOf(
   const rows = requested ?? sent?.candidates.length ?? 0
   const candidates: Loose<LoggedCandidate>[] = []
   for (let position = 0; position < rows; position++) {
-    const { id, bid, fields } = sent?.candidates[position] ?? {}
-    const { fetched, unknown_keys } = fetchedOf?.(position) ?? nothingFetched
+    const given = sent?.candidates[position]
+    const found = fetchedOf?.(position) ?? nothingFetched
+    const { id, bid, fields } = given ?? {}
+    const { unknown, cut } = given === undefined ? found : joined(given as Unfamiliar, found)
     const unanswered = { raw: undefined, served: undefined, score: undefined, rank: undefined }
-    candidates.push({ position, id, bid, fields, fetched, unknown_keys, ...unanswered })
+    const { fetched, unknown_keys } = found
+    candidates.push({ position, id, bid, fields, fetched, unknown_keys, unknown, cut, ...unanswered })
   }
   if (table === undefined) return candidates
   const { tasks, raw = [], scores, index } = table

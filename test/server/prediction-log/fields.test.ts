@@ -26,16 +26,16 @@ t.test(
     const rows: QueryRows = { form: 'rows', context, candidates: [{ campaign: 'c1', password: 'x', id: 'a', bid: 2 }] }
     const [first, again, other] = ['s', 's', 'other'].map((secret) => read(rows, secret)!)
     t.same(first, again)
-    t.strictSame(Object.keys(first!.context!), ['country', 'user_id'])
-    t.match(first!.context!.country, /^[A-Za-z0-9_-]{43}$/)
-    t.not(first!.context!.country, other!.context!.country)
+    t.strictSame(Object.keys(first!.context!.values), ['country', 'user_id'])
+    t.match(first!.context!.values.country, /^[A-Za-z0-9_-]{43}$/)
+    t.not(first!.context!.values.country, other!.context!.values.country)
     t.same(first!.candidates, [{ id: 'a', bid: 2, fields: { campaign: 'c1' } }])
-    t.same(read(rows)!.context, {}, 'without a secret')
+    t.same(read(rows)!.context!.values, {}, 'without a secret')
     const lists = read({ form: 'rows', context: { country: ['DE', null] }, candidates: [] }, 's')
-    const hashes = lists!.context!.country as string[]
-    t.equal(hashes[0], first!.context!.country, 'each value of a list has its hash')
+    const hashes = lists!.context!.values.country as string[]
+    t.equal(hashes[0], first!.context!.values.country, 'each value of a list has its hash')
     t.not(hashes[1], hashes[0])
-    t.equal(read({ form: 'rows', context: { country: null }, candidates: [] }, 's')!.context!.country, null)
+    t.equal(read({ form: 'rows', context: { country: null }, candidates: [] }, 's')!.context!.values.country, null)
   },
 )
 

@@ -9,6 +9,11 @@ export interface ListValue {
   weights?: readonly number[] | undefined
 }
 
+/** A list as the value of a field, with weights where the field has them. */
+export function featureOf({ values, weights = values.map(() => 1) }: ListValue, weighted: boolean): FeatureValue {
+  return weighted ? { values: [...values], weights: [...weights] } : [...values]
+}
+
 /**
  * Lists, or vectors, of any length: the values of all rows one after the other, and per row where its own are. They
  * take no room for values that a row doesn't have.

@@ -73,9 +73,16 @@ export async function openServicePredictor(
       graph: plan?.graph,
       provenance,
     },
-    fields: fields.map(({ name: field, side, kind, list, encoding }) => {
+    fields: fields.map(({ name: field, side, kind, list, sequence, encoding }) => {
       const ids = 'ids' in encoding ? (encoding.ids as [number, number]) : undefined
-      return { name: field, side, kind: kind as PredictorField['kind'], ids: ids && ids[1] - ids[0] + 1, list }
+      return {
+        name: field,
+        side,
+        kind: kind as PredictorField['kind'],
+        ids: ids && ids[1] - ids[0] + 1,
+        list,
+        sequence,
+      }
     }),
     crossed,
     entities,

@@ -14,7 +14,8 @@ export type Versions = readonly [after: Predictor, before: Predictor]
  * Per task and field, how much of the difference of two versions depends on the field: the total effect of Sobol, by
  * Jansen's estimator (1999), of the difference of logits. One field at a time takes the value of another candidate; 0
  * where that changes no difference, 1 where the differences then are those of other candidates. A field that
- * others follow from has no share in their effects, as only one is changed at a time.
+ * others follow from has no share in their effects, as only one is changed at a time. Fields of one sequence, whose lists
+ * are equally long, take their values together.
  */
 export async function totalEffects(
   versions: Versions,
@@ -27,15 +28,30 @@ export async function totalEffects(
   // Half a round apart, so that neighbours, which are of one request, differ.
   const other = (values: readonly FeatureValue[]) =>
     values.map((_, row) => values[(row + (values.length >> 1)) % values.length]!)
-  for (const field of fieldsOf(versions)) {
+  for (const fields of new Set(groupsOf(versions).values())) {
     signal.throwIfAborted()
-    const changed = await shiftsOf(versions, { ...columns, [field]: other(columns[field]!) }, tasks)
-    for (const task of tasks) effects.get(task)!.set(field, effectOf(own.get(task)!, changed.get(task)!))
+    const others = fields.map((field) => [field, other(columns[field]!)] as const)
+    const changed = await shiftsOf(versions, { ...columns, ...Object.fromEntries(others) }, tasks)
+    for (const task of tasks) {
+      const effect = effectOf(own.get(task)!, changed.get(task)!)
+      for (const field of fields) effects.get(task)!.set(field, effect)
+    }
   }
   return effects
 }
 
-const fieldsOf = (versions: Versions) => [...new Set(versions.flatMap(({ fields }) => fields.map(({ name }) => name)))]
+/** By field, the fields that take their values together with it. */
+function groupsOf(versions: Versions): Map<string, string[]> {
+  const groups = new Map<string, string[]>()
+  const sequences = new Map<string, string[]>()
+  for (const { name, sequence } of versions.flatMap(({ fields }) => fields)) {
+    const group = groups.get(name) ?? (sequence === undefined ? undefined : sequences.get(sequence)) ?? []
+    if (!group.includes(name)) group.push(name)
+    groups.set(name, group)
+    if (sequence !== undefined) sequences.set(sequence, group)
+  }
+  return groups
+}
 
 function effectOf(own: Float64Array, changed: Float64Array): number {
   const spread = new Moments()
@@ -65,11 +81,12 @@ export async function blameFields(
   { task, values, gap, candidate }: CollectedWinner,
 ): Promise<Blame[]> {
   const fields = Object.keys(values)
-  const rows = [undefined, ...fields]
+  const groups = groupsOf(versions)
+  const rows = [[], ...fields.map((field) => groups.get(field) ?? [field])]
   const columns = Object.fromEntries(
     Object.entries(candidate).map(([name, now]) => [
       name,
-      rows.map((field) => (field === name ? values[name]![0] : now)),
+      rows.map((taken) => (taken.includes(name) && name in values ? values[name]![0] : now)),
     ]),
   )
   const [own, ...changed] = (await shiftsOf(versions, columns, [task])).get(task)!

@@ -1,6 +1,7 @@
 import { reasonOf } from '../../base/errors.ts'
 import type { FeatureValue } from '../../schemas/feature-value.ts'
 import type { OpenDataset } from '../data/dataset.ts'
+import { featureOf, type ListValue } from '../data/list-column.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { type RowCell, SpecError } from '../data/source.ts'
 import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
@@ -90,9 +91,9 @@ export async function replay(options: ReplayOptions): Promise<void> {
     of.ids.push(row[id] as string | null)
     for (const { task, index } of served) of.recorded[task]!.push((row[index] as number | null) ?? Number.NaN)
     for (const [i, key] of keys.entries()) {
-      const { read, path } = readers.fields[i]!
+      const { path } = readers.fields[i]!
       try {
-        of.columns.get(key)!.push(read(row as readonly never[]) as FeatureValue)
+        of.columns.get(key)!.push(cellValue(readers.fields[i]!, row))
       } catch (error) {
         throw new SpecError(file, [{ path, message: `${source.place(index - 1)}: ${reasonOf(error)}` }])
       }
@@ -100,6 +101,12 @@ export async function replay(options: ReplayOptions): Promise<void> {
     waitingRows++
   }
   if (waiting.length > 0) await flush()
+}
+
+/** The value of a field in a row. Throws an Error. */
+function cellValue({ read, list }: OpenDataset['readers']['fields'][number], row: readonly RowCell[]): FeatureValue {
+  const value = read(row as readonly never[])
+  return list && value !== null ? featureOf(value as ListValue, list.weighted === true) : (value as FeatureValue)
 }
 
 /** The answers of a version, in calls of as many rows as it takes. */

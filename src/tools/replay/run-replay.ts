@@ -5,6 +5,7 @@ import { createProgress } from '../../base/progress.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { openDataset, openSource } from '../data/dataset.ts'
 import { locateLog, openLog } from '../data/open-log.ts'
+import type { FieldReading } from '../data/readers.ts'
 import { findVersion, openLocalPredictor, tablesOf } from '../evaluate/local-predictor.ts'
 import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
 import type { Predictor } from '../evaluate/predictor.ts'
@@ -167,8 +168,7 @@ async function collect(
   progress: ReturnType<typeof createProgress>,
 ): Promise<{ collector: Collector; warnings: string[] }> {
   const { log, model, against, slices, seed, signal } = options
-  const all = [newer, ...(before ? [before] : [])].flatMap(({ fields }) => readingsOfModel(fields, { fields: [] }))
-  const readings = [...new Map(all.map((reading) => [readingKey(reading), reading])).values()]
+  const readings = await readingsOf(before ? [newer, before] : [newer], options)
   const entities = [newer, before].flatMap((version) => version?.tables ?? [])
   const spec = { data: logData(options), tasks: [], slices: [] }
   const rows = await openDataset({ file: log, spec }, readings, entities)
@@ -199,6 +199,18 @@ async function collect(
   } finally {
     rows.close()
   }
+}
+
+/** How the fields of versions are read: weights are in columns of their own, where the log has some. */
+async function readingsOf(versions: readonly Predictor[], options: RunReplayOptions): Promise<FieldReading[]> {
+  const { columns } = await openSource(logData(options), options.log)
+  const all = versions.flatMap(({ fields }) => {
+    const weighted = fields
+      .map(({ name }) => ({ name, weights: `${name}_weights` }))
+      .filter(({ weights }) => columns.some(({ name }) => name === weights))
+    return readingsOfModel(fields, { fields: weighted })
+  })
+  return [...new Map(all.map((reading) => [readingKey(reading), reading])).values()]
 }
 
 async function paceOf(

@@ -73,8 +73,10 @@ export async function replay(options: ReplayOptions): Promise<void> {
   })
   const flush = async () => {
     signal.throwIfAborted()
-    const answers = await Promise.all(predictors.map((predictor) => ask(predictor, waiting, file)))
-    emit(waiting, answers, options)
+    if (waitingRows > 0) {
+      const answers = await Promise.all(predictors.map((predictor) => ask(predictor, waiting, file)))
+      emit(waiting, answers, options)
+    }
     waiting = []
     waitingRows = 0
   }
@@ -116,16 +118,22 @@ async function ask(predictor: Predictor, requests: readonly Waiting[], file: str
     readings.map((reading) => [reading.name, requests.flatMap(({ columns }) => columns.get(readingKey(reading))!)]),
   )
   const rows = requests.reduce((sum, { ids }) => sum + ids.length, 0)
-  const parts: Promise<PredictedRows>[] = []
-  for (let start = 0; start < rows; start += predictor.mostRows) {
-    const part = Object.entries(columns).map(([name, values]) => [
-      name,
-      values.slice(start, start + predictor.mostRows),
-    ])
-    parts.push(predictor.predict(Object.fromEntries(part)))
+  const { mostRows, concurrency } = predictor
+  const parts: PredictedRows[] = []
+  let next = 0
+  const takeTurns = async () => {
+    for (let part = next++; part * mostRows < rows; part = next++) {
+      const some = Object.entries(columns).map(([name, values]) => [
+        name,
+        values.slice(part * mostRows, (part + 1) * mostRows),
+      ])
+      parts[part] = await predictor.predict(Object.fromEntries(some))
+    }
   }
   try {
-    return joined(await Promise.all(parts))
+    // A request may have more rows than the queue of a version takes.
+    await Promise.all(Array.from({ length: concurrency }, takeTurns))
+    return joined(parts)
   } catch (error) {
     if (!(error instanceof RowError)) throw error
     const { name, version } = predictor.model

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { serve } from '../../../src/app/listen.ts'
 import { readConfiguration } from '../../../src/base/configuration.ts'
+import { logFiles } from '../../../src/prediction-log/log-records.ts'
 import type { ReplayReport } from '../../../src/tools/replay/describe.ts'
 import { parseGate } from '../../../src/tools/replay/gate.ts'
 import { type RunReplayOptions, runReplay } from '../../../src/tools/replay/run-replay.ts'
@@ -71,6 +72,19 @@ t.test('lists with their weights, and vectors, have the recorded answers again',
   const { report, code } = await replayOf({ gate: parseGate('same=1') })
   t.match(report, { requests: 30, rows: 240 })
   t.equal(code, 0, JSON.stringify(report.conditions))
+})
+
+t.test('a request may have more candidates than versions take at a time', async (t) => {
+  const large = join(folder, 'large')
+  await cp(log, large, { recursive: true })
+  const [file] = await logFiles(large)
+  const [line] = (await readFile(file!.path, 'utf8')).split('\n')
+  const record = JSON.parse(line!)
+  const candidates = several(6000, (position) => ({ ...record.candidates[position % 8], position }))
+  await writeFile(file!.path, `${JSON.stringify({ ...record, candidates })}\n`)
+  const { report, code } = await replayOf({ log: large, gate: parseGate('same=1') })
+  t.match(report, { requests: 1, rows: 6000 })
+  t.equal(code, 0)
 })
 
 t.test('fields of a sequence are changed together', async (t) => {

@@ -1,14 +1,22 @@
-import { type LogRecord, logSchema } from '../schemas/prediction-log.ts'
+import { Compile } from 'typebox/schema'
+import { plainProblems } from '../schemas/check.ts'
+import { isObject } from '../schemas/json.ts'
+import { type LogRecord, logSchema, ReadableRecord } from '../schemas/prediction-log.ts'
+
+const readable = Compile(ReadableRecord)
 
 /** The record of a line. Throws an Error for one that is damaged, or newer than this program. */
 export const parseRecord = (text: string): LogRecord => checkRecord(JSON.parse(text))
 
 /** Throws an Error where a value is no record, or one of a newer program. */
 export function checkRecord(value: unknown): LogRecord {
-  const record = value as LogRecord
-  if (typeof record !== 'object' || record === null || typeof record.request_id !== 'string')
-    throw new Error('is no record of a prediction log')
-  if (record.schema !== logSchema)
-    throw new Error(`has the schema ${record.schema}; this version of multigate knows ${logSchema}`)
-  return record
+  if (!isObject(value) || typeof value.request_id !== 'string') throw new Error('is no record of a prediction log')
+  if (value.schema !== logSchema)
+    throw new Error(`has the schema ${value.schema}; this version of multigate knows ${logSchema}`)
+  if (!readable.Check(value)) {
+    const [problem] = readable.Errors(value)[1].flatMap(plainProblems)
+    throw new Error(`${problem?.path || 'it'} ${problem?.message}`)
+  }
+  if (Number.isNaN(Date.parse(value.time))) throw new Error(`/time ${JSON.stringify(value.time)} is none`)
+  return value as LogRecord
 }

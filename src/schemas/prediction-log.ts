@@ -7,7 +7,9 @@ export const logSchema = 1
 export const noVersion = '.none'
 
 const Values = Type.Record(Type.String(), Type.Unknown())
-const Probabilities = Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]))
+/** JSON has no infinite numbers: null stands for those that a request was refused for. */
+const Finite = Type.Union([Type.Number(), Type.Null()])
+const Probabilities = Type.Record(Type.String(), Finite)
 
 const Fetched = Type.Record(Type.String(), Type.Unknown(), {
   description: 'Values that feature tables had for its keys, of fields that were not sent',
@@ -22,8 +24,8 @@ const Cut = Type.Array(Type.String(), { description: 'Lists with more values tha
 export type LoggedCandidate = Static<typeof LoggedCandidate>
 export const LoggedCandidate = Type.Object({
   position: Type.Integer({ minimum: 0, description: 'Place in the request' }),
-  id: Type.Optional(Type.Union([Type.String(), Type.Number()])),
-  bid: Type.Optional(Type.Number()),
+  id: Type.Optional(Type.Union([Type.String(), Type.Number(), Type.Null()])),
+  bid: Type.Optional(Finite),
   fields: Type.Optional(Values),
   fetched: Type.Optional(Fetched),
   unknown_keys: Type.Optional(UnknownKeys),
@@ -31,7 +33,7 @@ export const LoggedCandidate = Type.Object({
   cut: Type.Optional(Cut),
   raw: Type.Optional(Probabilities),
   served: Type.Optional(Probabilities),
-  score: Type.Optional(Type.Number()),
+  score: Type.Optional(Finite),
   rank: Type.Optional(
     Type.Integer({ minimum: 0, description: 'Place in the ranking that was asked for; 0: the best' }),
   ),
@@ -57,7 +59,11 @@ export const LogRecord = Type.Object({
   ),
   label: Type.Optional(Type.String()),
   sampled_by: Type.Union([Type.Literal('rate'), Type.Literal('failed'), Type.Literal('slow'), Type.Literal('header')]),
-  sample_rate: Type.Number({ description: 'Share of the requests of this kind that are logged' }),
+  sample_rate: Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 1,
+    description: 'Share of the requests of this kind that are logged',
+  }),
   outcome: Type.String({ description: '`ok`, or the code of the problem in lower case' }),
   problems: Type.Optional(Type.Array(Type.String(), { description: 'JSON pointers to what was wrong' })),
   deadline_ms: Type.Optional(Type.Number()),
@@ -76,3 +82,6 @@ export const LogRecord = Type.Object({
   candidates: Type.Optional(Type.Array(LoggedCandidate)),
   unread: Type.Optional(Type.String({ description: 'Why context and candidates are missing' })),
 })
+
+/** What readers rely on: later releases may have further reasons to answer by a version and to record a request. */
+export const ReadableRecord = Type.Omit(LogRecord, ['chosen_by', 'sampled_by'])

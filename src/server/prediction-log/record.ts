@@ -82,7 +82,7 @@ export class VersionRecords {
         problems: [],
       },
       ...(index.length > 0 && { index }),
-      ...(sent && { bids: sent.candidates.map(({ bid }) => bid) }),
+      ...(sent && { bids: sent.candidates.map(({ bid }) => bid ?? undefined) }),
       placeOf: () => '',
     }
     return this.#compose(plan, request, { [bindingsOf(this.#logged.manifest).probabilities]: probabilities })

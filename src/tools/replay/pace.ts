@@ -127,7 +127,7 @@ function bodyOf({ context, candidates = [], deadline_ms }: LogRecord, model: str
 
 function candidateOf({ id, bid, fields, fetched, unknown_keys }: LoggedCandidate): object | string | number {
   const isKey = fields === undefined && bid === undefined && (fetched ?? unknown_keys) !== undefined
-  if (isKey && id !== undefined) return id
+  if (isKey) return id ?? {}
   return { ...fields, ...(id !== undefined && { id }), ...(bid !== undefined && { bid }) }
 }
 

@@ -10,7 +10,11 @@ import { temporaryFolder } from '../../support/bundle.ts'
 import { until } from '../../support/until.ts'
 
 const name = (millisecond: number) => `20260102T03040500${millisecond}Z-a-${process.pid}.jsonl`
-const line = (id: string) => `${JSON.stringify({ schema: 1, request_id: id, time: '2026-01-02T03:04:05.000Z' })}\n`
+const facts = {
+  ...{ schema: 1, time: '2026-01-02T03:04:05.000Z', instance: 'a', protocol: 'predict', outcome: 'ok' },
+  ...{ sampled_by: 'rate', sample_rate: 1, ms: { total: 1 } },
+}
+const line = (id: string) => `${JSON.stringify({ ...facts, request_id: id })}\n`
 
 async function files(t: Test, contents: string[], script = parquetScript) {
   const folder = await temporaryFolder(t)

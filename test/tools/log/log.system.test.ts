@@ -89,6 +89,22 @@ t.test('damaged files, other folders and newer schemas are named', async (t) => 
   t.equal(await readFile(join(damaged, 'ads/1', first), 'utf8'), before, 'and stay as they are')
   const newer = await writeLog(t, { [first]: [{ ...record('r1', 1), schema: 2 as never }] })
   t.match((await cli(['log', 'tail', newer])).stderr, /has the schema 2/)
+  for (const [changes, problem] of [
+    [{ candidates: 5 }, '/candidates must be an array'],
+    [{ candidates: [null] }, '/candidates/0 must be an object'],
+    [{ candidates: [{ position: 0, served: { ctr: 'high' } }] }, '/candidates/0/served/ctr must be a number'],
+    [{ ms: undefined }, '/ms is required'],
+    [{ time: 'yesterday' }, '/time "yesterday" is none'],
+    [{ sample_rate: 0 }, '/sample_rate must be'],
+  ] as const) {
+    const other = await writeLog(t, { [first]: [{ ...record('r1', 1), ...(changes as object) }] })
+    const { code, stderr } = await cli(['log', 'stats', other])
+    t.equal(code, 1)
+    t.ok(stderr.includes(`${first}, line 1: ${problem}`), stderr)
+  }
+  const refused = { ...record('r1', 1), outcome: 'invalid_request', candidates: [{ position: 0, id: null, bid: null }] }
+  const later = await writeLog(t, { [first]: [{ ...refused, sampled_by: 'moon' } as never] })
+  t.equal((await cli(['log', 'stats', later])).code, 0, 'null for infinite numbers, and reasons of later releases')
   t.match((await cli(['log', 'tail', join(newer, 'none')])).stderr, /can't be read/)
   t.match((await cli(['log', 'tail', await temporaryFolder(t)])).stderr, /no files of a prediction log/)
 })

@@ -83,5 +83,5 @@ export const LogRecord = Type.Object({
   unread: Type.Optional(Type.String({ description: 'Why context and candidates are missing' })),
 })
 
-/** What readers rely on: later releases may have further reasons to answer by a version and to record a request. */
+/** The part that readers rely on: later releases may choose versions, and record requests, for further reasons. */
 export const ReadableRecord = Type.Omit(LogRecord, ['chosen_by', 'sampled_by'])

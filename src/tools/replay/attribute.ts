@@ -14,8 +14,8 @@ export type Versions = readonly [after: Predictor, before: Predictor]
  * Per task and field, how much of the difference of two versions depends on the field: the total effect of Sobol, by
  * Jansen's estimator (1999), of the difference of logits. One field at a time takes the value of another candidate; 0
  * where that changes no difference, 1 where the differences then are those of other candidates. A field that
- * others follow from has no share in their effects, as only one is changed at a time. Fields of one sequence, whose lists
- * are equally long, take their values together.
+ * others follow from has no share in their effects, as only one is changed at a time. Fields of one sequence, whose
+ * lists are equally long, take their values together.
  */
 export async function totalEffects(
   versions: Versions,

@@ -7,8 +7,11 @@ import { openLog } from '../../../src/tools/data/open-log.ts'
 /* A log in a bucket, as a server of Google Cloud Storage tells of it. */
 
 const nameOf = (i: number, kind = 'jsonl') => `20260102T03040${i}000Z-a-1.${kind}`
-const record = (i: number) =>
-  JSON.stringify({ schema: 1, time: `2026-01-02T03:04:0${i}.000Z`, request_id: `r${i}`, sample_rate: 1 })
+const facts = {
+  ...{ schema: 1, instance: 'a', protocol: 'predict', outcome: 'ok', sampled_by: 'rate', sample_rate: 1 },
+  ms: { total: 1 },
+}
+const record = (i: number) => JSON.stringify({ ...facts, time: `2026-01-02T03:04:0${i}.000Z`, request_id: `r${i}` })
 
 /** Answers by the path of a request, and its query; `asked`: what was asked for. */
 function answerBy(t: Test, answer: (path: string, query: URLSearchParams) => Response): string[] {

@@ -6,7 +6,7 @@ import type { LogRecord } from '../schemas/prediction-log.ts'
 import { isCopy } from './copies.ts'
 import { jsonText } from './parquet/json-text.ts'
 import { readParquet } from './parquet/read-parquet.ts'
-import { checkRecord, parseRecord } from './parse-record.ts'
+import { checkRecord, DamagedFile, parseRecord } from './parse-record.ts'
 
 /** A file of a prediction log. */
 export interface LogFile {
@@ -74,7 +74,9 @@ async function filesNamed(
     const entries = await readdir(folder, { recursive: true, withFileTypes: true })
     return entries.filter((entry) => entry.isFile() && isWanted(entry.name))
   } catch (error) {
-    throw new ModelError('MODEL_NOT_FOUND', `${folder} can't be read: ${reasonOf(error)}`, { cause: error })
+    const isFile = (error as NodeJS.ErrnoException).code === 'ENOTDIR'
+    const problem = isFile ? 'is a file, no folder' : `can't be read: ${reasonOf(error)}`
+    throw new ModelError('MODEL_NOT_FOUND', `${folder} ${problem}`, { cause: error })
   }
 }
 
@@ -114,7 +116,7 @@ export interface LogLine {
 }
 
 /**
- * The records of a file; none of one that has been removed. Throws INVALID_REQUEST, with the file and the line, for one
+ * The records of a file; none of one that has been removed. Throws a DamagedFile, with the file and the line, for one
  * that is damaged or newer than this program; the last line of an open file may be written at this moment, and is left
  * out then.
  */
@@ -128,14 +130,14 @@ export async function* readRecords(file: LogFile, signal?: AbortSignal): AsyncGe
     return
   }
   let number = 0
-  let damaged: ModelError | undefined
+  let damaged: DamagedFile | undefined
   for await (const text of readLines(handle.createReadStream({ start: 0, signal, highWaterMark: 1 << 18 }))) {
     if (damaged) throw damaged
     number++
     try {
       yield { text, record: parseRecord(text), bytes: text.length + 1 }
     } catch (error) {
-      damaged = new ModelError('INVALID_REQUEST', `${path}, line ${number}: ${reasonOf(error)}`)
+      damaged = new DamagedFile('INVALID_REQUEST', `${path}, line ${number}: ${reasonOf(error)}`)
     }
   }
   if (damaged && !isOpen) throw damaged
@@ -146,7 +148,7 @@ async function* parquetRecords(path: string, handle: FileHandle, signal?: AbortS
     for await (const record of readParquet(handle, signal)) yield new ParquetLine(checkRecord(record))
   } catch (error) {
     if (signal?.aborted) throw error
-    throw new ModelError('INVALID_REQUEST', `${path}, ${reasonOf(error)}`)
+    throw new DamagedFile('INVALID_REQUEST', `${path}, ${reasonOf(error)}`)
   } finally {
     await handle.close()
   }

@@ -1,7 +1,11 @@
 import { Compile } from 'typebox/schema'
+import { ModelError } from '../base/errors.ts'
 import { plainProblems } from '../schemas/check.ts'
 import { isObject } from '../schemas/json.ts'
 import { type LogRecord, logSchema, ReadableRecord } from '../schemas/prediction-log.ts'
+
+/** A file of a prediction log that has something else than records, or those of a newer program. */
+export class DamagedFile extends ModelError {}
 
 const readable = Compile(ReadableRecord)
 

@@ -61,6 +61,12 @@ export const LogData = Type.Object(
         description: 'Where events are, such as clicks; each adds a column',
       }),
     ),
+    sample: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 1,
+      description: 'Share of the recorded requests that are rows, by the hash that the server samples by',
+    }),
     skip_damaged: Type.Boolean({ default: false, description: 'Do without the rest of damaged files' }),
     tables: Type.Optional(
       Type.String({

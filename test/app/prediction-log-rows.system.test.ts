@@ -4,6 +4,7 @@ import t from 'tap'
 import { serve } from '../../src/app/listen.ts'
 import { readConfiguration } from '../../src/base/configuration.ts'
 import { logFiles, readRecords } from '../../src/prediction-log/log-records.ts'
+import { sampleHash } from '../../src/prediction-log/sampling.ts'
 import type { LogData } from '../../src/schemas/log-data.ts'
 import type { LogRecord } from '../../src/schemas/prediction-log.ts'
 import { evaluateToJson } from '../support/evaluate.ts'
@@ -186,6 +187,24 @@ t.test(
     t.match(ofLog.warnings.join('\n'), /the window of click ends after its last event for/)
   },
 )
+
+t.test('a share of the requests are rows, with the weights and the labels that they have', async (t) => {
+  const predicted = await predictionsOf(folder, { data: await specOf('log', { labels }), models })
+  const sample = await predictionsOf(folder, { data: await specOf('sample', { labels, sample: 0.4 }), models })
+  const isKept = requests.flatMap(({ id, of }) => of.map(() => sampleHash(undefined, id) < 0.4))
+  const kept = predicted.ctr!.filter((_, row) => isKept[row])
+  t.same(sample.ctr, kept)
+  t.ok(kept.length > 20 && kept.length < isKept.length - 20, `${kept.length} of ${isKept.length}`)
+  const judge = async (share: number) =>
+    evaluateToJson({ target: 'ads', data: await specOf('sample', { labels, sample: share }), models })
+  const [all, some] = [await judge(1), await judge(0.4)]
+  t.match(some.tasks[0]!.rows, kept.length)
+  t.same(
+    some.warnings.filter((warning) => /events of/.test(warning)),
+    all.warnings.filter((warning) => /events of/.test(warning)),
+    'events of requests that are not in the sample are of rows',
+  )
+})
 
 t.test('what is wrong with a log or its labels is named', async (t) => {
   const fails = async (data: Parameters<typeof specOf>[1], message: RegExp, more: object = {}) => {

@@ -1,9 +1,9 @@
 import { type FileHandle, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { ModelError, reasonOf } from '../../base/errors.ts'
+import { reasonOf } from '../../base/errors.ts'
 import { readLines } from '../../base/lines.ts'
 import { copyOf, isHeld, openCopy } from '../copies.ts'
-import { checkRecord, parseRecord } from '../parse-record.ts'
+import { checkRecord, DamagedFile, parseRecord } from '../parse-record.ts'
 import { jsonText } from './json-text.ts'
 import { readParquet } from './read-parquet.ts'
 import { type SizedRecord, writeParquet } from './write-parquet.ts'
@@ -30,8 +30,8 @@ const recordsBetween = 1000
 
 /**
  * Writes the records of a file into one of the other kind, which has its name only when it is complete and on the disk.
- * Undefined: the source is gone, or changed meanwhile, and nothing was done. Throws INVALID_REQUEST, with the file and
- * the line, for a damaged file, and where another process changes it at this moment.
+ * Undefined: the source is gone, or changed meanwhile, and nothing was done. Throws a DamagedFile, with the line, and
+ * a CopyInUse where another process changes it at this moment.
  */
 export async function convertFile(conversion: Conversion): Promise<Converted | undefined> {
   const { source, target, inPlace } = conversion
@@ -46,7 +46,7 @@ export async function convertFile(conversion: Conversion): Promise<Converted | u
     output = await openCopy(copy)
     const before = await input.stat()
     const converted = await write(conversion, input, output)
-    if (converted.records === 0) throw new ModelError('INVALID_REQUEST', `${source} has no records`)
+    if (converted.records === 0) throw new DamagedFile('INVALID_REQUEST', `${source} has no records`)
     await output.utimes(before.atime, before.mtime)
     await output.sync()
     const now = await stat(source).catch(orUndefined)
@@ -107,7 +107,7 @@ async function write(conversion: Conversion, input: FileHandle, output: FileHand
     }
   } catch (error) {
     if ((error as Error).name === 'AbortError') throw error
-    throw new ModelError('INVALID_REQUEST', `${source}, ${reasonOf(error)}`)
+    throw new DamagedFile('INVALID_REQUEST', `${source}, ${reasonOf(error)}`)
   }
   await output.appendFile(text)
   return { records, skipped }
@@ -139,7 +139,7 @@ async function* linesOf(
     try {
       yield { record: parseRecord(text), length: text.length }
     } catch (error) {
-      if (!skipDamaged) throw new ModelError('INVALID_REQUEST', `${source}, line ${number}: ${reasonOf(error)}`)
+      if (!skipDamaged) throw new DamagedFile('INVALID_REQUEST', `${source}, line ${number}: ${reasonOf(error)}`)
       onSkip()
     }
   }

@@ -154,15 +154,29 @@ export class MemoryCheck {
     this.#available = available
   }
 
-  /** `share`: share of the data that the `rows` rows are. Throws a SpecError if all of them will not fit. */
-  check(rows: number, share: number | undefined, taken: ColumnBytes, file: string): void {
-    const factor = share === undefined || share <= 0 ? 1 : 1 / Math.min(1, share)
+  /**
+   * `done`: share of the data that the `rows` rows are; `sample`: share of all rows that these are, where it can be less.
+   * Throws a SpecError if all of them will not fit.
+   */
+  check(
+    rows: number,
+    done: number | undefined,
+    taken: ColumnBytes,
+    { file, sample }: { file: string; sample?: number | undefined },
+  ): void {
+    const factor = done === undefined || done <= 0 ? 1 : 1 / Math.min(1, done)
     const total = taken.rows * factor + taken.values
     if (total <= this.#available) return
-    const expected = share
-      ? `about ${Math.round((rows * factor) / 1000).toLocaleString('en')},000 rows`
-      : `${rows} rows`
-    const message = `${expected} would take ${formatBytes(total)} of memory, and ${formatBytes(this.#available)} are available: give fewer rows, or more memory`
+    const expected = done ? `about ${Math.round((rows * factor) / 1000).toLocaleString('en')},000 rows` : `${rows} rows`
+    const share = sample && roundDown((this.#available / total) * sample)
+    const fewer = share ? `fewer rows (data.sample: ${share})` : 'fewer rows'
+    const message = `${expected} would take ${formatBytes(total)} of memory, and ${formatBytes(this.#available)} are available: give ${fewer}, or more memory`
     throw new SpecError(file, [{ path: '/data', message }])
   }
+}
+
+/** Rounds a positive number down to one significant digit. */
+function roundDown(value: number): number {
+  const step = 10 ** Math.floor(Math.log10(value))
+  return Number((Math.floor(value / step) * step).toPrecision(1))
 }

@@ -63,6 +63,8 @@ export interface ReadOptions {
 
 /** Bytes per value of judging: encoded once for drift, 4, and once for the logistic regression, 8. */
 export const judgingBytes = 12
+/** Bytes per row and task of judging, measured: predictions before and after calibration, their order, groups. */
+const judgingBytesPerTask = 90
 
 /**
  * Most rows between two looks at the signal, the memory and the progress; and about as many cells, since rows may be
@@ -174,7 +176,8 @@ async function readRows(
         onProgress?.(rows, share)
         const taken = columnBytes(columns)
         taken.rows += valuesOf(cells, rows) * (options.bytesAfter ?? judgingBytes)
-        memory.check(rows, share, taken, file)
+        if (options.bytesAfter === undefined) taken.rows += rows * labels.length * judgingBytesPerTask
+        memory.check(rows, share, taken, { file, sample: source.sample })
       }
     }
   } catch (error) {

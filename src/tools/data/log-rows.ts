@@ -4,6 +4,8 @@ import { reasonOf } from '../../base/errors.ts'
 import { counted } from '../../base/terminal.ts'
 import { parseManifest } from '../../model/serving/bundle/manifest.ts'
 import { type LogFile, readRecords } from '../../prediction-log/log-records.ts'
+import { DamagedFile } from '../../prediction-log/parse-record.ts'
+import { sampled } from '../../prediction-log/sampling.ts'
 import type { LogData } from '../../schemas/log-data.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import { type LogRecord, noVersion } from '../../schemas/prediction-log.ts'
@@ -48,7 +50,8 @@ export async function openLogRows(
   })
   const files = versions.flatMap((version) => version.files).sort((a, b) => (a.name < b.name ? -1 : 1))
   const sizes = await Promise.all(files.map(sizeOf))
-  return new LogRows(files, columns, events, { skipDamaged: data.skip_damaged, sizes, file, pathOf })
+  const { sample, skip_damaged: skipDamaged } = data
+  return new LogRows(files, columns, events, { sample, skipDamaged, sizes, file, pathOf })
 }
 
 /** Folders of the versions that are wanted. */
@@ -113,6 +116,8 @@ async function manifestsOf(
 const sizeOf = async ({ path, bytes }: LogFile) => bytes ?? (await stat(path).catch(() => undefined))?.size ?? 0
 
 interface LogRowsOptions {
+  /** Share of the requests that are rows. */
+  sample: number
   skipDamaged: boolean
   /** Bytes of each file. */
   sizes: readonly number[]
@@ -142,6 +147,10 @@ class LogRows implements Source {
     this.#options = options
     this.#bytes = options.sizes.reduce((sum, bytes) => sum + bytes, 0)
     this.columns = [...columns.columns, ...events.map(({ name }) => ({ name, type: 'double' as const }))]
+  }
+
+  get sample(): number {
+    return this.#options.sample
   }
 
   place(index: number): string {
@@ -174,14 +183,17 @@ class LogRows implements Source {
     let rows = 0
     for await (const record of this.#records(() => rows)) {
       this.#recordStarts.push(rows)
-      const fill = this.#columns.reader(record, row)
+      const kept = sampled(record, this.#options.sample)
+      const fill = kept && this.#columns.reader(kept, row)
       const { request_id, candidates = [] } = record
       const time = Date.parse(record.time) / 1000
       for (const candidate of candidates) {
         if (candidate.served === undefined) continue
-        fill(candidate)
         const id = String(candidate.id ?? candidate.position)
+        // Events of requests that are not in the sample are those of rows, too.
         for (let i = 0; i < this.#events.length; i++) row[own + i] = this.#events[i]!.labelOf(request_id, id, time)
+        if (fill === undefined) continue
+        fill(candidate)
         yield row
         rows++
       }
@@ -206,7 +218,7 @@ class LogRows implements Source {
           else yield record
         }
       } catch (error) {
-        if (!this.#options.skipDamaged)
+        if (!(this.#options.skipDamaged && error instanceof DamagedFile))
           throw new SpecError(this.#options.file, [{ path: '/data/log', message: reasonOf(error) }])
         this.#damaged.push(reasonOf(error))
       }

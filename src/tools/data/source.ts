@@ -49,6 +49,8 @@ export interface Source {
   ownRows?(): Record<FilePart, number>
   /** Facts about the rows that people should know, once all are read. */
   notes?(): string[]
+  /** How many of its rows a source takes that can take a share of them. */
+  sample?: number
   /** Share of the data that has been read, 0 to 1, about; undefined if nothing says so. */
   progress(): number | undefined
 }

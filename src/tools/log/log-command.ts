@@ -23,8 +23,9 @@ Examples:
     .description('requests, candidates and mean probabilities by version')
     .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .option('--json', 'print JSON', false)
+    .option('--skip-damaged', 'do without the rest of damaged files', false)
     .addHelpText('after', '\nExample:\n  multigate log stats log --json')
-    .action(async (log: string, flags: { json: boolean }) => {
+    .action(async (log: string, flags: { json: boolean; skipDamaged: boolean }) => {
       const { runStats } = await import('./run-log.ts')
       await runStats({ ...context, ...flags, log })
     })
@@ -33,8 +34,9 @@ Examples:
     .description('the last records, as lines of JSON')
     .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .option('--rows <number>', 'records', wholeNumber(1, 100_000), 10)
+    .option('--skip-damaged', 'do without the rest of damaged files', false)
     .addHelpText('after', '\nExample:\n  multigate log tail log --rows 5')
-    .action(async (log: string, flags: { rows: number }) => {
+    .action(async (log: string, flags: { rows: number; skipDamaged: boolean }) => {
       const { runTail } = await import('./run-log.ts')
       await runTail({ ...context, ...flags, log })
     })
@@ -48,7 +50,7 @@ Examples:
     .addHelpText('after', '\nExample:\n  multigate log convert log')
     .action(async (folder: string, flags: Omit<ConvertFlags, 'folder'>) => {
       const { runConvert } = await import('./run-convert.ts')
-      await runConvert({ ...context, ...flags, folder })
+      if (!(await runConvert({ ...context, ...flags, folder }))) context.exitCode = 1
     })
   command
     .command('sample')
@@ -56,10 +58,11 @@ Examples:
     .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
     .requiredOption('--rate <share>', 'share of the records', numberFrom(0, 1))
     .requiredOption('--out <file>', 'a new file, of lines of JSON')
+    .option('--skip-damaged', 'do without the rest of damaged files', false)
     .addHelpText('after', '\nExample:\n  multigate log sample log --rate .01 --out sample.jsonl')
-    .action(async (log: string, flags: { rate: number; out: string }) => {
+    .action(async (log: string, { rate, out, skipDamaged }: { rate: number; out: string; skipDamaged: boolean }) => {
       const { runSample } = await import('./run-sample.ts')
-      await runSample({ ...context, log, rate: flags.rate, file: flags.out })
+      await runSample({ ...context, log, rate, file: out, skipDamaged })
     })
   command
     .command('erase')
@@ -70,8 +73,8 @@ Examples:
     .addHelpText(
       'after',
       `
-Hashes need the secret that they were made by, MULTIGATE_LOG_SECRET. Files that are being written are not changed: the
-exit code is 1 where they have such records.
+Hashes need the secret that they were made by, MULTIGATE_LOG_SECRET. Files that are being written, or damaged, are
+not changed: the exit code is 1 where they have such records, or may have some.
 
 Example:
   multigate log erase log --field user --value u1`,

@@ -5,6 +5,7 @@ import { createProgress } from '../../base/progress.ts'
 import { counted } from '../../base/terminal.ts'
 import { expectFiles, otherPath } from '../../prediction-log/log-records.ts'
 import { convertFile } from '../../prediction-log/parquet/convert-file.ts'
+import { DamagedFiles } from './damaged-files.ts'
 
 export interface ConvertFlags {
   folder: string
@@ -14,29 +15,37 @@ export interface ConvertFlags {
   skipDamaged: boolean
 }
 
-/** `multigate log convert`: writes finished files as Parquet, or as lines of JSON again. */
-export async function runConvert(options: RunContext & ConvertFlags): Promise<void> {
+/**
+ * `multigate log convert`: writes finished files as Parquet, or as lines of JSON again. Damaged files are named, and
+ * stay unchanged; answers whether there are none.
+ */
+export async function runConvert(options: RunContext & ConvertFlags): Promise<boolean> {
   const { folder, to, format, skipDamaged, out, err, signal } = options
   const files = (await expectFiles(folder)).filter(({ isOpen, path }) => !isOpen && !path.endsWith(`.${format}`))
   const progress = createProgress(err)
+  const damaged = new DamagedFiles()
   let [records, skipped, converted] = [0, 0, 0]
+  async function convert(path: string) {
+    const beside = otherPath(path)
+    const target = to === undefined ? beside : join(to, relative(folder, beside))
+    const done = await convertFile({ source: path, target, inPlace: to === undefined, skipDamaged, signal })
+    if (done === undefined) return
+    if (to !== undefined) await copyManifests(dirname(path), dirname(target))
+    converted++
+    records += done.records
+    skipped += done.skipped
+  }
   try {
     for (const [i, { path }] of files.entries()) {
       progress.rows('converting files', i, files.length)
-      const beside = otherPath(path)
-      const target = to === undefined ? beside : join(to, relative(folder, beside))
-      const done = await convertFile({ source: path, target, inPlace: to === undefined, skipDamaged, signal })
-      if (done === undefined) continue
-      if (to !== undefined) await copyManifests(dirname(path), dirname(target))
-      converted++
-      records += done.records
-      skipped += done.skipped
+      await damaged.spare(() => convert(path))
     }
   } finally {
     progress.stop()
   }
   out.write(`${counted(records, 'record')} of ${counted(converted, 'file')} converted\n`)
   if (skipped > 0) out.write(`${counted(skipped, 'damaged line')} left out\n`)
+  return damaged.report(err, 'not converted')
 }
 
 async function copyManifests(from: string, to: string): Promise<void> {

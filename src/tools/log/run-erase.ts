@@ -15,6 +15,7 @@ import {
 } from '../../prediction-log/log-records.ts'
 import { writeParquet } from '../../prediction-log/parquet/write-parquet.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { DamagedFiles } from './damaged-files.ts'
 
 interface Erase extends RunContext {
   folder: string
@@ -25,7 +26,7 @@ interface Erase extends RunContext {
 
 /**
  * `multigate log erase`: removes the records that have a value, or its hash, in a field of their context or of a
- * candidate. Answers whether none is left: files that are being written can't be changed.
+ * candidate. Answers whether none is left: files that are being written, or damaged, can't be changed.
  */
 export async function runErase({ folder, field, value, secret, out, err, signal }: Erase): Promise<boolean> {
   const wanted = new Set([value, ...(secret ? [loggedHash(value, secret)] : [])])
@@ -33,25 +34,29 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
   let files = await expectFiles(folder)
   for (const path of await leftovers(folder)) await removeSilent(path)
   const searched = new Set<string>()
+  const damaged = new DamagedFiles()
   let [erased, left, changed, isKnown] = [0, 0, 0, false]
+  async function search(file: LogFile) {
+    let found = 0
+    for await (const { record } of readRecords(file, signal)) {
+      if (names(record, field, wanted)) found++
+      else isKnown ||= has(record, field)
+    }
+    if (found === 0) return
+    if (file.isOpen) {
+      left += found
+      return
+    }
+    await rewrite(file, (record) => !names(record, field, wanted), signal)
+    erased += found
+    changed++
+  }
   try {
     while (files.length > 0) {
       for (const [i, file] of files.entries()) {
         progress.rows('searching files', i, files.length)
         searched.add(stemOf(file))
-        let found = 0
-        for await (const { record } of readRecords(file, signal)) {
-          if (names(record, field, wanted)) found++
-          else isKnown ||= has(record, field)
-        }
-        if (found === 0) continue
-        if (file.isOpen) {
-          left += found
-          continue
-        }
-        await rewrite(file, (record) => !names(record, field, wanted), signal)
-        erased += found
-        changed++
+        await damaged.spare(() => search(file))
       }
       // Files that were begun meanwhile, or that were listed under neither name while they were converted.
       files = (await logFiles(folder)).filter((file) => !searched.has(stemOf(file)))
@@ -63,7 +68,7 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
   if (erased + left === 0 && !isKnown) out.write(`no record has a field ${field}: is this its name?\n`)
   if (left > 0)
     out.write(`${grouped(left)} more are in files that are being written: erase again when these are complete\n`)
-  return left === 0
+  return damaged.report(err, 'nothing was erased from') && left === 0
 }
 
 /** The path of a file without what says its kind. */

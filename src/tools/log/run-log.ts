@@ -2,13 +2,16 @@ import { stat } from 'node:fs/promises'
 import type { RunContext } from '../../base/command.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, formatBytes, formatTable, grouped } from '../../base/terminal.ts'
-import { finishedPath, type LogFile, readRecords } from '../../prediction-log/log-records.ts'
+import { finishedPath, type LogFile } from '../../prediction-log/log-records.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
 import { openFullLog } from '../data/open-log.ts'
+import { readLog } from './damaged-files.ts'
 
 interface Run extends RunContext {
   /** A folder or an address. */
   log: string
+  /** Does without the rest of damaged files. */
+  skipDamaged: boolean
 }
 
 /** Bytes of a file, 0 of one that has been removed. */
@@ -30,7 +33,8 @@ interface VersionStats {
 }
 
 /** `multigate log stats`: requests, candidates and mean probabilities by version. */
-export async function runStats({ log, json, out, err, signal }: Run & { json: boolean }): Promise<void> {
+export async function runStats(options: Run & { json: boolean }): Promise<void> {
+  const { log, json, out, err } = options
   const { files } = await openFullLog(log)
   const versions = new Map<string, VersionStats>()
   const progress = createProgress(err)
@@ -39,7 +43,7 @@ export async function runStats({ log, json, out, err, signal }: Run & { json: bo
   try {
     for (const file of files) {
       bytes += await bytesOf(file)
-      for await (const { record } of readRecords(file, signal)) {
+      for await (const { record } of readLog(file, options)) {
         count(versions, record)
         progress.rows(`reading ${file.path}`, ++read, undefined)
       }
@@ -98,12 +102,13 @@ const emptyStats = (time: string): VersionStats => ({
 })
 
 /** `multigate log tail`: the last records, one line of JSON each. */
-export async function runTail({ log, rows, out, signal }: Run & { rows: number }): Promise<void> {
+export async function runTail(options: Run & { rows: number }): Promise<void> {
+  const { log, rows, out } = options
   const last: { text: string; time: string }[] = []
   // A file that began later may end earlier: of each version one is open.
   for (const file of (await openFullLog(log)).files.reverse()) {
     if (last.length >= rows && latestOf(file) < last[0]!.time) break
-    for await (const { text, record } of readRecords(file, signal)) {
+    for await (const { text, record } of readLog(file, options)) {
       last.push({ text, time: record.time })
       if (last.length >= 2 * rows + 1000) cut(last, rows)
     }

@@ -5,32 +5,34 @@ import type { RunContext } from '../../base/command.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import { createProgress } from '../../base/progress.ts'
 import { counted, grouped } from '../../base/terminal.ts'
-import { readRecords } from '../../prediction-log/log-records.ts'
 import { jsonText } from '../../prediction-log/parquet/json-text.ts'
-import { sampleHash } from '../../prediction-log/sampling.ts'
+import { sampled } from '../../prediction-log/sampling.ts'
 import { openFullLog } from '../data/open-log.ts'
+import { readLog } from './damaged-files.ts'
 
 interface Sample extends RunContext {
   /** A folder or an address. */
   log: string
   rate: number
   file: string
+  /** Does without the rest of damaged files. */
+  skipDamaged: boolean
 }
 
 /** `multigate log sample`: the records that a server with a smaller share would have recorded. */
-export async function runSample({ log, rate, file, out, err, signal }: Sample): Promise<void> {
+export async function runSample(options: Sample): Promise<void> {
+  const { log, rate, file, out, err } = options
   const { files } = await openFullLog(log)
   const progress = createProgress(err)
   let [kept, all] = [0, 0]
   async function* lines() {
     for (const one of files)
-      for await (const { record } of readRecords(one, signal)) {
+      for await (const { record } of readLog(one, options)) {
         progress.rows('reading', ++all, undefined)
-        const sample_rate = record.sample_rate * rate
-        // Those that were recorded have the smallest hashes already.
-        if (sampleHash(record.trace_id, record.request_id) >= sample_rate) continue
+        const own = sampled(record, rate)
+        if (own === undefined) continue
         kept++
-        yield `${jsonText({ ...record, sample_rate })}\n`
+        yield `${jsonText(own)}\n`
       }
   }
   let isCreated = false

@@ -27,6 +27,7 @@ export function createReplayCommand(context: CommandContext): Command {
     .requiredOption('--against <version>', 'the version that is asked')
     .option('--baseline <version>', 'the version that it is compared with; default: the recorded answers')
     .option('--versions <list>', 'only requests that these versions answered, separated by commas', names)
+    .option('--sample <share>', 'only this share of the recorded requests', numberFrom(1e-6, 1), 1)
     .option('--slices <fields>', 'fields whose values are also compared one by one, separated by commas', names)
     .option('--models <folder>', 'folder of models', 'models')
     .option('--seed <number>', 'seed of the samples', wholeNumber(0, 2 ** 31 - 1), 1)

@@ -36,6 +36,8 @@ export interface ReplayFlags {
   pace?: number | undefined
   /** Most requests that are sent at that pace. */
   requests: number
+  /** Share of the recorded requests. */
+  sample: number
   skipDamaged: boolean
   models: string
 }
@@ -87,8 +89,8 @@ async function expectInput(options: RunReplayOptions): Promise<void> {
   if (report !== undefined) await checkReportFolder(report)
 }
 
-const logData = ({ log, model, versions, skipDamaged }: RunReplayOptions) => ({
-  ...{ log: locateLog(log, '.'), model, skip_damaged: skipDamaged },
+const logData = ({ log, model, versions, sample, skipDamaged }: RunReplayOptions) => ({
+  ...{ log: locateLog(log, '.'), model, sample, skip_damaged: skipDamaged },
   ...(versions && { versions }),
 })
 

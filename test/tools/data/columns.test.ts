@@ -36,10 +36,13 @@ t.test('beyond a block of rows', async (t) => {
 t.test('says that rows will not fit before they do not', async (t) => {
   const check = new MemoryCheck(1_000_000)
   const taken = { rows: 10_000, values: 2_000 }
-  check.check(1000, 0.5, taken, 'rows.yaml')
-  t.throws(() => check.check(1000, 0.005, taken, 'rows.yaml'), SpecError)
-  t.throws(() => check.check(1000, 0.005, taken, 'rows.yaml'), {
+  check.check(1000, 0.5, taken, { file: 'rows.yaml' })
+  t.throws(() => check.check(1000, 0.005, taken, { file: 'rows.yaml' }), SpecError)
+  t.throws(() => check.check(1000, 0.005, taken, { file: 'rows.yaml' }), {
     message: /\/data about 200,000 rows would take 1\.9 MiB of memory, and 976\.6 KiB are available/,
   })
-  check.check(1000, 0.5, { rows: 0, values: 900_000 }, 'rows.yaml')
+  t.throws(() => check.check(1000, 0.005, taken, { file: 'rows.yaml', sample: 0.5 }), {
+    message: /give fewer rows \(data\.sample: 0\.2\), or more memory/,
+  })
+  check.check(1000, 0.5, { rows: 0, values: 900_000 }, { file: 'rows.yaml' })
 })

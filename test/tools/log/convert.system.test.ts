@@ -84,6 +84,31 @@ t.test('a damaged line is named, or left out where that is asked for', async (t)
   t.equal((await read(folder)).length, 3)
 })
 
+t.test('a damaged file does not keep a command from the others', async (t) => {
+  const folder = await writeLog(t, `${lines(records)}{"schema":1,\n`)
+  const later = '20260102T030402000Z-a-1'
+  await writeFile(join(folder, 'ads/1', `${later}.jsonl`), lines([record('r9'), record('r1')]))
+  const named = new RegExp(`${name}.jsonl, line 4: `)
+  for (const args of [['stats'], ['tail'], ['sample', '--rate', '1', '--out', join(folder, 'sample')]]) {
+    const [command, ...options] = args as [string, ...string[]]
+    t.match(await cli(['log', command, folder, ...options]), { code: 1, stderr: named }, command)
+    const skipped = await cli(['log', command, folder, ...options, '--skip-damaged'])
+    t.match(skipped, { code: 0, stderr: named }, `${command} without it`)
+  }
+  t.equal((await readFile(join(folder, 'sample'), 'utf8')).trim().split('\n').length, 5)
+  const converted = await cli(['log', 'convert', folder])
+  t.match(converted, { code: 1, stdout: '2 records of 1 file converted\n', stderr: /not converted: 1 damaged file/ })
+  t.match(converted.stderr, named)
+  t.same(await list(folder), [`${name}.jsonl`, `${later}.parquet`, 'manifest-01.json'])
+  const erased = await cli(['log', 'erase', folder, '--field', 'user', '--value', 'r1'])
+  t.match(erased, {
+    code: 1,
+    stdout: /^1 record erased from 1 of 2 files/,
+    stderr: /nothing was erased from: 1 damaged/,
+  })
+  t.match(await cli(['log', 'stats', join(folder, 'sample')]), { code: 1, stderr: /sample is a file, no folder/ })
+})
+
 t.test('a file that another process changes is left to it', async (t) => {
   const folder = await writeLog(t)
   const copy = join(folder, 'ads/1', `${name}.jsonl.kept`)

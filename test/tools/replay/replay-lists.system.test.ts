@@ -52,7 +52,7 @@ async function replayOf(options: Partial<RunReplayOptions>): Promise<{ report: R
   const out: string[] = []
   const code = await runReplay({
     ...{ log, models, model: 'views', against: '1', slices: [], seed: 1, json: true, requests: 1000 },
-    ...{ skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
+    ...{ sample: 1, skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
     ...{ command: 'multigate replay', multigateVersion: '0.0.0', now: () => 0, signal: new AbortController().signal },
     ...{ out: { write: (text: string) => out.push(text) }, err: { write: () => true } },
     ...options,

@@ -4,6 +4,7 @@ import t from 'tap'
 import { serve } from '../../../src/app/listen.ts'
 import { readConfiguration } from '../../../src/base/configuration.ts'
 import { logFiles, readRecords } from '../../../src/prediction-log/log-records.ts'
+import { sampleHash } from '../../../src/prediction-log/sampling.ts'
 import { createAdsFunnel } from '../../../src/tools/data/ads-funnel.ts'
 import type { ReplayReport } from '../../../src/tools/replay/describe.ts'
 import { formatReplay } from '../../../src/tools/replay/format-replay.ts'
@@ -85,7 +86,7 @@ async function replayOf(options: Partial<RunReplayOptions>): Promise<{ report: R
   const out: string[] = []
   const code = await runReplay({
     ...{ log, models, model: 'ads-funnel', against: '2', slices: [], seed: 1, json: true, requests: 1000 },
-    ...{ skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
+    ...{ sample: 1, skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
     ...{ command: 'multigate replay', multigateVersion: '0.0.0', now: () => 0, signal: new AbortController().signal },
     ...{ out: { write: (text: string) => out.push(text) }, err: { write: () => true } },
     ...options,
@@ -102,6 +103,13 @@ t.test('recorded answers come out again', async (t) => {
     t.match({ same, overlap, winners }, { same: 1, overlap: 1, winners: 0 }, name)
     t.ok(largest <= 1e-6, `${name} ${largest}`)
   }
+})
+
+t.test('a share of the requests are those that a server with that share would have recorded', async (t) => {
+  const kept = Array.from({ length: 100 }, (_, i) => sampleHash(undefined, `request-${i}`)).filter((hash) => hash < 0.3)
+  const { report } = await replayOf({ against: '1', sample: 0.3 })
+  t.equal(report.requests, kept.length)
+  t.ok(kept.length > 10 && kept.length < 60, `${kept.length}`)
 })
 
 /** Version 2 against the recorded answers. */

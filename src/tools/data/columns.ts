@@ -155,8 +155,8 @@ export class MemoryCheck {
   }
 
   /**
-   * `done`: share of the data that the `rows` rows are; `sample`: share of all rows that these are, where it can be less.
-   * Throws a SpecError if all of them will not fit.
+   * `done`: share of the data that the `rows` rows are; `sample`: share of all rows that is read, where it can be less.
+   * Throws a SpecError if they will not fit.
    */
   check(
     rows: number,

@@ -125,7 +125,7 @@ function eventsIn(events: EventTable, name: string, window: number | undefined):
         notes.push(`${grouped(unmatched)} of ${grouped(count)} events of ${name} are of no row of the log, or too late`)
       if (early > 0)
         notes.push(
-          `the window of ${name} ends after its last event for ${grouped(early)} of ${grouped(rows)} rows: they are 0 where theirs is yet to come`,
+          `${grouped(early)} of ${grouped(rows)} rows are less than ${window} s older than the last event of ${name}: those that are 0 may yet become 1`,
         )
       return notes
     },

@@ -121,6 +121,13 @@ export async function describeTasks(
 /** How much of the difference depends on a field, as well as that is known. */
 export const weight = ({ effect, explained }: ReplayedField): number => effect ?? explained
 
+/** Why a version may differ and keep the order. */
+export const orderKept = 'its calibration differs, or what it makes of the context'
+
+/** Whether probabilities differ, and no request has its candidates in another order. */
+export const keepsOrder = ({ same, correlation, winners }: ReplayedDifferences): boolean =>
+  same < 1 && winners === 0 && correlation !== null && correlation > 1 - 1e-9
+
 function differencesOf(found: Differences): ReplayedDifferences {
   const quantiles = (sample: Sample) =>
     Object.fromEntries(sample.quantiles(shares).map((value, i) => [String(shares[i]), value]))

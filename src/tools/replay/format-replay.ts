@@ -1,5 +1,5 @@
 import { counted, formatTable, grouped } from '../../base/terminal.ts'
-import { type ReplayReport, weight } from './describe.ts'
+import { keepsOrder, orderKept, type ReplayReport, weight } from './describe.ts'
 
 /** Fields that a line lists, and the least weight of one. */
 const mostFields = 3
@@ -33,12 +33,13 @@ export function formatReplay(report: ReplayReport): string {
 }
 
 function causes({ tasks }: ReplayReport): string[] {
-  return tasks.flatMap(({ name, same, fields }) => {
+  return tasks.flatMap((task) => {
+    const { name, same, fields } = task
     if (same === 1) return []
     const named = fields.filter((field) => weight(field) >= leastWeight).slice(0, mostFields)
-    if (named.length === 0) return []
     const parts = named.map((field) => `${field.field} (${number(weight(field), 2)})`)
-    return [`${name} differs by ${parts.join(', ')}`]
+    const by = parts.length > 0 ? [`${name} differs by ${parts.join(', ')}`] : []
+    return keepsOrder(task) ? [...by, `${name} keeps the order of every request: ${orderKept}`] : by
   })
 }
 

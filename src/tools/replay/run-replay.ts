@@ -6,6 +6,7 @@ import type { ServiceAddress } from '../client/service-client.ts'
 import { openDataset, openSource } from '../data/dataset.ts'
 import { locateLog, openLog } from '../data/open-log.ts'
 import type { FieldReading } from '../data/readers.ts'
+import { SpecError } from '../data/source.ts'
 import { findVersion, openLocalPredictor, tablesOf } from '../evaluate/local-predictor.ts'
 import { readingKey, readingsOfModel } from '../evaluate/model-fields.ts'
 import type { Predictor } from '../evaluate/predictor.ts'
@@ -73,10 +74,22 @@ export async function runReplay(options: RunReplayOptions): Promise<number> {
     for (const warning of report.warnings) options.err.write(`warning: ${warning}\n`)
     if (options.report !== undefined) options.err.write(`report written to ${await write(report, options.report)}\n`)
     return passed ? 0 : notGoodEnough
+  } catch (error) {
+    throw error instanceof SpecError ? inOptions(error) : error
   } finally {
     progress.stop()
     for (const predictor of opened) await predictor.close()
   }
+}
+
+/** Problems of the log as rows, in the words of the command line. */
+function inOptions({ file, problems }: SpecError): ModelError {
+  const option = (path: string) => {
+    const [, , property] = path.split('/')
+    return property === 'model' || property === 'versions' ? `--${property}` : file
+  }
+  const lines = problems.map(({ path, message }) => `${option(path)} ${message}`)
+  return new ModelError('INVALID_REQUEST', lines.join('\n'))
 }
 
 /** Rejects for what is wrong with the log, the versions or the folder of the report, before anything is opened. */

@@ -112,6 +112,22 @@ t.test('a share of the requests are those that a server with that share would ha
   t.ok(kept.length > 10 && kept.length < 60, `${kept.length}`)
 })
 
+t.test('a version with another calibration is said to keep the order of requests', async (t) => {
+  await cp('models/ads-funnel/1', versionFolder('3'), { recursive: true })
+  const original = JSON.parse(await readFile('models/ads-funnel/1/manifest.json', 'utf8'))
+  const [ctr, ...others] = original.tasks
+  const tasks = [{ ...ctr, calibration: { method: 'platt', a: 1.3, b: 0.2 } }, ...others]
+  await writeFile(
+    join(versionFolder('3'), 'manifest.json'),
+    JSON.stringify({ ...original, version: '3', golden: undefined, tasks }),
+  )
+  const report = join(folder, 'calibrated')
+  const text = formatReplay((await replayOf({ against: '3', report })).report)
+  t.match(text, /ctr keeps the order of every request: its calibration differs/)
+  t.notMatch(text, /cvr keeps/, 'which is the same')
+  t.match(await readFile(join(report, 'report.html'), 'utf8'), /<p>ctr(?:, ctcvr)?: every request keeps the order/)
+})
+
 /** Version 2 against the recorded answers. */
 let recorded: ReplayReport
 
@@ -190,10 +206,10 @@ t.test('a service answers as the versions on disk, and at a pace; its log and dr
 t.test('what is wrong is named', async (t) => {
   const fails = (options: Partial<RunReplayOptions>, message: RegExp) =>
     t.rejects(replayOf(options), { message }, String(message))
-  await fails({ model: 'shop' }, /shop has no records; ads-funnel have/)
+  await fails({ model: 'shop' }, /^--model shop has no records; ads-funnel have/)
   await fails({ against: '9' }, /ads-funnel\/9/)
   await fails({ baseline: '9' }, /ads-funnel\/9/)
-  await fails({ versions: ['7'] }, /ads-funnel 7 has no records; 1 have/)
+  await fails({ versions: ['7'] }, /^--versions ads-funnel 7 has no records; 1 have/)
   await fails({ slices: ['colour'] }, /--slices: ads-funnel has no field colour; it has country/)
   await fails({ log: models }, /has no files of a prediction log/)
   const common = ['replay', log, '--model', 'ads-funnel', '--against', '2', '--models', models]

@@ -1,7 +1,7 @@
 import { type Content, figure, grid, html, name } from '../../evaluate/report/base/html.ts'
 import type { Section } from '../../evaluate/report/base/page.ts'
 import type { Draw } from '../../evaluate/report/charts/draw.ts'
-import { type ReplayedTask, type ReplayReport, weight } from '../describe.ts'
+import { keepsOrder, orderKept, type ReplayedTask, type ReplayReport, weight } from '../describe.ts'
 import { barChart } from './charts.ts'
 import { plain } from './words.ts'
 
@@ -16,12 +16,14 @@ export async function causesSection(report: ReplayReport, draw: Draw): Promise<S
   for (const task of report.tasks) if (task.same < 1) figures.push(...(await taskFigures(task, draw)))
   if (figures.length === 0) return undefined
   const { judge, before } = report
+  const ordered = report.tasks.filter(keepsOrder).map((task) => task.name)
   const asked = before ?? judge
   const body = html`<p>${
     asked === undefined
       ? html`Only one version can be asked, so that a field counts by its values: the share of the variance of the differences that they go with (ω²). Fields that others follow from look guilty, too: give ${name('--baseline')} for more.`
       : html`Each field in turn takes the value of another candidate, and both versions, ${name(report.after)} and ${name(asked)}, are asked again. The effect is 0 where that changes no difference, and 1 where the differences then are those of other candidates (Sobol’s total effect).`
   }</p>
+${ordered.length > 0 && html`<p>${ordered.join(', ')}: every request keeps the order of its candidates: ${orderKept}.</p>`}
 ${grid(figures)}`
   return { id: 'causes', title: 'Fields that make the difference', body }
 }

@@ -6,8 +6,9 @@ import { manifestFile } from '../src/model/serving/bundle/manifest.ts'
 import { encoderOf } from '../src/model/serving/features/encoder.ts'
 import { logFiles } from '../src/prediction-log/log-records.ts'
 import type { Manifest } from '../src/schemas/manifest.ts'
+import { createRandom } from '../src/tools/data/random.ts'
 import { createQueries, toBody } from './bodies.ts'
-import { type Cost, post, processorTime } from './by-id.ts'
+import { adsFunnel, type Cost, draw, ids, post, processorTime } from './by-id.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
 import { experiment, inTurns, type Log, temporaryFolder, withServers } from './experiment.ts'
@@ -24,8 +25,8 @@ const settling = 200
 interface Subject {
   title: string
   models: string
-  name: string
   candidates: number
+  bodies: (Buffer | string)[]
 }
 
 export default experiment({
@@ -34,17 +35,18 @@ export default experiment({
   async run({ rounds }, { machine: { date, processor, cores, versions }, log }) {
     const wide = referenceModels.prod
     const { models: wideModels } = await prepareModel(wide, defaultCache())
-    const subjects: Subject[] = [
-      { title: 'ads-funnel', models: shipped, name: 'ads-funnel', candidates: 20 },
-      { title: 'ads-funnel', models: shipped, name: 'ads-funnel', candidates: 100 },
-      { title: 'wide', models: wideModels, name: wide.name, candidates: 100 },
+    const subjects = [
+      await withValues('ads-funnel', shipped, 'ads-funnel', 20),
+      await withValues('ads-funnel', shipped, 'ads-funnel', 100),
+      await byId(100),
+      await withValues('wide', wideModels, wide.name, 100),
     ]
     const rows: Record<string, string>[] = []
     for (const subject of subjects) rows.push(...(await measure(subject, rounds, log)))
     return `# Cost of the prediction log
 
 ${date}, ${processor}, ${cores} cores, Node ${versions.node}. Three servers on the same machine as their client, ${rounds} runs of ${ofARun} requests
-each in turns, columns, ${together} at a time; µs of processor time a request. Differences to the server without a log are
+each in turns, columns or ids, ${together} at a time; µs of processor time a request. Differences to the server without a log are
 means of paired runs, with twice their standard error; they hold what threads that share two cores take from each
 other. Made by \`npm run loadtest -- prediction-log\`.
 
@@ -54,7 +56,7 @@ ${tableOf(rows)}
 })
 
 async function measure(subject: Subject, rounds: number, log: Log): Promise<Record<string, string>[]> {
-  const { title, models, candidates } = subject
+  const { title, models, candidates, bodies } = subject
   const folders = [await temporaryFolder(), await temporaryFolder()]
   const start = (settings: Record<string, string>) => () => startMultigate({ models, settings })
   const logging = (i: number, sample: string) => ({
@@ -63,7 +65,6 @@ async function measure(subject: Subject, rounds: number, log: Log): Promise<Reco
     MULTIGATE_PREDICTION_LOG_SLOW: sample,
   })
   const starts = [start({}), start(logging(0, '0.01')), start(logging(1, '1'))]
-  const bodies = await bodiesOf(subject)
   return withServers(starts, async (servers) => {
     log(`${title}, ${candidates} candidates: warming up`)
     await inTurns(servers, 3, (server) => costOf(server, bodies))
@@ -89,14 +90,23 @@ async function measure(subject: Subject, rounds: number, log: Log): Promise<Reco
   })
 }
 
-async function bodiesOf({ models, name, candidates }: Subject): Promise<string[]> {
+async function withValues(title: string, models: string, name: string, candidates: number): Promise<Subject> {
   const manifest = JSON.parse(await readFile(join(models, name, '1', manifestFile), 'utf8')) as Manifest
   const query = createQueries(manifest.features, 1)
   const encoder = encoderOf(manifest)
-  return Array.from({ length: distinct }, () => toBody(query(candidates), 'columns', encoder, { model: name }))
+  const body = () => toBody(query(candidates), 'columns', encoder, { model: name })
+  return { title, models, candidates, bodies: Array.from({ length: distinct }, body) }
 }
 
-async function costOf({ url, pid }: Multigate, bodies: readonly string[]): Promise<Cost> {
+/** Keys, whose values come from tables. */
+async function byId(candidates: number): Promise<Subject> {
+  const subject = await adsFunnel(await temporaryFolder())
+  const random = createRandom(5)
+  const bodies = Array.from({ length: distinct }, () => draw(subject, ids, candidates, random))
+  return { title: 'ads-funnel by id', models: subject.models, candidates, bodies }
+}
+
+async function costOf({ url, pid }: Multigate, bodies: Subject['bodies']): Promise<Cost> {
   const before = await processorTime(pid)
   let next = 0
   const client = async () => {

@@ -10,6 +10,7 @@ import type { LogRecord } from '../../src/schemas/prediction-log.ts'
 import { evaluateToJson } from '../support/evaluate.ts'
 import { importRows } from '../support/feature-table.ts'
 import { ads, csvOf, predictionsOf, prepareKeyed, rows } from '../support/keyed-rows.ts'
+import { replayOf } from '../support/replay.ts'
 
 /* A model whose features come from tables is asked, and then judged by the rows of the prediction log. */
 
@@ -190,6 +191,12 @@ t.test(
     )
   },
 )
+
+t.test('a replay asks by the values that tables had, and gets the recorded answers', async (t) => {
+  const { report } = await replayOf({ log, models, model: 'ads', against: '1' })
+  t.match(report, { requests: requests.length, rows: recorded.length, left_out: 0 })
+  for (const { name, same, largest } of report.tasks) t.equal(same, 1, `${name} ${largest}`)
+})
 
 t.test('a share of the requests are rows, with the weights and the labels that they have', async (t) => {
   const predicted = await predictionsOf(folder, { data: await specOf('log', { labels }), models })

@@ -6,7 +6,8 @@ import { readConfiguration } from '../../../src/base/configuration.ts'
 import { logFiles } from '../../../src/prediction-log/log-records.ts'
 import type { ReplayReport } from '../../../src/tools/replay/describe.ts'
 import { parseGate } from '../../../src/tools/replay/gate.ts'
-import { type RunReplayOptions, runReplay } from '../../../src/tools/replay/run-replay.ts'
+import type { RunReplayOptions } from '../../../src/tools/replay/run-replay.ts'
+import { replayOf as replay } from '../../support/replay.ts'
 import { trained } from '../../support/trained-lists.ts'
 
 /*
@@ -48,17 +49,8 @@ for (let i = 0; i < 30; i++) {
   if (answer.status !== 200) throw new Error(await answer.text())
 }
 
-async function replayOf(options: Partial<RunReplayOptions>): Promise<{ report: ReplayReport; code: number }> {
-  const out: string[] = []
-  const code = await runReplay({
-    ...{ log, models, model: 'views', against: '1', slices: [], seed: 1, json: true, requests: 1000 },
-    ...{ sample: 1, skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
-    ...{ command: 'multigate replay', multigateVersion: '0.0.0', now: () => 0, signal: new AbortController().signal },
-    ...{ out: { write: (text: string) => out.push(text) }, err: { write: () => true } },
-    ...options,
-  })
-  return { report: JSON.parse(out.join('')), code }
-}
+const replayOf = (options: Partial<RunReplayOptions>) =>
+  replay({ log, models, model: 'views', against: '1', ...options })
 
 t.test('a service compares its versions by the values of lists', async (t) => {
   const { report } = await replayOf({ against: '2', baseline: '1', service: { url: server.url } })

@@ -9,8 +9,9 @@ import { createAdsFunnel } from '../../../src/tools/data/ads-funnel.ts'
 import type { ReplayReport } from '../../../src/tools/replay/describe.ts'
 import { formatReplay } from '../../../src/tools/replay/format-replay.ts'
 import { parseGate } from '../../../src/tools/replay/gate.ts'
-import { type RunReplayOptions, runReplay } from '../../../src/tools/replay/run-replay.ts'
+import type { RunReplayOptions } from '../../../src/tools/replay/run-replay.ts'
 import { runCli } from '../../support/cli.ts'
+import { replayOf as replay } from '../../support/replay.ts'
 
 /*
  * Version 1 of a shipped model answers requests, which a log records; version 2 has the vocabulary of one field in
@@ -82,17 +83,8 @@ for (let attempt = 0; (await countRecords()) < 100; attempt++) {
   await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-async function replayOf(options: Partial<RunReplayOptions>): Promise<{ report: ReplayReport; code: number }> {
-  const out: string[] = []
-  const code = await runReplay({
-    ...{ log, models, model: 'ads-funnel', against: '2', slices: [], seed: 1, json: true, requests: 1000 },
-    ...{ sample: 1, skipDamaged: false, service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
-    ...{ command: 'multigate replay', multigateVersion: '0.0.0', now: () => 0, signal: new AbortController().signal },
-    ...{ out: { write: (text: string) => out.push(text) }, err: { write: () => true } },
-    ...options,
-  })
-  return { report: JSON.parse(out.join('')), code }
-}
+const replayOf = (options: Partial<RunReplayOptions>) =>
+  replay({ log, models, model: 'ads-funnel', against: '2', ...options })
 
 t.test('recorded answers come out again', async (t) => {
   const { report, code } = await replayOf({ against: '1', gate: parseGate('same=1,winners=0,unknown=0') })

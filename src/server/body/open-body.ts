@@ -1,4 +1,4 @@
-import { type LoadedModel, learnsValues, type Query } from '../../model/serving/prediction/loaded-model.ts'
+import type { LoadedModel, Query } from '../../model/serving/prediction/loaded-model.ts'
 import { ecpm } from '../../model/serving/prediction/request-plan.ts'
 import type { BodyBytes, BodyFormat, BodyRows } from './body-format.ts'
 import type { LargeBodyReader } from './large-body-reader.ts'
@@ -43,8 +43,8 @@ async function openLater<Asked>(
       const tables = model.encoder.layout.entities?.handles()
       const bids = rank?.by === ecpm
       const bounds = { maxRows, maxValues, partial, leavesOut: !whole, bids }
-      const isTold = features || learnsValues(question, model.manifest)
-      return { rows: await encode(model, { ...bounds, found, unknown, features: isTold, tables }) }
+      if (tables) question.follower?.reads(tables)
+      return { rows: await encode(model, { ...bounds, found, unknown, features, tables }) }
     },
   }
 }

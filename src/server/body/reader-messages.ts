@@ -4,7 +4,7 @@ import type { EntityCount } from '../../model/serving/features/entity-counts.ts'
 import type { EncodedRequest, EncodeOptions } from '../../model/serving/features/layout.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
-import type { TableHandle } from '../../model/serving/tables/tables.ts'
+import type { TableHandle } from '../../model/serving/tables/table-handles.ts'
 import type { JsonBounds } from './read-json.ts'
 
 /*

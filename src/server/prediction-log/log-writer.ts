@@ -2,6 +2,8 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { reasonOf } from '../../base/errors.ts'
+import type { RowsByKey } from '../../model/serving/tables/feature-table.ts'
+import { NumberedTables, type TableHandle } from '../../model/serving/tables/table-handles.ts'
 import { noVersion } from '../../schemas/prediction-log.ts'
 import type { BodyFormat } from '../body/body-format.ts'
 import { type Entry, readEntry } from './entry.ts'
@@ -37,6 +39,8 @@ export class LogWriter {
   #looked = 0
   #recovered = false
   readonly #forgotten = new Set<number>()
+  readonly #tables = new NumberedTables()
+  readonly #forgottenTables = new Set<number>()
   #ends = false
   #reported = ''
 
@@ -81,13 +85,17 @@ export class LogWriter {
       const request = message.message as WriterRequest
       if (request.type === 'close') this.#ends = true
       else if (request.type === 'forget') this.#forgotten.add(request.number)
+      else if (request.type === 'forget_table') this.#forgottenTables.add(request.number)
+      else if (request.type === 'table') this.#openTable(request.number, request.table)
       else this.#versions.set(request.number, this.#know(request.version))
     }
   }
 
   #forget(): void {
     for (const number of this.#forgotten) this.#versions.delete(number)
+    for (const number of this.#forgottenTables) this.#tables.close(number)
     this.#forgotten.clear()
+    this.#forgottenTables.clear()
   }
 
   /** Undefined where the request met none. */
@@ -100,6 +108,27 @@ export class LogWriter {
     return version
   }
 
+  #openTable(number: number, table: TableHandle): void {
+    try {
+      this.#tables.open(number, table)
+    } catch {
+      // Its version was removed meanwhile: entries that name it have no record.
+    }
+  }
+
+  /** Throws where one of them is not open. */
+  #tablesOf({ header: { tables } }: Entry): ReadonlyMap<string, RowsByKey> | undefined {
+    if (tables === undefined) return undefined
+    const open = Object.entries(tables).map(([name, number]): [string, RowsByKey] => {
+      // As with versions.
+      if (this.#tables.get(number) === undefined) this.#receive()
+      const table = this.#tables.get(number)
+      if (table === undefined) throw new Error(`its table ${name} can't be opened`)
+      return [name, table]
+    })
+    return new Map(open)
+  }
+
   #add(bytes: Uint8Array<ArrayBuffer>): void {
     let entry: Entry
     let line: string
@@ -108,7 +137,8 @@ export class LogWriter {
       entry = readEntry(bytes)
       const version = this.#versionOf(entry)
       const { instance, bounds, secret } = this.#settings
-      const record = recordOf(entry, version, { instance, bounds, secret, formats: this.#formats })
+      const tables = this.#tablesOf(entry)
+      const record = recordOf(entry, version, { instance, bounds, secret, formats: this.#formats, tables })
       line = `${JSON.stringify(record)}\n`
       folder = version ? join(version.name, version.version) : noVersion
     } catch (error) {

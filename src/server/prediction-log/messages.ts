@@ -1,7 +1,7 @@
 import type { EncoderSource } from '../../model/serving/features/encoder.ts'
-import type { FetchNotes } from '../../model/serving/features/fetched.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { ModelTensors } from '../../model/serving/prediction/tensors.ts'
+import type { TableHandle } from '../../model/serving/tables/table-handles.ts'
 import type { Manifest } from '../../schemas/manifest.ts'
 import type { RankOptions } from '../../schemas/predict.ts'
 import type { LoggedCandidate, LogRecord } from '../../schemas/prediction-log.ts'
@@ -29,6 +29,9 @@ export type WriterRequest =
   /** A version, before the first entry that names it; without the values of vocabularies. */
   | { type: 'version'; number: number; version: LoggedVersion }
   | { type: 'forget'; number: number }
+  /** A feature table as it is, before the first entry that names it. */
+  | { type: 'table'; number: number; table: TableHandle }
+  | { type: 'forget_table'; number: number }
   /** Writes all that waits, and ends. */
   | { type: 'close' }
 
@@ -71,8 +74,8 @@ export interface EntryHeader
   number?: number | undefined
   requested?: number | undefined
   rank?: RankOptions | undefined
-  /** Values of tables for its keys. */
-  notes?: Pick<FetchNotes, 'context' | 'candidates'> | undefined
+  /** The feature tables that it was answered by: their numbers, as they were introduced, by name. */
+  tables?: Record<string, number> | undefined
 }
 
 /** With optional properties that may be undefined: JSON leaves them out. */

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { reasonOf } from '../../base/errors.ts'
 import { threadOptions } from '../../base/process.ts'
 import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { TableHandle } from '../../model/serving/tables/table-handles.ts'
 import type { WriterData } from './log-writer.ts'
 import { createWriterState, type WriterRequest, type WriterSettings, type WriterState } from './messages.ts'
 import { createPredictionLog, loggedVersion, type PredictionLog, type PredictionLogOptions } from './prediction-log.ts'
@@ -42,9 +43,16 @@ export function openLog(given: OpenLogOptions): OpenLog {
   const memory = createRing(ringBytes)
   const total = createWriterState()
   let current: WriterState = total
-  const numbers = new WeakMap<LoadedModel, number>()
-  const versions = new Map<number, WeakRef<LoadedModel>>()
-  let next = 0
+  const versions = new Introductions<LoadedModel>(
+    (number, version) => ({ type: 'version', number, version: loggedVersion(version) }),
+    (number) => ({ type: 'forget', number }),
+    post,
+  )
+  const tables = new Introductions<TableHandle>(
+    (number, table) => ({ type: 'table', number, table }),
+    (number) => ({ type: 'forget_table', number }),
+    post,
+  )
   let closing = false
   let ended: () => void = () => undefined
   const whenEnded = new Promise<void>((resolve) => {
@@ -83,35 +91,18 @@ export function openLog(given: OpenLogOptions): OpenLog {
       }, restartDelay).unref()
     })
     // Entries that wait, and those of requests that came since the last one ended, name them.
-    for (const [number, version] of versions) introduceTo(started, number, version.deref())
+    for (const request of [...versions.all(), ...tables.all()]) started.postMessage(request)
     return started
   }
 
-  function introduceTo(thread: Worker, number: number, version: LoadedModel | undefined): void {
-    if (version)
-      thread.postMessage({ type: 'version', number, version: loggedVersion(version) } satisfies WriterRequest)
+  function post(request: WriterRequest): void {
+    worker.postMessage(request)
   }
-
-  const post = (request: WriterRequest) => worker.postMessage(request)
-  // Long after its last request has been written.
-  const gone = new FinalizationRegistry<number>((number) => {
-    versions.delete(number)
-    post({ type: 'forget', number })
-  })
   const log = createPredictionLog({
     ...options,
     ring: new RingWriter(memory),
-    introduce(version) {
-      let number = numbers.get(version)
-      if (number === undefined) {
-        number = next++
-        numbers.set(version, number)
-        gone.register(version, number)
-        versions.set(number, new WeakRef(version))
-        introduceTo(worker, number, version)
-      }
-      return number
-    },
+    introduce: (version) => versions.numberOf(version),
+    introduceTable: (table) => tables.numberOf(table),
   })
   return {
     log,
@@ -129,6 +120,50 @@ export function openLog(given: OpenLogOptions): OpenLog {
       }
       await whenEnded
     },
+  }
+}
+
+/** Things that entries name by a number, of which the thread hears before the first entry. */
+class Introductions<T extends object> {
+  readonly #introduce: (number: number, thing: T) => WriterRequest
+  readonly #post: (request: WriterRequest) => void
+  readonly #numbers = new WeakMap<T, number>()
+  readonly #things = new Map<number, WeakRef<T>>()
+  readonly #gone: FinalizationRegistry<number>
+  #next = 0
+
+  constructor(
+    introduce: (number: number, thing: T) => WriterRequest,
+    forget: (number: number) => WriterRequest,
+    post: (request: WriterRequest) => void,
+  ) {
+    this.#introduce = introduce
+    this.#post = post
+    // Long after its last request has been written.
+    this.#gone = new FinalizationRegistry((number) => {
+      this.#things.delete(number)
+      post(forget(number))
+    })
+  }
+
+  numberOf(thing: T): number {
+    let number = this.#numbers.get(thing)
+    if (number === undefined) {
+      number = this.#next++
+      this.#numbers.set(thing, number)
+      this.#gone.register(thing, number)
+      this.#things.set(number, new WeakRef(thing))
+      this.#post(this.#introduce(number, thing))
+    }
+    return number
+  }
+
+  /** Introduces all of them to another thread. */
+  *all(): Generator<WriterRequest> {
+    for (const [number, reference] of this.#things) {
+      const thing = reference.deref()
+      if (thing) yield this.#introduce(number, thing)
+    }
   }
 }
 

@@ -1,6 +1,6 @@
-import type { FetchNotes } from '../../model/serving/features/fetched.ts'
 import type { EncodedRequest } from '../../model/serving/features/layout.ts'
 import type { AnswerFollower, LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
+import type { TableHandle } from '../../model/serving/tables/table-handles.ts'
 import { sampleHash } from '../../prediction-log/sampling.ts'
 import type { RankOptions } from '../../schemas/predict.ts'
 import type { LogRecord } from '../../schemas/prediction-log.ts'
@@ -64,6 +64,8 @@ export interface PredictionLogOptions {
   slowMs: number
   /** Has the thread know a version; its number. */
   introduce(version: LoadedModel): number
+  /** The same with a table as it is. */
+  introduceTable(table: TableHandle): number
 }
 
 /** A request that may be logged. */
@@ -77,7 +79,7 @@ export class LoggedRequest implements AnswerFollower {
   probabilities: Float32Array = noProbabilities
   index: Int32Array = ownPlaces
   requested: number | undefined
-  notes: FetchNotes | undefined
+  tables: Readonly<Record<string, TableHandle>> | undefined
 
   constructor(ids: RequestIds, hash: number) {
     this.ids = ids
@@ -86,14 +88,17 @@ export class LoggedRequest implements AnswerFollower {
     this.body = ids.body.length > smallBody ? Buffer.from(ids.body) : ids.body
   }
 
+  reads(tables: Readonly<Record<string, TableHandle>>): void {
+    this.tables = tables
+  }
+
   /** The graph has answered: the memory of both is used again. */
-  answered({ index, requested, fetched }: EncodedRequest, probabilities: Float32Array | undefined): void {
+  answered({ index, requested }: EncodedRequest, probabilities: Float32Array | undefined): void {
     // A graph that answers nothing fails right after this.
     if (probabilities === undefined) return
     this.probabilities = probabilities.slice()
     if (index !== undefined) this.index = index.slice()
     this.requested = requested
-    this.notes = fetched
   }
 }
 
@@ -108,7 +113,13 @@ const mostUnread = 100
 /** Most problems whose places are logged. */
 const mostProblems = 20
 
-export function createPredictionLog({ ring, rates, slowMs, introduce }: PredictionLogOptions): PredictionLog {
+export function createPredictionLog({
+  ring,
+  rates,
+  slowMs,
+  introduce,
+  introduceTable,
+}: PredictionLogOptions): PredictionLog {
   const largest = ring.bytes.length / 4
   const most = Math.max(rates.rate, rates.failed, rates.slow)
   const counts = { full: 0, too_large: 0 }
@@ -130,6 +141,12 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
     return hash < most || ids.isAlways ? new LoggedRequest(ids, hash) : undefined
   }
 
+  function numbersOf(tables: Readonly<Record<string, TableHandle>>): Record<string, number> {
+    const numbers: Record<string, number> = {}
+    for (const name in tables) numbers[name] = introduceTable(tables[name]!)
+    return numbers
+  }
+
   /** Whether one more may be recorded in this second. */
   function mayRecordUnread(): boolean {
     const second = Math.floor(Date.now() / 1000)
@@ -145,7 +162,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
       if (logged) log.ended(logged, { ...end, ...nothingKnown })
     },
     ended(logged, end) {
-      const { hash, ids, at, body, probabilities, index, requested, notes } = logged
+      const { hash, ids, at, body, probabilities, index, requested, tables } = logged
       const why = sample(hash, end) ?? (ids.isAlways ? 'header' : undefined)
       if (why === undefined) return
       const { protocol, headerLength, key, model, isPinned, target, rank, outcome, problems, deadlineMs, ms } = end
@@ -169,7 +186,7 @@ export function createPredictionLog({ ring, rates, slowMs, introduce }: Predicti
         ms,
         requested,
         rank,
-        notes,
+        tables: tables && numbersOf(tables),
       }
       if (isLarge) counts.too_large++
       else if (!putEntry(ring, header, body, probabilities, index)) counts.full++

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { PredictionTable } from '../../model/contracts/prediction.ts'
 import { type Encoder, encoderFrom } from '../../model/serving/features/encoder.ts'
+import { FetchNotes } from '../../model/serving/features/fetched.ts'
 import { Violations } from '../../model/serving/features/problems.ts'
 import { bindingsOf } from '../../model/serving/prediction/bindings.ts'
 import { type Composer, createComposer } from '../../model/serving/prediction/compose.ts'
+import { encodeQuery, type QueryRows } from '../../model/serving/prediction/query-rows.ts'
 import { createPlanner, type Planner } from '../../model/serving/prediction/request-plan.ts'
+import type { RowsByKey } from '../../model/serving/tables/feature-table.ts'
 import type { PredictOptions } from '../../schemas/predict.ts'
 import { type LoggedCandidate, logSchema } from '../../schemas/prediction-log.ts'
 import type { BodyFormat } from '../body/body-format.ts'
@@ -20,6 +23,15 @@ export interface RecordOptions {
   formats: ReadonlyMap<string, BodyFormat<unknown>>
   bounds: JsonBounds
   secret: string | undefined
+  /** The feature tables that the request was answered by, by name. */
+  tables?: ReadonlyMap<string, RowsByKey> | undefined
+}
+
+/** The values of a request. */
+interface ReadFields {
+  /** Undefined where it sent tensors. */
+  sent?: SentFields | undefined
+  notes?: FetchNotes | undefined
 }
 
 /** A version as its records need it. */
@@ -34,6 +46,8 @@ export class VersionRecords {
   readonly #plan: Planner
   readonly #compose: Composer
   readonly #width: number
+  /** Those that a request was answered by, while it is read. */
+  #tables: ReadonlyMap<string, RowsByKey> = new Map()
   /** The key of the entity that candidates are. */
   readonly #keyName: string | undefined
 
@@ -44,7 +58,7 @@ export class VersionRecords {
     this.version = manifest.version
     this.manifest = manifestBytes && createHash('sha256').update(manifestBytes).digest('hex').slice(0, 16)
     const known = withVocabularies(source, manifestBytes)
-    this.#encoder = encoderFrom(known.source)
+    this.#encoder = encoderFrom(known.source, { tables: { current: (name) => this.#tables.get(name) } })
     this.#keep = keepBy(manifest, secret, judgesOf(this.#encoder.layout, known.has))
     this.#plan = createPlanner(manifest)
     this.#compose = createComposer(manifest, this.#encoder.layout, manifestless)
@@ -52,14 +66,28 @@ export class VersionRecords {
     this.#keyName = Object.values(manifest.entities ?? {}).find(({ side }) => side === 'candidate')?.key
   }
 
-  /** Values that a body sent, by field. Throws INVALID_REQUEST. */
-  sent({ header, body }: Entry, { formats, bounds }: RecordOptions): SentFields | undefined {
+  /** Values that a body sent, by field, and those that tables had for its keys. Throws INVALID_REQUEST. */
+  read({ header, body }: Entry, { formats, bounds, tables }: RecordOptions): ReadFields {
     const { buffer, byteOffset, byteLength } = body
     const bytes = Buffer.from(buffer, byteOffset, byteLength)
     const opened = formats.get(header.protocol)!.open({ bytes, headerLength: header.headerLength }, bounds)
     const { tensors, manifestless, limits } = this.#logged
     const { rows } = opened.rowsFor({ encoder: this.#encoder, tensors, manifestless, limits })
-    return sentFields(rows, this.#keep, this.#keyName)
+    const sent = sentFields(rows, this.#keep, this.#keyName)
+    return { sent, notes: tables && sent && this.#notesOf(rows, tables) }
+  }
+
+  /** Values that tables had for keys, as the server finds them. */
+  #notesOf(rows: QueryRows, tables: ReadonlyMap<string, RowsByKey>): FetchNotes {
+    const { tensors, limits } = this.#logged
+    const fetched = new FetchNotes()
+    this.#tables = tables
+    try {
+      encodeQuery(rows, this.#encoder, tensors.inputs, { maxRows: limits.maxRequestRows, partial: true, fetched })
+    } catch {
+      // A request that was refused: the values are noted that were found.
+    }
+    return fetched
   }
 
   /** Values that tables had for keys, by the notes of entities. */
@@ -92,7 +120,7 @@ export class VersionRecords {
 /** The record of an entry; `version`: undefined where the request met none. */
 export function recordOf(entry: Entry, version: VersionRecords | undefined, options: RecordOptions): LooseRecord {
   const { header } = entry
-  const { at, headerLength: _, number: __, requested, rank: ___, notes, ...rest } = header
+  const { at, headerLength: _, number: __, requested, rank: ___, tables: ____, ...rest } = header
   const record: LooseRecord = {
     schema: logSchema,
     time: new Date(at).toISOString(),
@@ -101,7 +129,7 @@ export function recordOf(entry: Entry, version: VersionRecords | undefined, opti
     ...rest,
   }
   if (version === undefined) return { ...record, unread: 'no_version' }
-  const { sent, unread } = read(entry, version, options)
+  const { sent, notes, unread } = read(entry, version, options)
   const table = version.answered(entry, sent)
   const fetched = notes && version.fetched(notes.context)
   return {
@@ -115,10 +143,10 @@ export function recordOf(entry: Entry, version: VersionRecords | undefined, opti
   }
 }
 
-function read(entry: Entry, version: VersionRecords, options: RecordOptions): { sent?: SentFields; unread?: string } {
+function read(entry: Entry, version: VersionRecords, options: RecordOptions): ReadFields & { unread?: string } {
   try {
-    const sent = version.sent(entry, options)
-    return sent === undefined ? { unread: 'tensors' } : { sent }
+    const fields = version.read(entry, options)
+    return fields.sent === undefined ? { unread: 'tensors' } : fields
   } catch (error) {
     // A request that was refused may have had a body that nobody can read.
     if (entry.header.outcome === 'ok') throw error

@@ -6,7 +6,7 @@ t.test('a flood of requests whose bodies are not read leaves at most a hundred r
   // A ring without room counts what is put into it.
   const ring = { bytes: Buffer.alloc(1000), used: 0, reserve: () => -1 } as unknown as RingWriter
   const rates = { rate: 0, failed: 1, slow: 0 }
-  const log = createPredictionLog({ ring, rates, slowMs: 1000, introduce: () => 0 })
+  const log = createPredictionLog({ ring, rates, slowMs: 1000, introduce: () => 0, introduceTable: () => 0 })
   const now = Date.now
   t.teardown(() => {
     Date.now = now

@@ -2,7 +2,7 @@ import type { Entities, Entity } from '../../../schemas/entities.ts'
 import { KeyList } from '../../contracts/key-list.ts'
 import { cellOf, type TableValue } from '../tables/column-readers.ts'
 import type { RowsByKey } from '../tables/feature-table.ts'
-import type { TableHandle } from '../tables/tables.ts'
+import type { TableHandle } from '../tables/table-handles.ts'
 import { EncodedRows } from './encoded-rows.ts'
 import { describeValue } from './field.ts'
 import type { FieldColumn, RowArrays } from './field-column.ts'
@@ -34,6 +34,7 @@ export class LayoutEntities {
   /** At most one. */
   readonly candidate: LayoutEntity | undefined
   readonly #tables: TableSource
+  readonly #names: ReadonlySet<string>
 
   constructor(
     entities: Entities,
@@ -45,6 +46,7 @@ export class LayoutEntities {
     this.all = Object.entries(entities).map(
       ([name, entity]) => new LayoutEntity(name, entity, byName, tables, listeners),
     )
+    this.#names = new Set(this.all.map(({ table }) => table))
     this.byKey = new Map(this.all.map((entity) => [entity.key, entity]))
     this.context = this.all.filter(({ side }) => side === 'context')
     this.candidate = this.all.find(({ side }) => side === 'candidate')
@@ -69,7 +71,7 @@ export class LayoutEntities {
 
   /** Its tables, for other threads. */
   handles(): Record<string, TableHandle> {
-    return this.#tables.handles?.(new Set(this.all.map(({ table }) => table))) ?? {}
+    return this.#tables.handles?.(this.#names) ?? {}
   }
 }
 

@@ -17,6 +17,7 @@ import type { LiveVersion } from '../deltas/live-version.ts'
 import type { Drift, Observed } from '../drift/monitor.ts'
 import type { Encoder } from '../features/encoder.ts'
 import type { EncodedRequest } from '../features/layout.ts'
+import type { TableHandle } from '../tables/table-handles.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { QueryRows } from './query-rows.ts'
 import type { WarmUpRows } from './recent-rows.ts'
@@ -42,18 +43,14 @@ export interface Query {
 }
 
 export interface AnswerFollower {
+  /** The feature tables by which rows are encoded, by name; not called where the model has none. */
+  reads(tables: Readonly<Record<string, TableHandle>>): void
   /**
    * Called with the rows and the graph's probabilities, float32 [rows, tasks], before an answer is made of them: the
    * memory of both is used again.
    */
   answered(rows: EncodedRequest, probabilities: Float32Array | undefined): void
 }
-
-/** Whether the follower of a request learns the values of tables, also where its client does not ask for them. */
-export const learnsValues = (
-  { follower }: Pick<Query, 'follower'>,
-  { entities }: Pick<Manifest, 'entities'>,
-): boolean => follower !== undefined && entities !== undefined
 
 export interface PendingPrediction {
   /** Rows that are computed. */

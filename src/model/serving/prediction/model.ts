@@ -20,7 +20,7 @@ import { createLiveVersion, describePlan, isRounded } from './describe-plan.ts'
 import { closeAll, createExecutor, type Executor, type RequestMemory } from './executor.ts'
 import { checkGoldenRows, checkSignature } from './golden.ts'
 import { keptCostsOf, loadGraph, outputsOf, savedGraph } from './load-graph.ts'
-import { type CompileOutcome, type LoadedModel, type LoadOptions, learnsValues, type Query } from './loaded-model.ts'
+import type { CompileOutcome, LoadedModel, LoadOptions, Query } from './loaded-model.ts'
 import { type OpenEncoder, openEncoder } from './open-encoder.ts'
 import { countValues, encodeExplained, encodeQuery, rowsIn } from './query-rows.ts'
 import { fitting, RecentRows } from './recent-rows.ts'
@@ -265,13 +265,15 @@ function limitsOf({ maxRequestRows, maxListValues, maxDelayMs }: LoadOptions): L
  * know, and what tables have, where somebody asks.
  */
 function encode(
-  { encoder, tensors, manifest }: Pick<ModelParts, 'encoder' | 'tensors' | 'manifest'>,
+  { encoder, tensors }: Pick<ModelParts, 'encoder' | 'tensors'>,
   query: Query,
   memory: RequestMemory,
   options: EncodeOptions,
 ): EncodedRequest {
   const { rows, options: { unknown = false, features = false } = {} } = query
-  const wanted = features || learnsValues(query, manifest) ? { ...options, fetched: new FetchNotes() } : options
+  const wanted = features ? { ...options, fetched: new FetchNotes() } : options
+  const { entities } = encoder.layout
+  if (query.follower && entities && rows.form !== 'encoded') query.follower.reads(entities.handles())
   try {
     return unknown
       ? encodeExplained(rows, encoder, tensors.inputs, wanted)

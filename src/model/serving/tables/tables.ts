@@ -14,10 +14,11 @@ import {
   unchanged,
 } from './apply-table-deltas.ts'
 import type { RowsByKey } from './feature-table.ts'
-import { type Changes, withChanges } from './layers.ts'
+import { withChanges } from './layers.ts'
 import { mostChangedBytes } from './open-changed.ts'
-import { type OpenTable, openTable, openTableNow, type SharedTable } from './open-table.ts'
+import { type OpenTable, openTable } from './open-table.ts'
 import { stampOf, tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
+import type { TableHandle } from './table-handles.ts'
 
 /** Deltas and changes up to this size, bytes, are worked on in the calling thread: a few milliseconds. */
 const smallBytes = 2 ** 16
@@ -60,16 +61,11 @@ export interface TableStatus {
   refused: { version: string; problem: string } | undefined
 }
 
-/** How another thread opens the same table. */
-export interface TableHandle {
-  table: SharedTable
-  changes: Changes | undefined
-}
-
 interface Served {
   opened: OpenTable
   /** With the changes of its deltas. */
   current: RowsByKey
+  handle: TableHandle
   state: ChangedState
   follower: DeltaFollower<ChangedState>
 }
@@ -125,8 +121,8 @@ export class Tables {
   handles(names: Iterable<string>): Record<string, TableHandle> {
     const handles: Record<string, TableHandle> = {}
     for (const name of names) {
-      const served = this.#served.get(name)
-      if (served) handles[name] = { table: served.opened.shared, changes: served.state.changes }
+      const handle = this.#served.get(name)?.handle
+      if (handle) handles[name] = handle
     }
     return handles
   }
@@ -251,6 +247,7 @@ export class Tables {
     const served: Served = {
       opened,
       current: table,
+      handle: { table: shared, changes: undefined },
       state: unchanged,
       follower: new DeltaFollower<ChangedState>({
         folder: shared.folder,
@@ -269,31 +266,11 @@ export class Tables {
           const current = withChanges(table, state.changes)
           this.#expectFit(name, current)
           served.current = current
+          served.handle = { table: shared, changes: state.changes }
           served.state = state
         },
       }),
     }
     return served
-  }
-}
-
-/** The same tables in another thread, which gets their handles. */
-export class FollowedTables {
-  readonly #open = new Map<string, { opened: OpenTable; changes: number | undefined; current: RowsByKey }>()
-
-  current(name: string): RowsByKey | undefined {
-    return this.#open.get(name)?.current
-  }
-
-  /** Opens what is not open yet. Throws an Error where a table can't be opened. */
-  follow(handles: Readonly<Record<string, TableHandle>>): void {
-    for (const [name, { table, changes }] of Object.entries(handles)) {
-      const former = this.#open.get(name)
-      const isOpen = former?.opened.shared.folder === table.folder
-      if (isOpen && former.changes === changes?.number) continue
-      const opened = isOpen ? former.opened : openTableNow(table)
-      this.#open.set(name, { opened, changes: changes?.number, current: withChanges(opened.table, changes) })
-      if (!isOpen) former?.opened.close()
-    }
   }
 }

@@ -12,6 +12,7 @@ import { openChanged } from '../../../../src/model/serving/tables/open-changed.t
 import { readDescription } from '../../../../src/model/serving/tables/open-table.ts'
 import { StringPool } from '../../../../src/model/serving/tables/string-pool.ts'
 import { baseOfTable, encodeTableDelta } from '../../../../src/model/serving/tables/table-delta.ts'
+import { NumberedTables } from '../../../../src/model/serving/tables/table-handles.ts'
 import { type TableChange, Tables } from '../../../../src/model/serving/tables/tables.ts'
 import { type BuiltRows, writeTable } from '../../../../src/model/serving/tables/write-table.ts'
 import { readTensors } from '../../../../src/server/body/read-tensors.ts'
@@ -246,4 +247,31 @@ t.test('a new version has its own deltas from its first answer on', async (t) =>
   t.equal(read(tables.current('ads')!, 'a')?.price, 0.5)
   await refreshed
   t.same(await prices(), [undefined, 8])
+})
+
+t.test('another thread may read a table later as it was, until it gives that up', async (t) => {
+  const { models, folder, tables, prices } = await follow(t)
+  const handles = [tables.handles(['ads']).ads!]
+  const keep = async () => {
+    await prices()
+    handles.push(tables.handles(['ads']).ads!)
+  }
+  t.equal(tables.handles(['ads']).ads, handles[0], 'it is the same while nothing changes')
+  await writeDelta(folder, 1, cheap, ['price'])
+  await keep()
+  await writeDelta(folder, 2, new Map([['a', null]]), [])
+  await keep()
+  await writeVersion(models, new Map([['a', { name: 'y', price: 8, tags: [] }]]), '2')
+  await keep()
+  const numbered = new NumberedTables()
+  for (const [number, handle] of handles.entries()) numbered.open(number, structuredClone(handle))
+  const states = () => handles.map((_, number) => numbered.get(number)).map((table) => table && read(table, 'a')?.price)
+  t.same(states(), [1, 0.5, undefined, 8])
+  numbered.close(0)
+  numbered.close(0)
+  t.same(states().slice(1), [0.5, undefined, 8], 'states of one version share its files')
+  t.equal(numbered.get(0), undefined)
+  for (const number of handles.keys()) numbered.close(number)
+  await rm(folder, { recursive: true })
+  t.throws(() => numbered.open(9, handles[0]!), /table\.json/)
 })

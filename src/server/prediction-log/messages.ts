@@ -29,7 +29,7 @@ export type WriterRequest =
   /** A version, before the first entry that names it; without the values of vocabularies. */
   | { type: 'version'; number: number; version: LoggedVersion }
   | { type: 'forget'; number: number }
-  /** A feature table as it is, before the first entry that names it. */
+  /** The present state of a feature table, before the first entry that names it. */
   | { type: 'table'; number: number; table: TableHandle }
   | { type: 'forget_table'; number: number }
   /** Writes all that waits, and ends. */

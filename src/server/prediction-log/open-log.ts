@@ -123,7 +123,7 @@ export function openLog(given: OpenLogOptions): OpenLog {
   }
 }
 
-/** Things that entries name by a number, of which the thread hears before the first entry. */
+/** Things that entries name by a number, which the thread receives before the first entry. */
 class Introductions<T extends object> {
   readonly #introduce: (number: number, thing: T) => WriterRequest
   readonly #post: (request: WriterRequest) => void

@@ -64,7 +64,7 @@ export interface PredictionLogOptions {
   slowMs: number
   /** Has the thread know a version; its number. */
   introduce(version: LoadedModel): number
-  /** The same with a table as it is. */
+  /** Has it know the present state of a table; its number. */
   introduceTable(table: TableHandle): number
 }
 

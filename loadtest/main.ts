@@ -23,6 +23,7 @@ const experiments: Record<string, () => Promise<{ default: Experiment }>> = {
   swaps: () => import('./swaps.ts'),
   training: () => import('./training.ts'),
   tenants: () => import('./tenants.ts'),
+  where: () => import('./where/where.ts'),
 }
 
 const argv = process.argv.slice(2)

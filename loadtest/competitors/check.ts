@@ -1,4 +1,4 @@
-import ort from 'onnxruntime-node'
+import { onnxruntime } from '../../src/base/onnxruntime.ts'
 import type { ModelDetails } from '../../src/schemas/models.ts'
 import { type Form, type FormName, forms } from './forms.ts'
 import { type ReferenceModel, tasks } from './models.ts'
@@ -23,11 +23,11 @@ type Widths = Record<'sparse' | 'dense', { fields: number }>
 /** The exported graph, its path or its bytes, in ONNX Runtime, in this process. */
 export async function createReference(onnx: string | Uint8Array, model: Widths): Promise<Answers> {
   // Its types have an overload for each.
-  const session = await ort.InferenceSession.create(onnx as string, { logSeverityLevel: 3 })
+  const session = await onnxruntime.InferenceSession.create(onnx as string, { logSeverityLevel: 3 })
   return async ({ rows, sparse, dense }) => {
     const { probabilities } = await session.run({
-      sparse: new ort.Tensor('int32', sparse, [rows, model.sparse.fields]),
-      dense: new ort.Tensor('float32', Float32Array.from(dense), [rows, model.dense.fields]),
+      sparse: new onnxruntime.Tensor('int32', sparse, [rows, model.sparse.fields]),
+      dense: new onnxruntime.Tensor('float32', Float32Array.from(dense), [rows, model.dense.fields]),
     })
     return probabilities!.data as Float32Array
   }

@@ -203,7 +203,7 @@ class RowReader {
     for (const [i, column] of this.#columns.entries())
       try {
         const cells = columns.get(this.#wanted.columns[i]!)!
-        this.#attempt(first, rows, pusherOf(column, cells), column.name)
+        this.#attempt(first, rows, pusherOf(column, cells, rows), column.name)
       } catch (error) {
         if (!(error instanceof NotNumbers)) throw error
         notNumbers.push(...error.columns)

@@ -5,7 +5,7 @@ import type { StringPool } from '../../model/serving/tables/string-pool.ts'
 import type { ColumnTexts, GroupColumn, RowCell } from '../data/source.ts'
 
 /** Adds the value of a row to a column. */
-export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number) => void {
+export function pusherOf(column: BuiltColumn, cells: GroupColumn, rows: number): (row: number) => void {
   const { texts, lists } = cells
   if (lists?.items.texts && column instanceof ListsColumn) {
     const codeAt = codesOf(column, lists.items.texts)
@@ -21,10 +21,11 @@ export function pusherOf(column: BuiltColumn, cells: GroupColumn): (row: number)
     return (row) => column.pushCode(codeAt(row))
   }
   const { bytes, starts, ends } = texts
+  const hashes = column instanceof CellColumn ? column.hashAll(texts, rows) : undefined
   return (row) => {
     const text = texts.numberOf(row)
     if (text < 0) column.pushNone()
-    else column.pushBytes(bytes, starts[text]!, ends[text]!)
+    else column.pushBytes(bytes, starts[text]!, ends[text]!, hashes?.[row])
   }
 }
 

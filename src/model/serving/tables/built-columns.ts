@@ -4,7 +4,7 @@ import { type Cell, Codes, finite, Numbers } from './column-values.ts'
 import type { ListsColumn } from './lists-column.ts'
 import type { NarrowNumbers } from './narrow-numbers.ts'
 import { NumberReader, textOf } from './read-number.ts'
-import type { StringPool } from './string-pool.ts'
+import type { RowTexts, StringPool } from './string-pool.ts'
 
 /*
  * Columns of a table while it is built: what they hold decides how they are stored.
@@ -22,6 +22,9 @@ export class NotNumbers extends Error {
     this.columns = columns
   }
 }
+
+/** Strings of a column from which on their index does not fit into the processor's nearest caches. */
+const manyStrings = 4096
 
 /** A column of single values, or of lists. */
 export type BuiltColumn = CellColumn | ListsColumn
@@ -67,10 +70,19 @@ export class CellColumn {
     this.#codes.numbers.push(code)
   }
 
-  /** Adds the value of a text, as UTF-8. Throws an Error where it doesn't fit, and NotNumbers. */
-  pushBytes(bytes: Uint8Array, start: number, end: number): void {
+  /** The hashes of the texts of rows, until the next call, where that makes adding them faster. */
+  hashAll(texts: RowTexts, rows: number): Int32Array | undefined {
+    const { pool } = this.#codes
+    return this.#kind === 'string' && pool.count >= manyStrings ? pool.hashAll(texts, rows) : undefined
+  }
+
+  /**
+   * Adds the value of a text, as UTF-8; `hash`: that of `hashAll`. Throws an Error where it doesn't fit, and
+   * NotNumbers.
+   */
+  pushBytes(bytes: Uint8Array, start: number, end: number, hash?: number): void {
     if (this.#kind === 'string') {
-      this.pushCode(this.codeOf(bytes, start, end))
+      this.pushCode(this.#codes.codeOf(bytes, start, end, hash))
       return
     }
     const value = this.#reader.read(bytes, start, end)

@@ -18,8 +18,8 @@ export class Codes {
     this.numbers.push(value === null ? 0 : this.pool.add(value) + 1)
   }
 
-  codeOf(bytes: Uint8Array, start: number, end: number): number {
-    return this.pool.addBytes(bytes, start, end) + 1
+  codeOf(bytes: Uint8Array, start: number, end: number, hash?: number): number {
+    return this.pool.addBytes(bytes, start, end, hash) + 1
   }
 
   get codeBytes(): 1 | 2 | 4 {

@@ -149,7 +149,12 @@ export class StringPool implements StoredStrings {
     const index = this.#index
     const mask = index.length / 2 - 1
     let read = 0
-    for (let row = 0; row < rows; row++) read ^= index[(hashes[row]! & mask) * 2]!
+    // The string at a place is mostly the one that is looked for; an empty place is taken for the first one.
+    const { offsets, bytes: own } = this
+    for (let row = 0; row < rows; row++) {
+      const number = index[(hashes[row]! & mask) * 2]! - 1
+      read ^= own[offsets[number < 0 ? 0 : number]!]!
+    }
     lastRead[0] = read
     return hashes
   }

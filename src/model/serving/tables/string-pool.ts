@@ -153,7 +153,7 @@ export class StringPool implements StoredStrings {
     const { offsets, bytes: own } = this
     for (let row = 0; row < rows; row++) {
       const number = index[(hashes[row]! & mask) * 2]! - 1
-      read ^= own[offsets[number < 0 ? 0 : number]!]!
+      read ^= own[offsets[Math.max(0, number)]!]!
     }
     lastRead[0] = read
     return hashes

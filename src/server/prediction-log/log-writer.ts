@@ -21,6 +21,8 @@ export interface WriterData {
 export const interval = 50
 /** How often files are looked after, and how soon a disk that takes nothing is tried again, ms. */
 const lookInterval = 1000
+/** Most bytes of manifests whose vocabularies are read: a million values take 50 MiB of the thread's heap. */
+const mostJudged = 2 ** 26
 /** Lines of a version that are written together, characters. */
 const mostPending = 1 << 20
 
@@ -32,6 +34,8 @@ export class LogWriter {
   readonly #formats: ReadonlyMap<string, BodyFormat<unknown>>
   readonly #files: LogFiles
   readonly #versions = new Map<number, VersionRecords>()
+  /** Bytes of the manifests whose vocabularies are read. */
+  readonly #judged = new Map<number, number>()
   /** Lines by folder, and their number. */
   readonly #pending = new Map<string, { lines: string; records: number }>()
   readonly #state = createWriterState()
@@ -87,12 +91,15 @@ export class LogWriter {
       else if (request.type === 'forget') this.#forgotten.add(request.number)
       else if (request.type === 'forget_table') this.#forgottenTables.add(request.number)
       else if (request.type === 'table') this.#openTable(request.number, request.table)
-      else this.#versions.set(request.number, this.#know(request.version))
+      else this.#versions.set(request.number, this.#know(request.number, request.version))
     }
   }
 
   #forget(): void {
-    for (const number of this.#forgotten) this.#versions.delete(number)
+    for (const number of this.#forgotten) {
+      this.#versions.delete(number)
+      this.#judged.delete(number)
+    }
     for (const number of this.#forgottenTables) this.#tables.close(number)
     this.#forgotten.clear()
     this.#forgottenTables.clear()
@@ -205,7 +212,7 @@ export class LogWriter {
   }
 
   /** A version, and a copy of its manifest beside its files. */
-  #know(logged: LoggedVersion): VersionRecords {
+  #know(number: number, logged: LoggedVersion): VersionRecords {
     const { models, secret } = this.#settings
     const { name, version } = logged.manifest
     let bytes: Buffer | undefined
@@ -214,7 +221,10 @@ export class LogWriter {
     } catch {
       // A graph without a manifest, or a version that was removed while it is served.
     }
-    const known = new VersionRecords(logged, bytes, secret)
+    const judged = [...this.#judged.values()].reduce((sum, length) => sum + length, bytes?.length ?? 0)
+    const judges = judged <= mostJudged
+    if (judges) this.#judged.set(number, bytes?.length ?? 0)
+    const known = new VersionRecords(logged, bytes, { secret, judges })
     if (bytes !== undefined)
       this.#attempt(0, () => this.#files.accompany(join(name, version), `manifest-${known.manifest}.json`, bytes))
     return known

@@ -51,13 +51,18 @@ export class VersionRecords {
   /** The key of the entity that candidates are. */
   readonly #keyName: string | undefined
 
-  constructor(logged: LoggedVersion, manifestBytes: Uint8Array | undefined, secret: string | undefined) {
+  /** `judges`: whether it reads the vocabularies, by which it says what the version does not know. */
+  constructor(
+    logged: LoggedVersion,
+    manifestBytes: Uint8Array | undefined,
+    { secret, judges }: { secret: string | undefined; judges: boolean },
+  ) {
     const { manifest, source, manifestless } = logged
     this.#logged = logged
     this.name = manifest.name
     this.version = manifest.version
     this.manifest = manifestBytes && createHash('sha256').update(manifestBytes).digest('hex').slice(0, 16)
-    const known = withVocabularies(source, manifestBytes)
+    const known = withVocabularies(source, judges ? manifestBytes : undefined)
     this.#encoder = encoderFrom(known.source, { tables: { current: (name) => this.#tables.get(name) } })
     this.#keep = keepBy(manifest, secret, judgesOf(this.#encoder.layout, known.has))
     this.#plan = createPlanner(manifest)

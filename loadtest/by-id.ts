@@ -11,6 +11,7 @@ import { createRandom, type Random } from '../src/tools/data/random.ts'
 import { importTable } from '../src/tools/features/import-table.ts'
 import { defaultCache } from './competitors/arguments.ts'
 import { prepareModel, referenceModels } from './competitors/models.ts'
+import { fieldsOf } from './competitors/processor-time.ts'
 import { experiment, inTurns, type Log, temporaryFolder } from './experiment.ts'
 import { tableOf } from './markdown.ts'
 import { type Multigate, shipped, withMultigate } from './multigate.ts'
@@ -205,7 +206,7 @@ export async function processorTime(pid: number): Promise<Cost> {
     readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8'),
     readFile(`/proc/${pid}/stat`, 'utf8'),
   ])
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = fieldsOf(stat)
   // In ticks of 10 ms.
   const ticks = Number(fields[11]) + Number(fields[12])
   return { main: Number(schedule.split(' ')[0]) / 1000, all: ticks * 10_000 }

@@ -43,8 +43,10 @@ export function parseMachineStat(stat: string): number {
 
 /** The group and the CPU time in a line of `/proc/<pid>/stat`; undefined if it is empty (proc(5)). */
 export function parseStat(stat: string): { group: number; seconds: number } | undefined {
-  // The second field, the program's name, may contain spaces and brackets.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = fieldsOf(stat)
   if (fields.length < 13) return undefined
   return { group: Number(fields[2]), seconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond }
 }
+
+/** Fields of `/proc/<pid>/stat`, or a thread's, behind the second: a name, which may contain spaces and brackets. */
+export const fieldsOf = (stat: string): string[] => stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { fieldsOf } from '../competitors/processor-time.ts'
 
 /** Parts of a server, by the work of their threads. */
 export type Role = 'main thread' | 'V8' | 'libuv' | 'workers'
@@ -50,8 +51,7 @@ export async function readThreads(pid: number): Promise<Map<number, ThreadTime>>
 
 /** Reads `stat`, `schedstat` and `status` of a thread (proc(5)). */
 export function parseThread([stat, schedule, status]: readonly [string, string, string]): ThreadTime {
-  // The second field, the thread's name, may contain spaces and brackets.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = fieldsOf(stat)
   const [ran, ready] = schedule.split(' ').map((ns) => Number(ns) / 1000)
   const count = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
   return {

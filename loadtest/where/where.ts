@@ -18,7 +18,7 @@ import { percent, tableOf, whole } from '../markdown.ts'
 import { readMetrics } from '../multigate.ts'
 import type { AloneOptions, AloneTimes } from './engine-alone.ts'
 import { type Kind, kindOf, kinds, lackingPerf, sampleWhile } from './samples.ts'
-import { type Role, readThreads, rolesOf, takenBetween } from './threads.ts'
+import { type Role, readThreads, rolesOf, type ThreadTime, takenBetween } from './threads.ts'
 
 /** A kind of request to a server of ours. */
 interface Case {
@@ -223,8 +223,7 @@ function shareRow({ title, bodyBytes, served, alone }: Found): Record<string, st
 const roles: readonly Role[] = ['main thread', 'workers', 'V8', 'libuv']
 
 function threadRows({ title, served }: Found): Record<string, string>[] {
-  const of = (role: Role, key: 'ran' | 'user' | 'system' | 'ready' | 'waits' | 'preempted') =>
-    medianOf(served, ({ threads }) => threads.get(role)?.[key] ?? 0)
+  const of = (role: Role, key: keyof ThreadTime) => medianOf(served, ({ threads }) => threads.get(role)?.[key] ?? 0)
   const rows = roles.map((role) => ({
     case: title,
     threads: role as string,
@@ -252,24 +251,17 @@ function threadRows({ title, served }: Found): Record<string, string>[] {
 /** A row for each thread and kind of code, a column for each case. */
 function codeTable(found: readonly Found[]): string {
   const rows: Record<string, string>[] = []
+  const add = (threads: string, code: string, values: readonly number[]) =>
+    rows.push({ threads, code, ...Object.fromEntries(found.map(({ title }, i) => [title, whole(values[i]!)])) })
   for (const role of roles)
     for (const kind of kinds) {
       const values = found.map(({ parts }) => parts?.get(role)?.get(kind) ?? 0)
-      if (values.every((value) => value < 1)) continue
-      rows.push({
-        threads: role,
-        code: kind,
-        ...Object.fromEntries(found.map(({ title }, i) => [title, whole(values[i]!)])),
-      })
+      if (values.some((value) => value >= 1)) add(role, kind, values)
     }
   const sum = found.map(({ parts }) =>
     [...(parts?.values() ?? [])].reduce((all, own) => all + [...own.values()].reduce((a, b) => a + b, 0), 0),
   )
-  rows.push({
-    threads: '**server**',
-    code: '',
-    ...Object.fromEntries(found.map(({ title }, i) => [title, whole(sum[i]!)])),
-  })
+  add('**server**', '', sum)
   return `µs of a request, by samples of \`perf\` in a run of their own. Made at run time: the code of V8 for JavaScript and
 WebAssembly, and that of oneDNN.
 

@@ -77,8 +77,10 @@ export function warnOfOthers(runs: readonly Pick<Run, 'otherCores'>[]): string[]
 const mostConnections = 256
 /** Requests in progress of the closed loop. */
 export const inProgress = 32
-/** Longest wait for answers after an open loop, ms. */
+/** Longest wait for answers after rising rates, ms. */
 const graceMs = 1000
+/** Longest wait for answers that must all come, ms: a machine that becomes busy meanwhile makes queues, not failures. */
+const patienceMs = 60_000
 /** Pause in which queues drain and connections settle, ms. */
 const pauseMs = 200
 /** Longest warm-up run, s; runs that are no cheaper before it ends; most of them. */
@@ -173,7 +175,7 @@ export class LoadRuns {
   async open(rate: number, seconds: number, deadlineMs = Number.POSITIVE_INFINITY): Promise<OpenRun> {
     const schedule = poissonSchedule(rate, seconds, this.#seed + this.#sent)
     const run = await this.#measure(() =>
-      runOpenLoop({ schedule, transport: this.#transport(), clock: systemClock, deadlineMs, graceMs }),
+      runOpenLoop({ schedule, transport: this.#transport(), clock: systemClock, deadlineMs, graceMs: patienceMs }),
     )
     const { failed, reasons } = run.result
     if (failed > 0) throw new Error(`${failed} requests failed: ${reasons.join(', ')}`)

@@ -79,7 +79,7 @@ const mostConnections = 256
 export const inProgress = 32
 /** Longest wait for answers after rising rates, ms. */
 const graceMs = 1000
-/** Longest wait for answers that must all come, ms: a machine that becomes busy meanwhile makes queues, not failures. */
+/** Longest wait for answers that must all come, ms: a machine that becomes busy makes queues, not failures. */
 const patienceMs = 60_000
 /** Pause in which queues drain and connections settle, ms. */
 const pauseMs = 200

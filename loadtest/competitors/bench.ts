@@ -4,7 +4,7 @@ import type { Log } from '../experiment.ts'
 import { generate, outcomesOf } from '../generator.ts'
 import { withHitRate } from '../multigate.ts'
 import type { ComparisonArguments } from './arguments.ts'
-import { type Answers, ask, checkAnswers, checkPrecision, createReference, urlOf } from './check.ts'
+import { type Answers, ask, checkAnswers, createReference, servedPrecision, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
 import { forms } from './forms.ts'
 import { type ModelFiles, prepareModel, referenceModels } from './models.ts'
@@ -86,7 +86,7 @@ export class Bench {
       },
     )
     try {
-      if (kind.precision !== undefined) await checkPrecision(server, model, kind.precision)
+      const precision = kind.precision && (await servedPrecision(server, model, kind.precision))
       for (const cell of session.cells) {
         const difference = await checkAnswers(
           server,
@@ -96,8 +96,9 @@ export class Bench {
           this.#parts.requests.sample(cell),
           answers,
         )
-        const precision = kind.precision ?? 'float32'
-        this.differences[precision] = Math.max(this.differences[precision] ?? 0, difference)
+        const computed = precision ?? 'float32'
+        this.differences[computed] = Math.max(this.differences[computed] ?? 0, difference)
+        if (precision !== undefined) (await this.#result(cell)).precision = precision
         await this.#closed(cell, server, 32, warmUpSeconds[this.#options.short ? 'short' : 'full'])
         await measure(cell, server)
       }

@@ -56,15 +56,20 @@ export async function checkAnswers(
   return largest
 }
 
-/** Throws, with the reason, if multigate serves another precision. */
-export async function checkPrecision(
+/**
+ * The precision that multigate serves: this one, or float32 where that is as fast. Throws, with the reason, if it
+ * failed its check.
+ */
+export async function servedPrecision(
   { base }: RunningServer,
   { name }: ReferenceModel,
-  precision: string,
-): Promise<void> {
+  precision: 'bfloat16' | 'int8',
+): Promise<keyof typeof tolerances> {
   const answer = await fetch(new URL(`/models/${name}`, base))
   const { plan } = (await answer.json()) as ModelDetails
-  if (plan?.precision !== precision) throw new Error(plan?.notes.join('; ') ?? `${base} has no plan`)
+  const failed = plan?.precision !== precision && plan?.[`${precision}_check`]?.passed !== true
+  if (plan === undefined || failed) throw new Error(plan?.notes.join('; ') ?? `${base} has no plan`)
+  return plan.precision === precision ? precision : 'float32'
 }
 
 export function urlOf(base: URL, kind: ServerKind, form: FormName, model: ReferenceModel): URL {

@@ -77,7 +77,7 @@ export function summaryTable(report: ComparisonReport): string {
   for (const { name, title } of chosen(report))
     columns[`${name}: ${title}`] = (row) => {
       const cell = cellOf(row, name)
-      if (cell) return whole(bestOf(cell).requestsPerSecond)
+      if (cell) return `${whole(bestOf(cell).requestsPerSecond)}${servesFloat32(cell) ? ' (float32)' : ''}`
       return isFailed(report.failed ?? [], row.server, name) ? 'omitted' : '–'
     }
   if (report.cells.some(({ scenario, open }) => scenario === 'S3' && open.some(({ load }) => load === 3)))
@@ -95,7 +95,7 @@ function closedSection(scenario: Scenario, cells: readonly CellResult[]): string
     .sort((a, b) => b.best.requestsPerSecond - a.best.requestsPerSecond)
   const baseline = rows.find(({ cell }) => cell.server === 'fastify')?.best
   const columns: Columns<(typeof rows)[number]> = {
-    server: ({ cell }) => nameOf(cell),
+    server: ({ cell }) => `${nameOf(cell)}${servesFloat32(cell) ? ' (float32 is served: it is as fast)' : ''}`,
     'req/s': ({ best }) => whole(best.requestsPerSecond),
     'least – most': ({ best }) => `${whole(best.least)} – ${whole(best.most)}`,
     'candidates/s': ({ best }) => whole(best.requestsPerSecond * meanRows(scenario)),
@@ -156,6 +156,11 @@ export function nameOf({ server, form, candidates }: Row): string {
   if (known.length > 1) parts.push(forms[form].title)
   if (kinds.length > 1) parts.push(candidates === 'new' ? 'new candidates' : 'cached candidates')
   return parts.join(', ')
+}
+
+/** Whether float32 is served in the place of a rounded precision. */
+function servesFloat32({ precision }: CellResult): boolean {
+  return precision === 'float32'
 }
 
 function describe({ name, versions }: ComparisonReport['servers'][number]): string {

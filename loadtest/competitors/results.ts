@@ -17,6 +17,8 @@ export interface CellResult {
   candidates: Candidates
   /** When its run began, UTC. */
   date: string
+  /** Served, of multigate in a rounded one; float32 where that is as fast. */
+  precision?: string
   workers: number
   batch: number
   bodyBytes: number

@@ -3,7 +3,7 @@ import { ArchitectureOptions } from './architecture.ts'
 import { Entities } from './entities.ts'
 import { FeatureValue } from './feature-value.ts'
 import { CrossedFields, Features, FieldName } from './features.ts'
-import { Precision, TableFormat } from './precision.ts'
+import { KeepPrecision, Precision, TableFormat } from './precision.ts'
 import { Provenance } from './provenance.ts'
 
 /** Names of models: a folder's name, a metric label, a part of a URL. */
@@ -279,6 +279,7 @@ export const Manifest = Type.Object(
     derived: Type.Array(DerivedTask, { default: [], maxItems: 256 }),
     graph: Graph,
     precision: Precision,
+    keep_precision: Type.Optional(KeepPrecision),
     tables: Type.Optional(TableFormat),
     quantization: Type.Optional(Quantization),
     golden: Type.Optional(GoldenRows),

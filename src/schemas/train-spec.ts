@@ -3,7 +3,7 @@ import { ArchitectureOptions } from './architecture.ts'
 import { Entities } from './entities.ts'
 import type { CrossedField } from './features.ts'
 import { ModelName, TaskName } from './manifest.ts'
-import { Precision, TableFormat } from './precision.ts'
+import { KeepPrecision, Precision, TableFormat } from './precision.ts'
 import { RowData, rowsCommon, Split, seed, strict, taskCommon } from './rows-spec.ts'
 import { type Pooling, TrainCrossed, TrainField } from './train-fields.ts'
 import { TrainSequence } from './train-sequences.ts'
@@ -191,6 +191,7 @@ export const TrainSpec = Type.Object(
     architecture: Type.Optional(ArchitectureOptions),
     training: Training,
     precision: Precision,
+    keep_precision: Type.Optional(KeepPrecision),
     tables: Type.Optional(TableFormat),
   },
   { ...strict, description: 'What `multigate train` makes a model of' },

@@ -124,6 +124,7 @@ t.test('bfloat16 is served where the processor is made for it, and says what com
   const without = withoutBfloat16()
   const server = await serve(t, async (manifest) => {
     manifest.precision = 'bfloat16'
+    manifest.keep_precision = true
   })
   const { bfloat16_check: check, products, ...rest } = await plan(server)
   const float32 = await serve(t)

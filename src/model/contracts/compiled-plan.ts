@@ -76,7 +76,7 @@ export interface CompiledPlan {
   products?: string
   /** Whether oneDNN computes the graphs, where it is the faster. */
   onednn?: boolean
-  /** Why `precision: auto` takes this one. */
+  /** Why this one was chosen by what it costs on this machine. */
   choice?: string
   verdict: Verdict | undefined
   /** Why the requested precision is not served. */

@@ -86,7 +86,9 @@ export function registerGraphMetrics(registry: Registry, versions: Versions): vo
 }
 
 function fellBack({ manifest: { precision, tables = 'float32' }, plan }: LoadedModel): boolean {
-  return (precision !== 'auto' && precision !== plan.precision) || tables !== plan.tables
+  // float32 that is served because it is as fast is no failure.
+  const failed = precision !== 'auto' && precision !== plan.precision && plan.verdict?.passed !== true
+  return failed || tables !== plan.tables
 }
 
 /** Bytes that a version keeps, by part; `catalogue` where it has one. */

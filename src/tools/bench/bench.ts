@@ -114,7 +114,14 @@ export function notesOf({ plan, warnings, problem }: Prepared): string[] {
 
 /** Compiles both precisions, regardless of the manifest, into a temporary folder. */
 export function prepareBoth({ request, quantization }: Target): Promise<Prepared> {
-  return prepareInThread({ ...request, precision: 'int8', quantization, cache: undefined, now: Date.now() })
+  return prepareInThread({
+    ...request,
+    precision: 'int8',
+    onlyIfFaster: false,
+    quantization,
+    cache: undefined,
+    now: Date.now(),
+  })
 }
 
 /** Removes a plan outside the cache. */

@@ -111,7 +111,7 @@ export async function reportCompile(target: Target, options: CompileReportOption
 /** Notes on the outcome of the requested precision; that of int8 is in its own report. */
 function precisionNotes(plan: CompiledPlan, { request: { precision } }: Target): string[] {
   return [
-    ...chosenPrecision(plan),
+    ...chosenPrecision(plan, precision),
     ...(precision === 'int8' ? [] : refusedPrecision(plan, precision)),
     ...(plan.products === undefined ? [] : [`products by ${plan.products}`]),
   ]

@@ -136,6 +136,7 @@ export function createQuantizeCommand(context: CommandContext): Command {
         .choices(['auto', 'int8', 'bfloat16', 'float32'])
         .default('auto'),
     )
+    .option('--keep-precision', 'serve the precision also where it is no faster than float32')
     .addOption(
       new Option('--tables <format>', 'rows of large embedding tables; default: as the version has them').choices([
         'float32',

@@ -64,6 +64,7 @@ export async function judgePrecision(
     ...describeGraph(manifest, quantization),
     // bfloat16 computes the float32 plan.
     precision: precision === 'int8' ? 'int8' : 'float32',
+    onlyIfFaster: false,
     source: savedGraph(bundle, [bindingsOf(manifest).probabilities]),
     cache,
     now: now(),

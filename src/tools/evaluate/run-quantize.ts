@@ -28,6 +28,8 @@ import { checkTasks } from './task-rows.ts'
 
 export interface QuantizeFlags extends RowsFlags {
   precision: Precision
+  /** Serves it also where it is no faster than float32. */
+  keepPrecision?: boolean
   /** Default: as the version has them. */
   tables?: TableFormat | undefined
   /** Most rows that are stored. */
@@ -174,7 +176,8 @@ function isUnjudged({ verdict }: CompiledPlan, { precision }: Manifest): boolean
 /** bfloat16 that this machine can't compute has not failed: another may, and judges it then. */
 function hasFailed(plan: CompiledPlan, manifest: Manifest): boolean {
   if (plan.description.tableRows?.problem !== undefined) return true
-  if (manifest.precision === 'auto' || manifest.precision === plan.precision) return false
+  // float32 that is served because it is as fast here is no failure.
+  if (manifest.precision === 'auto' || plan.precisionProblem === undefined) return false
   return !isUnjudged(plan, manifest)
 }
 
@@ -187,7 +190,7 @@ async function nextManifest(
   options: RunQuantizeOptions,
 ): Promise<Manifest> {
   const { manifest } = bundle
-  const { precision, tables = manifest.tables } = options
+  const { precision, keepPrecision = manifest.keep_precision, tables = manifest.tables } = options
   const files = { ...manifest.files }
   if (manifest.quantization !== undefined) delete files[manifest.quantization.file]
   const file = freeName(files)
@@ -195,6 +198,7 @@ async function nextManifest(
     ...manifest,
     ...(await madeOf(bundle, 'quantization', rows, loaded, options)),
     precision,
+    ...(keepPrecision !== undefined && { keep_precision: keepPrecision }),
     ...(tables && { tables }),
     quantization: { file, rows, labels: true },
     // In the order in which they are written: servers find the plan that is compiled here.

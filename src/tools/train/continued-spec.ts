@@ -46,6 +46,7 @@ export function continuedSpec(written: unknown, manifest: Manifest): unknown {
     name: written.name ?? manifest.name,
     description: written.description ?? manifest.description,
     precision: written.precision ?? manifest.precision,
+    keep_precision: written.keep_precision ?? manifest.keep_precision,
     tables: written.tables ?? manifest.tables,
     entities: written.entities ?? manifest.entities,
     split: written.split ?? usualSplit(written),

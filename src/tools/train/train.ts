@@ -229,6 +229,7 @@ function describeBundle(
     ...(spec.crossed.length > 0 && { crossed: spec.crossed }),
     ...(spec.entities && { entities: spec.entities }),
     ...{ tasks, derived, graph, precision: spec.precision, quantization },
+    ...(spec.keep_precision !== undefined && { keep_precision: spec.keep_precision }),
     ...(spec.tables && { tables: spec.tables }),
     golden: { ...golden, served: servedOf({ tasks, derived }, golden.probabilities) },
     provenance,

@@ -72,7 +72,12 @@ t.test('workers are asked what they computed, and what they keep', async (t) => 
   const { live, read } = start()
   live.push({ ...modelOf('other', '1'), graphStats: async () => Promise.reject(new Error('all workers died')) })
   live.push({ ...modelOf('saved', '1'), graphStats: async () => undefined })
+  live.push({
+    ...modelOf('as-fast', '1'),
+    plan: { precision: 'float32', tables: 'float32', verdict: { passed: true } },
+  } as LoadedModel)
   for (const text of [await read(), await read()]) {
+    t.match(text, /^multigate_precision_fallback\{model="as-fast",version="1"\} 0$/m)
     t.match(text, /^multigate_candidate_cache_hits_total\{model="ads",version="1"\} 11$/m)
     t.match(text, /^multigate_candidate_cache_misses_total\{model="ads",version="1"\} 12$/m)
     t.match(text, /^multigate_candidate_cache_entries\{model="ads",version="1"\} 13$/m)

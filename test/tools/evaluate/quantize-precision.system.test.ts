@@ -20,21 +20,21 @@ t.test('writes nothing where the precision fails its check', async (t) => {
 
 t.test('bfloat16 that this machine can not compute is left to machines that can', async (t) => {
   const shop = await writeShop(t)
-  const { code, printed } = await quantize(shop, { precision: 'bfloat16' })
+  const { code, printed } = await quantize(shop, { precision: 'bfloat16', keepPrecision: true })
   t.equal(code, 0)
   const { served, verdict, notes } = JSON.parse(printed)
   const missing = withoutBfloat16()
   if (missing === undefined)
     t.match({ served, verdict }, { served: { precision: 'bfloat16' }, verdict: { passed: true } })
   else t.match({ served, notes }, { served: { precision: 'float32' }, notes: [/float32 is served, not bfloat16: /] })
-  t.equal((await readBundle(shop.models, 'shop', '2')).manifest.precision, 'bfloat16')
+  t.match((await readBundle(shop.models, 'shop', '2')).manifest, { precision: 'bfloat16', keep_precision: true })
 })
 
 t.test('says which tasks no machine can compare, and refuses those that the model lacks', async (t) => {
   const label = 'click == "1"'
   const one = await writeShop(t, { spec: { tasks: [{ name: 'ctr', label }] } })
   const notesOf = async (precision: Precision) =>
-    JSON.parse((await quantize(one, { dryRun: true, precision })).printed).notes
+    JSON.parse((await quantize(one, { dryRun: true, precision, keepPrecision: true })).printed).notes
   const unlabelled = "the rows that judge have no labels of both classes for cvr: their AUC can't be compared"
   t.same(await notesOf('float32'), [unlabelled])
   const uncompared = 'the AUC of ctr, cvr was not compared: its quantization rows have too few labels, or of one class'

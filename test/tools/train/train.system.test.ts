@@ -73,9 +73,9 @@ t.test('writes a version that can be read, with quality, golden rows and provena
 
 t.test('keeps the validation rows with their labels for int8, whatever the precision', async (t) => {
   const folder = t.testdir({})
-  await trainTiny(folder, { precision: 'int8', version: 2 })
+  await trainTiny(folder, { precision: 'int8', keep_precision: true, version: 2 })
   const bundle = await readBundle(join(folder, 'models'), 'tiny', '2')
-  t.equal(bundle.manifest.precision, 'int8')
+  t.match(bundle.manifest, { precision: 'int8', keep_precision: true })
   const { rows, sparse, dense, labels } = (await readQuantizationRows(bundle))!
   t.same([rows, sparse.length, dense.length, labels!.length], [120, 120 * 3, 120 * 2, 120 * 2])
 

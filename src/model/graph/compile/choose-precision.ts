@@ -57,6 +57,11 @@ const coldCalls = 5
 
 /** A less exact precision takes at most this part of the time of the more exact one. */
 const worthwhile = 0.9
+/**
+ * Time that a request takes besides, µs: its way to a worker and back. Where a call takes hardly longer, a precision
+ * that is faster saves nothing, and float32 may need no worker at all.
+ */
+const besides = 50
 const byExactness = ['float32', 'bfloat16', 'int8'] as const
 
 /**
@@ -75,6 +80,23 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
       refused.push(`${precision} can't be served: ${reasonOf(error)}`)
     }
   if (passed.size === 0) return { precision: 'float32', choice: refused.join('; ') }
+  const { precision, reason } = await choose(stored, passed, rows)
+  return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
+}
+
+/** Float32, and why, where this precision is no faster on this machine. Kept as `choosePrecision` keeps its choice. */
+export async function orFloat32(
+  wanted: Exclude<Precision, 'float32'>,
+  judged: Judged,
+  stored: Stored,
+  rows: InputRows,
+): Promise<Choice | undefined> {
+  const { precision, reason } = await choose(stored, new Map([[wanted, judged]]), rows)
+  return precision === wanted ? undefined : { precision, choice: reason }
+}
+
+/** The fastest of float32 and those that passed. */
+async function choose(stored: Stored, passed: ReadonlyMap<Precision, Judged>, rows: InputRows): Promise<Kept> {
   const machine = JSON.stringify([
     processorTitle(),
     process.version,
@@ -82,29 +104,28 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
   ])
   const file = stored.origin === 'temporary' ? undefined : join(stored.folder, 'precision.json')
   const servable = (precision: Precision) => precision === 'float32' || passed.has(precision)
-  let taken = await readKept(file, machine, servable)
-  if (taken === undefined) {
-    const times = await measure(stored, passed, rows)
-    taken = await keep(file, { machine, precision: fastest(times), reason: formatTimes(times) }, servable)
-  }
-  const { precision, reason } = taken
-  return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
+  const kept = await readKept(file, machine, servable)
+  if (kept !== undefined) return kept
+  const times = await measure(stored, passed, rows)
+  return keep(file, { machine, precision: fastest(times), reason: formatTimes(times) }, servable)
 }
 
 /** µs of a call. */
 type Times = ReadonlyMap<Precision, number>
 
-function fastest(times: Times): Precision {
+/** The fastest by the time of a call, µs; the more exact one where another saves less than a tenth of a request. */
+export function fastest(times: Times): Precision {
   const known = byExactness.filter((precision) => times.has(precision))
-  return known.reduce((best, precision) => (times.get(precision)! <= worthwhile * times.get(best)! ? precision : best))
+  const total = (precision: Precision) => times.get(precision)! + besides
+  return known.reduce((best, precision) => (total(precision) <= worthwhile * total(best) ? precision : best))
 }
 
 function formatTimes(times: Times): string {
-  const float32 = times.get('float32')!
+  const float32 = times.get('float32')! + besides
   const parts = [...times].flatMap(([precision, time]) =>
-    precision === 'float32' ? [] : [`${precision} takes ${(time / float32).toFixed(2)}`],
+    precision === 'float32' ? [] : [`${precision} takes ${((time + besides) / float32).toFixed(2)}`],
   )
-  return `of float32's time for a request of ${measuredRows} candidates, ${parts.join(', ')}`
+  return `of float32's time for a request of ${measuredRows} candidates (${Math.round(float32)} µs, of which ${besides} for its way to a worker and back), ${parts.join(', ')}`
 }
 
 /** Times of a request, µs, in the graph that computes its context once, if there is one, or else in the full one. */

@@ -18,6 +18,8 @@ export interface PrepareRequest {
   lists?: readonly ListColumns[]
   /** `auto`: the fastest on this machine of those that clearly pass their check. */
   precision: Precision | 'auto'
+  /** Takes float32 where the precision is no faster on this machine. */
+  onlyIfFaster?: boolean
   /** The format of the rows of large tables; default: float32. */
   tables?: TableFormat | undefined
   /** Columns whose table rows may change while the plan is served; of float32 alone. */

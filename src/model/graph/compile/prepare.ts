@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '../../../base/errors.ts'
 import { makeFolder } from '../../../base/files.ts'
-import type { CompiledPlan, PlanDescription, Verdict } from '../../contracts/compiled-plan.ts'
+import { type CompiledPlan, filesOf, type PlanDescription, type Verdict } from '../../contracts/compiled-plan.ts'
 import { tooFew } from '../int8/different-rows.ts'
 import { largestWeight } from '../int8/largest-weight.ts'
 import { compilerVersion, readPlan } from './plan-files.ts'
@@ -124,11 +124,11 @@ async function compileAndStore(
 }
 
 /**
- * The precision to serve: the requested one if it passes its evaluation on this machine, or the fastest of those that
- * pass.
+ * The precision to serve: the requested one if it passes its evaluation on this machine, and is faster where that is
+ * asked for, or the fastest of those that pass.
  */
 async function choose(
-  { precision, quantization }: PrepareRequest,
+  { precision, onlyIfFaster, quantization }: PrepareRequest,
   stored: Pick<CompiledPlan, 'folder' | 'description' | 'origin'>,
 ): Promise<Pick<CompiledPlan, 'precision' | 'verdict' | 'precisionProblem' | 'products' | 'onednn' | 'choice'>> {
   const exact = { precision: 'float32', verdict: undefined, precisionProblem: undefined } as const
@@ -139,14 +139,20 @@ async function choose(
   const few = tooFew(quantization.judged)
   if (few !== undefined) return refuse(`half of the quantization rows evaluate ${others}: ${few}`)
   // Imported where it is needed: other plans do without oneDNN's library.
-  const { choosePrecision, judge } = await import('./choose-precision.ts')
+  const { choosePrecision, judge, orFloat32 } = await import('./choose-precision.ts')
   try {
     if (precision === 'auto') return { ...exact, ...(await choosePrecision(stored, quantization.judged)) }
     if (precision === 'int8' && stored.description.int8 === undefined)
       return refuse(stored.description.int8Problem ?? 'int8 was not compiled')
-    const { verdict, ...more } = await judge(precision, stored, quantization.judged)
+    const judged = await judge(precision, stored, quantization.judged)
+    const { verdict } = judged
     if (!verdict.passed) return refuse(verdict.reasons.join('; '), verdict)
-    return { precision, verdict, precisionProblem: undefined, ...more }
+    const wanted = { precision, precisionProblem: undefined, ...judged }
+    // Tables of bytes are there for the memory.
+    const isOfMemory = precision === 'int8' && filesOf({ ...stored, precision }).tables.length > 0
+    if (!onlyIfFaster || isOfMemory) return wanted
+    const { choice } = (await orFloat32(precision, judged, stored, quantization.judged)) ?? {}
+    return choice === undefined ? wanted : { ...exact, verdict, choice }
   } catch (error) {
     return refuse(`${precision} can't be evaluated: ${reasonOf(error)}`)
   }

@@ -24,9 +24,10 @@ export function refusedPrecision({ precisionProblem }: CompiledPlan, precision: 
   return precisionProblem === undefined ? [] : [`float32 is served, not ${precision}: ${precisionProblem}`]
 }
 
-/** The precision that `precision: auto` takes, and why. */
-export function chosenPrecision({ precision, choice }: CompiledPlan): string[] {
-  return choice === undefined ? [] : [`precision auto: ${precision} is served; ${choice}`]
+/** The precision that was chosen by what it costs on this machine, and why. */
+export function chosenPrecision(plan: CompiledPlan, asked: Manifest['precision']): string[] {
+  const { precision, choice } = plan
+  return choice === undefined ? [] : [`precision ${asked}: ${precision} is served; ${choice}`]
 }
 
 /** Why the plan has another precision, or other tables, than the manifest asks for. */
@@ -48,7 +49,7 @@ export function roundingNotes(plan: CompiledPlan, manifest: Manifest): string[] 
   const unjudged = new Set(served.flatMap((one) => one?.tasks ?? []).flatMap(unjudgedTask))
   return [
     ...refusals(plan, manifest),
-    ...chosenPrecision(plan),
+    ...chosenPrecision(plan, manifest.precision),
     ...(unjudged.size === 0
       ? []
       : [

@@ -166,7 +166,7 @@ export function describeGraph(
   manifest: Manifest,
   rows: QuantizationRows | undefined,
 ): Omit<PrepareRequest, 'source' | 'cache' | 'now'> {
-  const { precision, tables, files } = manifest
+  const { precision, keep_precision: keep = false, tables, files } = manifest
   const ports = bindingsOf(manifest)
   const layout = layoutOf(manifest)
   const sides: Record<string, Sides[string]> = {}
@@ -185,6 +185,7 @@ export function describeGraph(
     fields: ports.sparse === undefined ? {} : { [ports.sparse]: fields },
     ...(lists.length > 0 && { lists }),
     precision,
+    onlyIfFaster: !keep,
     tables,
     ...(live.length > 0 && precision === 'float32' && { live: { input: ports.sparse!, columns: live } }),
     quantization: rows && halves(manifest, rows, sparse.length, dense.length),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { fastest } from '../../../../src/model/graph/compile/choose-precision.ts'
 import { prepare } from '../../../../src/model/graph/compile/prepare.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'
 import { buildModel, exampleModel, quantizationOf, requestFor } from '../../../support/compile/random-model.ts'
@@ -64,9 +65,41 @@ t.test('takes what another process chose, unless it is of another machine, or da
     'null',
   ]) {
     await writeFile(file, text)
-    t.match((await prepared()).choice, /^of float32's time for a request of 64 candidates, /)
+    t.match((await prepared()).choice, /^of float32's time for a request of 64 candidates \(/)
     t.equal(JSON.parse(await readFile(file, 'utf8')).machine, machine)
   }
+})
+
+t.test('a precision that is no faster leaves its place to float32, unless it is to be kept', async (t) => {
+  const asked = { ...request, precision: 'int8' as const, onlyIfFaster: true }
+  const prepareInt8 = async (more: object = {}) => (await prepare({ ...asked, ...more })).plan!
+  const file = join((await prepareInt8()).folder, 'precision.json')
+  const { machine, reason } = JSON.parse(await readFile(file, 'utf8'))
+  t.match(reason, /^of float32's time for a request of 64 candidates \(\d+ µs, of which 50 .*\), int8 takes \d\.\d\d$/)
+  const decide = (precision: string) =>
+    writeFile(file, JSON.stringify({ machine, precision, reason: 'so it was decided' }))
+  await decide('float32')
+  const slow = await prepareInt8()
+  t.match(slow, { precision: 'float32', choice: 'so it was decided', verdict: { passed: true } })
+  t.equal(slow.precisionProblem, undefined)
+  t.match(await prepareInt8({ onlyIfFaster: false }), { precision: 'int8', choice: undefined })
+  await decide('int8')
+  t.match(await prepareInt8(), { precision: 'int8', choice: undefined, verdict: { passed: true } })
+})
+
+t.test('a precision has to save a tenth of a request, its way to a worker and back included', async (t) => {
+  const of = (float32: number, int8: number, bfloat16 = float32) =>
+    fastest(
+      new Map([
+        ['float32', float32],
+        ['int8', int8],
+        ['bfloat16', bfloat16],
+      ]),
+    )
+  t.equal(of(20, 15), 'float32', 'a quarter less of the little that its call takes')
+  t.equal(of(950, 800), 'int8')
+  t.equal(of(950, 900), 'float32')
+  t.equal(of(950, 800, 820), 'bfloat16', 'the more exact one')
 })
 
 t.test('without rows to judge others, it is float32', async (t) => {

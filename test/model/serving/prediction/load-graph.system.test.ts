@@ -1,4 +1,4 @@
-import { cp, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -50,6 +50,7 @@ async function bundleWith(t: Test, rows?: number): Promise<Bundle> {
   const bundle = await readBundle(root, 'ads', '1')
   if (rows === undefined) return bundle
   bundle.manifest.precision = 'int8'
+  bundle.manifest.keep_precision = true
   if (rows > 0) {
     bundle.manifest.quantization = { file: 'rows.bin', rows, labels: true }
     await writeFile(join(bundle.folder, 'rows.bin'), encodeQuantizationRows(quantizationRows(rows)))
@@ -187,6 +188,22 @@ t.test('int8 that passes its check is served', async (t) => {
     )
     await free(loaded)
   }
+})
+
+t.test('int8 that saves nothing here leaves its place to float32, and says so', async (t) => {
+  const cache = await temporaryFolder(t)
+  const bundle = await bundleWith(t, 600)
+  bundle.manifest.keep_precision = false
+  const first = await load(bundle, { cache })
+  const file = join(first.compiled.plan!.folder, 'precision.json')
+  await free(first)
+  const { machine } = JSON.parse(await readFile(file, 'utf8'))
+  await writeFile(file, JSON.stringify({ machine, precision: 'float32', reason: 'int8 takes 0.97' }))
+  const loaded = await load(bundle, { cache })
+  t.match(loaded.plan, { precision: 'float32', notes: ['precision int8: float32 is served; int8 takes 0.97'] })
+  t.match(loaded.plan.verdict, { passed: true })
+  t.same(loaded.warnings, [], 'nothing is wrong')
+  await free(loaded)
 })
 
 t.test('int8 that fails it is not, and its verdict is kept', async (t) => {
@@ -343,6 +360,7 @@ t.test('what the compiler is told of a version', async (t) => {
       ],
     },
     precision: 'int8',
+    onlyIfFaster: true,
     quantization: {
       scales: { rows: 2, inputs: { ids: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7), numbers: Float32Array.of(0, 1, 2, 3) } },
       judged: {
@@ -355,6 +373,7 @@ t.test('what the compiler is told of a version', async (t) => {
     identity: JSON.stringify(manifest.files),
   })
   t.equal(describeGraph(manifest, undefined).quantization, undefined)
+  t.equal(describeGraph({ ...manifest, keep_precision: true }, undefined).onlyIfFaster, false)
   const numbers = describeGraph({ ...manifest, graph: { ...manifest.graph, inputs: { dense: 'numbers' } } }, undefined)
   t.same([numbers.fields, Object.keys(numbers.sides!)], [{}, ['numbers']])
 })

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { FormName } from './competitors/forms.ts'
-import { bestOf, type ComparisonReport, findCell, goodputAtThree } from './competitors/results.ts'
+import { bestOf, type ComparisonReport, findCell, goodputAtThree, shareOfEngine } from './competitors/results.ts'
 import type { ServerName } from './competitors/servers.ts'
 import { type Columns, ofMaximum, percent, table, whole } from './markdown.ts'
 import type { Report } from './report.ts'
@@ -48,6 +48,10 @@ export function benchmarkTable({ competitors, own }: Results): string {
     const cell = cellOf(row, which)
     return cell && goodputAtThree(cell)
   }
+  const share = (row: Row, which: Cell) => {
+    const cell = cellOf(row, which)
+    return cell && shareOfEngine(cell, competitors.machine.cores)?.toFixed(2)
+  }
   /** Only multigate has a cache of candidates. */
   const newAndCached = (figure: typeof throughput, row: Row, scenario: Cell['scenario']) =>
     [figure(row, { scenario, candidates: 'new' }), figure(row, { scenario, candidates: 'seen' })]
@@ -58,11 +62,13 @@ export function benchmarkTable({ competitors, own }: Results): string {
     return run && percent(ofMaximum(run.result.good, run))
   }
 
+  const isTimed = competitors.cells.some(({ scenario, alone }) => scenario === 'S3' && alone)
   const shown: Columns<Row> = {
     server: ({ title }) => title,
     'small model, 1 row': (row) => throughput(row, { scenario: 'S1', candidates: 'new' }) ?? notMeasured,
     'wide model, 1 row': (row) => throughput(row, { scenario: 'S2', candidates: 'new' }) ?? notMeasured,
     'wide model, 100 candidates: new / cached': (row) => newAndCached(throughput, row, 'S3'),
+    ...(isTimed && { "as a share of the engine's own rate": (row: Row) => newAndCached(share, row, 'S3') }),
     'its goodput at 3×': (row) => newAndCached(goodput, row, 'S3'),
     'history of 50, 200 candidates: new / cached': (row) => newAndCached(throughput, row, 'S5'),
     'goodput of a cheap model at 3×': (row) => cheap(row) ?? notMeasured,

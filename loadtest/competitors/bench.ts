@@ -4,6 +4,7 @@ import type { Log } from '../experiment.ts'
 import { generate, outcomesOf } from '../generator.ts'
 import { withHitRate } from '../multigate.ts'
 import type { ComparisonArguments } from './arguments.ts'
+import { type AloneTimes, timeAlone } from './ceiling.ts'
 import { type Answers, ask, checkAnswers, createReference, servedPrecision, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
 import { forms } from './forms.ts'
@@ -12,6 +13,7 @@ import type { Cell, Session } from './plan.ts'
 import { withProcessorTime } from './processor-time.ts'
 import type { Requests } from './requests.ts'
 import { bestOf, type CellResult, type Differences } from './results.ts'
+import { meanRows } from './scenarios.ts'
 import { type RunningServer, type ServerKind, servers, startServer } from './servers.ts'
 
 /** Fixed, so that two runs send the same requests at the same times. */
@@ -24,6 +26,8 @@ const graceMs = 1000
 const pauseMs = 1000
 /** Warm-up before each cell, for just-in-time compilers. */
 const warmUpSeconds = { short: 1, full: 3 }
+/** Time of each of the two measurements of the engine alone, s. */
+const aloneSeconds = 1
 /** If others use more of the cores, a run is repeated, up to this number of runs; the quietest counts. */
 const quietCores = 0.15
 const attempts = 3
@@ -51,6 +55,7 @@ export class Bench {
   readonly #parts: BenchParts
   readonly #models = new Map<string, { files: ModelFiles; answers: Answers }>()
   readonly #results = new Map<string, CellResult>()
+  readonly #aloneTimes = new Map<string, AloneTimes>()
   #sent = 0
   #started = 0
 
@@ -109,6 +114,8 @@ export class Bench {
 
   async measureClosed(cell: Cell, server: RunningServer, repeat: number): Promise<void> {
     const result = await this.#result(cell)
+    const alone = await this.#alone(cell, repeat)
+    if (alone) result.alone = [...(result.alone ?? []), alone]
     const caches = servers[cell.server].candidates.some((kind) => kind === 'seen')
     for (const connections of this.#options.connections) {
       const measure = () => this.#quietest(() => this.#closed(cell, server, connections, this.#options.duration))
@@ -120,6 +127,26 @@ export class Bench {
         `${nameOf(cell)}  ${repeat + 1}/${this.#options.repeats}  ${connections} connections  ${Math.round(run.requestsPerSecond)} req/s, p50 ${run.p50.toFixed(2)}, p99 ${run.p99.toFixed(2)} ms${run.errors > 0 ? `, ${run.errors} ERRORS` : ''}`,
       )
     }
+  }
+
+  /** The times of our engine alone, once in a repeat for all forms; the server has nothing to do meanwhile. */
+  async #alone({ server, scenario, candidates }: Cell, repeat: number): Promise<AloneTimes | undefined> {
+    const kind: ServerKind = servers[server]
+    const rows = Math.round(meanRows(scenario))
+    if (!kind.deadlines || rows === 1 || this.#options.short) return undefined
+    const { files } = await this.#model(scenario.model)
+    const models = kind.precision ? files.rounded![kind.precision] : files.models
+    const key = [models, rows, candidates, repeat].join()
+    const known = this.#aloneTimes.get(key)
+    if (known) return known
+    const { cache } = this.#options
+    const { name } = referenceModels[scenario.model]
+    const times = await timeAlone({
+      ...{ models, name, cache: join(cache, 'plans'), rows },
+      ...{ requests: 1, candidates, seconds: aloneSeconds },
+    })
+    this.#aloneTimes.set(key, times)
+    return times
   }
 
   async measureOpen(cell: Cell, server: RunningServer): Promise<void> {

@@ -1,4 +1,6 @@
+import { median } from '../../src/base/arrays.ts'
 import { type Columns, decimal, kilo, ofMaximum, percent, table, whole } from '../markdown.ts'
+import { ceilingOf } from './ceiling.ts'
 import { tolerances } from './check.ts'
 import { forms } from './forms.ts'
 import {
@@ -10,6 +12,7 @@ import {
   findCell,
   goodputAtThree,
   isFailed,
+  shareOfEngine,
 } from './results.ts'
 import { meanRows, type Scenario, scenarios } from './scenarios.ts'
 import { type ServerName, servers } from './servers.ts'
@@ -40,8 +43,8 @@ export function toMarkdown(report: ComparisonReport): string {
     '## Requests per second',
     summaryTable(report),
     '## Closed loop',
-    `Generator: ${method.generator}. Each connection sends its next request when it receives an answer. At ${list(method.connections)} connections; the table has the number with the most answers. Median (least – most) of ${method.repeats} runs of ${method.seconds} s with alternating servers, each in a new process.`,
-    ...chosen(report).map((scenario) => closedSection(scenario, cells)),
+    `Generator: ${method.generator}. Each connection sends its next request when it receives an answer. At ${list(method.connections)} connections; the table has the number with the most answers. Median (least – most) of ${method.repeats} runs of ${method.seconds} s with alternating servers, each in a new process.${cells.some(({ alone }) => alone) ? ` Beside rows of many candidates: what the engine alone takes for one request, one session on each core at the same time, the context's part included; warm, and cold, each call after 64 MiB of other memory. The ceiling is cores ÷ the warm time.` : ''}`,
+    ...chosen(report).map((scenario) => closedSection(scenario, cells, machine.cores)),
   ]
   if (cells.some(({ open }) => open.length > 0))
     parts.push(
@@ -88,7 +91,7 @@ export function summaryTable(report: ComparisonReport): string {
   return table(columns, rows)
 }
 
-function closedSection(scenario: Scenario, cells: readonly CellResult[]): string {
+function closedSection(scenario: Scenario, cells: readonly CellResult[], cores: number): string {
   const rows = cells
     .filter((cell) => cell.scenario === scenario.name)
     .map((cell) => ({ cell, best: bestOf(cell), errors: cell.closed.reduce((sum, run) => sum + run.errors, 0) }))
@@ -111,7 +114,24 @@ function closedSection(scenario: Scenario, cells: readonly CellResult[]): string
     'cached candidates': ({ best }) => (best.known === undefined ? '' : percent(best.known)),
     errors: ({ errors }) => String(errors),
   }
-  return `### ${scenario.name}: ${scenario.title}\n\n${table(columns, rows)}`
+  return [`### ${scenario.name}: ${scenario.title}`, table(columns, rows), engineTable(rows, cores)]
+    .filter((part) => part !== '')
+    .join('\n\n')
+}
+
+/** The served rate beside the ceiling of the engine alone; empty where that was not timed. */
+function engineTable(rows: readonly { cell: CellResult; best: Best }[], cores: number): string {
+  const timed = rows.filter(({ cell }) => cell.alone)
+  const columns: Columns<(typeof rows)[number]> = {
+    server: ({ cell }) => nameOf(cell),
+    variant: ({ cell }) => cell.alone![0]!.variant,
+    'engine alone, warm, µs': ({ cell }) => whole(median(cell.alone!.map(({ warm }) => warm))),
+    'cold, µs': ({ cell }) => whole(median(cell.alone!.map(({ cold }) => cold))),
+    'ceiling, req/s': ({ cell }) => whole(ceilingOf(cell.alone!, cores)),
+    'served, req/s': ({ best }) => whole(best.requestsPerSecond),
+    share: ({ cell }) => shareOfEngine(cell, cores)!.toFixed(2),
+  }
+  return timed.length === 0 ? '' : table(columns, timed)
 }
 
 function openSection(scenario: Scenario, cells: readonly CellResult[]): string {

@@ -3,6 +3,7 @@ import { mediansOf } from '../closed-loop.ts'
 import type { GeneratorResult } from '../generator.ts'
 import type { Machine } from '../machine.ts'
 import { ofMaximum, percent } from '../markdown.ts'
+import { type AloneTimes, ceilingOf } from './ceiling.ts'
 import type { tolerances } from './check.ts'
 import type { ClosedRun } from './closed-loop.ts'
 import type { FormName } from './forms.ts'
@@ -24,6 +25,8 @@ export interface CellResult {
   bodyBytes: number
   /** Different requests. */
   distinct: number
+  /** Times of our engine alone for one request, in each repeat, where requests have many candidates. */
+  alone?: AloneTimes[]
   /** `known`: share of cached candidates, by multigate's own counts. */
   closed: (ClosedRun & { connections: number; known?: number })[]
   open: (GeneratorResult & { load: number; rate: number; seconds: number; raised: boolean; otherCores: number })[]
@@ -141,6 +144,11 @@ export function findCell(cells: readonly CellResult[], wanted: CellKey): CellRes
 export function goodputAtThree({ open }: Pick<CellResult, 'open'>): string | undefined {
   const run = open.find(({ load }) => load === 3)
   return run && percent(ofMaximum(run.good, run))
+}
+
+/** Requests served, as a share of what the engine alone could do on as many cores; undefined where it was not timed. */
+export function shareOfEngine(cell: Pick<CellResult, 'alone' | 'closed'>, cores: number): number | undefined {
+  return cell.alone && bestOf(cell).requestsPerSecond / ceilingOf(cell.alone, cores)
 }
 
 function largestOf(one: Differences = {}, other: Differences = {}): Differences {

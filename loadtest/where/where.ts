@@ -1,22 +1,21 @@
 // Finds where the processor time between the socket and the engine goes: a table of threads and kinds of code that adds
 // up to the time of the processors, and what the engine alone could do.
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { median } from '../../src/base/arrays.ts'
 import { defaultCache } from '../competitors/arguments.ts'
+import { type AloneTimes, ceilingOf, timeAlone } from '../competitors/ceiling.ts'
 import { urlOf } from '../competitors/check.ts'
 import { type ClosedRun, createClosedLoop } from '../competitors/closed-loop.ts'
 import type { FormName } from '../competitors/forms.ts'
 import { prepareModel, referenceModels } from '../competitors/models.ts'
+import type { Candidates } from '../competitors/queries.ts'
 import { createRequests } from '../competitors/requests.ts'
 import { meanRows, type Scenario, scenarios } from '../competitors/scenarios.ts'
 import { type RunningServer, type ServerName, servers, startReady } from '../competitors/servers.ts'
 import { experiment, temporaryFolder } from '../experiment.ts'
 import { percent, tableOf, whole } from '../markdown.ts'
 import { readMetrics } from '../multigate.ts'
-import type { AloneOptions, AloneTimes } from './engine-alone.ts'
 import { type Kind, kindOf, kinds, lackingPerf, sampleWhile } from './samples.ts'
 import { type Role, readThreads, rolesOf, type ThreadTime, takenBetween } from './threads.ts'
 
@@ -26,7 +25,7 @@ interface Case {
   server: ServerName
   scenario: Scenario['name']
   form: FormName
-  candidates: AloneOptions['candidates']
+  candidates: Candidates
 }
 
 const cases: readonly Case[] = [
@@ -134,7 +133,7 @@ async function measure(one: Case, { seconds, repeats, cache, sampled }: MeasureO
     }
     await load(warmUpSeconds)
     const models = 'precision' in kind ? files.rounded![kind.precision] : files.models
-    const alone: AloneOptions = {
+    const alone = {
       ...{ models, name: model.name, cache: join(cache, 'plans'), rows: Math.round(meanRows(scenario)) },
       ...{ requests: 1, candidates: one.candidates, seconds: seconds / 2 },
     }
@@ -147,28 +146,6 @@ async function measure(one: Case, { seconds, repeats, cache, sampled }: MeasureO
     return { title: one.title, bodyBytes: meanBytes, ...found, parts }
   } finally {
     await server.stop()
-  }
-}
-
-/** One process on each core, together; the means of their times. */
-async function timeAlone(options: AloneOptions): Promise<AloneTimes> {
-  const program = join(import.meta.dirname, 'engine-alone.js')
-  const children = Array.from({ length: cores }, () => fork(program, [JSON.stringify(options)]))
-  try {
-    const messageOf = async (child: (typeof children)[number]) => {
-      const ended = once(child, 'exit').then(([code]) => {
-        throw new Error(`the engine's process ended with ${code}`)
-      })
-      return (await Promise.race([once(child, 'message'), ended]))[0]
-    }
-    await Promise.all(children.map(messageOf))
-    const times = children.map(messageOf)
-    for (const child of children) child.send('go')
-    const all = (await Promise.all(times)) as AloneTimes[]
-    const mean = (key: 'warm' | 'cold') => all.reduce((sum, time) => sum + time[key], 0) / all.length
-    return { warm: mean('warm'), cold: mean('cold'), variant: all[0]!.variant }
-  } finally {
-    for (const child of children) child.kill('SIGKILL')
   }
 }
 
@@ -206,7 +183,7 @@ const medianOf = <T>(runs: readonly T[], figure: (run: T) => number) => median(r
 function shareRow({ title, bodyBytes, served, alone }: Found): Record<string, string> {
   const [warm, cold] = [medianOf(alone, (time) => time.warm), medianOf(alone, (time) => time.cold)]
   const rate = medianOf(served, (run) => run.requestsPerSecond)
-  const ceiling = (cores * 1e6) / warm
+  const ceiling = ceilingOf(alone)
   return {
     case: title,
     'body, bytes': whole(bodyBytes),

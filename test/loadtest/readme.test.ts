@@ -45,6 +45,20 @@ t.test('a history is shown with new and with cached candidates', async (t) => {
   t.equal(row, '| multigate | – | – | – | – | 1,234 / 2,345 | – |')
 })
 
+t.test("the share of the engine's own rate is shown where the engine was timed", async (t) => {
+  const { cells } = results.competitors
+  const like = cells.find(({ server, form }) => server === 'multigate' && form === 'tensors')!
+  const cell = {
+    ...{ ...like, scenario: 'S3' as const, candidates: 'new' as const, open: [] },
+    closed: [{ ...like.closed[0]!, requestsPerSecond: 750 }],
+    alone: [1900, 2000, 2500].map((warm) => ({ warm, cold: 3000, variant: 'shared_context' })),
+  }
+  const competitors = { ...results.competitors, cells: [cell] }
+  const [header, , row] = benchmarkTable({ competitors, own: { ...results.own, openLoop: [] } }).split('\n')
+  t.match(header, "new / cached | as a share of the engine's own rate | its goodput")
+  t.equal(row, '| multigate | – | – | 750 | 0.75 | – | – | – |', 'two cores could answer 1,000')
+})
+
 t.test('goodput is answers in time, of the maximum', async (t) => {
   const [run] = results.own.openLoop.filter(({ target, load }) => target === 'multigate' && load === 3)
   const changed = { ...run!, seconds: 2, rate: 3000, result: { ...run!.result, good: 500 } }

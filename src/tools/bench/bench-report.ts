@@ -24,6 +24,7 @@ function formatInputs({ inputs, threads }: BenchReport): string {
 
 /** Explains the words in the table. */
 const legend =
+  'µs: of a call, several in a row; cold: after 64 MiB of other memory; a busy server is between the two\n' +
   '× exported: median over rounds, in which the plans take turns\n' +
   'requests: context per row (differs from row to row), new candidates, cached candidates\n' +
   'variant: full graph, shared_context (context once per request), cached (candidates skipped): the cheapest on this machine\n' +
@@ -35,6 +36,7 @@ const measurementHeader = [
   'requests',
   'variant',
   'µs',
+  'cold µs',
   '× exported',
   'rows/s',
   'max |Δp|',
@@ -48,6 +50,7 @@ export function formatMeasurements(measurements: Measurement[]): string[] {
     measured.requests,
     measured.variant,
     grouped(measured.microseconds),
+    grouped(measured.cold_microseconds),
     measured.speedup.toFixed(2),
     grouped(measured.rows_per_second),
     measured.plan === 'exported' ? '' : formatError(measured.error),

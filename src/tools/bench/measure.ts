@@ -2,6 +2,7 @@ import { median } from '../../base/arrays.ts'
 import { type CompiledPlan, filesOf, type Precision } from '../../model/contracts/compiled-plan.ts'
 import type { Batch, Engine, GraphStats, LoadedGraph } from '../../model/contracts/engine.ts'
 import { logit } from '../../model/graph/int8/judge.ts'
+import { cacheEvictor } from './processor-caches.ts'
 import { drawBatch, redraw, type Shape } from './rows.ts'
 import type { Target } from './target.ts'
 
@@ -21,8 +22,10 @@ export interface Measurement extends Contestant {
   /** Rows per request, and requests per call. */
   rows: number
   requests_per_call: number
-  /** Median time of a call, µs. */
+  /** Median time of a call, µs: of several in a row. */
   microseconds: number
+  /** The same, µs, each after other memory has gone through the processor's caches. */
+  cold_microseconds: number
   /** Speed relative to the exported graph: median over rounds. */
   speedup: number
   rows_per_second: number
@@ -48,8 +51,10 @@ export interface MeasureOptions {
   signal: AbortSignal
 }
 
-/** Calls of one contestant per round. The first ones run with cold processor caches and are not counted. */
+/** Calls of one contestant per round. The first ones find what others left in the processor's caches: not counted. */
 const callsInARow = 12
+const uncounted = 2
+/** Calls of each round after them, whose caches are emptied. */
 const coldCalls = 2
 const fewestRounds = 5
 
@@ -78,7 +83,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement[]> {
     const runners = createRunners(graphs, options)
     const errors: Comparison[] = []
     for (const runner of runners) errors.push(await compareAnswers(runner, graphs.exported, options))
-    const times = await takeTimes(runners, options)
+    const { warm: times, cold } = await takeTimes(runners, options)
     const exported = times[0]!
     const total = options.shape.rows * options.shape.requests
     return runners.map(({ plan, requests }, i) => {
@@ -90,6 +95,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement[]> {
         rows: options.shape.rows,
         requests_per_call: options.shape.requests,
         microseconds,
+        cold_microseconds: median(cold[i]!),
         speedup: median(ratios),
         rows_per_second: (total / microseconds) * 1e6,
         ...errors[i]!,
@@ -159,23 +165,36 @@ function rowsBy(graph: LoadedGraph): GraphStats['rows'] {
   return graph.stats?.().rows ?? { exported: 0, full: 0, shared_context: 0, cached: 0 }
 }
 
-/** Times of calls, µs: [contestant][round][call]. */
-async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<number[][][]> {
+/** Times of calls, µs. */
+interface Times {
+  /** [contestant][round][call] */
+  warm: number[][][]
+  /** [contestant][call] */
+  cold: number[][]
+}
+
+async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<Times> {
   const { now, seconds, signal, target } = options
   const wanted = [target.request.output]
-  const times: number[][][] = runners.map(() => [])
+  const evictCaches = cacheEvictor()
+  const times: Times = { warm: runners.map(() => []), cold: runners.map(() => []) }
   const end = now() + seconds * 1000 * runners.length
   for (let round = 0; round < fewestRounds || now() < end; round++)
     for (const [i, { graph, next }] of runners.entries()) {
       signal.throwIfAborted()
-      const batches = Array.from({ length: callsInARow }, next)
-      const taken: number[] = []
-      for (const batch of batches) {
+      const timeCall = async (batch: Batch): Promise<number> => {
         const started = now()
         await graph.run(batch, wanted)
-        taken.push((now() - started) * 1000)
+        return (now() - started) * 1000
       }
-      times[i]!.push(taken.slice(coldCalls))
+      const batches = Array.from({ length: callsInARow + coldCalls }, next)
+      const taken: number[] = []
+      for (const batch of batches.slice(0, callsInARow)) taken.push(await timeCall(batch))
+      times.warm[i]!.push(taken.slice(uncounted))
+      for (const batch of batches.slice(callsInARow)) {
+        evictCaches()
+        times.cold[i]!.push(await timeCall(batch))
+      }
     }
   return times
 }

@@ -106,6 +106,16 @@ t.test('the report says who was left out, what was late, and how servers compare
   t.match(text, '| 1.00 / 7.00 |')
 })
 
+t.test('where the engine was timed alone, a table has its ceiling and the share that is served', async (t) => {
+  const alone = [1600, 2000, 4000].map((warm) => ({ warm, cold: 2 * warm, variant: 'cached' }))
+  const cells = [cell({ alone, closed: [closed(600)] }), cell({ server: 'fastify', closed: [closed(500)] })]
+  const text = toMarkdown({ ...report, cells })
+  t.match(text, 'what the engine alone takes for one request')
+  t.match(text, '| multigate, tensors, new candidates | cached | 2,000 | 4,000 | 1,000 | 600 | 0.60 |')
+  t.equal(text.match(/\| Fastify .* \|/g)!.length, 2, 'the engine of another server has no row')
+  t.notMatch(toMarkdown(report), 'engine alone')
+})
+
 t.test('a server that fails in a scenario is omitted from it alone, until it is measured', async (t) => {
   const cells = [cell({ server: 'int8', form: 'binary', scenario: 'S2' }), cell({ scenario: 'S5', form: 'binary' })]
   const failure = { server: 'int8', scenario: 'S5', reason: 'int8 fails its check' } as const

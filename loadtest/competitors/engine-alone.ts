@@ -1,43 +1,19 @@
-// Times calls of a version's graph without a server: a program of `where`, one on each core.
+// Times calls of a version's graph without a server: the program that `ceiling.ts` starts on each core.
 
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { median } from '../../src/base/arrays.ts'
 import { createOnnxEngine } from '../../src/model/engines/onnx/onnx.ts'
 import { prepareInThread } from '../../src/model/graph/compile/prepare-in-thread.ts'
+import { cacheEvictor } from '../../src/tools/bench/processor-caches.ts'
 import { drawBatch, redraw } from '../../src/tools/bench/rows.ts'
 import { openTarget } from '../../src/tools/bench/target.ts'
 import { createRandom } from '../../src/tools/data/random.ts'
-
-/** The calls that are timed, as an argument in JSON. */
-export interface AloneOptions {
-  models: string
-  name: string
-  /** Folder of compiled plans. */
-  cache: string
-  rows: number
-  /** Requests of a call. */
-  requests: number
-  candidates: 'new' | 'seen'
-  /** Time of each measurement, s. */
-  seconds: number
-}
-
-/** Medians of the calls of one process, µs. */
-export interface AloneTimes {
-  /** One call after the other. */
-  warm: number
-  /** Each after other memory than theirs has gone through the caches. */
-  cold: number
-  /** The variant that computed most rows. */
-  variant: string
-}
+import type { AloneOptions, AloneTimes } from './ceiling.ts'
 
 /** Fewest calls of a measurement, and those before it. */
 const fewest = 200
 const warmUp = 50
-/** More than a core's share of the last level of caches. */
-const evictedBytes = 64 * 2 ** 20
 const candidateBytes = 256 * 2 ** 20
 
 const { models, name, cache, rows, requests, candidates, seconds } = JSON.parse(process.argv[2]!) as AloneOptions
@@ -54,7 +30,6 @@ const batch = () =>
   candidates === 'new'
     ? drawBatch(target.inputs, shape, draw)
     : redraw(target.inputs, known, shape, ['context', 'cross'], draw)
-const evicted = new Float64Array(evictedBytes / 8)
 
 async function time(between: () => void): Promise<number> {
   const times: number[] = []
@@ -76,9 +51,7 @@ for (let i = 0; i < warmUp; i++) await graph.run(batch(), [target.request.output
 process.send!('ready')
 await once(process, 'message')
 const warm = await time(() => undefined)
-const cold = await time(() => {
-  for (let i = 0; i < evicted.length; i += 8) evicted[i]! += 1
-})
+const cold = await time(cacheEvictor())
 const computed = Object.entries(graph.stats?.().rows ?? {}).sort((a, b) => b[1] - a[1])
 process.send!({ warm, cold, variant: computed[0]?.[0] ?? '' } satisfies AloneTimes)
 await graph.close()

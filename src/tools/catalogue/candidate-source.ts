@@ -1,7 +1,7 @@
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import type { ChangedTable } from '../../model/serving/tables/open-changed.ts'
-import { dataOf, openSource } from '../data/dataset.ts'
 import { joinEntities, type OpenRows, openHighest } from '../data/entity-tables.ts'
+import { dataOf, openSource } from '../data/open-source.ts'
 import { type Source, SpecError } from '../data/source.ts'
 import { tablesOf } from '../evaluate/local-predictor.ts'
 import { predictorFields, readingsOfModel } from '../evaluate/model-fields.ts'

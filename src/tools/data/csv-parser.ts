@@ -110,12 +110,15 @@ export class CsvParser {
     const bytes = this.bytes
     const special = this.#special
     const largest = this.#largest
+    const trim = this.#trim
+    const comma = this.#comma
+    const isText = this.#isText
     const { length } = bytes
     let { starts, ends } = this
     let at = this.#at
     let breaks = 0
     for (let cell = first; ; cell++) {
-      if (this.#trim) while (isBlank(bytes[at])) at++
+      if (trim) while (isBlank(bytes[at])) at++
       if (cell === starts.length) {
         this.#growCells()
         ;({ starts, ends } = this)
@@ -128,21 +131,21 @@ export class CsvParser {
         starts[cell] = start
         ends[cell] = end
         at = end + 1
-        if (this.#trim) while (isBlank(bytes[at])) at++
+        if (trim) while (isBlank(bytes[at])) at++
       } else {
         const start = at
         for (; at < length; at++) {
           const byte = bytes[at]!
-          if (byte <= largest && special[byte] === 1 && !this.#isContent(at)) break
+          if (byte <= largest && special[byte] === 1 && (byte === comma || !this.#isContent(at))) break
         }
         let end = at
-        if (this.#trim) while (end > start && isBlank(bytes[end - 1])) end--
+        if (trim) while (end > start && isBlank(bytes[end - 1])) end--
         starts[cell] = start
         ends[cell] = end
       }
       if (at === length && !this.#last) return undefined
-      if (!this.#isText) this.#checkText(starts[cell]!, ends[cell]!)
-      if (bytes[at] === this.#comma) {
+      if (!isText) this.#checkText(starts[cell]!, ends[cell]!)
+      if (bytes[at] === comma) {
         at++
         continue
       }

@@ -2,21 +2,18 @@ import { reasonOf, type Violation } from '../../base/errors.ts'
 import { sum } from '../../model/quality/metrics.ts'
 import type { JoinedTable } from '../../schemas/joined-table.ts'
 import { longestList } from '../../schemas/list-options.ts'
-import type { RowData, RowsSpec } from '../../schemas/rows-spec.ts'
-import { createAdsFunnel } from './ads-funnel.ts'
-import { createAdsHistory } from './ads-history.ts'
+import type { RowsSpec } from '../../schemas/rows-spec.ts'
 import { type CellColumn, type ColumnBytes, LabelColumn, MemoryCheck, NumberColumn, StringColumn } from './columns.ts'
-import { openCsv } from './csv.ts'
 import { joinEntities, type OpenRows, type RowEntities } from './entity-tables.ts'
 import { withAges, withHistories } from './history-cells.ts'
 import { ListColumn } from './list-column.ts'
 import { expectHistoryMemory } from './make-histories.ts'
+import { openSource } from './open-source.ts'
 import { leaveOut, partsOf } from './parts.ts'
 import { createReaders, type FieldReading, type Readers } from './readers.ts'
 import { referenceProblems } from './references.ts'
-import { RowProblems, type Source, SpecError } from './source.ts'
+import { RowProblems, SpecError } from './source.ts'
 import type { Parts } from './split.ts'
-import { createSyntheticTasks } from './synthetic-tasks.ts'
 
 /** All rows of a spec's data, as columns, before encoding. */
 export interface Dataset {
@@ -217,30 +214,6 @@ function columnBytes(columns: readonly CellColumn[]): ColumnBytes {
     total.values += bytes.values
   }
   return total
-}
-
-/** The data of a single file, by its name. Throws a SpecError where it is none of `formats`. */
-export function dataOf(file: string, formats: string): RowData {
-  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
-  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
-  throw new SpecError(file, [{ path: '', message: `must be ${formats}` }])
-}
-
-/** Opens a spec's data. Rejects with a SpecError if its files or their headers are missing. */
-export async function openSource(data: RowData, file: string): Promise<Source> {
-  if ('csv' in data) return openCsv(data, file)
-  if ('generator' in data) return openGenerated(data)
-  if ('log' in data) {
-    const { openLogRows } = await import('./log-rows.ts')
-    return openLogRows(data, file, openSource)
-  }
-  const { openParquet } = await import('./parquet.ts')
-  return openParquet(data, file)
-}
-
-function openGenerated(data: Extract<RowData, { generator: string }>): Source {
-  if (data.generator === 'ads-funnel') return createAdsFunnel(data)
-  return data.generator === 'ads-history' ? createAdsHistory(data) : createSyntheticTasks(data)
 }
 
 /** Rows that are open, and how each of the fields that were asked for is read from one. */

@@ -66,6 +66,8 @@ export interface GroupColumn<T extends RowCell = RowCell> {
   at(row: number): T
   /** The same, where they are texts: reading them makes no strings. */
   texts?: ColumnTexts
+  /** The same, where all are known to be finite numbers, or texts of them. */
+  numbers?: ColumnNumbers
   /** The same, where they are lists: the values of all rows, and where those of a row begin and end; −1: no list. */
   lists?: { items: GroupColumn<Cell>; startOf(row: number): number; endOf(row: number): number }
 }
@@ -78,8 +80,18 @@ export interface ColumnTexts {
   ends: Int32Array
   /** The number of the text of a row; −1: it has none. */
   numberOf(row: number): number
+  /** The same of as many rows as `numbers` has, in one loop. */
+  numberAll?(numbers: Int32Array): void
   /** How many texts there are, where rows share them. */
   shared?: number
+  /** Hashes of the texts of rows (string-pool.ts), where they have been computed. */
+  hashes?: Int32Array
+}
+
+/** Finite numbers of rows, NaN where there is none; `isJson`: texts of them were written as JSON writes numbers. */
+export interface ColumnNumbers {
+  values: Float64Array
+  isJson: boolean
 }
 
 /** A part of the rows that may have files of its own. */

@@ -38,6 +38,10 @@ export function csvColumn(
       const number = row * width + index
       return missing.has(bytes, starts[number]!, ends[number]!) ? -1 : number
     },
+    numberAll(numbers) {
+      for (let row = 0, number = index; row < numbers.length; row++, number += width)
+        numbers[row] = missing.has(bytes, starts[number]!, ends[number]!) ? -1 : number
+    },
   }
   return {
     texts,

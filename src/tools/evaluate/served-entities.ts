@@ -1,6 +1,6 @@
 import type { Violation } from '../../base/errors.ts'
 import type { JoinedTable } from '../../schemas/joined-table.ts'
-import { openSource } from '../data/dataset.ts'
+import { openSource } from '../data/open-source.ts'
 import { type LoadedRows, SpecError } from '../data/source.ts'
 import { readingsOfModel } from './model-fields.ts'
 import type { Predictor, ServedFeatures } from './predictor.ts'

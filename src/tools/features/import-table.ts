@@ -12,7 +12,7 @@ import { descriptionFile, tablesFolder, unfinishedPrefix, versionsIn } from '../
 import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
-import { keyOf, numberOfKeys, pusherOf } from './push-group.ts'
+import { keyOf, numberOfKeys, pusherOf, pushNumbers } from './push-group.ts'
 import { type OpenSource, openTableSource } from './table-source.ts'
 
 export interface ReadOptions {
@@ -41,6 +41,8 @@ export interface ImportOptions extends Omit<ReadOptions, 'kinds'> {
   name: string
   /** Default: the one after the highest. */
   version: string | undefined
+  /** See `openTableSource`. */
+  here?: boolean
 }
 
 export interface ImportedTable {
@@ -203,7 +205,7 @@ class RowReader {
     for (const [i, column] of this.#columns.entries())
       try {
         const cells = columns.get(this.#wanted.columns[i]!)!
-        this.#attempt(first, rows, pusherOf(column, cells, rows), column.name)
+        if (!pushNumbers(column, cells)) this.#attempt(first, rows, pusherOf(column, cells, rows), column.name)
       } catch (error) {
         if (!(error instanceof NotNumbers)) throw error
         notNumbers.push(...error.columns)

@@ -4,6 +4,11 @@ import { ListsColumn } from '../../model/serving/tables/lists-column.ts'
 import type { StringPool } from '../../model/serving/tables/string-pool.ts'
 import type { ColumnTexts, GroupColumn, RowCell } from '../data/source.ts'
 
+/** Adds the values of all rows to a column where they are known to be numbers that it takes; else returns false. */
+export function pushNumbers(column: BuiltColumn, { numbers }: GroupColumn): boolean {
+  return numbers !== undefined && column instanceof CellColumn && column.pushNumbers(numbers.values, numbers.isJson)
+}
+
 /** Adds the value of a row to a column. */
 export function pusherOf(column: BuiltColumn, cells: GroupColumn, rows: number): (row: number) => void {
   const { texts, lists } = cells

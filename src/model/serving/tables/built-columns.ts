@@ -73,7 +73,20 @@ export class CellColumn {
   /** The hashes of the texts of rows, until the next call, where that makes adding them faster. */
   hashAll(texts: RowTexts, rows: number): Int32Array | undefined {
     const { pool } = this.#codes
-    return this.#kind === 'string' && pool.count >= manyStrings ? pool.hashAll(texts, rows) : undefined
+    if (this.#kind !== 'string') return undefined
+    return pool.count >= manyStrings ? pool.hashAll(texts, rows) : texts.hashes
+  }
+
+  /**
+   * Adds finite numbers, NaN for none; `isJson`: texts of them were written as JSON writes numbers. Returns false, and
+   * adds none, where the column is one of strings.
+   */
+  pushNumbers(values: Float64Array, isJson: boolean): boolean {
+    if (this.#kind === 'string') return false
+    this.#reader.isJson &&= isJson
+    this.#found ||= values.some((value) => !Number.isNaN(value))
+    this.#numbers.append(values)
+    return true
   }
 
   /**

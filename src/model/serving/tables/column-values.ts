@@ -37,6 +37,15 @@ export class Numbers {
 
   push(value: number): void {
     this.numbers.push(value)
+    this.#note(value)
+  }
+
+  append(values: Float64Array): void {
+    this.numbers.append(values)
+    for (let i = 0; i < values.length; i++) this.#note(values[i]!)
+  }
+
+  #note(value: number): void {
     if (!Number.isInteger(value) || Object.is(value, -0)) {
       const fits = this.#fits
       fits.uint8 = fits.int16 = fits.int32 = false

@@ -18,6 +18,17 @@ export class NarrowNumbers {
     if (this.#count === collected) this.#store()
   }
 
+  /** Adds many. */
+  append(values: Float64Array): void {
+    for (let first = 0; first < values.length; ) {
+      const part = values.subarray(first, first + collected - this.#count)
+      this.#last.set(part, this.#count)
+      this.#count += part.length
+      first += part.length
+      if (this.#count === collected) this.#store()
+    }
+  }
+
   get length(): number {
     return this.#blocks.length + this.#count
   }

@@ -71,6 +71,8 @@ export interface RowTexts {
   starts: Int32Array
   ends: Int32Array
   numberOf(row: number): number
+  /** Hashes of the texts of rows, where they have been computed. */
+  hashes?: Int32Array
 }
 
 /** The same of its bytes. */
@@ -139,13 +141,8 @@ export class StringPool implements StoredStrings {
    * The hashes of the texts of rows, until the next call; of new texts mostly. Adding them is faster afterwards: the
    * processor has waited for many places of the index at a time.
    */
-  hashAll({ bytes, starts, ends, numberOf }: RowTexts, rows: number): Int32Array {
-    if (this.#hashes.length < rows) this.#hashes = new Int32Array(rows)
-    const hashes = this.#hashes
-    for (let row = 0; row < rows; row++) {
-      const text = numberOf(row)
-      if (text >= 0) hashes[row] = hashOfBytes(bytes, starts[text]!, ends[text]!)
-    }
+  hashAll(texts: RowTexts, rows: number): Int32Array {
+    const hashes = texts.hashes ?? this.#hash(texts, rows)
     const index = this.#index
     const mask = index.length / 2 - 1
     let read = 0
@@ -156,6 +153,16 @@ export class StringPool implements StoredStrings {
       read ^= own[offsets[Math.max(0, number)]!]!
     }
     lastRead[0] = read
+    return hashes
+  }
+
+  #hash({ bytes, starts, ends, numberOf }: RowTexts, rows: number): Int32Array {
+    if (this.#hashes.length < rows) this.#hashes = new Int32Array(rows)
+    const hashes = this.#hashes
+    for (let row = 0; row < rows; row++) {
+      const text = numberOf(row)
+      if (text >= 0) hashes[row] = hashOfBytes(bytes, starts[text]!, ends[text]!)
+    }
     return hashes
   }
 

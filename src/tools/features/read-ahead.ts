@@ -34,7 +34,7 @@ const patience = 10_000
  */
 export function readAhead(source: Source, { file, lists }: Pick<SourceThreadData, 'file' | 'lists'>): Source {
   let progress: number | undefined = 0
-  let placeOf: (row: number) => string = source.place
+  let placeOf = rowAlone
 
   async function* groups(wanted: ReadonlySet<number>): AsyncGenerator<RowGroup> {
     const { port1: asked, port2: places } = new MessageChannel()
@@ -45,7 +45,7 @@ export function readAhead(source: Source, { file, lists }: Pick<SourceThreadData
       Atomics.store(answered, 0, 0)
       asked.postMessage(row)
       Atomics.wait(answered, 0, 0, patience)
-      return (receiveMessageOnPort(asked)?.message as string | undefined) ?? `row ${row + 1}`
+      return (receiveMessageOnPort(asked)?.message as string | undefined) ?? rowAlone(row)
     }
     try {
       for await (const message of messagesOf(thread)) {
@@ -57,6 +57,7 @@ export function readAhead(source: Source, { file, lists }: Pick<SourceThreadData
         thread.postMessage('taken')
       }
     } finally {
+      placeOf = rowAlone
       asked.close()
       await thread.terminate()
     }
@@ -64,6 +65,9 @@ export function readAhead(source: Source, { file, lists }: Pick<SourceThreadData
 
   return { ...source, groups, place: (row) => placeOf(row), progress: () => progress }
 }
+
+/** The place of a row, where its thread does not say more. */
+const rowAlone = (row: number) => `row ${row + 1}`
 
 /** Messages of a thread, in order. Rejects where it ends. */
 async function* messagesOf(thread: Worker): AsyncGenerator<SourceMessage> {

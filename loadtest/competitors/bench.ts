@@ -8,7 +8,7 @@ import { type AloneTimes, timeAlone } from './ceiling.ts'
 import { type Answers, ask, checkAnswers, createReference, servedPrecision, urlOf } from './check.ts'
 import type { ClosedLoop } from './closed-loop.ts'
 import { forms } from './forms.ts'
-import { type ModelFiles, prepareModel, referenceModels } from './models.ts'
+import { type ModelFiles, modelsIn, prepareModel, referenceModels } from './models.ts'
 import type { Cell, Session } from './plan.ts'
 import { withProcessorTime } from './processor-time.ts'
 import type { Requests } from './requests.ts'
@@ -135,7 +135,7 @@ export class Bench {
     const rows = Math.round(meanRows(scenario))
     if (!kind.deadlines || rows === 1 || this.#options.short) return undefined
     const { files } = await this.#model(scenario.model)
-    const models = kind.precision ? files.rounded![kind.precision] : files.models
+    const models = modelsIn(files, kind.precision)
     const key = [models, rows, candidates, repeat].join()
     const known = this.#aloneTimes.get(key)
     if (known) return known
@@ -143,7 +143,7 @@ export class Bench {
     const { name } = referenceModels[scenario.model]
     const times = await timeAlone({
       ...{ models, name, cache: join(cache, 'plans'), rows },
-      ...{ requests: 1, candidates, seconds: aloneSeconds },
+      ...{ candidates, seconds: aloneSeconds },
     })
     this.#aloneTimes.set(key, times)
     return times

@@ -12,9 +12,8 @@ export interface AloneOptions {
   name: string
   /** Folder of compiled plans. */
   cache: string
+  /** Rows of the request of a call. */
   rows: number
-  /** Requests of a call. */
-  requests: number
   candidates: Candidates
   /** Time of each measurement, s; slow calls take longer. */
   seconds: number

@@ -16,7 +16,7 @@ const fewest = 200
 const warmUp = 50
 const candidateBytes = 256 * 2 ** 20
 
-const { models, name, cache, rows, requests, candidates, seconds } = JSON.parse(process.argv[2]!) as AloneOptions
+const { models, name, cache, rows, candidates, seconds } = JSON.parse(process.argv[2]!) as AloneOptions
 const random = createRandom(1)
 const draw = () => random.uniform()
 const target = await openTarget(join(models, name), { models, random: draw })
@@ -24,7 +24,7 @@ const { plan, problem } = await prepareInThread({ ...target.request, cache, now:
 if (plan === undefined) throw new Error(problem)
 const engine = await createOnnxEngine({ threads: 1 })
 const graph = await engine.load({ ...target.request.source, plan, cacheBytes: candidateBytes })
-const shape = { rows, requests }
+const shape = { rows, requests: 1 }
 const known = drawBatch(target.inputs, shape, draw)
 const batch = () =>
   candidates === 'new'

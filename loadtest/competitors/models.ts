@@ -69,6 +69,15 @@ export interface ModelFiles {
 }
 
 const rounded = ['bfloat16', 'int8'] as const
+
+/** The folder of models with this precision; default: float32. */
+export function modelsIn(
+  { models, rounded }: ModelFiles,
+  precision?: keyof NonNullable<ModelFiles['rounded']>,
+): string {
+  return precision === undefined ? models : rounded![precision]
+}
+
 /** Random rows: half of them set the scales of int8, half judge the precision. */
 const quantizationRows = 2048
 const quantizationFile = 'quantization.bin'

@@ -6,7 +6,7 @@ import { type ServingGroup, startGroup } from '../children.ts'
 import { main } from '../entries.ts'
 import { freePort } from '../free-port.ts'
 import type { FormName } from './forms.ts'
-import type { ModelFiles, ReferenceModel } from './models.ts'
+import { type ModelFiles, modelsIn, type ReferenceModel } from './models.ts'
 import type { Candidates } from './queries.ts'
 import type { Scenario } from './scenarios.ts'
 
@@ -228,7 +228,7 @@ function launchOurs({ model, files, port, plans }: LaunchOptions, precision?: 'b
     env: {
       MULTIGATE_HOST: '127.0.0.1',
       MULTIGATE_PORT: String(port),
-      MULTIGATE_MODELS: precision ? files.rounded![precision] : files.models,
+      MULTIGATE_MODELS: modelsIn(files, precision),
       MULTIGATE_DEFAULT_MODEL: model.name,
       MULTIGATE_CACHE: plans,
       MULTIGATE_DRAIN_DELAY_MS: '0',

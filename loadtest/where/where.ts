@@ -8,7 +8,7 @@ import { type AloneTimes, ceilingOf, timeAlone } from '../competitors/ceiling.ts
 import { urlOf } from '../competitors/check.ts'
 import { type ClosedRun, createClosedLoop } from '../competitors/closed-loop.ts'
 import type { FormName } from '../competitors/forms.ts'
-import { prepareModel, referenceModels } from '../competitors/models.ts'
+import { modelsIn, prepareModel, referenceModels } from '../competitors/models.ts'
 import type { Candidates } from '../competitors/queries.ts'
 import { createRequests } from '../competitors/requests.ts'
 import { meanRows, type Scenario, scenarios } from '../competitors/scenarios.ts'
@@ -132,10 +132,10 @@ async function measure(one: Case, { seconds, repeats, cache, sampled }: MeasureO
       return run
     }
     await load(warmUpSeconds)
-    const models = 'precision' in kind ? files.rounded![kind.precision] : files.models
+    const models = modelsIn(files, 'precision' in kind ? kind.precision : undefined)
     const alone = {
       ...{ models, name: model.name, cache: join(cache, 'plans'), rows: Math.round(meanRows(scenario)) },
-      ...{ requests: 1, candidates: one.candidates, seconds: seconds / 2 },
+      ...{ candidates: one.candidates, seconds: seconds / 2 },
     }
     const found: Pick<Found, 'alone' | 'served'> = { alone: [], served: [] }
     for (let i = 0; i < repeats; i++) {

@@ -54,8 +54,8 @@ export interface MeasureOptions {
 /** Calls of one contestant per round. The first ones find what others left in the processor's caches: not counted. */
 const callsInARow = 12
 const uncounted = 2
-/** Calls of each round after them, whose caches are emptied. */
-const coldCalls = 2
+/** Calls of each contestant after all rounds, before each of which the caches are emptied: that takes longer than many. */
+const coldCalls = 7
 const fewestRounds = 5
 
 /** Memory for cached candidates, bytes. */
@@ -83,7 +83,8 @@ export async function measure(options: MeasureOptions): Promise<Measurement[]> {
     const runners = createRunners(graphs, options)
     const errors: Comparison[] = []
     for (const runner of runners) errors.push(await compareAnswers(runner, graphs.exported, options))
-    const { warm: times, cold } = await takeTimes(runners, options)
+    const times = await takeTimes(runners, options)
+    const cold = await takeColdTimes(runners, options)
     const exported = times[0]!
     const total = options.shape.rows * options.shape.requests
     return runners.map(({ plan, requests }, i) => {
@@ -165,36 +166,38 @@ function rowsBy(graph: LoadedGraph): GraphStats['rows'] {
   return graph.stats?.().rows ?? { exported: 0, full: 0, shared_context: 0, cached: 0 }
 }
 
-/** Times of calls, µs. */
-interface Times {
-  /** [contestant][round][call] */
-  warm: number[][][]
-  /** [contestant][call] */
-  cold: number[][]
-}
-
-async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<Times> {
-  const { now, seconds, signal, target } = options
-  const wanted = [target.request.output]
-  const evictCaches = cacheEvictor()
-  const times: Times = { warm: runners.map(() => []), cold: runners.map(() => []) }
+/** Times of calls, µs: [contestant][round][call]. */
+async function takeTimes(runners: Runner[], options: MeasureOptions): Promise<number[][][]> {
+  const { now, seconds, signal } = options
+  const times: number[][][] = runners.map(() => [])
   const end = now() + seconds * 1000 * runners.length
   for (let round = 0; round < fewestRounds || now() < end; round++)
-    for (const [i, { graph, next }] of runners.entries()) {
+    for (const [i, runner] of runners.entries()) {
       signal.throwIfAborted()
-      const timeCall = async (batch: Batch): Promise<number> => {
-        const started = now()
-        await graph.run(batch, wanted)
-        return (now() - started) * 1000
-      }
-      const batches = Array.from({ length: callsInARow + coldCalls }, next)
+      const batches = Array.from({ length: callsInARow }, runner.next)
       const taken: number[] = []
-      for (const batch of batches.slice(0, callsInARow)) taken.push(await timeCall(batch))
-      times.warm[i]!.push(taken.slice(uncounted))
-      for (const batch of batches.slice(callsInARow)) {
-        evictCaches()
-        times.cold[i]!.push(await timeCall(batch))
-      }
+      for (const batch of batches) taken.push(await timeCall(runner, batch, options))
+      times[i]!.push(taken.slice(uncounted))
     }
   return times
+}
+
+/** Times of calls with cold processor caches, µs: [contestant][call]. */
+async function takeColdTimes(runners: Runner[], options: MeasureOptions): Promise<number[][]> {
+  const evictCaches = cacheEvictor()
+  const times: number[][] = runners.map(() => [])
+  for (let call = 0; call < coldCalls; call++)
+    for (const [i, runner] of runners.entries()) {
+      options.signal.throwIfAborted()
+      const batch = runner.next()
+      evictCaches()
+      times[i]!.push(await timeCall(runner, batch, options))
+    }
+  return times
+}
+
+async function timeCall({ graph }: Runner, batch: Batch, { now, target }: MeasureOptions): Promise<number> {
+  const started = now()
+  await graph.run(batch, [target.request.output])
+  return (now() - started) * 1000
 }

@@ -49,15 +49,7 @@ export function listColumn(pages: Pages, rows: number, texts?: TextList): GroupC
   try {
     const values: GroupColumn<Cell> = texts ? stringColumn([all], all.length, texts) : numberColumn([all], all.length)
     const startOf = (row: number) => (absent[row] ? -1 : row === 0 ? 0 : ends[row - 1]!)
-    return {
-      lists: { items: values, startOf, endOf: (row) => ends[row]! },
-      at(row) {
-        if (absent[row]) return null
-        const list: Cell[] = []
-        for (let place = startOf(row); place < ends[row]!; place++) list.push(values.at(place))
-        return list
-      },
-    }
+    return columnOfLists({ items: values, startOf, endOf: (row) => ends[row]! })
   } catch (error) {
     if (!(error instanceof ValueError)) throw error
     const { row: place } = error
@@ -65,6 +57,18 @@ export function listColumn(pages: Pages, rows: number, texts?: TextList): GroupC
       ends.findIndex((end) => end > place),
       error.message,
     )
+  }
+}
+
+/** The column that lists are. */
+export function columnOfLists(lists: NonNullable<GroupColumn['lists']>): GroupColumn<ListCell | null> {
+  const { items, startOf, endOf } = lists
+  return {
+    lists,
+    at(row) {
+      const start = startOf(row)
+      return start < 0 ? null : Array.from({ length: endOf(row) - start }, (_, i) => items.at(start + i))
+    },
   }
 }
 

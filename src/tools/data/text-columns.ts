@@ -43,6 +43,11 @@ export function csvColumn(
         numbers[row] = missing.has(bytes, starts[number]!, ends[number]!) ? -1 : number
     },
   }
+  return columnOfTexts(texts)
+}
+
+/** The column that texts are. */
+export function columnOfTexts(texts: ColumnTexts): GroupColumn<string | null> {
   return {
     texts,
     at(row) {

@@ -1,6 +1,8 @@
-import { NumberReader, textOf } from '../../model/serving/tables/read-number.ts'
+import { NumberReader } from '../../model/serving/tables/read-number.ts'
 import { hashOfBytes } from '../../model/serving/tables/string-pool.ts'
-import type { Cell, ColumnNumbers, ColumnTexts, GroupColumn, RowCell, RowGroup } from '../data/source.ts'
+import { columnOfLists } from '../data/parquet-column.ts'
+import type { Cell, ColumnNumbers, ColumnTexts, GroupColumn, RowGroup } from '../data/source.ts'
+import { columnOfTexts } from '../data/text-columns.ts'
 
 /*
  * Groups of rows as arrays in memory that threads share, with what can be known of texts beforehand.
@@ -186,8 +188,7 @@ function unpackColumn(column: PackedColumn): GroupColumn {
   if (column.kind === 'lists') {
     const { starts, ends } = column
     const items = unpackColumn(column.items) as GroupColumn<Cell>
-    const lists = { items, startOf: (row: number) => starts[row]!, endOf: (row: number) => ends[row]! }
-    return { lists, at: (row) => listAt(lists, row) }
+    return columnOfLists({ items, startOf: (row) => starts[row]!, endOf: (row) => ends[row]! })
   }
   if (column.kind === 'numbers') {
     const { values, absent, areFinite } = column
@@ -195,19 +196,6 @@ function unpackColumn(column: PackedColumn): GroupColumn {
     return areFinite ? { at, numbers: { values, isJson: true } } : { at }
   }
   const { numbers, ...texts } = column.texts
-  const { bytes, starts, ends } = texts
-  return {
-    texts: { ...texts, numberOf: (row) => numbers[row]! },
-    ...(column.numbers && { numbers: column.numbers }),
-    at(row) {
-      const text = numbers[row]!
-      return text < 0 ? null : textOf(bytes, starts[text]!, ends[text]!)
-    },
-  }
-}
-
-function listAt({ items, startOf, endOf }: NonNullable<GroupColumn['lists']>, row: number): RowCell {
-  const start = startOf(row)
-  if (start < 0) return null
-  return Array.from({ length: endOf(row) - start }, (_, i) => items.at(start + i))
+  const unpacked = columnOfTexts({ ...texts, numberOf: (row) => numbers[row]! })
+  return column.numbers ? { ...unpacked, numbers: column.numbers } : unpacked
 }

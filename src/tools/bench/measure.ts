@@ -54,7 +54,7 @@ export interface MeasureOptions {
 /** Calls of one contestant per round. The first ones find what others left in the processor's caches: not counted. */
 const callsInARow = 12
 const uncounted = 2
-/** Calls of each contestant after all rounds, before each of which the caches are emptied: that takes longer than many. */
+/** Calls of each contestant after all rounds, each with emptied caches: to empty them takes longer than many calls. */
 const coldCalls = 7
 const fewestRounds = 5
 

@@ -6,7 +6,8 @@
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { openSource, readDataset } from '../build/src/tools/data/dataset.js'
+import { readDataset } from '../build/src/tools/data/dataset.js'
+import { openSource } from '../build/src/tools/data/open-source.js'
 import { readRowsSpec } from '../build/src/tools/data/read-spec.js'
 
 const options = { rows: { type: 'string' }, parts: { type: 'boolean', default: false } }

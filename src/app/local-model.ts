@@ -15,7 +15,7 @@ import type {
 } from '../schemas/predict.ts'
 import type { ProblemCode, ProblemItem } from '../schemas/problem.ts'
 import { toProblem } from '../server/errors/problem-details.ts'
-import { toColumns, toRows } from '../server/protocols/predict/predict-answer.ts'
+import { toColumns, toRows } from '../server/protocols/predict/predict-values.ts'
 import { orProblems, readQuery } from '../server/protocols/predict/read-query.ts'
 import { loadOptions, startPool } from './load-options.ts'
 

@@ -8,6 +8,9 @@ const powersOfTen = Float64Array.from({ length: 23 }, (_, exponent) => 10 ** exp
 /** The two digits of 0 … 99, as ASCII: longer ones would take more of the processor's cache than they save. */
 const digits = Uint8Array.from({ length: 200 }, (_, i) => 0x30 + (Math.floor((i >> 1) / 10 ** (1 - (i & 1))) % 10))
 
+/** Up to this many, a loop costs less than a call out of JavaScript. */
+const shortBytes = 64
+
 const zero = 0x30
 const point = 0x2e
 const quote = 0x22
@@ -27,6 +30,11 @@ export class JsonWriter {
     return this.#bytes.subarray(0, this.#length)
   }
 
+  /** Bytes written. */
+  get length(): number {
+    return this.#length
+  }
+
   byte(code: number): void {
     this.#reserve(1)
     this.#bytes[this.#length++] = code
@@ -35,9 +43,11 @@ export class JsonWriter {
   /** Bytes, from `start` to `end`, that are JSON already. */
   raw(bytes: Uint8Array, start = 0, end = bytes.length): void {
     this.#reserve(end - start)
-    // Short ones for the most part: a loop costs less than a call out of JavaScript.
-    const to = this.#length - start
-    for (let i = start; i < end; i++) this.#bytes[to + i] = bytes[i]!
+    if (end - start > shortBytes) this.#bytes.set(bytes.subarray(start, end), this.#length)
+    else {
+      const to = this.#length - start
+      for (let i = start; i < end; i++) this.#bytes[to + i] = bytes[i]!
+    }
     this.#length += end - start
   }
 

@@ -4,6 +4,7 @@ import { invalidRequest } from '../../../model/serving/features/problems.ts'
 import type { OutputTensor } from '../../../model/serving/prediction/tensors.ts'
 import type { InferRequest } from '../../../schemas/infer.ts'
 import { JsonWriter } from '../json-writer.ts'
+import { writeNumberRows } from '../number-rows.ts'
 import { called } from './infer-request.ts'
 
 /** An answer as it goes over the wire. */
@@ -55,9 +56,10 @@ export function encodeAnswer(
       binary.push(bytes)
       json.text(`"parameters":{"binary_data_size":${bytes.length}}}`)
     } else {
-      json.text('"data":')
-      writeNumbers(json, columns, table.requested)
-      json.text('}')
+      json.text('"data":[')
+      const numbers = columns.map((values) => ({ before: comma, values }))
+      writeNumberRows(json, numbers, table.requested, comma.length)
+      json.text(']}')
     }
   }
   json.text(']}')
@@ -76,17 +78,4 @@ function rowMajor(columns: readonly Float64Array[], rows: number): Float32Array 
   return all
 }
 
-function writeNumbers(json: JsonWriter, columns: readonly Float64Array[], rows: number): void {
-  json.byte(openBracket)
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < columns.length; i++) {
-      if (row + i > 0) json.byte(comma)
-      json.number(columns[i]![row]!)
-    }
-  }
-  json.byte(closeBracket)
-}
-
-const comma = 0x2c
-const openBracket = 0x5b
-const closeBracket = 0x5d
+const comma = Buffer.from(',')

@@ -1,7 +1,7 @@
 import { KeyList } from '../../../model/contracts/key-list.ts'
-import type { CandidateId, CandidateIds, PredictionTable } from '../../../model/contracts/prediction.ts'
-import type { Prediction, PredictionColumns } from '../../../schemas/predict.ts'
+import type { CandidateIds, PredictionTable } from '../../../model/contracts/prediction.ts'
 import { JsonWriter } from '../json-writer.ts'
+import { writeNumberRows } from '../number-rows.ts'
 
 /** The members of an answer that stand around the predictions. */
 export interface AnswerHeader {
@@ -32,6 +32,10 @@ export function writeAnswer(header: AnswerHeader, table: PredictionTable, form: 
 /** One object per candidate; null in place of an omitted row. */
 function writeRows(json: JsonWriter, table: PredictionTable): void {
   const { scores, ids, unknown, cut } = table
+  if (isPlain(table)) {
+    writePlainRows(json, table)
+    return
+  }
   const entries = entriesOf(table)
   const tasks = table.tasks.map(([name, values], i) => ({ key: jsonKey(name, i === 0), values }))
   const firstAfterId = jsonKey(table.tasks[0]?.[0] ?? '', false)
@@ -91,6 +95,29 @@ function writeRows(json: JsonWriter, table: PredictionTable): void {
   json.byte(closeBracket)
 }
 
+/** Whether the answer has an object of probabilities for each row, with an id in each of them or in none. */
+function isPlain(table: PredictionTable): boolean {
+  const { scores, raw, gates, unknown, cut, ids } = table
+  if (!isWhole(table) || scores || raw || gates || unknown || cut) return false
+  return ids === undefined || ids instanceof KeyList || !ids.includes(undefined)
+}
+
+/** Whether each row that was asked for has an entry, in order. */
+function isWhole({ tasks, index, requested }: PredictionTable): boolean {
+  return index === undefined && tasks[0]?.[1].length === requested
+}
+
+function writePlainRows(json: JsonWriter, { tasks, ids, requested }: PredictionTable): void {
+  json.byte(openBracket)
+  const columns = tasks.map(([name, values], i) => ({
+    before: i === 0 && !ids ? Buffer.concat([nextRow, jsonKey(name, true)]) : jsonKey(name, false),
+    values,
+  }))
+  writeNumberRows(json, columns, requested, rowEnd.length, ids && { before: nextId, ids })
+  if (requested > 0) json.byte(closeBrace)
+  json.byte(closeBracket)
+}
+
 /** Whether a candidate has an id to echo. */
 export function hasId(ids: CandidateIds | undefined, place: number): ids is CandidateIds {
   return ids instanceof KeyList || ids?.[place] !== undefined
@@ -111,8 +138,17 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
     })
     json.byte(closeBracket)
   }
-  const numbers = (values: Float64Array) => (entry: number | undefined) =>
-    entry === undefined ? json.raw(nothing) : json.number(values[entry]!)
+  const numbers = (name: string, values: Float64Array) => {
+    if (!isWhole(table)) {
+      column(name, (entry) => (entry === undefined ? json.raw(nothing) : json.number(values[entry]!)))
+      return
+    }
+    json.raw(jsonKey(name, !begun))
+    begun = true
+    json.byte(openBracket)
+    writeNumberRows(json, [{ before: nextValue, values }], table.requested, nextValue.length)
+    json.byte(closeBracket)
+  }
   const group = (name: string, write: () => void) => {
     json.raw(jsonKey(name, !begun))
     json.byte(openBrace)
@@ -124,11 +160,11 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
 
   json.byte(openBrace)
   if (ids) column('id', (_, place) => json.idAt(ids, place))
-  for (const [name, values] of table.tasks) column(name, numbers(values))
+  for (const [name, values] of table.tasks) numbers(name, values)
   const { raw, gates } = table
   if (raw) {
     group('raw', () => {
-      for (const [name, values] of raw) column(name, numbers(values))
+      for (const [name, values] of raw) numbers(name, values)
     })
   }
   if (gates) {
@@ -142,7 +178,7 @@ function writeColumns(json: JsonWriter, table: PredictionTable): void {
   if (unknown) column('unknown', (_, place) => json.text(JSON.stringify(unknown[place] ?? null)))
   if (cut) column('cut', (_, place) => json.text(JSON.stringify(cut[place] ?? null)))
   if (scores) {
-    column('score', numbers(scores))
+    numbers('score', scores)
     column('index', (_, place) => json.integer(place))
   }
   json.byte(closeBrace)
@@ -196,6 +232,10 @@ const versionKey = Buffer.from(',"version":')
 const requestIdKey = Buffer.from(',"request_id":')
 const predictionsKey = Buffer.from(',"predictions":')
 const nothing = Buffer.from('null')
+const nextValue = Buffer.from(',')
+const rowEnd = Buffer.from('},')
+const nextRow = Buffer.from('},{')
+const nextId = Buffer.from('},{"id":')
 const idKey = Buffer.from('{"id":')
 const rawKey = Buffer.from(',"raw":')
 const gatesKey = Buffer.from(',"gates":')
@@ -218,81 +258,4 @@ export function jsonKey(name: string, first: boolean): Buffer {
     keys.set(name, known)
   }
   return first ? known.first : known.next
-}
-
-/*
- * Predictions as values, for callers in the same process: those that `writeAnswer` writes, with all digits.
- */
-
-/** One object per candidate; null in place of an omitted row. */
-export function toRows(table: PredictionTable): (Prediction | null)[] {
-  const { tasks, raw, gates, scores, ids, unknown, cut } = table
-  const entries = tasks[0]?.[1].length ?? 0
-  const rows: (Prediction | null)[] = []
-  eachPlace(table, (entry, place) => {
-    if (entry === undefined) {
-      rows.push(null)
-      return
-    }
-    const row: Record<string, unknown> = {}
-    const id = ids?.at(place)
-    if (id !== undefined) row.id = id
-    for (const [name, values] of tasks) row[name] = values[entry]
-    if (raw) row.raw = Object.fromEntries(raw.map(([name, values]) => [name, values[entry]]))
-    if (gates) row.gates = Object.fromEntries(gates.map(([name, weights]) => [name, gateOf(weights, entry, entries)]))
-    if (unknown) row.unknown = unknown[place] ?? []
-    if (cut) row.cut = cut[place] ?? []
-    if (scores) {
-      row.score = scores[entry]
-      row.index = place
-    }
-    rows.push(row as Prediction)
-  })
-  return rows
-}
-
-/** One array a column; null in the place of a row left out. */
-export function toColumns(table: PredictionTable): PredictionColumns {
-  const { tasks, raw, gates, scores, ids } = table
-  const entries = tasks[0]?.[1].length ?? 0
-  const column = <T>(value: (entry: number) => T): (T | null)[] => {
-    const values: (T | null)[] = []
-    eachPlace(table, (entry) => values.push(entry === undefined ? null : value(entry)))
-    return values
-  }
-  const columns: Record<string, unknown> = {}
-  if (ids) {
-    const values: (CandidateId | null)[] = []
-    eachPlace(table, (_, place) => values.push(ids.at(place) ?? null))
-    columns.id = values
-  }
-  for (const [name, values] of tasks) columns[name] = column((entry) => values[entry])
-  if (raw) columns.raw = Object.fromEntries(raw.map(([name, values]) => [name, column((entry) => values[entry])]))
-  if (gates) {
-    columns.gates = Object.fromEntries(
-      gates.map(([name, weights]) => [name, column((entry) => gateOf(weights, entry, entries))]),
-    )
-  }
-  for (const [name, fields] of [
-    ['unknown', table.unknown],
-    ['cut', table.cut],
-  ] as const) {
-    if (fields === undefined) continue
-    const column: (string[] | null)[] = []
-    eachPlace(table, (_, place) => column.push(fields[place] ?? null))
-    columns[name] = column
-  }
-  if (scores) {
-    const places: number[] = []
-    eachPlace(table, (_, place) => places.push(place))
-    columns.score = column((entry) => scores[entry])
-    columns.index = places
-  }
-  return columns as PredictionColumns
-}
-
-/** The weight of each expert. */
-function gateOf(weights: Float32Array, entry: number, entries: number): number[] {
-  const experts = weights.length / entries
-  return Array.from(weights.subarray(entry * experts, (entry + 1) * experts))
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { PredictionTable } from '../../../../src/model/contracts/prediction.ts'
-import { toColumns, toRows } from '../../../../src/server/protocols/predict/predict-answer.ts'
+import { toColumns, toRows } from '../../../../src/server/protocols/predict/predict-values.ts'
 import { fc, randomCases } from '../../../support/cases.ts'
 import * as written from '../../../support/predictions.ts'
 

@@ -54,7 +54,16 @@ const authorOf = ({ by }: { by?: string }) => (by === undefined ? {} : { by })
 /** Logs what became of a feature table. */
 export function reportTable(change: TableChange, log: Log): void {
   const { table, version, type } = change
-  if (type === 'opened') log.info({ table, version }, 'a feature table is read')
+  if (type === 'opened')
+    log.info(
+      { table, version },
+      change.replaced ? 'other content of a feature table is read' : 'a feature table is read',
+    )
+  else if (type === 'unprotected')
+    log.warn(
+      { table, version, reason: change.problem },
+      'a feature table is mapped where it is: a program that writes into its files would end the server',
+    )
   else if (type === 'deltas') reportDelta(change.event, { table, version }, log)
   else {
     const reason = change.problem

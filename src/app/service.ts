@@ -13,9 +13,8 @@ import type { LoadOptions } from '../model/serving/prediction/loaded-model.ts'
 import { loadModel } from '../model/serving/prediction/model.ts'
 import { Registry } from '../model/serving/registry/registry.ts'
 import { createFolderSource } from '../model/serving/registry/source.ts'
-import { Tables } from '../model/serving/tables/tables.ts'
+import type { Tables } from '../model/serving/tables/tables.ts'
 import { readSignedBundle, readSignedDescription } from '../model/serving/version/signature.ts'
-import { verifyTable } from '../model/serving/version/verify-table.ts'
 import type { Configuration } from '../schemas/configuration.ts'
 import type { AppOptions } from '../server/app.ts'
 import { createLargeBodyReader } from '../server/body/large-body-reader.ts'
@@ -35,13 +34,11 @@ import { openLive } from './live-figures.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { droppedLogLines } from './logging.ts'
 import { checkModelsFolder, readModelKeys } from './models-folder.ts'
-import { createPathHider, reportDelta, reportEvent, reportTable } from './report-event.ts'
+import { openTables, unsignedDeltas } from './open-tables.ts'
+import { createPathHider, reportDelta, reportEvent } from './report-event.ts'
 
 /** The model of this project that answers requests that name none. */
 const shippedDefault = 'ads-funnel'
-
-/** Why deltas are refused where versions must be signed. */
-const unsignedDeltas = 'deltas are not signed, and MULTIGATE_MODEL_KEYS asks for signatures'
 
 /** How often the saturation is sampled, ms. */
 const saturationInterval = 1000
@@ -102,7 +99,7 @@ export async function createService(configuration: Configuration, options: Servi
   await checkModelsFolder(root, configuration)
   const modelKeys = await readModelKeys(configuration.MULTIGATE_MODEL_KEYS)
   const pool = await (options.pool ?? startPool(configuration, log))
-  const loading = { ...loadOptions(configuration, pool, log), tables: openTables(root, modelKeys, log) }
+  const loading = { ...loadOptions(configuration, pool, log), tables: openTables(root, configuration, modelKeys, log) }
   let onStarted: () => void = () => undefined
   const started = new Promise<void>((resolve) => {
     onStarted = resolve
@@ -184,7 +181,7 @@ export async function createService(configuration: Configuration, options: Servi
       clearInterval(sampling)
       live?.stop()
       await buffers.reader.close()
-      await pool.close()
+      await Promise.all([pool.close(), loading.tables.close()])
     },
   }
 }
@@ -286,13 +283,6 @@ function admissionBy(share: FairShare): Admission {
     slots: share.slots,
     onTurn: (ms) => share.eventLoopTurn(ms),
   })
-}
-
-/** The tables beside the models; the log says which versions are read. */
-function openTables(root: string, modelKeys: readonly KeyObject[], log: Log): Tables {
-  const verify = (table: string, version: string) => verifyTable(root, table, version, modelKeys)
-  const rules = modelKeys.length > 0 ? { verify, refuseDeltas: unsignedDeltas } : {}
-  return new Tables(root, (change) => reportTable(change, log), rules)
 }
 
 /** Looks for new versions of tables and of models. */

@@ -9,6 +9,7 @@ export type TableDetails = Static<typeof TableDetails>
 export const TableDetails = Type.Object({
   name: Type.String(),
   version: Type.String(),
+  digest: Type.String({ description: 'SHA-256 of its description, which lists those of its files' }),
   rows: Type.Integer({ description: 'Rows of the version, without its deltas' }),
   bytes: Type.Integer(),
   source: Type.String({ description: 'The file that it was imported from' }),

@@ -23,7 +23,7 @@ t.test('ads are the same in a table, whichever file they come from', async (t) =
     const lists = format === 'csv' ? ['--list', `tags=${listSeparator}`] : []
     const imported = ['features', 'import', file, '--key', keyName, '--models', models, ...lists]
     t.match(await runCli(imported), { code: 0 })
-    const { table, close } = await openTable(join(models, '.tables/ads/1'))
+    const { table, close } = openTable(join(models, '.tables/ads/1'))
     for (let ad = 0; ad < ads; ad++) {
       const row = table.find(keyOf(ad))
       const read = Object.fromEntries([...table.columns].map(([name, column]) => [name, cellOf(column, row)]))

@@ -39,8 +39,8 @@ t.test('requests by id are answered as those with the values', async (t) => {
   const { predict, fastify, registry, changes } = await serve(t)
   t.equal(registry.live().length, 1)
   t.same(changes, [
-    { table: 'ads', version: '1', type: 'opened' },
-    { table: 'users', version: '1', type: 'opened' },
+    { table: 'ads', version: '1', type: 'opened', replaced: false },
+    { table: 'users', version: '1', type: 'opened', replaced: false },
   ])
   const ids = ['ad-3', 'ad-0', 'ad-39', 'ad-3']
   const byId = await predict({ context: { user_id: 'u1' }, candidates: ids })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -195,10 +196,14 @@ t.test('a value of a damaged table fails the requests that need it, and no other
     [0, 1].map((i) => ({ id: `ad-${i}`, campaign: `c${i}`, price: i })),
   )
   const folder = join(models, '.tables/ads/1')
-  const { row_bytes, columns } = JSON.parse(await readFile(join(folder, 'table.json'), 'utf8'))
+  const description = JSON.parse(await readFile(join(folder, 'table.json'), 'utf8'))
+  const { row_bytes, columns } = description
   const rows = await readFile(join(folder, 'rows.bin'))
   rows[row_bytes + columns.find(({ name }: { name: string }) => name === 'campaign').place] = 200
   await writeFile(join(folder, 'rows.bin'), rows)
+  // As if it had been imported so.
+  description.files['rows.bin'].sha256 = createHash('sha256').update(rows).digest('hex')
+  await writeFile(join(folder, 'table.json'), JSON.stringify(description))
   const { predict } = await startTestServer(t, { models, tables: new Tables(models), maxBodyBytes: 10_000_000 })
   const context = { country: 'DE', hour: 3 }
   for (const id of ['x', 'x'.repeat(1_000_000)]) {

@@ -51,9 +51,9 @@ export function describeTables(models: Pick<ModelView, 'live'>, { metrics, table
 }
 
 export function describeTable(table: TableStatus): TableDetails {
-  const { createdAt, changedAt, refused, deltas, name, version, rows, bytes, source } = table
+  const { createdAt, changedAt, refused, deltas, name, version, digest, rows, bytes, source } = table
   return {
-    ...{ name, version, rows, bytes, source, deltas },
+    ...{ name, version, digest, rows, bytes, source, deltas },
     created_at: new Date(createdAt).toISOString(),
     ...(changedAt !== undefined && { changed_at: new Date(changedAt).toISOString() }),
     ...(refused && { refused: { version: refused.version, problem: refused.problem } }),

@@ -12,6 +12,7 @@ const example: TableList = {
     {
       name: 'ads',
       version: '3',
+      digest: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
       rows: 1_000_000,
       bytes: 96_000_000,
       source: 'ads.parquet',

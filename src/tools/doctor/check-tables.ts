@@ -34,7 +34,7 @@ export async function checkTables(configuration: Configuration): Promise<Finding
     let last = ''
     for (const version of versions.map(String))
       try {
-        const opened = await openTable(join(folder, version))
+        const opened = openTable(join(folder, version))
         try {
           last = `, the last of ${grouped(opened.table.rows)} rows, ${formatBytes(opened.table.bytes)}`
           await verifyTable(models, table, version, keys)

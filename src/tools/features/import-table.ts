@@ -1,14 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { Blocks } from '../../base/column-blocks.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
-import { makeFolder } from '../../base/files.ts'
+import { makeFolder, replaceFile } from '../../base/files.ts'
 import { suggestNames } from '../../base/names.ts'
 import { type BuiltColumn, CellColumn, type ColumnKind, NotNumbers } from '../../model/serving/tables/built-columns.ts'
 import { ListsColumn } from '../../model/serving/tables/lists-column.ts'
 import { StringPool } from '../../model/serving/tables/string-pool.ts'
-import { descriptionFile, tablesFolder, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
+import {
+  descriptionFile,
+  highestFile,
+  tablesFolder,
+  unfinishedPrefix,
+  versionsIn,
+} from '../../model/serving/tables/table-folder.ts'
 import { type BuiltRows, writeTable } from '../../model/serving/tables/write-table.ts'
 import type { TableDescription } from '../../schemas/feature-table.ts'
 import { type RowCell, type RowGroup, RowProblems, type Source, SpecError } from '../data/source.ts'
@@ -39,7 +45,7 @@ export interface ImportOptions extends Omit<ReadOptions, 'kinds'> {
   models: string
   /** The table's name. */
   name: string
-  /** Default: the one after the highest. */
+  /** Default: the one after the highest that the table has had. */
   version: string | undefined
   /** See `openTableSource`. */
   here?: boolean
@@ -65,8 +71,8 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
       ...{ folder: building, rows, key, signal },
       onProgress: (done) => onProgress('written', done, done / rows.keys.count),
     })
-    const version =
-      options.version ?? String((await versionsIn(parent)).reduce((most, one) => Math.max(most, one), 0) + 1)
+    const highest = await highestOf(parent)
+    const version = options.version ?? String(highest + 1)
     const description: TableDescription = {
       ...{ format: 1, name, version, created_at: new Date().toISOString(), source: basename(file) },
       ...written,
@@ -75,6 +81,7 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
     const folder = join(parent, version)
     if ((await readdir(parent)).includes(version))
       throw new ModelError('INVALID_REQUEST', `${folder} is there already: a version does not change`)
+    await replaceFile(join(dirname(parent), highestFile(name)), `${Math.max(highest, Number(version))}\n`)
     await rename(building, folder)
     return { folder, description, replaced }
   } catch (error) {
@@ -84,6 +91,12 @@ export async function importTable(options: ImportOptions): Promise<ImportedTable
       cause: error,
     })
   }
+}
+
+/** The highest number that a table has, or has had before its folder was removed; 0 where it is new. */
+async function highestOf(parent: string): Promise<number> {
+  const text = await readFile(join(dirname(parent), highestFile(basename(parent))), 'utf8').catch(() => '')
+  return Math.max(...(await versionsIn(parent)), /^\d{1,15}\n?$/.test(text) ? Number(text) : 0)
 }
 
 export interface ReadRows {

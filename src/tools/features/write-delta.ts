@@ -45,7 +45,7 @@ export interface WrittenDelta {
  */
 export async function writeTableDelta(options: DeltaOptions): Promise<WrittenDelta> {
   const { folder, file, remove } = options
-  const { table, description, close } = await openTable(folder)
+  const { table, description, close } = openTable(folder)
   try {
     const key = description.key.name
     const rows = file === undefined ? noRows() : await readChanges(file, key, table.columns, options)

@@ -188,7 +188,7 @@ t.test('every row of a file is found, and has its values', async () => {
       const name = `random-${run}`
       const { code, stderr } = await features('import', await file(`${name}.jsonl`, lines.join('\n')), '--key', 'id')
       if (code !== 0) throw new Error(stderr)
-      const { table, close } = await openTable(join(models, '.tables', name, '1'))
+      const { table, close } = openTable(join(models, '.tables', name, '1'))
       const keys = Object.keys(rows)
       const found = new Int32Array(keys.length)
       table.findAll(keys, found)

@@ -2,7 +2,7 @@ import { type Applied, type NumberedFile, takeDeltas } from '../delta-files/take
 import type { FeatureTable, TableFiles } from './feature-table.ts'
 import { type Changes, type Layer, layerOf } from './layers.ts'
 import { mergeLayers } from './merge-layers.ts'
-import { openTableNow, readDescription, type SharedTable } from './open-table.ts'
+import { openShared, type SharedTable } from './open-table.ts'
 import { checkTableDelta, decodeTableDelta } from './table-delta.ts'
 
 /** A table's changes by its deltas. */
@@ -31,8 +31,7 @@ export async function applyTableDeltas(
   { table, serving, rebuild, files, mostBytes }: ApplyTableRequest,
   base: FeatureTable,
 ): Promise<Applied<ChangedState>> {
-  const { folder } = table
-  const description = readDescription(folder)
+  const { folder, description } = table
   const former = rebuild ? undefined : serving.changes
   const layers: Layer[] = former ? [layerOf(former)] : []
   let createdAt = rebuild ? undefined : serving.createdAt
@@ -52,7 +51,7 @@ export async function applyTableDeltas(
 
 /** The same with a table that is opened, for a thread of its own. */
 export async function applyTableDeltasApart(request: ApplyTableRequest): Promise<Applied<ChangedState>> {
-  const opened = openTableNow(request.table)
+  const opened = openShared(request.table)
   try {
     return await applyTableDeltas(request, opened.table)
   } finally {

@@ -27,7 +27,7 @@ export interface ChangedTable extends Omit<OpenTable, 'table'> {
 
 /** Opens a version of a table as it would be served now. Rejects as `openTable` does. */
 export async function openChanged(folder: string): Promise<ChangedTable> {
-  const opened = await openTable(folder)
+  const opened = openTable(folder)
   try {
     return await addDeltas(opened)
   } catch (error) {

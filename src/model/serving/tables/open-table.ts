@@ -1,5 +1,5 @@
+import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { reasonOf } from '../../../base/errors.ts'
 import { fileReason } from '../../../base/files.ts'
@@ -21,11 +21,18 @@ export interface OpenTable {
   close(): void
 }
 
-/** A table that another thread may open, too. */
-export interface SharedTable {
+/** A version of a table as each thread of a process opens it, whatever its folder holds by then. */
+export interface SharedTable extends DescribedTable {
+  /** The folder of the version, which has its deltas, too. */
   folder: string
-  /** Its files, where they are in memory that threads share. */
-  files?: TableFiles | undefined
+  /** The folder from which its files are opened, or the files in memory that threads share. */
+  content: string | TableFiles
+}
+
+export interface DescribedTable {
+  description: TableDescription
+  /** The identity of the version: SHA-256 of its description, which has those of its files. */
+  digest: string
 }
 
 /** Largest description, bytes. */
@@ -38,63 +45,36 @@ interface OpenFile {
 }
 
 /**
- * Opens a version of a table. Its files are mapped where koffi is installed, and else read into memory that threads
- * share. Rejects with an Error that names the file and says what is wrong with it.
+ * Opens a version of a table where it is, unverified: a write into its files may end the process. Its files are mapped
+ * where koffi is installed, and else read. Throws an Error that names the file and says what is wrong with it.
  */
-export async function openTable(folder: string): Promise<OpenTable> {
-  const map = mapping()
-  if (map) return openTableNow({ folder })
-  const description = readDescription(folder)
-  const files: OpenFile[] = []
-  for (const name of fileNames) {
-    const path = join(folder, name)
-    const handle = await open(path)
-    try {
-      const { size } = await handle.stat()
-      checkSize(path, size, description)
-      files.push({
-        bytes: { buffer: await readShared(handle, size), offset: 0, length: size },
-        release: () => undefined,
-      })
-    } finally {
-      await handle.close()
-    }
-  }
-  return joinFiles(folder, description, files)
+export function openTable(folder: string): OpenTable {
+  return openShared({ folder, ...describeTable(folder), content: folder })
 }
 
-/** The same without a promise, for a thread that may wait. Throws. */
-export function openTableNow({ folder, files: shared }: SharedTable): OpenTable {
-  const description = readDescription(folder)
-  if (shared) return openFiles(folder, description, shared, [])
+/** Opens a version of a table in this thread. Throws as `openTable` does. */
+export function openShared(shared: SharedTable): OpenTable {
+  const { description, content } = shared
+  if (typeof content !== 'string') return openFiles(shared, content, [])
   const map = mapping()
   const files: OpenFile[] = []
   try {
-    for (const name of fileNames) files.push(openFileNow(join(folder, name), description, map))
-    return joinFiles(folder, description, files)
+    for (const name of fileNames) files.push(openFile(join(content, name), description, map))
+    const [rows, index, strings, lists] = files.map(({ bytes }) => bytes) as [Bytes, Bytes, Bytes, Bytes]
+    return openFiles(shared, { rows, index, strings, lists }, files)
   } catch (error) {
     for (const { release } of files) release()
     throw error
   }
 }
 
-function joinFiles(folder: string, description: TableDescription, files: readonly OpenFile[]): OpenTable {
-  const [rows, index, strings, lists] = files.map(({ bytes }) => bytes) as [Bytes, Bytes, Bytes, Bytes]
-  return openFiles(folder, description, { rows, index, strings, lists }, files)
-}
-
-function openFiles(
-  folder: string,
-  description: TableDescription,
-  files: TableFiles,
-  opened: readonly OpenFile[],
-): OpenTable {
-  const isShared = files.rows.buffer instanceof SharedArrayBuffer
+function openFiles(shared: SharedTable, files: TableFiles, opened: readonly OpenFile[]): OpenTable {
+  const { folder, description } = shared
   try {
     return {
       table: new FeatureTable(description, files),
       description,
-      shared: { folder, ...(isShared && { files }) },
+      shared,
       close: () => opened.forEach(({ release }) => void release()),
     }
   } catch (error) {
@@ -102,12 +82,13 @@ function openFiles(
   }
 }
 
-function checkSize(path: string, size: number, { files }: TableDescription): void {
+/** Throws an Error where a file has another size than its description says. */
+export function checkSize(path: string, size: number, { files }: TableDescription): void {
   const expected = files[basename(path)]?.bytes
   if (size !== expected) throw new Error(`${path} has ${size} bytes, and its description says ${expected ?? 'nothing'}`)
 }
 
-function openFileNow(path: string, description: TableDescription, map: MapFile | undefined): OpenFile {
+function openFile(path: string, description: TableDescription, map: MapFile | undefined): OpenFile {
   const file = openSync(path, 'r')
   try {
     const { size } = fstatSync(file)
@@ -116,25 +97,39 @@ function openFileNow(path: string, description: TableDescription, map: MapFile |
       const { buffer, release } = map(file, 0, size)
       return { bytes: { buffer, offset: 0, length: size }, release }
     }
-    const buffer = new SharedArrayBuffer(size)
-    for (let at = 0; at < size; ) {
-      const bytesRead = readSync(file, new Uint8Array(buffer), at, Math.min(size - at, 2 ** 26), at)
-      if (bytesRead === 0) throw new Error(`${path} ends after ${at} of ${size} bytes`)
-      at += bytesRead
-    }
-    return { bytes: { buffer, offset: 0, length: size }, release: () => undefined }
+    return { bytes: readShared(file, path, size), release: () => undefined }
   } finally {
     closeSync(file)
   }
 }
 
+/** Reads a file into memory that threads share; `onRead` receives each part of it. Throws the system's error. */
+export function readShared(file: number, path: string, size: number, onRead?: (part: Uint8Array) => void): Bytes {
+  const buffer = new SharedArrayBuffer(size)
+  const bytes = new Uint8Array(buffer)
+  for (let at = 0; at < size; ) {
+    const bytesRead = readSync(file, bytes, at, Math.min(size - at, 2 ** 22), at)
+    if (bytesRead === 0) throw new Error(`${path} ends after ${at} of ${size} bytes`)
+    onRead?.(bytes.subarray(at, at + bytesRead))
+    at += bytesRead
+  }
+  return { buffer, offset: 0, length: size }
+}
+
 export function readDescription(folder: string): TableDescription {
+  return describeTable(folder).description
+}
+
+/** Reads the description of a version in its folder. Throws an Error that names the place and says what is wrong. */
+export function describeTable(folder: string): DescribedTable {
   const path = join(folder, descriptionFile)
   let value: unknown
+  let digest: string
   try {
     const text = readFileSync(path)
     if (text.length > mostDescription) throw new Error(`has ${text.length} bytes, more than ${mostDescription}`)
     value = JSON.parse(text.toString())
+    digest = createHash('sha256').update(text).digest('hex')
   } catch (error) {
     throw new Error(`${path}: ${fileReason(error)}`, { cause: error })
   }
@@ -142,7 +137,7 @@ export function readDescription(folder: string): TableDescription {
   const description = check(TableDescription, value, '', problems) as TableDescription
   const [problem] = problems
   if (problem) throw new Error(`${path}: ${problem.path || 'as a whole'} ${problem.message}`)
-  return description
+  return { description, digest }
 }
 
 type MapFile = ReturnType<typeof bindMapping>
@@ -150,7 +145,7 @@ type MapFile = ReturnType<typeof bindMapping>
 let bound: MapFile | undefined | null = null
 
 /** Maps files; undefined where koffi isn't installed, or the system maps none. */
-function mapping(): MapFile | undefined {
+export function mapping(): MapFile | undefined {
   if (bound === null)
     try {
       bound = bindMapping(loadKoffi())
@@ -158,16 +153,4 @@ function mapping(): MapFile | undefined {
       bound = undefined
     }
   return bound
-}
-
-/** The content of a file in memory that threads share. */
-async function readShared(handle: FileHandle, size: number): Promise<SharedArrayBuffer> {
-  const buffer = new SharedArrayBuffer(size)
-  const bytes = new Uint8Array(buffer)
-  for (let at = 0; at < size; ) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(size - at, 2 ** 26), at)
-    if (bytesRead === 0) throw new Error(`ends after ${at} of ${size} bytes`)
-    at += bytesRead
-  }
-  return buffer
 }

@@ -16,6 +16,9 @@ export const fileNames = ['rows.bin', 'index.bin', 'strings.bin', 'lists.bin'] a
 /** The names of folders in which versions of a table are made, beside those that are complete, begin so. */
 export const unfinishedPrefix = '.building-'
 
+/** Beside the folder of a table: the highest number that it has had, which it does not get again. */
+export const highestFile = (table: string): string => `.highest-${table}`
+
 /** Versions of a table, ascending: numbers, whose folders are complete. Rejects with the system's error. */
 export async function versionsIn(folder: string): Promise<number[]> {
   const names = await readdir(folder)
@@ -40,12 +43,17 @@ export async function namesIn(tables: string): Promise<string[]> {
   return found.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : [])).sort()
 }
 
-/** Changes when a file of a version does, without its deltas. Rejects with the system's error. */
-export async function stampOf(folder: string): Promise<string> {
-  const files = (await readdir(folder, { withFileTypes: true })).filter((entry) => !entry.isDirectory())
-  const stamps = files.map(async ({ name }) => {
-    const { ino, mtimeMs, size } = await stat(join(folder, name))
-    return `${name} ${ino} ${mtimeMs} ${size}`
+/**
+ * Changes when a file of a version does, without its deltas; `names`: the files that count. Rejects with the system's
+ * error.
+ */
+export async function stampOf(folder: string, names?: readonly string[]): Promise<string> {
+  const files =
+    names ??
+    (await readdir(folder, { withFileTypes: true })).flatMap((entry) => (entry.isDirectory() ? [] : entry.name))
+  const stamps = files.map(async (name) => {
+    const { ino, mtimeNs, size } = await stat(join(folder, name), { bigint: true })
+    return `${name} ${ino} ${mtimeNs} ${size}`
   })
   return (await Promise.all(stamps)).sort().join('\n')
 }

@@ -1,44 +1,38 @@
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { systemClock } from '../../../base/clock.ts'
 import { isTransient, reasonOf } from '../../../base/errors.ts'
 import { fileProblem } from '../../../base/files.ts'
-import { runThread } from '../../../base/one-shot-thread.ts'
+import { valueFor } from '../../../base/maps.ts'
+import type { TableDescription } from '../../../schemas/feature-table.ts'
 import type { DeltaStatus } from '../../../schemas/models-folder.ts'
-import { type DeltaEvent, DeltaFollower } from '../delta-files/delta-follower.ts'
-import type { Applied } from '../delta-files/take-deltas.ts'
-import {
-  type ApplyTableRequest,
-  applyTableDeltas,
-  type ChangedState,
-  sizeOfChanges,
-  unchanged,
-} from './apply-table-deltas.ts'
+import type { DeltaEvent } from '../delta-files/delta-follower.ts'
 import type { RowsByKey } from './feature-table.ts'
-import { withChanges } from './layers.ts'
-import { mostChangedBytes } from './open-changed.ts'
-import { type OpenTable, openTable } from './open-table.ts'
-import { stampOf, tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
+import { openShared } from './open-table.ts'
+import { type ServedVersion, serveTable } from './serve-table.ts'
+import { descriptionFile, stampOf, tablesFolder, tablesIn, versionsIn } from './table-folder.ts'
 import type { TableHandle } from './table-handles.ts'
-
-/** Deltas and changes up to this size, bytes, are worked on in the calling thread: a few milliseconds. */
-const smallBytes = 2 ** 16
+import { removeUnusedCopies, takeTable } from './take-table.ts'
 
 /** Says why a table does not fit one that reads it. */
 export type Guard = (table: RowsByKey) => string | undefined
 
 /** A version of a table that has taken over, or that can't be opened; or a change of its rows. */
-export type TableChange = { table: string; version: string } & (
-  | { type: 'opened' }
+export type TableChange = { table: string; version: string } /** `replaced`: other content has its number. */ & (
+  | { type: 'opened'; replaced: boolean }
+  /** A write into its files may end the process, and why; said of the first version alone. */
+  | { type: 'unprotected'; problem: string }
   | { type: 'refused'; problem: string }
   /** No version is to be seen in its folder; this one stays. */
   | { type: 'gone'; problem: string }
   | { type: 'deltas'; event: DeltaEvent }
 )
 
-/** Limits to the versions and deltas that are read. */
+/** How versions and deltas are read, and which. */
 export interface TableRules {
-  /** Rejects with an Error for a version that must not be read. */
-  verify?: ((table: string, version: string) => Promise<void>) | undefined
+  /** Reads a version, which must not change meanwhile; rejects with an Error for one that must not be read. */
+  verify?: (<T>(table: string, version: string, read: () => Promise<T>) => Promise<T>) | undefined
+  /** The folder in which large tables are copied; without it, their files are opened where they are. */
+  copies?: string | undefined
   /** Why no delta is applied. */
   refuseDeltas?: string | undefined
 }
@@ -47,6 +41,8 @@ export interface TableRules {
 export interface TableStatus {
   name: string
   version: string
+  /** SHA-256 of its description, and so of all its content. */
+  digest: string
   /** Rows of the version, without its deltas. */
   rows: number
   bytes: number
@@ -59,15 +55,6 @@ export interface TableStatus {
   deltas: DeltaStatus
   /** The version that can't take over, and why. */
   refused: { version: string; problem: string } | undefined
-}
-
-interface Served {
-  opened: OpenTable
-  /** With the changes of its deltas. */
-  current: RowsByKey
-  handle: TableHandle
-  state: ChangedState
-  follower: DeltaFollower<ChangedState>
 }
 
 interface RefusedVersion {
@@ -88,12 +75,14 @@ export class Tables {
   readonly #models: string
   readonly #onChange: (change: TableChange) => void
   readonly #rules: TableRules
-  readonly #served = new Map<string, Served>()
-  readonly #refused = new Map<string, RefusedVersion>()
+  readonly #served = new Map<string, ServedVersion>()
+  /** By table and version. */
+  readonly #refused = new Map<string, Map<string, RefusedVersion>>()
   /** Those of which no version is to be seen. */
   readonly #gone = new Set<string>()
   readonly #guards = new Map<string, Set<Guard>>()
   #guardChanges = 0
+  #saidUnprotected = false
   #refreshing: Promise<void> | undefined
 
   constructor(models: string, onChange: (change: TableChange) => void = () => undefined, rules: TableRules = {}) {
@@ -132,13 +121,14 @@ export class Tables {
       ([
         name,
         {
-          opened: { table, description },
+          opened: { table, description, shared },
           state,
           follower,
         },
       ]) => ({
         name,
         version: description.version,
+        digest: shared.digest,
         rows: table.rows,
         bytes: table.bytes,
         source: description.source,
@@ -146,7 +136,7 @@ export class Tables {
         createdAt: Date.parse(description.created_at),
         changedAt: state.createdAt,
         deltas: follower.status(),
-        refused: this.#refused.get(name),
+        refused: highest(this.#refused.get(name)),
       }),
     )
   }
@@ -165,9 +155,9 @@ export class Tables {
   /** Closes all tables; nothing may read them afterwards. */
   async close(): Promise<void> {
     await this.#refreshing
-    for (const { follower, opened } of this.#served.values()) {
+    for (const { follower, close } of this.#served.values()) {
       await follower.close()
-      opened.close()
+      close()
     }
     this.#served.clear()
   }
@@ -176,9 +166,9 @@ export class Tables {
     for (const name of new Set([...(await tablesIn(this.#models)), ...this.#served.keys()])) {
       const parent = join(this.#models, tablesFolder, name)
       const versions = await versionsIn(parent).catch(fileProblem)
-      const highest = typeof versions === 'string' ? undefined : versions.at(-1)
-      if (highest === undefined) this.#leave(name, typeof versions === 'string' ? versions : 'has no version any more')
-      else if (!(await this.#follow(name, String(highest), join(parent, String(highest)))))
+      if (typeof versions === 'string' || versions.length === 0)
+        this.#leave(name, typeof versions === 'string' ? versions : 'has no version any more')
+      else if (!(await this.#follow(name, parent, versions.map(String).reverse())))
         await this.#served.get(name)?.follower.refresh()
     }
   }
@@ -188,49 +178,86 @@ export class Tables {
     const served = this.#served.get(name)
     if (served === undefined || this.#gone.has(name)) return
     this.#gone.add(name)
-    const version = basename(served.opened.shared.folder)
+    const { version } = served.opened.description
     this.#onChange({ table: name, version, type: 'gone', problem: `its folder ${problem}` })
   }
 
-  /** Takes the highest version over, unless it is served, or was refused and has not changed; whether it did. */
-  async #follow(name: string, version: string, folder: string): Promise<boolean> {
+  /** Takes the highest version over; where none is served, the highest that can be read. Whether one took over. */
+  async #follow(name: string, parent: string, versions: readonly string[]): Promise<boolean> {
     this.#gone.delete(name)
-    if (this.#served.get(name)?.opened.shared.folder === folder) {
-      this.#refused.delete(name)
-      return false
-    }
     const refused = this.#refused.get(name)
-    const stamp = await stampOf(folder).catch(reasonOf)
-    const isSame = refused?.version === version && refused.stamp === stamp && refused.guards === this.#guardChanges
-    if (isSame && !refused.transient) return false
-    return this.#takeOver(name, version, folder, stamp)
+    for (const version of refused?.keys() ?? []) if (!versions.includes(version)) refused?.delete(version)
+    for (const version of versions) {
+      if (await this.#followVersion(name, version, join(parent, version))) return true
+      if (this.#served.has(name)) return false
+    }
+    return false
   }
 
-  /** Whether a version took over. */
-  async #takeOver(name: string, version: string, folder: string, stamp: string): Promise<boolean> {
-    const change = { table: name, version }
-    let next: Served | undefined
+  /** Takes a version over, unless it is served, or was refused and has not changed; whether it did. */
+  async #followVersion(name: string, version: string, folder: string): Promise<boolean> {
+    const all = valueFor(this.#refused, name, () => new Map<string, RefusedVersion>())
+    const stamp = await stampOf(folder).catch(reasonOf)
+    const served = this.#served.get(name)
+    if (served?.opened.shared.folder === folder && served.stamp === stamp) {
+      all.clear()
+      return false
+    }
+    const refused = all.get(version)
+    const isSame = refused?.stamp === stamp && refused.guards === this.#guardChanges
+    if (isSame && !refused.transient) return false
     try {
-      await this.#rules.verify?.(name, version)
-      next = this.#serve(name, await openTable(folder))
+      return await this.#takeOver(name, version, folder)
+    } catch (error) {
+      // Clients see it.
+      const problem = reasonOf(error).replaceAll(`${this.#models}/`, '')
+      all.set(version, { version, problem, stamp, guards: this.#guardChanges, transient: isTransient(error) })
+      if (refused?.problem !== problem) this.#onChange({ table: name, version, type: 'refused', problem })
+      return false
+    }
+  }
+
+  /** Whether a version took over: false where what is served has its content. Rejects with an Error. */
+  async #takeOver(name: string, version: string, folder: string): Promise<boolean> {
+    const { verify, copies } = this.#rules
+    const options = { copies, clock: systemClock, now: Date.now }
+    const stamp = await stampOf(folder)
+    const take = () => takeTable(folder, options)
+    const taken = await (verify ? verify(name, version, take) : take())
+    const former = this.#served.get(name)
+    const { shared, uncopied, release } = taken
+    if (former?.opened.shared.digest === shared.digest) {
+      former.stamp = stamp
+      release()
+      return false
+    }
+    let next: ServedVersion | undefined
+    try {
+      expectNames(shared.description, name, version)
+      next = serveTable(openShared(shared), {
+        ...{ stamp, release, refuses: this.#rules.refuseDeltas },
+        onEvent: (event) => this.#onChange({ table: name, version, type: 'deltas', event }),
+        expectFit: (table) => this.#expectFit(name, table),
+      })
       await next.follower.refresh()
       this.#expectFit(name, next.current)
     } catch (error) {
-      next?.opened.close()
-      const problem = reasonOf(error)
-      const before = this.#refused.get(name)
-      const state = { stamp, guards: this.#guardChanges, transient: isTransient(error) }
-      this.#refused.set(name, { version, problem, ...state })
-      if (before?.version !== version || before.problem !== problem)
-        this.#onChange({ ...change, type: 'refused', problem })
-      return false
+      if (next) next.close()
+      else release()
+      throw error
     }
-    const former = this.#served.get(name)
     this.#served.set(name, next)
-    this.#refused.delete(name)
-    this.#onChange({ ...change, type: 'opened' })
+    for (const refused of this.#refused.get(name)?.keys() ?? [])
+      if (Number(refused) <= Number(version)) this.#refused.get(name)?.delete(refused)
+    const replaced = former?.opened.description.version === version
+    this.#onChange({ table: name, version, type: 'opened', replaced })
+    if (uncopied !== undefined && !this.#saidUnprotected) {
+      this.#saidUnprotected = true
+      this.#onChange({ table: name, version, type: 'unprotected', problem: uncopied })
+    }
     await former?.follower.close()
-    former?.opened.close()
+    former?.close()
+    await removeUnusedCopies(options)
     return true
   }
 
@@ -241,36 +268,14 @@ export class Tables {
       if (problem !== undefined) throw new Error(`${problem}: a model that is served would lose it`)
     }
   }
+}
 
-  #serve(name: string, opened: OpenTable): Served {
-    const { table, shared, description } = opened
-    const served: Served = {
-      opened,
-      current: table,
-      handle: { table: shared, changes: undefined },
-      state: unchanged,
-      follower: new DeltaFollower<ChangedState>({
-        folder: shared.folder,
-        start: unchanged,
-        clock: systemClock,
-        now: Date.now,
-        sizeOf: ({ changes }) => sizeOfChanges(changes),
-        refuses: this.#rules.refuseDeltas,
-        onEvent: (event) => this.#onChange({ table: name, version: description.version, type: 'deltas', event }),
-        async apply({ bytes, ...files }) {
-          const request: ApplyTableRequest = { ...files, table: shared, mostBytes: mostChangedBytes }
-          if (bytes + sizeOfChanges(files.serving.changes).bytes <= smallBytes) return applyTableDeltas(request, table)
-          return runThread<Applied<ChangedState>>(new URL('./apply-table-thread.js', import.meta.url), request)
-        },
-        serve: async (state) => {
-          const current = withChanges(table, state.changes)
-          this.#expectFit(name, current)
-          served.current = current
-          served.handle = { table: shared, changes: state.changes }
-          served.state = state
-        },
-      }),
-    }
-    return served
-  }
+/** Throws an Error where a version is in another's folder: deltas and signatures are of one name and number. */
+function expectNames({ name, version }: TableDescription, table: string, number: string): void {
+  if (name !== table || version !== number)
+    throw new Error(`${descriptionFile} is of ${name}/${version}, but its folder is ${table}/${number}`)
+}
+
+function highest(refused: ReadonlyMap<string, RefusedVersion> = new Map()): RefusedVersion | undefined {
+  return [...refused.values()].sort((a, b) => Number(b.version) - Number(a.version))[0]
 }

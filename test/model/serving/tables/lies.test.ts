@@ -7,7 +7,7 @@ import { fileOf } from '../../../../src/model/serving/delta-files/delta-folder.t
 import { cellOf, columnProblem } from '../../../../src/model/serving/tables/column-readers.ts'
 import type { RowsByKey } from '../../../../src/model/serving/tables/feature-table.ts'
 import { openChanged } from '../../../../src/model/serving/tables/open-changed.ts'
-import { openTable } from '../../../../src/model/serving/tables/open-table.ts'
+import { type OpenTable, openTable } from '../../../../src/model/serving/tables/open-table.ts'
 import { descriptionFile, fileNames } from '../../../../src/model/serving/tables/table-folder.ts'
 import { TableDeltaHeader, type TableDescription } from '../../../../src/schemas/feature-table.ts'
 import { createRandom, type Random } from '../../../../src/tools/data/random.ts'
@@ -181,7 +181,7 @@ t.test('a table that lies is refused, or a value that can not be read is MODEL_F
       if (name === chosen) changeBytes(bytes, random)
       await writeFile(join(lying, name), bytes)
     }
-    const opened = await openTable(lying).catch((error: Error) => error)
+    const opened = openOrError(lying)
     if (opened instanceof Error) {
       outcomes.refused++
       t.ok(opened.message.startsWith(lying), opened.message)
@@ -202,7 +202,7 @@ t.test('a table that lies is refused, or a value that can not be read is MODEL_F
 })
 
 t.test('the content of a good table has no problem', async (t) => {
-  const { table, close } = await openTable(folder)
+  const { table, close } = openTable(folder)
   t.equal(table.problem(), undefined)
   for (const column of table.columns.values()) t.equal(columnProblem(column, table.rows), undefined)
   close()
@@ -213,10 +213,10 @@ t.test('the search in an index without an empty place ends', async (t) => {
   await mkdir(lying)
   await writeFile(join(lying, descriptionFile), goodDescription)
   for (const [name, bytes] of goodFiles) await writeFile(join(lying, name), bytes)
-  const { table: good, close: closeGood } = await openTable(folder)
+  const { table: good, close: closeGood } = openTable(folder)
   const index = new Int32Array(goodFiles.get('index.bin')!.length / 4).fill(5)
   await writeFile(join(lying, 'index.bin'), Buffer.from(index.buffer))
-  const { table, close } = await openTable(lying)
+  const { table, close } = openTable(lying)
   t.equal(table.find('nobody'), -1)
   // All places have the hash of a key that none of them is of.
   const own = new Int32Array(Uint8Array.from(goodFiles.get('index.bin')!).buffer)
@@ -224,8 +224,16 @@ t.test('the search in an index without an empty place ends', async (t) => {
   const same = index.map((_, i) => (i % 2 === 0 ? 5 : own[place + 1]!))
   close()
   await writeFile(join(lying, 'index.bin'), Buffer.from(same.buffer))
-  const again = await openTable(lying)
+  const again = openTable(lying)
   t.equal(again.table.find('a'), -1)
   again.close()
   closeGood()
 })
+
+function openOrError(folder: string): OpenTable | Error {
+  try {
+    return openTable(folder)
+  } catch (error) {
+    return error as Error
+  }
+}

@@ -137,7 +137,6 @@ export const order = [
     'tools/bench': ['`compile`, `bench`', 'what is measured'],
     'tools/catalogue': ['`warm`: candidates ahead of requests', 'which are kept'],
     'tools/load': ['open and closed load', 'arrivals'],
-    'tools/top': ['`top`: live figures', 'the screen'],
   },
   {
     app: [

@@ -40,7 +40,6 @@ export async function createCommands(context: CommandContext, start?: Start): Pr
     import('../doctor/doctor-command.ts').then((all) => [all.createDoctorCommand(context)]),
     import('../keys/sign-command.ts').then((all) => [all.createSignCommand(context)]),
     import('../sync/sync-commands.ts').then((all) => [all.createIndexCommand(context), all.createSyncCommand(context)]),
-    import('../top/top-command.ts').then((all) => [all.createTopCommand(context)]),
     import('../../base/configuration.ts').then((all) => [
       all.createServeCommand(async (flags) => {
         const { runServer } = await import('../../app/cluster/run-server.ts')

@@ -23,7 +23,7 @@ export async function runProgram(commands: Command[], context: CommandContext): 
       `
 Examples:
   multigate serve --models models
-  multigate top
+  multigate doctor
   multigate completion bash --help
 
 Exit codes are those of docs/commands.md.`,

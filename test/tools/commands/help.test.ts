@@ -66,13 +66,13 @@ t.test('every command has an example of its own, which its parser takes', async 
 })
 
 t.test('examples that are wrong are found', async (t) => {
-  t.same(examplesIn("\n  A=1 multigate top --url 'http://a b' | jq .x\n  multigate pin a 3     what it does\n"), [
-    ['top', '--url', 'http://a b'],
+  t.same(examplesIn("\n  A=1 multigate keys create 'a b' | jq .x\n  multigate pin a 3     what it does\n"), [
+    ['keys', 'create', 'a b'],
     ['pin', 'a', '3'],
   ])
   await t.rejects(parse(['nothing']))
-  await t.rejects(parse(['top', '--colour']))
-  await t.rejects(parse(['top', '--url', 'nonsense']))
+  await t.rejects(parse(['doctor', '--colour']))
+  await t.rejects(parse(['capacity', '--rate', 'nonsense']))
   await t.rejects(parse(['pin', 'ads']))
   await t.rejects(parse(['serve', '--ports', '1']))
   await t.rejects(parse(['keys', 'remove', 'x']))

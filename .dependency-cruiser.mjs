@@ -153,7 +153,7 @@ export const order = [
     'tools/replay': ['`replay`: a prediction log asked again; `report/`', 'what is compared'],
     'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
   },
-  { 'tools/commands': ['all commands; shell completion', 'add commands'] },
+  { 'tools/commands': ['all commands', 'add commands'] },
 ]
 
 /** Rooms within those of `order`, which import each other freely, but for rings. */

@@ -47,7 +47,5 @@ export async function createCommands(context: CommandContext, start?: Start): Pr
       }),
     ]),
   ])
-  const { createCompletionCommand } = await import('./completion-command.ts')
-  const commands = groups.flat()
-  return [...commands, createCompletionCommand(commands, context)]
+  return groups.flat()
 }

@@ -24,7 +24,7 @@ export async function runProgram(commands: Command[], context: CommandContext): 
 Examples:
   multigate serve --models models
   multigate doctor
-  multigate completion bash --help
+  multigate train --help
 
 Exit codes are those of docs/commands.md.`,
     )

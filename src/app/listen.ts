@@ -10,6 +10,7 @@ import { holdContinue } from '../server/body/raw-body.ts'
 import { addFastPath } from '../server/fast-path/fast-path.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import { type ConnectionSource, listenOn, surviveAcceptErrors } from '../server/overload/connections.ts'
+import { lingerOn } from '../server/overload/lingering-close.ts'
 import { keptHeaders, refuseConnect } from '../server/plugins/strict-http.ts'
 import type { LogStatus } from '../server/prediction-log/log-status.ts'
 import type { Siblings } from '../server/request/context.ts'
@@ -203,6 +204,7 @@ function createHttpServer(configuration: Configuration, { log, timeline, tls, me
   tls?.follow(server)
   server.maxHeadersCount = keptHeaders
   server.maxConnections = configuration.MULTIGATE_MAX_CONNECTIONS
+  lingerOn(server)
   holdContinue(server)
   server.on('connect', refuseConnect)
   surviveAcceptErrors(server, log, systemClock.now)

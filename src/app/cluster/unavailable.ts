@@ -6,6 +6,7 @@ import { answerUnreadable } from '../../server/errors/client-error.ts'
 import { isOfProtocol, problemText } from '../../server/errors/error-handler.ts'
 import { problemDetails, retryAfter } from '../../server/errors/problem-details.ts'
 import { ignoreBody } from '../../server/overload/ignore-rest.ts'
+import { lingerOn } from '../../server/overload/lingering-close.ts'
 import { requestIdOf } from '../../server/plugins/request-id.ts'
 import { keptHeaders, refuseConnect } from '../../server/plugins/strict-http.ts'
 import { readCredentials, tlsOptions } from '../tls.ts'
@@ -65,6 +66,7 @@ export class Unavailable {
     server.maxHeadersCount = keptHeaders
     // Another expectation than 100-continue, which Node would answer itself, too.
     server.on('checkExpectation', listener)
+    lingerOn(server)
     server.on('connect', refuseConnect)
     server.on('clientError', answerUnreadable)
     // From here on it watches over its connections.
@@ -79,21 +81,18 @@ export class Unavailable {
 
   #refuse(request: IncomingMessage, response: ServerResponse): void {
     ignoreBody(request.socket)
-    // A connection that is closed with unread bytes is reset, and the response may be lost.
-    request.resume().once('end', () => {
-      const seconds = retryAfter(this.#nextStart())
-      const detail = `No process serves; another is started in ${seconds} s`
-      const problem = problemDetails('NOT_READY', detail, requestIdOf(request))
-      const isText = isOfProtocol(request.url ?? '')
-      const body = isText ? problemText(problem) : JSON.stringify(problem)
-      response.writeHead(problem.status, {
-        'content-length': Buffer.byteLength(body),
-        'content-type': isText ? 'application/json' : 'application/problem+json',
-        'retry-after': String(seconds),
-        'x-request-id': problem.request_id,
-        connection: 'close',
-      })
-      response.end(body)
+    const seconds = retryAfter(this.#nextStart())
+    const detail = `No process serves; another is started in ${seconds} s`
+    const problem = problemDetails('NOT_READY', detail, requestIdOf(request))
+    const isText = isOfProtocol(request.url ?? '')
+    const body = isText ? problemText(problem) : JSON.stringify(problem)
+    response.writeHead(problem.status, {
+      'content-length': Buffer.byteLength(body),
+      'content-type': isText ? 'application/json' : 'application/problem+json',
+      'retry-after': String(seconds),
+      'x-request-id': problem.request_id,
+      connection: 'close',
     })
+    response.end(body)
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ProblemDetails } from '../../schemas/problem.ts'
+import { lingeringClose } from '../overload/lingering-close.ts'
 import { problemDetails } from './problem-details.ts'
 
 /** Connections on which nothing more can be read. */
@@ -16,7 +17,7 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): 
   unreadable.add(socket)
   inTurn(socket, (answer) => {
     if (!answer?.headersSent) socket.write(refusalOf(error.code))
-    socket.destroy(error)
+    lingeringClose(socket)
   })
 }
 

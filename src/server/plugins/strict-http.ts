@@ -6,6 +6,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { ModelError } from '../../base/errors.ts'
 import { inTurn, written } from '../errors/client-error.ts'
 import { problemDetails } from '../errors/problem-details.ts'
+import { lingeringClose } from '../overload/lingering-close.ts'
 import { requestIdOf } from './request-id.ts'
 
 /** Most headers of a request: each takes more memory than its bytes. */
@@ -59,6 +60,6 @@ export function refuseConnect(request: IncomingMessage, stream: Duplex): void {
     const detail = 'The server is no proxy: it does not take CONNECT'
     const problem = problemDetails('METHOD_NOT_ALLOWED', detail, requestIdOf(request))
     socket.write(written(problem, ['allow: GET, HEAD, POST']))
-    socket.destroySoon()
+    lingeringClose(socket)
   })
 }

@@ -51,10 +51,10 @@ const working = 'working'
 const gone = 'the other process has gone'
 
 /** How often an end says that it works on a question, ms. */
-const signInterval = 5_000
+const signInterval = 1_000
 
 /** Without a sign for so long an end counts as stopped, ms: a busy event loop is late by a few seconds at most. */
-export const longestSilence = 15_000
+export const longestSilence = 5_000
 
 interface Question {
   resolve(value: unknown): void

@@ -12,6 +12,8 @@ export interface ConnectionReceiver {
   ready: boolean
   /** It stops: it takes what it has been given, and no more. */
   leaving: boolean
+  /** It answers pings. */
+  responsive: boolean
   give(connection: Connection): void
 }
 
@@ -89,7 +91,7 @@ export class Distributor {
   }
 
   #next(most: number): [ConnectionReceiver, Connection[]] | undefined {
-    const all = [...this.#takers].filter(([taker]) => !taker.leaving)
+    const all = [...this.#takers].filter(([taker]) => !taker.leaving && taker.responsive)
     const ready = all.filter(([taker]) => taker.ready)
     return (ready.length > 0 ? ready : all).find(([, pending]) => pending.length < most)
   }

@@ -5,6 +5,7 @@ import { createReadMetrics } from '../../server/metrics/read-metrics.ts'
 import type { Log } from '../load-options.ts'
 import { createAnswersOfAll, ReadingsOfAll } from './answers-of-all.ts'
 import { Distributor } from './distributor.ts'
+import type { Liveness } from './liveness.ts'
 import { ModelChanges, type Questions } from './messages.ts'
 import { type MemberEvents, ServerProcess } from './server-process.ts'
 import { shareOf } from './share.ts'
@@ -48,6 +49,7 @@ export class Group {
   readonly #recorder: LiveRecorder
   readonly #unavailable: Unavailable
   #replaced = 0
+  #unresponsive = 0
   readonly #timers = new Set<NodeJS.Timeout>()
   #state: 'starting' | 'started' | 'stopping' = 'starting'
   /** All were ready once. */
@@ -72,9 +74,14 @@ export class Group {
     gauge(
       'multigate_processes',
       'Processes that serve: ready once, and answering',
-      () => members().filter(({ ready, answers }) => ready && answers).length,
+      () => members().filter(({ ready, responsive, answers }) => ready && responsive && answers).length,
     )
     gauge('multigate_processes_configured', 'Processes that are to serve', () => this.#places.length)
+    counter(
+      'multigate_processes_unresponsive_total',
+      'Times that a process answered nothing for 5 s',
+      () => this.#unresponsive,
+    )
     counter('multigate_processes_replaced_total', 'Processes that died and were replaced', () => this.#replaced)
   }
 
@@ -171,6 +178,7 @@ export class Group {
       }
     },
     taken: (member) => this.distributor.taken(member),
+    liveness: (member, liveness) => this.#noteLiveness(member, liveness),
     failed: (member, reason) => {
       this.#options.log.error({ process: member.pid, reason }, "a process can't start")
       this.#onFailed(new Error(reason))
@@ -186,6 +194,15 @@ export class Group {
     usage: (member, usage) => {
       for (const other of this.#members()) if (other !== member) other.addUsage(usage)
     },
+  }
+
+  #noteLiveness(member: ServerProcess, liveness: Liveness): void {
+    if (liveness === 'unresponsive') this.#unresponsive++
+    this.distributor.update()
+    this.#note(member, liveness === 'responsive')
+    if (liveness !== 'lost' || this.#state === 'stopping') return
+    this.#options.log.error({ process: member.pid }, 'a process has not answered for 30 s: it is killed and replaced')
+    member.kill()
   }
 
   #ended(place: ProcessSlot, member: ServerProcess, how: number | string): void {

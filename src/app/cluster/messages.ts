@@ -5,17 +5,17 @@ import type { Usage } from '../../server/security/rate-limits.ts'
 
 /*
  * primary → child: `start` (Start), `connection` (its port, with its socket), `started` (all were ready once), `drain`
- *   (all stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes); asks `metrics` (Snapshot),
- *   `reasons` (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]), `requests`
- *   (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey → Observations
- *   or nothing), `drift` (VersionDrift[]), `logCounts` (LogCounts or nothing), `reading` (Reading or nothing), `change`
- *   (ModelChange → Refusal or nothing).
+ *   (all stop), `closed` (no more connections come), `usage` (KeyUsage, in other processes), `ping`; asks `metrics`
+ *   (Snapshot), `reasons` (string[], why it isn't ready), `statistics` (InferStatistics[]), `slow` (RequestRecord[]),
+ *   `requests` (RequestLists or nothing), `request` (its id → RequestRecord or nothing), `observations` (VersionKey →
+ *   Observations or nothing), `drift` (VersionDrift[]), `logCounts` (LogCounts or nothing), `reading` (Reading or
+ *   nothing), `change` (ModelChange → Refusal or nothing).
  * child → primary: `serving` (can be given connections), `ready` (it is, or was when all were loaded or had failed: not
  *   yet), `loaded` (its models are, or have failed), `taken` (the oldest connection that it was given), `failed` (a
  *   reason: it can't start), `stop` (a signal: all are to stop), `leave` (it stops alone), `usage` (KeyUsage, since it
- *   last said); asks, of all processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`, `request`,
- *   `observations`, `drift`, `logCounts` and `change`, as above; `live_history` (LiveHistory), `live` (ms since 1970
- *   → LiveUpdate since then or nothing).
+ *   last said), `pong`; asks, of all processes, `metrics` (string), `reasons`, `statistics`, `slow`, `requests`,
+ *   `request`, `observations`, `drift`, `logCounts` and `change`, as above; `live_history` (LiveHistory), `live` (ms
+ *   since 1970 → LiveUpdate since then or nothing).
  */
 
 export interface Start {
@@ -74,6 +74,8 @@ export const longestAnswer = {
 export interface Changeable {
   /** Why it refuses, if it does. */
   change(change: ModelChange): Promise<Refusal | undefined>
+  /** It answers pings. */
+  responsive?: boolean
 }
 
 /**
@@ -102,12 +104,20 @@ export class ModelChanges {
     const before = this.#unloaded.has(model)
     if (action === 'unload') this.#unloaded.add(model)
     if (action === 'load') this.#unloaded.delete(model)
-    const [first, ...others] = members
+    const [first, ...others] = members.toSorted((a, b) => Number(b.responsive) - Number(a.responsive))
     // The others find what the first compiles.
     const refusals = [await first?.change(change)]
     refusals.push(...(await Promise.all(others.map((member) => member.change(change)))))
-    const refusal = refusals.find((answer) => answer !== undefined)
+    const refusal = joined(refusals.filter((answer) => answer !== undefined))
     if (refusal?.code === 'MODEL_NOT_FOUND' && !before) this.#unloaded.delete(model)
     return refusal
   }
+}
+
+/** The first refusal; of several processes that have not confirmed it, all are named. */
+function joined(refusals: readonly Refusal[]): Refusal | undefined {
+  const [first] = refusals
+  if (first?.code !== 'NOT_READY') return first
+  const messages = refusals.filter(({ code }) => code === first.code).map(({ message }) => message)
+  return { ...first, message: [...new Set(messages)].join('; ') }
 }

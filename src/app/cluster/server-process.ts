@@ -6,6 +6,7 @@ import type { ModelChange } from '../../server/request/context.ts'
 import { serverArgv } from '../v8-flags.ts'
 import { type Channel, createChannel } from './channel.ts'
 import type { Connection, ConnectionReceiver } from './distributor.ts'
+import { Heartbeat, type Liveness } from './liveness.ts'
 import { type KeyUsage, longestAnswer, type Questions, type Refusal, type Start } from './messages.ts'
 import type { Snapshot } from './totals.ts'
 
@@ -16,6 +17,8 @@ export interface MemberEvents extends Questions {
   ready(member: ServerProcess): void
   loaded(member: ServerProcess): void
   taken(member: ServerProcess): void
+  /** It answers pings no longer, or again. */
+  liveness(member: ServerProcess, liveness: Liveness): void
   /** It can't start, and why. */
   failed(member: ServerProcess, reason: string): void
   /** It got a signal: all are to stop. */
@@ -41,6 +44,8 @@ export class ServerProcess implements ConnectionReceiver {
   serving = false
   ready = false
   leaving = false
+  /** It answers pings. */
+  responsive = true
   /** It answered in time when its metrics were last asked for. */
   answers = true
   /** Its last answer to that. */
@@ -49,6 +54,7 @@ export class ServerProcess implements ConnectionReceiver {
   readonly ended: Promise<number | string>
   readonly #process: ChildProcess
   readonly #channel: Channel
+  readonly #heartbeat: Heartbeat
 
   constructor(start: Start, events: MemberEvents, script = new URL('./child.js', import.meta.url)) {
     this.#process = fork(script, [], {
@@ -61,6 +67,7 @@ export class ServerProcess implements ConnectionReceiver {
     this.pid = child.pid
     this.ended = new Promise((resolve) => {
       const end = (how: number | string) => {
+        this.#heartbeat.stop()
         this.#channel.close()
         resolve(how)
       }
@@ -70,7 +77,11 @@ export class ServerProcess implements ConnectionReceiver {
         if (child.pid === undefined) end(reasonOf(error))
       })
     })
-    const { serving, ready, loaded, taken, failed, stop, leaving, usage, ...questions } = events
+    const { serving, ready, loaded, taken, liveness, failed, stop, leaving, usage, ...questions } = events
+    this.#heartbeat = new Heartbeat((state) => {
+      this.responsive = state === 'responsive'
+      liveness(this, state)
+    })
     this.#channel = createChannel(child, {
       ...questions,
       serving: () => {
@@ -79,10 +90,13 @@ export class ServerProcess implements ConnectionReceiver {
       },
       ready: () => {
         this.ready = true
+        // Before, it may be busy with its start.
+        this.#heartbeat.start(() => this.#channel.tell('ping'))
         ready(this)
       },
       loaded: () => loaded(this),
       taken: () => taken(this),
+      pong: () => this.#heartbeat.answered(),
       failed: (reason: string) => failed(this, reason),
       stop,
       leave: () => {
@@ -133,6 +147,7 @@ export class ServerProcess implements ConnectionReceiver {
   /** Why it isn't ready; empty when it is. */
   async unreadyReasons(): Promise<string[]> {
     if (!this.serving) return [`process ${this.pid} is being started`]
+    if (!this.responsive) return [`process ${this.pid} does not answer`]
     try {
       const reasons = (await this.#channel.ask('reasons', longestAnswer.reasons)) as string[]
       // Until then it gets no connections while others do: clients that came would all be with them.
@@ -143,10 +158,18 @@ export class ServerProcess implements ConnectionReceiver {
     }
   }
 
-  /** Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows. */
+  /**
+   * Changes it there; why it refuses, if it does. One that dies meanwhile is replaced by one that knows, and one that
+   * does not answer pings is not waited for: it makes the change when it runs again.
+   */
   async change(change: ModelChange): Promise<Refusal | undefined> {
+    const asked = this.#channel.ask('change', longestAnswer.change, change)
     try {
-      return (await this.#channel.ask('change', longestAnswer.change, change)) as Refusal | undefined
+      if (!this.responsive) {
+        asked.catch(() => undefined)
+        throw new Error('it does not answer')
+      }
+      return (await asked) as Refusal | undefined
     } catch (error) {
       if (!this.connected) return undefined
       return { code: 'NOT_READY', message: `Process ${this.pid} does not ${change.action} it: ${reasonOf(error)}` }
@@ -163,7 +186,7 @@ export class ServerProcess implements ConnectionReceiver {
   }
 
   async #ask(kind: keyof typeof longestAnswer, payload?: unknown): Promise<unknown> {
-    if (!this.serving) return undefined
+    if (!this.serving || !this.responsive) return undefined
     return this.#channel.ask(kind, longestAnswer[kind], payload).catch(() => undefined)
   }
 }

@@ -52,6 +52,7 @@ const channel: Channel = createChannel(process, {
   started: () => {
     started = true
   },
+  ping: () => channel.tell('pong'),
   metrics: () => server?.metrics.registry.getMetricsAsJSON(),
   reasons: () => server?.unreadyReasons(),
   statistics: () => (server === undefined ? [] : ownStatistics(server)),

@@ -65,7 +65,9 @@ export function createLingeringClose(
 /** The way in which the connections of a server close, for what has no request. */
 const closes = new WeakMap<Socket, LingeringClose>()
 
-/** Closes a connection of a server that lingers; immediately where its TLS handshake has failed, or of another server. */
+/**
+ * Closes a connection of a server that lingers; immediately where its TLS handshake has failed, or of another server.
+ */
 export function lingeringClose(socket: Socket): void {
   const close = closes.get(socket)
   if (close === undefined) socket.destroy()

@@ -13,6 +13,7 @@ function start() {
   const taker = (ready = true) => ({
     ready,
     leaving: false,
+    responsive: true,
     given: [] as FakeSocket[],
     give({ socket }: Connection) {
       this.given.push(socket as unknown as FakeSocket)
@@ -106,6 +107,22 @@ t.test('one that stops gets none', async (t) => {
   connect()
   connect()
   t.same([idsOf(one), idsOf(other)], [[], [0, 1]])
+})
+
+t.test('one that does not answer gets none until it does', async (t) => {
+  const { distributor, taker, connect } = start()
+  const [one, other] = [taker(), taker()]
+  distributor.add(one)
+  distributor.add(other)
+  one.responsive = false
+  connect()
+  connect()
+  t.same([idsOf(one), idsOf(other)], [[], [0, 1]])
+  other.responsive = false
+  connect()
+  one.responsive = true
+  distributor.update()
+  t.same([idsOf(one), idsOf(other)], [[2], [0, 1]])
 })
 
 t.test('one that takes nothing is not given without end, but at the end is given all', async (t) => {

@@ -28,6 +28,19 @@ t.test('all are told, the first one alone', async (t) => {
   t.same(told, ['a: load ads', 'b: load ads'])
 })
 
+t.test('one that does not answer comes last, and all that have not confirmed are named', async (t) => {
+  const told: string[] = []
+  const refuse = (message: string) => Promise.resolve<Refusal>({ code: 'NOT_READY', message })
+  const members = [
+    { ...createMember('a', told, refuse('process 1')), responsive: false },
+    { ...createMember('b', told), responsive: true },
+    { ...createMember('c', told, refuse('process 3')), responsive: false },
+  ]
+  const done = await new ModelChanges().change({ action: 'load', model: 'ads', by: 'ci' }, () => members)
+  t.same(told, ['b: load ads', 'a: load ads', 'c: load ads'])
+  t.match(done, { code: 'NOT_READY', message: 'process 1; process 3' })
+})
+
 t.test('one change comes after the other, in all', async (t) => {
   const told: string[] = []
   let open = (_: undefined) => {}

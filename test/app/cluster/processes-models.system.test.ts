@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import t from 'tap'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { type Answer, send } from '../../support/process.ts'
-import { askAnew, metric, serving, startTwo } from '../../support/processes.ts'
+import { askAnew, isAlive, metric, serving, startTwo } from '../../support/processes.ts'
 import { until } from '../../support/until.ts'
 
 const models = await temporaryFolder(t)
@@ -27,7 +27,7 @@ t.test('a model is unloaded and loaded in all processes, in those that come late
     )
   const statuses = async () => [...new Set((await ofAll('/v2/models/other/ready')).map(({ status }) => status))]
   const change = (action: string, model = 'other') =>
-    send(port, `/v2/repository/models/${model}/${action}`, { payload: '{}' })
+    send(port, `/v2/repository/models/${model}/${action}`, { agent: new Agent(), payload: '{}' })
 
   t.same(
     (await ofAll('/predict', predict)).map(({ status }) => status),
@@ -51,6 +51,34 @@ t.test('a model is unloaded and loaded in all processes, in those that come late
 
   t.equal((await change('load')).status, 200)
   t.same(await statuses(), [200])
+
+  await t.test('one that is stopped is waited for by none, and follows when it runs again', async (t) => {
+    const stopped = serving(server).at(-1)!
+    process.kill(stopped, 'SIGSTOP')
+    t.teardown(() => isAlive(stopped) && process.kill(stopped, 'SIGCONT'))
+    const says = (begin: string) =>
+      until(() => server.lines().some((line) => line.process === stopped && line.msg.startsWith(begin)))
+    await says('a process does not answer')
+    t.match(
+      (await ofAll('/readyz')).map(({ status }) => status),
+      [200, 200, 200, 200],
+      'no connection goes to it',
+    )
+    t.equal(await metric(port, 'multigate_processes '), 1)
+    t.equal(await metric(port, 'multigate_processes_unresponsive_total '), 1)
+    const changed = await Promise.all(['unload', 'load', 'unload'].map((action) => change(action)))
+    for (const { status, text } of changed) {
+      t.equal(status, 503)
+      t.match(text, `Process ${stopped} does not`)
+    }
+    t.same(await statuses(), [503], 'the other has followed')
+    process.kill(stopped, 'SIGCONT')
+    await says('a process answers again')
+    t.equal((await change('unload')).status, 200)
+    t.same(await statuses(), [503], 'it has caught up')
+    t.equal((await change('load')).status, 200)
+    t.same(await statuses(), [200])
+  })
 
   await t.test('one that stands still and is killed in the middle of a change holds up none', async (t) => {
     // Each has one of these connections.

@@ -5,7 +5,15 @@ import { ServerProcess } from '../../../src/app/cluster/server-process.ts'
 
 const nothing = async () => undefined as never
 const events = {
-  ...{ serving: nothing, ready: nothing, loaded: nothing, taken: nothing, failed: nothing, stop: nothing },
+  ...{
+    serving: nothing,
+    ready: nothing,
+    loaded: nothing,
+    taken: nothing,
+    liveness: nothing,
+    failed: nothing,
+    stop: nothing,
+  },
   ...{ leaving: nothing, metrics: nothing, reasons: nothing, statistics: nothing, slow: nothing, requests: nothing },
   ...{
     request: nothing,

@@ -151,7 +151,7 @@ export const order = [
     'tools/doctor': ['`doctor`', 'add checks'],
     'tools/sync': ['`sync`, `index`: copies models; `sources/`: OCI, HTTP', 'add sources'],
     'tools/replay': ['`replay`: a prediction log asked again; `report/`', 'what is compared'],
-    'tools/capacity': ['`capacity`, `tune`', 'estimates of cost, queues'],
+    'tools/capacity': ['`capacity`', 'estimates of cost, queues'],
   },
   { 'tools/commands': ['all commands', 'add commands'] },
 ]

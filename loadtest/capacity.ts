@@ -1,9 +1,8 @@
 // Compares the prediction of `multigate capacity` with an open-loop load on a new server.
 import { type Placement, placeOnCores } from '../src/tools/capacity/cores.ts'
 import { forecast, highestRate } from '../src/tools/capacity/cost.ts'
-import { LoadRuns } from '../src/tools/capacity/load-runs.ts'
+import { LoadRuns, type Step } from '../src/tools/capacity/load-runs.ts'
 import { measureCost, openModelToLoad } from '../src/tools/capacity/measure-cost.ts'
-import { fastest } from '../src/tools/capacity/measure-trial.ts'
 import { startMeasuredServer } from '../src/tools/capacity/measured-server.ts'
 import { createPredictRequests } from '../src/tools/load/predict-requests.ts'
 import { defaultCache } from './competitors/arguments.ts'
@@ -142,6 +141,12 @@ async function measureLoad(
   } finally {
     await server.stop()
   }
+}
+
+/** The highest rate at which 99 % of the requests were answered within the bound; 0 if there is none. */
+function fastest(measured: readonly Step[]): number {
+  const held = measured.filter(({ good, scheduled }) => scheduled > 0 && good >= 0.99 * scheduled)
+  return Math.max(0, ...held.map(({ rate }) => rate))
 }
 
 function toMarkdown(results: Result[], { serverCores }: Placement, { date, processor, versions }: Machine): string {

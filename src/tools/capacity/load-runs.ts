@@ -92,7 +92,7 @@ export const fewestAnswers = 20
 const longestRun = 60
 
 /** The server answered no request, and said that it is too busy for each: its deadline is too short for any. */
-export class AllRejectedError extends Error {}
+class AllRejectedError extends Error {}
 
 /** Loads one server with one kind of requests, over connections of its own. */
 export class LoadRuns {
@@ -240,7 +240,7 @@ export class LoadRuns {
 }
 
 /** Undefined in the place of a run in which all requests were rejected. */
-export function noneIfRejected(error: unknown): undefined {
+function noneIfRejected(error: unknown): undefined {
   if (!(error instanceof AllRejectedError)) throw error
 }
 

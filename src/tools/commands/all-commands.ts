@@ -20,10 +20,7 @@ export async function createCommands(context: CommandContext, start?: Start): Pr
       all.createBenchCommand(context),
     ]),
     import('../catalogue/warm-command.ts').then((all) => [all.createWarmCommand(context)]),
-    import('../capacity/capacity-commands.ts').then((all) => [
-      all.createCapacityCommand(context),
-      all.createTuneCommand(context),
-    ]),
+    import('../capacity/capacity-command.ts').then((all) => [all.createCapacityCommand(context)]),
     import('../convert/convert-commands.ts').then((all) => [
       all.createInspectCommand(context),
       all.createInitCommand(context),

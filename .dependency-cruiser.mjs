@@ -144,7 +144,6 @@ export const order = [
       'how parts are connected',
     ],
   },
-  { 'tools/ship': ['`log ship`: copies a prediction log to a bucket or folder', 'when files go'] },
   {
     'tools/keys': ['`keys`, `sign`, `pin`', 'commands; checks: `server/security/`'],
     'tools/log': ['`log`: records of a prediction log', 'commands'],

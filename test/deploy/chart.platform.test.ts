@@ -195,33 +195,21 @@ t.test('a source is copied once before the server starts, and then kept current'
           )
 })
 
-t.test('a prediction log has a volume, bounds, and a sidecar that ships it', { skip }, async (t) => {
-  const ship = { to: 'gs://logs/ranking', env: [{ name: 'A', value: 'b' }] }
-  const pod = podOf(await kinds(t, { predictionLog: { enabled: true, ship } }))
-  const folder = '/var/lib/multigate/prediction-log'
-  const [sidecar] = pod.initContainers
-  t.match(sidecar, { name: 'ship', restartPolicy: 'Always', env: ship.env })
-  t.same(sidecar.command.slice(2, 6), ['log', 'ship', folder, '--to'])
-  t.same(sidecar.command.slice(6), [
-    ...['gs://logs/ranking', '--interval', '60', '--port', '9092', '--remove-days', '1'],
-  ])
+t.test('a prediction log has a volume and bounds', { skip }, async (t) => {
+  const pod = podOf(await kinds(t, { predictionLog: { enabled: true } }))
+  t.equal(pod.initContainers, undefined)
   t.match(
     pod.volumes.find(({ name }: any) => name === 'prediction-log'),
     { emptyDir: { sizeLimit: '10Gi' } },
   )
   const variables = Object.fromEntries(pod.containers[0].env.map(({ name, value }: any) => [name, value]))
+  const folder = '/var/lib/multigate/prediction-log'
   t.match(variables, { MULTIGATE_PREDICTION_LOG: folder, MULTIGATE_PREDICTION_LOG_MAX_BYTES: '8589934592' })
-  t.equal(pod.terminationGracePeriodSeconds, podOf(await kinds(t, {})).terminationGracePeriodSeconds + 25)
-  const alone = podOf(await kinds(t, { predictionLog: { enabled: true, existingClaim: 'log' } }))
-  t.equal(alone.initContainers, undefined)
+  const claimed = podOf(await kinds(t, { predictionLog: { enabled: true, existingClaim: 'log' } }))
   t.match(
-    alone.volumes.find(({ name }: any) => name === 'prediction-log'),
+    claimed.volumes.find(({ name }: any) => name === 'prediction-log'),
     { persistentVolumeClaim: { claimName: 'log' } },
   )
-  const kept = podOf(await kinds(t, { predictionLog: { enabled: true, ship: { ...ship, removeDays: null } } }))
-  t.notOk(kept.initContainers[0].command.includes('--remove-days'))
-  const { egress } = (await kinds(t, { predictionLog: { enabled: true, ship } })).NetworkPolicy.spec
-  t.match(egress[1].ports, [{ port: 443 }])
 })
 
 t.test('rules and dashboards are those of deploy/', { skip }, async (t) => {
@@ -252,7 +240,7 @@ t.test('administration and metrics are reached by those who are named', { skip }
   t.match(serving.from, [{ podSelector: { matchLabels: { app: 'ads-backend' } } }, { podSelector: {} }])
   t.same(
     admin.ports.map(({ port }: { port: number }) => port),
-    [3001, 9091, 9092],
+    [3001, 9091],
   )
   t.match(admin.from, [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }])
   t.same(
@@ -293,15 +281,9 @@ const nonsense: [object, RegExp][] = [
   [{ models: { fromImage: false } }, /models: set source or existingClaim/],
   [{ models: { source: 's3://m', sync: { intervalSeconds: 0 } } }, /at '\/models\/sync\/intervalSeconds': minimum/],
   [{ models: { source: 's3://m', sync: { port: 3001 } } }, /models\.sync\.port must differ .* 3001 is taken/],
-  [{ predictionLog: { ship: { to: 's3://logs' } } }, /predictionLog\.ship\.to needs predictionLog\.enabled/],
-  [{ predictionLog: { enabled: true, ship: { to: 'logs' } } }, /at '\/predictionLog\/ship\/to': 'logs' does not match/],
   [
     { predictionLog: { enabled: true }, settings: { predictionLog: '/log' } },
     /predictionLog\.enabled and settings\.predictionLog exclude each other/,
-  ],
-  [
-    { predictionLog: { enabled: true, ship: { to: 's3://logs', port: 3001 } } },
-    /predictionLog\.ship\.port must differ .* 3001 is taken/,
   ],
   [{ keys: { secret: 'Keys!' } }, /at '\/keys\/secret': 'Keys!' does not match/],
   [{ keys: { secret: 'keys' }, settings: { keys: '/k' } }, /keys\.secret and settings\.keys exclude each other/],

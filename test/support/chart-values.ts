@@ -31,10 +31,7 @@ export const valueSets: Record<string, object> = {
     keys: { secret: 'multigate-keys' },
     tls: { secret: 'multigate-tls', clientCa: { secret: 'multigate-client-ca' }, clientSecret: 'multigate-client' },
     modelKeys: { configMap: 'model-keys' },
-    predictionLog: {
-      enabled: true,
-      ship: { to: 's3://logs/ranking', envFrom: [{ secretRef: { name: 's3' } }] },
-    },
+    predictionLog: { enabled: true },
     cache: { existingClaim: 'plans' },
     service: { type: 'LoadBalancer', port: 443, annotations: { 'example.com/internal': 'true' } },
     autoscaling: { mode: 'cpu', minReplicas: 3, maxReplicas: 30 },
@@ -75,7 +72,7 @@ export const valueSets: Record<string, object> = {
   source: {
     models: { source: 'gs://models/ranking', sync: { env: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }] } },
   },
-  'log on a claim': { predictionLog: { enabled: true, existingClaim: 'log', ship: { to: '/archive' } } },
+  'log on a claim': { predictionLog: { enabled: true, existingClaim: 'log' } },
   claim: { models: { existingClaim: 'models', fromImage: false } },
   'one port': {
     settings: { adminPort: 0, host: '::' },

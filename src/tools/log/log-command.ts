@@ -1,12 +1,11 @@
 import { Command, Option } from 'commander'
 import { type CommandContext, numberFrom, wholeNumber } from '../../base/command.ts'
-import type { ShipCommandOptions } from '../ship/run-ship.ts'
 import type { ConvertFlags } from './run-convert.ts'
 
 /** `multigate log`. Libraries are imported when a command runs. */
 export function createLogCommand(context: CommandContext): Command {
   const command = new Command('log').description(
-    'look into a prediction log, convert, sample and erase records, and ship files; see docs/prediction-log.md',
+    'look into a prediction log, convert, sample and erase records; see docs/prediction-log.md',
   )
   command.addHelpText(
     'after',
@@ -15,8 +14,7 @@ Examples:
   multigate log stats log
   multigate log tail log --rows 5
   multigate log convert log
-  multigate log erase log --field user --value u1
-  multigate log ship log --to s3://bucket/log`,
+  multigate log erase log --field user --value u1`,
   )
   command
     .command('stats')
@@ -84,42 +82,5 @@ Example:
       const secret = process.env.MULTIGATE_LOG_SECRET || undefined
       if (!(await runErase({ ...context, ...flags, folder, secret }))) context.exitCode = 1
     })
-  addShip(command, context)
   return command
-}
-
-function addShip(command: Command, context: CommandContext): void {
-  command
-    .command('ship')
-    .description('copy finished files to a bucket or a folder, each once')
-    .argument('<folder>', 'the prediction log')
-    .requiredOption('--to <address>', 's3://bucket/prefix, gs://bucket/prefix, or a folder')
-    .option(
-      '--remove-days <days>',
-      'age from which on shipped files are removed here; default: they stay',
-      wholeNumber(0, 3650),
-    )
-    .option(
-      '--interval <seconds>',
-      'time between two passes; default: one pass, exit code 1 if a file is not there then',
-      wholeNumber(1, 86_400),
-    )
-    .option('--port <port>', 'port for /metrics and /livez, with --interval; default: none', wholeNumber(0, 65_535))
-    .option('--host <address>', 'its address; default: MULTIGATE_HOST, else 127.0.0.1')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  multigate log ship log --to s3://bucket/log
-  multigate log ship log --to gs://bucket/log --interval 60 --remove-days 1
-
-A file appears whole, under the same name. One that is there with the same content counts as shipped; one with other
-content stays, and is an error. After SIGTERM, one more pass ships the files that a server has just finished.
-
-Credentials: s3:// and gs:// find them as the tools of Amazon and Google do; AWS_ENDPOINT_URL_S3 names another S3 server.`,
-    )
-    .action(async (folder: string, options: ShipCommandOptions) => {
-      const { runShip } = await import('../ship/run-ship.ts')
-      context.exitCode = await runShip(folder, options, context)
-    })
 }

@@ -68,40 +68,6 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
-{{/* Ships the finished files of the prediction log. */}}
-{{- define "multigate.shipContainer" -}}
-{{- $ship := .Values.predictionLog.ship }}
-image: {{ include "multigate.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
-command: ["node", "dist/cli.js", "log", "ship", {{ include "multigate.predictionLogFolder" . | quote }}, "--to", {{ $ship.to | quote }}, "--interval", "{{ int $ship.intervalSeconds }}", "--port", "{{ int $ship.port }}"
-  {{- if hasKey $ship "removeDays" }}, "--remove-days", "{{ int $ship.removeDays }}"{{ end }}]
-{{- with $ship.env }}
-env:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $ship.envFrom }}
-envFrom:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-ports:
-  - { name: ship-metrics, containerPort: {{ $ship.port }} }
-livenessProbe:
-  httpGet: { path: /livez, port: ship-metrics }
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
-resources:
-  {{- include "multigate.resources" $ship.resources | nindent 2 }}
-securityContext:
-  {{- toYaml .Values.securityContext | nindent 2 }}
-volumeMounts:
-  - { name: prediction-log, mountPath: {{ include "multigate.predictionLogFolder" . }} }
-  - { name: tmp, mountPath: /tmp }
-  {{- with $ship.volumeMounts }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end }}
-
 {{/* How a probe asks for `path`. With mutual TLS it needs a certificate, which the kubelet has not: then node asks. */}}
 {{- define "multigate.probe" -}}
 {{- if include "multigate.mutualTls" .root }}

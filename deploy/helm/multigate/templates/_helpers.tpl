@@ -79,19 +79,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (or .Values.models.source .Values.models.existingClaim) }}yes{{ end }}
 {{- end }}
 
-{{/* Not empty: files of a prediction log are shipped. */}}
-{{- define "multigate.ships" -}}
-{{- if and .Values.predictionLog.enabled .Values.predictionLog.ship.to }}yes{{ end }}
-{{- end }}
-
 {{- define "multigate.predictionLogFolder" -}}
 /var/lib/multigate/prediction-log
 {{- end }}
 
-{{/* Longest time that the server takes to stop: the drain delay, 30 s for accepted requests, and 5 s to spare; 25 s for the
-last files of a prediction log. */}}
+{{/* Longest time that the server takes to stop: the drain delay, 30 s for accepted requests, and 5 s to spare. */}}
 {{- define "multigate.terminationGracePeriodSeconds" -}}
-{{- add (divf (.Values.settings.drainDelayMs | default 1000) 1000 | ceil) 35 (ternary 25 0 (eq (include "multigate.ships" .) "yes")) }}
+{{- add (divf (.Values.settings.drainDelayMs | default 1000) 1000 | ceil) 35 }}
 {{- end }}
 
 {{/* cpu and memory, as requests and limits. */}}

@@ -40,14 +40,6 @@
 {{- if and .predictionLog.enabled .settings.predictionLog }}
 {{- fail "predictionLog.enabled and settings.predictionLog exclude each other: the chart sets the folder" }}
 {{- end }}
-{{- if and .predictionLog.ship.to (not .predictionLog.enabled) }}
-{{- fail "predictionLog.ship.to needs predictionLog.enabled: there is nothing to ship" }}
-{{- end }}
-{{- $taken := list (int .settings.port) (int .settings.adminPort) }}
-{{- if .models.source }}{{ $taken = append $taken (int .models.sync.port) }}{{ end }}
-{{- if and (include "multigate.ships" $) (has (int .predictionLog.ship.port) $taken) }}
-{{- fail (printf "predictionLog.ship.port must differ from other ports: %d is taken" (int .predictionLog.ship.port)) }}
-{{- end }}
 {{- if and (include "multigate.isLoopback" .settings.host) (not (include "multigate.adminReachable" $)) (not (include "multigate.mutualTls" $)) }}
 {{- fail "settings.host lets nobody else reach the pod, not even probes, so it can never be ready: set it to 0.0.0.0" }}
 {{- end }}

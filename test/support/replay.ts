@@ -9,7 +9,7 @@ export async function replayOf(
 ): Promise<{ report: ReplayReport; code: number }> {
   const out: string[] = []
   const code = await runReplay({
-    ...{ slices: [], seed: 1, json: true, requests: 1000, sample: 1, skipDamaged: false },
+    ...{ slices: [], seed: 1, json: true, sample: 1, skipDamaged: false },
     ...{ service: undefined, cache: process.env.MULTIGATE_CACHE, threads: 1 },
     ...{ command: 'multigate replay', multigateVersion: '0.0.0', now: () => 0, signal: new AbortController().signal },
     ...{ out: { write: (text: string) => out.push(text) }, err: { write: () => true } },

@@ -38,14 +38,14 @@ export interface AskOptions {
 const longestAnswer = 64 * 1024 * 1024
 
 /** The address without credentials, and what requests need: their headers, and the options of TLS. */
-export interface ServiceAccess {
+interface ServiceAccess {
   base: URL
   headers: { authorization?: string }
   tls: { ca?: string; cert?: string; key?: string }
 }
 
 /** Rejects with INVALID_REQUEST if a file can't be read. */
-export async function serviceAccess(address: ServiceAddress): Promise<ServiceAccess> {
+async function serviceAccess(address: ServiceAddress): Promise<ServiceAccess> {
   const [key, ca, cert, certKey] = await Promise.all(
     [address.keyFile, address.ca, address.clientCert, address.clientKey].map(readOptional),
   )

@@ -4,8 +4,6 @@ import type { FeatureValue } from '../../schemas/feature-value.ts'
 import { ByValue, Differences, rounding } from './differences.ts'
 import type { ReplayedRequest } from './replay.ts'
 
-/** Candidates of which other values are tried. */
-const mostSampled = 2000
 /** Requests whose time is measured. */
 const mostTimed = 200
 /** Requests of a task with another winner that are listed. */
@@ -34,17 +32,12 @@ export interface ChangedWinner {
   values: Record<string, [before: FeatureValue, after: FeatureValue]>
 }
 
-/** A changed winner, with all values of the new one. */
-export interface CollectedWinner extends ChangedWinner {
-  candidate: Record<string, FeatureValue>
-}
-
 /** How a task's answers differ, as a whole and by the values of fields. */
 export class TaskDifferences extends Differences {
   readonly fields = new Map<string, ByValue>()
   /** By field and value. */
   readonly slices = new Map<string, Map<string, Differences>>()
-  readonly changed: CollectedWinner[] = []
+  readonly changed: ChangedWinner[] = []
 }
 
 /** The value of a slice that stands for all beyond the first hundred. */
@@ -66,8 +59,6 @@ export class Collector {
   readonly timed: ReplayedRequest[] = []
   readonly #random: () => number
   readonly #slices: readonly string[]
-  /** Candidates of which other values are tried: a sample of all, drawn evenly. */
-  readonly #sample: Record<string, FeatureValue>[] = []
 
   constructor(tasks: readonly string[], { seed, slices }: { seed: number; slices: readonly string[] }) {
     const random = createUniform(seed)
@@ -82,7 +73,6 @@ export class Collector {
     if (request.version !== undefined) this.versions.add(request.version)
     const place = this.timed.length < mostTimed ? this.timed.length : Math.floor(this.#random() * this.requests)
     if (place < mostTimed) this.timed[place] = request
-    for (let row = 0; row < request.rows; row++) this.#keep(request, row, this.rows - request.rows + row + 1)
     for (const fields of request.unknown) {
       if (fields === undefined || fields === null || fields.length === 0) continue
       this.strangers++
@@ -91,18 +81,6 @@ export class Collector {
     }
     const classes = Object.entries(request.values).map(([field, all]) => [field, all.map(classOf)] as const)
     for (const [task, found] of this.tasks) this.#addTask(found, task, request, classes)
-  }
-
-  #keep({ values }: ReplayedRequest, row: number, seen: number): void {
-    const place = seen <= mostSampled ? seen - 1 : Math.floor(this.#random() * seen)
-    if (place >= mostSampled) return
-    this.#sample[place] = Object.fromEntries(Object.entries(values).map(([field, all]) => [field, all[row]!]))
-  }
-
-  /** A sample of the candidates, as columns. */
-  sample(): Record<string, FeatureValue[]> {
-    const fields = Object.keys(this.#sample[0] ?? {})
-    return Object.fromEntries(fields.map((field) => [field, this.#sample.map((values) => values[field]!)]))
   }
 
   #addTask(
@@ -143,7 +121,7 @@ export class Collector {
 
 /** Keeps the requests in which the winner was passed by most. */
 function addWinner(
-  changed: CollectedWinner[],
+  changed: ChangedWinner[],
   task: string,
   request: ReplayedRequest,
   [old, now]: readonly [number, number],
@@ -158,7 +136,6 @@ function addWinner(
   changed.push({
     ...{ request: request.id, task, gap, before: winner(old, before), after: winner(now, after) },
     values: Object.fromEntries(values),
-    candidate: Object.fromEntries(Object.entries(request.values).map(([field, all]) => [field, all[now]!])),
   })
   changed.sort((a, b) => b.gap - a.gap).splice(mostWinners)
 }

@@ -1,9 +1,7 @@
-import { type Blame, blameFields, type Versions } from './attribute.ts'
 import type { ChangedWinner, Collector } from './collect.ts'
 import type { Cost } from './cost.ts'
 import type { Differences, Sample } from './differences.ts'
 import type { ConditionOutcome } from './gate.ts'
-import type { PaceReport } from './pace.ts'
 
 /** The report of a replay, as `report.json` has it. */
 export interface ReplayReport {
@@ -17,8 +15,6 @@ export interface ReplayReport {
   /** `<model>/<version>`; undefined: the recorded answers. */
   before?: string
   after: string
-  /** The version that stands for the recorded answers where other values are tried. */
-  judge?: string
   requests: number
   rows: number
   /** Candidates without an answer, as tables lack their keys. */
@@ -28,7 +24,6 @@ export interface ReplayReport {
   /** Candidates by field whose value `after` does not know. */
   unknown: Record<string, number>
   cost: Cost[]
-  pace?: PaceReport
   conditions?: ConditionOutcome[]
 }
 
@@ -54,18 +49,16 @@ export interface ReplayedTask extends ReplayedDifferences {
   name: string
   /** Differences of the logit: shares of the candidates between edges. */
   histogram: { edges: number[]; shares: number[] }
-  /** The field that the difference depends on most first. */
+  /** The field that explains most first. */
   fields: ReplayedField[]
   slices: { field: string; values: ({ value: string } & ReplayedDifferences)[] }[]
-  changed: (ChangedWinner & { blame?: Blame[] })[]
+  changed: ChangedWinner[]
 }
 
 export interface ReplayedField {
   field: string
   /** Share of the variance of the differences that the field's values go with, ω². */
   explained: number
-  /** Total effect on the difference; null where only one version could be asked. */
-  effect: number | null
   values: { value: string; rows: number; mean: number }[]
 }
 
@@ -76,19 +69,13 @@ const mostValues = 12
 const mostSlices = 20
 const bins = 41
 
-/** Asks `versions` for other values, where both can be asked. */
-export async function describeTasks(
-  { tasks }: Collector,
-  versions: Versions | undefined,
-  effects: ReadonlyMap<string, ReadonlyMap<string, number>> | undefined,
-): Promise<ReplayedTask[]> {
+export function describeTasks({ tasks }: Collector): ReplayedTask[] {
   const described: ReplayedTask[] = []
   for (const [name, found] of tasks) {
     const fields = [...found.fields].map(
       ([field, byValue]): ReplayedField => ({
         field,
         explained: byValue.explained(found.moments),
-        effect: effects?.get(name)?.get(field) ?? null,
         values: byValue
           .list(mostValues, found.moments)
           .map(({ value, moments: { count, mean } }) => ({ value, rows: count, mean })),
@@ -101,25 +88,17 @@ export async function describeTasks(
         .sort((a, b) => b.rows - a.rows)
         .slice(0, mostSlices),
     }))
-    const changed: ReplayedTask['changed'] = []
-    for (const winner of found.changed) {
-      const { candidate: _, ...rest } = winner
-      changed.push(versions ? { ...rest, blame: await blameFields(versions, winner) } : rest)
-    }
     described.push({
       name,
       ...differencesOf(found),
       histogram: histogramOf(found.logit),
-      fields: fields.sort((a, b) => weight(b) - weight(a)),
+      fields: fields.sort((a, b) => b.explained - a.explained),
       slices,
-      changed,
+      changed: found.changed,
     })
   }
   return described
 }
-
-/** How much of the difference depends on a field, as well as that is known. */
-export const weight = ({ effect, explained }: ReplayedField): number => effect ?? explained
 
 /** Why a version may differ and keep the order. */
 export const orderKept = 'its calibration differs, or what it makes of the context'

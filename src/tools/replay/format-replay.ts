@@ -1,9 +1,9 @@
 import { counted, formatTable, grouped } from '../../base/terminal.ts'
-import { keepsOrder, orderKept, type ReplayReport, weight } from './describe.ts'
+import { keepsOrder, orderKept, type ReplayReport } from './describe.ts'
 
-/** Fields that a line lists, and the least weight of one. */
+/** Fields that a line lists, and the least share of the variance of one. */
 const mostFields = 3
-const leastWeight = 0.05
+const leastExplained = 0.05
 
 const number = (value: number | null | undefined, digits = 3) =>
   value === null || value === undefined || Number.isNaN(value) ? '–' : String(Number(value.toPrecision(digits)))
@@ -26,7 +26,6 @@ export function formatReplay(report: ReplayReport): string {
     ...causes(report),
     ...(strangers.length > 0 ? [`candidates with values that ${after} does not know: ${strangers.join(', ')}`] : []),
     ...costs(report),
-    ...paces(report),
     ...failed.map(({ condition, found }) => `✗ ${condition}, found ${found}`),
     ...(conditions.length > 0 && failed.length === 0 ? ['✓ all conditions are met'] : []),
   ].join('\n')
@@ -36,8 +35,8 @@ function causes({ tasks }: ReplayReport): string[] {
   return tasks.flatMap((task) => {
     const { name, same, fields } = task
     if (same === 1) return []
-    const named = fields.filter((field) => weight(field) >= leastWeight).slice(0, mostFields)
-    const parts = named.map((field) => `${field.field} (${number(weight(field), 2)})`)
+    const named = fields.filter((field) => field.explained >= leastExplained).slice(0, mostFields)
+    const parts = named.map((field) => `${field.field} (${number(field.explained, 2)})`)
     const by = parts.length > 0 ? [`${name} differs by ${parts.join(', ')}`] : []
     return keepsOrder(task) ? [...by, `${name} keeps the order of every request: ${orderKept}`] : by
   })
@@ -48,13 +47,4 @@ function costs({ cost }: ReplayReport): string[] {
     ({ version, p50_ms, p99_ms, processor_us }) =>
       `${version}: ${number(p50_ms)} ms a request (p99 ${number(p99_ms)}), ${number(processor_us)} µs of processor time a candidate`,
   )
-}
-
-function paces({ pace }: ReplayReport): string[] {
-  if (pace === undefined) return []
-  const { url, rate, answered, sent, rejected, failed, p50_ms, p99_ms, recorded_p50_ms, recorded_p99_ms } = pace
-  return [
-    `${url} at ${number(rate)} requests a second: ${grouped(answered)} of ${grouped(sent)} answered, ${grouped(rejected)} rejected, ${grouped(failed)} failed`,
-    `its latency: p50 ${number(p50_ms)} ms, p99 ${number(p99_ms)} ms; recorded were ${number(recorded_p50_ms)} and ${number(recorded_p99_ms)} ms`,
-  ]
 }

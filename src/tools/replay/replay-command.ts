@@ -37,23 +37,15 @@ export function createReplayCommand(context: CommandContext): Command {
     .option('--json', 'print JSON', false)
   addServiceOptions(command, 'ask a running service, through POST /predict')
   return command
-    .option(
-      '--pace <times>',
-      'also send the requests at this multiple of their pace, for --url',
-      numberFrom(0.001, 1e6),
-    )
-    .option('--requests <number>', 'most requests that --pace sends', wholeNumber(1, 1e6), 10_000)
     .addHelpText(
       'after',
       `
 Examples:
   multigate replay log --model ads --against 4                the recorded answers, and those of version 4
   multigate replay log --model ads --against 4 --baseline 3 --gate overlap=.9,winners=.05 --report out
-  multigate replay log --model ads --against 4 --url http://127.0.0.1:3000 --pace 2`,
+  multigate replay log --model ads --against 4 --url http://127.0.0.1:3000`,
     )
     .action(async (log: string, flags: Omit<ReplayFlags, 'slices'> & GivenService & { slices?: string[] }) => {
-      if (flags.pace !== undefined && flags.url === undefined)
-        command.error("error: option '--pace' needs '--url', the service that the requests are sent to")
       const { runReplay } = await import('./run-replay.ts')
       context.exitCode = await runReplay({
         ...context,

@@ -1,10 +1,9 @@
-import { basename, dirname } from 'node:path'
 import type { RunContext } from '../../base/command.ts'
 import { ModelError } from '../../base/errors.ts'
 import { createProgress } from '../../base/progress.ts'
 import type { ServiceAddress } from '../client/service-client.ts'
 import { openDataset } from '../data/dataset.ts'
-import { locateLog, openLog } from '../data/open-log.ts'
+import { locateLog } from '../data/open-log.ts'
 import { openSource } from '../data/open-source.ts'
 import type { FieldReading } from '../data/readers.ts'
 import { SpecError } from '../data/source.ts'
@@ -14,13 +13,11 @@ import type { Predictor } from '../evaluate/predictor.ts'
 import { notGoodEnough } from '../evaluate/run-evaluate.ts'
 import { openServicePredictor } from '../evaluate/service-predictor.ts'
 import { checkReportFolder, writeReportFiles } from '../evaluate/session.ts'
-import { totalEffects } from './attribute.ts'
 import { Collector } from './collect.ts'
 import { measureCost } from './cost.ts'
 import { describeTasks, type ReplayReport } from './describe.ts'
 import { formatReplay } from './format-replay.ts'
 import { type Condition, judge } from './gate.ts'
-import { replayAtPace } from './pace.ts'
 import { replay } from './replay.ts'
 
 /** The options of `multigate replay`, as the command line gives them. */
@@ -34,10 +31,6 @@ export interface ReplayFlags {
   json: boolean
   report?: string | undefined
   gate?: Condition[] | undefined
-  /** Times the recorded pace, for a service. */
-  pace?: number | undefined
-  /** Most requests that are sent at that pace. */
-  requests: number
   /** Share of the recorded requests. */
   sample: number
   skipDamaged: boolean
@@ -125,20 +118,11 @@ async function replayed(
   const { log, model, against, baseline, versions, service, signal } = options
   const newer = await open(against)
   const older = baseline === undefined ? undefined : await open(baseline)
-  // Recorded probabilities alone do not say what other values would have had.
-  const recordedBy = older ? undefined : await onlyVersion(options)
-  const before = older ?? (recordedBy === undefined ? undefined : await open(recordedBy).catch(() => undefined))
   const tasks = newer.tasks.map(({ name }) => name)
-  const collected = await collect(options, { newer, older, before }, progress)
+  const collected = await collect(options, newer, older, progress)
   const { collector, warnings } = collected
-  const judged = before && ([newer, before] as const)
-  progress.stage('finding the fields that make the difference')
-  const compared = [...collector.tasks.keys()]
-  const effects = judged && (await totalEffects(judged, collector.sample(), compared, signal))
-  const described = await describeTasks(collector, judged, effects)
   progress.stage('measuring the time of requests')
-  const cost = service ? [] : await measureCost(before ? [newer, before] : [newer], collector.timed, signal)
-  const pace = await paceOf(options, newer, progress)
+  const cost = service ? [] : await measureCost(older ? [newer, older] : [newer], collector.timed, signal)
   const conditions = options.gate && judge(options.gate, collector)
   const lacking = tasks.filter((task) => !collector.tasks.has(task))
   if (lacking.length > 0) warnings.push(`nothing to compare for ${lacking.join(', ')}, which only ${against} answers`)
@@ -149,10 +133,8 @@ async function replayed(
     multigate: options.multigateVersion,
     ...{ log, model, after: `${model}/${against}` },
     ...(older && { before: `${model}/${baseline}` }),
-    ...(!older && before && { judge: `${model}/${recordedBy}` }),
     ...{ requests: collector.requests, rows: collector.rows, left_out: collector.leftOut, warnings },
-    ...{ tasks: described, unknown: Object.fromEntries(collector.unknown), cost },
-    ...(pace && { pace }),
+    ...{ tasks: describeTasks(collector), unknown: Object.fromEntries(collector.unknown), cost },
     ...(conditions && { conditions }),
   }
   if (versions === undefined && !older && collector.versions.size > 1)
@@ -160,40 +142,22 @@ async function replayed(
   return { report, passed: conditions?.every(({ passed }) => passed) ?? true }
 }
 
-/** The version that answered all requests, unless it is the one that is asked. */
-async function onlyVersion({ log, model, versions, against }: RunReplayOptions): Promise<string | undefined> {
-  const folders = (await openLog(log)).files.map(({ path }) => dirname(path))
-  const found = new Set(
-    folders.filter((folder) => basename(dirname(folder)) === model).map((folder) => basename(folder)),
-  )
-  const wanted = [...found].filter((version) => versions?.includes(version) ?? true)
-  return wanted.length === 1 && wanted[0] !== against ? wanted[0] : undefined
-}
-
-interface Asked {
-  newer: Predictor
-  /** Undefined: the recorded answers. */
-  older: Predictor | undefined
-  /** The older one, or the one that stands for the recorded answers. */
-  before: Predictor | undefined
-}
-
+/** `older`: undefined for the recorded answers. */
 async function collect(
   options: RunReplayOptions,
-  { newer, older, before }: Asked,
+  newer: Predictor,
+  older: Predictor | undefined,
   progress: ReturnType<typeof createProgress>,
 ): Promise<{ collector: Collector; warnings: string[] }> {
   const { log, model, against, slices, seed, signal } = options
-  const readings = await readingsOf(before ? [newer, before] : [newer], options)
-  const entities = [newer, before].flatMap((version) => version?.tables ?? [])
+  const readings = await readingsOf(older ? [newer, older] : [newer], options)
+  const entities = [newer, older].flatMap((version) => version?.tables ?? [])
   const spec = { data: logData(options), tasks: [], slices: [] }
   const rows = await openDataset({ file: log, spec }, readings, entities)
   try {
     const recorded = rows.source.columns.flatMap(({ name }) => /^log_served_(.+)$/.exec(name)?.[1] ?? [])
     const known = older ? older.tasks.map(({ name }) => name) : recorded
-    const tasks = newer.tasks
-      .map(({ name }) => name)
-      .filter((name) => known.includes(name) && (before?.tasks.some((task) => task.name === name) ?? true))
+    const tasks = newer.tasks.map(({ name }) => name).filter((name) => known.includes(name))
     if (tasks.length === 0)
       throw new ModelError('INVALID_REQUEST', `${model}/${against} has none of the tasks ${known.join(', ')}`)
     const names = readings.map(({ name }) => name)
@@ -227,17 +191,6 @@ async function readingsOf(versions: readonly Predictor[], options: RunReplayOpti
     return readingsOfModel(fields, { fields: weighted })
   })
   return [...new Map(all.map((reading) => [readingKey(reading), reading])).values()]
-}
-
-async function paceOf(
-  { log, model, versions, service, pace, requests, signal }: RunReplayOptions,
-  newer: Predictor,
-  progress: ReturnType<typeof createProgress>,
-) {
-  if (service === undefined || pace === undefined) return undefined
-  progress.stage(`sending requests at ${pace} times their pace`)
-  const { version } = newer.model
-  return replayAtPace({ log, model, version, versions, service, pace, most: requests, signal })
 }
 
 async function write(report: ReplayReport, folder: string): Promise<string> {

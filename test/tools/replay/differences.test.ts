@@ -1,9 +1,6 @@
 import t from 'tap'
 import { createUniform } from '../../../src/base/hash.ts'
-import type { FeatureValue } from '../../../src/schemas/feature-value.ts'
 import { best } from '../../../src/tools/evaluate/overlap.ts'
-import type { Predictor } from '../../../src/tools/evaluate/predictor.ts'
-import { totalEffects } from '../../../src/tools/replay/attribute.ts'
 import { ByValue, kendall, Moments, Sample } from '../../../src/tools/replay/differences.ts'
 import { fc } from '../../support/cases.ts'
 
@@ -46,37 +43,4 @@ t.test('the share of a variance that the values of a field explain', async (t) =
   }
   t.ok(guilty.explained(all) > 0.98)
   t.ok(other.explained(all) < 0.02)
-})
-
-t.test('the field that makes the difference is found, also where another one follows from it', async (t) => {
-  const random = createUniform(3)
-  const whole = (end: number) => Math.floor(random() * end)
-  const rows = Array.from({ length: 1000 }, () => {
-    const campaign = whole(40)
-    return { campaign: `c${campaign}`, advertiser: `a${campaign % 8}`, price: random(), hour: whole(24) }
-  })
-  const column = (name: keyof (typeof rows)[number]) => rows.map((row) => row[name])
-  const names = ['campaign', 'advertiser', 'price', 'hour'] as const
-  const columns = Object.fromEntries(names.map((name) => [name, column(name)]))
-  const effect = (text: FeatureValue, by: number) => Math.sin((Number(String(text).slice(1)) + by) * 3)
-  const version = (permuted: number): Predictor => ({
-    model: { name: 'ads', version: String(permuted + 1) },
-    fields: names.map((name) => ({ name, side: 'candidate', kind: 'hash', ids: undefined })),
-    crossed: [],
-    tasks: [{ name: 'ctr' }],
-    mostRows: 300,
-    concurrency: 1,
-    async predict({ campaign, advertiser, price }) {
-      const ctr = campaign!.map((value, row) => {
-        const logit = effect(value, 0) + effect(advertiser![row]!, permuted) + Number(price![row])
-        return 1 / (1 + Math.exp(-logit))
-      })
-      return { tasks: { ctr }, raw: {}, unknown: [], gates: undefined }
-    },
-    close: async () => undefined,
-  })
-  const found = await totalEffects([version(3), version(0)], columns, ['ctr'], new AbortController().signal)
-  const effects = found.get('ctr')!
-  t.ok(Math.abs(effects.get('advertiser')! - 1) < 0.15, `${effects.get('advertiser')}`)
-  for (const name of ['campaign', 'price', 'hour']) t.ok(effects.get(name)! < 1e-9, name)
 })

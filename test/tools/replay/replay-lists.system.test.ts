@@ -4,7 +4,6 @@ import t from 'tap'
 import { serve } from '../../../src/app/listen.ts'
 import { readConfiguration } from '../../../src/base/configuration.ts'
 import { logFiles } from '../../../src/prediction-log/log-records.ts'
-import type { ReplayReport } from '../../../src/tools/replay/describe.ts'
 import { parseGate } from '../../../src/tools/replay/gate.ts'
 import type { RunReplayOptions } from '../../../src/tools/replay/run-replay.ts'
 import { replayOf as replay } from '../../support/replay.ts'
@@ -55,7 +54,7 @@ const replayOf = (options: Partial<RunReplayOptions>) =>
 t.test('a service compares its versions by the values of lists', async (t) => {
   const { report } = await replayOf({ against: '2', baseline: '1', service: { url: server.url } })
   t.match(report, { after: 'views/2', before: 'views/1' })
-  t.ok(report.tasks[0]!.fields.every(({ effect }) => effect !== null))
+  t.ok(report.tasks[0]!.largest > 0)
   await server.close()
   isClosed = true
 })
@@ -77,13 +76,4 @@ t.test('a request may have more candidates than versions take at a time', async 
   const { report, code } = await replayOf({ log: large, gate: parseGate('same=1') })
   t.match(report, { requests: 1, rows: 6000 })
   t.equal(code, 0)
-})
-
-t.test('fields of a sequence are changed together', async (t) => {
-  const { report } = await replayOf({ against: '2' })
-  const [{ fields, changed }] = report.tasks as [ReplayReport['tasks'][number]]
-  const effect = (name: string) => fields.find(({ field }) => field === name)!.effect!
-  t.equal(effect('viewed'), effect('ages'))
-  t.ok(effect('viewed') > 0 && effect('item') > 0)
-  for (const { blame } of changed) t.ok(blame!.length > 0)
 })

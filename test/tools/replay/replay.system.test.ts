@@ -12,6 +12,7 @@ import { parseGate } from '../../../src/tools/replay/gate.ts'
 import type { RunReplayOptions } from '../../../src/tools/replay/run-replay.ts'
 import { runCli } from '../../support/cli.ts'
 import { replayOf as replay } from '../../support/replay.ts'
+import { until } from '../../support/until.ts'
 
 /*
  * Version 1 of a shipped model answers requests, which a log records; version 2 has the vocabulary of one field in
@@ -61,7 +62,7 @@ const rows: Record<string, unknown>[] = []
 for await (const row of source.rows()) rows.push(Object.fromEntries(names.map((name, i) => [name, row[i]])))
 const pick = (row: Record<string, unknown>, wanted: string[]) =>
   Object.fromEntries(wanted.flatMap((name) => (row[name] === null || row[name] === '' ? [] : [[name, row[name]]])))
-for (let i = 0; i < rows.length; i += perRequest) {
+async function ask(i: number): Promise<void> {
   const answer = await fetch(`${server.url}/predict`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-request-id': `request-${i / perRequest}` },
@@ -72,16 +73,13 @@ for (let i = 0; i < rows.length; i += perRequest) {
   })
   if (answer.status !== 200) throw new Error(await answer.text())
 }
-// The log is written 50 ms later, or a little more.
+for (let i = 0; i < rows.length; i += perRequest) await ask(i)
 const countRecords = async () => {
   let records = 0
   for (const file of await logFiles(log)) for await (const _ of readRecords(file)) records++
   return records
 }
-for (let attempt = 0; (await countRecords()) < 100; attempt++) {
-  if (attempt > 200) throw new Error('the log does not get its records')
-  await new Promise((resolve) => setTimeout(resolve, 20))
-}
+await until(async () => (await countRecords()) === 100)
 
 const replayOf = (options: Partial<RunReplayOptions>) =>
   replay({ log, models, model: 'ads-funnel', against: '2', ...options })
@@ -133,33 +131,31 @@ t.test(
     recorded = report
     const text = formatReplay(report)
     t.match(text, /ads-funnel\/2 against the recorded answers: 100 requests, 1,200 candidates/)
-    t.match(text, /ctr differs by advertiser \(/)
+    t.match(text, /ctr differs by [^\n]*advertiser \(/)
     t.match(text, /✗ ctr: winners at most 0, found 0\.\d+/)
     t.equal(code, 3)
-    t.match(report, { after: 'ads-funnel/2', judge: 'ads-funnel/1', requests: 100, rows: 1200 })
+    t.match(report, { after: 'ads-funnel/2', requests: 100, rows: 1200 })
     const banners = rows.filter(({ format }) => format === 'banner').length
     t.same(report.unknown, { format: banners }, 'a value that the version lacks is unknown, where it was sent')
     for (const { name, fields, histogram, changed, winners } of report.tasks) {
       const [first, second] = fields
-      t.equal(first!.field, 'advertiser', name)
-      t.ok(first!.effect! > 0.5 && second!.effect! < first!.effect!, `${name} ${first!.effect} ${second!.effect}`)
+      t.ok(first!.explained > 0.2 && second!.explained <= first!.explained, name)
+      const named = fields.slice(0, 3).map(({ field }) => field)
+      t.ok(named.includes('advertiser'), `${name} ${named}`)
       t.ok(Math.abs(histogram.shares.reduce((sum, share) => sum + share) - 1) < 1e-9)
       t.ok(winners > 0, `${name} ${winners}`)
-      for (const { values, before, after, blame } of changed) {
+      for (const { values, before, after } of changed) {
         t.not(before.id, after.id)
-        for (const one of blame!) t.ok(one.field in values)
+        t.ok(Object.keys(values).length > 0)
       }
     }
-    const blamed = report.tasks.flatMap(({ changed }) => changed.flatMap(({ blame = [] }) => blame[0]?.field ?? []))
-    const guilty = blamed.filter((name) => name === 'advertiser').length
-    t.ok(guilty > blamed.length / 2, `${guilty} of ${blamed.length}`)
     const [, slices] = report.tasks[0]!.slices
     t.equal(slices!.field, 'format')
     t.equal(
       slices!.values.reduce((sum, { rows }) => sum + rows, 0),
       1200,
     )
-    t.same(report.cost.map(({ version }) => version).sort(), ['ads-funnel/1', 'ads-funnel/2'])
+    t.same(report.cost.map(({ version }) => version).sort(), ['ads-funnel/2'])
     t.match(
       report.conditions!.filter(({ passed }) => !passed).map(({ condition }) => condition),
       report.tasks.map(({ name }) => `${name}: winners at most 0`),
@@ -169,13 +165,14 @@ t.test(
     const page = await readFile(join(folderOf, 'report.html'), 'utf8')
     for (const title of ['Differences', 'Fields that make the difference', 'Other winners', 'Slices', 'Unknown values'])
       t.ok(page.includes(`>${title}</h2>`), title)
-    t.match(page, /aria-label="Fields on which the differences of ctr depend: advertiser/)
+    t.match(page, /aria-label="Fields that go with the differences of ctr: /)
   },
 )
 
 t.test('two versions answer the recorded requests', async (t) => {
   const { report } = await replayOf({ baseline: '1' })
-  t.match(report, { before: 'ads-funnel/1', judge: undefined })
+  t.match(report, { before: 'ads-funnel/1' })
+  t.same(report.cost.map(({ version }) => version).sort(), ['ads-funnel/1', 'ads-funnel/2'])
   for (const [i, { logit, winners }] of report.tasks.entries()) {
     const other = recorded.tasks[i]!
     t.equal(winners, other.winners)
@@ -183,16 +180,16 @@ t.test('two versions answer the recorded requests', async (t) => {
   }
 })
 
-t.test('a service answers as the versions on disk, and at a pace; its log and drift do not count that', async (t) => {
-  const { report } = await replayOf({ service: { url: server.url }, pace: 20, requests: 60 })
+t.test('a service answers as the versions on disk, and does not record that', async (t) => {
+  const { report } = await replayOf({ service: { url: server.url } })
   t.same(report.unknown, recorded.unknown)
   for (const [i, { probability }] of report.tasks.entries())
     for (const [share, value] of Object.entries(probability))
       t.ok(Math.abs(value - recorded.tasks[i]!.probability[share]!) < 1e-6)
-  t.match(report.pace, { pace: 20, sent: 60, answered: 60, rejected: 0, failed: 0, reasons: [] })
-  t.ok(report.pace!.p50_ms > 0 && report.pace!.recorded_p50_ms > 0)
-  await new Promise((resolve) => setTimeout(resolve, 200))
-  t.equal(await countRecords(), 100)
+  // Records are written in order: those of the replay would come before this one.
+  await ask(0)
+  await until(async () => (await countRecords()) > 100)
+  t.equal(await countRecords(), 101)
 })
 
 t.test('what is wrong is named', async (t) => {
@@ -208,8 +205,6 @@ t.test('what is wrong is named', async (t) => {
   for (const [args, message] of [
     [['--gate', 'overlap'], /"overlap" must be a figure and its bound, of same, overlap/],
     [['--gate', 'speed=1'], /"speed=1" must be a figure/],
-    [['--pace', '2'], /'--pace' needs '--url'/],
-    [['--pace', '0', '--url', server.url], /--pace/],
   ] as const) {
     const { code, stderr } = await runCli([...common, ...args])
     t.not(code, 0)

@@ -23,11 +23,9 @@ ${
 }
 
 /** Latency and processor time. */
-export function costSection({ cost, pace }: ReplayReport): Section | undefined {
-  if (cost.length === 0 && pace === undefined) return undefined
-  const body = html`${
-    cost.length > 0 &&
-    html`<p>A few of the requests, one at a time, in this process and without HTTP: compare the versions, not other machines.</p>
+export function costSection({ cost }: ReplayReport): Section | undefined {
+  if (cost.length === 0) return undefined
+  const body = html`<p>A few of the requests, one at a time, in this process and without HTTP: compare the versions, not other machines.</p>
 ${table({
   caption: 'Time of a request',
   columns: ['Version', ...numeric('Requests', 'p50, ms', 'p99, ms', 'Processor time per candidate, µs')],
@@ -41,21 +39,5 @@ ${table({
     ]),
   ],
 })}`
-  }${pace && paceTable(pace)}`
   return { id: 'cost', title: 'Latency and cost', body }
-}
-
-function paceTable(pace: ReplayReport['pace'] & {}) {
-  const { url, rate, sent, answered, rejected, failed, reasons, late_p99_ms } = pace
-  return html`<p>${name(url)} at ${pace.pace} times the recorded pace, ${plain(rate)} requests a second: ${count(answered)} of ${count(sent)} answered, ${count(rejected)} rejected, ${count(failed)} failed${reasons.length > 0 && html` (${name(reasons.join(', '))})`}. Latencies count from the scheduled time; the generator was late by ${plain(late_p99_ms)} ms (p99). Those of the log begin when the body had arrived.</p>
-${table({
-  caption: 'Latency at the recorded pace',
-  columns: ['Answers', ...numeric('p50, ms', 'p99, ms')],
-  groups: [
-    [
-      ['Replayed', plain(pace.p50_ms), plain(pace.p99_ms)],
-      ['Recorded', plain(pace.recorded_p50_ms), plain(pace.recorded_p99_ms)],
-    ],
-  ],
-})}`
 }

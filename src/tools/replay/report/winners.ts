@@ -7,20 +7,14 @@ import { plain } from './words.ts'
 const shown = 10
 /** Fields that a row names. */
 const mostFields = 3
-/** The least share of a gap that makes a field worth naming. */
-const leastShare = 0.1
 
 type Changed = ReplayReport['tasks'][number]['changed'][number]
 
 /** Requests in which another candidate comes first, those that moved most first. */
-export function winnersSection({ tasks, before, judge }: ReplayReport): Section | undefined {
+export function winnersSection({ tasks }: ReplayReport): Section | undefined {
   const changed = tasks.filter((task) => task.changed.length > 0)
   if (changed.length === 0) return undefined
-  const body = html`<p>Requests in which another candidate comes first, those in which it gained most first: by how much the logits of the two moved apart. ${
-    (before ?? judge)
-      ? 'Beside each field is the share of that which goes where the new winner has the old winner’s value.'
-      : 'The fields are those in which the two differ.'
-  }</p>
+  const body = html`<p>Requests in which another candidate comes first, those in which it gained most first: by how much the logits of the two moved apart. The fields are those in which the two differ.</p>
 ${changed.map((task) =>
   longTable(
     {
@@ -44,15 +38,12 @@ ${changed.map((task) =>
 const candidate = ({ id, place, probability }: Changed['before']) =>
   html`${name(id ?? `candidate ${place}`)} <span class="ci">${plain(probability)}</span>`
 
-function fieldsOf({ values, blame }: Changed): Content {
-  const fields = blame
-    ? blame.filter(({ share }) => share >= leastShare).map(({ field, share }) => ({ field, share }))
-    : Object.keys(values).map((field) => ({ field, share: undefined }))
-  const named = fields.slice(0, mostFields).map(({ field, share }) => {
-    const [was, is] = values[field]!
-    return html`${name(field)} ${name(text(was))} → ${name(text(is))}${share !== undefined && ` (${Math.round(100 * share)} %)`}`
-  })
-  const more = blame ? 0 : fields.length - named.length
+function fieldsOf({ values }: Changed): Content {
+  const fields = Object.entries(values)
+  const named = fields
+    .slice(0, mostFields)
+    .map(([field, [was, is]]) => html`${name(field)} ${name(text(was))} → ${name(text(is))}`)
+  const more = fields.length - named.length
   return [join(named, ', '), more > 0 && html`, <span class="tag">${more} more</span>`]
 }
 

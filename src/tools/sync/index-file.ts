@@ -21,6 +21,12 @@ export const indexFile = 'index.json'
 /** Bytes of an index, at most: more than 100,000 files. */
 export const largestIndex = 32 * 1024 * 1024
 
+/** Values of an index, at most: each may take hundreds of bytes of memory, and the largest index needs fewer. */
+const mostValues = 1_000_000
+
+/** Characters of a problem that a message has at most: names of the source are in it. */
+const longestProblem = 500
+
 /** The files of a source. */
 export interface Listing {
   /** By the folder of their versions: the name of a model, or `.tables/` and that of a table. */
@@ -39,11 +45,24 @@ export function parseIndex(text: string): Listing {
 
 /** Parses JSON of a form. Throws an Error that names the wrong place, after `problem`. */
 export function parseDocument<T extends TSchema>(schema: T, text: string, problem = ''): Static<T> {
-  const problems: ProblemItem[] = []
-  const value = check(schema, parseJson(text), '', problems)
-  const [first] = problems
-  if (first) throw new Error(`${problem}${first.path || 'the document'} ${first.message}`)
-  return value as Static<T>
+  if (holdsMoreValues(text, mostValues)) throw new Error(`${problem}the document has more than ${mostValues} values`)
+  // The first problem ends the check: there may be a million.
+  const push = ({ path, message }: ProblemItem) => {
+    throw new Error(excerptOf(`${problem}${path || 'the document'} ${message}`, longestProblem))
+  }
+  return check(schema, parseJson(text), '', Object.assign<ProblemItem[], object>([], { push })) as Static<T>
+}
+
+/** Whether a JSON text has more values than `most`: each but the first follows a comma or a bracket. */
+function holdsMoreValues(text: string, most: number): boolean {
+  let values = 0
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]
+    if (character === '"') {
+      for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === '\\') i++
+    } else if ((character === ',' || character === '{' || character === '[') && ++values > most) return true
+  }
+  return false
 }
 
 /**

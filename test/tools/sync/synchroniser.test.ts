@@ -9,6 +9,7 @@ import type { GetObject } from '../../../src/tools/stores/object-store.ts'
 import { indexFile, largestIndex, parseIndex, writeIndex } from '../../../src/tools/sync/index-file.ts'
 import { readIndex } from '../../../src/tools/sync/read-index.ts'
 import { createIndexedSource, type SyncSource } from '../../../src/tools/sync/source.ts'
+import { parseOciManifest } from '../../../src/tools/sync/sources/oci.ts'
 import { Synchroniser, type SyncOptions } from '../../../src/tools/sync/synchroniser.ts'
 import { parseTables, tablesIndexFile, writeTablesIndex } from '../../../src/tools/sync/tables-index.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
@@ -589,4 +590,23 @@ t.test('tables without a model are nothing to start with', async (t) => {
   t.equal(await sync.holdsModels(), false)
   await (await open(to, from)).run(signal)
   t.equal(await sync.holdsModels(), true)
+})
+
+t.test('an index that would take many times its size of memory is refused before it is parsed', (t) => {
+  const mebibytes = (item: string) => item.repeat((16 * 2 ** 20) / item.length)
+  const beyond = { message: /the document has more than 1000000 values$/ }
+  for (const value of [`[${mebibytes('[],')}0]`, mebibytes('['), mebibytes('{"a":{"b":')]) {
+    t.throws(() => parseIndex(`{"format":1,"models":${value}}`), beyond)
+    t.throws(() => parseTables(`{"format":1,"tables":${value}}`), beyond)
+    t.throws(() => parseOciManifest(`{"layers":${value}}`), beyond)
+  }
+  const files = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`{[,"\\${i}`.slice(0, 200), i]))
+  t.throws(
+    () => parseIndex(JSON.stringify({ format: 1, models: files })),
+    / must be an object$/,
+    'strings hold no values',
+  )
+  const long = JSON.stringify({ format: 1, models: { ['k'.repeat(2 ** 20)]: 0 } })
+  t.throws(() => parseIndex(long), { message: /^\/models\/k{400,500}$/ })
+  t.end()
 })

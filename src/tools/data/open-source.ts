@@ -1,11 +1,12 @@
+import { resolve } from 'node:path'
 import type { RowData } from '../../schemas/rows-spec.ts'
 import { openCsv } from './csv.ts'
 import { type Source, SpecError } from './source.ts'
 
-/** The data of a single file, by its name. Throws a SpecError where it is none of `formats`. */
+/** The data of a single file, by its path from the working directory. Throws a SpecError where it is none of `formats`. */
 export function dataOf(file: string, formats: string): RowData {
-  if (/\.parquet$/i.test(file)) return { parquet: [file], missing: [''] }
-  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [file], separator: ',', trim: false, missing: [''] }
+  if (/\.parquet$/i.test(file)) return { parquet: [resolve(file)], missing: [''] }
+  if (/\.csv(\.gz)?$/i.test(file)) return { csv: [resolve(file)], separator: ',', trim: false, missing: [''] }
   throw new SpecError(file, [{ path: '', message: `must be ${formats}` }])
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { listProblems, type Violation } from '../../base/errors.ts'
 import { isOrdinary } from '../../base/files.ts'
 import type { CsvData, ParquetData, RowsSpec } from '../../schemas/rows-spec.ts'
@@ -139,7 +139,7 @@ export function locateFiles(data: CsvData | ParquetData, specFile: string): Data
 }
 
 function pathProblem(path: string, written: string): string | undefined {
-  if (!existsSync(path)) return `no such file: ${written} (relative to the spec)`
+  if (!existsSync(path)) return `no such file: ${written}${isAbsolute(written) ? '' : ' (relative to the spec)'}`
   const found = statSync(path)
   if (found.isDirectory()) return `${written} is a folder, not a file`
   return isOrdinary(found) ? undefined : `${written} is a pipe or a device, not a file`

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import t from 'tap'
 import { createEncoder } from '../../../src/model/serving/features/encoder.ts'
 import { openCandidates } from '../../../src/tools/catalogue/candidate-rows.ts'
@@ -67,4 +67,9 @@ t.test('a vector of another length is named with its row', async (t) => {
   }
   await t.rejects(read(), SpecError)
   await t.rejects(read(), { message: /\/image candidates\.parquet row 2: image has 1 numbers, not 2/ })
+})
+
+t.test('a path from the working directory may have folders', async (t) => {
+  const file = relative(process.cwd(), await written(t, images))
+  t.equal((await rowsOf(file)).source.columns.length, 3)
 })

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { cellOf } from '../../../src/model/serving/tables/column-readers.ts'
 import { openTable } from '../../../src/model/serving/tables/open-table.ts'
@@ -48,6 +49,22 @@ t.test('a CSV file becomes a table, and its rows are printed', async (t) => {
   t.match(await features('stats', 'add'), { code: 1, stderr: /has no table "add"; did you mean "ads"\?/ })
   const stats = JSON.parse((await features('stats', join(models, '.tables/ads/1'), '--json')).stdout)
   t.match(stats, { name: 'ads', version: '1', rows: 3, key: { name: 'ad_id', long: 0 } })
+})
+
+t.test('a path from the working directory may have folders, blanks and any letters', async (t) => {
+  await mkdir(join(folder, 'öffentliche Daten'))
+  for (const name of ['a b.csv', 'b.csv.gz', 'c.jsonl']) {
+    const text = name.endsWith('jsonl') ? '{"id":"k1","price":1}\n' : 'id,price\nk1,1\n'
+    const path = join(folder, 'öffentliche Daten', name)
+    await writeFile(path, name.endsWith('.gz') ? gzipSync(text) : text)
+    const from = relative(process.cwd(), path)
+    t.match(await features('import', from, '--key', 'id', '--name', 'paths'), { code: 0 }, name)
+  }
+  t.match(await features('delta', 'paths', relative(process.cwd(), join(folder, 'öffentliche Daten/a b.csv'))), {
+    code: 0,
+  })
+  const missing = await features('import', 'out/none.csv', '--key', 'id')
+  t.match(missing, { code: 1, stderr: /no such file: \/\S+(?<!out)\/out\/none\.csv$/m })
 })
 
 t.test('a Parquet file becomes a table, with its lists', async (t) => {

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { wheel } from './onednn-wheel.mjs'
@@ -23,7 +24,8 @@ const files = [
 const instructions = { vnni: 0x67, bfloat16: 0xe7, amx: 0xfef }
 const limits = { verify: 60, download: 300, unpack: 60 }
 
-const usage = `Usage: npm run setup:onednn [-- --to <folder>]
+const usage = `Usage: node scripts/setup-onednn.mjs [--to <folder>]
+       npm run setup:onednn [-- --to <folder>]       in a checkout
 
 Fetches oneDNN's shared library with pip, for models in bfloat16 and int8, into the user's cache folder or <folder>
 (MULTIGATE_ONEDNN=<folder>/libdnnl.so.3 finds it there).`
@@ -38,7 +40,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 if (process.report.getReport().header.glibcVersionRuntime === undefined) {
   fail('the library needs glibc, which this Linux does not have.')
 }
-if (!existsSync(join(root, 'node_modules/koffi'))) fail('koffi is not installed: run `npm ci` first.')
+if (!isInstalled('koffi')) fail('koffi is not installed: run `npm ci` first.')
 
 const already = existsSync(library) ? verifyInstalled() : undefined
 if (already?.works) done(already, 'already works')
@@ -48,6 +50,15 @@ if (openmp.status !== 0) {
   fail(`libgomp.so.1 can't be loaded (Debian: apt-get install libgomp1): ${reasonOf(openmp)}`)
 }
 done(provideLibrary(), 'works')
+
+/** Also where npm has put a package beside multigate, not into it. */
+function isInstalled(name) {
+  try {
+    return createRequire(import.meta.url).resolve(name) !== ''
+  } catch {
+    return false
+  }
+}
 
 function chosenFolder() {
   try {

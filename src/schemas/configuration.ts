@@ -77,7 +77,7 @@ export const Configuration = Type.Object({
   MULTIGATE_ONEDNN: Type.String({
     default: '',
     description:
-      "oneDNN's shared library, which models in bfloat16 need, and int8 uses where it is faster; when empty, the one that `npm run setup:onednn` puts into the user's cache folder; `off` does without: bfloat16 is served in float32",
+      "oneDNN's shared library, which models in bfloat16 need, and int8 uses where it is faster; when empty, the one that `node scripts/setup-onednn.mjs` puts into the user's cache folder; `off` does without: bfloat16 is served in float32",
   }),
   MULTIGATE_CACHE: Type.String({
     default: '',

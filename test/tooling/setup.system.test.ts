@@ -1,8 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
+import { temporaryFolder } from '../support/bundle.ts'
 import { builds, project } from '../support/setup-project.ts'
 
 /* setup-again.platform.test.ts has setups of a checkout that was set up before. */
@@ -58,11 +59,13 @@ const noOnednn = process.platform === 'linux' && process.arch === 'x64' ? false 
 test('setup:onednn --help says what it does', { skip: noOnednn }, async (t) => {
   const run = spawnSync(process.execPath, [join(root, onednn), '--help'], { encoding: 'utf8' })
   t.equal(run.status, 0)
-  t.match(run.stdout, /^Usage: npm run setup:onednn/)
+  t.match(run.stdout, /^Usage: node scripts\/setup-onednn\.mjs/)
 })
 
 test('setup:onednn says so where the dependencies are not installed', { skip: noOnednn }, async (t) => {
-  const folder = t.testdir({ scripts: {} })
+  // Not below the checkout, whose packages would be found.
+  const folder = await temporaryFolder(t)
+  mkdirSync(join(folder, 'scripts'))
   for (const file of [onednn, steps, 'scripts/onednn-wheel.mjs']) copyFileSync(join(root, file), join(folder, file))
   const run = spawnSync(process.execPath, [onednn], { cwd: folder, encoding: 'utf8' })
   t.equal(run.status, 1)

@@ -206,7 +206,7 @@ export async function loadSavedModel(
   if (tensorflow.backend !== 'native')
     throw unsupportedIn(
       file,
-      `TensorFlow.js runs SavedModels on native TensorFlow alone, not on ${tensorflow.backend} (npm run setup:tensorflow)`,
+      `TensorFlow.js runs SavedModels on native TensorFlow alone, not on ${tensorflow.backend}: it needs @tensorflow/tfjs-node (in a checkout: npm run setup:tensorflow)`,
     )
   if (basename(file) !== usualFile)
     throw unsupportedIn(file, `TensorFlow reads SavedModels from a file ${usualFile} alone`)

@@ -7,10 +7,13 @@ import { OnednnUnavailable } from './errors.ts'
 /** Environment variable: the path of oneDNN's shared library, or `off`. */
 export const libraryVariable = 'MULTIGATE_ONEDNN'
 
-/** SHA-256 of the library that `npm run setup:onednn` installs. */
+/** SHA-256 of the library that `scripts/setup-onednn.mjs` installs. */
 export const libraryDigest = 'e6376208cf6bacb041c346b504207e3aa1189a13f941c92a4383a55ac27058ae'
 
-/** Where `npm run setup:onednn` puts the library; undefined for a user without a folder of caches. */
+/** The command that puts the library there; the package has this script, too. */
+const installer = '`node scripts/setup-onednn.mjs` in the folder of multigate'
+
+/** Where `scripts/setup-onednn.mjs` puts the library; undefined for a user without a folder of caches. */
 export function defaultLibrary(): string | undefined {
   const cache = userCache()
   return cache && join(cache, 'multigate/onednn-3.2/libdnnl.so.3')
@@ -27,7 +30,7 @@ export function findLibrary(): { path: string } | { reason: string } {
   const path = defaultLibrary()
   return path !== undefined && existsSync(path)
     ? { path }
-    : { reason: 'oneDNN is not installed: run `npm run setup:onednn`' }
+    : { reason: `oneDNN is not installed: ${installer} installs it` }
 }
 
 /*
@@ -73,9 +76,9 @@ function cutOff(path: string, size: number): OnednnUnavailable {
   return new OnednnUnavailable(`${path} is cut off after ${size} bytes`)
 }
 
-/** Throws OnednnUnavailable where the library that `npm run setup:onednn` installs is not what it was. Takes 0.1 s. */
+/** Throws OnednnUnavailable where the library that `scripts/setup-onednn.mjs` installs is not what it was. Takes 0.1 s. */
 export function checkIsUnchanged(path: string): void {
   if (path !== defaultLibrary()) return
   const digest = createHash('sha256').update(readFileSync(path)).digest('hex')
-  if (digest !== libraryDigest) throw new OnednnUnavailable(`${path} is damaged: \`npm run setup:onednn\` replaces it`)
+  if (digest !== libraryDigest) throw new OnednnUnavailable(`${path} is damaged: ${installer} replaces it`)
 }

@@ -55,7 +55,7 @@ for (const backend of ['native', 'cpu'] satisfies TensorFlowBackend[])
         await t.rejects(engine.load(source), {
           code: 'UNSUPPORTED_GRAPH',
           message:
-            'saved_model.pb: TensorFlow.js runs SavedModels on native TensorFlow alone, not on cpu (npm run setup:tensorflow)',
+            'saved_model.pb: TensorFlow.js runs SavedModels on native TensorFlow alone, not on cpu: it needs @tensorflow/tfjs-node (in a checkout: npm run setup:tensorflow)',
         })
         continue
       }

@@ -185,7 +185,7 @@ t.test('a library that is absent, damaged, or another one is named', async (t) =
   await says(folder, /^OnednnUnavailable: MULTIGATE_ONEDNN: there is no file \S+$/)
   t.match(
     await openedWith({ MULTIGATE_ONEDNN: '', XDG_CACHE_HOME: folder }),
-    /^OnednnUnavailable: oneDNN is not installed: run `npm run setup:onednn`$/,
+    /^OnednnUnavailable: oneDNN is not installed: `node scripts\/setup-onednn\.mjs` in the folder of multigate installs it$/,
   )
 })
 
@@ -205,7 +205,7 @@ t.test('a library that is cut off or changed is not loaded: its code would end t
   await writeFile(join(folder, 'multigate/onednn-3.2/libdnnl.so.3'), whole)
   t.match(
     await openedWith({ MULTIGATE_ONEDNN: '', XDG_CACHE_HOME: folder }),
-    /^OnednnUnavailable: .*libdnnl\.so\.3 is damaged: `npm run setup:onednn` replaces it$/,
+    /^OnednnUnavailable: .*libdnnl\.so\.3 is damaged: `node scripts\/setup-onednn\.mjs` in the folder of multigate replaces it$/,
   )
 })
 

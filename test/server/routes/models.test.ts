@@ -248,10 +248,13 @@ t.test('what has no list of values is 404', async (t) => {
   }
 })
 
-t.test('asking a model that is broken says that it failed, and not why', async (t) => {
+t.test('asking a model that is broken says why, as its status does', async (t) => {
   const broken = await server.predict({ model: 'broken', context: { hour: 1 } })
   t.same([broken.status, broken.body.code], [503, 'NOT_READY'])
-  t.equal(broken.body.detail, "broken can't answer: version 2 failed to load")
+  const [{ error }] = (await get('/models/broken')).body.versions
+  t.match(error, /^broken\/2/, 'the path of the file begins below the models folder')
+  t.equal(broken.body.detail, `broken can't answer: version 2 failed: ${error}`)
+  t.match((await get('/v1/models/broken')).body.model_version_status[0].status, { error_message: error })
   const empty = await server.predict({ model: 'empty', context: { hour: 1 } })
   t.same([empty.status, empty.body.code], [503, 'NOT_READY'])
   t.match(empty.body.detail, /has no version/)

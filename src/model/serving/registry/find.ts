@@ -2,7 +2,7 @@ import { ModelError } from '../../../base/errors.ts'
 import { compareVersions, listNames, shortName, suggestNames } from '../../../base/names.ts'
 import type { VersionState } from '../../../schemas/models.ts'
 import type { Entry, KnownModel } from './entry.ts'
-import { whyNotReadyBriefly } from './status.ts'
+import { whyNotReady } from './status.ts'
 import { stateOf } from './summary.ts'
 
 /** The ready version that a request means. Throws MODEL_NOT_FOUND, VERSION_NOT_FOUND, or NOT_READY. */
@@ -17,7 +17,7 @@ export function findVersion(model: KnownModel, version: string | undefined, labe
   const entry = entries.find((candidate) => candidate.version === asked)
   if (entry === undefined) throw new ModelError('VERSION_NOT_FOUND', notServed(model, asked, label))
   if (entry.state === 'ready') return entry
-  const message = `Version ${asked} of ${name} ${describeState(entry, name)}`
+  const message = `Version ${asked} of ${name} ${describeState(entry)}`
   if (entry.state === 'loading') throw new ModelError('NOT_READY', message, soonReady)
   throw new ModelError('VERSION_NOT_FOUND', message)
 }
@@ -30,11 +30,10 @@ function notServed({ name, entries }: KnownModel, version: string, label: string
     : `The label ${JSON.stringify(label)} of ${name} points to version ${version}, which is not served; ${served}`
 }
 
-/** Without the reason of a failure, which can name files and checksums. */
-function describeState({ state }: Entry, name: string): string {
+function describeState({ state, error }: Entry): string {
   switch (state) {
     case 'failed':
-      return `failed to load; GET /models/${name} has the reason`
+      return `failed to load: ${error}`
     case 'draining':
       return 'is being unloaded'
     default:
@@ -42,11 +41,15 @@ function describeState({ state }: Entry, name: string): string {
   }
 }
 
-/** That no version of the model answers, and why; clients get a brief reason. */
-export function notReady(model: KnownModel, why = whyNotReadyBriefly): ModelError {
+/** That no version of the model answers, and why. */
+export function notReady(model: KnownModel): ModelError {
   const { name, source } = model
   if (source === undefined) return noModel(name, model.names())
-  return new ModelError('NOT_READY', `${name} can't answer: ${why(model)}`, isBeingLoaded(model) ? soonReady : {})
+  return new ModelError(
+    'NOT_READY',
+    `${name} can't answer: ${whyNotReady(model)}`,
+    isBeingLoaded(model) ? soonReady : {},
+  )
 }
 
 /** Whether it will answer without anybody's help, and not only from a scheduled time on. */

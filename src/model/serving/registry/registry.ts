@@ -111,7 +111,7 @@ export class Registry {
       await this.#authors.loading(name, by, () => this.#reconcileModel(name))
       const known = this.#known(name)
       const failed = known.entries.some(({ state }) => state === 'failed')
-      if (known.answering === undefined) throw notReady(known, whyNotReady)
+      if (known.answering === undefined) throw notReady(known)
       if (failed) throw new ModelError('NOT_READY', `${name} is still served by another version: ${whyNotReady(known)}`)
     })
   }

@@ -1,24 +1,16 @@
 import { compareVersions } from '../../../base/names.ts'
 import type { ModelStatus, VersionStatus } from '../../../schemas/models.ts'
-import type { Entry, KnownModel } from './entry.ts'
+import type { KnownModel } from './entry.ts'
 import type { SourceVersion } from './source.ts'
 
-/** Why a model without a ready version has none, for operators. */
-export function whyNotReady(model: KnownModel): string {
-  return why(model, ({ version, error }) => `version ${version} failed: ${error}`)
-}
-
-/** The same for clients, without what is wrong with the files of a version. */
-export function whyNotReadyBriefly(model: KnownModel): string {
-  return why(model, ({ version }) => `version ${version} failed to load`)
-}
-
-function why({ entries, source, scheduled, unloaded }: KnownModel, failure: (entry: Entry) => string): string {
+/** Why a model without a ready version has none: who may ask it may also ask for its status, which has the reasons. */
+export function whyNotReady({ entries, source, scheduled, unloaded }: KnownModel): string {
   if (unloaded) return 'it was unloaded'
   if (entries.some(({ state }) => state === 'loading')) return 'it is being loaded'
   const failed = entries.filter(({ error }) => error !== undefined)
   const times = source?.versions.filter(({ version }) => scheduled.has(version)) ?? []
-  const reasons = [...failed.map(failure), ...times.flatMap(whyScheduled)]
+  const failures = failed.map(({ version, error }) => `version ${version} failed: ${error}`)
+  const reasons = [...failures, ...times.flatMap(whyScheduled)]
   if (reasons.length > 0) return reasons.join('; ')
   return source === undefined ? 'there is no such model' : (source.problem ?? 'it is waiting to be loaded')
 }

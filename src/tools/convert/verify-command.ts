@@ -21,7 +21,10 @@ export function createVerifyCommand(context: CommandContext): Command {
       'compare a version with answers from the program that trained its model, or a running service with its golden rows; see docs/import-export.md',
     )
     .argument('[target]', "the folder of a version or a model, or a model's name")
-    .option('--golden <file>', 'YAML or JSON: rows with the answers of that program (required without --url)')
+    .option(
+      '--golden <file>',
+      'YAML or JSON: rows with the answers of that program (default: golden rows of the manifest)',
+    )
     .option('--models <folder>', 'folder of models, for models given by name and for --url', 'models')
     .addOption(
       new Option('--url <address>', 'a running service: send it the golden rows of every model').conflicts('golden'),
@@ -34,7 +37,7 @@ export function createVerifyCommand(context: CommandContext): Command {
       'after',
       `
 Examples:
-  multigate verify ads --golden answers.json             the highest version in models/ads
+  multigate verify ads                                   the highest version in models/ads, by its own golden rows
   multigate verify models/ads/2 --golden answers.json
   multigate verify --url http://127.0.0.1:3000           every model that a service serves
 
@@ -52,13 +55,12 @@ Exit codes: 0 all answers agree, 1 at least one differs, or with --url a model c
           command.error(`error: --url ${url} is no http:// or https:// address`)
         await checkService({ ...options, url }, context)
       } else if (target === undefined) command.error("error: missing argument 'target', or --url")
-      else if (golden === undefined) command.error("error: required option '--golden <file>' not specified")
       else await checkVersion({ target, golden, models }, context)
     })
 }
 
 async function checkVersion(
-  asked: { target: string; golden: string; models: string },
+  asked: { target: string; golden: string | undefined; models: string },
   { out, err }: CommandContext,
 ): Promise<void> {
   const { verifyVersion, formatVerification } = await import('./verify-version.ts')
@@ -66,7 +68,10 @@ async function checkVersion(
   out.write(`${formatVerification(verification)}\n`)
   const { version, difference } = verification
   if (difference !== undefined)
-    throw new ModelError('MODEL_FAILED', `${version} does not give the answers of ${asked.golden}: ${difference}`)
+    throw new ModelError(
+      'MODEL_FAILED',
+      `${version} does not give the answers of ${asked.golden ?? 'its golden rows'}: ${difference}`,
+    )
 }
 
 async function checkService(

@@ -1,7 +1,8 @@
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ModelError } from '../../base/errors.ts'
 import { compareVersions } from '../../base/names.ts'
 import { formatError, formatTable } from '../../base/terminal.ts'
+import { manifestFile } from '../../model/serving/bundle/manifest.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { givenColumns, layoutOf } from '../../model/serving/features/layout.ts'
 import { compareContracts, contractOf, formatContracts } from '../../model/serving/prediction/compare-contracts.ts'
@@ -24,15 +25,15 @@ export interface Verification {
 }
 
 /**
- * Compares a version's uncalibrated answers with those in a file. Rejects with MODEL_NOT_FOUND, or with INVALID_REQUEST
- * if the file does not fit the version.
+ * Compares a version's uncalibrated answers with those in a file, or with its golden rows. Rejects with MODEL_NOT_FOUND,
+ * or with INVALID_REQUEST if the file does not fit the version, or there are no such rows.
  */
 export async function verifyVersion(options: {
   target: string
   models: string
-  golden: string
+  golden: string | undefined
 }): Promise<Verification> {
-  const { target, models, golden: file } = options
+  const { target, models } = options
   const bundle = await findBundle(target, models)
   if (bundle === undefined) throw new ModelError('MODEL_NOT_FOUND', await missingModel(target, [models]))
   if (bundle.manifestless)
@@ -41,7 +42,11 @@ export async function verifyVersion(options: {
   const contracts = await compareWithFormer(bundle)
   const tasks = manifest.tasks.map(({ name }) => name)
   const firsts = givenColumns(layoutOf(manifest)).map(({ offset }) => offset)
-  const golden = readGolden(await readText(file), file, { features: manifest.features, firsts, tasks })
+  const file = options.golden ?? join(folder, manifestFile)
+  const written = options.golden === undefined ? manifest.golden : await readText(file)
+  if (written === undefined)
+    throw new ModelError('INVALID_REQUEST', `${file} has no golden rows: name a file of them (--golden)`)
+  const golden = readGolden(written, file, { features: manifest.features, firsts, tasks })
   const answers = await placeErrors(file, () => askGraph(folder, manifest, golden.rows))
   const differences = (task: number) =>
     answers.map((row, i) => Math.abs((row[task] ?? Number.NaN) - golden.probabilities[i]![task]!))

@@ -7,6 +7,7 @@ import type { CompiledPlan, Verdict } from '../../model/contracts/compiled-plan.
 import { removeTemporary } from '../../model/graph/compile/prepare.ts'
 import { prepareInThread } from '../../model/graph/compile/prepare-in-thread.ts'
 import { tooFew } from '../../model/graph/int8/different-rows.ts'
+import { evaluationFile } from '../../model/serving/bundle/evaluation.ts'
 import { encodeQuantizationRows, type QuantizationRows } from '../../model/serving/bundle/quantization.ts'
 import type { Bundle } from '../../model/serving/bundle/read.ts'
 import { writeBundle } from '../../model/serving/bundle/write.ts'
@@ -191,7 +192,8 @@ async function nextManifest(
 ): Promise<Manifest> {
   const { manifest } = bundle
   const { precision, keepPrecision = manifest.keep_precision, tables = manifest.tables } = options
-  const files = { ...manifest.files }
+  // Its report is of other files.
+  const { [evaluationFile]: _, ...files } = manifest.files
   if (manifest.quantization !== undefined) delete files[manifest.quantization.file]
   const file = freeName(files)
   return {

@@ -1,24 +1,31 @@
 import { createCalibrator, multiply, sigmoid } from '../../model/serving/calibration/calibrator.ts'
 import { fitCalibration, isotonicPositives, leastOfClass } from '../../model/serving/calibration/fit-calibration.ts'
-import type { DerivedTask, Task } from '../../schemas/manifest.ts'
+import type { DerivedTask, Manifest, Task } from '../../schemas/manifest.ts'
 import type { TrainSpec } from '../../schemas/train-spec.ts'
 import { type Examples, termLabels } from './terms.ts'
 
 /**
  * Fits the calibrations that a spec asks for to held-out rows. `logits`: [rows, tasks]. A calibration that would
- * reverse or flatten the ranking, or has few rows of a class, is left out, with a log line.
+ * reverse or flatten the ranking, or has few rows of a class, is left out, with a log line; where rows are few, the one
+ * of the version that training goes on from is kept.
  */
 export function calibrateTasks(
   spec: TrainSpec,
   rows: Examples,
   logits: Float32Array,
   log: (line: string) => void,
+  from?: Pick<Manifest, 'name' | 'version' | 'tasks' | 'derived'>,
 ): { tasks: Task[]; derived: DerivedTask[] } {
   const width = spec.tasks.length
   /** Probabilities that the saved graph answers: float32. */
   const raw = spec.tasks.map((_, task) =>
     Float64Array.from({ length: rows.encoded.rows }, (_, row) => Math.fround(sigmoid(logits[row * width + task]!))),
   )
+  const tooFew = (name: string, reason: string) => {
+    const { calibration } = [...(from?.tasks ?? []), ...(from?.derived ?? [])].find((task) => task.name === name) ?? {}
+    log(`calibration of ${name} ${calibration ? `kept from ${from?.name}/${from?.version}` : 'omitted'}: ${reason}`)
+    return calibration === undefined ? {} : { calibration }
+  }
   const fit = (
     name: string,
     method: TrainSpec['tasks'][number]['calibration'],
@@ -31,14 +38,10 @@ export function calibrateTasks(
     const known = labels.filter(inside)
     const positives = known.reduce((sum, label) => sum + label, 0)
     const rarer = Math.min(positives, known.length - positives)
-    if (rarer < leastOfClass) {
-      log(`calibration of ${name} omitted: it needs ${leastOfClass} rows of each class, and one has ${rarer}`)
-      return {}
-    }
+    if (rarer < leastOfClass) return tooFew(name, `it needs ${leastOfClass} rows of each class, and one has ${rarer}`)
     if (method === 'isotonic' && positives < isotonicPositives) {
       const needed = isotonicPositives.toLocaleString('en')
-      log(`calibration of ${name} omitted: isotonic regression needs ${needed} positives, and there are ${positives}`)
-      return {}
+      return tooFew(name, `isotonic regression needs ${needed} positives, and there are ${positives}`)
     }
     const calibration = fitCalibration(method, {
       labels: Uint8Array.from(known),

@@ -89,7 +89,7 @@ export async function train(
   const { fitted, logits, valuesOf } = await fitNetwork(loaded, network, examples, layout, { ...options, threads })
   log(`fitted in ${seconds(now() - started)}`)
 
-  const calibrated = calibrateTasks(spec, examples.validation, logits, log)
+  const calibrated = calibrateTasks(spec, examples.validation, logits, log, from?.manifest)
   const chosen = chooseQuantizationRows(examples.validation)
   const quantization = { file: quantizationFile, rows: chosen.rows, labels: true }
   const saved = await network.save(valuesOf)

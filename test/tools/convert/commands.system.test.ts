@@ -17,8 +17,6 @@ t.test('help has examples; wrong usage is told', async (t) => {
   })
   t.match(await run('export', '--help'), { code: 0, stdout: /multigate export census-income --to keras-weights/ })
   t.match(await run('import', '--help'), { stdout: /--name <model> [^-]*\(required\)/ })
-  t.match(await run('verify', '--help'), { stdout: /--golden <file> [^-]*\(required\s+without --url\)/ })
-  t.match(await run('verify', 'x'), { code: 2, stderr: /required option '--golden <file>' not specified/ })
   t.match(await run('verify'), { code: 2, stderr: /missing argument 'target', or --url/ })
   t.match(await run('verify', 'x', '--url', 'http://x'), { code: 2, stderr: /--url checks every model; leave out x/ })
   t.match(await run('verify', '--url', 'x:1'), { code: 2, stderr: /--url x:1 is no http:\/\/ or https:\/\/ address/ })
@@ -53,6 +51,16 @@ t.test('init checks names before it writes anything', async (t) => {
   t.same(await readdir(folder), ['shop.onnx'])
 })
 
+async function rewrite(
+  folder: string,
+  change: (manifest: { golden: { probabilities: number[][] } }) => void,
+): Promise<void> {
+  const file = join(folder, 'manifest.json')
+  const manifest = JSON.parse(await readFile(file, 'utf8'))
+  change(manifest)
+  await writeFile(file, JSON.stringify(manifest))
+}
+
 t.test('weights of a class end with a warning, and can be verified', async (t) => {
   const folder = t.testdir()
   const models = join(folder, 'models')
@@ -80,6 +88,24 @@ t.test('weights of a class end with a warning, and can be verified', async (t) =
   } = JSON.parse(await readFile(join(next, 'manifest.json'), 'utf8'))
   await writeFile(join(next, 'manifest.json'), JSON.stringify({ ...former, version: '2', derived: [] }))
   await writeFile(answers, JSON.stringify({ rows: own.rows, probabilities: own.probabilities }))
+  t.match(await run('verify', 'ads', '--models', models), {
+    code: 1,
+    stderr: /ads\/2\/manifest\.json has no golden rows: name a file of them \(--golden\)/,
+  })
+  await rewrite(join(models, 'again/1'), ({ golden }) => {
+    golden.probabilities[3]![0]! += 0.1
+  })
+  t.match(await run('verify', 'again', '--models', models), {
+    code: 1,
+    stderr: /^again\/1 does not give the answers of its golden rows: \/probabilities\/3\/0 is/,
+  })
+  await rewrite(join(models, 'again/1'), ({ golden }) => {
+    golden.probabilities[3]![0]! -= 0.1
+  })
+  t.match(await run('verify', 'again', '--models', models), {
+    code: 0,
+    stdout: /again\/1 gives the same answers to all 32 rows/,
+  })
   t.match(await spawn('verify', 'ads', '--models', models, '--golden', answers), {
     code: 0,
     stdout: /\nads\/2 is incompatible with ads\/1: the task ctcvr is no longer answered\nads\/2 gives the same answers/,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual as isSame } from 'node:util'
@@ -25,6 +26,11 @@ async function prepareAsServer(bundle: Bundle, cache: string) {
 
 t.test('writes the next version, with rows that judge its precision', async (t) => {
   const shop = await writeShop(t)
+  const first = join(shop.models, 'shop/1')
+  const described = JSON.parse(await readFile(join(first, 'manifest.json'), 'utf8'))
+  described.files['evaluation.json'] = createHash('sha256').update('{}').digest('hex')
+  await writeFile(join(first, 'evaluation.json'), '{}')
+  await writeFile(join(first, 'manifest.json'), JSON.stringify(described))
   const { code, printed, said } = await quantize(shop)
   t.equal(code, 0)
   t.match(said, /^written to .*shop\/2\n$/)
@@ -42,6 +48,7 @@ t.test('writes the next version, with rows that judge its precision', async (t) 
 
   const bundle = await readBundle(shop.models, 'shop', '2')
   const { manifest } = bundle
+  t.notOk('evaluation.json' in manifest.files, "the report of the version before is not this one's")
   t.match(manifest, {
     version: '2',
     precision: 'auto',

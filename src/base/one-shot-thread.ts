@@ -32,7 +32,11 @@ export function runThread<Result, Message = Result>(
         reject(error)
       }
     })
-    thread.once('error', (error) => reject(new ThreadFailure(reasonOf(error))))
-    thread.once('exit', (code) => reject(new ThreadFailure(`its thread ended with exit code ${code}`)))
+    let death: string | undefined
+    thread.once('error', (error) => {
+      death = reasonOf(error)
+    })
+    // A result may arrive after an error, but never after the exit.
+    thread.once('exit', (code) => reject(new ThreadFailure(death ?? `its thread ended with exit code ${code}`)))
   })
 }

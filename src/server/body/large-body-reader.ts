@@ -129,7 +129,7 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
   // It keeps the process alive only while a body is read.
   worker.unref()
   let waiting: { resolve(answer: ReaderAnswer): void; reject(error: unknown): void } | undefined
-  let ended = false
+  let death: string | undefined
   const models = new Map<Encoder, number>()
   let next = 0
 
@@ -139,27 +139,28 @@ function startThread(script: URL, maxOldGenerationSizeMb: number): ReaderThread 
     worker.unref()
     if (waiter) work(waiter)
   }
-  function fail(reason: string): void {
-    ended = true
-    settle(({ reject }) =>
-      reject(new ModelError('MODEL_FAILED', `The thread that reads large bodies ended: ${reason}`)),
-    )
-  }
   worker.on('message', (answer: ReaderAnswer) =>
     settle(({ resolve, reject }) => (answer.type === 'failed' ? reject(errorOf(answer.failure)) : resolve(answer))),
   )
-  worker.on('error', (error) => fail(reasonOf(error)))
-  worker.on('exit', (code) => fail(`exit code ${code}`))
+  worker.on('error', (error) => {
+    death = reasonOf(error)
+  })
+  // An answer may arrive after an error, but never after the exit.
+  worker.on('exit', (code) => {
+    death ??= `exit code ${code}`
+    settle(({ reject }) => reject(lost()))
+  })
+  const lost = () => new ModelError('MODEL_FAILED', `The thread that reads large bodies ended: ${death}`)
 
   const post = (request: ReaderRequest, moved: ArrayBuffer[] = []) => worker.postMessage(request, moved)
   return {
     get ended() {
-      return ended
+      return death !== undefined
     },
     call(request) {
       return new Promise((resolve, reject) => {
-        if (ended) {
-          reject(new ModelError('MODEL_FAILED', 'The thread that reads large bodies ended'))
+        if (death !== undefined) {
+          reject(lost())
           return
         }
         waiting = { resolve, reject }

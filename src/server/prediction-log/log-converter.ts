@@ -88,17 +88,17 @@ export function createLogConverter({ folder, instance, script, onFailure }: LogC
         lastReason = undefined
       } else if (outcome === 'failed') failed(path, report.reason, report.isLasting)
     })
+    let death: string | undefined
     started.on('error', (error) => {
-      if (current === undefined) failed(folder, reasonOf(error), false)
-      else {
-        // The other files remain.
-        failed(current, reasonOf(error), true)
-        isWanted = true
-      }
+      death = reasonOf(error)
     })
     return new Promise((resolve) => {
+      // Messages may arrive after an error, but never after the exit.
       started.on('exit', () => {
         worker = undefined
+        if (death !== undefined) failed(current ?? folder, death, current !== undefined)
+        // The other files remain.
+        if (death !== undefined && current !== undefined) isWanted = true
         resolve()
       })
     })

@@ -8,6 +8,7 @@ import { createMemoryBudget } from '../../../src/server/overload/pending-bytes.t
 import { predictFormat } from '../../../src/server/protocols/predict/predict-format.ts'
 import { readerScript } from '../../../src/server/protocols/reader-script.ts'
 import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
+import { emitErrorFirst } from '../../support/error-first.ts'
 import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
 import { startTestServer } from '../../support/server.ts'
 
@@ -191,6 +192,24 @@ t.test('a thread that dies fails the body that it reads, and is replaced', async
     await t.rejects(reading, { code: 'MODEL_FAILED', message: /ended: exit code 7/ })
   }
   t.equal(bodies.bytes, 0)
+  await reader.close()
+})
+
+t.test('an answer counts where the error of its thread arrives first', async (t) => {
+  emitErrorFirst(t, (message) => (message as { asked?: unknown }).asked === 'its tasks')
+  const code = `import { parentPort } from 'node:worker_threads'
+  parentPort.once('message', () => {
+    parentPort.postMessage({ type: 'opened', asked: 'its tasks' })
+    throw new Error('out of memory')
+  })`
+  const script = new URL(`data:text/javascript,${encodeURIComponent(code)}`)
+  const bodies = createMemoryBudget({ maxBytes: 1000 }).part()
+  const reader = createLargeBodyReader({ bodies, maxBodyBytes: 1000, maxRows: 10, script })
+  for (let i = 0; i < 2; i++) {
+    const body = await reader.open(predictFormat, { bytes: Buffer.from('{}') })
+    t.equal(body.asked, 'its tasks')
+    body.close()
+  }
   await reader.close()
 })
 

@@ -7,6 +7,7 @@ import { isLeftTo } from '../../../src/server/prediction-log/file-owner.ts'
 import { createLogConverter } from '../../../src/server/prediction-log/log-converter.ts'
 import { parquetScript } from '../../../src/server/prediction-log/parquet-script.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
+import { emitErrorFirst } from '../../support/error-first.ts'
 import { until } from '../../support/until.ts'
 
 const name = (millisecond: number) => `20260102T03040500${millisecond}Z-a-${process.pid}.jsonl`
@@ -60,12 +61,14 @@ t.test('a damaged file that has become larger is tried again', async (t) => {
   })
 })
 
-t.test('a thread that ends gives up its file alone; a disk that takes nothing ends a pass', async (t) => {
-  const folder = await temporaryFolder(t)
-  const script = join(folder, 'thread.mjs')
-  await writeFile(
-    script,
-    `import { parentPort, workerData } from 'node:worker_threads'
+for (const order of ['message', 'error'])
+  t.test(`a thread that ends gives up its file alone, ${order} first; a full disk ends a pass`, async (t) => {
+    if (order === 'error') emitErrorFirst(t, (message) => (message as { outcome?: string }).outcome === 'begun')
+    const folder = await temporaryFolder(t)
+    const script = join(folder, 'thread.mjs')
+    await writeFile(
+      script,
+      `import { parentPort, workerData } from 'node:worker_threads'
     import { rmSync } from 'node:fs'
     const path = workerData[0]
     parentPort.postMessage({ path, outcome: 'begun' })
@@ -76,13 +79,13 @@ t.test('a thread that ends gives up its file alone; a disk that takes nothing en
     }
     if (path.includes('002Z')) rmSync(path)
     parentPort.postMessage({ path, outcome: 'ok' })`,
-  )
-  const { converter, failures } = await files(t, [line('0'), line('1')], pathToFileURL(script))
-  converter.look()
-  await until(() => converter.state.ok === 1)
-  t.equal(converter.state.failed, 3)
-  t.match(failures, [/000Z.*: out of memory/, /001Z.*: ENOSPC/])
-})
+    )
+    const { converter, failures } = await files(t, [line('0'), line('1')], pathToFileURL(script))
+    converter.look()
+    await until(() => converter.state.ok === 1)
+    t.equal(converter.state.failed, 3)
+    t.match(failures, [/000Z.*: out of memory/, /001Z.*: ENOSPC/])
+  })
 
 t.test('closing gives up the file that is being converted, and leaves nothing of it', async (t) => {
   const { converter, list } = await files(t, [line('0').repeat(100_000), line('1')])

@@ -25,8 +25,8 @@ export interface Verification {
 }
 
 /**
- * Compares a version's uncalibrated answers with those in a file, or with its golden rows. Rejects with MODEL_NOT_FOUND,
- * or with INVALID_REQUEST if the file does not fit the version, or there are no such rows.
+ * Compares a version's uncalibrated answers with those in a file, or with its golden rows. Rejects with
+ * MODEL_NOT_FOUND, or with INVALID_REQUEST if the file does not fit the version, or there are no such rows.
  */
 export async function verifyVersion(options: {
   target: string

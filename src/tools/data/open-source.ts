@@ -3,7 +3,7 @@ import type { RowData } from '../../schemas/rows-spec.ts'
 import { openCsv } from './csv.ts'
 import { type Source, SpecError } from './source.ts'
 
-/** The data of a single file, by its path from the working directory. Throws a SpecError where it is none of `formats`. */
+/** The data of a file, by its path from the working directory. Throws a SpecError where it is none of `formats`. */
 export function dataOf(file: string, formats: string): RowData {
   if (/\.parquet$/i.test(file)) return { parquet: [resolve(file)], missing: [''] }
   if (/\.csv(\.gz)?$/i.test(file)) return { csv: [resolve(file)], separator: ',', trim: false, missing: [''] }

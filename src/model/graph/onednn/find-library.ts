@@ -76,7 +76,7 @@ function cutOff(path: string, size: number): OnednnUnavailable {
   return new OnednnUnavailable(`${path} is cut off after ${size} bytes`)
 }
 
-/** Throws OnednnUnavailable where the library that `scripts/setup-onednn.mjs` installs is not what it was. Takes 0.1 s. */
+/** Throws OnednnUnavailable where the library that the script installs is not what it was. Takes 0.1 s. */
 export function checkIsUnchanged(path: string): void {
   if (path !== defaultLibrary()) return
   const digest = createHash('sha256').update(readFileSync(path)).digest('hex')

@@ -11,6 +11,9 @@ const digits = Uint8Array.from({ length: 200 }, (_, i) => 0x30 + (Math.floor((i 
 /** Up to this many, a loop costs less than a call out of JavaScript. */
 const shortBytes = 64
 
+/** From here on, the error of a product, at most 2^-27, may take it beyond a half. */
+const nearHalf = 0.5 - 2 ** -26
+
 const zero = 0x30
 const point = 0x2e
 const quote = 0x22
@@ -100,7 +103,10 @@ export class JsonWriter {
     this.text(String(value))
   }
 
-  /** A number, rounded to eight significant digits; null where it is not finite, as JSON.stringify has it. */
+  /**
+   * A number, rounded to eight significant digits as Number#toPrecision does; null where it is not finite, as
+   * JSON.stringify has it.
+   */
   number(value: number): void {
     if (value === 0) {
       this.byte(zero)
@@ -118,7 +124,7 @@ export class JsonWriter {
     // The first significant digit is this many places after the point.
     let place = 1
     while (size * powersOfTen[place]! < 1) place++
-    let scaled = Math.round(size * powersOfTen[place + significant - 1]!)
+    let scaled = roundProduct(size, powersOfTen[place + significant - 1]!)
     if (scaled >= 100_000_000) {
       scaled = 10_000_000
       place--
@@ -161,6 +167,16 @@ function writeFour(bytes: Uint8Array, at: number, value: number): number {
  * in its shortest form.
  */
 function round(value: number): number {
-  const scale = powersOfTen[significant - 1 - Math.floor(Math.log10(Math.abs(value)))]
-  return scale === undefined ? Number(value.toPrecision(significant)) : Math.round(value * scale) / scale
+  const size = Math.abs(value)
+  const scale = powersOfTen[significant - 1 - Math.floor(Math.log10(size))]
+  return scale === undefined
+    ? Number(value.toPrecision(significant))
+    : (Math.sign(value) * roundProduct(size, scale)) / scale
+}
+
+/** The eight digits of a number that `scale` moves before the point. */
+function roundProduct(size: number, scale: number): number {
+  const product = size * scale
+  const rounded = Math.round(product)
+  return Math.abs(product - rounded) < nearHalf ? rounded : Math.round(Number(size.toPrecision(significant)) * scale)
 }

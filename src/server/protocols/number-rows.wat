@@ -63,10 +63,12 @@
         (br $next)))
     (local.get $end))
 
-  ;; Writes a number, rounded to eight significant digits, without zeros at its end; returns the address behind it. 0
-  ;; where it is none of 0 and those of at least 1e-7 and below 1e7 in size.
+  ;; Writes a number, rounded to eight significant digits as Number#toPrecision does, without zeros at its end; returns
+  ;; the address behind it. 0 where it is none of 0 and those of at least 1e-7 and below 1e7 in size, and where only its
+  ;; exact digits say which way to round: the product with a power of ten is at most 2^-27 off.
   (func $number (param $value f64) (param $at i32) (result i32)
     (local $exponent i32) (local $scaled i32) (local $count i32) (local $digits i64) (local $text i64)
+    (local $nearest f64)
     (if (f64.eq (local.get $value) (f64.const 0))
       (then
         (i32.store8 (local.get $at) (i32.const 0x30))
@@ -91,8 +93,11 @@
     (local.set $exponent (i32.add
       (local.get $exponent)
       (f64.ge (f64.mul (local.get $value) (call $scale (local.get $exponent))) (f64.const 1e8))))
-    (local.set $scaled (i32.trunc_f64_u
-      (f64.add (f64.mul (local.get $value) (call $scale (local.get $exponent))) (f64.const 0.5))))
+    (local.set $value (f64.mul (local.get $value) (call $scale (local.get $exponent))))
+    (local.set $nearest (f64.nearest (local.get $value)))
+    (if (f64.ge (f64.abs (f64.sub (local.get $value) (local.get $nearest))) (f64.const 0x1.ffffffp-2))
+      (then (return (i32.const 0))))
+    (local.set $scaled (i32.trunc_f64_u (local.get $nearest)))
     (if (i32.ge_u (local.get $scaled) (i32.const 100000000))
       (then
         (local.set $scaled (i32.const 10000000))

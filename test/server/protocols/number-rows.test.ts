@@ -106,22 +106,77 @@ t.test('rows are those that JSON writes number by number', async () => {
   )
 })
 
-t.test('each number that the kernel writes is the one of JavaScript', async () => {
-  const before = Buffer.from(',')
-  let state = 1
+/** What any writer has to write. */
+function decimal(value: number): string {
+  if (value === 0) return '0'
+  if (!Number.isFinite(value)) return 'null'
+  const size = Math.abs(value)
+  const rounded = Number(size.toPrecision(8))
+  const fixed = size < 1 && size >= 1e-7
+  const text = fixed && rounded < 1 ? rounded.toFixed(14).replace(/0+$/, '') : String(rounded)
+  return value < 0 ? `-${text}` : text
+}
+
+t.test('a number has the digits of Number#toPrecision, whatever the answer holds besides', async (t) => {
   const bits = new Float64Array(1)
   const words = new Uint32Array(bits.buffer)
-  const random = () => {
+  const whole = new BigInt64Array(bits.buffer)
+  let state = 1
+  const below = (most: number) => {
     state = (state * 48_271) % 2_147_483_647
-    return state
+    return state % most
   }
-  // From 2^-25 to 2^24: what the kernel writes, and somewhat more.
-  const values = Float64Array.from({ length: randomCases(100_000) }, () => {
-    words[0] = random()
-    words[1] = (random() & 0xfffff) | ((998 + (random() % 50)) << 20)
-    return bits[0]! * (random() & 1 ? 1 : -1)
-  })
-  compare([{ before, values }], values.length, 1)
+  const random = (from: number, count: number) => {
+    words[0] = below(2 ** 31)
+    words[1] = below(2 ** 20) | ((from + below(count)) << 20)
+    return bits[0]!
+  }
+  const beside = (value: number) => {
+    bits[0] = value
+    whole[0]! += BigInt(below(7) - 3)
+    return bits[0]!
+  }
+  const kinds = [
+    // From 2^-25 to 2^24: what the kernel writes, and somewhat more; any double.
+    () => random(998, 50),
+    () => random(0, 2047),
+    // Halves of the last digit, exact ones (of a power of two) and others, with their neighbours.
+    () => beside(Number(`${10_000_000 + below(90_000_000)}5e${below(40) - 25}`)),
+    () => beside((2 * below(2 ** 26) + 1) / 2 ** below(34)),
+    // What is rounded up to a power of ten; powers; subnormals.
+    () => beside(Number(`9.9999999${below(10_000)}e${below(44) - 22}`)),
+    () => beside(10 ** (below(60) - 30)),
+    () => beside(2 ** (below(60) - 30)),
+    () => random(0, 1) / 2 ** below(52),
+  ]
+  const before = Buffer.from(',')
+  const fixed = [
+    0,
+    0.5,
+    1e21,
+    1e22,
+    1e23,
+    1e-7,
+    1e7,
+    9_999_999.5,
+    99_999_999.5,
+    5e-324,
+    Number.NaN,
+    Infinity,
+    40.1234565,
+  ]
+  const signed = (value: number, i: number) => (i & 1 ? -value : value)
+  const others = Array.from({ length: randomCases(100_000) }, (_, i) => kinds[i % kinds.length]!())
+  const values = Float64Array.from([...fixed, ...fixed.map((value) => -value), ...others.map(signed)])
+  const together = write([{ before, values }], values.length, 1).split(',')
+  const wrong: string[] = []
+  for (const [i, value] of values.entries()) {
+    const alone = write([{ before, values: values.subarray(i, i + 1) }], 1, 1)
+    const expected = decimal(value)
+    if (together[i] !== expected || alone !== expected)
+      wrong.push(`${value}: ${together[i]} together, ${alone} alone, instead of ${expected}`)
+  }
+  t.same(wrong.slice(0, 10), [])
 })
 
 t.test('ids longer than the kernel has place for, among short ones', async () => {

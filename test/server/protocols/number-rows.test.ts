@@ -106,7 +106,7 @@ t.test('rows are those that JSON writes number by number', async () => {
   )
 })
 
-/** What any writer has to write. */
+/** The text of a number, by whichever writer. */
 function decimal(value: number): string {
   if (value === 0) return '0'
   if (!Number.isFinite(value)) return 'null'
@@ -143,7 +143,7 @@ t.test('a number has the digits of Number#toPrecision, whatever the answer holds
     // Halves of the last digit, exact ones (of a power of two) and others, with their neighbours.
     () => beside(Number(`${10_000_000 + below(90_000_000)}5e${below(40) - 25}`)),
     () => beside((2 * below(2 ** 26) + 1) / 2 ** below(34)),
-    // What is rounded up to a power of ten; powers; subnormals.
+    // Numbers that round up to a power of ten; powers; subnormals.
     () => beside(Number(`9.9999999${below(10_000)}e${below(44) - 22}`)),
     () => beside(10 ** (below(60) - 30)),
     () => beside(2 ** (below(60) - 30)),

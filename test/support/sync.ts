@@ -44,6 +44,8 @@ export function filesOf(folder: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
     .filter((path) => path !== 'index.json' && path !== '.tables/index.json' && !path.startsWith('.sync/'))
+    // It counts the imports of this folder.
+    .filter((path) => !path.startsWith('.tables/.highest-'))
     .sort()
 }
 

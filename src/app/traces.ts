@@ -31,6 +31,7 @@ export async function openTraces(
       import('../server/telemetry/open-telemetry.ts'),
     ])
     return createOpenTelemetry({
+      wallClock: Date.now,
       exporter,
       sample: MULTIGATE_TRACES_SAMPLE,
       version: multigateVersion,

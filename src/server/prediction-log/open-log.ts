@@ -99,6 +99,7 @@ export function openLog(given: OpenLogOptions): OpenLog {
     worker.postMessage(request)
   }
   const log = createPredictionLog({
+    now: Date.now,
     ...options,
     ring: new RingWriter(memory),
     introduce: (version) => versions.numberOf(version),

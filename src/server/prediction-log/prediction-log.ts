@@ -66,13 +66,15 @@ export interface PredictionLogOptions {
   introduce(version: LoadedModel): number
   /** Has it know the present state of a table; its number. */
   introduceTable(table: TableHandle): number
+  /** ms since 1970 */
+  now(): number
 }
 
 /** A request that may be logged. */
 export class LoggedRequest implements AnswerFollower {
   readonly ids: RequestIds
   /** ms since 1970 */
-  readonly at = Date.now()
+  readonly at: number
   /** The hash that sampling goes by, from 0 to 1. */
   readonly hash: number
   body: Buffer
@@ -81,7 +83,8 @@ export class LoggedRequest implements AnswerFollower {
   requested: number | undefined
   tables: Readonly<Record<string, TableHandle>> | undefined
 
-  constructor(ids: RequestIds, hash: number) {
+  constructor(ids: RequestIds, hash: number, at: number) {
+    this.at = at
     this.ids = ids
     this.hash = hash
     // The thread that reads large bodies takes their memory.
@@ -119,6 +122,7 @@ export function createPredictionLog({
   slowMs,
   introduce,
   introduceTable,
+  now,
 }: PredictionLogOptions): PredictionLog {
   const largest = ring.bytes.length / 4
   const most = Math.max(rates.rate, rates.failed, rates.slow)
@@ -138,7 +142,7 @@ export function createPredictionLog({
 
   function begin(ids: RequestIds): LoggedRequest | undefined {
     const hash = sampleHash(ids.traceId, ids.id)
-    return hash < most || ids.isAlways ? new LoggedRequest(ids, hash) : undefined
+    return hash < most || ids.isAlways ? new LoggedRequest(ids, hash, now()) : undefined
   }
 
   function numbersOf(tables: Readonly<Record<string, TableHandle>>): Record<string, number> {
@@ -149,7 +153,7 @@ export function createPredictionLog({
 
   /** Whether one more may be recorded in this second. */
   function mayRecordUnread(): boolean {
-    const second = Math.floor(Date.now() / 1000)
+    const second = Math.floor(now() / 1000)
     if (unread.second !== second) Object.assign(unread, { second, count: 0 })
     return unread.count++ < mostUnread
   }

@@ -41,6 +41,8 @@ export interface OpenTelemetryOptions {
   version: string
   /** Milliseconds, monotonic: the clock of all times. */
   now(): number
+  /** ms since 1970 */
+  wallClock(): number
   /** Spans were sent, or could not be sent. */
   onExported(spans: number, error: Error | undefined): void
 }
@@ -53,7 +55,7 @@ const exportTimeout = 5_000
 const longestClose = 2_000
 
 export function createOpenTelemetry(options: OpenTelemetryOptions): Traces {
-  const { exporter, sample, version, now } = options
+  const { exporter, sample, version, now, wallClock } = options
   const processor = new BatchSpanProcessor({
     exporter: counted(exporter, options.onExported),
     maxQueueSize: mostWaiting,
@@ -72,7 +74,7 @@ export function createOpenTelemetry(options: OpenTelemetryOptions): Traces {
   })
   const tracer = provider.getTracer('multigate', version)
   const sampler = new TraceIdRatioBasedSampler(sample)
-  const shared: Shared = { tracer, calls: new WeakMap(), ids, now }
+  const shared: Shared = { tracer, calls: new WeakMap(), ids, now, wallClock }
   let closed: Promise<void> | undefined
   return {
     identify({ traceparent }) {
@@ -118,6 +120,7 @@ interface Shared {
   calls: WeakMap<BatchCall, Span>
   ids: PresetIds
   now(): number
+  wallClock(): number
 }
 
 const propagator = new W3CTraceContextPropagator()
@@ -140,7 +143,7 @@ class OpenTelemetryTrace implements RequestTrace {
     this.id = ids.trace_id
     const { method, url, id, routeOptions } = request
     this.#shared = shared
-    this.#epoch = Date.now() - shared.now()
+    this.#epoch = shared.wallClock() - shared.now()
     const parent = propagator.extract(ROOT_CONTEXT, request.headers, headers)
     const route = routeOptions.url
     const attributes: Attributes = {

@@ -6,10 +6,14 @@ t.test('a flood of requests whose bodies are not read leaves at most a hundred r
   // A ring without room counts what is put into it.
   const ring = { bytes: Buffer.alloc(1000), used: 0, reserve: () => -1 } as unknown as RingWriter
   const rates = { rate: 0, failed: 1, slow: 0 }
-  const log = createPredictionLog({ ring, rates, slowMs: 1000, introduce: () => 0, introduceTable: () => 0 })
-  const now = Date.now
-  t.teardown(() => {
-    Date.now = now
+  let time = 5000
+  const log = createPredictionLog({
+    ring,
+    rates,
+    slowMs: 1000,
+    introduce: () => 0,
+    introduceTable: () => 0,
+    now: () => time,
   })
   const refuse = (times: number) => {
     for (let i = 0; i < times; i++) {
@@ -17,10 +21,9 @@ t.test('a flood of requests whose bodies are not read leaves at most a hundred r
       log.unread(request, { protocol: 'predict', key: undefined, outcome: 'queue_full', ms: { total: 1 } })
     }
   }
-  Date.now = () => 5000
   refuse(250)
   t.equal(log.state.full, 100)
-  Date.now = () => 6000
+  time = 6000
   refuse(30)
   t.equal(log.state.full, 130)
 })

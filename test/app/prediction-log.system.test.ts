@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
@@ -235,8 +236,9 @@ t.test('a share of requests, by their ids; failed and slow ones at shares of the
   // Its client leaves before its body has come.
   const left = connect(Number(new URL(url).port), '127.0.0.1')
   const head = ['POST /predict HTTP/1.1', 'host: x', 'content-type: application/json', 'x-request-id: left']
-  left.write(`${[...head, 'content-length: 100'].join('\r\n')}\r\n\r\n{`)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  left.write(`${[...head, 'content-length: 100', 'expect: 100-continue'].join('\r\n')}\r\n\r\n`)
+  // The server asks for the body: it has the headers.
+  await once(left, 'data')
   left.destroy()
   const pin = (action: string, body: object) => send(url, action, { path: `/models/ads/${action}`, body })
   await pin('pin', { version: '1' })
@@ -338,7 +340,7 @@ t.test(
     const settings = { MULTIGATE_MODELS: models, MULTIGATE_DEFAULT_MODEL: 'ads', MULTIGATE_PREDICTION_LOG: folder }
     const first = await startProcess(t, settings)
     await send(`http://127.0.0.1:${first.port}`, 'one', { body: { context, candidates } })
-    await new Promise((resolve) => setTimeout(resolve, 1000))
+    await until(async () => (await readLog(folder)).records.size === 1)
     first.child.kill('SIGKILL')
     await first.ended
     const left = await readLog(folder)

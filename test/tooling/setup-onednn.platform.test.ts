@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path'
 import { test } from 'tap'
 import { libraryDigest } from '../../src/model/graph/onednn/find-library.ts'
 
-/* The library that Python's pip fetches; setup.system.test.ts has the rest of the script. */
+/* The library that Python's pip fetches; setup.platform.test.ts has the rest of the script. */
 
 const script = join(import.meta.dirname, '../../../scripts/setup-onednn.mjs')
 const noOnednn = process.platform === 'linux' && process.arch === 'x64' ? false : 'oneDNN is set up on Linux x64 alone'

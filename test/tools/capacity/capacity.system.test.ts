@@ -61,11 +61,6 @@ t.test('requests by id have keys that tables beside the models have', async (t) 
   await writeTestBundle(models, { name: 'ads-by-id', manifest: { features: adsByIdFeatures, entities: adsById } })
   await importAdsById(models)
   const args = ['capacity', '--models', models, '--seconds', '0.2', '--candidates', '20', '--rate', '10']
-  const measured = await spawnCli([...args, '--model', 'ads-by-id', '--p99', bound, '--by-id'], {
-    MULTIGATE_CACHE: t.testdir(),
-  })
-  t.equal(measured.code, 0, measured.stderr)
-  t.match(measured.stdout, /\n- Requests are keys as JSON/)
   const ad = { key: 'ad_id', side: 'candidate', features: ['campaign', 'price'] }
   const user = { key: 'user_id', side: 'context', features: ['country', 'segment'] }
   const draw = () => drawTableKeys(models, adsById, () => 0.5)

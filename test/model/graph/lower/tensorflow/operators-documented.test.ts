@@ -23,7 +23,7 @@ t.test('docs/import-export.md lists exactly these', async (t) => {
 
 t.test('each is tried against TensorFlow, or is another name of one that is', async (t) => {
   const tests = await readFile(
-    join(import.meta.dirname, '../../../../../../test/model/graph/lower/tensorflow/operators.system.test.ts'),
+    join(import.meta.dirname, '../../../../../../test/model/graph/lower/tensorflow/operators.platform.test.ts'),
     'utf8',
   )
   const saved = await readFile(

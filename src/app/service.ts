@@ -8,7 +8,7 @@ import { commaList, pendingBytesOf } from '../base/settings.ts'
 import { homeFolder } from '../base/user-folders.ts'
 import type { EnginePool } from '../model/engines/pool/engine-pool.ts'
 import type { FairShare } from '../model/serving/batching/fair-share.ts'
-import { contractOf } from '../model/serving/prediction/compare-contracts.ts'
+import { contractOf, hasFilesOf } from '../model/serving/prediction/compare-contracts.ts'
 import type { LoadOptions } from '../model/serving/prediction/loaded-model.ts'
 import { loadModel } from '../model/serving/prediction/model.ts'
 import { Registry } from '../model/serving/registry/registry.ts'
@@ -207,7 +207,7 @@ function createRegistry(
   const hidePaths = createPathHider({ models: root, other: [loading.compiler?.cache, tmpdir(), homeFolder()] })
   const registry: Registry = new Registry({
     source: createFolderSource(root),
-    load: async (name, version, { free, former }) => {
+    load: async (name, version, { free, former, loaded }) => {
       const options: LoadOptions = {
         ...loading,
         observer: metrics().batchObserver(name, version),
@@ -221,7 +221,9 @@ function createRegistry(
         onCut: (feature, values) => metrics().cutValues(name, version, feature, values),
         onKeys: (...keys) => metrics().countKeys(name, version, ...keys),
       }
-      const model = await loadModel(await readSignedBundle(root, name, version, modelKeys), options, former)
+      const bundle = await readSignedBundle(root, name, version, modelKeys)
+      if (loaded && hasFilesOf(loaded, bundle)) return loaded
+      const model = await loadModel(bundle, options, former)
       model.plan.notes = model.plan.notes.map(hidePaths)
       if (model.plan.products !== undefined) model.plan.products = hidePaths(model.plan.products)
       return model

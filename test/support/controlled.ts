@@ -31,6 +31,8 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
   const closing = new Map<string, Promise<void>>()
   /** Versions without a manifest. */
   const manifestless = new Set<string>()
+  /** Versions whose files have the same content as when they were loaded. */
+  const same = new Set<string>()
   /** The parts of a version's manifest that are particular. */
   const manifests = new Map<string, Partial<Manifest>>()
   /** Versions whose contracts were read from the disk. */
@@ -42,9 +44,10 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
       if (disk.error) throw disk.error
       return disk.models
     },
-    load: async (name, version, { free }) => {
+    load: async (name, version, { free, loaded: former }) => {
       const key = `${name}/${version}`
       loads.push(key)
+      if (former !== undefined && same.has(key)) return former
       clock.now += 500
       await held.get(key)
       const reason = broken.get(key)
@@ -89,6 +92,7 @@ export function setUp({ models = { ads: ['1'] }, beforeLoaded, ...options }: Set
     loaded,
     closing,
     manifestless,
+    same,
     manifests,
     reads,
     unreadable,

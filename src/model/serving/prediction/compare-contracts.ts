@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { listNames } from '../../../base/names.ts'
 import type { PredictOptions } from '../../../schemas/predict.ts'
 import type { Bundle } from '../bundle/read.ts'
@@ -196,4 +197,9 @@ function comparedInput(input: InputTensor, before: Contract, now: InputTensor | 
       : []
   }).flat()
   return narrowed.length === 0 ? [] : [`the input ${name} must now hold ids from ${listNames([...new Set(narrowed)])}`]
+}
+
+/** Whether a model was loaded from files of the same content: their checksums are in the manifest. */
+export function hasFilesOf({ manifest, manifestless }: LoadedModel, bundle: Bundle): boolean {
+  return !manifestless && bundle.manifestless === undefined && isDeepStrictEqual(manifest, bundle.manifest)
 }

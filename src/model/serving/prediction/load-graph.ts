@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../../base/clock.ts'
 import { reasonOf } from '../../../base/errors.ts'
@@ -83,7 +83,8 @@ export async function loadGraph(
   }
   try {
     const cacheBytes = Math.floor(compiler.candidateBytes / pool.size)
-    const catalogue = await catalogueOf(plan)
+    const catalogueThen = await catalogueStamp(plan)
+    const catalogue = await catalogueOf(plan, catalogueThen)
     const planned = { ...source, plan, cacheBytes, ...(catalogue.ready && { catalogue: catalogue.ready }) }
     const graph = await pool.load(planned)
     const catalogueProblem = catalogue.problem ?? graph.signature.catalogueProblem
@@ -96,6 +97,7 @@ export async function loadGraph(
         problem: undefined,
         ...(catalogueProblem !== undefined && { catalogueProblem }),
         seconds,
+        isOutdated: async () => ![catalogueThen, undefined].includes(await catalogueStamp(plan)),
         dispose,
       },
     }
@@ -118,14 +120,23 @@ function withRowsProblem(plan: CompiledPlan, { precision }: Manifest, problem: s
 }
 
 /** The catalogue beside a plan, or why it is unusable: neither keeps a version from being served. */
-async function catalogueOf(plan: CompiledPlan): Promise<{ ready?: ReadyCatalogue | undefined; problem?: string }> {
-  if (!existsSync(join(plan.folder, descriptionFile(plan.precision)))) return {}
+async function catalogueOf(
+  plan: CompiledPlan,
+  stamp: string | undefined,
+): Promise<{ ready?: ReadyCatalogue | undefined; problem?: string }> {
+  if (stamp === undefined) return {}
   try {
     const { readCatalogue } = await import('../../engines/catalogue/read-catalogue.ts')
     return { ready: await readCatalogue(plan) }
   } catch (error) {
     return { problem: reasonOf(error) }
   }
+}
+
+/** Changes with the catalogue beside a plan; undefined where there is none. Never rejects. */
+async function catalogueStamp(plan: CompiledPlan): Promise<string | undefined> {
+  const found = await stat(join(plan.folder, descriptionFile(plan.precision)), { bigint: true }).catch(() => undefined)
+  return found && `${found.ino} ${found.mtimeNs} ${found.size}`
 }
 
 /** How often a plan that is served says that it is in use, ms: plans that nobody uses are removed after a week. */

@@ -83,6 +83,8 @@ export interface LoadedModel {
   live?: Pick<LiveVersion, 'refresh' | 'status' | 'counts'> | undefined
   /** Most rows of a request; and how long an idle worker waits for more, ms. */
   limits: Pick<LoadOptions, 'maxRequestRows' | 'maxListValues' | 'maxDelayMs'>
+  /** Whether a file beside its own, as its catalogue is, has changed since it was loaded. Never rejects. */
+  isOutdated?: (() => Promise<boolean>) | undefined
   /** Rows that the workers have computed, by plan, and what they keep; undefined where the engine doesn't count. */
   graphStats(): Promise<GraphStats | undefined>
   /** Problems of a query's tasks and options, and its `problems`. Throws INVALID_REQUEST for the hundredth. */
@@ -197,6 +199,8 @@ export interface CompileOutcome {
   /** Why its catalogue is not used. */
   catalogueProblem?: string
   seconds: number
+  /** Whether another catalogue than it has is beside its plan. Never rejects. */
+  isOutdated?: () => Promise<boolean>
   /** Removes what is in nobody's cache. */
   dispose(): Promise<void>
 }

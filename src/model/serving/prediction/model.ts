@@ -165,14 +165,10 @@ function createModel(parts: ModelParts, executor: Executor, batcher: Batcher, op
   const monitor = createDriftMonitor(manifest.drift, encoder.layout)
   const recent = new RecentRows()
   return {
-    manifest,
-    encoder,
-    tensors,
-    manifestless,
-    engine,
-    live,
+    ...{ manifest, encoder, tensors, manifestless, engine, live },
     plan: { workers: options.pool.size, maxBatchRows: options.maxBatchRows, ...describePlan(manifest, compiled) },
     limits: limitsOf(options),
+    isOutdated: compiled.isOutdated,
     graphStats: () => executor.stats(),
     check: (query) => checkQuery(plan, query),
     predict(query) {

@@ -17,8 +17,9 @@ export interface Entry {
   stamp: string
   state: VersionState
   model: LoadedModel | undefined
-  /** Whether the model has no manifest. */
-  manifestless: boolean
+  /** A file beside its own, such as its catalogue, has changed since it was loaded. */
+  outdated: boolean
+  /** Why it failed; of a version that is ready: why its files, which have changed, are not served. */
   error: string | undefined
   /** The kind of its failure; undefined of an unforeseen one, too. */
   failure: ModelErrorCode | undefined
@@ -63,7 +64,7 @@ export function newEntry(version: string, stamp: string): Entry {
     stamp,
     state: 'loading',
     model: undefined,
-    manifestless: false,
+    outdated: false,
     error: undefined,
     failure: undefined,
     retry: undefined,

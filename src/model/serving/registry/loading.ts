@@ -11,9 +11,12 @@ export interface LoadingPlace {
   free(): void
   /** The version that answers for the model now. */
   former: LoadedModel | undefined
+  /** The model that serves this version, where its files may still have the same content. */
+  loaded?: LoadedModel | undefined
 }
 
 export interface LoadingOptions {
+  /** May answer with `place.loaded`, where its files have the same content. */
   load(name: string, version: string, place: LoadingPlace): Promise<LoadedModel>
   now(): number
   /** The part of an error that clients may be given as the reason for a failure. */
@@ -39,14 +42,13 @@ export async function loadVersion(
   const started = options.now()
   try {
     entry.model = await load(name, next, options, place)
-    entry.manifestless = entry.model.manifestless
     entry.state = 'ready'
     const seconds = (options.now() - started) / 1000
     options.onEvent?.({ type: 'loaded', name, version, model: entry.model, seconds })
   } catch (error) {
     entry.state = 'failed'
     entry.error = options.describe(error)
-    entry.failure = error instanceof ModelError ? error.code : undefined
+    entry.failure = codeOf(error)
     entry.retry = nextRetry(error, stopped, options.now())
     options.onEvent?.({ type: 'failed', name, version, error })
   }
@@ -69,12 +71,18 @@ export async function refreshVersion(
   const former = entries.get(version)!
   const started = options.now()
   try {
-    const model = await load(name, next, options, place)
+    const model = await load(name, next, options, { ...place, loaded: former.outdated ? undefined : former.model })
+    if (model === former.model) {
+      Object.assign(former, { stamp, retry: undefined, error: undefined, failure: undefined })
+      return undefined
+    }
     entries.set(version, {
       ...former,
       stamp,
       model,
-      manifestless: model.manifestless,
+      outdated: false,
+      error: undefined,
+      failure: undefined,
       retry: undefined,
       incompatibility: incompatibilityOf(),
       leases: 0,
@@ -84,11 +92,15 @@ export async function refreshVersion(
     return former
   } catch (error) {
     former.retry = nextRetry(error, former.retry, options.now())
-    if (former.retry === undefined) former.stamp = stamp
+    if (former.retry === undefined) Object.assign(former, { stamp, outdated: false })
+    former.error = `its files have changed, and the former ones are served: ${options.describe(error)}`
+    former.failure = codeOf(error)
     options.onEvent?.({ type: 'failed', name, version, error })
     return undefined
   }
 }
+
+const codeOf = (error: unknown) => (error instanceof ModelError ? error.code : undefined)
 
 async function load(name: string, { version, problem }: SourceVersion, options: LoadingOptions, place: LoadingPlace) {
   if (problem !== undefined) throw new ModelError('INVALID_BUNDLE', problem)

@@ -9,10 +9,8 @@ export interface KnownVersion {
   stamp: string
   /** An I/O error stopped the last load: whether it is time to try again, though no file has changed. */
   retry?: 'waiting' | 'due' | undefined
-  /**
-   * It was read without a manifest, which may have been on its way: it is read again when any of its files has changed.
-   */
-  manifestless?: boolean
+  /** It is read again even though none of its files has changed. */
+  outdated?: boolean
   /** It is ready, but would refuse what the version that answers accepts, and such versions don't take over. */
   incompatible?: boolean
   /** The `activateAt` that has come for it: setting the clock back changes nothing. */
@@ -39,7 +37,7 @@ export interface Actions {
   /** The version that is to answer requests that name none; undefined where none can. */
   target: string | undefined
   load: SourceVersion[]
-  /** Versions that answer, to be replaced by what is on disk now. */
+  /** Versions that answer, and whose files have changed. */
   refresh: SourceVersion[]
   unload: string[]
   /** Incompatible versions that are needed for nothing else: they are unloaded, and count as failed. */
@@ -103,8 +101,7 @@ export function nextActions({ mode, source, labels, known, pin, serving, kept, t
       (entry) =>
         entry.version === version &&
         entry.state === 'ready' &&
-        entry.manifestless &&
-        entry.stamp !== stamp &&
+        (entry.outdated || entry.stamp !== stamp) &&
         entry.retry !== 'waiting',
     )
   const going = unwanted.filter(goes).map(({ version }) => version)

@@ -57,6 +57,8 @@ export class ServedModel {
    */
   async reconcile(wanted: () => SourceModel | undefined): Promise<void> {
     const slot = new HeldSlot(this.#options.slots)
+    for (const entry of this.entries.values())
+      if (entry.state === 'ready' && (await entry.model?.isOutdated?.())) entry.outdated = true
     try {
       while (!this.#options.isClosing()) if (!(await this.#act(wanted, slot))) break
     } finally {
@@ -275,6 +277,7 @@ export class ServedModel {
     let reported: Incompatibility | undefined
     const load: LoadingOptions['load'] = async (...asked) => {
       const model = await this.#options.load(...asked)
+      if (model === entries.get(version)?.model) return model
       const current = version === this.#serving ? this.#current() : undefined
       incompatibility = current && this.#compatibility.of(version, model, current)
       const isAsBefore = current === undefined || this.#compatibility.isSame(current.contract, model)

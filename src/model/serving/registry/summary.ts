@@ -65,13 +65,17 @@ export function stateOf({ entries, answering, unloaded, source }: KnownModel): M
   return (source?.versions.length ?? 0) > 0 ? 'loading' : 'empty'
 }
 
-/** Versions in the folder that failed to load, and those that are loaded but must not take over. */
+/**
+ * Versions in the folder that failed to load, those whose files have changed and can't be served, and those that are
+ * loaded but must not take over.
+ */
 function failedOf({ name, entries, source, answering }: KnownModel): FailedVersion[] {
   const there = new Set(source?.versions.map(({ version }) => version))
   return entries.flatMap((entry) => {
     const { version, state, failure, error = 'it failed', incompatibility } = entry
     if (!there.has(version)) return []
-    if (state === 'failed') return [{ name, version, reason: reasonOf(failure), message: error }]
+    if (state === 'failed' || (state === 'ready' && entry.error !== undefined))
+      return [{ name, version, reason: reasonOf(failure), message: error }]
     if (incompatibility === undefined || entry === answering || state !== 'ready') return []
     return [{ name, version, reason: reasonOf('INCOMPATIBLE'), message: describeIncompatibility(incompatibility) }]
   })

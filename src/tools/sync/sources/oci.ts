@@ -5,7 +5,7 @@ import Type from 'typebox'
 import { fileProblem } from '../../../base/files.ts'
 import { homeFolder } from '../../../base/user-folders.ts'
 import { isVersion } from '../../../model/serving/registry/source.ts'
-import { tablesFolder } from '../../../model/serving/tables/table-folder.ts'
+import { highestFile, tablesFolder } from '../../../model/serving/tables/table-folder.ts'
 import { isObject } from '../../../schemas/json.ts'
 import type { IndexedFiles, IndexedModel } from '../../../schemas/models-folder.ts'
 import { bodyOf, fetchChecked } from '../../stores/fetch-checked.ts'
@@ -120,7 +120,7 @@ export function parseOciManifest(text: string): Listing {
   manifest.layers.forEach(({ digest, size, annotations = {} }, i) => {
     const path = annotations[title]
     const file = { bytes: size, sha256: digest.slice('sha256:'.length) }
-    if (path === indexFile || path === tablesIndexFile) return
+    if (path === indexFile || path === tablesIndexFile || path?.startsWith(`${tablesFolder}/${highestFile('')}`)) return
     if (annotations['io.deis.oras.content.unpack'] === 'true')
       throw new Error(`/layers/${i} is an archive of a folder: push files, not folders`)
     if (path !== undefined && titles.has(path))

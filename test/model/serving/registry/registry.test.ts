@@ -29,16 +29,12 @@ t.test('a graph that had no manifest gives way to what is on disk, without a gap
   t.equal(first.closes, 1)
   other.release()
   t.same(events, ['loaded ads/1 in 0.5 s', 'loaded ads/1 in 0.5 s'])
-  disk.models[0]!.versions[0]!.stamp = 'newer'
-  await registry.reconcile()
-  t.equal(loaded.get('ads/1'), second, 'with a manifest it is not read again')
   await registry.close()
   t.equal(second.closes, 1)
 })
 
-t.test('a graph without a manifest goes on where what is on disk now is bad', async (t) => {
-  const { registry, disk, loads, events, loaded, manifestless, broken } = setUp()
-  manifestless.add('ads/1')
+t.test('a version goes on where what is on disk now is bad, and says so', async (t) => {
+  const { registry, disk, loads, events, loaded, broken } = setUp()
   await registry.reconcile()
   const first = loaded.get('ads/1')!
   disk.models[0]!.versions[0]!.stamp = 'new'
@@ -48,6 +44,40 @@ t.test('a graph without a manifest goes on where what is on disk now is bad', as
   t.equal(registry.acquire('ads').model, first)
   t.same(loads, ['ads/1', 'ads/1'], 'once for each state of its files')
   t.same(events, ['loaded ads/1 in 0.5 s', 'failed ads/1'])
+  const error = 'its files have changed, and the former ones are served: half written'
+  t.match(registry.list(), [{ versions: [{ version: '1', state: 'ready', error }] }])
+  t.match(registry.summary().failed, [{ name: 'ads', version: '1', message: error }])
+  broken.clear()
+  disk.models[0]!.versions[0]!.stamp = 'newer'
+  await registry.reconcile()
+  t.not(registry.acquire('ads').model, first)
+  t.equal(registry.list()[0]!.versions[0]!.error, undefined)
+  t.same(registry.summary().failed, [])
+})
+
+t.test('files that are written again with the same content change nothing', async (t) => {
+  const { registry, disk, loads, events, loaded, same } = setUp()
+  await registry.reconcile()
+  const first = loaded.get('ads/1')!
+  same.add('ads/1')
+  disk.models[0]!.versions[0]!.stamp = 'new'
+  await registry.reconcile()
+  await registry.reconcile()
+  t.equal(registry.acquire('ads').model, first)
+  t.same(loads, ['ads/1', 'ads/1'], 'its files are read once more')
+  t.same(events, ['loaded ads/1 in 0.5 s'])
+})
+
+t.test('a version beside which another file has changed is loaded again, though its own have not', async (t) => {
+  const { registry, loads, loaded, same } = setUp()
+  await registry.reconcile()
+  const first = loaded.get('ads/1')!
+  same.add('ads/1')
+  first.isOutdated = async () => true
+  await registry.reconcile()
+  await registry.reconcile()
+  t.not(registry.acquire('ads').model, first)
+  t.same(loads, ['ads/1', 'ads/1'])
 })
 
 t.test('the default model is loaded first, then the others by name', async (t) => {

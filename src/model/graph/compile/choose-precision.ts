@@ -80,7 +80,7 @@ export async function choosePrecision(stored: Stored, rows: JudgedRows): Promise
       refused.push(`${precision} can't be served: ${reasonOf(error)}`)
     }
   if (passed.size === 0) return { precision: 'float32', choice: refused.join('; ') }
-  const { precision, reason } = await choose(stored, passed, rows)
+  const { precision, reason } = await choose('auto', stored, passed, rows)
   return { ...passed.get(precision), precision, choice: [reason, ...refused].join('; ') }
 }
 
@@ -91,18 +91,26 @@ export async function orFloat32(
   stored: Stored,
   rows: InputRows,
 ): Promise<Choice | undefined> {
-  const { precision, reason } = await choose(stored, new Map([[wanted, judged]]), rows)
+  const { precision, reason } = await choose(wanted, stored, new Map([[wanted, judged]]), rows)
   return precision === wanted ? undefined : { precision, choice: reason }
 }
 
-/** The fastest of float32 and those that passed. */
-async function choose(stored: Stored, passed: ReadonlyMap<Precision, Judged>, rows: InputRows): Promise<Kept> {
+/**
+ * The fastest of float32 and those that passed. Where versions share a plan, each precision that they ask for has a
+ * choice of its own.
+ */
+async function choose(
+  asked: Precision | 'auto',
+  stored: Stored,
+  passed: ReadonlyMap<Precision, Judged>,
+  rows: InputRows,
+): Promise<Kept> {
   const machine = JSON.stringify([
     processorTitle(),
     process.version,
     [...passed].map(([name, { products }]) => [name, products]),
   ])
-  const file = stored.origin === 'temporary' ? undefined : join(stored.folder, 'precision.json')
+  const file = stored.origin === 'temporary' ? undefined : join(stored.folder, `precision-${asked}.json`)
   const servable = (precision: Precision) => precision === 'float32' || passed.has(precision)
   const kept = await readKept(file, machine, servable)
   if (kept !== undefined) return kept

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { fastest } from '../../../../src/model/graph/compile/choose-precision.ts'
@@ -51,7 +51,7 @@ t.test('takes the fastest of those that pass, says why, and stays with it', asyn
 
 t.test('takes what another process chose, unless it is of another machine, or damaged', async (t) => {
   const { folder: kept, choice } = await prepared()
-  const file = join(kept, 'precision.json')
+  const file = join(kept, 'precision-auto.json')
   if (!existsSync(file)) return t.match(choice, /does not clearly pass|can't be served/)
   const { machine } = JSON.parse(await readFile(file, 'utf8'))
   await writeFile(file, JSON.stringify({ machine, precision: 'float32', reason: 'so it was decided' }))
@@ -70,10 +70,24 @@ t.test('takes what another process chose, unless it is of another machine, or da
   }
 })
 
+t.test('versions of one plan that ask for other precisions keep a choice each', async (t) => {
+  const auto = await prepared()
+  const kept = async () => {
+    const names = (await readdir(auto.folder)).filter((name) => name.startsWith('precision'))
+    return Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await readFile(join(auto.folder, name), 'utf8')] as const)),
+    )
+  }
+  const before = await kept()
+  const { plan } = await prepare({ ...request, precision: 'int8', onlyIfFaster: true })
+  t.equal(plan?.folder, auto.folder)
+  t.match(await kept(), before)
+})
+
 t.test('a precision that is no faster leaves its place to float32, unless it is to be kept', async (t) => {
   const asked = { ...request, precision: 'int8' as const, onlyIfFaster: true }
   const prepareInt8 = async (more: object = {}) => (await prepare({ ...asked, ...more })).plan!
-  const file = join((await prepareInt8()).folder, 'precision.json')
+  const file = join((await prepareInt8()).folder, 'precision-int8.json')
   const { machine, reason } = JSON.parse(await readFile(file, 'utf8'))
   t.match(reason, /^of float32's time for a request of 64 candidates \(\d+ µs, of which 50 .*\), int8 takes \d\.\d\d$/)
   const decide = (precision: string) =>

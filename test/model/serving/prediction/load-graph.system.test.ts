@@ -195,7 +195,7 @@ t.test('int8 that saves nothing here leaves its place to float32, and says so', 
   const bundle = await bundleWith(t, 600)
   bundle.manifest.keep_precision = false
   const first = await load(bundle, { cache })
-  const file = join(first.compiled.plan!.folder, 'precision.json')
+  const file = join(first.compiled.plan!.folder, 'precision-int8.json')
   await free(first)
   const { machine } = JSON.parse(await readFile(file, 'utf8'))
   await writeFile(file, JSON.stringify({ machine, precision: 'float32', reason: 'int8 takes 0.97' }))

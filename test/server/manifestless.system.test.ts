@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t, { type Test } from 'tap'
+import { onnxruntime as ort } from '../../src/base/onnxruntime.ts'
 import { Graph } from '../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../src/model/graph/ir/onnx_pb.ts'
 import { writeBundle } from '../../src/model/serving/bundle/write.ts'

@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import ort from 'onnxruntime-node'
+import { onnxruntime as ort } from '../../../src/base/onnxruntime.ts'
 import type { CompiledPlan } from '../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../src/model/contracts/engine.ts'
 import { prepare } from '../../../src/model/graph/compile/prepare.ts'

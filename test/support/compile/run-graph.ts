@@ -1,4 +1,5 @@
-import ort from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
+import { onnxruntime as ort } from '../../../src/base/onnxruntime.ts'
 import type { InputRows } from '../../../src/model/graph/int8/observe-ranges.ts'
 import { Graph } from '../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../src/model/graph/ir/onnx_pb.ts'
@@ -8,7 +9,7 @@ import type { Dice } from './dice.ts'
 /** Ids that test graphs take lie from 0 to this, exclusively. */
 export const vocabulary = 7
 
-export type Feeds = Record<string, ort.Tensor>
+export type Feeds = Record<string, Tensor>
 export type Answers = Record<string, { dims: readonly number[]; values: Float32Array }>
 
 /** An empty graph with these inputs. */

@@ -1,4 +1,5 @@
-import ort from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
+import { onnxruntime as ort } from '../../../src/base/onnxruntime.ts'
 import type { PackedInput } from '../../../src/model/contracts/compiled-plan.ts'
 import type { ListColumns } from '../../../src/model/contracts/list-length.ts'
 import { lengthTensor, longestList } from '../../../src/model/contracts/list-length.ts'
@@ -49,7 +50,7 @@ export async function breachOfPlans(
 }
 
 /** Columns of a tensor [rows] or [rows, width]. */
-function columnsOf(tensor: ort.Tensor): number {
+function columnsOf(tensor: Tensor): number {
   return tensor.dims[1] ?? 1
 }
 
@@ -122,7 +123,7 @@ function sameCandidate(feeds: Feeds, sides: Sides, from: number, to: number): vo
 }
 
 /** The columns that a plan's input takes of these rows. */
-function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): ort.Tensor {
+function packed(feeds: Feeds, { input, columns }: PackedInput, rows: number[]): Tensor {
   const { type, data } = feeds[input]! as { type: 'float32' | 'int32' | 'int64'; data: Data }
   const width = columnsOf(feeds[input]!)
   const values = data.slice(0, 0).constructor as new (length: number) => Data

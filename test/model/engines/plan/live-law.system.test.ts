@@ -1,7 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import ort from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { CompiledPlan, PlanCosts } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import type { LiveColumns, Overlay } from '../../../../src/model/contracts/live-tables.ts'
@@ -67,7 +68,7 @@ function randomBatch(graph: Graph, sides: Record<string, Side[]>, seed: number, 
 
 /** A batch as ONNX Runtime takes it. */
 function feedsOf(graph: Graph, { rows, inputs }: Batch): Feeds {
-  const feeds = graph.inputs.map(({ name, type }): [string, ort.Tensor] => {
+  const feeds = graph.inputs.map(({ name, type }): [string, Tensor] => {
     const values = inputs[name]!
     const { elemType } = type!.value.value as { elemType: number }
     const dims = [rows, values.length / rows]

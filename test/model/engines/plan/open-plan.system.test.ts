@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { Cost } from '../../../../src/model/contracts/compiled-plan.ts'
 import type { Batch } from '../../../../src/model/contracts/engine.ts'
 import { type OpenPlan, openPlan } from '../../../../src/model/engines/plan/open-plan.ts'
@@ -212,7 +213,7 @@ t.test('requests that share a call keep their own contexts', async (t) => {
         )
         for (const batch of batches.slice(0, 2)) await check(batch)
         // One call for all that is known, its contexts first; one for what is new.
-        const { prototype } = ort.InferenceSession as unknown as { prototype: ort.InferenceSession }
+        const { prototype } = ort.InferenceSession as unknown as { prototype: InferenceSession }
         const calls = t.capture(prototype, 'run', prototype.run)
         await plan.run(batches[2]!)
         t.equal(calls().length, way === 'cached' ? 3 : 1)

@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { buildArchitecture } from '../../../../src/model/graph/architectures/build.ts'
 import type { ModelShape } from '../../../../src/model/graph/architectures/layers.ts'
 import { lowerToGraph } from '../../../../src/model/graph/lower/layers/lower-layers.ts'

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { LiveColumns, LiveTable } from '../../../../src/model/contracts/live-tables.ts'
 import { LiveInputs } from '../../../../src/model/engines/plan/open-graphs.ts'
 import { type CompileOptions, compile } from '../../../../src/model/graph/compile/compile.ts'

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { NarrowFormat } from '../../../../src/model/contracts/compiled-plan.ts'
 import { createNarrower } from '../../../../src/model/graph/compile/narrow-tables.ts'
 import { openSession } from '../../../../src/model/graph/int8/observe-ranges.ts'

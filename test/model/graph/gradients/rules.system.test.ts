@@ -1,7 +1,8 @@
 import { toBinary } from '@bufbuild/protobuf'
-import ort from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
 import t from 'tap'
 import { product } from '../../../../src/base/arrays.ts'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { differentiate } from '../../../../src/model/graph/gradients/differentiate.ts'
 import type { AttributeValue } from '../../../../src/model/graph/ir/attributes.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
@@ -333,7 +334,7 @@ async function lossOf(one: Case) {
 
 type Values = Record<string, Float64Array>
 
-function feedsOf(one: Case, values: Values): Record<string, ort.Tensor> {
+function feedsOf(one: Case, values: Values): Record<string, Tensor> {
   return Object.fromEntries(
     Object.entries(one.inputs).map(([name, dims]) => [
       name,

@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { restoreSigmoids, writeOutSigmoids } from '../../../../src/model/graph/ir/sigmoids.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'

@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { lengthTensor } from '../../../../src/model/contracts/list-length.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'

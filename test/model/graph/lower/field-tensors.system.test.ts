@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
 import { joinTensors } from '../../../../src/model/graph/lower/concatenate.ts'
 import { answersOf, answerWith, emptyGraph, reread } from '../../../support/compile/run-graph.ts'

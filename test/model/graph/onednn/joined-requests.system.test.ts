@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
+import type { Tensor } from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { JoinedRequests } from '../../../../src/model/graph/onednn/joined-requests.ts'
@@ -60,7 +61,7 @@ async function open(tiling = amxTiling): Promise<{ program: OpenProgram; run(fee
   return { program, run }
 }
 
-type Feeds = Record<'context' | 'x' | 'requests', ort.Tensor>
+type Feeds = Record<'context' | 'x' | 'requests', Tensor>
 
 function feedsOf(counts: readonly number[]): Feeds {
   const numbers = counts.flatMap((count, request) => new Array<number>(count).fill(request))

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { lengthTensor } from '../../../../src/model/contracts/list-length.ts'
 import { changeEach } from '../../../../src/model/graph/compile/compiled-graph.ts'
 import { optimise } from '../../../../src/model/graph/compile/optimise.ts'

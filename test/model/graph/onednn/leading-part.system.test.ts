@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { openPlan } from '../../../../src/model/engines/plan/open-plan.ts'
 import { compile } from '../../../../src/model/graph/compile/compile.ts'
 import { prepare } from '../../../../src/model/graph/compile/prepare.ts'

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { openProgram } from '../../../../src/model/graph/onednn/open-program.ts'
 import { temporaryFolder } from '../../../support/bundle.ts'

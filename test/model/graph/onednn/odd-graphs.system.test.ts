@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { TensorProto_DataType as DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
 import { floatShape, type TensorShape } from '../../../../src/model/graph/ir/tensor-shape.ts'

@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { createProgram, translateGraph } from '../../../../src/model/engines/small/small-graph.ts'
 import { floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { binary } from '../../../../src/model/graph/operators/binary.ts'

@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { intsAttribute } from '../../../../src/model/graph/ir/attributes.ts'
 import { isGemm } from '../../../../src/model/graph/ir/gemm.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'

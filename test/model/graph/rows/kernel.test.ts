@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import { TensorProto_DataType } from '../../../../src/model/graph/ir/onnx_pb.ts'
 import { declare, floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'
 import { createHeap } from '../../../../src/model/graph/rows/program.ts'

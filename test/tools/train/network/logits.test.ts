@@ -1,5 +1,5 @@
-import ort from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../src/base/onnxruntime.ts'
 import type { Graph } from '../../../../src/model/graph/ir/graph.ts'
 import { traceShapes } from '../../../../src/model/graph/ir/shapes.ts'
 import { declare, floatShape } from '../../../../src/model/graph/ir/tensor-shape.ts'

@@ -2,8 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Tensor } from '@tensorflow/tfjs-core'
 import type { SymbolicTensor } from '@tensorflow/tfjs-layers'
-import ort from 'onnxruntime-node'
+import type { Tensor as RuntimeTensor } from 'onnxruntime-node'
 import t from 'tap'
+import { onnxruntime as ort } from '../../../../../src/base/onnxruntime.ts'
 import { prepareTensorFlow } from '../../../../../src/model/engines/tensorflow/tensorflow-backend.ts'
 import { readLayersModel } from '../../../../../src/model/graph/lower/layers/layers-model.ts'
 import { lowerLayersModel, lowerToGraph } from '../../../../../src/model/graph/lower/layers/lower-layers.ts'
@@ -119,7 +120,7 @@ for (const [name, graph] of Object.entries(graphs)) {
     for (const rows of [1, 5]) {
       const [x, y, ids] = example(rows)
       const expected = model.predict([x!, y!, ids!]) as Tensor
-      const all: Record<string, ort.Tensor> = {
+      const all: Record<string, RuntimeTensor> = {
         x: new ort.Tensor('float32', x!.dataSync<'float32'>(), x!.shape),
         y: new ort.Tensor('float32', y!.dataSync<'float32'>(), y!.shape),
         ids: new ort.Tensor('int32', ids!.dataSync<'int32'>(), ids!.shape),

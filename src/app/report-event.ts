@@ -7,8 +7,8 @@ import type { TableChange } from '../model/serving/tables/tables.ts'
 import type { Metrics } from '../server/metrics/metrics.ts'
 import type { Log } from './load-options.ts'
 
-/** Logs what became of a version; the metrics of one that is unloaded go with it. */
-export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metrics, 'forget'>): void {
+/** Logs what became of a version; its metrics begin when it is loaded, and end when it is unloaded. */
+export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metrics, 'begin' | 'forget'>): void {
   switch (event.type) {
     case 'loaded': {
       const { name, version, model, seconds } = event
@@ -16,6 +16,7 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
       const plan = { engine: model.engine, precision, ...(products && { products }) }
       const details = { ...plan, seconds: Number(seconds.toFixed(3)), ...authorOf(event) }
       log.info({ model: name, version, ...details }, 'model loaded')
+      metrics.begin(model)
       return
     }
     case 'failed':

@@ -113,8 +113,7 @@ export function createHistogramTally(
       { labels, value: sum, metricName: `${name}_sum` },
       { labels, value: count, metricName: `${name}_count` },
     )
-    // As with any metric, a series begins with what is first observed.
-    return count === 0 ? [] : values
+    return values
   }
 
   registerRead(registry, { name, help, type: 'histogram', aggregator: 'sum' }, async () => open.flatMap(valuesOf))

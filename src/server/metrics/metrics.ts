@@ -2,6 +2,7 @@ import { Registry as MetricsRegistry } from 'prom-client'
 import { valueFor } from '../../base/maps.ts'
 import type { BatchObserver } from '../../model/serving/batching/submission.ts'
 import type { EntityCount } from '../../model/serving/features/entity-counts.ts'
+import type { LoadedModel } from '../../model/serving/prediction/loaded-model.ts'
 import type { Key } from '../security/keyring.ts'
 import { type BatchMetrics, registerBatchMetrics } from './batch-metrics.ts'
 import { durations } from './bound-series.ts'
@@ -26,6 +27,8 @@ export interface Metrics {
   registry: MetricsRegistry
   /** Counts per version, for Triton's statistics. */
   statistics: Pick<Statistics, 'of'>
+  /** A version has loaded: its series of requests begin with 0. */
+  begin(model: LoadedModel): void
   /** A prediction request has ended, answered or not. The one place that counts it. */
   ended(request: EndedRequest): void
   /** Traces that show what requests of a duration were like; where there are none, this costs nothing. */
@@ -105,6 +108,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     registry,
     statistics,
     exemplars,
+    begin: requests.begin,
     ended(request) {
       const { model, key, accepted, table, traceId } = request
       requests.ended(request)

@@ -23,6 +23,8 @@ export interface EndedPrediction {
 
 /** Metrics that every prediction request adds to. */
 export interface RequestMetrics {
+  /** Exposes a version's series before its first request: a rate needs two values of a counter. */
+  begin(model: LoadedModel): void
   ended(request: EndedPrediction): void
   /** Adds what it has counted, by version. */
   read(into: VersionCountsMap): void
@@ -32,6 +34,9 @@ export interface RequestMetrics {
 
 /** The histogram of the durations of requests. */
 export const requestDuration = 'multigate_request_duration_seconds'
+
+/** Outcomes that every version may have, and that rules and alerts name. */
+const expected = ['ok', 'cancelled', 'invalid_request', 'queue_full', 'deadline_exceeded', 'model_failed', 'internal']
 
 /** The series of one version. */
 interface ModelSeries {
@@ -61,8 +66,8 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   const series = new WeakMap<LoadedModel, ModelSeries>()
   const createSeries = (labels: ModelSeries['labels']): ModelSeries => ({
     labels,
-    outcomes: new Map(),
-    rows: rows.series(labels),
+    outcomes: new Map(expected.map((outcome) => [outcome, requests.series({ ...labels, outcome }, true)])),
+    rows: rows.series(labels, true),
     duration: duration.series(labels),
     encoding: encoding.series(labels),
   })
@@ -74,6 +79,7 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
   }
 
   return {
+    begin: (model) => void seriesOf(model),
     ended({ model, outcome, seconds, accepted }) {
       const { labels, outcomes, duration, rows, encoding } = seriesOf(model)
       valueFor(outcomes, outcome, () => requests.series({ ...labels, outcome })).add(1)
@@ -84,7 +90,7 @@ export function registerRequestMetrics(registry: Registry): RequestMetrics {
     },
     read(into) {
       requests.each(({ model, version, outcome }, total) => {
-        into.of(model!, version!).outcomes[outcome!] = total
+        if (total > 0) into.of(model!, version!).outcomes[outcome!] = total
       })
       rows.each(({ model, version }, total) => {
         into.of(model!, version!).rows = total

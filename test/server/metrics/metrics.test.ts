@@ -44,7 +44,7 @@ t.test('two of them live side by side', async (t) => {
   const other = start()
   one.metrics.ended({ outcome: 'ok', seconds: 0.001 })
   t.match(await one.read(), /multigate_requests_total\{.*outcome="ok"\} 1/)
-  t.notMatch(await other.read(), /outcome="ok"/)
+  t.notMatch(await other.read(), /outcome="ok"\} 1/)
 })
 
 t.test('gauges are read from what is live, at every scrape', async (t) => {
@@ -140,6 +140,30 @@ t.test('what a version counted is forgotten with it, and others stay', async (t)
   // A version that is loaded again starts from zero.
   metrics.ended(answered(modelOf('ads', '1'), [0.25]))
   t.match(await read(), /multigate_prediction_mean\{model="ads",version="1",task="ctr"\} 0.25/)
+})
+
+t.test('metrics that rules and dashboards name begin with 0, before the first request', async (t) => {
+  const { metrics, read } = start()
+  metrics.batchObserver('ads', '2')
+  const model = modelOf('ads', '2')
+  metrics.begin(model)
+  const text = await read()
+  const labels = 'model="ads",version="2"'
+  for (const outcome of ['ok', 'internal', 'model_failed', 'queue_full'])
+    for (const version of [labels, 'model="",version=""'])
+      t.match(text, `multigate_requests_total{${version},outcome="${outcome}"} 0\n`)
+  t.match(text, `multigate_rows_total{${labels}} 0\n`)
+  t.match(text, `multigate_shed_total{${labels},reason="queue_full"} 0\n`)
+  for (const name of ['request_duration_seconds', 'encode_duration_seconds', 'infer_duration_seconds', 'batch_rows'])
+    t.match(text, `multigate_${name}_bucket{le="+Inf",${labels}} 0\n`)
+  t.same(metrics.versionCounts(), [], 'the console lists no version without requests')
+  metrics.ended(answered(model, [0.5]))
+  metrics.begin(modelOf('ads', '2'))
+  t.match(await read(), `multigate_requests_total{${labels},outcome="ok"} 1\n`, 'a version that is reloaded keeps them')
+  metrics.forget('ads', '2')
+  t.notMatch(await read(), /version="2"/)
+  metrics.ended({ ...answered(model, [0.5]), table: undefined })
+  t.notMatch(await read(), /version="2"/, 'they stay away')
 })
 
 t.test('a request counts once, for all that read counts', async (t) => {

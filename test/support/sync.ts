@@ -40,13 +40,15 @@ export const index = (folder: string) => runCli(['index', folder])
 /** The files of a folder that are to be copied. */
 export function filesOf(folder: string): string[] {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .filter((path) => path !== 'index.json' && path !== '.tables/index.json' && !path.startsWith('.sync/'))
-    // It counts the imports of this folder.
-    .filter((path) => !path.startsWith('.tables/.highest-'))
-    .sort()
+  return (
+    entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+      .filter((path) => path !== 'index.json' && path !== '.tables/index.json' && !path.startsWith('.sync/'))
+      // It counts the imports of this folder.
+      .filter((path) => !path.startsWith('.tables/.highest-'))
+      .sort()
+  )
 }
 
 export function sameFiles(t: Test, to: string, from: string): void {

@@ -60,7 +60,7 @@ export interface PlanDescription {
   live?: LiveTables & { saved?: VariantFile }
   /** Why there are none, if it does. */
   liveProblem?: string
-  /** Files of the saved graph that hold the plan's tables. */
+  /** Files of the saved graph that hold the plan's tables, for want of room for copies. */
   tables: TableFile[]
   /** Size and SHA-256 of every file; for files too large to hash at each start, the time of the last change, ms. */
   files: Record<string, { bytes: number; sha256: string; changed?: number }>

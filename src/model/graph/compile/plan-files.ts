@@ -90,7 +90,7 @@ export async function readPlan(folder: string): Promise<PlanDescription | undefi
   const text = await readSealed(join(folder, planFile))
   if (text === undefined) return undefined
   const description = descriptionOf(text)
-  // A linked table changes with its source file.
+  // A table that was linked, for want of room, changes with its source file.
   await checkTables(description.tables)
   await checkStored(folder, description.files)
   await touchPlan(folder)

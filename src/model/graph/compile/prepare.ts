@@ -26,6 +26,8 @@ export async function prepare(request: PrepareRequest): Promise<Prepared> {
     const stored = cached
       ? { folder: folder!, description: cached, origin: 'cached' as const }
       : await compileAndStore(build, folder, warnings)
+    for (const { path } of stored.description.tables)
+      warnings.push(`${path} is mapped where it is, as there is no room for a copy: a write into it may end the server`)
     return { plan: { ...stored, ...(await choose(request, stored)) }, problem: undefined, warnings }
   } catch (error) {
     const unstored = isOfDisk(error) ? `${whyUnstored(error, tmpdir())}, so the graph runs as it was saved` : undefined

@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs'
-import { copyFile, link, realpath, stat, writeFile } from 'node:fs/promises'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { copyFile, link, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { product } from '../../../base/arrays.ts'
@@ -105,8 +105,9 @@ export function external(
 }
 
 /**
- * Moves a graph's large embedding tables into files of `folder`. Existing files are linked, or else copied by the
- * system, so that tables never pass through memory. Returns the files that were linked or copied.
+ * Moves a graph's large embedding tables into files of `folder`. The system copies existing files, so that tables never
+ * pass through memory and no other program writes into what is mapped; where there is no room, they are linked. Returns
+ * the files that were linked.
  *
  * Rejects with the system's error if `folder` is not writable.
  */
@@ -121,8 +122,8 @@ export async function settleTables(graph: Graph, folder: string): Promise<TableF
       const path = await realpath(resolve(graph.folder, location))
       const file = files.get(path) ?? nextFile()
       if (!files.has(path)) {
-        await linkOrCopy(path, join(folder, file))
-        sources.push(await describeFile(resolve(graph.folder, location)))
+        if (await linksWithoutRoom(path, join(folder, file)))
+          sources.push(await describeFile(resolve(graph.folder, location)))
       }
       files.set(path, file)
       graph.constants.set(name, external(tensor, file, start, length))
@@ -157,6 +158,20 @@ export function isTable(graph: Graph, name: string): boolean {
   return !graph.isOutput(name) && reads.every(({ opType, input }) => opType === 'Gather' && input[0] === name)
 }
 
+/** Copies a file, by sharing its blocks where the file system can; links it where there is no room. Whether it did. */
+async function linksWithoutRoom(from: string, to: string): Promise<boolean> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE)
+    return false
+  } catch (error) {
+    if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    await rm(to, { force: true })
+    await link(from, to)
+    return true
+  }
+}
+
+/** For files of the cache alone: nobody writes into them. */
 export async function linkOrCopy(from: string, to: string): Promise<void> {
   await link(from, to).catch(() => copyFile(from, to))
 }

@@ -301,7 +301,7 @@ t.test('what can not be compiled is left alone, and it is said why', async (t) =
   t.same(await temporaryPlans(), before)
 })
 
-t.test('a plan whose table lies in a file that was changed is made anew', async (t) => {
+t.test('a write into the file of a table does not reach a plan', async (t) => {
   const own = await temporaryFolder(t)
   const cache = join(own, 'cache')
   const table = Float32Array.from({ length: largeTable / 4 }, (_, i) => i / largeTable)
@@ -332,17 +332,13 @@ t.test('a plan whose table lies in a file that was changed is made anew', async 
     cache,
     now: 0,
   }
-  t.match(await prepare(request), { plan: { origin: 'compiled' }, warnings: [] })
+  const { plan } = await prepare(request)
+  const copy = join(plan!.folder, 'table-0.bin')
+  const before = await readFile(copy)
+  await truncate(join(own, 'table.bin'))
   t.match(await prepare(request), { plan: { origin: 'cached' }, warnings: [] })
-  await rm(join(own, 'table.bin'))
-  await writeFile(
-    join(own, 'table.bin'),
-    table.map((value) => -value),
-  )
-  await utimes(join(own, 'table.bin'), 1000, 1000)
-  const anew = await prepare(request)
-  t.match(anew, { plan: { origin: 'compiled' } })
-  t.match(anew.warnings, [/^a compiled plan in the cache is unusable and is compiled again: .*table\.bin was changed$/])
+  t.ok(before.equals(await readFile(copy)))
+  t.ok(before.length > 0)
 })
 
 t.test('nor is what can not be read', async (t) => {

@@ -31,7 +31,10 @@ export const Publish = Type.Object(
       ),
     ),
     not_worse: Type.Optional(
-      Type.Boolean({ description: 'The paired comparison with the highest version on disk must not find it worse' }),
+      Type.Boolean({
+        description:
+          'The paired comparison must not find it worse than the version that --from continues or calibrate calibrates, else the highest on disk',
+      }),
     ),
     beats: Type.Optional(
       Type.Literal('logistic', {

@@ -21,7 +21,8 @@ import { judgeAll } from './session.ts'
 
 export interface JudgeNewOptions
   extends Pick<JudgeContext, 'command' | 'multigateVersion' | 'now' | 'signal' | 'progress'> {
-  /** Folder of models, in which the version before is looked for. */
+  /** The version that it is compared with; default: the highest on disk, in the folder `models`. */
+  from?: Bundle | undefined
   models: string
   cache: string | undefined
   /** Names of the fields in the data set's cells, in order. */
@@ -57,7 +58,7 @@ export async function judgeNewVersion(
     const { report, scored } = evaluation
     const { publish } = loaded.spec
     if (publish?.not_worse) {
-      const before = await previousVersion(options.models, name)
+      const before = options.from ?? (await previousVersion(options.models, name))
       if (before) {
         const former = (await judgeVersion(before, loaded, dataset, { ...options, brief: true })).evaluation
         const comparison = comparisonOf(former, evaluation)

@@ -97,7 +97,7 @@ t.test('a condition that this machine can not check is refused before the traini
   else await t.rejects(trained, { message: /\/publish\/bfloat16 can't be checked on this machine: / })
 })
 
-t.test('a version that takes the place of one with its number is compared with that', async (t) => {
+t.test('not_worse compares with the version that is replaced or continued, else the highest', async (t) => {
   const folder = await copyTrainedTiny(t)
   const publish = { not_worse: true }
   const { report } = await trainTiny(folder, { publish }, { force: true })
@@ -105,6 +105,9 @@ t.test('a version that takes the place of one with its number is compared with t
   t.match(report.publish?.conditions, [{ condition: 'not worse than the replaced tiny/1', passed: true }])
   const { report: next } = await trainTiny(folder, { publish, version: 2 })
   t.match(next.comparison, { a: 'tiny/1', b: 'tiny/2' })
+  const from = await readBundle(join(folder, 'models'), 'tiny', '1')
+  const { report: continued } = await trainTiny(folder, { publish, version: 3 }, { from })
+  t.match(continued.comparison, { a: 'tiny/1', b: 'tiny/3' }, 'what --from names, though 2 is higher')
 })
 
 t.test('the same seed gives the same model, bit for bit', async (t) => {

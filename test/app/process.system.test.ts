@@ -30,6 +30,16 @@ t.test('it says where it listens, and that it is ready', async (t) => {
   t.equal(stderr(), '')
 })
 
+t.test('Ctrl-C twice ends the process immediately', async (t) => {
+  const { child, ended, stdout } = await start(t, { MULTIGATE_DRAIN_DELAY_MS: '600000' })
+  child.kill('SIGINT')
+  await until(() => stdout().includes('"msg":"stopping'))
+  // Those that come too soon to be a second one have no effect.
+  await until(() => !child.kill('SIGINT') || child.exitCode !== null)
+  t.equal(await ended, 130)
+  t.match(stdout(), /"msg":"second SIGINT, exiting"/)
+})
+
 t.test('a wrong configuration lists all that is wrong, and ends with 1', async (t) => {
   const { ended, stderr, stdout } = run(
     t,

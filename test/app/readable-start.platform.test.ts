@@ -39,6 +39,35 @@ for (const processes of ['1', '2'])
     t.equal(await ended, 0)
   })
 
+t.test(
+  'npm start stops in order at one Ctrl-C, which reaches it twice, and immediately at another',
+  { skip },
+  async (t) => {
+    for (const [again, code] of [
+      [false, 0],
+      [true, 130],
+    ] as const) {
+      const { text, type, ended } = onTerminal(t, ['npm', 'start'], {
+        MULTIGATE_MODELS: models,
+        MULTIGATE_PORT: '0',
+        MULTIGATE_WORKERS: '1',
+        MULTIGATE_WARM_UP_MS: '0',
+        MULTIGATE_DRAIN_DELAY_MS: again ? '600000' : '500',
+      })
+      await until(() => text().includes('Ctrl-C stops it.'))
+      type('\u0003')
+      await until(() => text().includes('stopping'))
+      if (again)
+        await until(() => {
+          type('\u0003')
+          return text().includes('second SIGINT')
+        })
+      t.equal(await ended, code)
+      t.equal(/(?<!\w)stopped/.test(text()), !again)
+    }
+  },
+)
+
 t.test('JSON lines where the settings ask for them', { skip }, async (t) => {
   const { text } = onTerminal(t, [process.execPath, main], {
     MULTIGATE_MODELS: models,

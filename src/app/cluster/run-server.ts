@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import closeWithGrace from 'close-with-grace'
 import type { FastifyBaseLogger } from 'fastify'
 import {
   type ConfigurationFlags,
@@ -11,7 +10,7 @@ import { availableCores } from '../../model/engines/pool/cores.ts'
 import type { Configuration } from '../../schemas/configuration.ts'
 import { checkAccess, openToAll } from '../check-access.ts'
 import { checkModelsFolder } from '../models-folder.ts'
-import { graceOf } from '../shutdown.ts'
+import { stopOnSignals } from '../shutdown.ts'
 import { failStart, openFilesProblem, type Start } from '../start.ts'
 import { collectSeldom } from '../v8-flags.ts'
 import type { ChosenProcesses } from './choose-processes.ts'
@@ -56,10 +55,7 @@ async function runOne({ configuration, unknown, chosen }: Run, start: Start | un
   const server = await serve(configuration, { log, pool })
   report(log, configuration, unknown, chosen)
   start?.over()
-  closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
-    if (err) log.error({ err }, 'stopping after an unforeseen error')
-    await server.close()
-  })
+  stopOnSignals(configuration, log, () => server.close())
 }
 
 async function runSeveral({ configuration, unknown, chosen }: Run, start: Start | undefined): Promise<void> {
@@ -78,24 +74,7 @@ async function runSeveral({ configuration, unknown, chosen }: Run, start: Start 
   const { log } = primary
   report(log, configuration, unknown, chosen)
   start?.over()
-  closeWithGrace(
-    {
-      ...graceOf(configuration),
-      logger: log,
-      onSecondSignal: (signal) => {
-        log.error(`second ${signal}, exiting`)
-        primary.kill()
-      },
-      onTimeout: (delay) => {
-        log.error(`killed by timeout (${delay}ms)`)
-        primary.kill()
-      },
-    },
-    async ({ err }) => {
-      if (err) log.error({ err }, 'stopping after an unforeseen error')
-      await primary.close()
-    },
-  )
+  stopOnSignals(configuration, log, () => primary.close(), primary.kill)
 }
 
 /** Logs once at startup, whatever the number of processes. */

@@ -1,4 +1,3 @@
-import closeWithGrace from 'close-with-grace'
 import { longestStop } from '../../base/configuration.ts'
 import { ModelError, reasonOf } from '../../base/errors.ts'
 import type { LiveHistory, LiveUpdate } from '../../schemas/live-figures.ts'
@@ -7,7 +6,7 @@ import type { ModelChange, Siblings } from '../../server/request/context.ts'
 import type { VersionKey } from '../../server/request/observations.ts'
 import { ownDrift, ownObservations, ownStatistics } from '../../server/request/own-models.ts'
 import { type RunningServer, serve } from '../listen.ts'
-import { graceOf } from '../shutdown.ts'
+import { stopOnSignals } from '../shutdown.ts'
 import type { Start as Beginning } from '../start.ts'
 import { collectSeldom } from '../v8-flags.ts'
 import { type Channel, createChannel } from './channel.ts'
@@ -96,8 +95,7 @@ async function start({ configuration, url, adminUrl, started: before, introduces
   longest = longestStop(configuration)
   const { log } = running.fastify
   beginning?.over()
-  closeWithGrace({ ...graceOf(configuration), logger: log }, async ({ err }) => {
-    if (err) log.error({ err }, 'stopping after an unforeseen error')
+  stopOnSignals(configuration, log, async (err) => {
     channel.tell(err ? 'leave' : 'stop')
     await running.close()
   })

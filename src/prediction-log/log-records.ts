@@ -1,5 +1,5 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { ModelError, reasonOf } from '../base/errors.ts'
 import { readLines } from '../base/lines.ts'
 import type { LogRecord } from '../schemas/prediction-log.ts'
@@ -29,11 +29,14 @@ const openName = new RegExp(String.raw`${named}jsonl\.open$`)
 /** Whether a finished file of a log has such a name. */
 export const isLogFile = (name: string): boolean => finishedName.test(name)
 
-/** The files of a log, the oldest first. Throws MODEL_NOT_FOUND where the folder can't be read. */
-export async function logFiles(folder: string): Promise<LogFile[]> {
-  const found = await filesNamed(folder, (name) => isLogFile(name) || openName.test(name))
+/** The kinds of files, whatever their names. */
+const kinds = /\.(?:jsonl(?:\.open)?|parquet)$/
+
+/** The files of a log, the oldest first; of a path to one file, this. Throws MODEL_NOT_FOUND if it can't be read. */
+export async function logFiles(log: string): Promise<LogFile[]> {
+  const files = (await listFiles(log)).map((path) => ({ path, name: basename(path), isOpen: path.endsWith('.open') }))
   return inOrder(
-    found.map(({ name, parentPath }) => ({ name, path: join(parentPath, name), isOpen: name.endsWith('.open') })),
+    files.filter(({ path, name }) => (path === log ? kinds.test(name) : isLogFile(name) || openName.test(name))),
   )
 }
 
@@ -57,26 +60,23 @@ export function unlessNone(files: LogFile[], log: string): LogFile[] {
   if (files.length > 0) return files
   throw new ModelError(
     'MODEL_NOT_FOUND',
-    `${log} has no files of a prediction log: is it the folder that MULTIGATE_PREDICTION_LOG names?`,
+    `${log} has no files of a prediction log: is it the folder that MULTIGATE_PREDICTION_LOG names, or a .jsonl or .parquet file?`,
   )
 }
 
 /** Copies that processes have left behind when they were killed, or write at this moment. */
 export async function leftovers(folder: string): Promise<string[]> {
-  return (await filesNamed(folder, isCopy)).map(({ name, parentPath }) => join(parentPath, name))
+  return (await listFiles(folder)).filter((path) => isCopy(basename(path)))
 }
 
-async function filesNamed(
-  folder: string,
-  isWanted: (name: string) => boolean,
-): Promise<{ name: string; parentPath: string }[]> {
+/** The paths of all files of a folder; of a path to a file, this. */
+async function listFiles(path: string): Promise<string[]> {
   try {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-    return entries.filter((entry) => entry.isFile() && isWanted(entry.name))
+    const entries = await readdir(path, { recursive: true, withFileTypes: true })
+    return entries.flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []))
   } catch (error) {
-    const isFile = (error as NodeJS.ErrnoException).code === 'ENOTDIR'
-    const problem = isFile ? 'is a file, no folder' : `can't be read: ${reasonOf(error)}`
-    throw new ModelError('MODEL_NOT_FOUND', `${folder} ${problem}`, { cause: error })
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return [path]
+    throw new ModelError('MODEL_NOT_FOUND', `${path} can't be read: ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -1,5 +1,5 @@
 import { type FileHandle, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, extname } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { readLines } from '../../base/lines.ts'
 import { copyOf, isHeld, openCopy } from '../copies.ts'
@@ -11,7 +11,7 @@ import { type SizedRecord, writeParquet } from './write-parquet.ts'
 export interface Conversion {
   /** A finished file, `.jsonl` or `.parquet`. */
   source: string
-  /** A file of the other kind. Where it lies beside the source, it takes the source's place. */
+  /** A file of the other kind, or a copy elsewhere. Where it lies beside the source, it takes the source's place. */
   target: string
   inPlace: boolean
   /** Leaves lines out that are damaged, instead of refusing the file. */
@@ -20,7 +20,8 @@ export interface Conversion {
 }
 
 export interface Converted {
-  records: number
+  /** Undefined for a copy: its records are not read. */
+  records?: number
   /** Lines that were left out. */
   skipped: number
 }
@@ -85,6 +86,11 @@ async function giveName(copy: string, target: string): Promise<boolean> {
 async function write(conversion: Conversion, input: FileHandle, output: FileHandle): Promise<Converted> {
   const { source, target } = conversion
   let skipped = 0
+  if (extname(source) === extname(target)) {
+    for await (const chunk of alive(output, input.createReadStream({ start: 0, autoClose: false })))
+      await output.appendFile(chunk)
+    return { skipped }
+  }
   if (target.endsWith('.parquet')) {
     const records = await writeParquet(output, () => {
       skipped = 0

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { reasonOf } from '../../base/errors.ts'
 import { counted } from '../../base/terminal.ts'
 import { parseManifest } from '../../model/serving/bundle/manifest.ts'
@@ -213,7 +213,11 @@ class LogRows implements Source {
       try {
         for await (const { record, bytes } of readRecords(file)) {
           this.#read += bytes
-          if (record.outcome !== 'ok') continue
+          // A sample has the records of all versions, wherever it lies.
+          const isOfVersion = join('/', dirname(file.path)).endsWith(
+            join('/', record.model ?? '', record.version ?? ''),
+          )
+          if (record.outcome !== 'ok' || !isOfVersion) continue
           if (record.unread !== undefined) this.#tensors++
           else yield record
         }

@@ -19,7 +19,7 @@ Examples:
   command
     .command('stats')
     .description('requests, candidates and mean probabilities by version')
-    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
+    .argument('<log>', 'the prediction log: a folder or file, s3://bucket/prefix or gs://bucket/prefix')
     .option('--json', 'print JSON', false)
     .option('--skip-damaged', 'do without the rest of damaged files', false)
     .addHelpText('after', '\nExample:\n  multigate log stats log --json')
@@ -30,7 +30,7 @@ Examples:
   command
     .command('tail')
     .description('the last records, as lines of JSON')
-    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
+    .argument('<log>', 'the prediction log: a folder or file, s3://bucket/prefix or gs://bucket/prefix')
     .option('--rows <number>', 'records', wholeNumber(1, 100_000), 10)
     .option('--skip-damaged', 'do without the rest of damaged files', false)
     .addHelpText('after', '\nExample:\n  multigate log tail log --rows 5')
@@ -41,7 +41,7 @@ Examples:
   command
     .command('convert')
     .description('convert finished files to Parquet, or back to lines of JSON')
-    .argument('<folder>', 'the prediction log')
+    .argument('<folder>', 'the prediction log, or one of its files')
     .option('--to <folder>', 'write them there, and leave the log unchanged')
     .addOption(new Option('--format <format>', 'of the new files').choices(['parquet', 'jsonl']).default('parquet'))
     .option('--skip-damaged', 'leave damaged lines out', false)
@@ -53,7 +53,7 @@ Examples:
   command
     .command('sample')
     .description('a share of the records, by the hash that the server samples by')
-    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
+    .argument('<log>', 'the prediction log: a folder or file, s3://bucket/prefix or gs://bucket/prefix')
     .requiredOption('--rate <share>', 'share of the records', numberFrom(0, 1))
     .requiredOption('--out <file>', 'a new file, of lines of JSON')
     .option('--skip-damaged', 'do without the rest of damaged files', false)
@@ -65,7 +65,7 @@ Examples:
   command
     .command('erase')
     .description('remove the records that have a value in a field, or its hash')
-    .argument('<folder>', 'the prediction log')
+    .argument('<folder>', 'the prediction log, or one of its files')
     .requiredOption('--field <name>', 'a field of the context or of candidates, or the id of candidates')
     .requiredOption('--value <value>', 'the value whose records go')
     .addHelpText(

@@ -16,23 +16,25 @@ export interface ConvertFlags {
 }
 
 /**
- * `multigate log convert`: writes finished files as Parquet, or as lines of JSON again. Damaged files are named, and
- * stay unchanged; answers whether there are none.
+ * `multigate log convert`: writes finished files as Parquet, or as lines of JSON again; another folder gets copies of
+ * files that have this format. Damaged files are named, and stay unchanged; answers whether there are none.
  */
 export async function runConvert(options: RunContext & ConvertFlags): Promise<boolean> {
   const { folder, to, format, skipDamaged, out, err, signal } = options
-  const files = (await expectFiles(folder)).filter(({ isOpen, path }) => !isOpen && !path.endsWith(`.${format}`))
+  const has = (path: string) => path.endsWith(`.${format}`)
+  const files = (await expectFiles(folder)).filter(({ isOpen, path }) => !isOpen && (to !== undefined || !has(path)))
   const progress = createProgress(err)
   const damaged = new DamagedFiles()
-  let [records, skipped, converted] = [0, 0, 0]
+  let [records, skipped, converted, copied] = [0, 0, 0, 0]
   async function convert(path: string) {
-    const beside = otherPath(path)
-    const target = to === undefined ? beside : join(to, relative(folder, beside))
+    const beside = has(path) ? path : otherPath(path)
+    const target = to === undefined ? beside : join(to, relative(path === folder ? dirname(path) : folder, beside))
     const done = await convertFile({ source: path, target, inPlace: to === undefined, skipDamaged, signal })
     if (done === undefined) return
     if (to !== undefined) await copyManifests(dirname(path), dirname(target))
-    converted++
-    records += done.records
+    if (done.records === undefined) copied++
+    else converted++
+    records += done.records ?? 0
     skipped += done.skipped
   }
   try {
@@ -44,6 +46,7 @@ export async function runConvert(options: RunContext & ConvertFlags): Promise<bo
     progress.stop()
   }
   out.write(`${counted(records, 'record')} of ${counted(converted, 'file')} converted\n`)
+  if (copied > 0) out.write(`${counted(copied, 'file')} copied that had the format\n`)
   if (skipped > 0) out.write(`${counted(skipped, 'damaged line')} left out\n`)
   return damaged.report(err, 'not converted')
 }

@@ -59,7 +59,9 @@ export async function runErase({ folder, field, value, secret, out, err, signal 
         await damaged.spare(() => search(file))
       }
       // Files that were begun meanwhile, or that were listed under neither name while they were converted.
-      files = (await logFiles(folder)).filter((file) => !searched.has(stemOf(file)))
+      // A log that is one file may be gone with its records.
+      const isFile = files.some(({ path }) => path === folder)
+      files = isFile ? [] : (await logFiles(folder)).filter((file) => !searched.has(stemOf(file)))
     }
   } finally {
     progress.stop()

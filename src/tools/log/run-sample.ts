@@ -22,6 +22,7 @@ interface Sample extends RunContext {
 /** `multigate log sample`: the records that a server with a smaller share would have recorded. */
 export async function runSample(options: Sample): Promise<void> {
   const { log, rate, file, out, err } = options
+  if (!file.endsWith('.jsonl')) throw new ModelError('INVALID_REQUEST', `--out ${file} must end in .jsonl`)
   const { files } = await openFullLog(log)
   const progress = createProgress(err)
   let [kept, all] = [0, 0]

@@ -22,7 +22,7 @@ const gate = (text: string) => {
 export function createReplayCommand(context: CommandContext): Command {
   const command = new Command('replay')
     .description('ask a version again for what a prediction log recorded; see docs/prediction-log.md')
-    .argument('<log>', 'the prediction log: a folder, s3://bucket/prefix or gs://bucket/prefix')
+    .argument('<log>', 'the prediction log: a folder or file, s3://bucket/prefix or gs://bucket/prefix')
     .requiredOption('--model <name>', 'model whose requests are asked again')
     .requiredOption('--against <version>', 'the version that is asked')
     .option('--baseline <version>', 'the version that it is compared with; default: the recorded answers')

@@ -72,6 +72,50 @@ t.test('another folder gets the files, and what lies beside them', async (t) => 
   t.same(await list(to), [`${name}.parquet`, 'manifest-01.json'])
 })
 
+t.test('another folder gets copies of files that have the format', async (t) => {
+  const folder = await writeLog(t)
+  const later = '20260102T030402000Z-a-1'
+  await cli(['log', 'convert', folder])
+  await writeFile(join(folder, 'ads/1', `${later}.jsonl`), lines([record('r9')]))
+  const to = join(await temporaryFolder(t), 'new')
+  const args = ['log', 'convert', folder, '--to', to]
+  for (const _ of ['into an empty folder', 'again'])
+    t.match(await cli(args), { code: 0, stdout: '1 record of 1 file converted\n1 file copied that had the format\n' })
+  t.same(await list(to), [`${name}.parquet`, `${later}.parquet`, 'manifest-01.json'])
+  t.same(
+    (await read(to)).map(({ record }) => record),
+    [...records, record('r9')],
+  )
+  t.match(await cli([...args, '--format', 'jsonl']), {
+    code: 0,
+    stdout: /^3 records of 1 file converted\n1 file copied/,
+  })
+  t.equal((await read(to)).length, 4)
+})
+
+t.test('commands read one file, whatever its name', async (t) => {
+  const folder = await writeLog(t)
+  const file = join(await temporaryFolder(t), 'sample.jsonl')
+  t.equal((await cli(['log', 'sample', folder, '--rate', '1', '--out', file])).code, 0)
+  t.match(await cli(['log', 'stats', file]), { code: 0, stdout: /^1 file,/ })
+  t.match(await cli(['log', 'tail', file, '--rows', '1']), { code: 0, stdout: /"request_id":"r3"/ })
+  t.match(await cli(['log', 'convert', file]), { code: 0, stdout: '3 records of 1 file converted\n' })
+  const converted = file.replace('jsonl', 'parquet')
+  t.match(await cli(['log', 'erase', converted, '--field', 'user', '--value', 'r1']), { code: 0, stdout: /^1 record / })
+  t.match(await cli(['log', 'convert', converted, '--format', 'jsonl', '--to', join(folder, 'to')]), { code: 0 })
+  t.same(await readdir(join(folder, 'to')), ['sample.jsonl'])
+  t.match(await cli(['log', 'sample', folder, '--rate', '1', '--out', 'x.parquet']), {
+    code: 1,
+    stderr: /end in \.jsonl/,
+  })
+  const single = join(folder, 'to/sample.jsonl')
+  await writeFile(single, lines([record('r7')]))
+  t.match(await cli(['log', 'erase', single, '--field', 'user', '--value', 'r7']), {
+    code: 0,
+    stdout: /^1 record erased/,
+  })
+})
+
 t.test('a damaged line is named, or left out where that is asked for', async (t) => {
   const folder = await writeLog(t, `${lines(records)}{"schema":1,\n`)
   const before = await readFile(join(folder, 'ads/1', `${name}.jsonl`), 'utf8')
@@ -89,13 +133,13 @@ t.test('a damaged file does not keep a command from the others', async (t) => {
   const later = '20260102T030402000Z-a-1'
   await writeFile(join(folder, 'ads/1', `${later}.jsonl`), lines([record('r9'), record('r1')]))
   const named = new RegExp(`${name}.jsonl, line 4: `)
-  for (const args of [['stats'], ['tail'], ['sample', '--rate', '1', '--out', join(folder, 'sample')]]) {
+  for (const args of [['stats'], ['tail'], ['sample', '--rate', '1', '--out', join(folder, 'sample.jsonl')]]) {
     const [command, ...options] = args as [string, ...string[]]
     t.match(await cli(['log', command, folder, ...options]), { code: 1, stderr: named }, command)
     const skipped = await cli(['log', command, folder, ...options, '--skip-damaged'])
     t.match(skipped, { code: 0, stderr: named }, `${command} without it`)
   }
-  t.equal((await readFile(join(folder, 'sample'), 'utf8')).trim().split('\n').length, 5)
+  t.equal((await readFile(join(folder, 'sample.jsonl'), 'utf8')).trim().split('\n').length, 5)
   const converted = await cli(['log', 'convert', folder])
   t.match(converted, { code: 1, stdout: '2 records of 1 file converted\n', stderr: /not converted: 1 damaged file/ })
   t.match(converted.stderr, named)
@@ -106,7 +150,8 @@ t.test('a damaged file does not keep a command from the others', async (t) => {
     stdout: /^1 record erased from 1 of 2 files/,
     stderr: /nothing was erased from: 1 damaged/,
   })
-  t.match(await cli(['log', 'stats', join(folder, 'sample')]), { code: 1, stderr: /sample is a file, no folder/ })
+  const odd = join(folder, 'ads/1/manifest-01.json')
+  t.match(await cli(['log', 'stats', odd]), { code: 1, stderr: /has no files .* or a \.jsonl or \.parquet file/ })
 })
 
 t.test('a file that another process changes is left to it', async (t) => {

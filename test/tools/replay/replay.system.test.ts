@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { serve } from '../../../src/app/listen.ts'
@@ -100,6 +100,16 @@ t.test('a share of the requests are those that a server with that share would ha
   const { report } = await replayOf({ against: '1', sample: 0.3 })
   t.equal(report.requests, kept.length)
   t.ok(kept.length > 10 && kept.length < 60, `${kept.length}`)
+})
+
+t.test('a sample is replayed where it lies beside the manifest of the version', async (t) => {
+  const file = join(log, 'ads-funnel/1/sample.jsonl')
+  t.teardown(() => rm(file))
+  t.equal((await runCli(['log', 'sample', log, '--rate', '0.3', '--out', file])).code, 0)
+  const last = JSON.parse((await readFile(file, 'utf8')).trim().split('\n').at(-1)!)
+  await appendFile(file, `${JSON.stringify({ ...last, version: '9', request_id: 'of another version' })}\n`)
+  const [sampled, asked] = [await replayOf({ log: file, against: '1' }), await replayOf({ against: '1', sample: 0.3 })]
+  t.equal(sampled.report.requests, asked.report.requests)
 })
 
 t.test('a version with another calibration is said to keep the order of requests', async (t) => {

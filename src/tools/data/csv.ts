@@ -17,8 +17,14 @@ interface CsvFile {
   lines: Lines
 }
 
-/** Bytes of one read. */
-const pieceBytes = 2 ** 18
+/** Least bytes of one read. */
+const leastPiece = 2 ** 18
+
+/**
+ * Bytes of one read of a file with this number of columns. A read then has some hundred rows, and its cost for each
+ * column is small beside that of the cells.
+ */
+const pieceBytesFor = (columns: number) => Math.min(2 ** 26, Math.max(leastPiece, columns * 2 ** 11))
 
 /**
  * Streams the rows of a spec's CSV files. Rejects with a SpecError for missing files; reading them rejects for
@@ -40,7 +46,7 @@ export async function openCsv(data: CsvData, specFile: string): Promise<Source> 
     let first = 0
     for (const [fileIndex, { path: file, place, part }] of files.entries()) {
       let header = data.columns ? undefined : names
-      const input = openFile(file)
+      const input = openFile(file, pieceBytesFor(names.length))
       const before = bytes.slice(0, fileIndex).reduce((sum, size) => sum + size, 0)
       bytesRead = () => before + input.bytesRead()
       const lines = createLines()
@@ -149,12 +155,12 @@ interface Input {
   bytesRead(): number
 }
 
-function openFile(file: string): Input {
-  return file.endsWith('.gz') ? openCompressed(file) : openPlain(file)
+function openFile(file: string, pieceBytes = leastPiece): Input {
+  return file.endsWith('.gz') ? openCompressed(file, pieceBytes) : openPlain(file, pieceBytes)
 }
 
 /** Reads a piece while the one before is used; two memories serve all. */
-function openPlain(file: string): Input {
+function openPlain(file: string, pieceBytes: number): Input {
   let read = 0
   async function* pieces() {
     const handle = await open(file)
@@ -184,7 +190,7 @@ function openPlain(file: string): Input {
   return { pieces: pieces(), bytesRead: () => read }
 }
 
-function openCompressed(file: string): Input {
+function openCompressed(file: string, pieceBytes: number): Input {
   const bytes = createReadStream(file, { highWaterMark: pieceBytes })
   // On an error in one stream, the pipeline destroys the other with it.
   const stream: Readable = pipeline(bytes, createGunzip({ chunkSize: pieceBytes }), () => {})

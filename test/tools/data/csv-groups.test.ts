@@ -53,3 +53,16 @@ t.test('groups name the line of what is wrong', async (t) => {
     }, message)
   }
 })
+
+t.test('groups of a file with many columns have many rows: each costs some work for each column', async (t) => {
+  const line = Array.from({ length: 2000 }, (_, i) => i).join()
+  await writeFile(join(folder, 'wide.csv'), `${line}\n`.repeat(901))
+  const source = await openCsv({ csv: ['wide.csv'], separator: ',', trim: false, missing: [''] }, spec)
+  const groups: number[] = []
+  for await (const { rows } of source.groups!(new Set([7]))) groups.push(rows)
+  t.equal(
+    groups.reduce((sum, rows) => sum + rows, 0),
+    900,
+  )
+  t.ok(groups.length <= 5, `${groups}`)
+})

@@ -11,8 +11,9 @@ import type { NarrowNumbers } from './narrow-numbers.ts'
 import { type StringPool, stringAt } from './string-pool.ts'
 import type { fileNames } from './table-folder.ts'
 
-/** Rows that are written at a time. */
-const blockRows = 2 ** 14
+/** Most rows, and bytes, that are written at a time. */
+const mostRows = 2 ** 14
+const blockBytes = 2 ** 21
 
 /** Longest key, bytes, that a row holds; the longer ones are in the index. */
 const longestKey = 31
@@ -170,8 +171,11 @@ function* rowBlocks(
   signal: AbortSignal | undefined,
   onProgress: ((rows: number) => void) | undefined,
 ): Generator<Uint8Array> {
+  const blockRows = Math.max(1, Math.min(mostRows, Math.floor(blockBytes / rowBytes)))
   const bytes = new Uint8Array(blockRows * rowBytes)
-  const writers = columns.map((column, i) => writerOf(column, new DataView(bytes.buffer), places[i]!, rowBytes))
+  const scratch = new Float64Array(blockRows)
+  const view = new DataView(bytes.buffer)
+  const writers = columns.map((column, i) => writerOf(column, { view, scratch, place: places[i]!, rowBytes }))
   for (let first = 0; first < keys.count; first += blockRows) {
     const count = Math.min(blockRows, keys.count - first)
     bytes.fill(0)
@@ -195,8 +199,16 @@ function* rowBlocks(
 /** Writes a column of the rows of a block; `moved`: where the column has them, if not from `first` on. */
 type ColumnWriter = (first: number, count: number, moved: Uint32Array | undefined) => void
 
-function writerOf(column: BuiltColumn, view: DataView, place: number, rowBytes: number): ColumnWriter {
-  const scratch = new Float64Array(blockRows)
+interface BlockPart {
+  view: DataView
+  /** A number for each row of a block. */
+  scratch: Float64Array
+  /** Byte of a row at which the column begins. */
+  place: number
+  rowBytes: number
+}
+
+function writerOf(column: BuiltColumn, { view, scratch, place, rowBytes }: BlockPart): ColumnWriter {
   const read = (numbers: NarrowNumbers, first: number, count: number, moved: Uint32Array | undefined) => {
     if (moved === undefined) numbers.copyTo(scratch.subarray(0, count), first)
     else for (let row = 0; row < count; row++) scratch[row] = numbers.at(moved[row]!)

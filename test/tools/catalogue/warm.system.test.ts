@@ -33,8 +33,8 @@ t.test('the first request hits, and answers are bit for bit those without a cata
   }))
   await writeFile(join(folder, 'ads.parquet'), parquetOf(columns, 100))
   for (const [precision, files] of [
-    ['float32', ['ads.csv', 'ads.parquet']],
-    ['int8', ['ads.csv']],
+    ['float32', ['ads.csv']],
+    ['int8', ['ads.parquet']],
   ] as const) {
     const models = await modelsOf(t, precision)
     const plain = await serve(t, models, cache)
@@ -117,7 +117,6 @@ t.test('a catalogue that can not be used is left out, and the log and /models sa
     [/rows\.bin has 100 bytes, not \d+/, () => truncate(join(plan, files!, 'rows.bin'), 100)],
     [/(rows\.bin|catalogue\.onnx|index\.bin) is missing/, () => rm(join(plan, files!), { recursive: true })],
     [/catalogue-float32\.json is damaged/, () => truncate(join(plan, 'catalogue-float32.json'), 20)],
-    [/catalogue-float32\.json is damaged/, () => truncate(join(plan, 'catalogue-float32.json'), 0)],
   ]
   for (const [reason, damage] of cases) {
     await damage()

@@ -22,22 +22,22 @@ async function judged(changes: object, name = 'shared_bottom') {
   await trainIn(folder, { ...spec, ...(name === 'shared_bottom' && { architecture }), ...changes })
   const models = join(folder, 'models')
   const args = ['evaluate', 'views/1', '--models', models, '--data', join(folder, 'spec.json')]
-  const { code, stdout, stderr } = await runCli([...args, '--json', '--report', join(folder, 'report')])
+  const { code, stdout, stderr } = await runCli([...args, '--report', join(folder, 'report')])
   t.equal(code, 0, stderr)
-  const report = JSON.parse(stdout) as EvaluationReport
+  const report = JSON.parse(await readFile(join(folder, 'report/report.json'), 'utf8')) as EvaluationReport
   const problems: never[] = []
   check(EvaluationReport, report, '', problems)
   t.same(problems, [])
   const html = await readFile(join(folder, 'report/report.html'), 'utf8')
   const { manifest, folder: version } = await readBundle(models, 'views', '1')
-  return { sequences: report.sequences!, html, args, manifest, version }
+  return { sequences: report.sequences!, html, text: stdout, manifest, version }
 }
 
 const rowsWithItems = ({ attention }: SequenceUse) => attention!.rows
 
 t.test('weights are those by which the network weighs items, and lists are as long as in the rows', async (t) => {
   const sequences = [{ name: 'views', attention: 'dot_product', target: ['item'] }]
-  const { sequences: found, html, args, manifest, version } = await judged({ sequences })
+  const { sequences: found, html, text, manifest, version } = await judged({ sequences })
   t.match(found, [
     { name: 'views', fields: ['viewed', 'ages'], max: 4 },
     { name: 'tags', fields: ['tags'], max: 3 },
@@ -78,7 +78,6 @@ t.test('weights are those by which the network weighs items, and lists are as lo
     }
   }
   const { row: number, target } = rowsWithItems(found[0]!)[0]!
-  const { stdout: text } = await runCli(args)
   t.match(text, /views \(viewed, ages\): \d\.\d values on average; 10 % of the lists have at most 0, half \d/)
   t.match(text, `dot_product in golden row ${number}, item ${target.item}:\n`)
   t.match(html, 'id="sequences-title">Sequences</h2>')

@@ -9,7 +9,7 @@ import { findVersion, openLocalPredictor } from '../../../src/tools/evaluate/loc
 import { runCalibrate } from '../../../src/tools/evaluate/run-calibrate.ts'
 import { runEvaluate } from '../../../src/tools/evaluate/run-evaluate.ts'
 import { temporaryFolder } from '../../support/bundle.ts'
-import { runCli, spawnCli } from '../../support/cli.ts'
+import { runCli } from '../../support/cli.ts'
 import { evaluateDefaults, evaluateToJson } from '../../support/evaluate.ts'
 import { startProcess } from '../../support/process.ts'
 import { calibrating, copyShop, rows, users, writeShop } from '../../support/wrong-shop.ts'
@@ -136,6 +136,7 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
   })
   const enough = await shop.spec('enough.yaml', {
     tasks: [{ name: 'ctr', label: 'click == "1" && int(user.substring(1)) < 100' }],
+    slices: [],
   })
   t.equal(await calibrating(shop, enough, { dryRun: true }).done, 0, 'halves may have fewer')
   await t.rejects(calibrating(shop, enough, { method: 'isotonic' }).done, {
@@ -148,7 +149,7 @@ t.test('refuses to calibrate with too few rows of a class, or rows that contradi
   await t.rejects(calibrating(shop, unknown).done, {
     message: /\/tasks\/0\/name "xtr" is no task of the model: ctr, cvr/,
   })
-  const data = await shop.spec('rows.yaml')
+  const data = await shop.spec('unsliced.yaml', { slices: [] })
   await t.rejects(calibrating(shop, data, { tasks: ['other'] }).done, {
     message: /--tasks other: the rows have labels of/,
   })
@@ -167,7 +168,7 @@ t.test('writes no version that it shows to be worse, unless it is forced to', as
   const wrong = lines.map((line, i) => (i % 3 === 0 ? line.split(',').with(click, '1').join(',') : line))
   await writeFile(join(own.folder, 'wrong.csv'), `${[head, ...wrong].join('\n')}\n`)
   const data = { csv: ['rows.csv'], validation: { files: ['wrong.csv'] }, test: { files: ['rows.csv'] } }
-  const spec = await own.spec('wrong.yaml', { data, tasks: [{ name: 'ctr', label: 'click == "1"' }] })
+  const spec = await own.spec('wrong.yaml', { data, slices: [], tasks: [{ name: 'ctr', label: 'click == "1"' }] })
   const refused = calibrating(own, spec)
   t.equal(await refused.done, 3)
   t.match(
@@ -226,9 +227,9 @@ t.test('an interruption ends it between two passes of a baseline', async (t) => 
 })
 
 t.test('the command line', async (t) => {
-  const data = await own.spec('rows.yaml')
+  const data = await own.spec('unsliced.yaml', { slices: [] })
   const options = ['--models', own.models, '--data', data]
-  const evaluated = await spawnCli(['evaluate', 'shop/1', ...options, '--report', join(own.folder, 'out')])
+  const evaluated = await runCli(['evaluate', 'shop/1', ...options, '--report', join(own.folder, 'out')])
   t.equal(evaluated.code, 0, evaluated.stderr)
   t.notMatch(evaluated.stderr, /fitting|judging/, 'progress is for terminals')
   t.match(evaluated.stdout, /^ctr: 2,000 rows, [\d,]+ positives, base rate/)
@@ -280,7 +281,7 @@ t.test('a full disk leaves no half of a version', async (t) => {
   }
   t.teardown(() => execFileSync('umount', [disk]))
   await cp(version, join(disk, 'shop/1'), { recursive: true })
-  const { done } = calibrating({ ...shop, models: disk }, await shop.spec('rows.yaml'))
+  const { done } = calibrating({ ...shop, models: disk }, await shop.spec('unsliced.yaml', { slices: [] }))
   await t.rejects(done, { code: 'ENOSPC' })
   t.same(await readdir(join(disk, 'shop')), ['1'])
 })

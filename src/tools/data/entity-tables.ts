@@ -1,10 +1,15 @@
 import { dirname, join, resolve } from 'node:path'
 import { reasonOf, type Violation } from '../../base/errors.ts'
 import { suggestNames } from '../../base/names.ts'
-import { unfit, type WantedColumn } from '../../model/serving/features/table-fields.ts'
+import { manifestFile, readManifest } from '../../model/serving/bundle/manifest.ts'
+import { inputFields } from '../../model/serving/features/table.ts'
+import { unfit, type WantedColumn, wantedOf } from '../../model/serving/features/table-fields.ts'
+import { createFolderSource } from '../../model/serving/registry/source.ts'
 import { type ChangedTable, openChanged } from '../../model/serving/tables/open-changed.ts'
+import { openTable } from '../../model/serving/tables/open-table.ts'
 import { highestIn, namesIn } from '../../model/serving/tables/table-folder.ts'
 import type { Entities, Entity } from '../../schemas/entities.ts'
+import type { Manifest } from '../../schemas/manifest.ts'
 import { type Join, JoinedSource } from './joined-source.ts'
 import type { FieldReading } from './readers.ts'
 import { type Source, SpecError } from './source.ts'
@@ -159,4 +164,32 @@ export async function findHighest(folder: string, name: string): Promise<string>
   const highest = await highestIn(join(folder, name)).catch(() => undefined)
   if (highest !== undefined) return highest
   throw new Error(`${folder} has no table ${JSON.stringify(name)}${suggestNames(name, await namesIn(folder))}`)
+}
+
+/** Manifests of the versions in a models folder, by names such as `shop/1`; those that can't be read are left out. */
+export async function* manifestsIn(models: string): AsyncGenerator<[name: string, manifest: Manifest]> {
+  for (const { name, versions } of await createFolderSource(models)().catch(() => []))
+    for (const { version } of versions) {
+      const path = join(models, name, version, manifestFile)
+      const manifest = await readManifest(path, path).catch(() => undefined)
+      if (manifest !== undefined) yield [`${name}/${version}`, manifest]
+    }
+}
+
+/** Versions in a models folder that can't use a table, by the reason. */
+export async function unfitReaders(models: string, name: string, folder: string): Promise<Map<string, string[]>> {
+  const { table, close } = openTable(folder)
+  const found = new Map<string, string[]>()
+  try {
+    for await (const [version, { entities = {}, features }] of manifestsIn(models)) {
+      const read = Object.values(entities).flatMap((entity) => (entity.table === name ? entity.features : []))
+      for (const field of read.length === 0 ? [] : inputFields(features)) {
+        const problem = read.includes(field.name) && unfit(wantedOf(field), table.columns.get(field.name))
+        if (problem) found.set(problem, [...(found.get(problem) ?? []), version])
+      }
+    }
+    return found
+  } finally {
+    close()
+  }
 }

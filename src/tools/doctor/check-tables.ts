@@ -3,14 +3,13 @@ import { join, resolve } from 'node:path'
 import { readModelKeys } from '../../app/models-folder.ts'
 import { reasonOf } from '../../base/errors.ts'
 import { formatBytes, grouped } from '../../base/terminal.ts'
-import { manifestFile, readManifest } from '../../model/serving/bundle/manifest.ts'
-import { createFolderSource } from '../../model/serving/registry/source.ts'
 import { addDeltas } from '../../model/serving/tables/open-changed.ts'
 import { type OpenTable, openTable } from '../../model/serving/tables/open-table.ts'
 import { tablesFolder, tablesIn, unfinishedPrefix, versionsIn } from '../../model/serving/tables/table-folder.ts'
 import { verifyTable } from '../../model/serving/version/verify-table.ts'
 import { count } from '../../schemas/check.ts'
 import type { Configuration } from '../../schemas/configuration.ts'
+import { manifestsIn } from '../data/entity-tables.ts'
 import type { Finding } from './finding.ts'
 
 /** Age from which on an unfinished table was left behind, ms: an import writes a file more often. */
@@ -77,15 +76,11 @@ async function expectSound(opened: OpenTable): Promise<void> {
     throw new Error(`${join(folder, refused.file)} and later deltas have no effect: ${refused.reason}`)
 }
 
-/** Versions of models by the tables that they name; those that can't be read are left out. */
+/** Versions of models by the tables that they name. */
 async function readersOf(models: string): Promise<Map<string, string[]>> {
   const readers = new Map<string, string[]>()
-  for (const { name, versions } of await createFolderSource(models)().catch(() => []))
-    for (const { version } of versions) {
-      const path = join(models, name, version, manifestFile)
-      const manifest = await readManifest(path, path).catch(() => undefined)
-      const named = Object.values(manifest?.entities ?? {}).map(({ table }) => table)
-      for (const table of new Set(named)) readers.set(table, [...(readers.get(table) ?? []), `${name}/${version}`])
-    }
+  for await (const [version, { entities = {} }] of manifestsIn(models))
+    for (const table of new Set(Object.values(entities).map(({ table }) => table)))
+      readers.set(table, [...(readers.get(table) ?? []), version])
   return readers
 }

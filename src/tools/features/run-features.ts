@@ -12,7 +12,7 @@ import { check } from '../../schemas/check.ts'
 import type { TableColumn, TableDescription } from '../../schemas/feature-table.ts'
 import { ModelName, VersionName } from '../../schemas/manifest.ts'
 import type { ProblemItem } from '../../schemas/problem.ts'
-import { findHighest } from '../data/entity-tables.ts'
+import { findHighest, unfitReaders } from '../data/entity-tables.ts'
 import { type ImportOptions, importTable } from './import-table.ts'
 import { type DeltaOptions, writeTableDelta } from './write-delta.ts'
 
@@ -41,6 +41,8 @@ export async function runImport(options: ImportRun): Promise<void> {
       },
     })
     progress.stop()
+    for (const [problem, versions] of await unfitReaders(options.models, name, folder))
+      err.write(`warning: ${versions.join(', ')} can't use ${name}/${description.version}, which ${problem}\n`)
     const seconds = (performance.now() - started) / 1000
     if (json) {
       out.write(`${JSON.stringify({ folder, replaced, seconds, ...description }, undefined, 2)}\n`)

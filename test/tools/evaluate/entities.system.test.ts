@@ -189,7 +189,7 @@ t.test('what is lacking is said, with its place', async (t) => {
     /has a column "price" of strings, and the field is one of numbers/,
     /has a column "item" of lists/,
     /has a column "tags" of lists of numbers, and the field is one of strings/,
-    /has a column "image" of single values, and the field is a list/,
+    /has a column "image" of single values, and the field is a list: import it with --list "image=\|"/,
   ])
   // Versions with a feature of different tables.
   await importRows(

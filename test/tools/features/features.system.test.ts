@@ -4,9 +4,11 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { cellOf } from '../../../src/model/serving/tables/column-readers.ts'
 import { openTable } from '../../../src/model/serving/tables/open-table.ts'
-import { temporaryFolder } from '../../support/bundle.ts'
+import type { Entity } from '../../../src/schemas/entities.ts'
+import { temporaryFolder, writeTestBundle } from '../../support/bundle.ts'
 import { fc, randomCases, steadySeed } from '../../support/cases.ts'
 import { runCli } from '../../support/cli.ts'
+import { listCandidates, listContext, listFeatures } from '../../support/list-features.ts'
 import { parquetOfLists } from '../../support/parquet.ts'
 
 const folder = await temporaryFolder(t)
@@ -49,6 +51,33 @@ t.test('a CSV file becomes a table, and its rows are printed', async (t) => {
   t.match(await features('stats', 'add'), { code: 1, stderr: /has no table "add"; did you mean "ads"\?/ })
   const stats = JSON.parse((await features('stats', join(models, '.tables/ads/1'), '--json')).stdout)
   t.match(stats, { name: 'ads', version: '1', rows: 3, key: { name: 'ad_id', long: 0 } })
+})
+
+t.test('an import warns of versions that can not use the table, with the flag that divides its cells', async (t) => {
+  const ad: Entity = { key: 'shop_id', side: 'candidate', table: 'shop', features: ['tags'], unknown: 'defaults' }
+  await writeTestBundle(models, {
+    ...{ name: 'shop', manifest: { features: listFeatures, entities: { ad } } },
+    rows: listCandidates.map((candidate) => ({ ...listContext, ...candidate })),
+  })
+  const importCells = async (cells: string[], ...args: string[]) => {
+    const csv = await file('shop.csv', ['key,tags', ...cells.map((cell, i) => `a${i},${cell}`)].join('\n'))
+    return features('import', csv, '--key', 'key', ...args)
+  }
+  for (const [cells, separator] of [
+    [['sport|music', 'a b|c', ''], '|'],
+    [['sport;music', 'news'], ';'],
+    [['sport', 'news'], '|'],
+    [['17', '18'], '|'],
+  ] as const)
+    t.match(await importCells([...cells]), {
+      code: 0,
+      stderr: new RegExp(
+        `^warning: shop/1 can't use shop/\\d, which has a column "tags" of single values, and the field is a list: import it with --list "tags=\\${separator}"$`,
+        'm',
+      ),
+    })
+  t.match(await importCells(['sport;music'], '--list', 'tags=;'), { code: 0, stderr: '' })
+  t.match(await importCells(['', '']), { code: 0, stderr: '' }, 'an empty column is one of lists, too')
 })
 
 t.test('a path from the working directory may have folders, blanks and any letters', async (t) => {

@@ -139,7 +139,7 @@ export class LayoutEntity {
 
   #problemOf(table: RowsByKey): string | undefined {
     for (const slot of this.slots) {
-      const problem = unfit(wantedOf(slot), table.columns.get(slot.name))
+      const problem = unfit(wantedOf(slot.encoder.field), table.columns.get(slot.name))
       if (problem !== undefined) return problem
     }
     return undefined

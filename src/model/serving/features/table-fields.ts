@@ -2,6 +2,7 @@ import { type ColumnReader, isEmpty, type ListReader } from '../tables/column-re
 import type { RowsByKey } from '../tables/feature-table.ts'
 import { type FieldColumn, type RowArrays, unknownTest } from './field-column.ts'
 import { type ListEncoder, plainList } from './lists.ts'
+import type { InputField } from './table.ts'
 
 type OnUnknown = ((field: string) => unknown) | undefined
 
@@ -33,10 +34,10 @@ export interface WantedColumn {
   isList: boolean
 }
 
-export function wantedOf({ name, encoder: { field } }: FieldColumn): WantedColumn {
+export function wantedOf(field: InputField): WantedColumn {
   const isNumber = field.kind === 'numeric' || field.kind === 'vector' || field.kind === 'integer'
   const isList = field.kind === 'vector' || field.list !== undefined
-  return { name, kind: isNumber ? 'number' : 'string', isList }
+  return { name: field.name, kind: isNumber ? 'number' : 'string', isList }
 }
 
 /** Why a field can't be read from a column. */
@@ -47,7 +48,9 @@ export function unfit(
   if (column === undefined) return `has no column ${JSON.stringify(name)}`
   if (isEmpty(column)) return undefined
   const at = `has a column ${JSON.stringify(name)} of`
-  if (isList !== (column.kind === 'list')) return `${at} ${isList ? 'single values, and the field is a list' : 'lists'}`
+  if (isList && column.kind !== 'list')
+    return `${at} single values, and the field is a list: import it with --list "${name}=${separatorOf(column)}"`
+  if (column.kind === 'list' && !isList) return `${at} lists`
   if (column.kind === 'list')
     return column.longest === 0 || column.items.kind === wants
       ? undefined
@@ -59,10 +62,20 @@ export function unfit(
     : `${at} numbers that are not written as they were imported: import it with --text ${name}`
 }
 
+/** The separator that at least half of the first strings hold, where they are lists that were not divided. */
+function separatorOf(column: ColumnReader): string {
+  const count = column.kind === 'string' ? Math.min(column.strings, 1000) : 0
+  const texts = Array.from({ length: count }, (_, i) => (column as StringReader).text(i + 1))
+  const usual = ['|', ';', ',', ' '].find((mark) => 2 * texts.filter((text) => text.includes(mark)).length >= count)
+  return usual ?? '|'
+}
+
+type StringReader = Extract<ColumnReader, { kind: 'string' }>
+
 /** Nothing where the column does not fit: the field keeps its default. */
 export function bindField(slot: FieldColumn, table: RowsByKey, onUnknown: OnUnknown): TableField[] {
   const column = table.columns.get(slot.name)
-  if (column === undefined || unfit(wantedOf(slot), column) !== undefined) return []
+  if (column === undefined || unfit(wantedOf(slot.encoder.field), column) !== undefined) return []
   const isList = slot.group !== undefined && column.kind === 'list'
   return [
     {

@@ -24,8 +24,8 @@ export function reportEvent(event: RegistryEvent, log: Log, metrics: Pick<Metric
       return
     case 'incompatible': {
       const { name, version } = event
-      const { with: previous, problems } = event.incompatibility
-      const details = { model: name, version, previous, problems: listProblems(problems) }
+      const { with: previous, problems, skipped } = event.incompatibility
+      const details = { model: name, version, previous, problems: listProblems(problems), ...(skipped && { skipped }) }
       log.warn(details, 'another version answers that is incompatible')
       return
     }

@@ -46,6 +46,11 @@ export const VersionStatus = Type.Object({
       {
         with: Type.String({ description: 'The version that it replaced, or was to replace' }),
         problems: Type.Array(Type.String({ examples: ['the task cvr is no longer answered'] })),
+        skipped: Type.Optional(
+          Type.Array(Type.String(), {
+            description: 'Versions between that are not compared: they could not be served',
+          }),
+        ),
       },
       {
         description:

@@ -9,6 +9,15 @@ export interface Incompatibility {
   with: string
   /** Sentences of `compareContracts`; at least one. */
   problems: readonly string[]
+  /** Versions between the two that can't be served, and so are not compared; at least one. */
+  skipped?: string[]
+}
+
+/** A comparison that versions between the two were left out of. */
+export interface Gap {
+  /** The other version; undefined where there is none. */
+  with: string | undefined
+  skipped: string[]
 }
 
 /**
@@ -22,6 +31,16 @@ interface Known {
   contract: Contract
 }
 
+/** The versions below one, where none answers. */
+interface Below {
+  /** The version that would have answered. */
+  former: Known | undefined
+  /** Versions above it that can't have answered. */
+  skipped: string[]
+  /** Where an I/O error keeps the former one from being known: the version that can't be read now. */
+  unread: string | undefined
+}
+
 /**
  * Compares the versions of one model with the one that answers, or where none answers yet, with the one that would have
  * answered before it, so that a restart decides as a running server did.
@@ -31,10 +50,8 @@ export class Compatibility {
   readonly #refuses: boolean
   /** Contracts on disk, by version and stamp; only until a version answers. */
   readonly #onDisk = new Map<string, Promise<Contract | undefined | 'unread'>>()
-  /** The version that each version is compared with until one answers. */
-  #before = new Map<string, Known>()
-  /** Where an I/O error keeps that from being known: the version that can't be read now. */
-  #unread = new Map<string, string>()
+  /** By version, until one answers. */
+  #below = new Map<string, Below>()
   readonly #compared = new WeakMap<Contract, WeakMap<Contract, readonly string[]>>()
 
   /** `refuses`: versions that are incompatible with the one before them don't take over. */
@@ -45,50 +62,55 @@ export class Compatibility {
 
   /**
    * Finds out, where no version answers, what would have answered before each of these versions: the next lower one, or
-   * where incompatible versions are refused, the one at which they end if they appear one after the other.
+   * where incompatible versions are refused, the one at which they end if they appear one after the other. `broken`:
+   * those of them that can't be served.
    */
-  async lookBack(versions: readonly SourceVersion[]): Promise<void> {
-    const before = new Map<string, Known>()
-    const unread = new Map<string, string>()
+  async lookBack(versions: readonly SourceVersion[], broken: readonly SourceVersion[]): Promise<void> {
+    const below = new Map<string, Below>()
     const ascending = [...versions].sort((a, b) => compareVersions(a.version, b.version))
-    let last: Known | undefined
-    let lastUnread: string | undefined
-    const follow = (version: string) => {
-      if (last !== undefined) before.set(version, last)
-      if (lastUnread !== undefined) unread.set(version, lastUnread)
+    const whole = ascending.filter((version) => !broken.includes(version))
+    // Where each version takes over, only what the highest one is compared with is of use.
+    const compared = this.#refuses ? whole : whole.slice(-2)
+    let now: Below = { former: undefined, skipped: [], unread: undefined }
+    for (const next of ascending) {
+      const { version } = next
+      below.set(version, now)
+      if (next === whole.at(-1)) break
+      const isBroken = broken.includes(next)
+      if (!isBroken && !compared.includes(next)) continue
+      const contract = isBroken ? undefined : await this.#contractOf(next)
+      if (contract === 'unread') now = { ...now, unread: version }
+      else if (contract === undefined) now = { ...now, skipped: [...now.skipped, version] }
+      else if (now.former === undefined || this.#compare(now.former.contract, contract).length === 0)
+        now = { ...now, former: { version, contract }, skipped: [] }
     }
-    for (const [i, { version }] of ascending.entries()) {
-      follow(version)
-      if (i === ascending.length - 1) break
-      // Where each version takes over, only what the highest one is compared with is of use.
-      if (!this.#refuses && i < ascending.length - 2) continue
-      const contract = await this.#contractOf(ascending[i]!)
-      if (contract === 'unread') lastUnread = version
-      else if (contract !== undefined && (last === undefined || this.#compare(last.contract, contract).length === 0))
-        last = { version, contract }
-    }
-    this.#before = before
-    this.#unread = unread
+    this.#below = below
   }
 
   /** From now on a version answers. */
   forget(): void {
     this.#onDisk.clear()
-    this.#before.clear()
-    this.#unread.clear()
+    this.#below.clear()
   }
 
   /** The version that this one is compared with. */
   formerOf(version: string, answering: Known | undefined): string | undefined {
-    return (answering ?? this.#before.get(version))?.version
+    return (answering ?? this.#below.get(version)?.former)?.version
   }
 
   /** The incompatibility that the version brings when it takes over; undefined where nothing breaks. */
   of(version: string, contract: Contract, answering: Known | undefined): Incompatibility | undefined {
-    const former = answering ?? this.#before.get(version)
+    const former = answering ?? this.#below.get(version)?.former
     if (former === undefined) return undefined
     const problems = this.#compare(former.contract, contract)
-    return problems.length === 0 ? undefined : { with: former.version, problems }
+    const gap = this.gapOf(version, answering)
+    return problems.length === 0 ? undefined : { with: former.version, problems, ...(gap && { skipped: gap.skipped }) }
+  }
+
+  /** Where incompatible versions are refused: what the comparison of this one leaves out. */
+  gapOf(version: string, answering: Known | undefined): Gap | undefined {
+    const { former, skipped = [] } = (answering === undefined && this.#below.get(version)) || {}
+    return this.#refuses && skipped.length > 0 ? { with: former?.version, skipped } : undefined
   }
 
   /**
@@ -96,7 +118,7 @@ export class Compatibility {
    * before it can't be read now.
    */
   objection(version: string, contract: Contract, answering: Known | undefined): Incompatibility | undefined {
-    const unread = answering === undefined ? this.#unread.get(version) : undefined
+    const unread = answering === undefined ? this.#below.get(version)?.unread : undefined
     return unread === undefined
       ? this.of(version, contract, answering)
       : { with: unread, problems: ["what it accepts can't be read now"] }
@@ -133,8 +155,14 @@ export class Compatibility {
 }
 
 /** Describes what the version breaks, for operators. */
-export function describeIncompatibility({ with: former, problems }: Incompatibility): string {
-  return `incompatible with version ${former}: ${listProblems(problems)}`
+export function describeIncompatibility({ with: former, problems, skipped }: Incompatibility): string {
+  const gap = skipped ? `; ${describeGap({ with: former, skipped })}` : ''
+  return `incompatible with version ${former}: ${listProblems(problems)}${gap}`
+}
+
+export function describeGap({ with: former, skipped }: Gap): string {
+  const other = former === undefined ? 'no version' : `version ${former}`
+  return `compared with ${other}, since version${skipped.length === 1 ? '' : 's'} ${skipped.join(', ')} could not be served`
 }
 
 export function incompatibleError(incompatibility: Incompatibility): ModelError {

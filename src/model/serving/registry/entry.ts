@@ -2,7 +2,7 @@ import { isTransient, ModelError, type ModelErrorCode } from '../../../base/erro
 import { compareVersions } from '../../../base/names.ts'
 import type { VersionState } from '../../../schemas/models.ts'
 import type { LoadedModel } from '../prediction/loaded-model.ts'
-import type { Incompatibility } from './compatibility.ts'
+import type { Gap, Incompatibility } from './compatibility.ts'
 import type { SourceModel } from './source.ts'
 
 /**
@@ -30,6 +30,8 @@ export interface Entry {
    * version, or from other files of its own.
    */
   incompatibility: Incompatibility | undefined
+  /** Versions that the comparison left out when it took over, though it found nothing. */
+  gap: Gap | undefined
   /** The time at which it took effect, of its schedule; undefined where it has none, or that has not come. */
   activated: number | undefined
   /** Whether it is the version that is pinned. */
@@ -69,6 +71,7 @@ export function newEntry(version: string, stamp: string): Entry {
     failure: undefined,
     retry: undefined,
     incompatibility: undefined,
+    gap: undefined,
     activated: undefined,
     isPinned: false,
     leases: 0,

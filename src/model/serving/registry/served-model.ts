@@ -156,13 +156,14 @@ export class ServedModel {
   async #lookBack(source: SourceModel | undefined): Promise<void> {
     if (this.#current() !== undefined || source === undefined || source.pin !== undefined) return
     const time = this.#options.wallClock.now()
-    const versions = source.versions.filter(({ version, problem, activateAt = 0 }) => {
+    const due = source.versions.filter(({ activateAt = 0 }) => activateAt <= time)
+    const broken = due.filter(({ version, problem }) => {
       const entry = this.entries.get(version)
       // An I/O error passes, and the version answers again.
-      const isBroken = entry?.state === 'failed' && entry.incompatibility === undefined && entry.retry === undefined
-      return !isBroken && problem === undefined && activateAt <= time
+      const hasFailed = entry?.state === 'failed' && entry.incompatibility === undefined && entry.retry === undefined
+      return hasFailed || problem !== undefined
     })
-    await this.#compatibility.lookBack(versions)
+    await this.#compatibility.lookBack(due, broken)
   }
 
   /** The version that others are compared with. */
@@ -182,7 +183,9 @@ export class ServedModel {
     if (this.#options.incompatible === 'allow' || version === this.#pin) return undefined
     const current = this.#current()
     if (current !== undefined && compareVersions(version, current.version) < 0) return undefined
-    return entry.model && this.#compatibility.objection(version, entry.model, current)
+    const found = entry.model && this.#compatibility.objection(version, entry.model, current)
+    // The version that it was compared with answers meanwhile; those between are still left out.
+    return found?.with === entry.incompatibility?.with ? found && { ...entry.incompatibility, ...found } : found
   }
 
   /**
@@ -258,6 +261,7 @@ export class ServedModel {
     const former = this.answering()?.version
     const incompatibility = this.#incompatibilityOf(entry)
     entry.incompatibility = incompatibility
+    entry.gap = incompatibility === undefined ? this.#compatibility.gapOf(version, this.#current()) : undefined
     this.#serving = version
     this.#compatibility.forget()
     if (incompatibility !== undefined) onEvent?.({ type: 'incompatible', name: this.name, version, incompatibility })

@@ -1,5 +1,6 @@
 import { compareVersions } from '../../../base/names.ts'
 import type { ModelStatus, VersionStatus } from '../../../schemas/models.ts'
+import { describeGap } from './compatibility.ts'
 import type { KnownModel } from './entry.ts'
 import type { SourceVersion } from './source.ts'
 
@@ -64,9 +65,9 @@ function modelProblem(model: KnownModel): string | undefined {
   return joined([model.source?.problem, referenceProblem(model)])
 }
 
-/** Problems of a model's pin, labels and schedules; it may serve nevertheless. */
+/** Problems of a model's pin, labels, schedules and comparison of versions; it may serve nevertheless. */
 export function referenceProblem(model: Omit<KnownModel, 'names'>): string | undefined {
-  return joined([pinProblem(model), ...labelProblems(model), ...scheduleProblems(model)])
+  return joined([pinProblem(model), ...labelProblems(model), ...scheduleProblems(model), gapProblem(model)])
 }
 
 function joined(problems: (string | undefined)[]): string | undefined {
@@ -83,6 +84,13 @@ function pinProblem({ source, entries, answering, unloaded }: Omit<KnownModel, '
   const reason = there ? `it failed: ${entry?.error}` : 'it is not in the folder'
   const instead = answering === undefined ? 'no version answers' : `version ${answering.version} answers`
   return `version ${pin} is pinned, but ${reason}; ${instead}`
+}
+
+/** Versions that the one that answers was not compared with, until their folders are gone. */
+function gapProblem({ source, answering, unloaded }: Omit<KnownModel, 'names'>): string | undefined {
+  const isThere = (version: string) => source?.versions.some((known) => known.version === version)
+  if (!answering?.gap?.skipped.some(isThere) || unloaded) return undefined
+  return `version ${answering.version} was ${describeGap(answering.gap)}`
 }
 
 function labelProblems({ source, entries, unloaded }: Omit<KnownModel, 'names'>): string[] {

@@ -240,6 +240,81 @@ t.test('a version of which nothing is there keeps none from answering', async (t
   t.equal(answering(registry, 'ads'), 'ads/2')
 })
 
+const noManifest = new ModelError('INVALID_BUNDLE', 'the manifest is no JSON')
+const gap = 'compared with version 1, since version 2 could not be served'
+
+/** At the start, version 2 of three can't be served: its manifest, weights or schedule is damaged. */
+const damages: Record<string, (setup: ReturnType<typeof setUp>) => void> = {
+  manifest: ({ unreadable, broken }) => {
+    unreadable.set('ads/2', noManifest)
+    broken.set('ads/2', 'the manifest is no JSON')
+  },
+  weights: ({ broken, manifests }) => {
+    // Version 3 is compared with it first, and refused.
+    manifests.set('ads/2', wider)
+    broken.set('ads/2', 'the weights are damaged')
+  },
+  schedule: ({ disk }) => {
+    disk.models[0]!.versions[1]!.problem = 'ads/2: activate.json is no JSON'
+  },
+}
+
+for (const [what, damage] of Object.entries(damages)) {
+  t.test(`a version that takes over past one that can't be served is reported: its ${what}`, async (t) => {
+    const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2', '3'] } })
+    const { registry, events, disk } = setup
+    damage(setup)
+    await registry.reconcile()
+    await registry.reconcile()
+    t.equal(answering(registry, 'ads'), 'ads/3')
+    const reports = events.filter((event) => event.includes('compared'))
+    t.match(reports, [`version 3 was ${gap}`])
+    t.equal(reports.length, 1, 'once')
+    t.match(registry.list()[0]?.problem, `version 3 was ${gap}`)
+    disk.models[0]!.versions.splice(1, 1)
+    await registry.reconcile()
+    t.equal(registry.list()[0]?.problem, undefined, 'until its folder is gone')
+  })
+
+  t.test(`one that is refused past it says so: its ${what}`, async (t) => {
+    const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2', '3'] } })
+    const { registry, manifests } = setup
+    damage(setup)
+    manifests.set('ads/3', narrower)
+    await registry.reconcile()
+    await registry.reconcile()
+    t.equal(answering(registry, 'ads'), 'ads/1')
+    t.ok(errorsOf(setup).includes(`${broken('1')}; ${gap}`), errorsOf(setup).join('\n'))
+    t.match(registry.list()[0]?.versions[0], { version: '3', incompatible: { with: '1', skipped: ['2'] } })
+  })
+}
+
+t.test('a version above one that was compared past a damaged one is compared with that alone', async (t) => {
+  const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2', '3', '4'] } })
+  setup.unreadable.set('ads/2', noManifest)
+  await setup.registry.reconcile()
+  t.same(setup.events, ['loaded ads/4 in 0.5 s'])
+  t.equal(setup.registry.list()[0]?.problem, undefined)
+})
+
+t.test('a version above damaged ones alone is compared with nothing, and reported', async (t) => {
+  const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2', '3'] } })
+  for (const key of ['ads/1', 'ads/2']) setup.unreadable.set(key, noManifest)
+  await setup.registry.reconcile()
+  t.equal(
+    setup.registry.list()[0]?.problem,
+    'version 3 was compared with no version, since versions 1, 2 could not be served',
+  )
+})
+
+t.test('where all take over, a version that can not be served is passed over in silence', async (t) => {
+  const setup = setUp({ models: { ads: ['1', '2', '3'] } })
+  setup.disk.models[0]!.versions[1]!.problem = 'ads/2: activate.json is no JSON'
+  setup.manifests.set('ads/3', narrower)
+  await setup.registry.reconcile()
+  t.same(setup.registry.list()[0]?.versions[0]?.incompatible, { with: '1', problems: [lacks] })
+})
+
 t.test('a model that is loaded again on demand decides as at the start', async (t) => {
   const setup = setUp({ incompatible: 'refuse', models: { ads: ['1', '2'] } })
   const { registry, manifests } = setup

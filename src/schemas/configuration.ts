@@ -82,14 +82,14 @@ export const Configuration = Type.Object({
   MULTIGATE_CACHE: Type.String({
     default: '',
     description:
-      "Folder for compiled graphs; when empty, `multigate/plans` in the user's cache folder; `off` compiles at every startup",
+      "Folder for compiled graphs, and for copies of large feature tables in `tables/`; when empty, `multigate/plans` in the user's cache folder; `off` compiles at every startup, and copies no table",
   }),
   MULTIGATE_CACHE_BYTES: Type.Integer({
     minimum: 0,
     maximum: 1_125_899_906_842_624,
     default: 0,
     description:
-      'Most bytes of compiled graphs in the folder: before one is added, the least recently loaded ones beyond that are removed; 0: no limit. Graphs that were not loaded for a week are removed in any case',
+      'Most bytes of compiled graphs in the folder, copies of tables not counted: before one is added, the least recently loaded ones beyond that are removed; 0: no limit. Graphs that were not loaded for a week are removed in any case',
   }),
   MULTIGATE_CANDIDATE_CACHE_BYTES: Type.Integer({
     minimum: 0,

@@ -3,6 +3,7 @@ import { ModelError } from '../base/errors.ts'
 import { plainProblems } from '../schemas/check.ts'
 import { isObject } from '../schemas/json.ts'
 import { type LogRecord, logSchema, ReadableRecord } from '../schemas/prediction-log.ts'
+import { wellFormedLine } from './parquet/json-text.ts'
 
 /** A file of a prediction log that has something else than records, or those of a newer program. */
 export class DamagedFile extends ModelError {}
@@ -10,7 +11,7 @@ export class DamagedFile extends ModelError {}
 const readable = Compile(ReadableRecord)
 
 /** The record of a line. Throws an Error for one that is damaged, or newer than this program. */
-export const parseRecord = (text: string): LogRecord => checkRecord(JSON.parse(text))
+export const parseRecord = (text: string): LogRecord => checkRecord(JSON.parse(wellFormedLine(text)))
 
 /** Throws an Error where a value is no record, or one of a newer program. */
 export function checkRecord(value: unknown): LogRecord {

@@ -28,6 +28,14 @@ t.test(
     const candidates = [
       { id: 'a', campaign: 'c9', price: 1.25, bid: 1 },
       { id: 'b', campaign: 'é\u{1f600}"\0', price: 1e-7, bid: 30 },
+      // Lone surrogates, and the first and last characters of each length in UTF-8.
+      { id: '\udfff\\ud800', campaign: 'a\ud800\ue000', price: 1, bid: 1 },
+      {
+        id: 'c',
+        campaign: '\x7f\x80\u07ff\u0800\u2028\ud7ff\ue000\ufdd0\ufeff\ufffe\uffff\u{10000}\u{10ffff}',
+        price: 1,
+        bid: 1,
+      },
     ]
     for (let i = 0; i < 20; i++) {
       const options = i % 2 ? { rank: { by: 'ecpm' } } : {}
@@ -43,11 +51,11 @@ t.test(
     const printed = await python.run('prediction-log.py', [folder, columns, block('sql'), block('python')])
     const { compared, hours, pandas } = JSON.parse(printed) as { compared: number; hours: number[][]; pandas: number }
     t.equal(compared, 20)
-    t.equal(pandas, 40)
+    t.equal(pandas, 80)
     // The test may run while an hour ends.
     t.equal(
       hours.reduce((sum, [, rows]) => sum + rows!, 0),
-      40,
+      80,
     )
     t.ok(hours.every(([ctr]) => ctr! > 0 && ctr! < 1))
   },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { ColumnShape } from '../../src/prediction-log/parquet/column-shape.ts'
 import { schemaOf } from '../../src/prediction-log/parquet/file-schema.ts'
-import { jsonText } from '../../src/prediction-log/parquet/json-text.ts'
+import { jsonText, wellFormedLine } from '../../src/prediction-log/parquet/json-text.ts'
 import { readParquet } from '../../src/prediction-log/parquet/read-parquet.ts'
 import { recordRole } from '../../src/prediction-log/parquet/roles.ts'
 import { writeParquet } from '../../src/prediction-log/parquet/write-parquet.ts'
@@ -90,8 +90,8 @@ const records = fc
       { minLength: 1, maxLength: 8 },
     )
   })
-  // As JSON has them: properties that are undefined are absent.
-  .map((all) => all.map((record) => JSON.parse(jsonText(record)) as object))
+  // As a log has them: properties that are undefined are absent, halves of surrogate pairs are replaced.
+  .map((all) => all.map((record) => JSON.parse(wellFormedLine(jsonText(record))) as object))
 
 t.test('records come back as they were', async () => {
   await fc.assert(
@@ -105,8 +105,8 @@ t.test('values that are rare', async (t) => {
   const record = (context: object, rest: object = {}) => ({ schema: 1, request_id: 'r', context, ...rest })
   const all = [
     ...Array.from({ length: 200 }, (_, i) => record({ zero: i % 2 ? -0 : 0, text: '\0"\ufeff', 'a.b': 1, a: i })),
-    record({ zero: null, lone: '\ud800', mixed: 'no', 'a.b': 2 }),
-    record({ mixed: 1, lone: 'x', text: '\ufeff\0' }, { candidates: [] }),
+    record({ zero: null, mixed: 'no', 'a.b': 2 }),
+    record({ mixed: 1, text: '\ufeff\0' }, { candidates: [] }),
     record(
       {},
       {
@@ -124,7 +124,7 @@ t.test('values that are rare', async (t) => {
 t.test('columns have types that fit', async (t) => {
   const time = '2026-01-02T03:04:05.678Z'
   const record = (id: string | number) => ({
-    ...{ schema: 1, time, context: { hour: 1, country: 'DE', flag: true, tags: ['x'], odd: '\ud800' } },
+    ...{ schema: 1, time, context: { hour: 1, country: 'DE', flag: true, tags: ['x'] } },
     candidates: [{ position: 0, id, rank: 2 ** 40, fields: {}, served: { ctr: 0.5 } }],
   })
   const shape = new ColumnShape(recordRole)
@@ -143,7 +143,6 @@ t.test('columns have types that fit', async (t) => {
   t.match(types.get('rank'), leaf({ type: 'DOUBLE' }), 'not all are of 32 bits')
   t.match(types.get('id'), utf8)
   t.same(json, [
-    ['context', 'odd'],
     ['candidates', 'id'],
     ['candidates', 'fields'],
   ])

@@ -89,8 +89,7 @@ export class ColumnShape {
   }
 
   #noteText(value: string): void {
-    // Half a surrogate pair is no text in UTF-8; JSON has an escape for it.
-    this.#kinds |= value.isWellFormed() ? kinds.text : kinds.other
+    this.#kinds |= kinds.text
     if (this.#role.as === 'time' && this.#isAs) this.#isAs = isTime(value)
   }
 

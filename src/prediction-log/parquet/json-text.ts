@@ -15,3 +15,12 @@ function numberText(value: number): string {
   if (Number.isFinite(value)) return String(value)
   return value > 0 ? '1e999' : '-1e999'
 }
+
+/** Escape sequences in JSON, of which pairs of surrogates are one. */
+const escapes = /\\(?:ud[89ab]..\\ud[c-f]..|u....|.)/gi
+
+/** A line of JSON with U+FFFD for halves of surrogate pairs: other programs refuse a file for one of these. */
+export function wellFormedLine(line: string): string {
+  if (!/\\ud/i.test(line)) return line
+  return line.replace(escapes, (found) => (/^\\ud[89a-f]..$/i.test(found) ? '\ufffd' : found))
+}

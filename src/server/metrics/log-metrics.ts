@@ -22,6 +22,11 @@ export function registerLogMetrics(
   counter('multigate_log_records_total', 'Requests that the prediction log has recorded', () => written().records)
   counter('multigate_log_bytes_total', 'Bytes that the prediction log has written', () => written().bytes)
   counter(
+    'multigate_log_repaired_total',
+    'Recorded requests with half of a surrogate pair, which is written as U+FFFD',
+    () => written().repaired,
+  )
+  counter(
     'multigate_log_dropped_total',
     'Requests that the prediction log was to record and did not: its buffer was full, they were too large for it, the disk took nothing, or they could not be read again',
     () => Object.entries(countsOf(opened).dropped).map(([reason, count]) => [{ reason }, count]),

@@ -4,6 +4,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { reasonOf } from '../../base/errors.ts'
 import type { RowsByKey } from '../../model/serving/tables/feature-table.ts'
 import { NumberedTables, type TableHandle } from '../../model/serving/tables/table-handles.ts'
+import { wellFormedLine } from '../../prediction-log/parquet/json-text.ts'
 import { noVersion } from '../../schemas/prediction-log.ts'
 import type { BodyFormat } from '../body/body-format.ts'
 import { type Entry, readEntry } from './entry.ts'
@@ -146,7 +147,9 @@ export class LogWriter {
       const { instance, bounds, secret } = this.#settings
       const tables = this.#tablesOf(entry)
       const record = recordOf(entry, version, { instance, bounds, secret, formats: this.#formats, tables })
-      line = `${JSON.stringify(record)}\n`
+      const text = JSON.stringify(record)
+      line = `${wellFormedLine(text)}\n`
+      if (line.length <= text.length) this.#state.repaired++
       folder = version ? join(version.name, version.version) : noVersion
     } catch (error) {
       this.#state.dropped.unreadable++

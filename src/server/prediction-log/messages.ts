@@ -47,6 +47,8 @@ export interface LoggedVersion {
 export interface WriterState {
   records: number
   bytes: number
+  /** Records with half of a surrogate pair, which is written as U+FFFD. */
+  repaired: number
   dropped: { disk: number; unreadable: number }
   /** Bytes of all finished files. */
   disk: number
@@ -59,7 +61,7 @@ export interface WriterState {
 }
 
 export const createWriterState = (): WriterState => ({
-  ...{ records: 0, bytes: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, finished: 0 },
+  ...{ records: 0, bytes: 0, repaired: 0, dropped: { disk: 0, unreadable: 0 }, disk: 0, finished: 0 },
   ...{ problem: undefined, unreadable: undefined },
 })
 

@@ -33,7 +33,12 @@ t.test('values are judged by vocabularies until these are too large for the thre
     port2.postMessage(request satisfies WriterRequest)
     const header = { number, at: 0, request_id: version, protocol: 'predict', outcome: 'ok', ms: { total: 1 } }
     const sampling = { sampled_by: 'rate', sample_rate: 1 }
-    const body = Buffer.from(JSON.stringify({ context: { country: 'XX', hour: 1, segment: 's1' }, candidates: [{}] }))
+    const body = Buffer.from(
+      JSON.stringify({
+        context: { country: 'XX', hour: 1, segment: 's1' },
+        candidates: [{ id: '\ud800\\ud800\u{1f600}' }],
+      }),
+    )
     const parts = [Buffer.from(body), new Float32Array(2), new Int32Array()] as const
     t.ok(putEntry(new RingWriter(ring), { ...header, ...sampling } as EntryHeader, ...parts))
   }
@@ -44,10 +49,13 @@ t.test('values are judged by vocabularies until these are too large for the thre
   const last = new Promise<WriterState>((resolve) => port2.on('message', resolve))
   port2.postMessage({ type: 'close' } satisfies WriterRequest)
   new LogWriter({ settings, ring }, port1, new Map([['predict', predictFormat]])).start()
-  t.match(await last, { records: 3, dropped: { disk: 0, unreadable: 0 } })
+  t.match(await last, { records: 3, repaired: 3, dropped: { disk: 0, unreadable: 0 } })
   const unknown: unknown[] = []
   for (const file of await logFiles(settings.folder))
-    for await (const { record } of readRecords(file)) unknown.push([record.version, record.unknown])
+    for await (const { text, record } of readRecords(file)) {
+      unknown.push([record.version, record.unknown])
+      t.ok(text.includes('"id":"\ufffd\\\\ud800\u{1f600}"'), 'half of a surrogate pair is replaced')
+    }
   t.same(unknown.sort(), [
     ['1', ['country']],
     ['2', undefined],

@@ -20,7 +20,7 @@ const record = (id: string, changes: object = {}) => ({
 const records = [
   record('r1'),
   record('r2', { context: { user: null, hour: 'no' } }),
-  record('r3', { candidates: [], label: '"\0\ud800' }),
+  record('r3', { candidates: [], label: '"\0\ufffd' }),
 ]
 const lines = (all: object[]) => all.map((one) => `${JSON.stringify(one)}\n`).join('')
 
@@ -70,6 +70,15 @@ t.test('another folder gets the files, and what lies beside them', async (t) => 
   t.equal((await cli(['log', 'convert', folder, '--to', to])).code, 0)
   t.same(await list(folder), [`${name}.jsonl`, 'manifest-01.json'])
   t.same(await list(to), [`${name}.parquet`, 'manifest-01.json'])
+})
+
+t.test('halves of surrogate pairs in older files become U+FFFD', async (t) => {
+  const escaped = String.raw`\\ud800 \ud83d\ude00 \uD83D\uDE00 \ud800 \uDFFF \ud800\ud83d\ude00 \"\ude00`
+  const folder = await writeLog(t, lines([record('r1')]).replace('ad-1', escaped))
+  const id = '\\ud800 😀 😀 \ufffd \ufffd \ufffd😀 "\ufffd'
+  t.match(await read(folder), [{ record: { candidates: [{ id }] } }])
+  t.equal((await cli(['log', 'convert', folder])).code, 0)
+  t.match(await read(folder), [{ record: { candidates: [{ id }] } }])
 })
 
 t.test('another folder gets copies of files that have the format', async (t) => {

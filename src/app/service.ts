@@ -30,6 +30,7 @@ import { readerScript } from '../server/protocols/reader-script.ts'
 import type { Siblings } from '../server/request/context.ts'
 import { allowedHostsOf } from './check-access.ts'
 import type { HttpWarmUp } from './http-warm-up.ts'
+import { watchInstallation } from './installation.ts'
 import { openLive } from './live-figures.ts'
 import { type Log, loadOptions, startPool } from './load-options.ts'
 import { droppedLogLines } from './logging.ts'
@@ -164,8 +165,7 @@ export async function createService(configuration: Configuration, options: Servi
         onStarted()
       })
       const seconds = configuration.MULTIGATE_POLL_SECONDS
-      if (seconds > 0 && !drain.draining)
-        poll = setInterval(() => look(loading.tables, registry), seconds * 1000).unref()
+      if (seconds > 0 && !drain.draining) poll = lookEvery(seconds, loading.tables, registry, log)
       await loaded
       await warmUp?.close()
     },
@@ -287,8 +287,13 @@ function admissionBy(share: FairShare): Admission {
   })
 }
 
-/** Looks for new versions of tables and of models. */
-function look(tables: Tables, registry: Registry): void {
-  tables.refresh()
-  registry.reconcile()
+/** Looks for new versions of tables and of models every few seconds, and for changes below the process. */
+function lookEvery(seconds: number, tables: Tables, registry: Registry, log: Log): NodeJS.Timeout {
+  const watching = watchInstallation(process.argv[1]!, log)
+  const look = () => {
+    tables.refresh()
+    registry.reconcile()
+    watching.then((lookAtInstallation) => lookAtInstallation())
+  }
+  return setInterval(look, seconds * 1000).unref()
 }

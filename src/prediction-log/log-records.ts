@@ -4,7 +4,7 @@ import { ModelError, reasonOf } from '../base/errors.ts'
 import { readLines } from '../base/lines.ts'
 import type { LogRecord } from '../schemas/prediction-log.ts'
 import { isCopy } from './copies.ts'
-import { jsonText } from './parquet/json-text.ts'
+import { jsonText } from './json-text.ts'
 import { readParquet } from './parquet/read-parquet.ts'
 import { checkRecord, DamagedFile, parseRecord } from './parse-record.ts'
 

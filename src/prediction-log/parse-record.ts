@@ -3,7 +3,7 @@ import { ModelError } from '../base/errors.ts'
 import { plainProblems } from '../schemas/check.ts'
 import { isObject } from '../schemas/json.ts'
 import { type LogRecord, logSchema, ReadableRecord } from '../schemas/prediction-log.ts'
-import { wellFormedLine } from './parquet/json-text.ts'
+import { wellFormedLine } from './json-text.ts'
 
 /** A file of a prediction log that has something else than records, or those of a newer program. */
 export class DamagedFile extends ModelError {}

@@ -1,7 +1,7 @@
 import type { LogRecord } from '../../schemas/prediction-log.ts'
+import { jsonText } from '../json-text.ts'
 import type { ColumnType } from './column-shape.ts'
 import { nullsColumn, type StructType } from './file-schema.ts'
-import { jsonText } from './json-text.ts'
 
 /** A record as a row: its columns, and the places of its nulls. */
 export function rowOf(record: object, type: StructType): Record<string, unknown> {

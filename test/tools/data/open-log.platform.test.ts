@@ -1,12 +1,12 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import t from 'tap'
 import { temporaryFolder } from '../../support/bundle.ts'
 import { runCli } from '../../support/cli.ts'
 import { needsPython, startStore } from '../../support/object-stores.ts'
 import { startProcess } from '../../support/process.ts'
 
-/* The log of a server is shipped into stores that others wrote, and read from there. */
+/* The log of a server is copied into stores that others wrote, and read from there. */
 
 const contexts = [3, 12, 20].map((hour) => ({ country: 'DE', hour, segment: 's17' }))
 const candidates = ['a', 'b'].map((id, i) => ({ id, campaign: `c${i}`, price: 1 + i }))
@@ -29,7 +29,7 @@ t.test('a server writes a log', async (t) => {
 
 for (const kind of ['s3', 'gcs'] as const)
   t.test(`${kind}: the log in a bucket reads like the one in a folder`, needsPython, async (t) => {
-    const { env } = await startStore(t, kind)
+    const { env, put } = await startStore(t, kind)
     const bucket = `${kind === 's3' ? 's3' : 'gs'}://models/log`
     const run = (...args: string[]) => runCli(args, env)
     const both = async (...args: string[]) => {
@@ -38,7 +38,10 @@ for (const kind of ['s3', 'gcs'] as const)
       for (const { code, stderr } of [local, there]) t.equal(code, 0, stderr)
       return [local.stdout, there.stdout] as const
     }
-    t.equal((await run('log', 'ship', log, '--to', bucket)).code, 0)
+    for (const entry of await readdir(log, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name)
+      if (entry.isFile()) await put(`log/${relative(log, path)}`, path)
+    }
     for (const args of [
       ['stats', 'LOG', '--json'],
       ['tail', 'LOG'],

@@ -8,17 +8,21 @@ import type { Test } from 'tap'
 export function emitErrorFirst(t: Test, isHeld: (message: unknown) => boolean): void {
   const { emit } = Worker.prototype
   const held = new Map<Worker, unknown[]>()
+  const ended = new WeakSet<Worker>()
   function release(worker: Worker): void {
     const messages = held.get(worker) ?? []
     held.delete(worker)
     for (const message of messages) emit.call(worker, 'message', message)
   }
   Worker.prototype.emit = function (this: Worker, event: string, ...rest: unknown[]) {
-    if (event === 'message' && isHeld(rest[0])) {
+    if (event === 'message' && !ended.has(this) && isHeld(rest[0])) {
       held.set(this, [...(held.get(this) ?? []), rest[0]])
       return true
     }
-    if (event === 'exit') release(this)
+    if (event === 'exit') {
+      ended.add(this)
+      release(this)
+    }
     const isHeard = emit.call(this, event, ...rest)
     if (event === 'error') release(this)
     return isHeard

@@ -93,14 +93,15 @@ export function createLogConverter({ folder, instance, script, onFailure }: LogC
       death = reasonOf(error)
     })
     return new Promise((resolve) => {
-      // Messages may arrive after an error, but never after the exit.
-      started.on('exit', () => {
+      const ended = () => {
         worker = undefined
         if (death !== undefined) failed(current ?? folder, death, current !== undefined)
         // The other files remain.
         if (death !== undefined && current !== undefined) isWanted = true
         resolve()
-      })
+      }
+      // Messages may arrive after an error, and on a busy machine perhaps with the exit.
+      started.on('exit', () => setImmediate(ended))
     })
   }
 
